@@ -1,0 +1,3 @@
+"""dmcjia_opt."""
+
+__version__ = "0.1.0"

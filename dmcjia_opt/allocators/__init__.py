@@ -1,0 +1,1 @@
+"""Allocators: cloud shares for fixed splits, one method a file."""

@@ -1,0 +1,124 @@
+"""The inner problem in scale-free form, shared by every allocator.
+
+Write node d's share as λs + R·t·v: its load, plus a part of the surplus R = 1 − Σλs. With t = √(ws)/Σ√(ws) and
+ρ = λs/(R·t) the inner problem P3 becomes
+
+    minimise Σ t·(a/(v + ρ) + b/v)   subject to   Σ t·v ≤ 1,  v ≥ floor,
+
+times the constant (Σ√(ws))²/R. Without floors its multiplier κ lies between min(b, 1) and max(b, 1) and every v is
+of order 1, however far apart the scales of the nodes are and however close to saturation the cloud is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dmcjia_opt.model.arrays import EPS, BoolArray, FloatArray, IntArray
+from dmcjia_opt.model.delay import DelayCurve
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.protocols import Allocation, Status, StatusArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NormalForm:
+    """A batch of inner problems; nodes without cloud work have ``t = ρ = 0``.
+
+    Parameters
+    ----------
+    curve
+        Delay curve.
+    t, rho
+        (n_plans, n_nodes) as above.
+    floor
+        (n_plans, n_nodes) least v that the ordering constraint allows, or None.
+    load
+        (n_plans, n_nodes) λs.
+    surplus, scale
+        (n_plans,) R, and (Σ√(ws))²/R in s.
+    status
+        (n_plans,) OPTIMAL where there is nothing to share, INFEASIBLE where no shares exist, else FEASIBLE.
+    """
+
+    curve: DelayCurve
+    t: FloatArray
+    rho: FloatArray
+    floor: FloatArray | None
+    load: FloatArray
+    surplus: FloatArray
+    scale: FloatArray
+    status: StatusArray
+
+    @property
+    def solvable(self) -> BoolArray:
+        """(n_plans,) rows with something to decide."""
+        rows: BoolArray = self.status == Status.FEASIBLE
+        return rows
+
+    def rows(self, index: IntArray | BoolArray) -> NormalForm:
+        """Return the sub-batch at `index`."""
+        floor = None if self.floor is None else self.floor[index]
+        return NormalForm(
+            self.curve,
+            self.t[index],
+            self.rho[index],
+            floor,
+            self.load[index],
+            self.surplus[index],
+            self.scale[index],
+            self.status[index],
+        )
+
+    def value(self, v: FloatArray) -> FloatArray:
+        """Return Σ t·(a/(v + ρ) + b/v), (n_plans,)."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            terms = np.where(self.t > 0, self.t * self.curve.delay(v, self.rho), 0.0)
+        return np.asarray(terms.sum(-1))
+
+    def allocation(self, v: FloatArray, kappa: FloatArray, status: StatusArray) -> Allocation:
+        """Return shares and prices for a solution in normal form.
+
+        A solution that oversteps the budget is scaled back onto it; rounding never leaves Σ shares above 1.
+        """
+        surplus = self.surplus[:, None]
+        part = np.where(self.t > 0, self.t * v, 0.0)
+        part *= (1.0 / np.maximum(part.sum(-1), 1.0))[:, None]
+        shares = self.load + surplus * part
+        over = shares.sum(-1) - 1.0
+        if (over > 0).any():
+            cut = np.where(over > 0, 1.0 - (over + 2 * EPS) / self.surplus, 1.0)
+            shares = self.load + surplus * (part * cut[:, None])
+        idle, bad = self.status == Status.OPTIMAL, self.status == Status.INFEASIBLE
+        price = np.where(idle, 0.0, kappa * self.scale / self.surplus)
+        shares = np.where(idle[:, None], 0.0, shares)
+        lost = bad | (status == Status.FAILED)
+        shares = np.where(lost[:, None], np.nan, shares)
+        status = np.where(idle | bad, self.status, status).astype(np.int8)
+        return Allocation(shares, np.where(lost, np.nan, price), status)
+
+
+def normal_form(problem: Problem, splits: IntArray) -> NormalForm:
+    """Return the inner problems of `splits` (n_plans, n_nodes) in normal form."""
+    s = problem.at(problem.cloud_time, splits)
+    rate = problem.arrival_rate
+    load = rate * s
+    surplus = 1.0 - load.sum(-1)
+    root = np.sqrt(problem.weight * s)
+    total = root.sum(-1)
+    feasible = surplus > 0.0
+    if np.isinf(at := problem.at(problem.local_delay, splits)).any():
+        feasible = feasible & np.isfinite(at).all(-1)
+    surplus = np.where(feasible, surplus, 1.0)
+    t = root / np.where(total > 0, total, 1.0)[:, None]
+    unit = surplus[:, None] * t
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rho = np.where(unit > 0, load / unit, 0.0)
+    floor = None
+    if problem.least_rate is not None:
+        above = np.maximum(problem.at(problem.least_rate, splits) - rate, 0.0) * s
+        with np.errstate(divide="ignore", invalid="ignore"):
+            floor = np.where(unit > 0, above / unit, 0.0)
+        feasible = feasible & ((t * floor).sum(-1) <= 1.0)
+    status = np.where(feasible, np.where(total > 0, Status.FEASIBLE, Status.OPTIMAL), Status.INFEASIBLE)
+    return NormalForm(problem.curve, t, rho, floor, load, surplus, total**2 / surplus, status.astype(np.int8))

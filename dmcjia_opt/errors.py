@@ -1,0 +1,41 @@
+"""Errors that a user can act on; each carries the exit code of the command line."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class DmcjiaError(Exception):
+    """Base of every error this package raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ClaimFalse(DmcjiaError):
+    """A plan claims a number that its recomputation contradicts."""
+
+    exit_code = 1
+
+
+class InputError(DmcjiaError, ValueError):
+    """A file, field or argument is malformed; the message names it and the remedy."""
+
+    exit_code = 2
+
+
+class InfeasibleError(DmcjiaError):
+    """No plan satisfies the constraints."""
+
+    exit_code = 3
+
+
+class BackendMissing(DmcjiaError):
+    """A method's library is not installed, or has no licence to run."""
+
+    exit_code = 4
+
+
+class BackendFailed(DmcjiaError):
+    """A solver crashed or returned nonsense."""
+
+    exit_code = 4

@@ -1,0 +1,1 @@
+"""What is solved: profiles, scenarios, delay curves and the compiled problem."""

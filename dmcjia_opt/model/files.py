@@ -1,0 +1,69 @@
+"""Files in and out: validation errors as one sentence, and writing that is whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from dmcjia_opt.errors import InputError
+
+
+def explain(error: ValidationError) -> str:
+    """Return the first validation error as one sentence that names the field, and counts the rest."""
+    details = error.errors(include_url=False)
+    first = details[0]
+    where = ""
+    for part in first["loc"]:
+        where += f"[{part}]" if isinstance(part, int) else f".{part}" if where else str(part)
+    if first["type"] == "extra_forbidden":
+        sentence = f'unknown key "{where}"; remove it or correct its spelling'
+    elif first["type"] == "missing":
+        sentence = f'"{where}" is missing; add it'
+    else:
+        shown = repr(first["input"])
+        shown = shown if len(shown) <= 60 else shown[:57] + "..."
+        message = first["msg"][0].lower() + first["msg"][1:]
+        sentence = f'"{where}": {message}, got {shown}' if where else message
+    more = len(details) - 1
+    return sentence + (f" (and {more} more problem{'s' if more > 1 else ''})" if more else "")
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write `text` so that the file appears whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the folder is missing or cannot be written.
+    """
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write `content` so that the file appears whole or not at all (see `write_text`)."""
+    path = Path(path)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot write ({error.strerror}); choose a folder that exists and is writable"
+        ) from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

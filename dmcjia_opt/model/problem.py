@@ -1,0 +1,313 @@
+"""The compiled problem: two tables and two vectors, THE objective and THE residuals.
+
+Everything downstream reads this object and nothing else. For node d and split γ, with x_e = C(γ)/F_d the edge
+service time (s):
+
+* ``local_delay[d, γ]`` = x_e + λ x_e²/(2(1 − λ x_e)) + M(γ)/B_d, (3-2) and (3-3); +inf where the edge queue is
+  unstable or the split does not exist;
+* ``cloud_time[d, γ]`` = (C − C(γ))/F_ε, the cloud service time at full share, so that μ = δ / cloud_time (3-4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dmcjia_opt.errors import InputError
+from dmcjia_opt.model.arrays import BoolArray, FloatArray, IntArray, frozen, frozen_int
+from dmcjia_opt.model.delay import MD1, DelayCurve, delay_curve
+from dmcjia_opt.model.scenario import BYTE_PER_S_PER_MBPS, GIGA, Scenario
+
+#: How far a constraint may be overstepped by rounding and still count as met (shares are fractions of the cloud).
+FEASIBILITY_TOLERANCE = 1e-12
+_BLOCK_ROWS = 16384
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Residuals:
+    """How far a plan oversteps each constraint; > 0 is a violation.
+
+    Parameters
+    ----------
+    budget
+        (...,) Σδ − 1.
+    stability
+        (..., n_nodes) λ − μ relative to μ at the cloud where there is cloud work, must be < 0; +inf where the
+        edge queue is unstable.
+    ordering
+        (..., n_nodes) least allowed cloud rate minus μ, relative to the former; −inf where none is asked.
+    """
+
+    budget: FloatArray
+    stability: FloatArray
+    ordering: FloatArray
+
+    @property
+    def feasible(self) -> BoolArray:
+        """(...,) whether every constraint is met, up to `FEASIBILITY_TOLERANCE` where rounding may enter."""
+        ok: BoolArray = (
+            (self.budget <= FEASIBILITY_TOLERANCE)
+            & (self.stability < 0).all(-1)
+            & (self.ordering <= FEASIBILITY_TOLERANCE).all(-1)
+        )
+        return ok
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StageDelays:
+    """Mean delay of each node by stage, s, each (..., n_nodes)."""
+
+    edge: FloatArray
+    upload: FloatArray
+    cloud: FloatArray
+
+    @property
+    def total(self) -> FloatArray:
+        """Sum of the stages, (3-6)."""
+        return self.edge + self.upload + self.cloud
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Uplinks:
+    """Upload times in factored form, for the breakdown by stage only.
+
+    Parameters
+    ----------
+    upload_bytes
+        (n_models, n_splits) bytes sent at each split.
+    model_index, bandwidth, input_bytes
+        (n_nodes,) row of `upload_bytes`; byte/s; raw input bytes of the node.
+    """
+
+    upload_bytes: FloatArray
+    model_index: IntArray
+    bandwidth: FloatArray
+    input_bytes: FloatArray
+
+    def delay(self, splits: IntArray) -> FloatArray:
+        """Return the upload time, s, of each node at `splits` (..., n_nodes)."""
+        sent = self.upload_bytes[self.model_index, splits]
+        return np.where(splits == 0, self.input_bytes, sent) / self.bandwidth
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """A placement problem in the form every allocator, placer and bound reads.
+
+    Parameters
+    ----------
+    local_delay
+        (n_nodes, n_splits) edge and upload delay, s; +inf where the split is not allowed.
+    cloud_time
+        (n_nodes, n_splits) cloud service time at full share, s.
+    arrival_rate
+        (n_nodes,) 1/s.
+    weight
+        (n_nodes,) weight of each node's delay in the mean; sums to 1.
+    curve
+        Delay curve of the cloud queues.
+    least_rate
+        (n_nodes, n_splits) least cloud service rate allowed, 1/s (literal C3), or None.
+    n_layers
+        (n_nodes,) last split that exists for each node; n_splits − 1 for all when omitted.
+    uplinks
+        Upload times for the breakdown by stage, or None (all local delay then counts as edge delay).
+    name
+        A label.
+
+    Raises
+    ------
+    InputError
+        If shapes disagree or values are out of range.
+    """
+
+    local_delay: FloatArray
+    cloud_time: FloatArray
+    arrival_rate: FloatArray
+    weight: FloatArray
+    curve: DelayCurve = MD1
+    least_rate: FloatArray | None = None
+    n_layers: IntArray | None = None
+    uplinks: Uplinks | None = None
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        """Freeze the arrays and check them."""
+        for key in ("local_delay", "cloud_time", "arrival_rate", "weight", "least_rate"):
+            value = getattr(self, key)
+            if isinstance(value, np.ndarray) and value.dtype == np.float64 and not value.flags.writeable:
+                continue  # already frozen: tables of large fleets are not copied
+            if value is not None:
+                object.__setattr__(self, key, frozen(value))
+        n, m = self.local_delay.shape if self.local_delay.ndim == 2 else (0, 0)
+        if n == 0 or m == 0:
+            raise InputError("local_delay must be a table of at least one node and one split")
+        for key, shape in (
+            ("cloud_time", (n, m)),
+            ("arrival_rate", (n,)),
+            ("weight", (n,)),
+            ("least_rate", (n, m)),
+        ):
+            value = getattr(self, key)
+            if value is not None and value.shape != shape:
+                raise InputError(f"{key} has shape {value.shape}, expected {shape}")
+        if not (np.isfinite(self.arrival_rate).all() and (self.arrival_rate > 0).all()):
+            raise InputError("arrival_rate must be finite and > 0")
+        if not ((self.weight > 0).all() and abs(self.weight.sum() - 1.0) < 1e-9):
+            raise InputError("weight must be > 0 and sum to 1")
+        if self.n_layers is None:
+            object.__setattr__(self, "n_layers", np.full(n, m - 1, dtype=np.int64))
+        object.__setattr__(self, "n_layers", frozen_int(self.layers))
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of edge nodes."""
+        return int(self.local_delay.shape[0])
+
+    @property
+    def n_splits(self) -> int:
+        """Number of columns of the tables: the largest number of layers plus one."""
+        return int(self.local_delay.shape[1])
+
+    @property
+    def layers(self) -> IntArray:
+        """(n_nodes,) last split that exists for each node."""
+        assert self.n_layers is not None  # set in __post_init__
+        return self.n_layers
+
+    def at(self, table: FloatArray, splits: IntArray) -> FloatArray:
+        """Return `table` (n_nodes, n_splits) at `splits` (..., n_nodes)."""
+        values: FloatArray = table[np.arange(self.n_nodes), splits]
+        return values
+
+    def check_splits(self, splits: IntArray) -> IntArray:
+        """Return `splits` as int64 (..., n_nodes), or raise InputError if any is not a split of its node."""
+        array = np.asarray(splits)
+        if not np.issubdtype(array.dtype, np.integer):
+            raise InputError(f"splits must be integers, got {array.dtype}")
+        if array.ndim == 0 or array.shape[-1] != self.n_nodes:
+            raise InputError(f"splits must have one entry a node ({self.n_nodes}), got shape {array.shape}")
+        if (array < 0).any() or (array > self.layers).any():
+            d = int(np.argwhere((array < 0) | (array > self.layers))[0][-1])
+            raise InputError(f"the split of node {d} must lie in 0 … {self.layers[d]}")
+        return array.astype(np.int64, copy=False)
+
+    def cloud_delay(self, splits: IntArray, shares: FloatArray) -> FloatArray:
+        """Return each node's mean delay in the cloud, s, (..., n_nodes); 0 without cloud work, +inf if unstable."""
+        s = self.at(self.cloud_time, splits)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            excess = (shares - self.arrival_rate * s) / s
+            delay = self.curve.delay(excess, self.arrival_rate)
+        return np.where(s > 0, np.where(excess > 0, delay, np.inf), 0.0)
+
+    def objective(self, splits: IntArray, shares: FloatArray) -> FloatArray:
+        """Return the mean delay, s, of each plan (P1, (3-7)).
+
+        Parameters
+        ----------
+        splits, shares
+            (..., n_nodes) split points and cloud shares.
+
+        Returns
+        -------
+        (...,) weighted mean of the nodes' delays; +inf where a queue is unstable. The budget is not looked at:
+        see `residuals`.
+        """
+        total = self.at(self.local_delay, splits) + self.cloud_delay(splits, shares)
+        return np.asarray((self.weight * total).sum(-1))
+
+    def breakdown(self, splits: IntArray, shares: FloatArray) -> StageDelays:
+        """Return each node's delay by stage, s."""
+        local = self.at(self.local_delay, splits)
+        upload = np.zeros_like(local) if self.uplinks is None else self.uplinks.delay(splits)
+        return StageDelays(local - upload, upload, self.cloud_delay(splits, shares))
+
+    def least_share(self, splits: IntArray) -> FloatArray:
+        """Return the share below which a constraint breaks, (..., n_nodes): λs, or the literal C3's where larger."""
+        s = self.at(self.cloud_time, splits)
+        rate = self.arrival_rate
+        if self.least_rate is None:
+            return rate * s
+        return np.maximum(rate, self.at(self.least_rate, splits)) * s
+
+    def overload(self, splits: IntArray) -> FloatArray:
+        """Return how infeasible each choice of splits is, (...,): 0 if shares exist that make it a plan.
+
+        The cloud's least load beyond 1, plus the number of nodes whose edge queue is unstable.
+        """
+        stable = self.at(self.cloud_time, splits) * self.arrival_rate
+        load = stable.sum(-1)
+        over = np.where(load >= 1.0, load - 1.0 + FEASIBILITY_TOLERANCE, 0.0)
+        if self.least_rate is not None:
+            over = np.maximum(over, np.maximum(self.least_share(splits).sum(-1) - 1.0, 0.0))
+        return np.asarray(over + np.isinf(self.at(self.local_delay, splits)).sum(-1))
+
+    def residuals(self, splits: IntArray, shares: FloatArray) -> Residuals:
+        """Return how far each plan oversteps the budget C1, the stability of its queues and the ordering C3."""
+        s = self.at(self.cloud_time, splits)
+        busy = s > 0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            stability = np.where(busy, self.arrival_rate * s / shares - 1.0, -1.0)
+        negative = ~(shares >= 0) | (busy & (shares == 0))
+        stability = np.where(negative | np.isinf(self.at(self.local_delay, splits)), np.inf, stability)
+        ordering = np.full(stability.shape, -np.inf)
+        if self.least_rate is not None:
+            floor = self.at(self.least_rate, splits)
+            asked = busy & (floor > 0)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                ordering = np.where(asked, 1.0 - shares / (s * floor), -np.inf)
+        budget = np.asarray(shares.sum(-1) - 1.0)
+        return Residuals(np.where(np.isnan(budget), np.inf, budget), stability, ordering)
+
+
+def compile_problem(scenario: Scenario) -> Problem:
+    """Return the tables of a scenario; every unit is SI from here on."""
+    nodes, options = scenario.nodes, scenario.options
+    profiles = [scenario.profiles[m] for m in nodes.models]
+    n, m = len(nodes), max(p.n_layers for p in profiles) + 1
+    macs = np.zeros((len(profiles), m))
+    sent = np.zeros((len(profiles), m))
+    exists = np.zeros((len(profiles), m), dtype=bool)
+    for k, profile in enumerate(profiles):
+        last = profile.n_layers + 1
+        macs[k, :last], macs[k, last:] = profile.work, profile.total_macs
+        sent[k, :last] = profile.upload_bytes
+        exists[k, :last] = True
+    flops = macs * options.flops_per_mac
+    cloud = (flops[:, -1:] - flops) / (scenario.cloud_gflops * GIGA)
+    own_input = np.where(np.isnan(nodes.input_bytes), sent[nodes.model_index, 0], nodes.input_bytes)
+    bandwidth = nodes.uplink_mbps * BYTE_PER_S_PER_MBPS
+    local = np.empty((n, m))
+    literal = options.ordering == "cloud-faster"
+    least = np.zeros((n, m)) if literal else None
+    for start in range(0, n, _BLOCK_ROWS):
+        rows = slice(start, start + _BLOCK_ROWS)
+        k = nodes.model_index[rows]
+        service = flops[k] / (nodes.compute_gflops[rows, None] * GIGA)
+        load = nodes.arrival_rate[rows, None] * service
+        upload = sent[k] / bandwidth[rows, None]
+        upload[:, 0] = own_input[rows] / bandwidth[rows]
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            edge = service + load * service / (2.0 * (1.0 - load))
+        local[rows] = np.where((load < 1.0) & exists[k], edge + upload, np.inf)
+        if least is not None:
+            with np.errstate(divide="ignore"):
+                least[rows] = np.where((service > 0) & (cloud[k] > 0), 1.0 / service, 0.0)
+    local.setflags(write=False)
+    shared = np.broadcast_to(cloud[0], (n, m)) if len(profiles) == 1 else cloud[nodes.model_index]
+    shared.setflags(write=False)
+    if least is not None:
+        least.setflags(write=False)
+    rates = nodes.arrival_rate
+    return Problem(
+        local_delay=local,
+        cloud_time=shared,
+        arrival_rate=rates,
+        weight=np.full(n, 1.0 / n) if options.average == "nodes" else rates / rates.sum(),
+        curve=delay_curve(options.delay, options.service_scv),
+        least_rate=least,
+        n_layers=np.array([p.n_layers for p in profiles], dtype=np.int64)[nodes.model_index],
+        uplinks=Uplinks(sent, nodes.model_index, bandwidth, own_input),
+        name=scenario.name,
+    )

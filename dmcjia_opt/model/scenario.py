@@ -1,0 +1,279 @@
+"""A scenario: the cloud, the options and a columnar table of edge nodes, read from and written to TOML."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dmcjia_opt.errors import InputError
+from dmcjia_opt.model.arrays import FloatArray, IntArray, frozen, frozen_int
+from dmcjia_opt.model.files import explain, write_text
+from dmcjia_opt.model.profile import LayerProfile, load_profile
+from dmcjia_opt.model.zoo import ZOO, zoo_profile
+
+GIGA = 1e9
+BYTE_PER_S_PER_MBPS = 1e6 / 8
+#: The paper's "1 MHz" of bandwidth, read as 1 MiB/s and expressed in Mbit/s (see the errata in the docs).
+PAPER_MHZ_IN_MBPS = 2**20 * 8 / 1e6
+
+Ordering = Literal["stability", "cloud-faster"]
+Average = Literal["nodes", "tasks"]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Strict = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class Cloud(BaseModel):
+    """The ``[cloud]`` table: total compute in GFLOP/s."""
+
+    model_config = _Strict
+    compute_gflops: _Positive
+
+
+class Options(BaseModel):
+    """The ``[options]`` table: what delay is, which constraints hold and how nodes are averaged."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    delay: Literal["md1", "mm1", "mg1"] = "md1"
+    service_scv: float = Field(0.0, ge=0, allow_inf_nan=False, description="c² of the cloud service, for mg1")
+    ordering: Ordering = "stability"
+    average: Average = "nodes"
+    flops_per_mac: _Positive = 2.0
+
+
+class Node(BaseModel):
+    """One ``[[nodes]]`` entry of a scenario file."""
+
+    model_config = _Strict
+    name: str = Field(min_length=1)
+    model: str = Field(min_length=1)
+    compute_gflops: _Positive
+    uplink_mbps: _Positive
+    arrival_rate: _Positive
+    input_bytes: float | None = Field(None, ge=0, allow_inf_nan=False)
+
+
+class _File(BaseModel):
+    model_config = _Strict
+    name: str = ""
+    cloud: Cloud
+    options: Options = Options()
+    nodes: list[Node] | None = None
+    nodes_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NodeTable:
+    """The fleet by columns; row d is node d.
+
+    Parameters
+    ----------
+    names
+        (n_nodes,) unique node names.
+    models
+        Distinct model references (zoo names or profile paths), in order of first use.
+    model_index
+        (n_nodes,) index into `models`.
+    compute_gflops, uplink_mbps, arrival_rate
+        (n_nodes,) GFLOP/s, Mbit/s (10⁶ bit/s) and tasks per second.
+    input_bytes
+        (n_nodes,) bytes of the raw input, NaN where the profile's own holds.
+    """
+
+    names: tuple[str, ...]
+    models: tuple[str, ...]
+    model_index: IntArray
+    compute_gflops: FloatArray
+    uplink_mbps: FloatArray
+    arrival_rate: FloatArray
+    input_bytes: FloatArray
+
+    def __post_init__(self) -> None:
+        """Freeze the columns and check their lengths and values."""
+        object.__setattr__(self, "model_index", frozen_int(self.model_index))
+        for key in ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes"):
+            object.__setattr__(self, key, frozen(getattr(self, key)))
+            if getattr(self, key).shape != (len(self.names),):
+                raise InputError(
+                    f"nodes: column {key} has {getattr(self, key).size} values for {len(self.names)} names"
+                )
+        if not self.names:
+            raise InputError("nodes: a scenario needs at least one node")
+        for key in ("compute_gflops", "uplink_mbps", "arrival_rate"):
+            self._require(key, np.isfinite(getattr(self, key)) & (getattr(self, key) > 0), "finite and > 0")
+        ok = np.isnan(self.input_bytes) | (np.isfinite(self.input_bytes) & (self.input_bytes >= 0))
+        self._require("input_bytes", ok, "finite and >= 0")
+        if len(set(self.names)) < len(self.names):
+            seen: set[str] = set()
+            twice = next(n for n in self.names if n in seen or seen.add(n))  # type: ignore[func-returns-value]
+            raise InputError(f'nodes: the name "{twice}" is used twice; give every node its own')
+
+    def _require(self, key: str, ok: np.ndarray[Any, np.dtype[np.bool_]], what: str) -> None:
+        if not ok.all():
+            d = int(np.flatnonzero(~ok)[0])
+            raise InputError(f'nodes: {key} of "{self.names[d]}" must be {what}, got {getattr(self, key)[d]}')
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def model_of(self, d: int) -> str:
+        """Return the model reference of node `d`."""
+        return self.models[self.model_index[d]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scenario:
+    """Everything that defines one placement problem, in the units of its file.
+
+    Parameters
+    ----------
+    cloud_gflops
+        Total compute of the cloud, GFLOP/s.
+    nodes
+        The fleet.
+    options
+        Delay curve, ordering constraint, average and FLOPs per MAC.
+    profiles
+        One profile for every entry of ``nodes.models``.
+    name
+        A label for reports.
+    """
+
+    cloud_gflops: float
+    nodes: NodeTable
+    options: Options = field(default_factory=Options)
+    profiles: Mapping[str, LayerProfile] = field(default_factory=dict)
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        """Resolve zoo models that no profile was given for."""
+        if not (np.isfinite(self.cloud_gflops) and self.cloud_gflops > 0):
+            raise InputError(f"cloud.compute_gflops must be finite and > 0, got {self.cloud_gflops}")
+        profiles = {m: self.profiles[m] if m in self.profiles else zoo_profile(m) for m in self.nodes.models}
+        object.__setattr__(self, "profiles", profiles)
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of edge nodes."""
+        return len(self.nodes)
+
+    def sha256(self) -> str:
+        """Return the hash of the content: columns, options, cloud and profiles; not of the file's layout."""
+        head = {
+            "cloud_gflops": float(self.cloud_gflops),
+            "options": self.options.model_dump(),
+            "names": self.nodes.names,
+            "models": [self.profiles[m].to_dict() for m in self.nodes.models],
+        }
+        digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+        digest.update(self.nodes.model_index.astype("<i8").tobytes())
+        for key in ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes"):
+            digest.update(getattr(self.nodes, key).astype("<f8").tobytes())
+        return digest.hexdigest()
+
+    def save(self, path: str | Path, *, nodes_file: str | None = None) -> None:
+        """Write the scenario as TOML, its nodes inline or in `nodes_file` (``.csv`` or ``.parquet``) beside it.
+
+        Profiles that are not the zoo's are written beside it too, as JSON under their reference's name.
+        """
+        path = Path(path)
+        options = self.options.model_dump(exclude_defaults=True)
+        options["flops_per_mac"] = self.options.flops_per_mac
+        content: dict[str, Any] = {"name": self.name} if self.name else {}
+        if nodes_file is not None:
+            from dmcjia_opt.model.node_files import write_nodes
+
+            write_nodes(path.parent / nodes_file, self.nodes)
+            content["nodes_file"] = nodes_file
+        content |= {"cloud": {"compute_gflops": float(self.cloud_gflops)}, "options": options}
+        if nodes_file is None:
+            content["nodes"] = [self._node(d) for d in range(self.n_nodes)]
+        for model, profile in self.profiles.items():
+            if model not in ZOO:
+                profile.save(path.parent / model)
+        write_text(path, tomli_w.dumps(content))
+
+    def _node(self, d: int) -> dict[str, Any]:
+        table = self.nodes
+        row: dict[str, Any] = {
+            "name": table.names[d],
+            "model": table.model_of(d),
+            "compute_gflops": float(table.compute_gflops[d]),
+            "uplink_mbps": float(table.uplink_mbps[d]),
+            "arrival_rate": float(table.arrival_rate[d]),
+        }
+        if np.isfinite(table.input_bytes[d]):
+            row["input_bytes"] = float(table.input_bytes[d])
+        return row
+
+
+def node_table(nodes: Iterable[Node]) -> NodeTable:
+    """Return the columns of validated nodes."""
+    rows = list(nodes)
+    index: dict[str, int] = {}
+    model_index = [index.setdefault(node.model, len(index)) for node in rows]
+    return NodeTable(
+        names=tuple(node.name for node in rows),
+        models=tuple(index),
+        model_index=np.array(model_index, dtype=np.int64),
+        compute_gflops=np.array([node.compute_gflops for node in rows]),
+        uplink_mbps=np.array([node.uplink_mbps for node in rows]),
+        arrival_rate=np.array([node.arrival_rate for node in rows]),
+        input_bytes=np.array([np.nan if node.input_bytes is None else node.input_bytes for node in rows]),
+    )
+
+
+def load_scenario(path: str | Path) -> Scenario:
+    """Read a scenario from a TOML file and whatever it refers to.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or malformed; the message names the file, the field and the remedy.
+    """
+    path = Path(path)
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the scenario ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from None
+    try:
+        parsed = _File.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(f"{path}: {explain(error)}") from None
+    if (parsed.nodes is None) == (parsed.nodes_file is None):
+        raise InputError(
+            f"{path}: give the nodes either inline as [[nodes]] or by nodes_file, one of the two"
+        )
+    try:
+        if parsed.nodes_file is not None:
+            from dmcjia_opt.model.node_files import read_nodes
+
+            nodes = read_nodes(path.parent / parsed.nodes_file)
+        else:
+            nodes = node_table(parsed.nodes or [])
+        profiles = {model: _resolve(model, path.parent) for model in nodes.models}
+        return Scenario(
+            parsed.cloud.compute_gflops, nodes, parsed.options, profiles, parsed.name or path.stem
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _resolve(model: str, folder: Path) -> LayerProfile:
+    if model in ZOO:
+        return zoo_profile(model)
+    if Path(model).suffix == ".json":
+        return load_profile(folder / model)
+    raise InputError(
+        f'unknown model "{model}"; use one of the zoo ({", ".join(sorted(ZOO))}) or the path of a profile .json file'
+    )

@@ -1,0 +1,1 @@
+"""Placers: split points for every node, given any allocator, one method a file."""
