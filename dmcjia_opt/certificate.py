@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dmcjia_opt.dual import dual_point, least_load, maximise
+from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import EPS, FloatArray, IntArray
 from dmcjia_opt.model.problem import Problem, Residuals
 
@@ -52,7 +53,7 @@ class Certificate:
 
 
 def relative_gap(objective: float, lower_bound: float) -> float:
-    """Return (objective − bound)/objective, clipped at 0 where rounding makes it negative; +inf without an objective."""
+    """Return (objective − bound)/objective, at least 0; +inf where there is no objective."""
     if not math.isfinite(objective):
         return math.inf
     if objective <= 0.0:
@@ -85,9 +86,7 @@ def best_lower_bound(problem: Problem) -> tuple[float, float]:
     return max((lower_bound(problem, price), price) for price in prices)
 
 
-def certify(
-    problem: Problem, splits: IntArray, shares: FloatArray, *, price: float | None = None
-) -> Certificate:
+def certify(problem: Problem, splits: IntArray, shares: FloatArray, *, price: float | None = None) -> Certificate:
     """Recompute everything about a plan.
 
     Parameters
@@ -102,10 +101,15 @@ def certify(
     Raises
     ------
     InputError
-        If `splits` are not splits of this problem.
+        If `splits` are not splits of this problem, or `shares` not one number a node.
     """
     splits = problem.check_splits(splits)
     shares = np.asarray(shares, dtype=np.float64)
+    if not splits.shape == shares.shape == (problem.n_nodes,):
+        raise InputError(
+            f"a plan has one split and one share a node ({problem.n_nodes}), got {splits.shape} splits "
+            f"and {shares.shape} shares"
+        )
     residuals = problem.residuals(splits, shares)
     bound, at = best_lower_bound(problem) if price is None else (lower_bound(problem, price), price)
     objective = float(problem.objective(splits, shares))

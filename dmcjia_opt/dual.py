@@ -19,6 +19,7 @@ from dmcjia_opt.model.problem import Problem
 
 _BLOCK = 1 << 18  # table entries priced at a time: bounds memory on large fleets
 _MAX_PASSES = 200
+_LEAST_PRICE, _MOST_PRICE = 1e-250, 1e250  # beyond these, products with tables and weights leave the range of floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,7 +128,8 @@ def maximise(problem: Problem, *, tolerance: float = 1e-14) -> tuple[DualPoint, 
     -------
     low, high
         Points at the two ends of the final bracket: ``low.use >= 1 >= high.use``. Either may hold the larger value.
-        Both are the same point when the price is 0 (capacity is free).
+        Both are the same point when the price is 0 (capacity is free), and when no price brings the use across 1
+        (rounding decides whether the fleet is overloaded).
     """
     free = dual_point(problem, 0.0)
     if free.use <= 1.0:
@@ -136,9 +138,7 @@ def maximise(problem: Problem, *, tolerance: float = 1e-14) -> tuple[DualPoint, 
     for step in range(_MAX_PASSES):
         best = max(low.value, high.value)
         meet, ceiling = _tangents_meet(low, high)
-        if ceiling - best <= tolerance * max(low.magnitude, high.magnitude) or high.price <= low.price * (
-            1 + 2 * EPS
-        ):
+        if ceiling - best <= tolerance * max(low.magnitude, high.magnitude) or high.price <= low.price * (1 + 2 * EPS):
             break
         if step % 3 == 2 or not (low.price < meet < high.price):
             meet = math.sqrt(low.price * high.price)
@@ -161,14 +161,16 @@ def _tangents_meet(low: DualPoint, high: DualPoint) -> tuple[float, float]:
 
 def _bracket(problem: Problem) -> tuple[DualPoint, DualPoint]:
     s = np.where(np.isfinite(problem.local_delay), problem.cloud_time, 0.0).max(axis=1)
-    start = max(float(np.sqrt(problem.weight * s).sum()) ** 2, 1e-300)
-    point = dual_point(problem, start)
+    start = max(float(np.sqrt(problem.weight * s).sum()) ** 2, _LEAST_PRICE)
+    point = first = dual_point(problem, start)
     factor = 4.0
     while True:
-        other = dual_point(problem, point.price * factor if point.use > 1.0 else point.price / factor)
+        price = point.price * factor if point.use > 1.0 else point.price / factor
+        if not _LEAST_PRICE < price < _MOST_PRICE:
+            end = first if point.use > 1.0 else point
+            return end, end
+        other = dual_point(problem, price)
         if (point.use > 1.0) != (other.use > 1.0):
             return (point, other) if point.use > 1.0 else (other, point)
         point = other
         factor *= factor if factor < 1e30 else 1.0
-        if not 0.0 < point.price < 1e280:
-            return point, point

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dmcjia_opt.errors import InputError
-from dmcjia_opt.model.arrays import FloatArray
+from dmcjia_opt.model.arrays import EPS, FloatArray
 
 _NEWTON_STEPS = 40
 
@@ -36,6 +36,9 @@ class DelayCurve:
     Pollaczek–Khinchine: with squared coefficient of variation c² of the service time the mean wait is
     ``(1 + c²)/2 · λ/(μ(μ − λ))``; since ``λ/(μ(μ − λ)) = 1/(μ − λ) − 1/μ``, b = (1 + c²)/2 and a = 1 − b.
     The paper's (3-5) is c² = 0.
+
+    Computed as ``T = (1 − a·λ/μ)/(μ − λ)``, which a + b = 1 makes the same: when a is large and negative the two
+    terms of the other form cancel, and a bound would lose more digits than its slack allows for.
     """
 
     name: str
@@ -46,15 +49,21 @@ class DelayCurve:
         """Return the mean delay, s, at excess service rate `excess` (1/s) and arrival rate `rate` (1/s)."""
         if self.a == 0.0:
             return self.b / excess
-        return self.a / (rate + excess) + self.b / excess
+        return (1.0 - self.a * (rate / (rate + excess))) / excess
 
     def marginal(self, excess: FloatArray, rate: FloatArray) -> FloatArray:
         """Return −dT/dμ, s²: what one more unit of service rate saves."""
-        return self.a / (rate + excess) ** 2 + self.b / excess**2
+        if self.a == 0.0:
+            return self.b / (excess * excess)
+        part = rate / (rate + excess)
+        return (1.0 - self.a * part * (2.0 - part)) / (excess * excess)
 
     def curvature(self, excess: FloatArray, rate: FloatArray) -> FloatArray:
         """Return d²T/dμ², s³."""
-        return 2.0 * (self.a / (rate + excess) ** 3 + self.b / excess**3)
+        if self.a == 0.0:
+            return 2.0 * self.b / (excess * excess * excess)
+        part = rate / (rate + excess)
+        return 2.0 * (1.0 - self.a * part * (3.0 - part * (3.0 - part))) / (excess * excess * excess)
 
     def excess_at(self, marginal: FloatArray, rate: FloatArray) -> FloatArray:
         """Return the excess rate (1/s) at which one more unit of service rate saves exactly `marginal` (s²).
@@ -71,15 +80,17 @@ class DelayCurve:
             return z / (h + np.sqrt(h * h + z))
         low = np.sqrt(min(self.b, 1.0) / marginal)
         high = np.sqrt(max(self.b, 1.0) / marginal)
-        x = np.sqrt(low * high)
+        x: FloatArray = np.sqrt(low * high) * np.ones_like(rate)
+        settled = np.zeros(x.shape, dtype=np.bool_)
         for _ in range(_NEWTON_STEPS):
             f = self.marginal(x, rate)
             slope = -x * self.curvature(x, rate) / f
             step = np.exp(-np.log(f / marginal) / slope)
-            moved = np.clip(x * step, low, high)
-            done = np.all(np.abs(moved - x) <= 2e-16 * x)
+            # an entry that has settled stays put, so that no answer depends on what else is in the batch
+            moved = np.where(settled, x, np.clip(x * step, low, high))
+            settled |= np.abs(moved - x) <= 4.0 * EPS * x
             x = moved
-            if done:
+            if settled.all():
                 break
         return x
 

@@ -32,15 +32,16 @@ def read_nodes(path: Path) -> NodeTable:
     pandas = _pandas(path)
     try:
         if path.suffix == ".csv":
-            frame = pandas.read_csv(
-                path, dtype={"name": str, "model": str}, keep_default_na=False, na_values=[""]
-            )
+            frame = pandas.read_csv(path, dtype={"name": str, "model": str}, keep_default_na=False, na_values=[""])
         else:
             frame = pandas.read_parquet(path)
     except OSError as error:
-        raise InputError(f"{path}: cannot read the nodes ({error.strerror or error})") from None
+        reason = "No such file or directory" if isinstance(error, FileNotFoundError) else error.strerror or error
+        raise InputError(f"{path}: cannot read the nodes ({reason})") from None
     except (ValueError, pandas.errors.ParserError) as error:
         raise InputError(f"{path}: not a readable node table: {str(error).splitlines()[0]}") from None
+    if path.suffix == ".csv" and not isinstance(frame.index, pandas.RangeIndex):
+        raise InputError(f"{path}: not a readable node table: the rows have more cells than the header")
     missing = [c for c in _COLUMNS[:-1] if c not in frame.columns]
     unknown = [c for c in frame.columns if c not in _COLUMNS]
     if missing or unknown:
@@ -78,6 +79,8 @@ def write_nodes(path: Path, nodes: NodeTable) -> None:
 
 
 def _number(frame: pd.DataFrame, column: str, path: Path) -> np.ndarray[Any, np.dtype[np.float64]]:
+    if frame[column].dtype.kind in "bmM":
+        raise InputError(f"{path}: column {column} must hold numbers, not {frame[column].dtype}")
     try:
         return frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:

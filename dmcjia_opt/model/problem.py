@@ -152,6 +152,12 @@ class Problem:
             value = getattr(self, key)
             if value is not None and value.shape != shape:
                 raise InputError(f"{key} has shape {value.shape}, expected {shape}")
+        if not self.local_delay.min() >= 0.0:
+            raise InputError("local_delay must be >= 0, or +inf where a split is not allowed")
+        for key in ("cloud_time", "least_rate"):
+            value = getattr(self, key)
+            if value is not None and not (value.min() >= 0.0 and value.max() < np.inf):
+                raise InputError(f"{key} must be finite and >= 0")
         if not (np.isfinite(self.arrival_rate).all() and (self.arrival_rate > 0).all()):
             raise InputError("arrival_rate must be finite and > 0")
         if not ((self.weight > 0).all() and abs(self.weight.sum() - 1.0) < 1e-9):
@@ -159,6 +165,8 @@ class Problem:
         if self.n_layers is None:
             object.__setattr__(self, "n_layers", np.full(n, m - 1, dtype=np.int64))
         object.__setattr__(self, "n_layers", frozen_int(self.layers))
+        if self.layers.shape != (n,) or self.layers.min() < 0 or self.layers.max() >= m:
+            raise InputError(f"n_layers must hold one of 0 … {m - 1} for each of the {n} nodes")
 
     @property
     def n_nodes(self) -> int:
@@ -269,11 +277,11 @@ def compile_problem(scenario: Scenario) -> Problem:
     macs = np.zeros((len(profiles), m))
     sent = np.zeros((len(profiles), m))
     exists = np.zeros((len(profiles), m), dtype=bool)
-    for k, profile in enumerate(profiles):
+    for row, profile in enumerate(profiles):
         last = profile.n_layers + 1
-        macs[k, :last], macs[k, last:] = profile.work, profile.total_macs
-        sent[k, :last] = profile.upload_bytes
-        exists[k, :last] = True
+        macs[row, :last], macs[row, last:] = profile.work, profile.total_macs
+        sent[row, :last] = profile.upload_bytes
+        exists[row, :last] = True
     flops = macs * options.flops_per_mac
     cloud = (flops[:, -1:] - flops) / (scenario.cloud_gflops * GIGA)
     own_input = np.where(np.isnan(nodes.input_bytes), sent[nodes.model_index, 0], nodes.input_bytes)
@@ -283,17 +291,17 @@ def compile_problem(scenario: Scenario) -> Problem:
     least = np.zeros((n, m)) if literal else None
     for start in range(0, n, _BLOCK_ROWS):
         rows = slice(start, start + _BLOCK_ROWS)
-        k = nodes.model_index[rows]
-        service = flops[k] / (nodes.compute_gflops[rows, None] * GIGA)
+        model = nodes.model_index[rows]
+        service = flops[model] / (nodes.compute_gflops[rows, None] * GIGA)
         load = nodes.arrival_rate[rows, None] * service
-        upload = sent[k] / bandwidth[rows, None]
+        upload = sent[model] / bandwidth[rows, None]
         upload[:, 0] = own_input[rows] / bandwidth[rows]
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             edge = service + load * service / (2.0 * (1.0 - load))
-        local[rows] = np.where((load < 1.0) & exists[k], edge + upload, np.inf)
+        local[rows] = np.where((load < 1.0) & exists[model], edge + upload, np.inf)
         if least is not None:
             with np.errstate(divide="ignore"):
-                least[rows] = np.where((service > 0) & (cloud[k] > 0), 1.0 / service, 0.0)
+                least[rows] = np.where((service > 0) & (cloud[model] > 0), 1.0 / service, 0.0)
     local.setflags(write=False)
     shared = np.broadcast_to(cloud[0], (n, m)) if len(profiles) == 1 else cloud[nodes.model_index]
     shared.setflags(write=False)

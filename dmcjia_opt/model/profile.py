@@ -52,18 +52,12 @@ class LayerProfile:
         for key in ("macs", "output_bytes"):
             object.__setattr__(self, key, frozen(getattr(self, key)))
         if not (len(self.layer_names) == len(self.macs) == len(self.output_bytes) > 0):
-            raise InputError(
-                f'profile "{self.name}" needs as many names and output_bytes as macs, at least one'
-            )
+            raise InputError(f'profile "{self.name}" needs as many names and output_bytes as macs, at least one')
         values = np.concatenate([self.macs, self.output_bytes, [self.input_bytes]])
         if not (np.isfinite(values).all() and (values >= 0).all()):
-            raise InputError(
-                f'profile "{self.name}": macs, output_bytes and input_bytes must be finite and >= 0'
-            )
+            raise InputError(f'profile "{self.name}": macs, output_bytes and input_bytes must be finite and >= 0')
         object.__setattr__(self, "work", frozen(np.concatenate([[0.0], np.cumsum(self.macs)])))
-        object.__setattr__(
-            self, "upload_bytes", frozen(np.concatenate([[self.input_bytes], self.output_bytes]))
-        )
+        object.__setattr__(self, "upload_bytes", frozen(np.concatenate([[self.input_bytes], self.output_bytes])))
 
     @property
     def n_layers(self) -> int:
@@ -98,14 +92,14 @@ _NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class _LayerFile(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     name: str
     macs: _NonNegative
     output_bytes: _NonNegative
 
 
 class _ProfileFile(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     name: str
     input_bytes: _NonNegative
     parameters: int = Field(0, ge=0)

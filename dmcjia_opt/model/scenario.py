@@ -28,7 +28,8 @@ PAPER_MHZ_IN_MBPS = 2**20 * 8 / 1e6
 Ordering = Literal["stability", "cloud-faster"]
 Average = Literal["nodes", "tasks"]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-_Strict = ConfigDict(extra="forbid", str_strip_whitespace=True)
+_NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Strict = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
 
 
 class Cloud(BaseModel):
@@ -39,11 +40,14 @@ class Cloud(BaseModel):
 
 
 class Options(BaseModel):
-    """The ``[options]`` table: what delay is, which constraints hold and how nodes are averaged."""
+    """The ``[options]`` table: what delay is, which constraints hold and how nodes are averaged.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    ``service_scv`` is the squared coefficient of variation of the cloud's service times; only ``mg1`` reads it.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
     delay: Literal["md1", "mm1", "mg1"] = "md1"
-    service_scv: float = Field(0.0, ge=0, allow_inf_nan=False, description="c² of the cloud service, for mg1")
+    service_scv: _NonNegative = 0.0
     ordering: Ordering = "stability"
     average: Average = "nodes"
     flops_per_mac: _Positive = 2.0
@@ -107,6 +111,12 @@ class NodeTable:
                 )
         if not self.names:
             raise InputError("nodes: a scenario needs at least one node")
+        if not all(map(str.strip, self.names)):
+            d = next(d for d, name in enumerate(self.names) if not name.strip())
+            raise InputError(f"nodes: node {d + 1} has no name; give every node its own")
+        index = self.model_index
+        if index.shape != (len(self.names),) or index.min() < 0 or index.max() >= len(self.models):
+            raise InputError("nodes: model_index needs one row of models for every name")
         for key in ("compute_gflops", "uplink_mbps", "arrival_rate"):
             self._require(key, np.isfinite(getattr(self, key)) & (getattr(self, key) > 0), "finite and > 0")
         ok = np.isnan(self.input_bytes) | (np.isfinite(self.input_bytes) & (self.input_bytes >= 0))
@@ -126,7 +136,7 @@ class NodeTable:
 
     def model_of(self, d: int) -> str:
         """Return the model reference of node `d`."""
-        return self.models[self.model_index[d]]
+        return self.models[int(self.model_index[d])]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -251,9 +261,7 @@ def load_scenario(path: str | Path) -> Scenario:
     except ValidationError as error:
         raise InputError(f"{path}: {explain(error)}") from None
     if (parsed.nodes is None) == (parsed.nodes_file is None):
-        raise InputError(
-            f"{path}: give the nodes either inline as [[nodes]] or by nodes_file, one of the two"
-        )
+        raise InputError(f"{path}: give the nodes either inline as [[nodes]] or by nodes_file, one of the two")
     try:
         if parsed.nodes_file is not None:
             from dmcjia_opt.model.node_files import read_nodes
@@ -262,9 +270,7 @@ def load_scenario(path: str | Path) -> Scenario:
         else:
             nodes = node_table(parsed.nodes or [])
         profiles = {model: _resolve(model, path.parent) for model in nodes.models}
-        return Scenario(
-            parsed.cloud.compute_gflops, nodes, parsed.options, profiles, parsed.name or path.stem
-        )
+        return Scenario(parsed.cloud.compute_gflops, nodes, parsed.options, profiles, parsed.name or path.stem)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

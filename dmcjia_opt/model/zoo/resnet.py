@@ -24,6 +24,4 @@ def resnet34() -> LayerProfile:
             if projection:
                 chain.parameters += projection + 2 * channels
     chain.dense("fc", chain.channels, 1000)
-    return chain.profile(
-        "resnet34", 3 * 224 * 224 * BYTES, "computed from the architecture, doi:10.1109/CVPR.2016.90"
-    )
+    return chain.profile("resnet34", 3 * 224 * 224 * BYTES, "computed from the architecture, doi:10.1109/CVPR.2016.90")

@@ -1,0 +1,35 @@
+# Two commands do everything on a fresh machine with Python 3.11 or newer: make demo, make test.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+DEMO := out/demo
+
+.PHONY: demo test check clean
+
+# The environment is rebuilt when what it installs changes.
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: .venv/ready
+	@mkdir -p $(DEMO)
+	@echo "Ten edge nodes drawn from Table 5 of the paper, with the layers of ResNet34:"
+	$(BIN)/dmcjia generate paper --nodes 10 --seed 1 --out $(DEMO)/paper10.toml
+	@echo; echo "The paper's algorithm: binary genetic algorithm outside, augmented Lagrangian inside:"
+	$(BIN)/dmcjia solve $(DEMO)/paper10.toml --placer dmcjia --allocator alm --seed 1 --out $(DEMO)/dmcjia.json
+	@echo; echo "A modern integer genetic algorithm with the closed-form allocator:"
+	$(BIN)/dmcjia solve $(DEMO)/paper10.toml --placer genetic --seed 1 --out $(DEMO)/genetic.json
+	@echo; echo "Anyone can check a plan, whoever made it:"
+	$(BIN)/dmcjia verify $(DEMO)/paper10.toml $(DEMO)/genetic.json
+
+check: .venv/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/pytest -n 2 --dist worksteal
+
+clean:
+	rm -rf .venv out

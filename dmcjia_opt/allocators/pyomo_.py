@@ -1,0 +1,164 @@
+"""Shares by IPOPT on a Pyomo model of the inner problem.
+
+With an ``ipopt`` program on PATH Pyomo runs it. Without one Pyomo writes the same model to an .nl file, and CasADi,
+whose wheel carries IPOPT, reads and solves that: nothing but wheels is needed. Either way values and duals return to
+the Pyomo model, and the answer is read from there.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dmcjia_opt.allocators.one_by_one import Answer, Models, OneByOne, OnePlan
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.protocols import Status
+
+_PROGRAM_STATUS = {
+    "optimal": Status.OPTIMAL,
+    "locallyOptimal": Status.OPTIMAL,
+    "maxIterations": Status.LIMIT,
+    "maxTimeLimit": Status.LIMIT,
+}
+_CASADI_STATUS = {
+    "Solve_Succeeded": Status.OPTIMAL,
+    "Solved_To_Acceptable_Level": Status.INACCURATE,
+    "Search_Direction_Becomes_Too_Small": Status.INACCURATE,
+    "Maximum_Iterations_Exceeded": Status.LIMIT,
+    "Maximum_CpuTime_Exceeded": Status.LIMIT,
+    "Maximum_WallTime_Exceeded": Status.LIMIT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class IpoptAllocator(OneByOne):
+    """Optimal shares by an interior-point method for nonlinear programs.
+
+    Parameters
+    ----------
+    tolerance
+        IPOPT's ``tol``, relative to the objective, which is 1 at the even allocation.
+    max_iterations
+        Iterations after which a row ends with `Status.LIMIT`.
+
+    Notes
+    -----
+    Pyomo is not thread-safe: use processes. Models are kept by shape and are not pickled. Solves start from the even
+    allocation, so that a plan's shares do not depend on the plans before it.
+    """
+
+    tolerance: float = 1e-10
+    max_iterations: int = 200
+    _models: Models = field(default_factory=lambda: Models(_build), init=False, repr=False, compare=False)
+
+    def supports(self, problem: Problem) -> str | None:
+        """Every problem is supported: the inner problem is convex whatever the sign of a."""
+        return None
+
+    def solve_one(self, plan: OnePlan) -> Answer | None:
+        """Return IPOPT's answer; None when it crashes or ends without a solution."""
+        model = self._models.get(len(plan.t), len(plan.terms))
+        _fill(model, plan)
+        options = {
+            "tol": self.tolerance,
+            "max_iter": self.max_iterations,
+            "acceptable_iter": 0,
+            "bound_relax_factor": 0.0,
+            "nlp_scaling_method": "none",
+            "print_level": 0,
+            "sb": "yes",
+        }
+        program = shutil.which("ipopt")
+        status = _by_casadi(model, options) if program is None else _by_program(model, program, options)
+        if status is None:
+            return None
+        y = np.array([v.value for v in model.y.values()], dtype=np.float64)
+        # A dual in Pyomo is the objective's change per unit of the right-hand side: negative for a budget.
+        return Answer(y, -float(model.dual.get(model.budget, np.nan)), status)
+
+
+def _build(n: int, n_terms: int) -> Any:  # noqa: ANN401  Pyomo is untyped
+    import pyomo.environ as pyo
+
+    model = pyo.ConcreteModel()
+    model.nodes = pyo.RangeSet(0, n - 1)
+    model.parts = pyo.RangeSet(0, n_terms - 1)
+    model.t = pyo.Param(model.nodes, mutable=True)
+    model.weight = pyo.Param(model.parts, model.nodes, mutable=True)
+    model.slope = pyo.Param(model.parts, model.nodes, mutable=True)
+    model.rest = pyo.Param(model.parts, model.nodes, mutable=True)
+    model.y = pyo.Var(model.nodes, bounds=(0.0, None))
+    model.delay = pyo.Objective(
+        expr=sum(
+            model.weight[k, d] / (model.slope[k, d] * model.y[d] + model.rest[k, d])
+            for k in model.parts
+            for d in model.nodes
+        )
+    )
+    model.budget = pyo.Constraint(expr=sum(model.t[d] * model.y[d] for d in model.nodes) <= 1.0)
+    model.dual = pyo.Suffix(direction=pyo.Suffix.IMPORT)
+    return model
+
+
+def _fill(model: Any, plan: OnePlan) -> None:  # noqa: ANN401
+    for d, t in enumerate(plan.t.tolist()):
+        model.t[d] = t
+        model.y[d] = 1.0
+    model.dual.clear()
+    for k, term in enumerate(plan.terms):
+        for parameter, values in ((model.weight, term.weight), (model.slope, term.slope), (model.rest, term.rest)):
+            for d, value in enumerate(values.tolist()):
+                parameter[k, d] = value
+
+
+def _by_program(model: Any, program: str, options: Mapping[str, Any]) -> Status | None:  # noqa: ANN401
+    import pyomo.environ as pyo
+    from pyomo.common.errors import ApplicationError
+
+    solver = pyo.SolverFactory("ipopt", executable=program)
+    solver.options.update(options)
+    try:
+        results = solver.solve(model, load_solutions=False)
+    except (ApplicationError, OSError, ValueError):
+        return None
+    status = _PROGRAM_STATUS.get(str(results.solver.termination_condition))
+    if status is None or len(results.solution) == 0:
+        return None
+    model.solutions.load_from(results)
+    return status
+
+
+def _by_casadi(model: Any, options: Mapping[str, Any]) -> Status | None:  # noqa: ANN401
+    import casadi
+    from pyomo.repn.plugins.nl_writer import NLWriter
+
+    builder = casadi.NlpBuilder()
+    with tempfile.TemporaryDirectory(prefix="dmcjia-") as folder:
+        path = Path(folder, "inner.nl")
+        with path.open("w", encoding="utf-8") as stream:
+            info = NLWriter().write(model, stream, linear_presolve=False, scale_model=False)
+        builder.import_nl(str(path))
+    try:
+        solve = casadi.nlpsol(
+            "inner",
+            "ipopt",
+            {"x": casadi.vertcat(*builder.x), "f": builder.f, "g": casadi.vertcat(*builder.g)},
+            {"print_time": False, "show_eval_warnings": False, "error_on_fail": False, "ipopt": dict(options)},
+        )
+        found = solve(x0=builder.x_init, lbx=builder.x_lb, ubx=builder.x_ub, lbg=builder.g_lb, ubg=builder.g_ub)
+    except RuntimeError:
+        return None
+    status = _CASADI_STATUS.get(solve.stats()["return_status"])
+    if status is None:
+        return None
+    for variable, value in zip(info.variables, found["x"].full().ravel().tolist(), strict=True):
+        variable.set_value(value, skip_validation=True)
+    for constraint, multiplier in zip(info.constraints, found["lam_g"].full().ravel().tolist(), strict=True):
+        model.dual[constraint] = -multiplier
+    return status

@@ -1,0 +1,161 @@
+"""The command line: `dmcjia solve | verify | methods | generate`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from dmcjia_opt.errors import DmcjiaError
+
+app = typer.Typer(
+    name="dmcjia",
+    help="Where to split the DNN of each edge node, and how to share the cloud, with a proof of how good the answer is.",
+    epilog="Exit codes: 0 done, 1 a claim was false, 2 bad input, 3 infeasible, 4 a backend is missing or failed.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO.toml", help="The scenario: cloud, options and nodes.")]
+
+
+@app.callback()
+def _common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    if debug:
+        os.environ["DMCJIA_DEBUG"] = "1"
+    if version:
+        from dmcjia_opt import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def solve(
+    scenario: ScenarioFile,
+    placer: Annotated[str, typer.Option(help="Chooses the splits; see `dmcjia methods`.")] = "genetic",
+    allocator: Annotated[str, typer.Option(help="Chooses the shares; see `dmcjia methods`.")] = "waterfilling",
+    seconds: Annotated[float | None, typer.Option(help="Wall time limit, s.")] = None,
+    evaluations: Annotated[int | None, typer.Option(help="Limit on distinct plans evaluated.")] = None,
+    gap: Annotated[float | None, typer.Option(help="Stop at this relative gap, e.g. 1e-3.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed and versions, same plan.")] = 0,
+    out: Annotated[Path | None, typer.Option(metavar="plan.json", help="Write the plan here.")] = None,
+) -> None:
+    """Place the splits, share the cloud, and say how good the answer is.
+
+    [bold]--placer dmcjia --allocator alm[/bold] is the algorithm of the paper.
+    """
+    from dmcjia_opt.errors import InputError
+    from dmcjia_opt.model.scenario import load_scenario
+    from dmcjia_opt.protocols import Stop
+    from dmcjia_opt.solving import solve as solve_scenario
+    from dmcjia_opt.terminal import SearchProgress, show_plan
+
+    if out is not None and not out.parent.is_dir():
+        raise InputError(f"--out {out}: the folder {out.parent} does not exist; create it first")
+    stop = Stop(seconds=seconds, evaluations=evaluations, gap=gap)
+    loaded = load_scenario(scenario)
+    with SearchProgress(stop, f"{placer} + {allocator}") as progress:
+        plan = solve_scenario(loaded, placer, allocator, stop=stop, seed=seed, callback=progress.update)
+    if out is not None:
+        plan.save(out)
+    show_plan(plan, loaded)
+    if out is not None:
+        typer.echo(f"Plan written to {out}; check it with: dmcjia verify {scenario} {out}")
+
+
+@app.command()
+def verify(
+    scenario: ScenarioFile,
+    plan: Annotated[Path, typer.Argument(metavar="plan.json", help="The plan whose claims are checked.")],
+) -> None:
+    """Recompute everything a plan claims; exit code 1 if a claim is false."""
+    from dmcjia_opt.errors import ClaimFalse
+    from dmcjia_opt.model.scenario import load_scenario
+    from dmcjia_opt.plan import load_plan
+    from dmcjia_opt.terminal import show_checks
+    from dmcjia_opt.verification import verify as verify_plan
+
+    checks = verify_plan(load_scenario(scenario), load_plan(plan))
+    show_checks(checks)
+    false = [check.what for check in checks if not check.true]
+    if false:
+        raise ClaimFalse(f"{plan}: false: {', '.join(false)}")
+    typer.echo("Every claim holds.")
+
+
+@app.command()
+def methods(
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+) -> None:
+    """List every placer and allocator: installed or why not, exact or not."""
+    from dmcjia_opt.registry import METHODS, variants, why_not
+    from dmcjia_opt.terminal import show_methods
+
+    if as_json:
+        rows = [
+            {
+                "name": spec.name,
+                "kind": spec.kind,
+                "summary": spec.summary,
+                "exact": spec.exact,
+                "available": why_not(spec) is None,
+                "why_not": why_not(spec),
+                "variants": list(variants(spec)),
+            }
+            for spec in METHODS.values()
+        ]
+        typer.echo(json.dumps(rows, indent=1))
+    else:
+        show_methods()
+
+
+@app.command()
+def generate(
+    family: Annotated[str, typer.Argument(metavar="FAMILY", help="paper, homogeneous, near, scarce, mixed or fleet.")],
+    nodes: Annotated[int, typer.Option(help="Number of edge nodes.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.toml", help="Where to write the scenario.")],
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same scenario.")] = 0,
+    tasks: Annotated[
+        Literal["imagenet", "table4"] | None,
+        typer.Option(help="paper: every node's raw input is ResNet34's, or one of Table 4's three at random."),
+    ] = None,
+    epsilon: Annotated[float | None, typer.Option(help="near: relative spread of compute and uplink.")] = None,
+    cloud_gflops: Annotated[float | None, typer.Option(help="Cloud compute, GFLOP/s, instead of the family's.")] = None,
+    nodes_file: Annotated[
+        str | None, typer.Option(metavar="NAME.csv|.parquet", help="Put the nodes into a table beside the scenario.")
+    ] = None,
+) -> None:
+    """Draw a scenario at random from a family; `paper` is Table 5."""
+    from dmcjia_opt.model.instances import generate as draw
+
+    scenario = draw(family, nodes=nodes, seed=seed, tasks=tasks, epsilon=epsilon, cloud_gflops=cloud_gflops)
+    scenario.save(out, nodes_file=nodes_file)
+    typer.echo(f"{scenario.n_nodes} nodes written to {out}; plan them with: dmcjia solve {out}")
+
+
+def main() -> None:
+    """Run the command line; an error is one sentence on standard error, and its exit code."""
+    try:
+        app()
+    except DmcjiaError as error:
+        if os.environ.get("DMCJIA_DEBUG"):
+            raise
+        print(f"dmcjia: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("dmcjia: interrupted before there was an answer", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""The one way a search evaluates plans: shares from the allocator, our objective, a budget, a cache and a trace."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from dmcjia_opt.certificate import best_lower_bound, relative_gap
+from dmcjia_opt.errors import BackendFailed
+from dmcjia_opt.model.arrays import FloatArray, IntArray
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.protocols import Allocator, Callback, Placement, Status, Stop, TracePoint
+
+#: Plans asked for again in a row, without one new plan, after which a search counts as stalled.
+STALLED_AFTER = 10_000
+_SLICE_SECONDS = 0.02
+
+
+class BudgetSpent(Exception):
+    """Raised inside a search to end it; the incumbent is in the evaluation."""
+
+
+class Evaluation:
+    """Evaluates batches of plans within a budget and remembers the best.
+
+    A plan is solved once however often it is asked for; only distinct plans count as evaluations. Batches are cut
+    so that no more than the budget is spent, and so that a time limit is kept to within one inner solve.
+
+    Parameters
+    ----------
+    problem, allocator
+        What is solved, and how shares are chosen.
+    stop
+        The budget.
+    callback
+        Called at each new incumbent and each `tick`.
+    """
+
+    def __init__(self, problem: Problem, allocator: Allocator, stop: Stop, callback: Callback | None = None) -> None:
+        self.problem = problem
+        self.allocator = allocator
+        self.stop = stop
+        self.callback = callback
+        self.evaluations = 0
+        self.objective = np.inf
+        self.splits: IntArray | None = None
+        self.shares: FloatArray | None = None
+        self.price = np.nan
+        self.lower_bound, _ = best_lower_bound(problem)
+        self.trace: list[TracePoint] = []
+        self.finished = False
+        self._started = time.perf_counter()
+        self._known: dict[bytes, float] = {}
+        self._repeats = 0
+        self._rate = 0.0
+        self._space = float(np.exp(np.minimum(np.log(problem.layers + 1.0).sum(), 700.0)))
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since the search began."""
+        return time.perf_counter() - self._started
+
+    def __call__(self, splits: IntArray) -> FloatArray:
+        """Return the mean delay of each plan, s; +inf where it is infeasible or its allocator failed.
+
+        Parameters
+        ----------
+        splits
+            (n_plans, n_nodes).
+
+        Raises
+        ------
+        BudgetSpent
+            When the budget, the gap or the search space is exhausted.
+        """
+        keys = [row.tobytes() for row in np.ascontiguousarray(splits, dtype=np.int64)]
+        fresh: dict[bytes, int] = {}
+        for i, key in enumerate(keys):
+            if key not in self._known and key not in fresh:
+                fresh[key] = i
+        self._repeats = 0 if fresh else self._repeats + len(keys)
+        distinct = splits[list(fresh.values())]
+        self._known.update(zip(fresh, self.solve_in_budget(distinct).tolist(), strict=True))
+        self._check()
+        return np.array([self._known[key] for key in keys])
+
+    def solve_in_budget(self, splits: IntArray) -> FloatArray:
+        """Evaluate plans known to be distinct, without the cache (see `__call__`)."""
+        values = np.empty(len(splits))
+        start = 0
+        while start < len(splits):
+            stop = start + self._allowed()
+            values[start:stop] = self._solve(splits[start:stop])
+            start = stop
+        return values
+
+    def _solve(self, splits: IntArray) -> FloatArray:
+        before = time.perf_counter()
+        problem = self.problem
+        objective = np.full(len(splits), np.inf)
+        improved = False
+        rows = np.flatnonzero(problem.overload(splits) == 0)
+        if rows.size:
+            candidates = splits[rows]
+            allocation = self.allocator.allocate(problem, candidates)
+            if allocation.shares.shape != candidates.shape:
+                raise BackendFailed(
+                    f"the allocator returned shares of shape {allocation.shares.shape} for plans of {candidates.shape}"
+                )
+            values = problem.objective(candidates, allocation.shares)
+            usable = problem.residuals(candidates, allocation.shares).feasible & ~np.isnan(values)
+            objective[rows] = np.where(usable, values, np.inf)
+            best = int(np.argmin(objective[rows]))
+            improved = bool(objective[rows[best]] < self.objective)
+            if improved:
+                self.objective = float(objective[rows[best]])
+                self.splits, self.shares = candidates[best].copy(), allocation.shares[best].copy()
+                self.price = float(allocation.price[best])
+        self.evaluations += len(splits)
+        self._rate = (time.perf_counter() - before) / len(splits)
+        if improved:
+            self.tick()
+        return objective
+
+    def tick(self) -> None:
+        """Add a point to the trace, at most one for every state of the search, and call back."""
+        point = TracePoint(self.evaluations, self.seconds, self.objective, self.lower_bound)
+        if self.trace and self.trace[-1].evaluations == point.evaluations:
+            self.trace[-1] = point
+        else:
+            self.trace.append(point)
+        if self.callback is not None:
+            self.callback(point)
+
+    def placement(self, status: Status) -> Placement:
+        """Return the incumbent; without one, the all-edge plan with status INFEASIBLE or LIMIT."""
+        self.tick()
+        if self.splits is None:
+            lost = Status.INFEASIBLE if np.isposinf(self.lower_bound) else Status.LIMIT
+            return Placement(self.problem.layers, None, self.lower_bound, lost, tuple(self.trace), self.evaluations)
+        if self.finished:
+            status = Status.OPTIMAL
+        return Placement(
+            self.splits, self.shares, self.lower_bound, status, tuple(self.trace), self.evaluations, self.price
+        )
+
+    def _allowed(self) -> int:
+        """Return how many plans may be solved before the budget is looked at again, at least one."""
+        self._check()
+        allowed = 1 << 16
+        if self.stop.evaluations is not None:
+            allowed = self.stop.evaluations - self.evaluations
+        if self.stop.seconds is not None:
+            allowed = min(allowed, max(1, int(_SLICE_SECONDS / self._rate)) if self._rate else 1)
+        return allowed
+
+    def _check(self) -> None:
+        stop = self.stop
+        if stop.gap is not None and relative_gap(self.objective, self.lower_bound) <= stop.gap:
+            self.finished = True
+            raise BudgetSpent
+        spent = (
+            (stop.evaluations is not None and self.evaluations >= stop.evaluations)
+            or (stop.seconds is not None and self.seconds >= stop.seconds)
+            or self._repeats >= STALLED_AFTER
+            or len(self._known) >= self._space
+            or np.isposinf(self.lower_bound)
+        )
+        if spent:
+            raise BudgetSpent

@@ -1,0 +1,84 @@
+"""Every plan, in batches: the oracle on small instances."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dmcjia_opt.errors import InputError
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.placers.evaluation import BudgetSpent, Evaluation
+from dmcjia_opt.placers.pareto import pareto_splits
+from dmcjia_opt.protocols import Allocator, Callback, Placement, Status, Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Exhaustive:
+    """Tries all plans, or all that the Pareto filter leaves.
+
+    Parameters
+    ----------
+    pareto
+        Leave out splits that another split of the same node dominates.
+    max_plans
+        Refuse instances with more plans than this.
+    batch
+        Plans handed to the allocator at once.
+    """
+
+    pareto: bool = True
+    max_plans: int = 20_000_000
+    batch: int = 4096
+
+    def supports(self, problem: Problem) -> str | None:
+        """Return how many plans there are, if they are too many."""
+        digits = float(np.log10(np.maximum(self._keep(problem).sum(axis=1), 1)).sum())
+        if digits <= math.log10(self.max_plans):
+            return None
+        left = " after the Pareto filter" if self.pareto else ""
+        plans = 10 ** (digits % 1)
+        return (
+            f"there are {plans:.1f}e{int(digits)} plans{left}, more than exhaustive search can try "
+            f"(max_plans = {self.max_plans}); use another placer"
+        )
+
+    def place(
+        self,
+        problem: Problem,
+        allocator: Allocator,
+        *,
+        stop: Stop,
+        rng: np.random.Generator,
+        callback: Callback | None = None,
+    ) -> Placement:
+        """Return the best of all plans; OPTIMAL once every plan was tried.
+
+        Raises
+        ------
+        InputError
+            If there are more than `max_plans`.
+        """
+        if why := self.supports(problem):
+            raise InputError(why)
+        candidates = [np.flatnonzero(row) for row in self._keep(problem)]
+        sizes = [len(c) for c in candidates]
+        evaluation = Evaluation(problem, allocator, stop, callback)
+        status = Status.OPTIMAL
+        try:
+            for start in range(0, math.prod(sizes), self.batch):
+                flat = np.arange(start, min(start + self.batch, math.prod(sizes)))
+                digits = np.unravel_index(flat, sizes)
+                evaluation.solve_in_budget(np.stack([c[i] for c, i in zip(candidates, digits, strict=True)], axis=1))
+                evaluation.tick()
+        except (BudgetSpent, KeyboardInterrupt):
+            status = Status.LIMIT
+        return evaluation.placement(status)
+
+    def _keep(self, problem: Problem) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+        if self.pareto:
+            keep = pareto_splits(problem)
+            keep[~keep.any(axis=1), 0] = True  # a node without any stable split makes every plan infeasible
+            return keep
+        return np.arange(problem.n_splits)[None, :] <= problem.layers[:, None]

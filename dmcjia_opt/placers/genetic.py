@@ -1,0 +1,108 @@
+"""A modern integer genetic algorithm: uniform crossover, and a mutation that resets or creeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pymoo.algorithms.soo.nonconvex.ga import GA
+from pymoo.core.mutation import Mutation
+from pymoo.operators.crossover.ux import UniformCrossover
+from pymoo.operators.sampling.rnd import IntegerRandomSampling
+
+from dmcjia_opt.errors import InputError
+from dmcjia_opt.model.arrays import IntArray
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.placers.evaluation import Evaluation
+from dmcjia_opt.placers.pymoo_ import PlacementProblem, run
+from dmcjia_opt.protocols import Allocator, Callback, Placement, Stop
+
+
+class ResetOrCreep(Mutation):  # type: ignore[misc]
+    """Integer mutation: a gene is drawn anew, or moves by a geometric number of steps.
+
+    Parameters
+    ----------
+    rate
+        Expected number of genes that change in one individual, besides the one that always does.
+    reset
+        Probability that a changing gene is drawn anew rather than moved.
+    stay
+        Parameter p of the geometric step length: mean 1/p.
+    """
+
+    def __init__(self, rate: float, reset: float, stay: float) -> None:
+        super().__init__(prob=1.0)
+        self.rate, self.reset, self.stay = rate, reset, stay
+
+    def _do(self, problem: Any, x: IntArray, *, random_state: np.random.Generator, **kwargs: object) -> IntArray:  # noqa: ANN401
+        n, m = x.shape
+        change = random_state.random((n, m)) < min(1.0, self.rate / m)
+        change[np.arange(n), random_state.integers(m, size=n)] = True
+        low, high = problem.xl.astype(np.int64), problem.xu.astype(np.int64)
+        drawn = random_state.integers(low, high + 1, size=(n, m))
+        step = random_state.geometric(self.stay, (n, m)) * random_state.choice([-1, 1], (n, m))
+        moved = np.clip(x + step, low, high)
+        mutated = np.where(random_state.random((n, m)) < self.reset, drawn, moved)
+        return np.where(change, mutated, x).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Genetic:
+    """Integer genetic algorithm on `PlacementProblem`.
+
+    Parameters
+    ----------
+    population
+        Individuals kept.
+    offspring
+        New individuals a generation.
+    generations
+        Generations when no budget of evaluations or seconds is given.
+    crossover
+        Probability that two parents exchange genes.
+    mutation
+        Expected number of genes that change in one offspring, besides the one that always does.
+    reset
+        Share of the changes that draw a new split; the others move by a few layers.
+    """
+
+    population: int = 20
+    offspring: int = 20
+    generations: int = 500
+    crossover: float = 0.9
+    mutation: float = 0.3
+    reset: float = 0.3
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.population < 2 or self.offspring < 1 or self.generations < 1:
+            raise InputError("genetic needs a population of at least 2, and 1 offspring and generation")
+        if not (0 <= self.crossover <= 1 and 0 <= self.reset <= 1 and self.mutation >= 0):
+            raise InputError("crossover and reset are probabilities, and mutation is >= 0")
+
+    def supports(self, problem: Problem) -> str | None:
+        """Return why not, if a node has a single split."""
+        return "a node has only one split" if (problem.layers == 0).any() else None
+
+    def place(
+        self,
+        problem: Problem,
+        allocator: Allocator,
+        *,
+        stop: Stop,
+        rng: np.random.Generator,
+        callback: Callback | None = None,
+    ) -> Placement:
+        """Return the fittest plan."""
+        algorithm = GA(
+            pop_size=self.population,
+            n_offsprings=self.offspring,
+            sampling=IntegerRandomSampling(),
+            crossover=UniformCrossover(prob=self.crossover),
+            mutation=ResetOrCreep(self.mutation, self.reset, 0.4),
+            eliminate_duplicates=True,
+        )
+        seen = PlacementProblem(problem, evaluation=Evaluation(problem, allocator, stop, callback))
+        return run(algorithm, seen, rng, self.generations)

@@ -1,0 +1,182 @@
+"""A plan: splits and shares for every node, with what is claimed about them; written to and read from JSON."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dmcjia_opt.errors import InputError
+from dmcjia_opt.model.arrays import FloatArray, IntArray
+from dmcjia_opt.model.files import explain, write_text
+from dmcjia_opt.model.problem import StageDelays
+from dmcjia_opt.protocols import Status, TracePoint
+
+#: A plan counts as optimal when its proved gap is no larger than this, or than the gap asked for if that is larger.
+OPTIMALITY_GAP = 1e-9
+_LIBRARIES = ("numpy", "scipy", "pymoo", "cvxpy", "pyomo", "casadi")
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """An answer, and what is claimed about it.
+
+    Parameters
+    ----------
+    status
+        OPTIMAL only where the gap is proved; LIMIT or FEASIBLE otherwise.
+    objective
+        Mean delay, s, recomputed.
+    lower_bound
+        Lower bound on the optimum, s, proved by this package.
+    gap
+        (objective − lower bound)/objective.
+    gap_tolerance
+        The gap at which the plan counts as optimal.
+    splits, shares
+        (n_nodes,) split points and cloud shares.
+    names, models
+        (n_nodes,) of the nodes.
+    delays
+        Each node's delay by stage, s.
+    placer, allocator, seed
+        How it was made.
+    evaluations, wall_seconds
+        What it cost.
+    price
+        Price of cloud capacity at which the bound was computed, s per unit share.
+    bound_from
+        What the bound rests on: ``"dual"`` (anyone can recompute it from the price), or the search that proved it.
+    scenario_sha256
+        Hash of the scenario's content.
+    trace
+        The incumbent over time.
+    versions
+        Of Python, this package and its libraries.
+    """
+
+    status: Status
+    objective: float
+    lower_bound: float
+    gap: float
+    gap_tolerance: float
+    splits: IntArray
+    shares: FloatArray
+    names: tuple[str, ...]
+    models: tuple[str, ...]
+    delays: StageDelays
+    placer: str
+    allocator: str
+    seed: int
+    evaluations: int
+    wall_seconds: float
+    price: float
+    bound_from: str
+    scenario_sha256: str
+    trace: tuple[TracePoint, ...]
+    versions: Mapping[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of a plan file."""
+        stages = self.delays
+        columns = (self.names, self.models, self.splits.tolist(), self.shares.tolist())
+        times = (stages.edge.tolist(), stages.upload.tolist(), stages.cloud.tolist(), stages.total.tolist())
+        keys = ("name", "model", "split", "share", "edge_s", "upload_s", "cloud_s", "total_s")
+        return {
+            "status": str(self.status),
+            "objective_s": self.objective,
+            "lower_bound_s": self.lower_bound,
+            "gap": self.gap,
+            "gap_tolerance": self.gap_tolerance,
+            "bound_from": self.bound_from,
+            "price_s": self.price,
+            "splits": self.splits.tolist(),
+            "shares": self.shares.tolist(),
+            "nodes": [dict(zip(keys, row, strict=True)) for row in zip(*columns, *times, strict=True)],
+            "placer": self.placer,
+            "allocator": self.allocator,
+            "seed": self.seed,
+            "evaluations": self.evaluations,
+            "wall_s": self.wall_seconds,
+            "versions": dict(self.versions),
+            "scenario_sha256": self.scenario_sha256,
+            "trace": [
+                {"evaluations": p.evaluations, "seconds": p.seconds, "objective_s": _json(p.objective)}
+                for p in self.trace
+            ],
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write the plan as JSON; the file appears whole or not at all."""
+        write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+
+
+def _json(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+class NodeClaim(BaseModel):
+    """What a plan file says about one node."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    model: str
+    split: int
+    share: _Finite
+    edge_s: _Finite
+    upload_s: _Finite
+    cloud_s: _Finite
+    total_s: _Finite
+
+
+class PlanFile(BaseModel):
+    """A plan file as read: claims, none of them checked yet."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    status: str
+    objective_s: _Finite
+    lower_bound_s: _Finite
+    gap: _Finite
+    gap_tolerance: _Finite = OPTIMALITY_GAP
+    bound_from: str = "dual"
+    price_s: _Finite | None = None
+    splits: list[int]
+    shares: list[_Finite]
+    nodes: list[NodeClaim]
+    scenario_sha256: str
+
+
+def load_plan(path: str | Path) -> PlanFile:
+    """Read the claims of a plan file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not JSON or breaks the format; the message names the field.
+    """
+    path = Path(path)
+    try:
+        return PlanFile.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the plan ({error.strerror})") from None
+    except ValidationError as error:
+        raise InputError(f"{path}: {explain(error)}") from None
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the versions of Python, this package and the libraries it may have used."""
+    found = {"python": platform.python_version()}
+    for name in ("dmcjia-opt", *_LIBRARIES):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,197 @@
+"""Every method by name: what it is, what it needs, and why it cannot run when it cannot.
+
+A method is one row here and one file. Libraries are looked for without being imported, and a method's module is
+imported only when the method is built.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from types import MappingProxyType
+from typing import Literal, cast
+
+from dmcjia_opt.errors import BackendMissing, InputError
+from dmcjia_opt.protocols import Allocator, Placer
+
+Kind = Literal["allocator", "placer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One method.
+
+    Parameters
+    ----------
+    name
+        As given on the command line.
+    kind
+        ``"allocator"`` or ``"placer"``.
+    target
+        ``"module:Class"``.
+    summary
+        One line for people who choose.
+    exact
+        Allocator: the shares are optimal up to a tolerance. Placer: it ends with the optimum.
+    requires
+        Modules it imports beyond NumPy.
+    extra
+        The extra of this package that brings them; empty for the core.
+    variant
+        What may follow a colon in the name, and the first field of the class it sets; empty if nothing may.
+    variants
+        ``"module:function"`` returning the variants that can run here, or empty.
+    proves
+        The bound it returns was derived by this package's own code, not claimed by a solver.
+    """
+
+    name: str
+    kind: Kind
+    target: str
+    summary: str
+    exact: bool = False
+    requires: tuple[str, ...] = ()
+    extra: str = ""
+    variant: str = ""
+    variants: str = ""
+    proves: bool = False
+
+
+_ROWS = (
+    Spec(
+        "waterfilling",
+        "allocator",
+        "dmcjia_opt.allocators.waterfilling:WaterFilling",
+        "closed form, Newton on the price, whole populations at once",
+        exact=True,
+    ),
+    Spec(
+        "alm",
+        "allocator",
+        "dmcjia_opt.allocators.augmented_lagrangian:AugmentedLagrangian",
+        "the paper's augmented Lagrangian (P5), hand-written and batched",
+        exact=True,
+    ),
+    Spec(
+        "cvxpy",
+        "allocator",
+        "dmcjia_opt.allocators.cvxpy_:CvxpyAllocator",
+        "cone program through CVXPY, compiled once a shape; cvxpy:SOLVER chooses the solver",
+        exact=True,
+        requires=("cvxpy",),
+        variant="solver",
+        variants="dmcjia_opt.allocators.cvxpy_:installed_solvers",
+    ),
+    Spec(
+        "ipopt",
+        "allocator",
+        "dmcjia_opt.allocators.pyomo_:IpoptAllocator",
+        "Pyomo model solved by IPOPT, the program on PATH or CasADi's",
+        exact=True,
+        requires=("pyomo", "casadi"),
+    ),
+    Spec(
+        "dmcjia",
+        "placer",
+        "dmcjia_opt.placers.dmcjia:Dmcjia",
+        "the paper's binary genetic algorithm at its published settings",
+        requires=("pymoo",),
+    ),
+    Spec(
+        "genetic",
+        "placer",
+        "dmcjia_opt.placers.genetic:Genetic",
+        "integer genetic algorithm: uniform crossover, reset-or-creep mutation",
+        requires=("pymoo",),
+    ),
+    Spec(
+        "pymoo",
+        "placer",
+        "dmcjia_opt.placers.pymoo_:PymooPlacer",
+        "any single-objective pymoo algorithm; pymoo:NAME chooses it",
+        requires=("pymoo",),
+        variant="algorithm",
+        variants="dmcjia_opt.placers.pymoo_:algorithms",
+    ),
+    Spec(
+        "exhaustive",
+        "placer",
+        "dmcjia_opt.placers.exhaustive:Exhaustive",
+        "every plan that the Pareto filter leaves, for small instances",
+        exact=True,
+        proves=True,
+    ),
+)
+
+METHODS: Mapping[tuple[Kind, str], Spec] = MappingProxyType({(spec.kind, spec.name): spec for spec in _ROWS})
+
+
+def specs(kind: Kind) -> tuple[Spec, ...]:
+    """Return every method of one kind."""
+    return tuple(spec for spec in METHODS.values() if spec.kind == kind)
+
+
+def why_not(spec: Spec) -> str | None:
+    """Return None if the method can run here, or a sentence that says what is missing and how to get it."""
+    missing = [module for module in spec.requires if find_spec(module) is None]
+    if not missing:
+        return None
+    wanted = f"dmcjia-opt[{spec.extra}]" if spec.extra else " ".join(missing)
+    return f"{' and '.join(missing)} not installed; pip install '{wanted}'"
+
+
+def variants(spec: Spec) -> tuple[str, ...]:
+    """Return what may follow the colon in the method's name on this machine."""
+    if not spec.variants or why_not(spec):
+        return ()
+    return tuple(_load(spec.variants)())  # type: ignore[operator]
+
+
+def spec_of(kind: Kind, name: str) -> Spec:
+    """Return the row of `name`, whose variant after a colon is ignored.
+
+    Raises
+    ------
+    InputError
+        If there is no such method; the message lists those there are.
+    """
+    base, colon, _ = name.partition(":")
+    spec = METHODS.get((kind, base))
+    if spec is None:
+        known = ", ".join(s.name for s in specs(kind))
+        raise InputError(f'unknown {kind} "{name}"; choose one of {known}')
+    if colon and not spec.variant:
+        raise InputError(f'{kind} "{base}" takes nothing after a colon, got "{name}"')
+    return spec
+
+
+def build_allocator(name: str) -> Allocator:
+    """Return the allocator called `name`, such as ``"waterfilling"`` or ``"cvxpy:SCS"``.
+
+    Raises
+    ------
+    InputError, BackendMissing
+        If there is no such method, or its library is not installed.
+    """
+    return cast(Allocator, _build("allocator", name))
+
+
+def build_placer(name: str) -> Placer:
+    """Return the placer called `name`, such as ``"dmcjia"`` or ``"pymoo:DE"`` (see `build_allocator`)."""
+    return cast(Placer, _build("placer", name))
+
+
+def _build(kind: Kind, name: str) -> object:
+    spec = spec_of(kind, name)
+    if why := why_not(spec):
+        raise BackendMissing(f'{kind} "{spec.name}" cannot run: {why}')
+    variant = name.partition(":")[2]
+    options = {spec.variant: variant} if variant else {}
+    return _load(spec.target)(**options)  # type: ignore[operator]
+
+
+def _load(target: str) -> object:
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)

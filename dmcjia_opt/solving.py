@@ -1,0 +1,127 @@
+"""From a scenario to a certified plan."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from dmcjia_opt.certificate import Certificate, certify, relative_gap
+from dmcjia_opt.dual import least_load
+from dmcjia_opt.errors import BackendFailed, InfeasibleError, InputError
+from dmcjia_opt.model.arrays import FloatArray, IntArray
+from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.scenario import Scenario
+from dmcjia_opt.plan import OPTIMALITY_GAP, Plan, installed_versions
+from dmcjia_opt.protocols import Allocator, Callback, Placement, Placer, Status, Stop
+from dmcjia_opt.registry import build_allocator, build_placer, spec_of
+
+
+def solve(
+    scenario: Scenario,
+    placer: str | Placer = "genetic",
+    allocator: str | Allocator = "waterfilling",
+    *,
+    stop: Stop | None = None,
+    seed: int = 0,
+    callback: Callback | None = None,
+) -> Plan:
+    """Return a certified plan.
+
+    Parameters
+    ----------
+    scenario
+        What to plan.
+    placer, allocator
+        Names of registered methods, or objects that follow the protocols.
+    stop
+        The budget; none by default.
+    seed
+        Seed of the placer's generator: same seed and versions, same plan.
+    callback
+        Called with a `TracePoint` as the search goes on.
+
+    Raises
+    ------
+    InputError, InfeasibleError, BackendMissing, BackendFailed
+        If an argument is malformed, no plan exists or was found, or a method cannot run.
+    """
+    names = [method if isinstance(method, str) else type(method).__qualname__ for method in (placer, allocator)]
+    proves = isinstance(placer, str) and spec_of("placer", placer).proves
+    place = build_placer(placer) if isinstance(placer, str) else placer
+    allocate = build_allocator(allocator) if isinstance(allocator, str) else allocator
+    problem = compile_problem(scenario)
+    for name, why in zip(names, (place.supports(problem), allocate.supports(problem)), strict=True):
+        if why:
+            raise InputError(f'"{name}" cannot take this scenario: {why}')
+    if stop is None:
+        stop = Stop()
+    if least_load(problem) >= 1.0:
+        raise InfeasibleError(
+            "no plan exists: whatever the splits, some queue is unstable; "
+            "add cloud or edge compute, or lower arrival_rate"
+        )
+    started = time.perf_counter()
+    placement = place.place(problem, allocate, stop=stop, rng=np.random.default_rng(seed), callback=callback)
+    seconds = time.perf_counter() - started
+    splits, shares = _complete(problem, placement, allocate, names[0])
+    tolerance = max(OPTIMALITY_GAP, stop.gap or 0.0)
+    certificate = _certify(problem, splits, shares, placement.price, tolerance)
+    bound, bound_from = certificate.lower_bound, "dual"
+    if proves and placement.lower_bound > bound:
+        bound, bound_from = min(placement.lower_bound, certificate.objective), names[0]
+    gap = relative_gap(certificate.objective, bound)
+    status = placement.status
+    if gap <= tolerance:
+        status = Status.OPTIMAL
+    elif status == Status.OPTIMAL:
+        status = Status.FEASIBLE
+    return Plan(
+        status=status,
+        objective=certificate.objective,
+        lower_bound=bound,
+        gap=gap,
+        gap_tolerance=tolerance,
+        splits=splits,
+        shares=shares,
+        names=scenario.nodes.names,
+        models=tuple(scenario.profiles[m].name for m in np.array(scenario.nodes.models)[scenario.nodes.model_index]),
+        delays=problem.breakdown(splits, shares),
+        placer=names[0],
+        allocator=names[1],
+        seed=seed,
+        evaluations=placement.evaluations,
+        wall_seconds=seconds,
+        price=certificate.price,
+        bound_from=bound_from,
+        scenario_sha256=scenario.sha256(),
+        trace=placement.trace,
+        versions=installed_versions(),
+    )
+
+
+def _certify(problem: Problem, splits: IntArray, shares: FloatArray, price: float, tolerance: float) -> Certificate:
+    """Certify at the placer's price where that closes the gap, which saves a search for the best one."""
+    if np.isfinite(price):
+        certificate = certify(problem, splits, shares, price=price)
+        if certificate.gap <= tolerance:
+            return certificate
+    return certify(problem, splits, shares)
+
+
+def _complete(problem: Problem, placement: Placement, allocator: Allocator, placer: str) -> tuple[IntArray, FloatArray]:
+    try:
+        splits = problem.check_splits(placement.splits)
+    except InputError as error:
+        raise BackendFailed(f'placer "{placer}" returned a plan that is none: {error}') from None
+    shares = placement.shares
+    if shares is None and problem.overload(splits) == 0:
+        shares = allocator.allocate(problem, splits[None, :]).shares[0]
+    if shares is None or not (
+        problem.residuals(splits, shares).feasible and np.isfinite(problem.objective(splits, shares))
+    ):
+        raise InfeasibleError(
+            f'"{placer}" found no feasible plan in {placement.evaluations} evaluations, and none of its plans proves '
+            "that there is none; raise its budget or choose another placer"
+        )
+    return splits, np.asarray(shares, dtype=np.float64)

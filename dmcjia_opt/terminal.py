@@ -1,0 +1,167 @@
+"""What the command line shows: progress while a search runs, and tables afterwards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from types import TracebackType
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from dmcjia_opt.certificate import relative_gap
+from dmcjia_opt.model.scenario import Scenario
+from dmcjia_opt.plan import Plan
+from dmcjia_opt.protocols import Status, Stop, TracePoint
+from dmcjia_opt.registry import specs, variants, why_not
+from dmcjia_opt.verification import Check
+
+#: Nodes shown one by one; of larger fleets the slowest are shown.
+MAX_ROWS = 40
+
+_STATUS = {
+    Status.OPTIMAL: "proved optimal",
+    Status.FEASIBLE: "feasible, not proved optimal",
+    Status.LIMIT: "the best when the budget was spent",
+}
+
+
+class SearchProgress:
+    """A live line on standard error: plans evaluated, incumbent, proved gap.
+
+    Parameters
+    ----------
+    stop
+        The budget; it sets the length of the bar.
+    title
+        What is running.
+    """
+
+    def __init__(self, stop: Stop, title: str) -> None:
+        self._stop = stop
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        total = 1.0 if stop.seconds is not None or stop.evaluations is not None else None
+        self._task = self._progress.add_task(escape(title), total=total, state="starting")
+
+    def __enter__(self) -> SearchProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def update(self, point: TracePoint) -> None:
+        """Show a point of the search's trace."""
+        done = [0.0]
+        if self._stop.seconds:
+            done.append(point.seconds / self._stop.seconds)
+        if self._stop.evaluations:
+            done.append(point.evaluations / self._stop.evaluations)
+        gap = relative_gap(point.objective, point.lower_bound)
+        best = f"best {seconds(point.objective)}, gap {percent(gap)}" if math.isfinite(gap) else "no feasible plan yet"
+        self._progress.update(self._task, completed=max(done), state=f"{point.evaluations:,} plans, {best}")
+
+
+def seconds(value: float) -> str:
+    """Return a duration with a unit that suits its size."""
+    if not math.isfinite(value):
+        return "∞"
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if abs(value) >= size:
+            return f"{value / size:.4g} {unit}"
+    return f"{value:.3g} s"
+
+
+def percent(gap: float) -> str:
+    """Return a relative gap as a percentage that never reads as zero unless it is."""
+    return f"{100 * gap:.2f} %" if gap >= 1e-4 else f"{gap:.1e}" if gap > 0 else "0"
+
+
+def in_plain_words(plan: Plan) -> str:
+    """Return one sentence on how good the plan is."""
+    if plan.gap <= plan.gap_tolerance:
+        return f"No plan can be faster by more than {percent(plan.gap)}: proved."
+    return (
+        f"No plan can be faster than {seconds(plan.lower_bound)}: proved. "
+        f"This one is at most {percent(plan.objective / plan.lower_bound - 1)} slower than the best there is."
+    )
+
+
+def show_plan(plan: Plan, scenario: Scenario) -> None:
+    """Print a plan as a table of nodes and a summary."""
+    console = Console()
+    order = np.arange(len(plan.splits))
+    title = f"{scenario.name}: {len(order)} nodes"
+    if len(order) > MAX_ROWS:
+        order = np.argsort(-plan.delays.total, kind="stable")[:MAX_ROWS]
+        title += f", the {MAX_ROWS} slowest shown"
+    table = Table(title=escape(title), title_justify="left")
+    for name in ("node", "model"):
+        table.add_column(name)
+    for name in ("split", "cloud share", "edge", "upload", "cloud", "total"):
+        table.add_column(name, justify="right")
+    for d in order:
+        layers = scenario.profiles[scenario.nodes.model_of(d)].n_layers
+        stages = plan.delays
+        times = (stages.edge[d], stages.upload[d], stages.cloud[d], stages.total[d])
+        table.add_row(
+            escape(plan.names[d]),
+            escape(plan.models[d]),
+            f"{plan.splits[d]}/{layers}",
+            f"{100 * plan.shares[d]:.3g} %",
+            *(seconds(float(t)) if t else "–" for t in times),
+        )
+    console.print(table)
+    summary = Table.grid(padding=(0, 2))
+    for key, value in (
+        ("mean delay", f"[bold]{seconds(plan.objective)}[/bold]"),
+        ("lower bound", f"{seconds(plan.lower_bound)} (from {escape(plan.bound_from)})"),
+        ("gap", percent(plan.gap)),
+        ("status", f"{plan.status}: {_STATUS.get(plan.status, '')}"),
+        ("made by", escape(f"{plan.placer} + {plan.allocator}, seed {plan.seed}")),
+        ("cost", f"{plan.evaluations:,} plans evaluated in {seconds(plan.wall_seconds)}"),
+    ):
+        summary.add_row(key, value)
+    console.print(summary)
+    console.print(in_plain_words(plan))
+
+
+def show_checks(checks: Iterable[Check]) -> None:
+    """Print claims beside their recomputation."""
+    table = Table()
+    for name in ("claim", "says", "recomputed", ""):
+        table.add_column(name)
+    for check in checks:
+        mark = "[green]true[/green]" if check.true else "[red bold]FALSE[/red bold]"
+        table.add_row(check.what, escape(check.claimed), escape(check.recomputed), mark)
+    Console().print(table)
+
+
+def show_methods() -> None:
+    """Print every method, whether it can run here, and what may follow a colon in its name."""
+    console = Console()
+    for kind in ("placer", "allocator"):
+        table = Table(title=f"{kind}s", title_justify="left", expand=True)
+        for name in ("name", "exact", "here", "what it is"):
+            table.add_column(name, no_wrap=name != "what it is", overflow="fold")
+        for spec in specs(kind):
+            why = why_not(spec)
+            here = "[green]yes[/green]" if why is None else "[red]no[/red]"
+            text = escape(spec.summary if why is None else f"{spec.summary} ({why})")
+            if names := variants(spec):
+                text += f"\n[dim]{escape(spec.name)}:… {escape(', '.join(names))}[/dim]"
+            table.add_row(spec.name, "yes" if spec.exact else "–", here, text)
+        console.print(table)

@@ -1,0 +1,128 @@
+"""What is true about a plan file: every claim beside its recomputation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dmcjia_opt.certificate import certify, relative_gap
+from dmcjia_opt.errors import InputError
+from dmcjia_opt.model.arrays import FloatArray, IntArray
+from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.scenario import Scenario
+from dmcjia_opt.plan import PlanFile
+from dmcjia_opt.protocols import Stop
+from dmcjia_opt.registry import build_allocator, build_placer, specs
+
+#: Relative difference up to which a claimed number and its recomputation count as the same.
+CLAIM_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One claim of a plan file beside its recomputation."""
+
+    what: str
+    claimed: str
+    recomputed: str
+    true: bool
+
+
+def verify(scenario: Scenario, claims: PlanFile) -> tuple[Check, ...]:
+    """Recompute everything a plan file claims about a scenario.
+
+    Raises
+    ------
+    InputError
+        If the plan is not one for this fleet at all: another number of nodes, or splits that do not exist.
+    """
+    problem = compile_problem(scenario)
+    if not (len(claims.splits) == len(claims.shares) == len(claims.nodes) == problem.n_nodes):
+        raise InputError(
+            f"the plan has {len(claims.splits)} splits, {len(claims.shares)} shares and {len(claims.nodes)} nodes, "
+            f"the scenario {problem.n_nodes} nodes; verify a plan with the scenario it was made for"
+        )
+    splits = problem.check_splits(np.array(claims.splits, dtype=np.int64))
+    shares = np.array(claims.shares, dtype=np.float64)
+    certificate = certify(problem, splits, shares)
+    digest = scenario.sha256()
+    bound, how = _provable(problem, claims, certificate.lower_bound)
+    gap = relative_gap(certificate.objective, claims.lower_bound_s)
+    return (
+        Check("scenario", claims.scenario_sha256[:12], digest[:12], claims.scenario_sha256 == digest),
+        Check("feasible", "yes", _feasibility(problem, splits, shares), certificate.feasible),
+        _number("objective_s", claims.objective_s, certificate.objective),
+        Check(
+            "lower_bound_s", f"{claims.lower_bound_s:.9g}", f"{bound:.9g} ({how})", claims.lower_bound_s <= _up(bound)
+        ),
+        Check("gap", f"{claims.gap:.3e}", f"{gap:.3e}", abs(claims.gap - gap) <= CLAIM_TOLERANCE),
+        _status(claims),
+        _nodes(scenario, problem, claims, splits, shares),
+    )
+
+
+def _up(bound: float) -> float:
+    return bound + CLAIM_TOLERANCE * abs(bound)
+
+
+def _number(what: str, claimed: float, recomputed: float) -> Check:
+    same = math.isclose(claimed, recomputed, rel_tol=CLAIM_TOLERANCE)
+    return Check(what, f"{claimed:.9g}", f"{recomputed:.9g}", same)
+
+
+def _feasibility(problem: Problem, splits: IntArray, shares: FloatArray) -> str:
+    residuals = problem.residuals(splits, shares)
+    if residuals.feasible:
+        return "yes"
+    if residuals.budget > 0:
+        return f"no: shares sum to {1 + float(residuals.budget):.9g}"
+    for what, values in (("unstable", residuals.stability), ("cloud slower than its edge", residuals.ordering)):
+        if (values >= 0).any():
+            return f"no: node {int(np.argmax(values))} is {what}"
+    return "no"
+
+
+def _provable(problem: Problem, claims: PlanFile, dual: float) -> tuple[float, str]:
+    """Return the largest bound that can be proved here, proving it again by search if the dual is not enough."""
+    if claims.lower_bound_s <= _up(dual):
+        return dual, "dual"
+    for spec in specs("placer"):
+        if spec.proves and spec.name == claims.bound_from:
+            placer, allocator = build_placer(spec.name), build_allocator("waterfilling")
+            if placer.supports(problem) is None:
+                again = placer.place(problem, allocator, stop=Stop(), rng=np.random.default_rng(0))
+                return max(dual, again.lower_bound), f"{spec.name}, searched again"
+    return dual, "dual; what the rest of the claim rests on cannot be checked"
+
+
+def _status(claims: PlanFile) -> Check:
+    closed = claims.gap <= claims.gap_tolerance
+    found = f"gap {'within' if closed else 'above'} {claims.gap_tolerance:.0e}"
+    return Check("status", claims.status, found, closed or claims.status != "optimal")
+
+
+def _nodes(scenario: Scenario, problem: Problem, claims: PlanFile, splits: IntArray, shares: FloatArray) -> Check:
+    delays = problem.breakdown(splits, shares)
+    models = [scenario.profiles[m].name for m in scenario.nodes.models]
+    for d, row in enumerate(claims.nodes):
+        name = scenario.nodes.names[d]
+        facts = {
+            "name": (row.name, name),
+            "model": (row.model, models[scenario.nodes.model_index[d]]),
+            "split": (row.split, int(splits[d])),
+            "share": (row.share, float(shares[d])),
+            "edge_s": (row.edge_s, float(delays.edge[d])),
+            "upload_s": (row.upload_s, float(delays.upload[d])),
+            "cloud_s": (row.cloud_s, float(delays.cloud[d])),
+            "total_s": (row.total_s, float(delays.total[d])),
+        }
+        for key, (claimed, true) in facts.items():
+            same = claimed == true
+            if isinstance(claimed, float) and isinstance(true, float):
+                scale = abs(float(delays.total[d])) if key.endswith("_s") else 0.0
+                same = math.isclose(claimed, true, rel_tol=CLAIM_TOLERANCE, abs_tol=CLAIM_TOLERANCE * scale)
+            if not same:
+                return Check("nodes", f'{key} of "{name}" = {claimed}', str(true), False)
+    return Check("nodes", f"{len(claims.nodes)} rows", "all the same", True)
