@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmcjia_opt.dual import dual_point, least_load, maximise
+from dmcjia_opt.dual import dual_point, fixed_dual, least_load, maximise
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import EPS, FloatArray, IntArray
 from dmcjia_opt.model.problem import Problem, Residuals
@@ -71,6 +71,25 @@ def lower_bound(problem: Problem, price: float) -> float:
     point = dual_point(problem, price)
     bound = point.value - rounding_slack(problem.n_nodes, point.magnitude)
     return bound if not math.isnan(bound) else -math.inf
+
+
+def splits_lower_bound(problem: Problem, splits: IntArray, price: FloatArray) -> FloatArray:
+    """Return a proved lower bound, s, on the mean delay of given splits whatever the shares.
+
+    Parameters
+    ----------
+    splits
+        (n_plans, n_nodes).
+    price
+        (n_plans,) any prices; one that is not a finite number > 0 proves nothing but the local delay.
+    """
+    usable = np.isfinite(price) & (price > 0)
+    value = fixed_dual(problem, splits, np.where(usable, price, 1.0))
+    paid = np.where(usable, price, 0.0)
+    local = (problem.weight * problem.at(problem.local_delay, splits)).sum(-1)
+    slack = rounding_slack(problem.n_nodes, 1.0)
+    bound = np.where(usable, value - slack * (np.abs(value) + 2 * paid), local * (1 - slack))
+    return np.where(np.isnan(bound), -np.inf, bound)
 
 
 def rounding_slack(n_nodes: int, magnitude: float) -> float:

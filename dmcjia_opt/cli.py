@@ -14,7 +14,7 @@ from dmcjia_opt.errors import DmcjiaError
 
 app = typer.Typer(
     name="dmcjia",
-    help="Where to split the DNN of each edge node, and how to share the cloud, with a proof of how good the answer is.",
+    help="Split the DNN of each edge node, share the cloud among them, and prove how good the answer is.",
     epilog="Exit codes: 0 done, 1 a claim was false, 2 bad input, 3 infeasible, 4 a backend is missing or failed.",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -22,21 +22,28 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_INTERRUPTED = 130  # what typer makes of KeyboardInterrupt
+
 ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO.toml", help="The scenario: cloud, options and nodes.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from dmcjia_opt import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
 
 
 @app.callback()
 def _common(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
 ) -> None:
     if debug:
         os.environ["DMCJIA_DEBUG"] = "1"
-    if version:
-        from dmcjia_opt import __version__
-
-        typer.echo(__version__)
-        raise typer.Exit
 
 
 @app.command()
@@ -62,6 +69,8 @@ def solve(
 
     if out is not None and not out.parent.is_dir():
         raise InputError(f"--out {out}: the folder {out.parent} does not exist; create it first")
+    if out is not None and out.is_dir():
+        raise InputError(f"--out {out}: this is a folder; add the plan's file name")
     stop = Stop(seconds=seconds, evaluations=evaluations, gap=gap)
     loaded = load_scenario(scenario)
     with SearchProgress(stop, f"{placer} + {allocator}") as progress:
@@ -152,9 +161,10 @@ def main() -> None:
             raise
         print(f"dmcjia: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("dmcjia: interrupted before there was an answer", file=sys.stderr)  # noqa: T201
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            print("dmcjia: interrupted before there was an answer", file=sys.stderr)  # noqa: T201
+        raise
 
 
 if __name__ == "__main__":

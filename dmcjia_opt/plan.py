@@ -17,12 +17,11 @@ from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import FloatArray, IntArray
 from dmcjia_opt.model.files import explain, write_text
 from dmcjia_opt.model.problem import StageDelays
-from dmcjia_opt.protocols import Status, TracePoint
+from dmcjia_opt.protocols import OPTIMALITY_GAP, Status, TracePoint
 
-#: A plan counts as optimal when its proved gap is no larger than this, or than the gap asked for if that is larger.
-OPTIMALITY_GAP = 1e-9
 _LIBRARIES = ("numpy", "scipy", "pymoo", "cvxpy", "pyomo", "casadi")
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Split = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +128,7 @@ class NodeClaim(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: str
     model: str
-    split: int
+    split: _Split
     share: _Finite
     edge_s: _Finite
     upload_s: _Finite
@@ -148,7 +147,7 @@ class PlanFile(BaseModel):
     gap_tolerance: _Finite = OPTIMALITY_GAP
     bound_from: str = "dual"
     price_s: _Finite | None = None
-    splits: list[int]
+    splits: list[_Split]
     shares: list[_Finite]
     nodes: list[NodeClaim]
     scenario_sha256: str

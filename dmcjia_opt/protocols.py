@@ -13,6 +13,9 @@ from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import FloatArray, IntArray
 from dmcjia_opt.model.problem import Problem
 
+#: A plan counts as optimal when its proved gap is no larger than this, or than the gap asked for if that is larger.
+OPTIMALITY_GAP = 1e-9
+
 StatusArray = np.ndarray[tuple[int, ...], np.dtype[np.int8]]
 
 
@@ -66,6 +69,11 @@ class Stop:
     seconds: float | None = None
     evaluations: int | None = None
     gap: float | None = None
+
+    @property
+    def tolerance(self) -> float:
+        """Relative gap at which a plan counts as optimal."""
+        return max(OPTIMALITY_GAP, self.gap or 0.0)
 
     def __post_init__(self) -> None:
         """Check the limits."""

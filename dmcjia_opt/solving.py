@@ -12,7 +12,7 @@ from dmcjia_opt.errors import BackendFailed, InfeasibleError, InputError
 from dmcjia_opt.model.arrays import FloatArray, IntArray
 from dmcjia_opt.model.problem import Problem, compile_problem
 from dmcjia_opt.model.scenario import Scenario
-from dmcjia_opt.plan import OPTIMALITY_GAP, Plan, installed_versions
+from dmcjia_opt.plan import Plan, installed_versions
 from dmcjia_opt.protocols import Allocator, Callback, Placement, Placer, Status, Stop
 from dmcjia_opt.registry import build_allocator, build_placer, spec_of
 
@@ -65,7 +65,7 @@ def solve(
     placement = place.place(problem, allocate, stop=stop, rng=np.random.default_rng(seed), callback=callback)
     seconds = time.perf_counter() - started
     splits, shares = _complete(problem, placement, allocate, names[0])
-    tolerance = max(OPTIMALITY_GAP, stop.gap or 0.0)
+    tolerance = stop.tolerance
     certificate = _certify(problem, splits, shares, placement.price, tolerance)
     bound, bound_from = certificate.lower_bound, "dual"
     if proves and placement.lower_bound > bound:

@@ -42,14 +42,16 @@ class SearchProgress:
 
     def __init__(self, stop: Stop, title: str) -> None:
         self._stop = stop
+        console = Console(stderr=True)
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[state]}"),
             TimeElapsedColumn(),
-            console=Console(stderr=True),
+            console=console,
             transient=True,
+            disable=not console.is_terminal,
         )
         total = 1.0 if stop.seconds is not None or stop.evaluations is not None else None
         self._task = self._progress.add_task(escape(title), total=total, state="starting")
@@ -114,7 +116,7 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
     for name in ("split", "cloud share", "edge", "upload", "cloud", "total"):
         table.add_column(name, justify="right")
     for d in order:
-        layers = scenario.profiles[scenario.nodes.model_of(d)].n_layers
+        layers = scenario.profiles[scenario.nodes.model_of(int(d))].n_layers
         stages = plan.delays
         times = (stages.edge[d], stages.upload[d], stages.cloud[d], stages.total[d])
         table.add_row(

@@ -13,11 +13,13 @@ from dmcjia_opt.model.arrays import FloatArray, IntArray
 from dmcjia_opt.model.problem import Problem, compile_problem
 from dmcjia_opt.model.scenario import Scenario
 from dmcjia_opt.plan import PlanFile
-from dmcjia_opt.protocols import Stop
+from dmcjia_opt.protocols import Status, Stop
 from dmcjia_opt.registry import build_allocator, build_placer, specs
 
 #: Relative difference up to which a claimed number and its recomputation count as the same.
 CLAIM_TOLERANCE = 1e-9
+_PROVED = str(Status.OPTIMAL)
+_OF_A_PLAN = {str(Status.FEASIBLE), str(Status.LIMIT)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def _provable(problem: Problem, claims: PlanFile, dual: float) -> tuple[float, s
 def _status(claims: PlanFile) -> Check:
     closed = claims.gap <= claims.gap_tolerance
     found = f"gap {'within' if closed else 'above'} {claims.gap_tolerance:.0e}"
-    return Check("status", claims.status, found, closed or claims.status != "optimal")
+    return Check("status", claims.status, found, claims.status in _OF_A_PLAN or (closed and claims.status == _PROVED))
 
 
 def _nodes(scenario: Scenario, problem: Problem, claims: PlanFile, splits: IntArray, shares: FloatArray) -> Check:

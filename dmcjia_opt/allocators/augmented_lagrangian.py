@@ -18,13 +18,14 @@ The augmented Lagrangian, α_d and the penalty on X_d being counted per unit of 
 and is least over the slacks at s = max(0, −c − multiplier/penalty), which leaves max(0, β + ρ_y·Y)²/(2ρ_y) and
 its like. The paper names neither the step nor the penalties. A plain gradient step cannot reach 1e-6 near λ = μ or
 with scales far apart, so the gradient is scaled by the inverse of the Hessian, which is diagonal plus rank one
-(Sherman–Morrison): as cheap as the gradient itself. Steps keep a distance to λ = μ and backtrack until L decreases.
+(Sherman–Morrison): as cheap as the gradient itself. Steps stop short of λ = μ and backtrack until L decreases.
+Without floors the start x = 1 is the optimum itself for M/M/1 and near it for the other curves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,7 +38,11 @@ from dmcjia_opt.protocols import Allocation, Status
 
 _SUFFICIENT_DECREASE = 1e-4
 _MAX_HALVINGS = 40
+_MAX_PIECES = 100
+_PIECE_TOLERANCE = 1e-12
 _MAX_PENALTY = 1e8
+#: Stands for x = 0 where a sum of x divides: too small to count beside any other x.
+_LEAST = 1e-100
 #: Inner stationarity asked for, relative to `tolerance`, so that it does not mask the outer residual.
 _INNER_SHARE = 0.1
 
@@ -51,9 +56,9 @@ class OuterStep:
     iteration
         1, 2, ….
     objective
-        Mean delay of the iterate, s; below the optimum while the budget is overstepped.
+        Mean delay of the iterate, s; it may lie below the optimum while the budget is overstepped.
     budget_violation
-        max(0, Σδ − 1) of the iterate, a fraction of the cloud.
+        Σδ − 1 of the iterate, a fraction of the cloud; < 0 where some of it is left unused.
     kkt_residual
         Largest relative violation of the KKT conditions, see `AugmentedLagrangian`.
     beta
@@ -75,8 +80,10 @@ class AugmentedLagrangian:
     """The paper's augmented Lagrangian method for the shares; works on all plans of a batch at once.
 
     A plan ends OPTIMAL when its relative KKT residual is at most `tolerance`, LIMIT otherwise. The residual is the
-    largest of: \\|β − α − marginal\\|/(β + marginal) over the nodes; \\|Y\\|, the budget being worth something as long
-    as there is cloud work; and \\|min(x, α/β)\\| over the nodes. The shares returned use the budget exactly.
+    largest, over the nodes, of: the difference between β − α and what one more unit of x saves, relative to both;
+    Y, of either sign because the budget is worth something as long as there is cloud work, as the change of x + φ
+    that would mend it; and the smaller of x/(x + φ) and α/β. The shares returned keep to the floors and use the
+    budget exactly.
 
     Parameters
     ----------
@@ -182,7 +189,7 @@ class AugmentedLagrangian:
                 OuterStep(
                     iteration=number,
                     objective=float(problem.objective(splits, (form.load + form.surplus[:, None] * form.t * v)[0])),
-                    budget_violation=float(surplus * max(_over_budget(part.t, state.x)[0], 0.0)),
+                    budget_violation=float(surplus * _over_budget(part.t, state.x)[0]),
                     kkt_residual=float(state.residual[0]),
                     beta=float(state.beta[0] * unit),
                     penalty=float(lagrangian.rho_y[0] * unit / surplus),
@@ -208,7 +215,7 @@ class AugmentedLagrangian:
             if (residual <= self.tolerance).all():
                 return
             stalled = (broken > self.shrink * violation) & (broken > self.tolerance)
-            penalty = np.where(stalled, np.minimum(penalty * self.growth, _MAX_PENALTY), penalty)
+            penalty = np.where(stalled & (penalty < _MAX_PENALTY), penalty * self.growth, penalty)
             violation = broken
             part = part.with_multipliers(alpha, beta, penalty, x)
 
@@ -267,27 +274,20 @@ class _Lagrangian:
 
     def rows(self, index: IntArray | BoolArray) -> _Lagrangian:
         """Return the sub-batch at `index`."""
-        return _Lagrangian(
-            self.curve,
-            self.t[index],
-            self.base[index],
-            self.rho[index],
-            self.alpha[index],
-            self.beta[index],
-            self.rho_x[index],
-            self.rho_y[index],
-        )
+        arrays = (self.t, self.base, self.rho, self.alpha, self.beta, self.rho_x, self.rho_y)
+        return _Lagrangian(self.curve, *(array[index] for array in arrays))
 
     def with_multipliers(self, alpha: FloatArray, beta: FloatArray, penalty: FloatArray, x: FloatArray) -> _Lagrangian:
         """Return L at new multipliers, its penalty factors `penalty` times the curvatures met at `x`.
 
-        A solution's curvature is at most about 2b a node, while Σ t/curvature, how strongly Σ t·x answers to β, can
-        be anything when floors bind: a ρ_y that ignores it drowns a small β in the rounding of Y.
+        Where a floor binds, φ is of order 1 or more and the curvature about 2b or less. How strongly Σ t·x answers
+        to β, which is Σ t/curvature, can be anything then: a ρ_y that ignored it would drown a small β in the
+        rounding of Y.
         """
         rho_x = penalty * (2.0 * self.curve.b)
         stiffness = self.curvature(x) + rho_x[:, None] * (alpha > 0)
         rho_y = penalty / (self.t / stiffness).sum(-1)
-        return _Lagrangian(self.curve, self.t, self.base, self.rho, alpha, beta, rho_x, rho_y)
+        return replace(self, alpha=alpha, beta=beta, rho_x=rho_x, rho_y=rho_y)
 
     def marginal(self, x: FloatArray) -> FloatArray:
         """Return what one more unit of x saves, per unit of t."""
@@ -308,17 +308,32 @@ class _Lagrangian:
         return np.asarray(beta[:, None] - alpha - self.marginal(x))
 
     def newton(self, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return the scaled gradient step at x, the slope of L along it and the stationarity residual."""
-        beta, alpha = self.updated(x)
-        marginal = self.marginal(x)
-        gradient = beta[:, None] - alpha - marginal
-        stiffness = self.curvature(x) + self.rho_x[:, None] * (alpha > 0)
-        link = self.rho_y * (beta > 0)
-        scaled = gradient / stiffness
-        common = link * (self.t * scaled).sum(-1) / (1.0 + link * (self.t / stiffness).sum(-1))
-        direction = np.where(self.t > 0, common[:, None] / stiffness - scaled, 0.0)
+        """Return the scaled gradient step at x, the slope of L along it and the stationarity residual.
+
+        The delay is modelled to second order and the penalty terms, which are piecewise quadratic, are kept as they
+        are. Then a node moves by max(free, held), and what the budget's term is worth after the step is the root of
+        a concave, increasing, piecewise linear function; on one piece that is the Sherman–Morrison formula.
+        """
+        price, hold = self.updated(x)
+        marginal, loose = self.marginal(x), self.curvature(x)
+        gradient = price[:, None] - hold - marginal
+        stiff = loose + self.rho_x[:, None]
+        pull = marginal + self.alpha - self.rho_x[:, None] * x
+        new = price
+        for _ in range(_MAX_PIECES):
+            free = (marginal - new[:, None]) / loose
+            held = (pull - new[:, None]) / stiff
+            move = np.maximum(free, held)
+            worth = self.beta + self.rho_y * _over_budget(self.t, x + move)
+            answer = (self.t / np.where(held > free, stiff, loose)).sum(-1)
+            step = (np.maximum(worth, 0.0) - new) / (1.0 + self.rho_y * (worth > 0) * answer)
+            small = np.abs(step) <= _PIECE_TOLERANCE * new
+            if small.all():
+                break
+            new = np.where(small, new, np.maximum(new + step, 0.0))
+        direction = np.where(self.t > 0, move, 0.0)
         slope = (self.t * gradient * direction).sum(-1)
-        return direction, slope, self._stationarity(gradient, marginal, beta)
+        return direction, slope, self._stationarity(gradient, marginal, price)
 
     def line_search(self, x: FloatArray, direction: FloatArray, slope: FloatArray, boundary: float) -> FloatArray:
         """Return a point on `direction` where L is sufficiently lower, or x where there is none.
@@ -328,7 +343,7 @@ class _Lagrangian:
         """
         with np.errstate(divide="ignore"):
             room = np.where(direction < 0, (self.base + x) / -direction, np.inf).min(-1)
-        step = np.minimum(1.0, boundary * room)
+        step: FloatArray = np.minimum(1.0, boundary * room)
         pull = self.t * direction
         for _ in range(_MAX_HALVINGS):
             move = step[:, None] * direction
@@ -341,12 +356,19 @@ class _Lagrangian:
         return np.where(high[:, None], x, trial)
 
     def kkt(self, x: FloatArray, beta: FloatArray, alpha: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the stationarity residual and the largest violation of feasibility and complementarity."""
+        """Return the stationarity residual and the largest violation of feasibility and complementarity.
+
+        Both constraints are measured by the relative change of some x + φ that would mend them: where floors take
+        nearly all there is, the rest can only be known to that.
+        """
+        busy = self.t > 0
         marginal = self.marginal(x)
         stationarity = self._stationarity(beta[:, None] - alpha - marginal, marginal, beta)
+        reach = np.maximum(x, 1.0)
+        budget = np.abs(_over_budget(self.t, x)) * np.where(busy, reach / (reach + self.base), 0.0).max(-1)
         relative = alpha / np.where(beta > 0, beta, 1.0)[:, None]
-        floors = np.where(self.t > 0, np.abs(np.minimum(x, relative)), 0.0).max(-1)
-        return stationarity, np.maximum(np.abs(_over_budget(self.t, x)), floors)
+        floors = np.where(busy, np.abs(np.minimum(x / (x + self.base), relative)), 0.0).max(-1)
+        return stationarity, np.maximum(budget, floors)
 
     def _stationarity(self, gradient: FloatArray, marginal: FloatArray, beta: FloatArray) -> FloatArray:
         relative = np.abs(gradient) / (beta[:, None] + marginal)
@@ -368,6 +390,6 @@ def _over_budget(t: FloatArray, x: FloatArray) -> FloatArray:
 
 
 def _on_budget(t: FloatArray, x: FloatArray) -> FloatArray:
-    """Return x ≥ 0 scaled so that Y = 0: what the last digits of the multipliers leave over is shared out too."""
-    x = np.maximum(x, 0.0)
+    """Return x scaled so that Y = 0: what the last digits of the multipliers leave over is shared out too."""
+    x = np.maximum(x, _LEAST)
     return np.asarray(x / (t * x).sum(-1)[:, None])

@@ -30,6 +30,18 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+def installed_solvers() -> tuple[str, ...]:
+    """Return cvxpy's names of the solvers that are installed here and take second-order cones."""
+    import cvxpy as cp
+    from cvxpy.reductions.solvers.defines import SOLVER_MAP_CONIC
+
+    return tuple(
+        name
+        for name in cp.installed_solvers()
+        if name in SOLVER_MAP_CONIC and cp.SOC in SOLVER_MAP_CONIC[name].SUPPORTED_CONSTRAINTS
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class CvxpyAllocator(OneByOne):
     """Optimal shares by a cone solver.
@@ -102,7 +114,11 @@ class _Compiled:
 def _compile(solver: str, n: int, n_terms: int, has_floor: bool) -> _Compiled:
     import cvxpy as cp
 
-    _require(solver)
+    if solver not in (able := installed_solvers()):
+        raise BackendMissing(
+            f"cvxpy has no solver called {solver} here that takes second-order cones; "
+            f"install it or choose one of {', '.join(able)}"
+        )
     root = cp.Parameter(n, nonneg=True)
     scaled_y = cp.Variable(n)
     budget = root @ scaled_y <= 1
@@ -118,19 +134,3 @@ def _compile(solver: str, n: int, n_terms: int, has_floor: bool) -> _Compiled:
     problem = cp.Problem(cp.Minimize(cost), constraints)
     assert problem.is_dcp(dpp=True)
     return _Compiled(solver, problem, root, scaled_y, budget, tuple(terms))
-
-
-def _require(solver: str) -> None:
-    import cvxpy as cp
-    from cvxpy.reductions.solvers.defines import SOLVER_MAP_CONIC
-
-    able = [
-        name
-        for name in cp.installed_solvers()
-        if name in SOLVER_MAP_CONIC and cp.SOC in SOLVER_MAP_CONIC[name].SUPPORTED_CONSTRAINTS
-    ]
-    if solver not in able:
-        raise BackendMissing(
-            f"cvxpy has no solver called {solver} here that takes second-order cones; "
-            f"install it or choose one of {', '.join(able)}"
-        )

@@ -92,7 +92,7 @@ class NormalForm:
         idle, bad = self.status == Status.OPTIMAL, self.status == Status.INFEASIBLE
         price = np.where(idle, 0.0, kappa * self.scale / self.surplus)
         shares = np.where(idle[:, None], 0.0, shares)
-        lost = bad | (status == Status.FAILED)
+        lost = bad | ((status == Status.FAILED) & ~idle)
         shares = np.where(lost[:, None], np.nan, shares)
         status = np.where(idle | bad, self.status, status).astype(np.int8)
         return Allocation(shares, np.where(lost, np.nan, price), status)

@@ -1,7 +1,7 @@
 """A base for solvers that take one plan at a time: it loops, and it checks what they claim.
 
-A backend sees one plan's normal form with the floors taken out: v = floor + r·y, r = 1 − Σ t·floor, and the objective
-divided by its value M at y = 1, which is always feasible and where every constraint has room or is met exactly:
+A backend sees one plan's normal form with the floors taken out, v = floor + r·y with r = 1 − Σ t·floor, and the
+objective divided by its value M at y = 1, which is always feasible:
 
     minimise Σ weight/(slope·y + rest), over one or two terms    subject to   Σ t·y ≤ 1,  y ≥ 0,
 
@@ -136,7 +136,7 @@ class OneByOne(ABC):
         form = normal_form(problem, splits)
         v = np.ones_like(form.t)
         kappa = np.full(len(v), np.nan)
-        status = np.full(len(v), Status.FAILED, dtype=np.int8)
+        status = form.status.copy()
         for row in np.flatnonzero(form.solvable):
             busy = form.t[row] > 0
             v[row, busy], kappa[row], status[row] = self._solve_row(form, int(row), busy)
@@ -152,17 +152,17 @@ class OneByOne(ABC):
             return floor, float(curve.marginal(floor, rho).max()), Status.OPTIMAL
         level = float(t @ curve.delay(room + floor, rho))
         answer = self.solve_one(_one_plan(t, rho, floor, room, level, curve.a, curve.b))
-        if answer is None:
+        if answer is None or not np.isfinite(answer.y).all():
             return floor, np.nan, Status.FAILED
         y = np.maximum(answer.y, 0.0)
         v = floor + room * (y / max(float(t @ y), 1.0))
-        if not (np.isfinite(v).all() and (v > 0).all()):
+        if not (v > 0).all():
             return floor, np.nan, Status.FAILED
         kappa = answer.multiplier * level / room
         if not (np.isfinite(kappa) and kappa > 0):
             return v, np.nan, Status.INACCURATE
         value = float(t @ curve.delay(v, rho))
-        best = np.maximum(curve.excess_at(kappa, rho), floor)  # type: ignore[arg-type]
+        best = np.maximum(curve.excess_at(np.asarray(kappa), rho), floor)
         bound = float(t @ (curve.delay(best, rho) + kappa * best)) - kappa
         proved = value - bound <= CLAIM_TOLERANCE * value
         claim = answer.status

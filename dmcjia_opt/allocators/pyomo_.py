@@ -7,6 +7,7 @@ the Pyomo model, and the answer is read from there.
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -17,9 +18,11 @@ from typing import Any
 import numpy as np
 
 from dmcjia_opt.allocators.one_by_one import Answer, Models, OneByOne, OnePlan
+from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.protocols import Status
 
+_Model = Any  # a Pyomo ConcreteModel; Pyomo is untyped
 _PROGRAM_STATUS = {
     "optimal": Status.OPTIMAL,
     "locallyOptimal": Status.OPTIMAL,
@@ -43,9 +46,14 @@ class IpoptAllocator(OneByOne):
     Parameters
     ----------
     tolerance
-        IPOPT's ``tol``, relative to the objective, which is 1 at the even allocation.
+        IPOPT's ``tol``, > 0; the objective it sees is 1 at the even allocation.
     max_iterations
-        Iterations after which a row ends with `Status.LIMIT`.
+        Iterations after which a row ends with `Status.LIMIT`, at least 1.
+
+    Raises
+    ------
+    InputError
+        If an option is out of its range.
 
     Notes
     -----
@@ -56,6 +64,13 @@ class IpoptAllocator(OneByOne):
     tolerance: float = 1e-10
     max_iterations: int = 200
     _models: Models = field(default_factory=lambda: Models(_build), init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if not (math.isfinite(self.tolerance) and self.tolerance > 0):
+            raise InputError(f"tolerance must be a finite number > 0, got {self.tolerance}")
+        if self.max_iterations < 1:
+            raise InputError(f"max_iterations must be at least 1, got {self.max_iterations}")
 
     def supports(self, problem: Problem) -> str | None:
         """Every problem is supported: the inner problem is convex whatever the sign of a."""
@@ -83,7 +98,7 @@ class IpoptAllocator(OneByOne):
         return Answer(y, -float(model.dual.get(model.budget, np.nan)), status)
 
 
-def _build(n: int, n_terms: int) -> Any:  # noqa: ANN401  Pyomo is untyped
+def _build(n: int, n_terms: int) -> _Model:
     import pyomo.environ as pyo
 
     model = pyo.ConcreteModel()
@@ -106,7 +121,7 @@ def _build(n: int, n_terms: int) -> Any:  # noqa: ANN401  Pyomo is untyped
     return model
 
 
-def _fill(model: Any, plan: OnePlan) -> None:  # noqa: ANN401
+def _fill(model: _Model, plan: OnePlan) -> None:
     for d, t in enumerate(plan.t.tolist()):
         model.t[d] = t
         model.y[d] = 1.0
@@ -117,24 +132,33 @@ def _fill(model: Any, plan: OnePlan) -> None:  # noqa: ANN401
                 parameter[k, d] = value
 
 
-def _by_program(model: Any, program: str, options: Mapping[str, Any]) -> Status | None:  # noqa: ANN401
+def _by_program(model: _Model, program: str, options: Mapping[str, Any]) -> Status | None:
     import pyomo.environ as pyo
     from pyomo.common.errors import ApplicationError
+    from pyomo.common.tempfiles import TempfileManager
+    from pyomo.opt import SolverStatus
 
     solver = pyo.SolverFactory("ipopt", executable=program)
     solver.options.update(options)
-    try:
-        results = solver.solve(model, load_solutions=False)
-    except (ApplicationError, OSError, ValueError):
-        return None
+    outer = TempfileManager.tempdir
+    with tempfile.TemporaryDirectory(prefix="dmcjia-") as folder:
+        TempfileManager.tempdir = folder  # Pyomo leaves its files behind when the program crashes
+        try:
+            with TempfileManager:
+                results = solver.solve(model, load_solutions=False)
+        except (ApplicationError, OSError, ValueError):
+            return None
+        finally:
+            TempfileManager.tempdir = outer
     status = _PROGRAM_STATUS.get(str(results.solver.termination_condition))
     if status is None or len(results.solution) == 0:
         return None
+    results.solver.status = SolverStatus.ok  # Pyomo logs a warning when it loads a limit's values otherwise
     model.solutions.load_from(results)
     return status
 
 
-def _by_casadi(model: Any, options: Mapping[str, Any]) -> Status | None:  # noqa: ANN401
+def _by_casadi(model: _Model, options: Mapping[str, Any]) -> Status | None:
     import casadi
     from pyomo.repn.plugins.nl_writer import NLWriter
 

@@ -72,7 +72,7 @@ class DelayCurve:
         otherwise Newton's method on log–log axes, where the slope of ``marginal`` stays between −3 and −1.7.
         """
         if self.a == 0.0:
-            return np.sqrt(self.b / marginal)
+            return np.broadcast_to(np.sqrt(self.b / marginal), np.broadcast(marginal, rate).shape)
         if self.a == self.b:
             h = 0.5 * rate
             z = 1.0 + np.sqrt(1.0 + 8.0 * marginal * h * h)

@@ -8,13 +8,14 @@ import numpy as np
 
 from dmcjia_opt.certificate import best_lower_bound, relative_gap
 from dmcjia_opt.errors import BackendFailed
-from dmcjia_opt.model.arrays import FloatArray, IntArray
+from dmcjia_opt.model.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.protocols import Allocator, Callback, Placement, Status, Stop, TracePoint
 
 #: Plans asked for again in a row, without one new plan, after which a search counts as stalled.
 STALLED_AFTER = 10_000
 _SLICE_SECONDS = 0.02
+_MOST_AT_ONCE = 1 << 16
 
 
 class BudgetSpent(Exception):
@@ -25,19 +26,30 @@ class Evaluation:
     """Evaluates batches of plans within a budget and remembers the best.
 
     A plan is solved once however often it is asked for; only distinct plans count as evaluations. Batches are cut
-    so that no more than the budget is spent, and so that a time limit is kept to within one inner solve.
+    so that no more than the budget is spent, and so that a time limit is kept to within one inner solve; however
+    short the time, one plan is evaluated.
 
     Parameters
     ----------
     problem, allocator
         What is solved, and how shares are chosen.
     stop
-        The budget.
+        The budget; with None the search is never ended from here, not even when it stalls.
     callback
         Called at each new incumbent and each `tick`.
+    lower_bound
+        A proved lower bound, s; the best dual bound is computed when it is not given.
     """
 
-    def __init__(self, problem: Problem, allocator: Allocator, stop: Stop, callback: Callback | None = None) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        allocator: Allocator,
+        stop: Stop | None,
+        callback: Callback | None = None,
+        *,
+        lower_bound: float | None = None,
+    ) -> None:
         self.problem = problem
         self.allocator = allocator
         self.stop = stop
@@ -47,14 +59,14 @@ class Evaluation:
         self.splits: IntArray | None = None
         self.shares: FloatArray | None = None
         self.price = np.nan
-        self.lower_bound, _ = best_lower_bound(problem)
+        self.lower_bound = best_lower_bound(problem)[0] if lower_bound is None else lower_bound
         self.trace: list[TracePoint] = []
         self.finished = False
         self._started = time.perf_counter()
         self._known: dict[bytes, float] = {}
         self._repeats = 0
         self._rate = 0.0
-        self._space = float(np.exp(np.minimum(np.log(problem.layers + 1.0).sum(), 700.0)))
+        self._space = float(np.rint(np.exp(min(np.log(problem.layers + 1.0).sum(), 700.0))))
 
     @property
     def seconds(self) -> float:
@@ -81,27 +93,34 @@ class Evaluation:
                 fresh[key] = i
         self._repeats = 0 if fresh else self._repeats + len(keys)
         distinct = splits[list(fresh.values())]
-        self._known.update(zip(fresh, self.solve_in_budget(distinct).tolist(), strict=True))
+        self._known.update(zip(fresh, self.solve_in_budget(distinct)[0].tolist(), strict=True))
         self._check()
         return np.array([self._known[key] for key in keys])
 
-    def solve_in_budget(self, splits: IntArray) -> FloatArray:
-        """Evaluate plans known to be distinct, without the cache (see `__call__`)."""
-        values = np.empty(len(splits))
+    def solve_in_budget(self, splits: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Evaluate plans known to be distinct, without the cache (see `__call__`).
+
+        Returns
+        -------
+        objective, price
+            (n_plans,) mean delay, +inf where infeasible or failed, and the allocator's price, NaN where unknown.
+        """
+        objective, price = np.empty(len(splits)), np.empty(len(splits))
+        solvable = self.problem.overload(splits) == 0
         start = 0
         while start < len(splits):
-            stop = start + self._allowed()
-            values[start:stop] = self._solve(splits[start:stop])
-            start = stop
-        return values
+            rows = slice(start, start + self._allowed(solvable[start:]))
+            objective[rows], price[rows] = self._solve(splits[rows], solvable[rows])
+            start = rows.stop
+        return objective, price
 
-    def _solve(self, splits: IntArray) -> FloatArray:
-        before = time.perf_counter()
+    def _solve(self, splits: IntArray, solvable: BoolArray) -> tuple[FloatArray, FloatArray]:
         problem = self.problem
-        objective = np.full(len(splits), np.inf)
+        objective, price = np.full(len(splits), np.inf), np.full(len(splits), np.nan)
         improved = False
-        rows = np.flatnonzero(problem.overload(splits) == 0)
+        rows = np.flatnonzero(solvable)
         if rows.size:
+            before = time.perf_counter()
             candidates = splits[rows]
             allocation = self.allocator.allocate(problem, candidates)
             if allocation.shares.shape != candidates.shape:
@@ -111,17 +130,18 @@ class Evaluation:
             values = problem.objective(candidates, allocation.shares)
             usable = problem.residuals(candidates, allocation.shares).feasible & ~np.isnan(values)
             objective[rows] = np.where(usable, values, np.inf)
+            price[rows] = allocation.price
             best = int(np.argmin(objective[rows]))
             improved = bool(objective[rows[best]] < self.objective)
             if improved:
                 self.objective = float(objective[rows[best]])
                 self.splits, self.shares = candidates[best].copy(), allocation.shares[best].copy()
                 self.price = float(allocation.price[best])
+            self._rate = (time.perf_counter() - before) / rows.size
         self.evaluations += len(splits)
-        self._rate = (time.perf_counter() - before) / len(splits)
         if improved:
             self.tick()
-        return objective
+        return objective, price
 
     def tick(self) -> None:
         """Add a point to the trace, at most one for every state of the search, and call back."""
@@ -145,24 +165,31 @@ class Evaluation:
             self.splits, self.shares, self.lower_bound, status, tuple(self.trace), self.evaluations, self.price
         )
 
-    def _allowed(self) -> int:
-        """Return how many plans may be solved before the budget is looked at again, at least one."""
+    def _allowed(self, solvable: BoolArray) -> int:
+        """Return how many of the next plans are tried before the budget is looked at again, at least one."""
         self._check()
-        allowed = 1 << 16
+        allowed = min(len(solvable), _MOST_AT_ONCE)
+        if self.stop is None:
+            return allowed
         if self.stop.evaluations is not None:
-            allowed = self.stop.evaluations - self.evaluations
+            allowed = min(allowed, self.stop.evaluations - self.evaluations)
         if self.stop.seconds is not None:
-            allowed = min(allowed, max(1, int(_SLICE_SECONDS / self._rate)) if self._rate else 1)
+            solves = max(1, int(_SLICE_SECONDS / self._rate)) if self._rate else 1
+            costly = np.flatnonzero(solvable[:allowed])
+            if costly.size > solves:
+                allowed = int(costly[solves])
         return allowed
 
     def _check(self) -> None:
         stop = self.stop
+        if stop is None:
+            return
         if stop.gap is not None and relative_gap(self.objective, self.lower_bound) <= stop.gap:
             self.finished = True
             raise BudgetSpent
         spent = (
             (stop.evaluations is not None and self.evaluations >= stop.evaluations)
-            or (stop.seconds is not None and self.seconds >= stop.seconds)
+            or (stop.seconds is not None and self.evaluations > 0 and self.seconds >= stop.seconds)
             or self._repeats >= STALLED_AFTER
             or len(self._known) >= self._space
             or np.isposinf(self.lower_bound)

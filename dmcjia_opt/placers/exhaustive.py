@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dmcjia_opt.certificate import splits_lower_bound
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.placers.evaluation import BudgetSpent, Evaluation
@@ -55,6 +56,8 @@ class Exhaustive:
     ) -> Placement:
         """Return the best of all plans; OPTIMAL once every plan was tried.
 
+        The lower bound is then the least of every plan's own, each proved at the price its allocator returned.
+
         Raises
         ------
         InputError
@@ -65,14 +68,24 @@ class Exhaustive:
         candidates = [np.flatnonzero(row) for row in self._keep(problem)]
         sizes = [len(c) for c in candidates]
         evaluation = Evaluation(problem, allocator, stop, callback)
-        status = Status.OPTIMAL
+        status, bound = Status.OPTIMAL, np.inf
         try:
             for start in range(0, math.prod(sizes), self.batch):
                 flat = np.arange(start, min(start + self.batch, math.prod(sizes)))
                 digits = np.unravel_index(flat, sizes)
-                evaluation.solve_in_budget(np.stack([c[i] for c, i in zip(candidates, digits, strict=True)], axis=1))
+                plans = np.stack([c[i] for c, i in zip(candidates, digits, strict=True)], axis=1)
+                _, price = evaluation.solve_in_budget(plans)
+                possible = problem.overload(plans) == 0
+                bound = min(
+                    bound, float(np.min(splits_lower_bound(problem, plans[possible], price[possible]), initial=np.inf))
+                )
                 evaluation.tick()
-        except (BudgetSpent, KeyboardInterrupt):
+            evaluation.lower_bound = max(evaluation.lower_bound, bound)
+        except BudgetSpent:
+            status = Status.LIMIT
+        except KeyboardInterrupt:
+            if evaluation.splits is None:
+                raise
             status = Status.LIMIT
         return evaluation.placement(status)
 

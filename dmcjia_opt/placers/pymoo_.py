@@ -38,7 +38,7 @@ class PlacementProblem(PymooProblem):  # type: ignore[misc]
     allocator
         Chooses the shares of each plan; water-filling by default.
     evaluation
-        Keeps budget, cache and incumbent; a new one without limits by default.
+        Keeps budget, cache and incumbent; by default a new one that never ends the search.
 
     Raises
     ------
@@ -50,7 +50,7 @@ class PlacementProblem(PymooProblem):  # type: ignore[misc]
         self, problem: Problem, allocator: Allocator | None = None, *, evaluation: Evaluation | None = None
     ) -> None:
         if evaluation is None:
-            evaluation = Evaluation(problem, allocator or WaterFilling(), Stop())
+            evaluation = Evaluation(problem, allocator or WaterFilling(), None)
         if (problem.layers == 0).any():
             raise InputError("pymoo needs at least two splits at every node")
         self.evaluation = evaluation
@@ -92,7 +92,7 @@ def run(
         How many generations to run, when no evaluations or seconds are given as budget; those replace it.
     """
     evaluation = problem.evaluation
-    stop = evaluation.stop
+    stop = evaluation.stop or Stop()
     budgeted = stop.evaluations is not None or stop.seconds is not None
     limit = MaximumGenerationTermination(_UNLIMITED if budgeted else generations)
     status = Status.FEASIBLE

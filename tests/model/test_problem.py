@@ -1,0 +1,350 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dmcjia_opt.allocators.waterfilling import WaterFilling
+from dmcjia_opt.errors import InputError
+from dmcjia_opt.model.delay import MM1
+from dmcjia_opt.model.instances import generate
+from dmcjia_opt.model.problem import FEASIBILITY_TOLERANCE, Problem, compile_problem
+from dmcjia_opt.model.profile import LayerProfile
+from dmcjia_opt.model.scenario import NodeTable, Options, Scenario
+from tests.strategies import CURVES, random_problem
+
+TABLES = {
+    "local_delay": [[0.1, 0.2], [0.3, 0.4]],
+    "cloud_time": [[0.2, 0.0], [0.1, 0.0]],
+    "arrival_rate": [1.0, 2.0],
+    "weight": [0.5, 0.5],
+}
+
+
+def small(**changes):
+    return Problem(**(TABLES | changes))
+
+
+def wait(scv, rate, service):
+    """Mean wait of an M/G/1 queue, s."""
+    return rate * service**2 * (1 + scv) / (2 * (1 - rate * service))
+
+
+def paper_delay(scenario, d, split, share):
+    """(3-1) to (3-6) for one node, in the units of the file, with the cloud's queue as the options ask."""
+    nodes, options = scenario.nodes, scenario.options
+    profile = scenario.profiles[nodes.model_of(d)]
+    flop = [macs * options.flops_per_mac for macs in profile.macs]
+    done, total = sum(flop[:split]), sum(flop)
+    rate = float(nodes.arrival_rate[d])
+    edge = 0.0
+    if done > 0:
+        mu = nodes.compute_gflops[d] * 1e9 / done
+        if mu <= rate:
+            return math.inf
+        edge = rate / (2 * mu * (mu - rate)) + 1 / mu
+    sent = profile.output_bytes[split - 1]
+    if split == 0:
+        sent = profile.input_bytes if math.isnan(nodes.input_bytes[d]) else nodes.input_bytes[d]
+    upload = sent * 8 / (nodes.uplink_mbps[d] * 1e6)
+    cloud = 0.0
+    if total > done:
+        mu = share * scenario.cloud_gflops * 1e9 / (total - done)
+        if mu <= rate:
+            return math.inf
+        scv = {"md1": 0.0, "mm1": 1.0, "mg1": options.service_scv}[options.delay]
+        cloud = 1 / mu + wait(scv, rate, 1 / mu)
+    return edge + upload + cloud
+
+
+def paper_objective(scenario, splits, shares):
+    rates = scenario.nodes.arrival_rate
+    total = 0.0
+    for d in range(scenario.n_nodes):
+        weight = 1 / scenario.n_nodes if scenario.options.average == "nodes" else rates[d] / sum(rates)
+        total += weight * paper_delay(scenario, d, int(splits[d]), float(shares[d]))
+    return total
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(flops_per_mac=1.0),
+        Options(),
+        Options(delay="mm1", average="tasks"),
+        Options(delay="mg1", service_scv=0.3),
+        Options(delay="mg1", service_scv=4.0, flops_per_mac=1.0, average="tasks"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(("family", "tasks"), [("paper", None), ("paper", "table4"), ("mixed", None)])
+def test_objective_is_the_formulas_of_the_paper(family, tasks, options):
+    scenario = replace(generate(family, nodes=7, seed=4, tasks=tasks), options=options)
+    problem = compile_problem(scenario)
+    rng = np.random.default_rng(0)
+    finite = 0
+    for _ in range(60):
+        splits = rng.integers(0, problem.layers + 1)
+        shares = rng.dirichlet(np.ones(7))
+        want = paper_objective(scenario, splits, shares)
+        assert problem.objective(splits, shares) == pytest.approx(want, rel=1e-12)
+        finite += math.isfinite(want)
+    zero = np.zeros(7, dtype=np.int64)
+    assert problem.objective(zero, np.full(7, 1 / 7)) == pytest.approx(
+        paper_objective(scenario, zero, np.full(7, 1 / 7)), rel=1e-12
+    )
+    assert finite > 0 or options.flops_per_mac == 2.0
+
+
+def test_objective_of_a_batch_is_that_of_each_plan():
+    problem, _ = random_problem(np.random.default_rng(1), 5, 4)
+    rng = np.random.default_rng(2)
+    splits, shares = rng.integers(0, 4, (9, 5)), rng.dirichlet(np.ones(5), 9)
+    batch = problem.objective(splits, shares)
+    assert batch.shape == (9,)
+    np.testing.assert_array_equal(batch, [problem.objective(g, x) for g, x in zip(splits, shares, strict=True)])
+    residuals = problem.residuals(splits, shares)
+    assert residuals.budget.shape == residuals.feasible.shape == (9,)
+    assert residuals.stability.shape == residuals.ordering.shape == (9, 5)
+
+
+def test_stages_add_up_to_the_objective():
+    scenario = generate("paper", nodes=6, seed=1, tasks="table4")
+    problem = compile_problem(scenario)
+    splits = np.array([0, 3, 10, 0, 5, 0])
+    shares = np.full(6, 1 / 6)
+    stages = problem.breakdown(splits, shares)
+    assert problem.weight @ stages.total == pytest.approx(problem.objective(splits, shares), rel=1e-14)
+    sent = scenario.profiles["resnet34"].upload_bytes[splits]
+    sent = np.where(splits == 0, scenario.nodes.input_bytes, sent)
+    np.testing.assert_allclose(stages.upload, sent * 8e-6 / scenario.nodes.uplink_mbps, rtol=1e-14)
+    np.testing.assert_allclose(stages.edge[[0, 3, 5]], 0.0, atol=1e-15)
+    assert (stages.edge[[1, 2, 4]] > 0).all()
+    assert (stages.cloud > 0).all()
+
+
+def test_a_problem_without_uplinks_has_no_upload_stage():
+    stages = small().breakdown(np.array([0, 1]), np.array([0.9, 0.0]))
+    np.testing.assert_array_equal(stages.upload, 0.0)
+    np.testing.assert_array_equal(stages.edge, [0.1, 0.4])
+
+
+def test_fewer_layers_are_padded():
+    tiny = LayerProfile("tiny", 1000.0, ("a", "b"), [1e9, 2e9], [500.0, 100.0])
+    nodes = NodeTable(("x", "y"), ("resnet34", "tiny.json"), [0, 1], [50.0, 50.0], [8.0, 8.0], [1.0, 1.0], [np.nan] * 2)
+    scenario = Scenario(100.0, nodes, profiles={"tiny.json": tiny})
+    problem = compile_problem(scenario)
+    assert problem.local_delay.shape == (2, 35)
+    np.testing.assert_array_equal(problem.layers, [34, 2])
+    assert np.isinf(problem.local_delay[1, 3:]).all()
+    np.testing.assert_array_equal(problem.cloud_time[1, 2:], 0.0)
+    np.testing.assert_allclose(problem.cloud_time[1, :3], [0.06, 0.04, 0.0])
+    np.testing.assert_allclose(
+        problem.local_delay[1, :3] - [0.0, *(1 / mu + 1 / (2 * mu * (mu - 1)) for mu in (25, 25 / 3))],
+        [1e-3, 5e-4, 1e-4],
+    )
+    problem.check_splits(np.array([34, 2]))
+    with pytest.raises(InputError, match="split of node 1 must lie in 0 … 2"):
+        problem.check_splits(np.array([34, 3]))
+
+
+def test_an_unstable_edge_is_infinite():
+    scenario = generate("homogeneous", nodes=2, seed=0)
+    nodes = replace(scenario.nodes, arrival_rate=np.array([1.0, 2.0]))
+    problem = compile_problem(replace(scenario, nodes=nodes))
+    work = scenario.profiles["resnet34"].work
+    np.testing.assert_array_equal(np.isinf(problem.local_delay[1]), 2.0 * work / 5e9 >= 1.0)
+    assert np.isinf(problem.local_delay[1]).any()
+    assert np.isfinite(problem.local_delay[0]).all()
+
+
+def test_large_fleets_compile_block_by_block():
+    options = Options(ordering="cloud-faster")
+    scenario = replace(generate("fleet", nodes=40_000, seed=2, tasks="table4"), options=options)
+    whole = compile_problem(scenario)
+    rows = [0, 1, 16383, 16384, 32767, 32768, 39999]
+    columns = ("model_index", "compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes")
+    nodes = NodeTable(
+        tuple(scenario.nodes.names[d] for d in rows),
+        scenario.nodes.models,
+        **{key: getattr(scenario.nodes, key)[rows] for key in columns},
+    )
+    part = compile_problem(replace(scenario, nodes=nodes))
+    for key in ("local_delay", "cloud_time", "least_rate", "arrival_rate"):
+        np.testing.assert_array_equal(getattr(whole, key)[rows], getattr(part, key))
+
+
+def test_task_average_weighs_by_arrival_rate():
+    scenario = replace(generate("paper", nodes=9, seed=0), options=Options(average="tasks"))
+    problem = compile_problem(scenario)
+    np.testing.assert_allclose(problem.weight, scenario.nodes.arrival_rate / scenario.nodes.arrival_rate.sum())
+    assert problem.weight.sum() == pytest.approx(1.0, abs=1e-15)
+
+
+def test_literal_ordering_asks_for_the_rate_of_the_edge_where_both_work():
+    scenario = generate("paper", nodes=3, seed=0)
+    assert compile_problem(scenario).least_rate is None
+    problem = compile_problem(replace(scenario, options=Options(ordering="cloud-faster", flops_per_mac=1.0)))
+    floor = problem.least_rate
+    np.testing.assert_array_equal(floor[:, [0, -1]], 0.0)
+    want = scenario.nodes.compute_gflops[:, None] * 1e9 / scenario.profiles["resnet34"].work[1:-1]
+    np.testing.assert_allclose(floor[:, 1:-1], want, rtol=1e-14)
+
+
+def test_layers_without_work_ask_for_nothing():
+    profile = LayerProfile("tiny", 8.0, ("pool", "conv", "view"), [0.0, 1e9, 0.0], [4.0, 4.0, 4.0])
+    nodes = NodeTable(("x",), ("tiny.json",), [0], [5.0], [8.0], [1.0], [np.nan])
+    options = Options(ordering="cloud-faster", flops_per_mac=1.0)
+    problem = compile_problem(Scenario(10.0, nodes, options, {"tiny.json": profile}))
+    np.testing.assert_array_equal(problem.least_rate, 0.0)
+    np.testing.assert_array_equal(problem.cloud_time, [[0.1, 0.1, 0.0, 0.0]])
+
+
+def test_nodes_without_cloud_work_have_no_cloud_delay():
+    problem = small()
+    np.testing.assert_array_equal(problem.cloud_delay(np.array([1, 1]), np.zeros(2)), 0.0)
+    assert problem.objective(np.array([1, 1]), np.zeros(2)) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.1, 0.0, -0.5, np.nan])
+def test_an_unstable_cloud_queue_is_infinite(share):
+    delay = small().cloud_delay(np.array([0, 1]), np.array([share, 0.0]))
+    assert delay[0] == np.inf
+
+
+@pytest.mark.parametrize("curve", CURVES, ids=str)
+def test_a_feasible_plan_has_no_positive_residual(curve):
+    problem, splits = random_problem(np.random.default_rng(3), 6, 3, curve=curve, ordering="cloud-faster")
+    shares = WaterFilling().allocate(problem, splits[None]).shares[0]
+    residuals = problem.residuals(splits, shares)
+    assert residuals.feasible
+    assert residuals.budget <= 0
+    assert (residuals.stability < 0).all()
+    assert (residuals.ordering <= FEASIBILITY_TOLERANCE).all()
+
+
+def test_residuals_measure_each_violation():
+    problem = small(least_rate=[[4.0, 0.0], [0.0, 0.0]])
+    both = np.array([0, 0])
+
+    fine = problem.residuals(both, np.array([0.8, 0.25]))
+    assert fine.budget == pytest.approx(0.05)
+    assert not fine.feasible
+    np.testing.assert_allclose(fine.stability, [0.2 / 0.8 - 1, 0.2 / 0.25 - 1])
+    np.testing.assert_allclose(fine.ordering, [0.0, -np.inf], atol=1e-15)
+
+    slow = problem.residuals(both, np.array([0.4, 0.1]))
+    assert slow.budget == pytest.approx(-0.5)
+    np.testing.assert_allclose(slow.stability, [-0.5, 1.0])
+    np.testing.assert_allclose(slow.ordering, [0.5, -np.inf])
+    assert not slow.feasible
+
+    edge = problem.residuals(np.array([1, 1]), np.zeros(2))
+    np.testing.assert_array_equal(edge.stability, -1.0)
+    np.testing.assert_array_equal(edge.ordering, -np.inf)
+    assert edge.feasible
+
+
+@pytest.mark.parametrize(
+    ("splits", "shares"),
+    [
+        ([0, 0], [0.5, 0.5 + 1e-9]),
+        ([0, 0], [0.2, 0.5]),
+        ([0, 0], [0.5, 0.0]),
+        ([0, 0], [0.5, -0.1]),
+        ([1, 0], [-1e-9, 0.5]),
+        ([1, 0], [np.nan, 0.5]),
+        ([0, 0], [np.inf, 0.5]),
+        ([2, 0], [0.0, 0.5]),
+    ],
+)
+def test_no_violation_counts_as_feasible(splits, shares):
+    problem = small(local_delay=[[0.1, 0.2, np.inf], [0.3, 0.4, 0.5]], cloud_time=[[0.2, 0.0, 0.0], [0.1, 0.0, 0.0]])
+    assert problem.residuals(np.array([0, 0]), np.array([0.5, 0.5])).feasible
+    assert not problem.residuals(np.array(splits), np.array(shares)).feasible
+
+
+def test_an_unstable_edge_is_a_residual():
+    problem = small(local_delay=[[0.1, np.inf], [0.3, 0.4]])
+    residuals = problem.residuals(np.array([1, 1]), np.zeros(2))
+    np.testing.assert_array_equal(residuals.stability, [np.inf, -1.0])
+
+
+def test_overload_counts_load_and_unstable_edges():
+    problem = small(cloud_time=[[0.75, 0.0], [0.375, 0.0]], local_delay=[[0.1, 0.2], [0.3, np.inf]])
+    plans = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
+    np.testing.assert_allclose(problem.overload(plans), [0.5, 0.0, 1.0, 1.0], atol=1e-11)
+    full = small(cloud_time=[[0.5, 0.0], [0.25, 0.0]])
+    assert full.overload(np.array([0, 0])) > 0
+
+
+def test_overload_counts_floors():
+    problem = small(least_rate=[[4.0, 0.0], [5.0, 0.0]])
+    np.testing.assert_allclose(problem.least_share(np.array([[0, 0], [1, 0]])), [[0.8, 0.5], [0.0, 0.5]])
+    np.testing.assert_allclose(problem.overload(np.array([[0, 0], [1, 0]])), [0.3, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        (np.array([0.0, 1.0]), "integers"),
+        (np.array([True, False]), "integers"),
+        (np.array([0]), r"one entry a node \(2\)"),
+        (np.array(0), "one entry a node"),
+        (np.array([[0, 1, 1]]), "one entry a node"),
+        (np.array([0, 2]), "split of node 1"),
+        (np.array([[0, 1], [-1, 0]]), "split of node 0"),
+    ],
+)
+def test_what_are_no_splits_is_refused(splits, message):
+    with pytest.raises(InputError, match=message):
+        small().check_splits(splits)
+
+
+def test_splits_of_any_integer_type_are_taken():
+    checked = small().check_splits(np.array([[1, 0]], dtype=np.uint8))
+    assert checked.dtype == np.int64
+    np.testing.assert_array_equal(checked, [[1, 0]])
+    np.testing.assert_array_equal(small().check_splits([0, 1]), [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"local_delay": []}, "local_delay"),
+        ({"local_delay": [1.0, 2.0]}, "local_delay"),
+        ({"local_delay": [[0.1, np.nan], [0.3, 0.4]]}, "local_delay"),
+        ({"local_delay": [[0.1, -0.1], [0.3, 0.4]]}, "local_delay"),
+        ({"cloud_time": [[0.1], [0.2]]}, "cloud_time"),
+        ({"cloud_time": [[0.1, 0.0], [0.2, -1e-9]]}, "cloud_time"),
+        ({"cloud_time": [[0.1, 0.0], [0.2, np.nan]]}, "cloud_time"),
+        ({"cloud_time": [[0.1, 0.0], [np.inf, 0.0]]}, "cloud_time"),
+        ({"least_rate": [[0.1, 0.0]]}, "least_rate"),
+        ({"least_rate": [[0.1, 0.0], [0.0, np.nan]]}, "least_rate"),
+        ({"arrival_rate": [1.0]}, "arrival_rate"),
+        ({"arrival_rate": [1.0, 0.0]}, "arrival_rate"),
+        ({"arrival_rate": [1.0, np.nan]}, "arrival_rate"),
+        ({"weight": [0.5, 0.6]}, "weight"),
+        ({"weight": [1.0, 0.0]}, "weight"),
+        ({"weight": [np.nan, 1.0]}, "weight"),
+        ({"weight": [1.0]}, "weight"),
+        ({"n_layers": [1]}, "n_layers"),
+        ({"n_layers": [1, 2]}, "n_layers"),
+        ({"n_layers": [1, -1]}, "n_layers"),
+    ],
+)
+def test_impossible_tables_are_refused_by_name(changes, field):
+    with pytest.raises(InputError, match=field):
+        small(**changes)
+
+
+def test_tables_are_read_only_and_frozen_ones_are_not_copied():
+    local = np.array(TABLES["local_delay"])
+    problem = small(local_delay=local)
+    local[0, 0] = 99.0
+    assert problem.local_delay[0, 0] == 0.1
+    with pytest.raises(ValueError, match="read-only"):
+        problem.local_delay[0, 0] = 1.0
+    assert replace(problem, curve=MM1).local_delay is problem.local_delay
