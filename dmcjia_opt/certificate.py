@@ -88,7 +88,8 @@ def splits_lower_bound(problem: Problem, splits: IntArray, price: FloatArray) ->
     paid = np.where(usable, price, 0.0)
     local = (problem.weight * problem.at(problem.local_delay, splits)).sum(-1)
     slack = rounding_slack(problem.n_nodes, 1.0)
-    bound = np.where(usable, value - slack * (np.abs(value) + 2 * paid), local * (1 - slack))
+    margin = slack * (np.where(np.isfinite(value), np.abs(value), 0.0) + 2 * paid)
+    bound = np.where(usable, value - margin, local * (1 - slack))
     return np.where(np.isnan(bound), -np.inf, bound)
 
 

@@ -216,6 +216,20 @@ def _point(groups: Iterable[_Columns], price: float, n: int, capacity: float = 1
     return DualPoint(price, total - paid, used / capacity, float(np.abs(best).sum()) + paid, elasticity, splits)
 
 
+def split_costs(problem: Problem, nodes: IntArray, splits: IntArray, price: FloatArray) -> FloatArray:
+    """Return what given splits of given nodes cost at given prices, s: w·(local + T) + ν·δ at the best share δ.
+
+    `nodes`, `splits` and `price` (> 0, s per unit share) broadcast against each other; so does the result.
+    """
+    s, weight, rate = problem.cloud_time[nodes, splits], problem.weight[nodes], problem.arrival_rate[nodes]
+    busy = s > 0
+    excess = problem.curve.excess_at(np.where(busy, price * s / weight, 1.0), rate)
+    if problem.least_rate is not None:
+        excess = np.maximum(excess, problem.least_rate[nodes, splits] - rate)
+    cloud = weight * problem.curve.delay(excess, rate) + price * s * (rate + excess)
+    return weight * problem.local_delay[nodes, splits] + np.where(busy, cloud, 0.0)
+
+
 def fixed_dual(problem: Problem, splits: IntArray, price: FloatArray) -> FloatArray:
     """Return a lower bound, s, on the mean delay of given splits whatever the shares, as computed.
 
@@ -226,15 +240,8 @@ def fixed_dual(problem: Problem, splits: IntArray, price: FloatArray) -> FloatAr
     price
         (n_plans,) > 0, any price of cloud capacity, s per unit share.
     """
-    local, s = problem.at(problem.local_delay, splits), problem.at(problem.cloud_time, splits)
-    busy = s > 0
-    paid = price[:, None]
-    excess = problem.curve.excess_at(np.where(busy, paid * s / problem.weight, 1.0), problem.arrival_rate)
-    if problem.least_rate is not None:
-        excess = np.maximum(excess, problem.at(problem.least_rate, splits) - problem.arrival_rate)
-    cloud = problem.weight * problem.curve.delay(excess, problem.arrival_rate)
-    cost = np.where(busy, cloud + paid * s * (problem.arrival_rate + excess), 0.0)
-    return np.asarray((problem.weight * local + cost).sum(-1) - price)
+    costs = split_costs(problem, np.arange(problem.n_nodes), splits, price[:, None])
+    return np.asarray(costs.sum(-1) - price)
 
 
 def least_load(problem: Problem) -> float:

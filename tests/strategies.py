@@ -45,8 +45,8 @@ def random_problem(
     curve
         Delay curve.
     ordering
-        With "cloud-faster", about half of the nodes get a least rate; at the returned splits together they take
-        0.3 to 0.95 of the surplus.
+        With "cloud-faster", about half of the busy nodes get a least rate; at the returned splits these take 0.3 to
+        0.95 of the surplus, unevenly, so that some bind.
     average
         Equal weights, or weights proportional to the arrival rates.
     """
@@ -55,7 +55,8 @@ def random_problem(
     if n_splits > 1:
         time[:, -1] = 0.0
     splits = rng.integers(n_splits, size=n_nodes)
-    splits[rng.integers(n_nodes)] = 0
+    pinned = rng.integers(n_nodes)
+    splits[pinned] = 0
     here = np.arange(n_nodes), splits
     time *= utilisation / (rate * time[here]).sum()
     weight = np.full(n_nodes, 1.0 / n_nodes) if average == "nodes" else rate / rate.sum()
@@ -65,11 +66,14 @@ def random_problem(
     local[here] = typical * rng.uniform(0.0, 2.0, n_nodes)
     least = None
     if ordering == "cloud-faster":
-        part = rng.dirichlet(np.ones(n_nodes)) * (1.0 - utilisation) * rng.uniform(0.3, 0.95)
-        asked = (rng.random(n_nodes) < 0.5)[:, None] & (time > 0)
+        asked = rng.random(n_nodes) < 0.5
+        asked[pinned] = True
+        asked &= time[here] > 0
+        extra = np.zeros(n_nodes)
+        extra[asked] = rng.dirichlet(np.full(asked.sum(), 0.5)) * (1.0 - utilisation) * rng.uniform(0.3, 0.95)
         least = rate[:, None] * rng.uniform(0.0, 3.0, time.shape)
-        least[here] = rate + part / np.where(time[here] > 0, time[here], 1.0)
-        least = np.where(asked, least, 0.0)
+        least[here] = rate + extra / np.where(asked, time[here], 1.0)
+        least = np.where(asked[:, None] & (time > 0), least, 0.0)
     return Problem(local, time, rate, weight, curve, least, name="random"), splits
 
 

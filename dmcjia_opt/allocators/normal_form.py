@@ -95,11 +95,14 @@ class NormalForm:
         lost = bad | ((status == Status.FAILED) & ~idle)
         shares = np.where(lost[:, None], np.nan, shares)
         status = np.where(idle | bad, self.status, status).astype(np.int8)
+        swallowed = ((self.t > 0) & (shares <= self.load)).any(-1)  # rounding left nothing of a node's surplus
+        status[swallowed & (status == Status.OPTIMAL)] = Status.INACCURATE
         return Allocation(shares, np.where(lost, np.nan, price), status)
 
 
 def normal_form(problem: Problem, splits: IntArray) -> NormalForm:
     """Return the inner problems of `splits` (n_plans, n_nodes) in normal form."""
+    splits = np.ascontiguousarray(splits)  # sums along other strides would round differently
     s = problem.at(problem.cloud_time, splits)
     rate = problem.arrival_rate
     load = rate * s

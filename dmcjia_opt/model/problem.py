@@ -15,12 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from dmcjia_opt.errors import InputError
-from dmcjia_opt.model.arrays import BoolArray, FloatArray, IntArray, frozen, frozen_int
+from dmcjia_opt.model.arrays import EPS, BoolArray, FloatArray, IntArray, frozen, frozen_int
 from dmcjia_opt.model.delay import MD1, DelayCurve, delay_curve
 from dmcjia_opt.model.scenario import BYTE_PER_S_PER_MBPS, GIGA, Scenario
 
-#: How far a constraint may be overstepped by rounding and still count as met (shares are fractions of the cloud).
-FEASIBILITY_TOLERANCE = 1e-12
+#: How far Σ shares may exceed 1 by rounding. Near saturation the optimum is steep in the budget: no more than this.
+BUDGET_TOLERANCE = 64 * EPS
+#: How far, relative to the least rate asked for, the ordering constraint may be overstepped by rounding.
+ORDERING_TOLERANCE = 1e-12
 _BLOCK_ROWS = 16384
 
 
@@ -45,11 +47,11 @@ class Residuals:
 
     @property
     def feasible(self) -> BoolArray:
-        """(...,) whether every constraint is met, up to `FEASIBILITY_TOLERANCE` where rounding may enter."""
+        """(...,) whether every constraint is met, up to rounding."""
         ok: BoolArray = (
-            (self.budget <= FEASIBILITY_TOLERANCE)
+            (self.budget <= BUDGET_TOLERANCE)
             & (self.stability < 0).all(-1)
-            & (self.ordering <= FEASIBILITY_TOLERANCE).all(-1)
+            & (self.ordering <= ORDERING_TOLERANCE).all(-1)
         )
         return ok
 
@@ -246,7 +248,7 @@ class Problem:
         """
         stable = self.at(self.cloud_time, splits) * self.arrival_rate
         load = stable.sum(-1)
-        over = np.where(load >= 1.0, load - 1.0 + FEASIBILITY_TOLERANCE, 0.0)
+        over = np.where(load >= 1.0, load - 1.0 + EPS, 0.0)
         if self.least_rate is not None:
             over = np.maximum(over, np.maximum(self.least_share(splits).sum(-1) - 1.0, 0.0))
         return np.asarray(over + np.isinf(self.at(self.local_delay, splits)).sum(-1))

@@ -39,9 +39,9 @@ class Exhaustive:
         if digits <= math.log10(self.max_plans):
             return None
         left = " after the Pareto filter" if self.pareto else ""
-        plans = 10 ** (digits % 1)
+        plans = f"{round(10**digits):,}" if digits < 12 else f"{10 ** (digits % 1):.1f}e{int(digits)}"
         return (
-            f"there are {plans:.1f}e{int(digits)} plans{left}, more than exhaustive search can try "
+            f"there are {plans} plans{left}, more than exhaustive search can try "
             f"(max_plans = {self.max_plans}); use another placer"
         )
 

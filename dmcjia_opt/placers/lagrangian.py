@@ -100,7 +100,7 @@ class Search:
     """
 
     def __init__(self, problem: Problem, allocator: Allocator, stop: Stop, callback: Callback | None) -> None:
-        self.problem = problem
+        self.problem, self.stop = problem, stop
         low, high = maximise(problem)
         self.point = max(low, high, key=lambda point: point.value)
         bound = self.point.value - rounding_slack(problem.n_nodes, self.point.magnitude)

@@ -150,7 +150,8 @@ class PymooPlacer:
         return run(_build(self.algorithm), seen, rng, self.generations)
 
 
-#: Name → (module, whether it takes integer sampling, whether it takes a rounding repair).
+#: Name → (module, whether it takes integer sampling, whether it takes a rounding repair). pymoo's NicheGA,
+#: PatternSearch and DIRECT are left out: they draw from generators of their own, so that no seed repeats a plan.
 ALGORITHMS: dict[str, tuple[str, bool, bool]] = {
     "GA": ("ga", True, True),
     "DE": ("de", True, False),
@@ -161,13 +162,10 @@ ALGORITHMS: dict[str, tuple[str, bool, bool]] = {
     "ISRES": ("isres", False, False),
     "CMAES": ("cmaes", False, False),
     "G3PCX": ("g3pcx", False, False),
-    "NicheGA": ("ga_niching", True, True),
     "EPPSO": ("pso_ep", False, False),
     "NRBO": ("nrbo", False, True),
     "RandomSearch": ("random_search", True, False),
-    "PatternSearch": ("pattern", False, False),
     "NelderMead": ("nelder", False, False),
-    "DIRECT": ("direct", False, False),
 }
 
 
@@ -178,7 +176,7 @@ def _build(name: str) -> Any:  # noqa: ANN401 - a pymoo Algorithm
         options["sampling"] = IntegerRandomSampling()
     if repaired:
         options["repair"] = RoundingRepair()
-    if name in ("GA", "NicheGA"):
+    if name == "GA":
         from pymoo.operators.crossover.sbx import SBX
         from pymoo.operators.mutation.pm import PM
 

@@ -13,8 +13,8 @@ from dmcjia_opt.model.scenario import PAPER_MHZ_IN_MBPS, load_scenario
 from tests.strategies import brute_force
 
 FROZEN = {
-    "paper": "827f97801cc9c28afef0be142f183f6d4af637c111d2c6e92e6ffdbca6872d0a",
-    "mixed": "6f1ea80808a7d6c954e1ab40eb222efa28d885eaec03ace1dc6acb46e29006b0",
+    "paper": "734a9e6da8c7c9da87688b07be367c5bf1bb3429f1b9894f1f0808369810bf94",
+    "mixed": "b4694d66cae92adb279f3aedbecdfa19c6ecbb00208d3d6b74828320d5bbd8bc",
 }
 ANSWERS = known_answers()
 answers = pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.name)

@@ -10,7 +10,7 @@ from dmcjia_opt.allocators.waterfilling import WaterFilling
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.delay import MM1
 from dmcjia_opt.model.instances import generate
-from dmcjia_opt.model.problem import FEASIBILITY_TOLERANCE, Problem, compile_problem
+from dmcjia_opt.model.problem import ORDERING_TOLERANCE, Problem, compile_problem
 from dmcjia_opt.model.profile import LayerProfile
 from dmcjia_opt.model.scenario import NodeTable, Options, Scenario
 from tests.strategies import CURVES, random_problem
@@ -222,7 +222,7 @@ def test_a_feasible_plan_has_no_positive_residual(curve):
     assert residuals.feasible
     assert residuals.budget <= 0
     assert (residuals.stability < 0).all()
-    assert (residuals.ordering <= FEASIBILITY_TOLERANCE).all()
+    assert (residuals.ordering <= ORDERING_TOLERANCE).all()
 
 
 def test_residuals_measure_each_violation():

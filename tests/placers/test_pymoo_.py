@@ -1,0 +1,156 @@
+import numpy as np
+import pytest
+from pymoo.algorithms.soo.nonconvex.de import DE
+from pymoo.algorithms.soo.nonconvex.ga import GA
+from pymoo.operators.sampling.rnd import IntegerRandomSampling
+from pymoo.optimize import minimize
+
+from dmcjia_opt.allocators.waterfilling import WaterFilling
+from dmcjia_opt.errors import InputError
+from dmcjia_opt.model.instances import generate
+from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.placers.evaluation import Evaluation
+from dmcjia_opt.placers.pymoo_ import ALGORITHMS, PlacementProblem, PymooPlacer, algorithms, run
+from dmcjia_opt.protocols import Status, Stop
+from tests.doubles import Counting, Failing, impossible, only_way_out, trace_of
+from tests.strategies import all_plans, brute_force, random_problem
+
+
+@pytest.fixture
+def four():
+    return random_problem(np.random.default_rng(11), 4, 6)[0]
+
+
+def place(name, problem, allocator=None, stop=None, seed=0, **options):
+    placer = PymooPlacer(name, **options)
+    rng = np.random.default_rng(seed)
+    return placer.place(problem, allocator or WaterFilling(), stop=stop or Stop(), rng=rng)
+
+
+def test_pymoo_alone_solves_the_problem(four):
+    """Evaluations go far beyond the 1296 plans there are: nothing of ours may end the search."""
+    best, _, _ = brute_force(four)
+    result = minimize(PlacementProblem(four, WaterFilling()), GA(pop_size=200), ("n_eval", 6000), seed=1)
+    assert result.algorithm.evaluator.n_eval == 6000
+    assert result.F[0] == best
+    assert result.G[0] == 0.0
+
+
+def test_pymoo_alone_and_with_integers_or_differences():
+    problem = compile_problem(generate("paper", nodes=4, seed=5))
+    ours = PlacementProblem(problem)
+    for algorithm in (GA(pop_size=20, sampling=IntegerRandomSampling()), DE(pop_size=20)):
+        result = minimize(ours, algorithm, ("n_eval", 400), seed=1)
+        best = ours.decode(result.X[None])
+        shares = WaterFilling().allocate(problem, best).shares
+        assert result.F[0] == problem.objective(best, shares)[0]
+
+
+def test_the_problem_as_pymoo_sees_it():
+    problem = compile_problem(generate("mixed", nodes=5, seed=1))
+    seen = PlacementProblem(problem)
+    assert (seen.n_var, seen.n_obj, seen.n_ieq_constr, seen.vtype) == (5, 1, 1, int)
+    np.testing.assert_array_equal(seen.xu, problem.layers)
+    assert not seen.xl.any()
+
+
+def test_variables_are_rounded_and_clipped(four):
+    seen = PlacementProblem(four)
+    x = np.array([[0.4, 0.6, 2.499, 4.9], [-3.0, 7.0, 5.4, 5.6]])
+    assert seen.decode(x).tolist() == [[0, 1, 2, 5], [0, 5, 5, 5]]
+    assert seen.decode(x).dtype == np.int64
+
+
+def test_infeasible_plans_have_finite_values_and_say_by_how_much():
+    problem = only_way_out()
+    plans = all_plans(problem)
+    out = PlacementProblem(problem).evaluate(plans, return_as_dictionary=True)
+    overload = problem.overload(plans)
+    np.testing.assert_array_equal(out["G"][:, 0], overload)
+    assert np.isfinite(out["F"]).all()
+    feasible = overload == 0
+    assert out["F"][~feasible].min() > 100 * out["F"][feasible].max()
+    order = np.argsort(overload, kind="stable")
+    assert (np.diff(out["F"][order, 0]) >= 0).all()
+
+
+def test_plans_whose_allocator_failed_have_finite_values_too(four):
+    out = PlacementProblem(four, Failing()).evaluate(all_plans(four), return_as_dictionary=True)
+    assert np.isfinite(out["F"]).all()
+
+
+def test_a_node_with_one_split_is_refused():
+    problem, _ = random_problem(np.random.default_rng(0), 3, 1)
+    with pytest.raises(InputError, match="two splits"):
+        PlacementProblem(problem)
+    assert PymooPlacer().supports(problem) == "a node has only one split"
+
+
+@pytest.mark.parametrize("name", algorithms())
+def test_every_algorithm_runs_within_its_budget_and_by_its_seed(four, name):
+    best, _, _ = brute_force(four)
+    counting = Counting()
+    placement = place(name, four, counting, Stop(evaluations=60))
+    assert 15 <= placement.evaluations <= 60
+    assert len(counting.plans) == len(set(counting.plans)) <= placement.evaluations
+    assert placement.shares is not None
+    assert four.residuals(placement.splits, placement.shares).feasible
+    objective = float(four.objective(placement.splits, placement.shares))
+    assert placement.lower_bound <= best <= objective == placement.trace[-1].objective
+    again = place(name, four, stop=Stop(evaluations=60))
+    assert trace_of(again) == trace_of(placement)
+    np.testing.assert_array_equal(again.splits, placement.splits)
+
+
+@pytest.mark.parametrize("name", algorithms())
+def test_every_algorithm_ends_on_its_own(name):
+    problem, _ = random_problem(np.random.default_rng(3), 2, 3)
+    placement = place(name, problem, generations=5)
+    assert placement.status in (Status.FEASIBLE, Status.LIMIT)
+    assert problem.residuals(placement.splits, placement.shares).feasible
+
+
+@pytest.mark.parametrize("name", algorithms())
+def test_no_algorithm_stumbles_over_an_impossible_problem(name):
+    placement = place(name, impossible())
+    assert placement.status == Status.INFEASIBLE
+    assert placement.evaluations == 0
+
+
+def test_the_names_are_the_tables():
+    assert algorithms() == tuple(ALGORITHMS)
+    assert "GA" in algorithms()
+
+
+def test_an_unknown_algorithm_is_refused_with_those_there_are():
+    with pytest.raises(InputError, match=r'no algorithm "nsga2" that suits; choose GA, DE, .*NelderMead'):
+        PymooPlacer("nsga2")
+
+
+def test_without_a_budget_the_generations_end_the_search():
+    problem = compile_problem(generate("paper", nodes=6))
+    few, more = (place("GA", problem, generations=n) for n in (2, 4))
+    assert few.status == more.status == Status.FEASIBLE
+    assert few.evaluations < more.evaluations <= 400
+
+
+def test_an_interrupt_returns_the_incumbent_if_there_is_one(four):
+    class Interrupting(GA):
+        def __init__(self, patience):
+            super().__init__(pop_size=10)
+            self.patience = patience
+
+        def _infill(self):
+            if self.n_iter > self.patience:
+                raise KeyboardInterrupt
+            return super()._infill()
+
+    def start(patience, allocator):
+        evaluation = Evaluation(four, allocator, Stop())
+        return run(Interrupting(patience), PlacementProblem(four, evaluation=evaluation), np.random.default_rng(0), 100)
+
+    placement = start(3, WaterFilling())
+    assert placement.status == Status.LIMIT
+    assert four.residuals(placement.splits, placement.shares).feasible
+    with pytest.raises(KeyboardInterrupt):
+        start(3, Failing())
