@@ -81,23 +81,24 @@ class NormalForm:
 
         A solution that oversteps the budget is scaled back onto it; rounding never leaves Σ shares above 1.
         """
-        surplus = self.surplus[:, None]
-        part = np.where(self.t > 0, self.t * v, 0.0)
-        part *= (1.0 / np.maximum(part.sum(-1), 1.0))[:, None]
-        shares = self.load + surplus * part
+        working = self.t > 0
+        part = np.where(working, self.t * v, 0.0)
+        part *= (self.surplus / np.maximum(part.sum(-1), 1.0))[:, None]
+        shares = self.load + part
         over = shares.sum(-1) - 1.0
         if (over > 0).any():
-            cut = np.where(over > 0, 1.0 - (over + 2 * EPS) / self.surplus, 1.0)
-            shares = self.load + surplus * (part * cut[:, None])
-        idle, bad = self.status == Status.OPTIMAL, self.status == Status.INFEASIBLE
-        price = np.where(idle, 0.0, kappa * self.scale / self.surplus)
-        shares = np.where(idle[:, None], 0.0, shares)
-        lost = bad | ((status == Status.FAILED) & ~idle)
-        shares = np.where(lost[:, None], np.nan, shares)
-        status = np.where(idle | bad, self.status, status).astype(np.int8)
-        swallowed = ((self.t > 0) & (shares <= self.load)).any(-1)  # rounding left nothing of a node's surplus
-        status[swallowed & (status == Status.OPTIMAL)] = Status.INACCURATE
-        return Allocation(shares, np.where(lost, np.nan, price), status)
+            part *= np.where(over > 0, 1.0 - (over + 2 * EPS) / self.surplus, 1.0)[:, None]
+            shares = self.load + part
+        # where rounding leaves nothing of a node's surplus, the answer is as good as none
+        swallowed = (working & (shares <= self.load)).any(-1) & (status == Status.OPTIMAL)
+        status = np.where(self.solvable, np.where(swallowed, Status.INACCURATE, status), self.status).astype(np.int8)
+        price = kappa * self.scale / self.surplus
+        plain = status <= Status.INACCURATE
+        if not (plain & self.solvable).all():
+            idle = self.status == Status.OPTIMAL
+            shares = np.where(plain[:, None], np.where(idle[:, None], 0.0, shares), np.nan)
+            price = np.where(plain, np.where(idle, 0.0, price), np.nan)
+        return Allocation(shares, price, status)
 
 
 def normal_form(problem: Problem, splits: IntArray) -> NormalForm:

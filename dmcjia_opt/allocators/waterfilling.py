@@ -40,25 +40,29 @@ def fill(form: NormalForm) -> tuple[FloatArray, FloatArray]:
     The result is meaningless on rows that are not solvable.
     """
     curve, t, rho = form.curve, form.t, form.rho
-    low = np.zeros(len(t))
-    high = np.full(len(t), 1.0 / np.sqrt(min(curve.b, 1.0)))
-    q = high.copy()
-    for _ in range(_MAX_STEPS):
-        kappa = q**-2.0
+    convex = curve.a >= 0.0  # then every step but the first comes from the right: no bracket is needed
+    low, high = np.zeros(len(t)), np.full(len(t), 1.0 / np.sqrt(min(curve.b, 1.0)))
+    solvable = form.solvable
+    with np.errstate(divide="ignore"):
+        mean = np.einsum("ij,ij->i", t, curve.marginal(np.ones_like(t), rho))  # κ if every v were 1
+        q = np.where(solvable, 1.0 / np.sqrt(mean), 1.0)
+    for step in range(_MAX_STEPS):
+        kappa = 1.0 / (q * q)
         v = curve.excess_at(kappa[:, None], rho)
         slope = t / curve.curvature(v, rho)
         if form.floor is not None:
             slope = np.where(v > form.floor, slope, 0.0)
             v = np.maximum(v, form.floor)
-        over = (t * v).sum(-1) - 1.0
-        high = np.where(over >= 0, q, high)
-        low = np.where(over <= 0, q, low)
+        over = np.einsum("ij,ij->i", t, v) - 1.0
         with np.errstate(divide="ignore", invalid="ignore"):
-            moved = q - over / (slope.sum(-1) * 2.0 * kappa / q)
-        inside = (moved > low) & (moved < high)
-        moved = np.where(inside | (over == 0), moved, 0.5 * (low + high))
-        done = (np.abs(moved - q) <= 2 * EPS * q) | (np.abs(over) <= EPS) | (high - low <= 2 * EPS * high)
-        if np.all(done | ~form.solvable):
+            moved = q - over * q / (2.0 * kappa * slope.sum(-1))
+        if not convex:
+            high, low = np.where(over >= 0, q, high), np.where(over <= 0, q, low)
+            moved = np.where((moved > low) & (moved < high), moved, 0.5 * (low + high))
+        going = solvable & (np.abs(moved - q) > 2 * EPS * q) & (np.abs(over) > EPS)
+        if convex and step > 0:
+            going &= moved < q
+        if not going.any():
             break
-        q = np.where(done, q, moved)
+        q = np.where(going, moved, q)
     return v, kappa

@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from dmcjia_opt.dual import split_costs
-from dmcjia_opt.model.arrays import FloatArray, IntArray
+from dmcjia_opt.model.arrays import IntArray
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.placers.branch_and_bound import NodeClass, class_rows, fixed_row, node_classes, spread
 from dmcjia_opt.placers.evaluation import BudgetSpent
 from dmcjia_opt.placers.lagrangian import Search
 from dmcjia_opt.protocols import Allocator, Callback, Placement, Stop
+from dmcjia_opt.silence import silenced
 
 _FEASIBILITY = 1e-9
 _MAX_CUTS = 500
@@ -56,7 +56,9 @@ class Master:
         self.fixed = np.setdiff1d(np.arange(problem.n_nodes), np.concatenate([c.nodes for c in classes]))
         self.sizes = [len(c.splits) for c in classes]
         self.n = sum(self.sizes)
-        self._solver = solver = highspy.Highs()
+        with silenced():  # the first solver of a process prints a banner before it can be told not to
+            solver = highspy.Highs()
+        self._solver = solver
         for name, value in (
             ("output_flag", False),
             ("threads", 1),

@@ -208,12 +208,14 @@ def _grid(left: Survivors, objective: float, each_side: int) -> FloatArray:
 
 
 def class_rows(problem: Problem, c: NodeClass, price: FloatArray) -> FloatArray:
+    """Return (k, n_prices + 1) what one node of a class costs at each price, s, and its least share, for each split."""
     node = c.nodes[:1]
     cost = split_costs(problem, node, c.splits[:, None], price)
     return np.column_stack([cost, _least_shares(problem, node, c.splits)])
 
 
 def fixed_row(problem: Problem, nodes: IntArray, splits: IntArray, price: FloatArray) -> FloatArray:
+    """Return (1, n_prices + 1) what `nodes` cost together at `splits` (of all nodes), less the price of the cloud."""
     total = np.zeros(len(price) + 1)
     for start in range(0, len(nodes), 4096):
         d = nodes[start : start + 4096]

@@ -113,7 +113,7 @@ class Search:
             self.evaluation.solve_in_budget(np.stack(ends))
             if len(ends) > 1 and not self.closed:
                 self._switch(low.splits, high.splits)
-            self._improve()
+            self.improve(pairs=False)
         except (BudgetSpent, KeyboardInterrupt):
             self.spent = True
 
@@ -147,8 +147,8 @@ class Search:
             best = int(counts[values.argmin()])
             first, last = max(0, best - step), min(len(differ), best + step)
 
-    def _improve(self) -> None:
-        """Exchange one node's split, then two, for as long as that helps."""
+    def improve(self, *, pairs: bool) -> None:
+        """Exchange one node's split, and with `pairs` two, for as long as that helps."""
         evaluation = self.evaluation
         while evaluation.splits is not None and not self.closed:
             before = evaluation.objective
@@ -163,6 +163,8 @@ class Search:
             self._exchange([((d, g),) for _, d, g in moves[: self._batch]])
             if evaluation.objective < before:
                 continue
+            if not pairs:
+                return
             few = moves[: int(np.sqrt(2 * self._batch))]
             self._exchange([((d, g), (e, h)) for i, (_, d, g) in enumerate(few) for _, e, h in few[:i] if d != e])
             if evaluation.objective >= before:
