@@ -49,7 +49,7 @@ def _common(
 @app.command()
 def solve(
     scenario: ScenarioFile,
-    placer: Annotated[str, typer.Option(help="Chooses the splits; see `dmcjia methods`.")] = "genetic",
+    placer: Annotated[str, typer.Option(help="Chooses the splits; see `dmcjia methods`.")] = "exact",
     allocator: Annotated[str, typer.Option(help="Chooses the shares; see `dmcjia methods`.")] = "waterfilling",
     seconds: Annotated[float | None, typer.Option(help="Wall time limit, s.")] = None,
     evaluations: Annotated[int | None, typer.Option(help="Limit on distinct plans evaluated.")] = None,

@@ -19,7 +19,7 @@ from dmcjia_opt.registry import build_allocator, build_placer, spec_of
 
 def solve(
     scenario: Scenario,
-    placer: str | Placer = "genetic",
+    placer: str | Placer = "exact",
     allocator: str | Allocator = "waterfilling",
     *,
     stop: Stop | None = None,
@@ -71,11 +71,9 @@ def solve(
     if proves and placement.lower_bound > bound:
         bound, bound_from = min(placement.lower_bound, certificate.objective), names[0]
     gap = relative_gap(certificate.objective, bound)
-    status = placement.status
+    status = Status.LIMIT if placement.status == Status.LIMIT else Status.FEASIBLE
     if gap <= tolerance:
         status = Status.OPTIMAL
-    elif status == Status.OPTIMAL:
-        status = Status.FEASIBLE
     return Plan(
         status=status,
         objective=certificate.objective,
@@ -115,13 +113,18 @@ def _complete(problem: Problem, placement: Placement, allocator: Allocator, plac
     except InputError as error:
         raise BackendFailed(f'placer "{placer}" returned a plan that is none: {error}') from None
     shares = placement.shares
-    if shares is None and problem.overload(splits) == 0:
+    if shares is None and splits.ndim == 1 and problem.overload(splits) == 0:
         shares = allocator.allocate(problem, splits[None, :]).shares[0]
+    for what, values in (("splits", splits), ("shares", shares)):
+        if values is not None and np.shape(values) != (problem.n_nodes,):
+            raise BackendFailed(
+                f'placer "{placer}" returned {what} of shape {np.shape(values)} for {problem.n_nodes} nodes'
+            )
     if shares is None or not (
         problem.residuals(splits, shares).feasible and np.isfinite(problem.objective(splits, shares))
     ):
         raise InfeasibleError(
-            f'"{placer}" found no feasible plan in {placement.evaluations} evaluations, and none of its plans proves '
-            "that there is none; raise its budget or choose another placer"
+            f'"{placer}" found no feasible plan in {placement.evaluations} evaluations, which does not prove that there '
+            "is none; raise its budget or choose another placer"
         )
     return splits, np.asarray(shares, dtype=np.float64)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from types import TracebackType
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -22,10 +23,12 @@ from dmcjia_opt.verification import Check
 #: Nodes shown one by one; of larger fleets the slowest are shown.
 MAX_ROWS = 40
 
+_UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
+_BOUND = {"dual": "the price of cloud capacity"}
 _STATUS = {
-    Status.OPTIMAL: "proved optimal",
+    Status.OPTIMAL: "optimal, proved",
     Status.FEASIBLE: "feasible, not proved optimal",
-    Status.LIMIT: "the best when the budget was spent",
+    Status.LIMIT: "limit: the best when the budget was spent",
 }
 
 
@@ -81,7 +84,7 @@ def seconds(value: float) -> str:
     """Return a duration with a unit that suits its size."""
     if not math.isfinite(value):
         return "∞"
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+    for unit, size in _UNITS:
         if abs(value) >= size:
             return f"{value / size:.4g} {unit}"
     return f"{value:.3g} s"
@@ -94,10 +97,10 @@ def percent(gap: float) -> str:
 
 def in_plain_words(plan: Plan) -> str:
     """Return one sentence on how good the plan is."""
-    if plan.gap <= plan.gap_tolerance:
-        return f"No plan can be faster by more than {percent(plan.gap)}: proved."
+    if plan.status == Status.OPTIMAL:
+        return f"Proved: no plan is faster by more than {percent(plan.gap)} of this delay."
     return (
-        f"No plan can be faster than {seconds(plan.lower_bound)}: proved. "
+        f"Proved: no plan is faster than {seconds(plan.lower_bound)}. "
         f"This one is at most {percent(plan.objective / plan.lower_bound - 1)} slower than the best there is."
     )
 
@@ -106,35 +109,41 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
     """Print a plan as a table of nodes and a summary."""
     console = Console()
     order = np.arange(len(plan.splits))
-    title = f"{scenario.name}: {len(order)} nodes"
+    models = sorted(set(plan.models))
+    title = f"{scenario.name}: {len(order):,} node{'s' if len(order) > 1 else ''}"
+    if len(models) == 1:
+        title += f" running {models[0]}"
     if len(order) > MAX_ROWS:
         order = np.argsort(-plan.delays.total, kind="stable")[:MAX_ROWS]
         title += f", the {MAX_ROWS} slowest shown"
-    table = Table(title=escape(title), title_justify="left")
-    for name in ("node", "model"):
-        table.add_column(name)
-    for name in ("split", "cloud share", "edge", "upload", "cloud", "total"):
-        table.add_column(name, justify="right")
+    stages = (plan.delays.edge, plan.delays.upload, plan.delays.cloud, plan.delays.total)
+    slowest = float(plan.delays.total.max())
+    unit, size = next(((u, s) for u, s in _UNITS if slowest >= s), _UNITS[-1])
+    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("node", overflow="fold")
+    if len(models) > 1:
+        table.add_column("model", overflow="fold")
+    for name in ("split", "share %", *(f"{stage} {unit}" for stage in ("edge", "upload", "cloud", "total"))):
+        table.add_column(name, justify="right", no_wrap=True)
     for d in order:
         layers = scenario.profiles[scenario.nodes.model_of(int(d))].n_layers
-        stages = plan.delays
-        times = (stages.edge[d], stages.upload[d], stages.cloud[d], stages.total[d])
         table.add_row(
             escape(plan.names[d]),
-            escape(plan.models[d]),
+            *([escape(plan.models[d])] if len(models) > 1 else []),
             f"{plan.splits[d]}/{layers}",
-            f"{100 * plan.shares[d]:.3g} %",
-            *(seconds(float(t)) if t else "–" for t in times),
+            f"{100 * plan.shares[d]:.3g}",
+            *(f"{stage[d] / size:.4g}" if stage[d] else "–" for stage in stages),
         )
     console.print(table)
     summary = Table.grid(padding=(0, 2))
+    times = "once" if plan.evaluations == 1 else f"{plan.evaluations:,} times"
     for key, value in (
         ("mean delay", f"[bold]{seconds(plan.objective)}[/bold]"),
-        ("lower bound", f"{seconds(plan.lower_bound)} (from {escape(plan.bound_from)})"),
+        ("lower bound", f"{seconds(plan.lower_bound)}, from {_BOUND.get(plan.bound_from, escape(plan.bound_from))}"),
         ("gap", percent(plan.gap)),
-        ("status", f"{plan.status}: {_STATUS.get(plan.status, '')}"),
+        ("status", _STATUS.get(plan.status, str(plan.status))),
         ("made by", escape(f"{plan.placer} + {plan.allocator}, seed {plan.seed}")),
-        ("cost", f"{plan.evaluations:,} plans evaluated in {seconds(plan.wall_seconds)}"),
+        ("cost", f"shares computed {times}, {seconds(plan.wall_seconds)}"),
     ):
         summary.add_row(key, value)
     console.print(summary)

@@ -79,8 +79,3 @@ def impossible(n_nodes: int = 3, n_splits: int = 4) -> Problem:
 def trace_of(placement: Placement) -> list[tuple[int, float]]:
     """Return the part of a trace that does not depend on the clock."""
     return [(point.evaluations, point.objective) for point in placement.trace]
-
-
-def has_no_traceback(text: str) -> bool:
-    """Return whether `text` is free of what Python prints when nobody caught an exception."""
-    return "Traceback" not in text and ".py" not in text

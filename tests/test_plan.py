@@ -18,7 +18,7 @@ SCENARIO = generate("paper", nodes=4, seed=1)
 
 @pytest.fixture(scope="module")
 def plan():
-    return solve(SCENARIO, stop=Stop(evaluations=80), seed=3)
+    return solve(SCENARIO, "genetic", stop=Stop(evaluations=80), seed=3)
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_same_seed_same_plan(placer):
 
 
 def test_the_inner_solver_does_not_change_the_search():
-    plans = [solve(PAPER, allocator=name, stop=BUDGET, seed=1) for name in ("waterfilling", "cvxpy:CLARABEL", "alm")]
+    plans = [solve(PAPER, "genetic", name, stop=BUDGET, seed=1) for name in ("waterfilling", "cvxpy:CLARABEL", "alm")]
     for plan in plans[1:]:
         np.testing.assert_array_equal(plan.splits, plans[0].splits)
         assert plan.objective == pytest.approx(plans[0].objective, rel=1e-7)
@@ -88,9 +88,10 @@ def test_objects_do_instead_of_names():
     assert (plan.placer, plan.allocator) == ("Genetic", "CvxpyAllocator")
 
 
-def test_the_defaults_are_genetic_and_water_filling():
-    plan = solve(PAPER, stop=BUDGET)
-    assert (plan.placer, plan.allocator, plan.seed) == ("genetic", "waterfilling", 0)
+def test_the_defaults_are_the_proved_optimum_and_water_filling():
+    plan = solve(EQUAL)
+    assert (plan.placer, plan.allocator, plan.seed) == ("exact", "waterfilling", 0)
+    assert plan.status == Status.OPTIMAL
 
 
 def test_a_bound_proved_by_our_own_search_counts():
@@ -115,14 +116,14 @@ def test_a_third_partys_bound_does_not():
 
 def test_a_claim_of_optimality_needs_a_closed_gap():
     best = optimum(PAPER)
-    other = np.array([0, 0, 0, 34])
+    other = np.array([0, 0, 0, 2])
     assert solve(PAPER, Says(Placement(other, status=Status.OPTIMAL))).status == Status.FEASIBLE
     assert solve(PAPER, Says(Placement(other, status=Status.LIMIT))).status == Status.LIMIT
     assert solve(PAPER, Says(Placement(best.splits, status=Status.LIMIT))).status == Status.OPTIMAL
 
 
 def test_the_gap_asked_for_is_the_gap_of_an_optimum():
-    plan = solve(PAPER, stop=Stop(gap=0.3, evaluations=5000))
+    plan = solve(PAPER, "genetic", stop=Stop(gap=0.3, evaluations=5000))
     assert plan.status == Status.OPTIMAL
     assert 1e-9 < plan.gap <= plan.gap_tolerance == 0.3
     assert plan.evaluations < 5000
@@ -130,9 +131,9 @@ def test_the_gap_asked_for_is_the_gap_of_an_optimum():
 
 def test_missing_shares_are_filled_by_the_allocator():
     counting = Counting()
-    plan = solve(PAPER, Says(Placement(np.array([0, 0, 34, 0]))), counting)
-    assert counting.plans == [(0, 0, 34, 0)]
-    assert plan.shares[2] == 0.0
+    plan = solve(PAPER, Says(Placement(np.array([0, 2, 0, 0]))), counting)
+    assert counting.plans == [(0, 2, 0, 0)]
+    assert plan.shares.sum() == pytest.approx(1.0)
     assert plan.shares.sum() <= 1.0
 
 
@@ -163,6 +164,21 @@ def test_a_placer_that_returns_no_plan_failed(splits):
 
 
 @pytest.mark.parametrize(
+    ("splits", "shares"),
+    [((4,), (3,)), ((4,), (1, 4)), ((1, 4), (1, 4)), ((1, 4), (4,)), ((2, 4), None), ((4,), ())],
+)
+def test_a_placer_that_returns_another_shape_failed(splits, shares):
+    placement = Placement(np.zeros(splits, dtype=np.int64), None if shares is None else np.full(shares, 0.1))
+    with pytest.raises(BackendFailed, match=r'placer "Says" returned (splits|shares) of shape \(.*\) for 4 nodes'):
+        solve(PAPER, Says(placement))
+
+
+@pytest.mark.parametrize("status", [Status.INACCURATE, Status.INFEASIBLE, Status.FAILED])
+def test_a_feasible_plan_is_at_least_that(status):
+    assert solve(PAPER, Says(Placement(np.array([0, 2, 0, 0]), status=status))).status == Status.FEASIBLE
+
+
+@pytest.mark.parametrize(
     "shares",
     [np.full(4, 0.3), np.array([1.0, 0.0, 0.0, 0.0]), np.full(4, np.nan), np.array([0.5, 0.5, 0.5, -0.5])],
 )
@@ -173,7 +189,7 @@ def test_a_plan_that_breaks_a_constraint_is_none(shares):
 
 def test_failing_allocators_leave_no_plan():
     with pytest.raises(InfeasibleError, match="raise its budget or choose another placer"):
-        solve(PAPER, allocator=Failing(), stop=BUDGET)
+        solve(PAPER, "genetic", Failing(), stop=BUDGET)
 
 
 def test_an_overloaded_fleet_has_no_plan():
@@ -216,14 +232,14 @@ def test_unknown_methods(placer, allocator, error):
 
 
 def test_an_allocator_of_a_minutes_work_will_do():
-    plan = solve(PAPER, allocator=Even(), stop=BUDGET)
+    plan = solve(PAPER, "genetic", Even(), stop=BUDGET)
     assert plan.allocator == "Even"
     assert plan.lower_bound <= plan.objective
 
 
 def test_the_callback_follows_the_search():
     seen = []
-    plan = solve(PAPER, stop=BUDGET, callback=seen.append)
+    plan = solve(PAPER, "genetic", stop=BUDGET, callback=seen.append)
     assert seen[-1] == plan.trace[-1]
     assert set(plan.trace) <= set(seen)
 

@@ -58,6 +58,7 @@ class Master:
         self.n = sum(self.sizes)
         with silenced():  # the first solver of a process prints a banner before it can be told not to
             solver = highspy.Highs()
+        solver.HandleUserInterrupt = True
         self._solver = solver
         for name, value in (
             ("output_flag", False),
@@ -85,6 +86,17 @@ class Master:
         solver.addRow(-highspy.kHighsInf, 1.0 - taken, self.n, np.arange(self.n, dtype=np.int32), load)
         self.infinity = highspy.kHighsInf
 
+    def _run(self) -> None:
+        """Run the solver so that Ctrl-C ends it, and is heard here."""
+        self._solver.startSolve()
+        try:
+            while not self._solver.wait(0.5)[0]:
+                pass
+        except KeyboardInterrupt:
+            self._solver.cancelSolve()
+            self._solver.wait()
+            raise
+
     def cut(self, price: float) -> None:
         """Add the cut of a price, s per unit share."""
         at = np.array([price])
@@ -103,7 +115,7 @@ class Master:
         solver = self._solver
         solver.setOptionValue("mip_abs_gap", gap)
         solver.setOptionValue("time_limit", solver.getRunTime() + seconds if math.isfinite(seconds) else self.infinity)
-        solver.run()
+        self._run()
         info: Any = solver.getInfo()
         values = np.array(solver.getSolution().col_value)
         bound = float(info.mip_dual_bound) if math.isfinite(info.mip_dual_bound) else 0.0
@@ -137,6 +149,7 @@ def close(search: Search) -> None:
     unit = evaluation.objective - base
     master = Master(problem, classes, left.cheapest, base, unit)
     master.cut(left.price)
+    tried = 0
     for _ in range(_MAX_CUTS):
         limit = search.stop.seconds
         seconds = math.inf if limit is None else limit - evaluation.seconds
@@ -152,9 +165,19 @@ def close(search: Search) -> None:
         _, price = evaluation.solve_in_budget(plan[None, :])
         if search.closed:
             return
-        if not (np.isfinite(price[0]) and price[0] > 0):
-            return
-        master.cut(float(price[0]))
+        master.cut(_next_price(float(price[0]), left.price, tried))
+        tried += 1
+
+
+def _next_price(price: float, middle: float, tried: int) -> float:
+    """Return a price > 0 that cuts off a plan: its own, or one that suits where it has none.
+
+    A plan without cloud work has price 0, and any small price is as good. Where the allocator failed, or the plan
+    fills the cloud to the brim, ever higher prices are.
+    """
+    if price > 0.0 and math.isfinite(price):
+        return price
+    return middle * (1e-9 if price == 0.0 else 2.0 ** (1 + tried % 64))
 
 
 @dataclass(frozen=True, slots=True)

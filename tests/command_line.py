@@ -1,0 +1,31 @@
+"""Runs the command line as a shell would: arguments in, exit code, standard output and standard error out."""
+
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+import pytest
+
+from dmcjia_opt.cli import main
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object) -> Ended:
+    """Run `dmcjia` with `arguments`; a traceback, in place of a sentence, fails the test."""
+    monkeypatch.delenv("DMCJIA_DEBUG", raising=False)
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(sys, "argv", ["dmcjia", *map(str, arguments)])
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as end:
+        main()
+    out, err = capsys.readouterr()
+    assert "Traceback" not in out + err
+    return Ended(end.value.code or 0, out, err)
