@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmcjia_opt.certificate import certify, relative_gap
+from dmcjia_opt.certificate import certify, lower_bound, relative_gap
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import FloatArray, IntArray
 from dmcjia_opt.model.problem import Problem, compile_problem
@@ -54,11 +54,12 @@ def verify(scenario: Scenario, claims: PlanFile) -> tuple[Check, ...]:
     gap = relative_gap(certificate.objective, claims.lower_bound_s)
     return (
         Check("scenario", claims.scenario_sha256[:12], digest[:12], claims.scenario_sha256 == digest),
-        Check("feasible", "yes", _feasibility(problem, splits, shares), certificate.feasible),
+        Check("feasible", "yes", _feasibility(scenario, problem, splits, shares), certificate.feasible),
         _number("objective_s", claims.objective_s, certificate.objective),
         Check(
             "lower_bound_s", f"{claims.lower_bound_s:.9g}", f"{bound:.9g} ({how})", claims.lower_bound_s <= _up(bound)
         ),
+        *_price(problem, claims),
         Check("gap", f"{claims.gap:.3e}", f"{gap:.3e}", abs(claims.gap - gap) <= CLAIM_TOLERANCE),
         _status(claims),
         _nodes(scenario, problem, claims, splits, shares),
@@ -74,15 +75,15 @@ def _number(what: str, claimed: float, recomputed: float) -> Check:
     return Check(what, f"{claimed:.9g}", f"{recomputed:.9g}", same)
 
 
-def _feasibility(problem: Problem, splits: IntArray, shares: FloatArray) -> str:
+def _feasibility(scenario: Scenario, problem: Problem, splits: IntArray, shares: FloatArray) -> str:
     residuals = problem.residuals(splits, shares)
     if residuals.feasible:
         return "yes"
     if residuals.budget > 0:
-        return f"no: shares sum to {1 + float(residuals.budget):.9g}"
+        return f"no: shares exceed the cloud by {float(residuals.budget):.3g}"
     for what, values in (("unstable", residuals.stability), ("cloud slower than its edge", residuals.ordering)):
         if (values >= 0).any():
-            return f"no: node {int(np.argmax(values))} is {what}"
+            return f'no: "{scenario.nodes.names[int(np.argmax(values))]}" is {what}'
     return "no"
 
 
@@ -97,6 +98,15 @@ def _provable(problem: Problem, claims: PlanFile, dual: float) -> tuple[float, s
                 again = placer.place(problem, allocator, stop=Stop(), rng=np.random.default_rng(0))
                 return max(dual, again.lower_bound), f"{spec.name}, searched again"
     return dual, "dual; what the rest of the claim rests on cannot be checked"
+
+
+def _price(problem: Problem, claims: PlanFile) -> tuple[Check, ...]:
+    """Return whether the bound follows from the price, where that is what it is said to rest on."""
+    if claims.price_s is None or claims.bound_from != "dual":
+        return ()
+    bound = lower_bound(problem, claims.price_s)
+    found = f"proves {bound:.9g}"
+    return (Check("price_s", f"{claims.price_s:.9g}", found, claims.lower_bound_s <= _up(bound)),)
 
 
 def _status(claims: PlanFile) -> Check:

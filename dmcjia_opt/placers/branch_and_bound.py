@@ -149,7 +149,9 @@ def close(search: Search, *, prices: int = 17, max_plans: int = 200_000, bucket:
     left = search.survivors()
     margin = max(_MARGIN, 0.5 * search.tolerance if search.tolerance > 1e-8 else 0.0)
     classes = sorted(node_classes(problem, left), key=lambda c: (len(c.nodes) > 1, len(c.nodes)))
-    price = np.append(_grid(left, evaluation.objective, prices // 2), evaluation.price)
+    price = _grid(left, evaluation.objective, prices // 2)
+    if evaluation.price > 0.0:
+        price = np.append(price, evaluation.price)  # where plans like the incumbent have their best bound
     rows = [class_rows(problem, c, price) for c in classes]
     fixed = np.setdiff1d(np.arange(problem.n_nodes), left.nodes, assume_unique=True)
     root = fixed_row(problem, fixed, left.cheapest, price)
@@ -188,7 +190,7 @@ def _merged(cost: FloatArray, parent: IntArray, count: IntArray, width: float) -
     """
     middle = (cost.shape[1] - 2) // 2
     key = np.zeros(len(cost), dtype=np.int64)
-    for column in (0, middle, cost.shape[1] - 3):
+    for column in (0, middle, 2 * middle):
         digit = np.floor((cost[:, column] - cost[:, column].min()) / width).astype(np.int64)
         key = key * (int(digit.max()) + 1) + digit
     order = np.lexsort((cost[:, middle], key))

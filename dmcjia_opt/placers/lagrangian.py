@@ -71,7 +71,7 @@ def survivors(problem: Problem, point: DualPoint, objective: float) -> Survivors
         rows = slice(start, min(start + step, problem.n_nodes))
         cost, _ = priced(problem, point.price, rows)
         reduced = cost - cost.min(axis=1, keepdims=True)
-        near = reduced <= room
+        near = (reduced <= room) & np.isfinite(cost)
         for i in np.flatnonzero(near.sum(axis=1) > 1):
             splits = np.flatnonzero(near[i])
             order = np.argsort(reduced[i, splits], kind="stable")
