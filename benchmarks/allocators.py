@@ -58,9 +58,8 @@ def main() -> None:
             seconds[name].append((time.perf_counter() - start) / inner / len(plans))
     peer = float(np.median(seconds[PEER]))
     print(f"{options.nodes} nodes, batches of {options.plans} plans, median of {options.repeats}")
-    print(
-        f"{'allocator':16s} {'µs a plan':>10s} {'times faster than ' + PEER:>32s} {'worst error':>12s} {'converged':>10s}"
-    )
+    header = ("allocator", "µs a plan", f"times faster than {PEER}", "worst error", "converged")
+    print("{:16s} {:>10s} {:>32s} {:>12s} {:>10s}".format(*header))
     for name in METHODS:
         median = float(np.median(seconds[name]))
         done = f"{converged[name]}/{len(plans)}"

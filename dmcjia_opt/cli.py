@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 
 _INTERRUPTED = 130  # what typer makes of KeyboardInterrupt
+_MOST_NODES = 10_000_000  # a scenario of more would fill the memory before it fills the file
 
 ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO.toml", help="The scenario: cloud, options and nodes.")]
 
@@ -131,7 +132,7 @@ def methods(
 @app.command()
 def generate(
     family: Annotated[str, typer.Argument(metavar="FAMILY", help="paper, homogeneous, near, scarce, mixed or fleet.")],
-    nodes: Annotated[int, typer.Option(help="Number of edge nodes.")],
+    nodes: Annotated[int, typer.Option(max=_MOST_NODES, help="Number of edge nodes.")],
     out: Annotated[Path, typer.Option(metavar="FILE.toml", help="Where to write the scenario.")],
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same scenario.")] = 0,
     tasks: Annotated[
@@ -155,7 +156,7 @@ def generate(
 def main() -> None:
     """Run the command line; an error is one sentence on standard error, and its exit code."""
     try:
-        app()
+        app(prog_name="dmcjia")
     except DmcjiaError as error:
         if os.environ.get("DMCJIA_DEBUG"):
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -79,7 +80,7 @@ class Stop:
         """Check the limits."""
         for name in ("seconds", "evaluations", "gap"):
             value = getattr(self, name)
-            if value is not None and not (np.isfinite(value) and value >= 0):
+            if value is not None and not 0 <= value < math.inf:
                 raise InputError(f"{name} must be a finite number >= 0, got {value}")
         if self.evaluations is not None and self.evaluations < 1:
             raise InputError(f"evaluations must be at least 1, got {self.evaluations}")
@@ -118,6 +119,8 @@ class Placement:
         Distinct plans whose shares were computed.
     price
         A multiplier of the capacity constraint from which a bound can be recomputed; NaN if none.
+    bound_from
+        The registered placer whose search proves `lower_bound`; the one that was called, when empty.
     """
 
     splits: IntArray
@@ -127,6 +130,7 @@ class Placement:
     trace: tuple[TracePoint, ...] = ()
     evaluations: int = 0
     price: float = np.nan
+    bound_from: str = ""
 
 
 @runtime_checkable

@@ -45,6 +45,10 @@ class Spec:
         ``"module:function"`` returning the variants that can run here, or empty.
     proves
         The bound it returns was derived by this package's own code, not claimed by a solver.
+    options
+        Fields of the class that this name fixes, with their values.
+    baseline
+        Placer: it follows a rule instead of searching, and may end without a plan where there are some.
     """
 
     name: str
@@ -57,7 +61,11 @@ class Spec:
     variant: str = ""
     variants: str = ""
     proves: bool = False
+    options: tuple[tuple[str, bool], ...] = ()
+    baseline: bool = False
 
+
+_BASELINES = "dmcjia_opt.placers.baselines"
 
 _ROWS = (
     Spec(
@@ -156,6 +164,58 @@ _ROWS = (
         exact=True,
         proves=True,
     ),
+    Spec(
+        "cloud-only",
+        "placer",
+        f"{_BASELINES}:CloudOnly",
+        "everything in the cloud, at equal shares",
+        baseline=True,
+    ),
+    Spec(
+        "cloud-only+",
+        "placer",
+        f"{_BASELINES}:CloudOnly",
+        "everything in the cloud, at the allocator's shares",
+        options=(("optimal_shares", True),),
+        baseline=True,
+    ),
+    Spec(
+        "edge-only",
+        "placer",
+        f"{_BASELINES}:EdgeOnly",
+        "everything at the edge; the cloud is not used",
+        baseline=True,
+    ),
+    Spec(
+        "greedy",
+        "placer",
+        f"{_BASELINES}:Greedy",
+        "fewest upload bytes, shares in proportion to cloud work",
+        baseline=True,
+    ),
+    Spec(
+        "greedy+",
+        "placer",
+        f"{_BASELINES}:Greedy",
+        "fewest upload bytes, at the allocator's shares",
+        options=(("optimal_shares", True),),
+        baseline=True,
+    ),
+    Spec(
+        "neurosurgeon",
+        "placer",
+        f"{_BASELINES}:Neurosurgeon",
+        "each node's own least predicted latency, at equal shares",
+        baseline=True,
+    ),
+    Spec(
+        "neurosurgeon+",
+        "placer",
+        f"{_BASELINES}:Neurosurgeon",
+        "each node's own least predicted latency, then the allocator's shares",
+        options=(("optimal_shares", True),),
+        baseline=True,
+    ),
 )
 
 METHODS: Mapping[tuple[Kind, str], Spec] = MappingProxyType({(spec.kind, spec.name): spec for spec in _ROWS})
@@ -221,7 +281,9 @@ def _build(kind: Kind, name: str) -> object:
     if why := why_not(spec):
         raise BackendMissing(f'{kind} "{spec.name}" cannot run: {why}')
     variant = name.partition(":")[2]
-    options = {spec.variant: variant} if variant else {}
+    options: dict[str, str | bool] = dict(spec.options)
+    if variant:
+        options[spec.variant] = variant
     return _load(spec.target)(**options)  # type: ignore[operator]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -64,12 +65,12 @@ def solve(
     started = time.perf_counter()
     placement = place.place(problem, allocate, stop=stop, rng=np.random.default_rng(seed), callback=callback)
     seconds = time.perf_counter() - started
-    splits, shares = _complete(problem, placement, allocate, names[0])
+    splits, shares = _complete(problem, placement, allocate, names[0], scenario.nodes.names)
     tolerance = stop.tolerance
     certificate = _certify(problem, splits, shares, placement.price, tolerance)
     bound, bound_from = certificate.lower_bound, "dual"
     if proves and placement.lower_bound > bound:
-        bound, bound_from = min(placement.lower_bound, certificate.objective), names[0]
+        bound, bound_from = min(placement.lower_bound, certificate.objective), placement.bound_from or names[0]
     gap = relative_gap(certificate.objective, bound)
     status = Status.LIMIT if placement.status == Status.LIMIT else Status.FEASIBLE
     if gap <= tolerance:
@@ -107,7 +108,9 @@ def _certify(problem: Problem, splits: IntArray, shares: FloatArray, price: floa
     return certify(problem, splits, shares)
 
 
-def _complete(problem: Problem, placement: Placement, allocator: Allocator, placer: str) -> tuple[IntArray, FloatArray]:
+def _complete(
+    problem: Problem, placement: Placement, allocator: Allocator, placer: str, nodes: Sequence[str]
+) -> tuple[IntArray, FloatArray]:
     try:
         splits = problem.check_splits(placement.splits)
     except InputError as error:
@@ -123,8 +126,29 @@ def _complete(problem: Problem, placement: Placement, allocator: Allocator, plac
     if shares is None or not (
         problem.residuals(splits, shares).feasible and np.isfinite(problem.objective(splits, shares))
     ):
+        if placement.status == Status.INFEASIBLE and not np.isposinf(placement.lower_bound):
+            why = _breaks(problem, splits, shares, nodes)
+            raise InfeasibleError(f'"{placer}" gives no feasible plan: {why}; other placers may')
         raise InfeasibleError(
-            f'"{placer}" found no feasible plan in {placement.evaluations} evaluations, which does not prove that there '
-            "is none; raise its budget or choose another placer"
+            f'"{placer}" found no feasible plan in {placement.evaluations} evaluations, which does not prove that '
+            "there is none; raise its budget or choose another placer"
         )
     return splits, np.asarray(shares, dtype=np.float64)
+
+
+def _breaks(problem: Problem, splits: IntArray, shares: FloatArray | None, nodes: Sequence[str]) -> str:
+    """Return which constraint an infeasible plan breaks, and for which node first."""
+    stuck = np.flatnonzero(np.isinf(problem.at(problem.local_delay, splits)))
+    if stuck.size:
+        return f'the edge queue of "{nodes[stuck[0]]}" is unstable at split {splits[stuck[0]]}'
+    if shares is None:
+        return f"its splits load the cloud to {100 * problem.least_share(splits).sum():.4g} %"
+    residuals = problem.residuals(splits, shares)
+    for values, what in (
+        (residuals.stability, "leaves its cloud queue unstable"),
+        (residuals.ordering, "leaves its cloud slower than its edge"),
+    ):
+        if (values >= 0).any():
+            d = int(np.flatnonzero(values >= 0)[0])
+            return f'the share of "{nodes[d]}", {shares[d]:.3g}, {what} at split {splits[d]}'
+    return f"its shares exceed the cloud by {float(residuals.budget):.3g}"

@@ -24,7 +24,7 @@ from dmcjia_opt.verification import Check
 MAX_ROWS = 40
 
 _UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
-_BOUND = {"dual": "the price of cloud capacity"}
+_BOUND = {"dual": "the price of cloud capacity", "benders": "Benders cuts; it rests on HiGHS"}
 _STATUS = {
     Status.OPTIMAL: "optimal, proved",
     Status.FEASIBLE: "feasible, not proved optimal",

@@ -20,7 +20,7 @@ class Ended(NamedTuple):
 
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object) -> Ended:
     """Run `dmcjia` with `arguments`; a traceback, in place of a sentence, fails the test."""
-    monkeypatch.delenv("DMCJIA_DEBUG", raising=False)
+    monkeypatch.setenv("DMCJIA_DEBUG", "")
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setattr(sys, "argv", ["dmcjia", *map(str, arguments)])
     capsys.readouterr()

@@ -17,7 +17,7 @@ from tests.command_line import run
 PAPER = generate("paper", nodes=4, seed=1)
 #: The dual leaves a gap here, so the bound of an exact plan rests on the search that proved it.
 EQUAL = generate("homogeneous", nodes=3, seed=0)
-PLACERS = [spec.name for spec in specs("placer") if why_not(spec) is None]
+PLACERS = [spec.name for spec in specs("placer") if why_not(spec) is None and not spec.baseline]
 PROVING = [spec.name for spec in specs("placer") if why_not(spec) is None and spec.proves and spec.exact]
 
 
@@ -190,7 +190,7 @@ def test_optional_claims_may_be_missing(content):
 @pytest.mark.parametrize("placer", PROVING)
 def test_a_bound_beyond_the_dual_is_proved_again(placer):
     content = solve(EQUAL, placer).to_dict()
-    assert content["bound_from"] == placer
+    assert content["bound_from"] == {"exact": "branch-and-bound"}.get(placer, placer)
     bound = next(c for c in check(EQUAL, content) if c.what == "lower_bound_s")
     assert bound.true
     assert "searched again" in bound.recomputed

@@ -140,6 +140,8 @@ def close(search: Search) -> None:
     BudgetSpent
         When the time or the evaluations are.
     """
+    if search.closed or search.spent:
+        return
     problem, evaluation = search.problem, search.evaluation
     left = search.survivors()
     classes = node_classes(problem, left)
@@ -149,8 +151,7 @@ def close(search: Search) -> None:
     unit = evaluation.objective - base
     master = Master(problem, classes, left.cheapest, base, unit)
     master.cut(left.price)
-    tried = 0
-    for _ in range(_MAX_CUTS):
+    for tried in range(_MAX_CUTS):
         limit = search.stop.seconds
         seconds = math.inf if limit is None else limit - evaluation.seconds
         if seconds <= 0:
@@ -158,7 +159,9 @@ def close(search: Search) -> None:
         wanted = search.tolerance * evaluation.objective / unit
         plan, theta = master.solve(0.25 * wanted, seconds)
         proved = base + unit * (theta - 4 * _FEASIBILITY * (1 + abs(theta)))
-        evaluation.lower_bound = max(evaluation.lower_bound, min(proved, evaluation.objective))
+        proved = min(proved, evaluation.objective)
+        if proved > evaluation.lower_bound:
+            evaluation.lower_bound, evaluation.bound_from = proved, "benders"
         evaluation.tick()
         if plan is None or search.closed:
             return
@@ -166,7 +169,6 @@ def close(search: Search) -> None:
         if search.closed:
             return
         master.cut(_next_price(float(price[0]), left.price, tried))
-        tried += 1
 
 
 def _next_price(price: float, middle: float, tried: int) -> float:
@@ -199,9 +201,6 @@ class Benders:
     ) -> Placement:
         """Return the optimum, or the best plan and bound when the budget is spent."""
         search = Search(problem, allocator, stop, callback)
-        try:
-            if not (search.closed or search.spent):
-                close(search)
-        except (BudgetSpent, KeyboardInterrupt):
-            search.spent = True
+        with search.to_the_end():
+            close(search)
         return search.placement()

@@ -9,7 +9,7 @@ incumbent: those prices, and the plans that are left and evaluated, are the proo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from dmcjia_opt.certificate import rounding_slack, splits_lower_bound
 from dmcjia_opt.dual import split_costs
 from dmcjia_opt.model.arrays import FloatArray, IntArray
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.placers.evaluation import BudgetSpent
 from dmcjia_opt.placers.lagrangian import Search, Survivors
 from dmcjia_opt.protocols import Allocator, Callback, Placement, Stop
 
@@ -178,7 +177,9 @@ def close(search: Search, *, prices: int = 17, max_plans: int = 200_000, bucket:
             merged = True
         tree = _Tree(cost, [*tree.choices, (parent, count)])
     bound = _leaves(search, tree, classes, left.cheapest, margin, merged=merged)
-    evaluation.lower_bound = max(evaluation.lower_bound, min(bound, evaluation.objective * (1.0 - margin) - slack))
+    proved = min(bound, evaluation.objective * (1.0 - margin) - slack)
+    if proved > evaluation.lower_bound:
+        evaluation.lower_bound, evaluation.bound_from = proved, "branch-and-bound"
     return True
 
 
@@ -266,19 +267,44 @@ def spread(splits: IntArray, count: IntArray) -> IntArray:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How much room the search may take.
+
+    Parameters
+    ----------
+    quick_plans
+        Partial plans that may be open at once in the first attempt, which merges none.
+    max_plans
+        The same in the second, which merges those that are nearly equal.
+    bucket
+        Relative width within which it does.
+    """
+
+    quick_plans: int = 20_000
+    max_plans: int = 400_000
+    bucket: float = 1e-6
+
+
+def close_in_turn(search: Search, limits: Limits) -> None:
+    """Close a Lagrangian search: at once, or after two-node exchanges and with nearly equal partial plans merged."""
+    if search.closed or search.spent or close(search, max_plans=limits.quick_plans):
+        return
+    search.improve(pairs=True)
+    if not search.closed:
+        close(search, max_plans=limits.max_plans, bucket=limits.bucket)
+
+
+@dataclass(frozen=True, slots=True)
 class BranchAndBound:
     """The proved optimum by price, reduced costs and branch and bound on class counts; no solver.
 
     Parameters
     ----------
-    prices
-        How many prices bound each partial plan.
-    max_plans
-        Give up, with the incumbent and its bound, when so many partial plans are open at once.
+    limits
+        When to give up, with the incumbent and its bound.
     """
 
-    prices: int = 17
-    max_plans: int = 2_000_000
+    limits: Limits = field(default_factory=Limits)
 
     def supports(self, problem: Problem) -> str | None:
         """Every problem is supported."""
@@ -295,9 +321,6 @@ class BranchAndBound:
     ) -> Placement:
         """Return the optimum, or the best plan and bound when the budget or the room for partial plans is spent."""
         search = Search(problem, allocator, stop, callback)
-        try:
-            if not (search.closed or search.spent):
-                close(search, prices=self.prices, max_plans=self.max_plans)
-        except (BudgetSpent, KeyboardInterrupt):
-            search.spent = True
+        with search.to_the_end():
+            close_in_turn(search, self.limits)
         return search.placement()

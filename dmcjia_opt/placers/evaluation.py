@@ -60,6 +60,7 @@ class Evaluation:
         self.shares: FloatArray | None = None
         self.price = np.nan
         self.lower_bound = best_lower_bound(problem)[0] if lower_bound is None else lower_bound
+        self.bound_from = ""
         self.trace: list[TracePoint] = []
         self.finished = False
         self._started = time.perf_counter()
@@ -162,7 +163,14 @@ class Evaluation:
         if self.finished:
             status = Status.OPTIMAL
         return Placement(
-            self.splits, self.shares, self.lower_bound, status, tuple(self.trace), self.evaluations, self.price
+            self.splits,
+            self.shares,
+            self.lower_bound,
+            status,
+            tuple(self.trace),
+            self.evaluations,
+            self.price,
+            self.bound_from,
         )
 
     def _allowed(self, solvable: BoolArray) -> int:

@@ -7,13 +7,13 @@ Benders. The first three are proofs of this package's own; Benders rests on HiGH
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.placers import benders, branch_and_bound
-from dmcjia_opt.placers.evaluation import BudgetSpent
+from dmcjia_opt.placers import benders
+from dmcjia_opt.placers.branch_and_bound import Limits, close_in_turn
 from dmcjia_opt.placers.lagrangian import Search
 from dmcjia_opt.protocols import Allocator, Callback, Placement, Stop
 
@@ -24,15 +24,11 @@ class Exact:
 
     Parameters
     ----------
-    quick_plans, max_plans
-        Partial plans that the first and the merging branch and bound may have open at once.
-    bucket
-        Relative width within which the latter merges partial plans.
+    limits
+        Room for the branch and bound, after which Benders takes over.
     """
 
-    quick_plans: int = 20_000
-    max_plans: int = 400_000
-    bucket: float = 1e-6
+    limits: Limits = field(default_factory=Limits)
 
     def supports(self, problem: Problem) -> str | None:
         """Every problem is supported."""
@@ -49,12 +45,7 @@ class Exact:
     ) -> Placement:
         """Return the optimum; at a limit or an interrupt, the best plan and the bound so far."""
         search = Search(problem, allocator, stop, callback)
-        try:
-            if not (search.closed or search.spent or branch_and_bound.close(search, max_plans=self.quick_plans)):
-                search.improve(pairs=True)
-                branch_and_bound.close(search, max_plans=self.max_plans, bucket=self.bucket)
-            if not (search.closed or search.spent):
-                benders.close(search)
-        except (BudgetSpent, KeyboardInterrupt):
-            search.spent = True
+        with search.to_the_end():
+            close_in_turn(search, self.limits)
+            benders.close(search)
         return search.placement()

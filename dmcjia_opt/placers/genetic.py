@@ -11,6 +11,7 @@ from pymoo.core.mutation import Mutation
 from pymoo.operators.crossover.ux import UniformCrossover
 from pymoo.operators.sampling.rnd import IntegerRandomSampling
 
+from dmcjia_opt.dual import maximise
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import IntArray
 from dmcjia_opt.model.problem import Problem
@@ -48,6 +49,25 @@ class ResetOrCreep(Mutation):  # type: ignore[misc]
         return np.where(change, mutated, x).astype(np.int64)
 
 
+class StartWith(IntegerRandomSampling):  # type: ignore[misc]
+    """A random population whose first individual is given.
+
+    Parameters
+    ----------
+    splits
+        (n_nodes,) that individual.
+    """
+
+    def __init__(self, splits: IntArray) -> None:
+        super().__init__()
+        self.splits = splits
+
+    def _do(self, problem: Any, n_samples: int, *args: object, **kwargs: object) -> IntArray:  # noqa: ANN401
+        drawn: IntArray = super()._do(problem, n_samples, *args, **kwargs)
+        drawn[0] = self.splits
+        return drawn
+
+
 @dataclass(frozen=True, slots=True)
 class Genetic:
     """Integer genetic algorithm on `PlacementProblem`.
@@ -66,6 +86,9 @@ class Genetic:
         Expected number of genes that change in one offspring, besides the one that always does.
     reset
         Share of the changes that draw a new split; the others move by a few layers.
+    start_from_dual
+        Put into the first population the plan that the Lagrangian dual chooses at its best price; of the two where it
+        changes there, the one that asks for less of the cloud.
     """
 
     population: int = 20
@@ -74,6 +97,7 @@ class Genetic:
     crossover: float = 0.9
     mutation: float = 0.3
     reset: float = 0.3
+    start_from_dual: bool = False
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -96,10 +120,11 @@ class Genetic:
         callback: Callback | None = None,
     ) -> Placement:
         """Return the fittest plan."""
+        sampling = StartWith(maximise(problem)[1].splits) if self.start_from_dual else IntegerRandomSampling()
         algorithm = GA(
             pop_size=self.population,
             n_offsprings=self.offspring,
-            sampling=IntegerRandomSampling(),
+            sampling=sampling,
             crossover=UniformCrossover(prob=self.crossover),
             mutation=ResetOrCreep(self.mutation, self.reset, 0.4),
             eliminate_duplicates=True,

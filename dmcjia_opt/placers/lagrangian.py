@@ -8,12 +8,14 @@ cost exceeds incumbent − L(ν*) is in no better plan. On heterogeneous fleets 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dmcjia_opt.certificate import relative_gap, rounding_slack
-from dmcjia_opt.dual import DualPoint, maximise, priced
+from dmcjia_opt.dual import DualPoint, dual_point, least_load, maximise, priced
 from dmcjia_opt.model.arrays import IntArray
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.placers.evaluation import BudgetSpent, Evaluation
@@ -96,24 +98,34 @@ class Search:
     evaluation
         Holds the incumbent and the proved bound.
     spent
-        Whether the budget ended the search.
+        Whether the budget ended the search, or there is nothing to search.
     """
 
     def __init__(self, problem: Problem, allocator: Allocator, stop: Stop, callback: Callback | None) -> None:
         self.problem, self.stop = problem, stop
+        self.tolerance = stop.tolerance
+        self.spent = least_load(problem) >= 1.0
+        if self.spent:  # no plan exists, and the bound says so
+            self.point = dual_point(problem, 0.0)
+            self.evaluation = Evaluation(problem, allocator, stop, callback, lower_bound=np.inf)
+            return
         low, high = maximise(problem)
         self.point = max(low, high, key=lambda point: point.value)
         bound = self.point.value - rounding_slack(problem.n_nodes, self.point.magnitude)
         self.evaluation = Evaluation(problem, allocator, stop, callback, lower_bound=bound)
         self.evaluation.price = self.point.price
-        self.tolerance = stop.tolerance
-        self.spent = False
         ends = [high.splits] if np.array_equal(low.splits, high.splits) else [high.splits, low.splits]
-        try:
+        with self.to_the_end():
             self.evaluation.solve_in_budget(np.stack(ends))
             if len(ends) > 1 and not self.closed:
                 self._switch(low.splits, high.splits)
             self.improve(pairs=False)
+
+    @contextmanager
+    def to_the_end(self) -> Iterator[None]:
+        """Let a spent budget or Ctrl-C end what is done inside, with the incumbent and the bound as they are."""
+        try:
+            yield
         except (BudgetSpent, KeyboardInterrupt):
             self.spent = True
 

@@ -19,7 +19,7 @@ from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario import Options
 from dmcjia_opt.placers import benders, branch_and_bound
 from dmcjia_opt.placers.benders import Benders
-from dmcjia_opt.placers.branch_and_bound import BranchAndBound, node_classes
+from dmcjia_opt.placers.branch_and_bound import BranchAndBound, Limits, node_classes
 from dmcjia_opt.placers.exact import Exact
 from dmcjia_opt.placers.exhaustive import Exhaustive
 from dmcjia_opt.placers.lagrangian import Lagrangian, Search
@@ -86,8 +86,8 @@ def test_exact_equals_every_plan_tried(chunk):
 
 #: The last stages of `exact`, which most small instances never reach, and the other exact placers.
 STAGES = {
-    "merging": Exact(quick_plans=0, bucket=1e-3),
-    "benders after nothing": Exact(quick_plans=0, max_plans=0),
+    "merging": Exact(Limits(quick_plans=0, bucket=1e-3)),
+    "benders after nothing": Exact(Limits(quick_plans=0, max_plans=0)),
     "branch-and-bound": BranchAndBound(),
     "benders": Benders(),
 }
@@ -113,7 +113,9 @@ def test_families_equal_exhaustive_search(family, delay, ordering):
     for seed in range(3):
         scenario = generate(family, nodes=3, seed=seed)
         changed = {"delay": delay, "ordering": ordering, "average": AVERAGES[seed % 2]}
-        options = Options(**(scenario.options.model_dump() | changed | ({"service_scv": 2.0} if delay == "mg1" else {})))
+        options = Options(
+            **(scenario.options.model_dump() | changed | ({"service_scv": 2.0} if delay == "mg1" else {}))
+        )
         problem = compile_problem(dataclasses.replace(scenario, options=options))
         if least_load(problem) >= 1:
             continue

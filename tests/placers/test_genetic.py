@@ -4,6 +4,7 @@ from pymoo.core.problem import Problem as PymooProblem
 
 from dmcjia_opt.allocators.cvxpy_ import CvxpyAllocator
 from dmcjia_opt.allocators.waterfilling import WaterFilling
+from dmcjia_opt.dual import maximise
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.instances import generate
 from dmcjia_opt.model.problem import compile_problem
@@ -80,6 +81,18 @@ def test_budgets_are_kept_exactly_and_no_plan_is_solved_twice(budget):
     placement = place(problem, counting, stop=Stop(evaluations=budget))
     assert placement.evaluations == budget
     assert len(counting.plans) == len(set(counting.plans)) <= budget
+
+
+def test_started_from_the_dual_the_first_plan_is_the_duals():
+    problem = compile_problem(generate("scarce", nodes=20, seed=3))
+    counting = Counting()
+    placement = place(problem, counting, stop=Stop(evaluations=20), start_from_dual=True)
+    dual = maximise(problem)[1].splits
+    assert counting.plans[0] == tuple(dual.tolist())
+    assert len(set(counting.plans)) == len(counting.plans)
+    bound = placement.trace[-1].lower_bound
+    assert placement.trace[-1].objective <= 1.01 * bound
+    assert place(problem, stop=Stop(evaluations=20)).trace[-1].objective > 1.2 * bound
 
 
 def test_small_problems_are_solved():

@@ -9,6 +9,7 @@ from dmcjia_opt.allocators.waterfilling import WaterFilling
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.instances import generate
 from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.placers import evaluation
 from dmcjia_opt.placers.evaluation import Evaluation
 from dmcjia_opt.placers.pymoo_ import ALGORITHMS, PlacementProblem, PymooPlacer, algorithms, run
 from dmcjia_opt.protocols import Status, Stop
@@ -87,7 +88,8 @@ def test_a_node_with_one_split_is_refused():
 
 
 @pytest.mark.parametrize("name", algorithms())
-def test_every_algorithm_runs_within_its_budget_and_by_its_seed(four, name):
+def test_every_algorithm_runs_within_its_budget_and_by_its_seed(four, name, monkeypatch):
+    monkeypatch.setattr(evaluation, "STALLED_AFTER", 300)
     best, _, _ = brute_force(four)
     counting = Counting()
     placement = place(name, four, counting, Stop(evaluations=60))
@@ -146,8 +148,8 @@ def test_an_interrupt_returns_the_incumbent_if_there_is_one(four):
             return super()._infill()
 
     def start(patience, allocator):
-        evaluation = Evaluation(four, allocator, Stop())
-        return run(Interrupting(patience), PlacementProblem(four, evaluation=evaluation), np.random.default_rng(0), 100)
+        seen = PlacementProblem(four, evaluation=Evaluation(four, allocator, Stop()))
+        return run(Interrupting(patience), seen, np.random.default_rng(0), 100)
 
     placement = start(3, WaterFilling())
     assert placement.status == Status.LIMIT

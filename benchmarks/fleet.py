@@ -1,0 +1,55 @@
+"""The exact placer on fleets of a thousand to a million nodes: time, memory, and passes over the table.
+
+    python benchmarks/fleet.py [--nodes 1000 10000 100000 1000000]
+
+Each size runs in a process of its own, so that the peak memory is its own. "passes" is the time of the whole search
+divided by that of one vectorised pass over the table (the dual at one price), measured in the same process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import time
+
+import numpy as np
+
+
+def measure(nodes: int) -> str:
+    """Return one row of the table."""
+    from dmcjia_opt import Stop, build_allocator, build_placer, compile_problem, generate
+    from dmcjia_opt.dual import dual_point
+
+    start = time.perf_counter()
+    problem = compile_problem(generate("fleet", nodes=nodes, seed=1))
+    built = time.perf_counter() - start
+    passes = []
+    for _ in range(3):
+        start = time.perf_counter()
+        dual_point(problem, 0.3)
+        passes.append(time.perf_counter() - start)
+    start = time.perf_counter()
+    placer, allocator = build_placer("exact"), build_allocator("waterfilling")
+    found = placer.place(problem, allocator, stop=Stop(), rng=np.random.default_rng(0))
+    took = time.perf_counter() - start
+    objective = float(problem.objective(found.splits, found.shares))
+    gap = (objective - found.lower_bound) / objective
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    single = min(passes)
+    return f"{nodes:9,d} {built:9.2f} {single:9.3f} {took:9.3f} {took / single:7.1f} {gap:9.1e} {memory:8,.0f}"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nodes", nargs="+", type=int, default=[1000, 10_000, 100_000, 1_000_000])
+    options = parser.parse_args()
+    print(f"{'nodes':>9s} {'build s':>9s} {'pass s':>9s} {'exact s':>9s} {'passes':>7s} {'gap':>9s} {'MB':>8s}")
+    for nodes in options.nodes:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            print(pool.apply(measure, (nodes,)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

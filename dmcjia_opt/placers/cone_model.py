@@ -1,0 +1,121 @@
+"""The data of the strong mixed-integer cone model, from which every adapter of a general solver builds its own.
+
+Exactly one z of each node is 1, so one pair of cones a node is enough, where T(μ) = a/μ + b/(μ − λ) would need one for
+each split. With s the cloud time, δ the share and r_d = Σ_γ √s z, the model is
+
+    minimise  Σ_d [ Σ_γ w·local·z + w·(b·t + a·u) ]
+    subject to  Σ_γ z = 1,   y = δ − Σ_γ λ s z ≥ 0,   t·y ≥ r²,   u·δ ≥ r²,   Σ δ ≤ 1,   δ ≥ Σ_γ least share · z.
+
+Its relaxation is about as tight as the Lagrangian dual. Shares are scaled by the number of nodes, times by a delay that
+is typical of the problem, so that all of it is of order 1, as a solver's absolute tolerances suppose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dmcjia_opt.model.arrays import FloatArray, IntArray
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.placers.pareto import pareto_splits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConeModel:
+    """The model's coefficients, by candidate (a node and a split that may be optimal there) and by node.
+
+    Candidates are in the order of their nodes. Times are in units of `unit`, shares in units of 1/n_nodes.
+
+    Parameters
+    ----------
+    n_nodes
+        Number of nodes.
+    node, split
+        (n_candidates,) which.
+    cost
+        (n_candidates,) w·local delay.
+    root
+        (n_candidates,) √s, 0 without cloud work.
+    load
+        (n_candidates,) λs, the share that stability asks for.
+    least
+        (n_candidates,) least share that an ordering constraint asks for, ≥ `load`; None without one.
+    weight
+        (n_nodes,) w.
+    a, b
+        Coefficients of the delay curve, both ≥ 0.
+    unit
+        Seconds.
+    """
+
+    n_nodes: int
+    node: IntArray
+    split: IntArray
+    cost: FloatArray
+    root: FloatArray
+    load: FloatArray
+    least: FloatArray | None
+    weight: FloatArray
+    a: float
+    b: float
+    unit: float
+
+    @property
+    def starts(self) -> IntArray:
+        """(n_nodes + 1,) where each node's candidates begin, and where the last one's end."""
+        return np.searchsorted(self.node, np.arange(self.n_nodes + 1))
+
+    @property
+    def idle(self) -> FloatArray:
+        """(n_candidates,) 1 for candidates without cloud work, else 0."""
+        return np.where(self.root == 0.0, 1.0, 0.0)
+
+    def splits(self, z: FloatArray) -> IntArray:
+        """Return the splits (n_nodes,) whose z is largest, given all z (n_candidates,)."""
+        order = np.lexsort((-z, self.node))
+        return np.asarray(self.split[order[self.starts[:-1]]])
+
+
+def refusal(problem: Problem, max_nodes: int) -> str | None:
+    """Return None, or a sentence that says why the cone model cannot take `problem`."""
+    curve = problem.curve
+    if not curve.is_dcp:
+        return (
+            f'the delay curve "{curve.name}" has a negative term (a = {curve.a:g}), which no cone can hold; use the '
+            "placer exact or a service_scv of at most 1"
+        )
+    if problem.n_nodes > max_nodes:
+        return (
+            f"there are {problem.n_nodes} nodes, more than a general solver is given (max_nodes = {max_nodes}); use "
+            "the placer exact"
+        )
+    return None
+
+
+def cone_model(problem: Problem) -> ConeModel | None:
+    """Return the model of a problem that `refusal` does not refuse; None if some node has no stable split at all."""
+    keep = pareto_splits(problem)
+    if not keep.any(axis=1).all():
+        return None
+    node, split = np.nonzero(keep)
+    n = problem.n_nodes
+    s, local = n * problem.cloud_time[node, split], problem.local_delay[node, split]
+    typical = np.full(n, np.inf)
+    np.minimum.at(typical, node, local + s)
+    unit = float(problem.weight @ typical) or 1.0
+    load = problem.arrival_rate[node] * s
+    least = None if problem.least_rate is None else np.maximum(load, problem.least_rate[node, split] * s)
+    return ConeModel(
+        n_nodes=n,
+        node=node,
+        split=split,
+        cost=problem.weight[node] * local / unit,
+        root=np.sqrt(s / unit),
+        load=load,
+        least=least,
+        weight=problem.weight,
+        a=problem.curve.a,
+        b=problem.curve.b,
+        unit=unit,
+    )
