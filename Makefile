@@ -19,8 +19,10 @@ demo: .venv/ready
 	$(BIN)/dmcjia solve $(DEMO)/paper10.toml --placer dmcjia --allocator alm --seed 1 --out $(DEMO)/dmcjia.json
 	@echo; echo "A modern integer genetic algorithm with the closed-form allocator:"
 	$(BIN)/dmcjia solve $(DEMO)/paper10.toml --placer genetic --seed 1 --out $(DEMO)/genetic.json
+	@echo; echo "The optimum, with its proof:"
+	$(BIN)/dmcjia solve $(DEMO)/paper10.toml --out $(DEMO)/exact.json
 	@echo; echo "Anyone can check a plan, whoever made it:"
-	$(BIN)/dmcjia verify $(DEMO)/paper10.toml $(DEMO)/genetic.json
+	$(BIN)/dmcjia verify $(DEMO)/paper10.toml $(DEMO)/dmcjia.json
 
 check: .venv/ready
 	$(BIN)/ruff format --check .
