@@ -1,4 +1,4 @@
-"""The command line: `dmcjia solve | verify | methods | generate`."""
+"""The command line: `dmcjia solve | verify | methods | generate | reproduce`."""
 
 from __future__ import annotations
 
@@ -151,6 +151,35 @@ def generate(
     scenario = draw(family, nodes=nodes, seed=seed, tasks=tasks, epsilon=epsilon, cloud_gflops=cloud_gflops)
     scenario.save(out, nodes_file=nodes_file)
     typer.echo(f"{scenario.n_nodes} nodes written to {out}; plan them with: dmcjia solve {out}")
+
+
+@app.command()
+def reproduce(
+    item: Annotated[
+        Literal["table1", "fig4", "fig5", "fig6", "shares", "gap", "all"],
+        typer.Argument(metavar="ITEM", help="table1, fig4, fig5, fig6, shares, gap, or all of them."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for data, figures and REPRODUCED.md.")],
+    seeds: Annotated[int, typer.Option(min=1, help="Instances and searches per point of a random experiment.")] = 10,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+) -> None:
+    """Compute the paper's tables and figures anew, beside the proved optimum, and say what holds.
+
+    [bold]shares[/bold] is the allocation on heterogeneous nodes, [bold]gap[/bold] how far each search ends from the
+    optimum at 1, 10 and 100 times the paper's budget.
+    """
+    from dmcjia_opt.reproduce import ITEMS
+    from dmcjia_opt.reproduce import reproduce as compute
+    from dmcjia_opt.reproduce.progress import Bar
+
+    with Bar(f"reproduce {item}") as bar:
+        findings = compute(
+            list(ITEMS) if item == "all" else [item], out, seeds=seeds, workers=workers, progress=bar.update
+        )
+    for name, finding in findings.items():
+        hold = sum(statement.holds for statement in finding.statements)
+        typer.echo(f"{ITEMS[name].title}: {hold} of {len(finding.statements)} statements hold")
+    typer.echo(f"Data, figures and what they say: {out / 'REPRODUCED.md'}")
 
 
 def main() -> None:

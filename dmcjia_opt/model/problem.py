@@ -169,6 +169,9 @@ class Problem:
         object.__setattr__(self, "n_layers", frozen_int(self.layers))
         if self.layers.shape != (n,) or self.layers.min() < 0 or self.layers.max() >= m:
             raise InputError(f"n_layers must hold one of 0 … {m - 1} for each of the {n} nodes")
+        for last in range(int(self.layers.min()), m - 1):
+            if np.isfinite(self.local_delay[self.layers == last, last + 1 :]).any():
+                raise InputError(f"local_delay must be +inf at splits beyond a node's n_layers ({last})")
 
     @property
     def n_nodes(self) -> int:

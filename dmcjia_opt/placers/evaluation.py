@@ -14,6 +14,8 @@ from dmcjia_opt.protocols import Allocator, Callback, Placement, Status, Stop, T
 
 #: Plans asked for again in a row, without one new plan, after which a search counts as stalled.
 STALLED_AFTER = 10_000
+#: Plans asked for, for every distinct plan of the budget, after which it does: a small space may never fill it.
+_REQUESTS_A_PLAN = 20
 _SLICE_SECONDS = 0.02
 _MOST_AT_ONCE = 1 << 16
 
@@ -66,6 +68,7 @@ class Evaluation:
         self._started = time.perf_counter()
         self._known: dict[bytes, float] = {}
         self._repeats = 0
+        self._requests = 0
         self._rate = 0.0
         self._space = float(np.rint(np.exp(min(np.log(problem.layers + 1.0).sum(), 700.0))))
 
@@ -93,6 +96,7 @@ class Evaluation:
             if key not in self._known and key not in fresh:
                 fresh[key] = i
         self._repeats = 0 if fresh else self._repeats + len(keys)
+        self._requests += len(keys)
         distinct = splits[list(fresh.values())]
         self._known.update(zip(fresh, self.solve_in_budget(distinct)[0].tolist(), strict=True))
         self._check()
@@ -199,6 +203,7 @@ class Evaluation:
             (stop.evaluations is not None and self.evaluations >= stop.evaluations)
             or (stop.seconds is not None and self.evaluations > 0 and self.seconds >= stop.seconds)
             or self._repeats >= STALLED_AFTER
+            or (stop.evaluations is not None and self._requests >= _REQUESTS_A_PLAN * stop.evaluations + STALLED_AFTER)
             or len(self._known) >= self._space
             or np.isposinf(self.lower_bound)
         )

@@ -68,11 +68,11 @@ def _conclude(seeds: int, results: list[None]) -> Finding:
         ),
     )
     table = {
-        "layer": layer,
+        "layer": layer.tolist(),
         "name": profile.layer_names,
-        "macs": profile.macs,
-        "output_bytes": profile.output_bytes,
-        "upload_ms_at_1_mib_per_s": delay,
+        "macs": profile.macs.tolist(),
+        "output_bytes": profile.output_bytes.tolist(),
+        "upload_ms_at_1_mib_per_s": delay.tolist(),
     }
     text = _TEXT.format(
         most=kib[0],

@@ -39,6 +39,15 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
+def percent(value: float) -> str:
+    """Return a ratio as a percentage with two digits or more; below 1e-9, which is rounding, as 0."""
+    if not math.isfinite(value):
+        return "∞"
+    if abs(value) < 1e-9:
+        return "0 %"
+    return f"{100 * value:.0f} %" if abs(value) >= 0.1 else f"{100 * value:.2g} %"
+
+
 def _plain(value: object) -> Any:  # noqa: ANN401 - what csv and pyarrow take
     if isinstance(value, np.generic):
         value = value.item()

@@ -60,12 +60,13 @@ def test_every_generation_asks_for_one_population(monkeypatch):
 
     class Watched(BinaryPlacementProblem):
         def _evaluate(self, x, out, *args, **kwargs):
-            asked.append(x.shape)
+            asked.append(np.array(x, dtype=bool))
             super()._evaluate(x, out, *args, **kwargs)
 
     monkeypatch.setattr(dmcjia, "BinaryPlacementProblem", Watched)
     placement = place(compile_problem(generate("paper", nodes=6)))
-    assert asked == [(50, 36)] * 32
+    assert [x.shape for x in asked] == [(50, 36)] * 32
+    assert min(len(np.unique(x, axis=0)) for x in asked) < 50  # twins are allowed, as in the paper
     assert placement.status == Status.FEASIBLE
     assert 50 <= placement.evaluations <= 50 * 32
 

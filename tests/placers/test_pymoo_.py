@@ -73,6 +73,7 @@ def test_infeasible_plans_have_finite_values_and_say_by_how_much():
     assert out["F"][~feasible].min() > 100 * out["F"][feasible].max()
     order = np.argsort(overload, kind="stable")
     assert (np.diff(out["F"][order, 0]) >= 0).all()
+    assert len(np.unique(out["F"])) == len(np.unique(overload))
 
 
 def test_plans_whose_allocator_failed_have_finite_values_too(four):
