@@ -11,8 +11,9 @@ import numpy as np
 
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.known_answers import KnownAnswer, known_answers
+from dmcjia_opt.model.nodes import NodeTable
 from dmcjia_opt.model.profile import LayerProfile
-from dmcjia_opt.model.scenario import PAPER_MHZ_IN_MBPS, NodeTable, Options, Scenario
+from dmcjia_opt.model.scenario import PAPER_MHZ_IN_MBPS, Options, Scenario
 from dmcjia_opt.model.zoo import zoo_profile
 
 __all__ = ["FAMILIES", "Family", "FamilyOptions", "KnownAnswer", "generate", "known_answers"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from dmcjia_opt.errors import BackendMissing, InputError
 from dmcjia_opt.model.files import write_bytes
-from dmcjia_opt.model.scenario import NodeTable
+from dmcjia_opt.model.nodes import NodeTable
 
 if TYPE_CHECKING:
     import pandas as pd

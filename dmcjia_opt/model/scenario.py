@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dmcjia_opt.errors import InputError
-from dmcjia_opt.model.arrays import FloatArray, IntArray, frozen, frozen_int
 from dmcjia_opt.model.files import explain, write_text
+from dmcjia_opt.model.node_files import read_nodes, write_nodes
+from dmcjia_opt.model.nodes import STRICT, Node, NodeTable, NonNegative, Positive, node_table
 from dmcjia_opt.model.profile import LayerProfile, load_profile
 from dmcjia_opt.model.zoo import ZOO, zoo_profile
 
@@ -27,16 +28,13 @@ PAPER_MHZ_IN_MBPS = 2**20 * 8 / 1e6
 
 Ordering = Literal["stability", "cloud-faster"]
 Average = Literal["nodes", "tasks"]
-_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-_NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-_Strict = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
 
 
 class Cloud(BaseModel):
     """The ``[cloud]`` table: total compute in GFLOP/s."""
 
-    model_config = _Strict
-    compute_gflops: _Positive
+    model_config = STRICT
+    compute_gflops: Positive
 
 
 class Options(BaseModel):
@@ -47,96 +45,19 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
     delay: Literal["md1", "mm1", "mg1"] = "md1"
-    service_scv: _NonNegative = 0.0
+    service_scv: NonNegative = 0.0
     ordering: Ordering = "stability"
     average: Average = "nodes"
-    flops_per_mac: _Positive = 2.0
-
-
-class Node(BaseModel):
-    """One ``[[nodes]]`` entry of a scenario file."""
-
-    model_config = _Strict
-    name: str = Field(min_length=1)
-    model: str = Field(min_length=1)
-    compute_gflops: _Positive
-    uplink_mbps: _Positive
-    arrival_rate: _Positive
-    input_bytes: float | None = Field(None, ge=0, allow_inf_nan=False)
+    flops_per_mac: Positive = 2.0
 
 
 class _File(BaseModel):
-    model_config = _Strict
+    model_config = STRICT
     name: str = ""
     cloud: Cloud
     options: Options = Options()
     nodes: list[Node] | None = None
     nodes_file: str | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class NodeTable:
-    """The fleet by columns; row d is node d.
-
-    Parameters
-    ----------
-    names
-        (n_nodes,) unique node names.
-    models
-        Distinct model references (zoo names or profile paths), in order of first use.
-    model_index
-        (n_nodes,) index into `models`.
-    compute_gflops, uplink_mbps, arrival_rate
-        (n_nodes,) GFLOP/s, Mbit/s (10⁶ bit/s) and tasks per second.
-    input_bytes
-        (n_nodes,) bytes of the raw input, NaN where the profile's own holds.
-    """
-
-    names: tuple[str, ...]
-    models: tuple[str, ...]
-    model_index: IntArray
-    compute_gflops: FloatArray
-    uplink_mbps: FloatArray
-    arrival_rate: FloatArray
-    input_bytes: FloatArray
-
-    def __post_init__(self) -> None:
-        """Freeze the columns and check their lengths and values."""
-        object.__setattr__(self, "model_index", frozen_int(self.model_index))
-        for key in ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes"):
-            object.__setattr__(self, key, frozen(getattr(self, key)))
-            if getattr(self, key).shape != (len(self.names),):
-                raise InputError(
-                    f"nodes: column {key} has {getattr(self, key).size} values for {len(self.names)} names"
-                )
-        if not self.names:
-            raise InputError("nodes: a scenario needs at least one node")
-        if not all(map(str.strip, self.names)):
-            d = next(d for d, name in enumerate(self.names) if not name.strip())
-            raise InputError(f"nodes: node {d + 1} has no name; give every node its own")
-        index = self.model_index
-        if index.shape != (len(self.names),) or index.min() < 0 or index.max() >= len(self.models):
-            raise InputError("nodes: model_index needs one row of models for every name")
-        for key in ("compute_gflops", "uplink_mbps", "arrival_rate"):
-            self._require(key, np.isfinite(getattr(self, key)) & (getattr(self, key) > 0), "finite and > 0")
-        ok = np.isnan(self.input_bytes) | (np.isfinite(self.input_bytes) & (self.input_bytes >= 0))
-        self._require("input_bytes", ok, "finite and >= 0")
-        if len(set(self.names)) < len(self.names):
-            seen: set[str] = set()
-            twice = next(n for n in self.names if n in seen or seen.add(n))  # type: ignore[func-returns-value]
-            raise InputError(f'nodes: the name "{twice}" is used twice; give every node its own')
-
-    def _require(self, key: str, ok: np.ndarray[Any, np.dtype[np.bool_]], what: str) -> None:
-        if not ok.all():
-            d = int(np.flatnonzero(~ok)[0])
-            raise InputError(f'nodes: {key} of "{self.names[d]}" must be {what}, got {getattr(self, key)[d]}')
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def model_of(self, d: int) -> str:
-        """Return the model reference of node `d`."""
-        return self.models[int(self.model_index[d])]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,8 +120,6 @@ class Scenario:
         options["flops_per_mac"] = self.options.flops_per_mac
         content: dict[str, Any] = {"name": self.name} if self.name else {}
         if nodes_file is not None:
-            from dmcjia_opt.model.node_files import write_nodes
-
             write_nodes(path.parent / nodes_file, self.nodes)
             content["nodes_file"] = nodes_file
         content |= {"cloud": {"compute_gflops": float(self.cloud_gflops)}, "options": options}
@@ -223,22 +142,6 @@ class Scenario:
         if np.isfinite(table.input_bytes[d]):
             row["input_bytes"] = float(table.input_bytes[d])
         return row
-
-
-def node_table(nodes: Iterable[Node]) -> NodeTable:
-    """Return the columns of validated nodes."""
-    rows = list(nodes)
-    index: dict[str, int] = {}
-    model_index = [index.setdefault(node.model, len(index)) for node in rows]
-    return NodeTable(
-        names=tuple(node.name for node in rows),
-        models=tuple(index),
-        model_index=np.array(model_index, dtype=np.int64),
-        compute_gflops=np.array([node.compute_gflops for node in rows]),
-        uplink_mbps=np.array([node.uplink_mbps for node in rows]),
-        arrival_rate=np.array([node.arrival_rate for node in rows]),
-        input_bytes=np.array([np.nan if node.input_bytes is None else node.input_bytes for node in rows]),
-    )
 
 
 def load_scenario(path: str | Path) -> Scenario:
@@ -264,8 +167,6 @@ def load_scenario(path: str | Path) -> Scenario:
         raise InputError(f"{path}: give the nodes either inline as [[nodes]] or by nodes_file, one of the two")
     try:
         if parsed.nodes_file is not None:
-            from dmcjia_opt.model.node_files import read_nodes
-
             nodes = read_nodes(path.parent / parsed.nodes_file)
         else:
             nodes = node_table(parsed.nodes or [])

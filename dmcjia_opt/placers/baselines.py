@@ -10,6 +10,7 @@ Whatever the budget, a rule makes its one plan.
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +21,46 @@ from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.protocols import Allocator, Callback, Placement, Status, Stop, TracePoint
 
 
+class Rule(ABC):
+    """A placer that has one plan for each problem."""
+
+    __slots__ = ()
+
+    def supports(self, problem: Problem) -> str | None:
+        """Every problem is supported."""
+        return None
+
+    def place(
+        self,
+        problem: Problem,
+        allocator: Allocator,
+        *,
+        stop: Stop,
+        rng: np.random.Generator,
+        callback: Callback | None = None,
+    ) -> Placement:
+        """Return the rule's plan, INFEASIBLE where it is none; shares it leaves open are the allocator's."""
+        started = time.perf_counter()
+        splits, shares = self.plan(problem)
+        price, status, objective = np.nan, Status.INFEASIBLE, np.inf
+        if shares is None and problem.overload(splits) == 0:
+            allocation = allocator.allocate(problem, splits[None, :])
+            shares, price = allocation.shares[0], float(allocation.price[0])
+            status = Status.FAILED
+        if shares is not None and problem.residuals(splits, shares).feasible:
+            objective, status = float(problem.objective(splits, shares)), Status.FEASIBLE
+        point = TracePoint(1, time.perf_counter() - started, objective, -np.inf)
+        if callback is not None:
+            callback(point)
+        return Placement(splits, shares, status=status, trace=(point,), evaluations=1, price=price)
+
+    @abstractmethod
+    def plan(self, problem: Problem) -> tuple[IntArray, FloatArray | None]:
+        """Return splits and shares, (n_nodes,) each; None for shares leaves them to the allocator."""
+
+
 @dataclass(frozen=True, slots=True)
-class CloudOnly:
+class CloudOnly(Rule):
     """Every node sends its raw input; nothing runs at the edge.
 
     Parameters
@@ -32,49 +71,23 @@ class CloudOnly:
 
     optimal_shares: bool = False
 
-    def supports(self, problem: Problem) -> str | None:
-        """Every problem is supported."""
-        return None
-
-    def place(
-        self,
-        problem: Problem,
-        allocator: Allocator,
-        *,
-        stop: Stop,
-        rng: np.random.Generator,
-        callback: Callback | None = None,
-    ) -> Placement:
+    def plan(self, problem: Problem) -> tuple[IntArray, FloatArray | None]:
         """Return split 0 for every node."""
-        started = time.perf_counter()
         shares = None if self.optimal_shares else _equal(problem)
-        return _placement(problem, np.zeros_like(problem.layers), shares, allocator, callback, started)
+        return np.zeros_like(problem.layers), shares
 
 
 @dataclass(frozen=True, slots=True)
-class EdgeOnly:
+class EdgeOnly(Rule):
     """Every node runs its whole network; the cloud is not used, and only the network's output is uploaded."""
 
-    def supports(self, problem: Problem) -> str | None:
-        """Every problem is supported."""
-        return None
-
-    def place(
-        self,
-        problem: Problem,
-        allocator: Allocator,
-        *,
-        stop: Stop,
-        rng: np.random.Generator,
-        callback: Callback | None = None,
-    ) -> Placement:
+    def plan(self, problem: Problem) -> tuple[IntArray, FloatArray | None]:
         """Return the last split of every node."""
-        started = time.perf_counter()
-        return _placement(problem, problem.layers.copy(), np.zeros(problem.n_nodes), allocator, callback, started)
+        return problem.layers.copy(), np.zeros(problem.n_nodes)
 
 
 @dataclass(frozen=True, slots=True)
-class Greedy:
+class Greedy(Rule):
     """Every node uploads as little as it can, and leaves the cloud as much work as that allows.
 
     Parameters
@@ -101,15 +114,7 @@ class Greedy:
             return "it chooses by upload bytes, which this problem does not have (uplinks); use another placer"
         return None
 
-    def place(
-        self,
-        problem: Problem,
-        allocator: Allocator,
-        *,
-        stop: Stop,
-        rng: np.random.Generator,
-        callback: Callback | None = None,
-    ) -> Placement:
+    def plan(self, problem: Problem) -> tuple[IntArray, FloatArray | None]:
         """Return each node's split with the fewest upload bytes.
 
         Raises
@@ -117,7 +122,6 @@ class Greedy:
         InputError
             If the problem has no uplinks.
         """
-        started = time.perf_counter()
         uplinks = problem.uplinks
         if uplinks is None:
             raise InputError(f"greedy cannot take this problem: {self.supports(problem)}")
@@ -129,11 +133,11 @@ class Greedy:
         splits = _least(problem, sent, wanted)
         work = problem.at(problem.cloud_time, splits)
         shares = None if self.optimal_shares else work / max(float(work.sum()), np.finfo(np.float64).tiny)
-        return _placement(problem, splits, shares, allocator, callback, started)
+        return splits, shares
 
 
 @dataclass(frozen=True, slots=True)
-class Neurosurgeon:
+class Neurosurgeon(Rule):
     """Every node takes the split with the least latency it predicts for itself, at an equal share of the cloud.
 
     Parameters
@@ -159,21 +163,8 @@ class Neurosurgeon:
         if not 1.0 <= self.server_load < np.inf:
             raise InputError(f"server_load must be finite and >= 1, got {self.server_load}")
 
-    def supports(self, problem: Problem) -> str | None:
-        """Every problem is supported."""
-        return None
-
-    def place(
-        self,
-        problem: Problem,
-        allocator: Allocator,
-        *,
-        stop: Stop,
-        rng: np.random.Generator,
-        callback: Callback | None = None,
-    ) -> Placement:
+    def plan(self, problem: Problem) -> tuple[IntArray, FloatArray | None]:
         """Return each node's split with the least predicted latency."""
-        started = time.perf_counter()
         service = problem.cloud_time * problem.n_nodes
         predicted = problem.local_delay + self.server_load * service
         keeps_up = problem.arrival_rate[:, None] * service < 1.0
@@ -181,7 +172,7 @@ class Neurosurgeon:
             keeps_up &= problem.least_rate * service <= 1.0
         splits = _least(problem, predicted, [np.isfinite(problem.local_delay), keeps_up])
         shares = None if self.optimal_shares else _equal(problem)
-        return _placement(problem, splits, shares, allocator, callback, started)
+        return splits, shares
 
 
 def _equal(problem: Problem) -> FloatArray:
@@ -201,25 +192,3 @@ def _least(problem: Problem, score: FloatArray, wanted: list[BoolArray]) -> IntA
     ranked = np.where(allowed, np.minimum(score, np.finfo(np.float64).max), np.inf)
     first: IntArray = np.argmin(ranked, axis=1).astype(np.int64)
     return first
-
-
-def _placement(
-    problem: Problem,
-    splits: IntArray,
-    shares: FloatArray | None,
-    allocator: Allocator,
-    callback: Callback | None,
-    started: float,
-) -> Placement:
-    """Return the one plan of a rule; shares that are None are the allocator's, where any exist."""
-    price, status, objective = np.nan, Status.INFEASIBLE, np.inf
-    if shares is None and problem.overload(splits) == 0:
-        allocation = allocator.allocate(problem, splits[None, :])
-        shares, price = allocation.shares[0], float(allocation.price[0])
-        status = Status.FAILED
-    if shares is not None and problem.residuals(splits, shares).feasible:
-        objective, status = float(problem.objective(splits, shares)), Status.FEASIBLE
-    point = TracePoint(1, time.perf_counter() - started, objective, -np.inf)
-    if callback is not None:
-        callback(point)
-    return Placement(splits, shares, status=status, trace=(point,), evaluations=1, price=price)

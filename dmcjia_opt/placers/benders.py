@@ -23,8 +23,7 @@ from dmcjia_opt.model.arrays import IntArray
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.placers.branch_and_bound import NodeClass, class_rows, fixed_row, node_classes, spread
 from dmcjia_opt.placers.evaluation import BudgetSpent
-from dmcjia_opt.placers.lagrangian import Search
-from dmcjia_opt.protocols import Allocator, Callback, Placement, Stop
+from dmcjia_opt.placers.lagrangian import LagrangianPlacer, Search
 from dmcjia_opt.silence import silenced
 
 _FEASIBILITY = 1e-9
@@ -183,24 +182,9 @@ def _next_price(price: float, middle: float, tried: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Benders:
+class Benders(LagrangianPlacer):
     """The optimum by price, reduced costs and generalised Benders with a HiGHS master."""
 
-    def supports(self, problem: Problem) -> str | None:
-        """Every problem is supported."""
-        return None
-
-    def place(
-        self,
-        problem: Problem,
-        allocator: Allocator,
-        *,
-        stop: Stop,
-        rng: np.random.Generator,
-        callback: Callback | None = None,
-    ) -> Placement:
-        """Return the optimum, or the best plan and bound when the budget is spent."""
-        search = Search(problem, allocator, stop, callback)
-        with search.to_the_end():
-            close(search)
-        return search.placement()
+    def close(self, search: Search) -> None:
+        """Add cuts until the master's bound meets the incumbent."""
+        close(search)

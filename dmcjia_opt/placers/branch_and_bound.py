@@ -17,8 +17,7 @@ from dmcjia_opt.certificate import rounding_slack, splits_lower_bound
 from dmcjia_opt.dual import split_costs
 from dmcjia_opt.model.arrays import FloatArray, IntArray
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.placers.lagrangian import Search, Survivors
-from dmcjia_opt.protocols import Allocator, Callback, Placement, Stop
+from dmcjia_opt.placers.lagrangian import LagrangianPlacer, Search, Survivors
 
 _MARGIN = 1e-13  # relative: plans better by less than this are not looked for
 _FIRST_LEAVES = 32
@@ -295,7 +294,7 @@ def close_in_turn(search: Search, limits: Limits) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class BranchAndBound:
+class BranchAndBound(LagrangianPlacer):
     """The proved optimum by price, reduced costs and branch and bound on class counts; no solver.
 
     Parameters
@@ -306,21 +305,6 @@ class BranchAndBound:
 
     limits: Limits = field(default_factory=Limits)
 
-    def supports(self, problem: Problem) -> str | None:
-        """Every problem is supported."""
-        return None
-
-    def place(
-        self,
-        problem: Problem,
-        allocator: Allocator,
-        *,
-        stop: Stop,
-        rng: np.random.Generator,
-        callback: Callback | None = None,
-    ) -> Placement:
-        """Return the optimum, or the best plan and bound when the budget or the room for partial plans is spent."""
-        search = Search(problem, allocator, stop, callback)
-        with search.to_the_end():
-            close_in_turn(search, self.limits)
-        return search.placement()
+    def close(self, search: Search) -> None:
+        """Branch and bound, at once or with merging."""
+        close_in_turn(search, self.limits)

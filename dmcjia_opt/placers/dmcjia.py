@@ -18,10 +18,8 @@ from pymoo.operators.sampling.rnd import BinaryRandomSampling
 
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import BoolArray, IntArray
-from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.placers.evaluation import Evaluation
-from dmcjia_opt.placers.pymoo_ import PlacementProblem, run
-from dmcjia_opt.protocols import Allocator, Callback, Placement, Stop
+from dmcjia_opt.placers.pymoo_ import EvolutionaryPlacer, PlacementProblem
 
 
 class BinaryCode:
@@ -67,7 +65,7 @@ class BinaryPlacementProblem(PlacementProblem):
 
 
 @dataclass(frozen=True, slots=True)
-class Dmcjia:
+class Dmcjia(EvolutionaryPlacer):
     """The paper's outer algorithm at its published settings (Table 5).
 
     Random population; in each generation parents win a binary tournament, cross at one point, flip bits, and of
@@ -97,20 +95,8 @@ class Dmcjia:
         if not (0 <= self.crossover <= 1 and 0 <= self.mutation <= 1):
             raise InputError("crossover and mutation are probabilities, in [0, 1]")
 
-    def supports(self, problem: Problem) -> str | None:
-        """Return why not, if a node has a single split."""
-        return "a node has only one split" if (problem.layers == 0).any() else None
-
-    def place(
-        self,
-        problem: Problem,
-        allocator: Allocator,
-        *,
-        stop: Stop,
-        rng: np.random.Generator,
-        callback: Callback | None = None,
-    ) -> Placement:
-        """Return the fittest plan."""
+    def start(self, evaluation: Evaluation) -> tuple[Any, PlacementProblem, int]:
+        """Return pymoo's genetic algorithm with these operators (see the base class)."""
         algorithm = GA(
             pop_size=self.population,
             sampling=BinaryRandomSampling(),
@@ -118,5 +104,4 @@ class Dmcjia:
             mutation=BitflipMutation(prob=1.0, prob_var=self.mutation),
             eliminate_duplicates=False,
         )
-        seen = BinaryPlacementProblem(Evaluation(problem, allocator, stop, callback))
-        return run(algorithm, seen, rng, self.generations)
+        return algorithm, BinaryPlacementProblem(evaluation), self.generations

@@ -9,17 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.placers import benders
 from dmcjia_opt.placers.branch_and_bound import Limits, close_in_turn
-from dmcjia_opt.placers.lagrangian import Search
-from dmcjia_opt.protocols import Allocator, Callback, Placement, Stop
+from dmcjia_opt.placers.lagrangian import LagrangianPlacer, Search
 
 
 @dataclass(frozen=True, slots=True)
-class Exact:
+class Exact(LagrangianPlacer):
     """Optimal splits with a proof, from one node to a million.
 
     Parameters
@@ -30,22 +26,7 @@ class Exact:
 
     limits: Limits = field(default_factory=Limits)
 
-    def supports(self, problem: Problem) -> str | None:
-        """Every problem is supported."""
-        return None
-
-    def place(
-        self,
-        problem: Problem,
-        allocator: Allocator,
-        *,
-        stop: Stop,
-        rng: np.random.Generator,
-        callback: Callback | None = None,
-    ) -> Placement:
-        """Return the optimum; at a limit or an interrupt, the best plan and the bound so far."""
-        search = Search(problem, allocator, stop, callback)
-        with search.to_the_end():
-            close_in_turn(search, self.limits)
-            benders.close(search)
-        return search.placement()
+    def close(self, search: Search) -> None:
+        """Branch and bound, then Benders for what that has no room for."""
+        close_in_turn(search, self.limits)
+        benders.close(search)

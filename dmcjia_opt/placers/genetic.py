@@ -14,10 +14,8 @@ from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from dmcjia_opt.dual import maximise
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import IntArray
-from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.placers.evaluation import Evaluation
-from dmcjia_opt.placers.pymoo_ import PlacementProblem, run
-from dmcjia_opt.protocols import Allocator, Callback, Placement, Stop
+from dmcjia_opt.placers.pymoo_ import EvolutionaryPlacer, PlacementProblem
 
 
 class ResetOrCreep(Mutation):  # type: ignore[misc]
@@ -69,7 +67,7 @@ class StartWith(IntegerRandomSampling):  # type: ignore[misc]
 
 
 @dataclass(frozen=True, slots=True)
-class Genetic:
+class Genetic(EvolutionaryPlacer):
     """Integer genetic algorithm on `PlacementProblem`.
 
     Parameters
@@ -106,28 +104,15 @@ class Genetic:
         if not (0 <= self.crossover <= 1 and 0 <= self.reset <= 1 and self.mutation >= 0):
             raise InputError("crossover and reset are probabilities, and mutation is >= 0")
 
-    def supports(self, problem: Problem) -> str | None:
-        """Return why not, if a node has a single split."""
-        return "a node has only one split" if (problem.layers == 0).any() else None
-
-    def place(
-        self,
-        problem: Problem,
-        allocator: Allocator,
-        *,
-        stop: Stop,
-        rng: np.random.Generator,
-        callback: Callback | None = None,
-    ) -> Placement:
-        """Return the fittest plan."""
-        sampling = StartWith(maximise(problem)[1].splits) if self.start_from_dual else IntegerRandomSampling()
+    def start(self, evaluation: Evaluation) -> tuple[Any, PlacementProblem, int]:
+        """Return pymoo's genetic algorithm with these operators (see the base class)."""
+        start = StartWith(maximise(evaluation.problem)[1].splits) if self.start_from_dual else IntegerRandomSampling()
         algorithm = GA(
             pop_size=self.population,
             n_offsprings=self.offspring,
-            sampling=sampling,
+            sampling=start,
             crossover=UniformCrossover(prob=self.crossover),
             mutation=ResetOrCreep(self.mutation, self.reset, 0.4),
             eliminate_duplicates=True,
         )
-        seen = PlacementProblem(problem, evaluation=Evaluation(problem, allocator, stop, callback))
-        return run(algorithm, seen, rng, self.generations)
+        return algorithm, PlacementProblem(evaluation.problem, evaluation=evaluation), self.generations

@@ -8,6 +8,7 @@ cost exceeds incumbent − L(ν*) is in no better plan. On heterogeneous fleets 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -198,9 +199,10 @@ class Search:
         return int(min(_MAX_MOVES, max(8, _BATCH_ENTRIES // self.problem.n_nodes)))
 
 
-@dataclass(frozen=True, slots=True)
-class Lagrangian:
-    """The best price and the best plan around it; optimal whenever the two meet, as they do on large fleets."""
+class LagrangianPlacer(ABC):
+    """A placer that begins with a Lagrangian search and differs in how it closes what that leaves open."""
+
+    __slots__ = ()
 
     def supports(self, problem: Problem) -> str | None:
         """Every problem is supported."""
@@ -215,5 +217,22 @@ class Lagrangian:
         rng: np.random.Generator,
         callback: Callback | None = None,
     ) -> Placement:
-        """Return the best plan around the best price, with the bound it proves."""
-        return Search(problem, allocator, stop, callback).placement()
+        """Return the best plan and bound; at a limit or an interrupt, those found so far."""
+        search = Search(problem, allocator, stop, callback)
+        with search.to_the_end():
+            self.close(search)
+        return search.placement()
+
+    @abstractmethod
+    def close(self, search: Search) -> None:
+        """Raise the search's bound and improve its incumbent until they meet or there is no more to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lagrangian(LagrangianPlacer):
+    """The best price and the best plan around it; optimal whenever the two meet, as they do on large fleets."""
+
+    def close(self, search: Search) -> None:
+        """Exchange the splits of one node or two."""
+        if not search.spent:
+            search.improve(pairs=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,48 +73,52 @@ class PlacementProblem(PymooProblem):  # type: ignore[misc]
         out["G"] = overload[:, None]
 
 
-def run(
-    algorithm: Any,  # noqa: ANN401 - a pymoo Algorithm
-    problem: PlacementProblem,
-    rng: np.random.Generator,
-    generations: int,
-) -> Placement:
-    """Run a pymoo algorithm until its generations or the evaluation's budget are spent.
+class EvolutionaryPlacer(ABC):
+    """A placer that runs a pymoo algorithm until its generations or the budget are spent."""
 
-    Parameters
-    ----------
-    algorithm
-        A fresh pymoo algorithm.
-    problem
-        What it sees.
-    rng
-        Source of its seed.
-    generations
-        How many generations to run, when no evaluations or seconds are given as budget; those replace it.
-    """
-    evaluation = problem.evaluation
-    stop = evaluation.stop or Stop()
-    budgeted = stop.evaluations is not None or stop.seconds is not None
-    limit = MaximumGenerationTermination(_UNLIMITED if budgeted else generations)
-    status = Status.FEASIBLE
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pymoo's advice on compiled modules and operators
-            algorithm.setup(problem, termination=limit, seed=int(rng.integers(2**31 - 1)))
-            while algorithm.has_next():
-                algorithm.next()
-                evaluation.tick()
-    except BudgetSpent:
-        status = Status.LIMIT
-    except KeyboardInterrupt:
-        if evaluation.splits is None:
-            raise
-        status = Status.LIMIT
-    return evaluation.placement(status)
+    __slots__ = ()
+
+    def supports(self, problem: Problem) -> str | None:
+        """Return why not, if a node has a single split."""
+        return "a node has only one split" if (problem.layers == 0).any() else None
+
+    def place(
+        self,
+        problem: Problem,
+        allocator: Allocator,
+        *,
+        stop: Stop,
+        rng: np.random.Generator,
+        callback: Callback | None = None,
+    ) -> Placement:
+        """Return the best plan the algorithm meets; a budget of evaluations or seconds replaces its generations."""
+        evaluation = Evaluation(problem, allocator, stop, callback)
+        algorithm, seen, generations = self.start(evaluation)
+        budgeted = stop.evaluations is not None or stop.seconds is not None
+        limit = MaximumGenerationTermination(_UNLIMITED if budgeted else generations)
+        status = Status.FEASIBLE
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # pymoo's advice on compiled modules and operators
+                algorithm.setup(seen, termination=limit, seed=int(rng.integers(2**31 - 1)))
+                while algorithm.has_next():
+                    algorithm.next()
+                    evaluation.tick()
+        except BudgetSpent:
+            status = Status.LIMIT
+        except KeyboardInterrupt:
+            if evaluation.splits is None:
+                raise
+            status = Status.LIMIT
+        return evaluation.placement(status)
+
+    @abstractmethod
+    def start(self, evaluation: Evaluation) -> tuple[Any, PlacementProblem, int]:
+        """Return a fresh pymoo algorithm, the problem it sees, and its generations when there is no budget."""
 
 
 @dataclass(frozen=True, slots=True)
-class PymooPlacer:
+class PymooPlacer(EvolutionaryPlacer):
     """Any single-objective pymoo algorithm that suits an integer problem.
 
     Parameters
@@ -132,22 +137,9 @@ class PymooPlacer:
         if self.algorithm not in ALGORITHMS:
             raise InputError(f'pymoo has no algorithm "{self.algorithm}" that suits; choose {", ".join(ALGORITHMS)}')
 
-    def supports(self, problem: Problem) -> str | None:
-        """Return why not, if a node has a single split."""
-        return "a node has only one split" if (problem.layers == 0).any() else None
-
-    def place(
-        self,
-        problem: Problem,
-        allocator: Allocator,
-        *,
-        stop: Stop,
-        rng: np.random.Generator,
-        callback: Callback | None = None,
-    ) -> Placement:
-        """Return the best plan the algorithm meets."""
-        seen = PlacementProblem(problem, evaluation=Evaluation(problem, allocator, stop, callback))
-        return run(_build(self.algorithm), seen, rng, self.generations)
+    def start(self, evaluation: Evaluation) -> tuple[Any, PlacementProblem, int]:
+        """Return the algorithm with pymoo's own settings (see the base class)."""
+        return _build(self.algorithm), PlacementProblem(evaluation.problem, evaluation=evaluation), self.generations
 
 
 #: Name → (module, whether it takes integer sampling, whether it takes a rounding repair). pymoo's NicheGA,

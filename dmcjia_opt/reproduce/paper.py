@@ -13,7 +13,8 @@ import numpy as np
 
 from dmcjia_opt.errors import InfeasibleError
 from dmcjia_opt.model.arrays import FloatArray
-from dmcjia_opt.model.scenario import PAPER_MHZ_IN_MBPS, NodeTable, Options, Scenario
+from dmcjia_opt.model.nodes import NodeTable
+from dmcjia_opt.model.scenario import PAPER_MHZ_IN_MBPS, Options, Scenario
 from dmcjia_opt.protocols import Placer, Stop
 from dmcjia_opt.solving import solve
 

@@ -10,9 +10,10 @@ from dmcjia_opt.allocators.waterfilling import WaterFilling
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.delay import MM1
 from dmcjia_opt.model.instances import generate
+from dmcjia_opt.model.nodes import NodeTable
 from dmcjia_opt.model.problem import ORDERING_TOLERANCE, Problem, compile_problem
 from dmcjia_opt.model.profile import LayerProfile
-from dmcjia_opt.model.scenario import NodeTable, Options, Scenario
+from dmcjia_opt.model.scenario import Options, Scenario
 from tests.strategies import CURVES, random_problem
 
 TABLES = {

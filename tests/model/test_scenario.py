@@ -8,8 +8,9 @@ import pytest
 
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.instances import generate
+from dmcjia_opt.model.nodes import NodeTable
 from dmcjia_opt.model.profile import LayerProfile
-from dmcjia_opt.model.scenario import PAPER_MHZ_IN_MBPS, NodeTable, Options, Scenario, load_scenario
+from dmcjia_opt.model.scenario import PAPER_MHZ_IN_MBPS, Options, Scenario, load_scenario
 
 CLOUD = "[cloud]\ncompute_gflops = 400.0\n"
 NODE = {

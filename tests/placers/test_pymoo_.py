@@ -1,3 +1,5 @@
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from pymoo.algorithms.soo.nonconvex.de import DE
@@ -10,8 +12,7 @@ from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.instances import generate
 from dmcjia_opt.model.problem import compile_problem
 from dmcjia_opt.placers import evaluation
-from dmcjia_opt.placers.evaluation import Evaluation
-from dmcjia_opt.placers.pymoo_ import ALGORITHMS, PlacementProblem, PymooPlacer, algorithms, run
+from dmcjia_opt.placers.pymoo_ import ALGORITHMS, EvolutionaryPlacer, PlacementProblem, PymooPlacer, algorithms
 from dmcjia_opt.protocols import Status, Stop
 from tests.doubles import Counting, Failing, impossible, only_way_out, trace_of
 from tests.strategies import all_plans, brute_force, random_problem
@@ -148,9 +149,15 @@ def test_an_interrupt_returns_the_incumbent_if_there_is_one(four):
                 raise KeyboardInterrupt
             return super()._infill()
 
+    @dataclass(frozen=True)
+    class Placer(EvolutionaryPlacer):
+        patience: int
+
+        def start(self, evaluation):
+            return Interrupting(self.patience), PlacementProblem(four, evaluation=evaluation), 100
+
     def start(patience, allocator):
-        seen = PlacementProblem(four, evaluation=Evaluation(four, allocator, Stop()))
-        return run(Interrupting(patience), seen, np.random.default_rng(0), 100)
+        return Placer(patience).place(four, allocator, stop=Stop(), rng=np.random.default_rng(0))
 
     placement = start(3, WaterFilling())
     assert placement.status == Status.LIMIT

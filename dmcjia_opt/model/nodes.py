@@ -1,0 +1,113 @@
+"""The fleet by columns, and one node as a scenario file has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from dmcjia_opt.errors import InputError
+from dmcjia_opt.model.arrays import FloatArray, IntArray, frozen, frozen_int
+
+#: A quantity of a scenario file that must be a finite number above 0.
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+#: The same, or 0.
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+#: How every table of a scenario file is read: unknown keys and wrong types are errors.
+STRICT = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
+
+
+class Node(BaseModel):
+    """One ``[[nodes]]`` entry of a scenario file."""
+
+    model_config = STRICT
+    name: str = Field(min_length=1)
+    model: str = Field(min_length=1)
+    compute_gflops: Positive
+    uplink_mbps: Positive
+    arrival_rate: Positive
+    input_bytes: float | None = Field(None, ge=0, allow_inf_nan=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NodeTable:
+    """The fleet by columns; row d is node d.
+
+    Parameters
+    ----------
+    names
+        (n_nodes,) unique node names.
+    models
+        Distinct model references (zoo names or profile paths), in order of first use.
+    model_index
+        (n_nodes,) index into `models`.
+    compute_gflops, uplink_mbps, arrival_rate
+        (n_nodes,) GFLOP/s, Mbit/s (10⁶ bit/s) and tasks per second.
+    input_bytes
+        (n_nodes,) bytes of the raw input, NaN where the profile's own holds.
+    """
+
+    names: tuple[str, ...]
+    models: tuple[str, ...]
+    model_index: IntArray
+    compute_gflops: FloatArray
+    uplink_mbps: FloatArray
+    arrival_rate: FloatArray
+    input_bytes: FloatArray
+
+    def __post_init__(self) -> None:
+        """Freeze the columns and check their lengths and values."""
+        object.__setattr__(self, "model_index", frozen_int(self.model_index))
+        for key in ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes"):
+            object.__setattr__(self, key, frozen(getattr(self, key)))
+            if getattr(self, key).shape != (len(self.names),):
+                raise InputError(
+                    f"nodes: column {key} has {getattr(self, key).size} values for {len(self.names)} names"
+                )
+        if not self.names:
+            raise InputError("nodes: a scenario needs at least one node")
+        if not all(map(str.strip, self.names)):
+            d = next(d for d, name in enumerate(self.names) if not name.strip())
+            raise InputError(f"nodes: node {d + 1} has no name; give every node its own")
+        index = self.model_index
+        if index.shape != (len(self.names),) or index.min() < 0 or index.max() >= len(self.models):
+            raise InputError("nodes: model_index needs one row of models for every name")
+        for key in ("compute_gflops", "uplink_mbps", "arrival_rate"):
+            self._require(key, np.isfinite(getattr(self, key)) & (getattr(self, key) > 0), "finite and > 0")
+        ok = np.isnan(self.input_bytes) | (np.isfinite(self.input_bytes) & (self.input_bytes >= 0))
+        self._require("input_bytes", ok, "finite and >= 0")
+        if len(set(self.names)) < len(self.names):
+            seen: set[str] = set()
+            twice = next(n for n in self.names if n in seen or seen.add(n))  # type: ignore[func-returns-value]
+            raise InputError(f'nodes: the name "{twice}" is used twice; give every node its own')
+
+    def _require(self, key: str, ok: np.ndarray[Any, np.dtype[np.bool_]], what: str) -> None:
+        if not ok.all():
+            d = int(np.flatnonzero(~ok)[0])
+            raise InputError(f'nodes: {key} of "{self.names[d]}" must be {what}, got {getattr(self, key)[d]}')
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def model_of(self, d: int) -> str:
+        """Return the model reference of node `d`."""
+        return self.models[int(self.model_index[d])]
+
+
+def node_table(nodes: Iterable[Node]) -> NodeTable:
+    """Return the columns of validated nodes."""
+    rows = list(nodes)
+    index: dict[str, int] = {}
+    model_index = [index.setdefault(node.model, len(index)) for node in rows]
+    return NodeTable(
+        names=tuple(node.name for node in rows),
+        models=tuple(index),
+        model_index=np.array(model_index, dtype=np.int64),
+        compute_gflops=np.array([node.compute_gflops for node in rows]),
+        uplink_mbps=np.array([node.uplink_mbps for node in rows]),
+        arrival_rate=np.array([node.arrival_rate for node in rows]),
+        input_bytes=np.array([np.nan if node.input_bytes is None else node.input_bytes for node in rows]),
+    )
