@@ -29,8 +29,8 @@ def measure(nodes: int) -> str:
         start = time.perf_counter()
         dual_point(problem, 0.3)
         passes.append(time.perf_counter() - start)
-    start = time.perf_counter()
     placer, allocator = build_placer("exact"), build_allocator("waterfilling")
+    start = time.perf_counter()
     found = placer.place(problem, allocator, stop=Stop(), rng=np.random.default_rng(0))
     took = time.perf_counter() - start
     objective = float(problem.objective(found.splits, found.shares))

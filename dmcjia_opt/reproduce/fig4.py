@@ -8,12 +8,13 @@ from dmcjia_opt.model.zoo import zoo_profile
 from dmcjia_opt.reproduce.drawing import COLOURS, new_figure, tidy
 from dmcjia_opt.reproduce.item import Finding, Item, Job, Statement
 from dmcjia_opt.reproduce.paper import FIG_4_SPREAD_MS, MHZ_BYTES
+from dmcjia_opt.reproduce.tables import percent
 
 _SAME = 0.05  # work within 5 % of the usual layer's counts as unchanged
 _TEXT = """![Work and upload delay of each layer of ResNet34](fig4.png)
 
 At 1 MHz read as 1 MiB/s the outputs of the convolutions span {most:.0f} KiB ({first}) to {least:.0f} KiB ({last}),
-a spread of **{spread:.0f} ms** beside the paper's {paper:.0f} ms, {difference:.1f} % more. With the classifier's
+a spread of **{spread:.0f} ms** beside the paper's {paper:.0f} ms, {difference} more. With the classifier's
 {classes:.1f} KiB it is {whole:.0f} ms.
 
 - **Units.** Table 5 speaks of Mbps, the text of MHz. Only float32 activations at 1 MiB/s come near the paper's number:
@@ -53,8 +54,8 @@ def _conclude(seeds: int, results: list[None]) -> Finding:
         Statement(
             "the work of each layer remains basically unchanged",
             same > profile.n_layers / 2,
-            f"{same} of {profile.n_layers} layers are within {_SAME:.0%} of {usual:.1f} million MAC; each stage's "
-            f"first layer has half, the classifier {mmac[-1]:.2f}",
+            f"{same} of {profile.n_layers} layers are within {percent(_SAME)} of {usual:.1f} million MAC; each later "
+            f"stage's first layer has half, the classifier {mmac[-1]:.2f}",
         ),
         Statement(
             "the output of the layers only ever falls",
@@ -81,7 +82,7 @@ def _conclude(seeds: int, results: list[None]) -> Finding:
         last=profile.layer_names[-2],
         spread=spread,
         paper=FIG_4_SPREAD_MS,
-        difference=100 * (spread / FIG_4_SPREAD_MS - 1),
+        difference=percent(spread / FIG_4_SPREAD_MS - 1),
         classes=kib[-1],
         whole=delay[0] - delay[-1],
         mbit=spread * MHZ_BYTES * 8e-9,

@@ -168,7 +168,7 @@ def _statements(lines: dict[str, FloatArray], runs: FloatArray) -> tuple[Stateme
             f"by {percent(fall['greedy'] / paper['greedy'].max())} from 0.5 to 5 MiB/s",
         ),
         Statement(
-            f"neurosurgeon is close to DMCJIA (within {_CLOSE:.0%})",
+            f"neurosurgeon is close to DMCJIA (within {percent(_CLOSE)})",
             bool((apart <= _CLOSE).all()),
             f"they differ by {percent(apart.min())} to {percent(apart.max())}; neurosurgeon is the better one at "
             f"{int((paper['neurosurgeon'] < paper['dmcjia']).sum())} of {n} bandwidths",

@@ -60,9 +60,9 @@ less 1; median [lower, upper quartile], and how many of the {seeds} are at the o
   budget and {second_integer} at 10 times; it meets the optimum in {met_integer} of {runs} runs at 100 times.
 - **The dual leaves next to nothing to search for.** Started from it, the GA is at the optimum in {met_dual} of {runs}
   runs at the published budget and at most {worst_dual} above it.
-- **Byte images are harder.** An image of 784 or 3,072 bytes costs next to nothing to send, so the optimum has {zero} of
-  the nodes of those fleets at split 0 ({zero_float} with the float32 input): one of 35 splits, whose neighbours are far
-  worse, and which a search has to find for all of them.
+- **Byte images are harder.** They cost little to send, so the optimum has {zero} of those fleets' nodes at split 0
+  ({zero_float} with the float32 input): one of 35 splits, whose neighbours are far worse, and which a search has to
+  find for all those nodes. Where every node is at split 0, cloud-only with the right shares is the optimum.
 """
 
 
@@ -246,12 +246,12 @@ def _statements(excess: dict[tuple[Tasks, int], FloatArray]) -> tuple[Statement,
     least = float(every.min())
     return (
         Statement(
-            f"DMCJIA obtains a good approximation of the optimum (median within {_GOOD:.0%}) at its published settings",
+            f"at its published settings DMCJIA nearly obtains the optimum (median within {percent(_GOOD)})",
             all(m[0] <= _GOOD for m in medians),
             f"medians {', '.join(percent(float(m[0])) for m in medians)} above it",
         ),
         Statement(
-            f"iterated until it converges, it is there (median within {_GOOD:.0%} at 100 times the budget)",
+            f"iterated until it converges, it is there (median within {percent(_GOOD)} at 100 times the budget)",
             all(m[-1] <= _GOOD for m in medians),
             f"medians {', '.join(percent(float(m[-1])) for m in medians)} above it",
         ),

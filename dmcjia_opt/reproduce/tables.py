@@ -45,7 +45,8 @@ def percent(value: float) -> str:
         return "∞"
     if abs(value) < 1e-9:
         return "0 %"
-    return f"{100 * value:.0f} %" if abs(value) >= 0.1 else f"{100 * value:.2g} %"
+    digits = ".0f" if abs(value) >= 0.0995 else ".1f" if abs(value) >= 0.00995 else ".2g"
+    return f"{100 * value:{digits}} %"
 
 
 def _plain(value: object) -> Any:  # noqa: ANN401 - what csv and pyarrow take

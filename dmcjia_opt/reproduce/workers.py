@@ -41,8 +41,11 @@ def run_jobs(jobs: Sequence[Job[R]], workers: int, done: Callable[[float], None]
                 done(jobs[running[future]].cost)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            for child in set(multiprocessing.active_children()) - others:
+            own = set(multiprocessing.active_children()) - others
+            for child in own:
                 child.terminate()
+            for child in own:
+                child.join()
             raise
     return [results[i] for i in range(len(jobs))]
 
