@@ -117,6 +117,7 @@ def _status(claims: PlanFile) -> Check:
 
 def _nodes(scenario: Scenario, problem: Problem, claims: PlanFile, splits: IntArray, shares: FloatArray) -> Check:
     delays = problem.breakdown(splits, shares)
+    total = delays.total
     models = [scenario.profiles[m].name for m in scenario.nodes.models]
     for d, row in enumerate(claims.nodes):
         name = scenario.nodes.names[d]
@@ -128,12 +129,12 @@ def _nodes(scenario: Scenario, problem: Problem, claims: PlanFile, splits: IntAr
             "edge_s": (row.edge_s, float(delays.edge[d])),
             "upload_s": (row.upload_s, float(delays.upload[d])),
             "cloud_s": (row.cloud_s, float(delays.cloud[d])),
-            "total_s": (row.total_s, float(delays.total[d])),
+            "total_s": (row.total_s, float(total[d])),
         }
         for key, (claimed, true) in facts.items():
             same = claimed == true
             if isinstance(claimed, float) and isinstance(true, float):
-                scale = abs(float(delays.total[d])) if key.endswith("_s") else 0.0
+                scale = abs(float(total[d])) if key.endswith("_s") else 0.0
                 same = math.isclose(claimed, true, rel_tol=CLAIM_TOLERANCE, abs_tol=CLAIM_TOLERANCE * scale)
             if not same:
                 return Check("nodes", f'{key} of "{name}" = {claimed}', str(true), False)

@@ -12,8 +12,11 @@ from dmcjia_opt.errors import InputError
 
 
 def explain(error: ValidationError) -> str:
-    """Return the first validation error as one sentence that names the field, and counts the rest."""
-    details = error.errors(include_url=False)
+    """Return the first validation error as one sentence that names the field, and counts the rest.
+
+    An unknown key goes first: it is often the misspelling that makes another one missing.
+    """
+    details = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
     first = details[0]
     where = ""
     for part in first["loc"]:
