@@ -12,7 +12,6 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ import numpy as np
 from dmcjia_opt.allocators.one_by_one import Answer, Models, OneByOne, OnePlan
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.nl_bridge import solve_with_casadi
 from dmcjia_opt.protocols import Status
 
 _Model = Any  # a Pyomo ConcreteModel; Pyomo is untyped
@@ -159,30 +159,11 @@ def _by_program(model: _Model, program: str, options: Mapping[str, Any]) -> Stat
 
 
 def _by_casadi(model: _Model, options: Mapping[str, Any]) -> Status | None:
-    import casadi
-    from pyomo.repn.plugins.nl_writer import NLWriter
-
-    builder = casadi.NlpBuilder()
-    with tempfile.TemporaryDirectory(prefix="dmcjia-") as folder:
-        path = Path(folder, "inner.nl")
-        with path.open("w", encoding="utf-8") as stream:
-            info = NLWriter().write(model, stream, linear_presolve=False, scale_model=False)
-        builder.import_nl(str(path))
-    try:
-        solve = casadi.nlpsol(
-            "inner",
-            "ipopt",
-            {"x": casadi.vertcat(*builder.x), "f": builder.f, "g": casadi.vertcat(*builder.g)},
-            {"print_time": False, "show_eval_warnings": False, "error_on_fail": False, "ipopt": dict(options)},
-        )
-        found = solve(x0=builder.x_init, lbx=builder.x_lb, ubx=builder.x_ub, lbg=builder.g_lb, ubg=builder.g_ub)
-    except RuntimeError:
+    solution = solve_with_casadi(model, options)
+    status = None if solution is None else _CASADI_STATUS.get(solution.status)
+    if solution is None or status is None:
         return None
-    status = _CASADI_STATUS.get(solve.stats()["return_status"])
-    if status is None:
-        return None
-    for variable, value in zip(info.variables, found["x"].full().ravel().tolist(), strict=True):
-        variable.set_value(value, skip_validation=True)
-    for constraint, multiplier in zip(info.constraints, found["lam_g"].full().ravel().tolist(), strict=True):
-        model.dual[constraint] = -multiplier
+    solution.load()
+    for constraint, dual in solution.duals:
+        model.dual[constraint] = dual
     return status

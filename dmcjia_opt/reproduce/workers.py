@@ -41,11 +41,8 @@ def run_jobs(jobs: Sequence[Job[R]], workers: int, done: Callable[[float], None]
                 done(jobs[running[future]].cost)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            own = set(multiprocessing.active_children()) - others
-            for child in own:
+            for child in set(multiprocessing.active_children()) - others:
                 child.terminate()
-            for child in own:
-                child.join()
             raise
     return [results[i] for i in range(len(jobs))]
 

@@ -16,7 +16,7 @@ def test_the_spread_is_that_of_float32_activations_at_one_mebibyte_a_second(find
     assert delay[0] == pytest.approx(1000 * 3136 / 1024)
     assert delay[32] == pytest.approx(1000 * 98 / 1024)
     assert delay[0] - delay[32] == pytest.approx(2967, abs=0.5)
-    assert "**2967 ms** beside the paper's 2945 ms, 0.73 % more" in " ".join(finding.text.split())
+    assert "**2967 ms** beside the paper's 2945 ms, 0.74 % more" in " ".join(finding.text.split())
     assert "24.9 s" in finding.text
 
 

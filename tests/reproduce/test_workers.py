@@ -1,5 +1,6 @@
 import multiprocessing
 import operator
+import time
 from functools import partial
 
 import pytest
@@ -29,6 +30,9 @@ def test_an_error_reaches_the_caller_and_ends_the_workers(workers):
     jobs = [Job(partial(generate, "paper", nodes=3)), Job(partial(generate, "nonsense", nodes=3))]
     with pytest.raises(InputError, match="nonsense"):
         run_jobs(jobs, workers, lambda cost: None)
+    deadline = time.monotonic() + 10.0  # the pool's own thread buries them
+    while multiprocessing.active_children() and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert multiprocessing.active_children() == []
 
 
