@@ -6,9 +6,11 @@ from `Problem`, the bounds of its trace from our own dual; `Placement.lower_boun
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from abc import ABC, abstractmethod
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -119,7 +121,7 @@ class ConePlacer(ABC):
         if model is None or math.isinf(evaluation.lower_bound):
             return evaluation.placement(Status.INFEASIBLE)
         deadline = math.inf if stop.seconds is None else started + stop.seconds
-        with silenced():
+        with silenced(), redirect_stdout(io.StringIO()):  # CasADi prints to Python's own
             answer = self.solve(model, Limits(DEFAULT_GAP if stop.gap is None else stop.gap, deadline))
         if answer.status == Status.INFEASIBLE:
             raise BackendFailed(f"{self.solver_name} says that no plan exists, and there is one; use another placer")

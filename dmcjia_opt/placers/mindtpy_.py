@@ -94,11 +94,12 @@ class MindtPy(ConePlacer):
             except (ValueError, RuntimeError, ArithmeticError, TypeError, AttributeError) as error:
                 raise BackendFailed(f"MindtPy crashed: {' '.join(str(error).split())}") from None
         bound = float(solver.dual_bound)
-        status = _STATUS.get(results.solver.termination_condition)
+        ended = results.solver.termination_condition
+        status = _STATUS.get(ended)
+        if ended == TerminationCondition.noSolution and limits.seconds == 0.0:
+            status = Status.LIMIT
         if status is None:
-            raise BackendFailed(
-                f'MindtPy ended with status "{results.solver.termination_condition}"; use another placer'
-            )
+            raise BackendFailed(f'MindtPy ended with status "{ended}"; use another placer')
         if solver.best_solution_found is None:
             return Answer(status, None, bound)
         z = np.array([variable.value for variable in program.z.values()], dtype=np.float64)

@@ -60,6 +60,12 @@ def value_of(problem: Problem, placement: Placement) -> float:
     return float(problem.objective(splits, shares))
 
 
+def rounding(name):
+    """How far a bound may be above the optimum: bounds this package derives not at all, a solver's by its tolerance."""
+    claimed = SPECS[name].exact and not SPECS[name].proves
+    return 1e-5 if claimed else 1e-12
+
+
 @every_placer
 def test_it_is_a_placer(name):
     assert isinstance(build_placer(name), Placer)
@@ -77,7 +83,7 @@ def test_small_problems(name, k):
     best, _, _ = brute_force(problem)
     value = value_of(problem, placement)
     assert value >= best * (1 - 1e-12)
-    assert placement.lower_bound <= best * (1 + 1e-12)
+    assert placement.lower_bound <= best * (1 + rounding(name))
     if SPECS[name].exact:
         assert value <= best * (1 + 1e-9)
         assert placement.status == Status.OPTIMAL
@@ -90,7 +96,7 @@ def test_small_problems(name, k):
 def test_known_choices(name, known):
     placement = place(name, known.problem, stop=Stop())
     assert value_of(known.problem, placement) >= known.objective * (1 - 1e-12)
-    assert placement.lower_bound <= known.objective * (1 + 1e-12)
+    assert placement.lower_bound <= known.objective * (1 + rounding(name))
     if SPECS[name].exact:
         assert value_of(known.problem, placement) == pytest.approx(known.objective, rel=1e-9)
 
@@ -207,7 +213,7 @@ def test_a_third_partys_allocator_will_do(name):
     assert value_of(problem, placement) >= brute_force(problem)[0] * (1 - 1e-12)
     expected = Even().allocate(problem, placement.splits[None]).shares[0]
     np.testing.assert_array_equal(placement.shares, expected)
-    assert placement.lower_bound <= brute_force(problem)[0] * (1 + 1e-12)
+    assert placement.lower_bound <= brute_force(problem)[0] * (1 + rounding(name))
 
 
 @every_placer
@@ -216,7 +222,7 @@ def test_an_allocator_that_always_fails(name):
     placement = place(name, problem, Failing())
     assert placement.shares is None
     assert placement.status == Status.LIMIT
-    assert placement.lower_bound <= brute_force(problem)[0]
+    assert placement.lower_bound <= brute_force(problem)[0] * (1 + rounding(name))
 
 
 @every_placer

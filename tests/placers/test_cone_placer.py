@@ -1,4 +1,6 @@
 import math
+import os
+import sys
 import time
 from dataclasses import dataclass
 
@@ -34,7 +36,8 @@ class Says(ConePlacer):
         return "Oracle"
 
     def solve(self, model, limits):
-        print("a banner")
+        sys.stdout.write("a banner\n")
+        os.write(1, b"another\n")
         object.__setattr__(self, "limits", (*self.limits, limits))
         z = np.zeros(len(model.node))
         if self.picks is None:

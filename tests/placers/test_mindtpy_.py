@@ -60,7 +60,7 @@ def test_an_nlp_without_answer_is_a_failure(monkeypatch, answer):
 
 def test_an_nlp_at_its_time_limit_ends_the_search(monkeypatch):
     monkeypatch.setattr(mindtpy_, "solve_with_casadi", lambda *_: NlSolution("Maximum_CpuTime_Exceeded", (), ()))
-    placement = place(MindtPy(), SMALL[0], Stop(seconds=2.0))
+    placement = place(MindtPy(), SMALL[0], Stop(seconds=0.0))
     assert placement.status == Status.LIMIT
     assert placement.shares is None
 
