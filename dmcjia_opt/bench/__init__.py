@@ -1,0 +1,1 @@
+"""Comparisons of methods that can be repeated: suites, a runner with isolated children, statistics."""
