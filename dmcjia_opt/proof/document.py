@@ -1,0 +1,135 @@
+"""What a proof says: prices of cloud capacity, and a tree of cases over how many nodes of a class use a split."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dmcjia_opt.errors import InputError
+from dmcjia_opt.model.files import explain, write_text
+
+#: Files beyond this are refused unread.
+MOST_BYTES = 256 << 20
+_Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+_Price = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Two cases: at most `most` nodes of class `index` use `split`, told first, or more than that."""
+
+    index: int
+    split: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A case closed at one price; None where it is closed because the cloud cannot carry any plan of it."""
+
+    price: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A proof of a lower bound.
+
+    Classes are the groups of nodes with the same tables, numbered by their first node. They are not written down:
+    who checks the proof forms them anew.
+
+    Parameters
+    ----------
+    scenario_sha256
+        Hash of the content of the scenario it is about.
+    bound
+        What it proves, s.
+    prices
+        Prices of cloud capacity, s per unit share.
+    tree
+        Cases in preorder.
+    """
+
+    scenario_sha256: str
+    bound: float
+    prices: tuple[float, ...]
+    tree: tuple[Branch | Leaf, ...]
+
+    @property
+    def leaves(self) -> int:
+        """Number of cases that are closed by a price or by overload."""
+        return sum(isinstance(node, Leaf) for node in self.tree)
+
+    def save(self, path: str | Path) -> None:
+        """Write the proof as JSON; the file appears whole or not at all."""
+        tree: list[dict[str, int | bool]] = []
+        for node in self.tree:
+            if isinstance(node, Branch):
+                tree.append({"class": node.index, "split": node.split, "most": node.most})
+            else:
+                tree.append({"overload": True} if node.price is None else {"price": node.price})
+        head = {
+            "format": "dmcjia-proof-1",
+            "scenario_sha256": self.scenario_sha256,
+            "bound_s": self.bound,
+            "prices_s": list(self.prices),
+        }
+        lines = ",\n  ".join(json.dumps(node) for node in tree)
+        text = json.dumps(head, indent=1, allow_nan=False)[:-2] + ',\n "tree": [\n  ' + lines + "\n ]\n}\n"
+        write_text(path, text)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _BranchFile(_Strict):
+    index: _Count = Field(alias="class")
+    split: _Count
+    most: _Count
+
+
+class _PriceFile(_Strict):
+    price: _Count
+
+
+class _OverloadFile(_Strict):
+    overload: Literal[True]
+
+
+class _ProofFile(_Strict):
+    format: Literal["dmcjia-proof-1"]
+    scenario_sha256: str
+    bound_s: Annotated[float, Field(allow_inf_nan=False)]
+    prices_s: list[_Price]
+    tree: list[_BranchFile | _PriceFile | _OverloadFile]
+
+
+def load_proof(path: str | Path) -> Proof:
+    """Read a proof; nothing about it is checked yet but its form.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, too large, is not JSON or breaks the format; the message names the field.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise InputError(f"{path}: a proof of {size:,} bytes is refused; the most is {MOST_BYTES:,}")
+        read = _ProofFile.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the proof ({error.strerror})") from None
+    except ValidationError as error:
+        raise InputError(f"{path}: {explain(error)}") from None
+    tree: list[Branch | Leaf] = []
+    for node in read.tree:
+        if isinstance(node, _BranchFile):
+            tree.append(Branch(node.index, node.split, node.most))
+        else:
+            tree.append(Leaf(node.price if isinstance(node, _PriceFile) else None))
+    return Proof(read.scenario_sha256, read.bound_s, tuple(read.prices_s), tuple(tree))

@@ -1,0 +1,189 @@
+"""A proof proves what exhaustive search finds and no more, and does not survive being tampered with."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dmcjia_opt.model.arrays import EPS
+from dmcjia_opt.model.instances import generate
+from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.proof.checking import Unproved, check_proof, node_classes, price_bound, split_bounds
+from dmcjia_opt.proof.document import Branch, Leaf, Proof
+from dmcjia_opt.proof.making import prove
+from tests.strategies import CURVES, brute_force, problems, random_problem
+
+#: What computing the delay of the best plan may err by, relative.
+ROUNDING = 64 * EPS
+
+
+def proof_of(problem: Problem, gap: float = 1e-9) -> tuple[Proof, float]:
+    optimum = brute_force(problem)[0]
+    return prove(problem, "hash", optimum * (1 - gap)), optimum
+
+
+@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: f"{curve.name} {curve.a}")
+def test_bounds_of_splits_against_fifty_digits(curve):
+    problem = random_problem(np.random.default_rng(2), 4, 5, curve=curve)[0]
+    price = 3.7 * float(problem.weight[0])
+    got = split_bounds(problem, np.arange(4), price)
+    with mpmath.workdps(50):
+        for d in range(4):
+            for g in range(5):
+                s, w, rate = (
+                    mpmath.mpf(float(x)) for x in (problem.cloud_time[d, g], problem.weight[d], problem.arrival_rate[d])
+                )
+                local = problem.local_delay[d, g]
+                if math.isinf(local):
+                    assert got[d, g] == math.inf
+                    continue
+                true = w * mpmath.mpf(float(local))
+                if s > 0:
+                    a, b, nu = mpmath.mpf(curve.a), mpmath.mpf(curve.b), mpmath.mpf(price)
+                    slope = lambda x: nu * s - w * (a / (rate + x) ** 2 + b / x**2)  # noqa: B023, E731
+                    x = mpmath.findroot(
+                        slope,
+                        float(
+                            curve.excess_at(
+                                price * problem.cloud_time[d, g] / problem.weight[d], problem.arrival_rate[d]
+                            )
+                        ),
+                    )
+                    true += w * (a / (rate + x) + b / x) + nu * s * (rate + x)
+                assert got[d, g] <= true
+                assert got[d, g] >= true * (1 - mpmath.mpf(1e-13))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_small_problems_are_proved_to_their_optimum(seed):
+    rng = np.random.default_rng(seed)
+    problem = random_problem(
+        rng, int(rng.integers(1, 5)), 4, curve=CURVES[seed % 5], ordering=("stability", "cloud-faster")[seed % 2]
+    )[0]
+    proof, optimum = proof_of(problem)
+    bound = check_proof(problem, proof)
+    assert bound == proof.bound
+    assert optimum * (1 - 1.1e-9) <= bound <= optimum * (1 + ROUNDING)
+
+
+def test_identical_nodes_need_few_cases():
+    problem = compile_problem(generate("homogeneous", nodes=20, seed=0))
+    first, sizes = node_classes(problem)
+    assert (first.tolist(), sizes.tolist()) == ([0], [20])
+    proof = prove(problem, "hash", _optimum(problem) * (1 - 1e-9))
+    assert 1 < proof.leaves < 100
+    assert check_proof(problem, proof) >= _optimum(problem) * (1 - 1.1e-9)
+
+
+def _optimum(problem: Problem) -> float:
+    from dmcjia_opt.protocols import Stop
+    from dmcjia_opt.registry import build_allocator, build_placer
+
+    found = build_placer("exact").place(
+        problem, build_allocator("waterfilling"), stop=Stop(), rng=np.random.default_rng(0)
+    )
+    assert found.shares is not None
+    return float(problem.objective(found.splits, found.shares))
+
+
+def branched() -> tuple[Problem, Proof, float]:
+    """Return a problem that one price cannot prove, its proof, and its optimum."""
+    for seed in range(100):
+        problem = random_problem(np.random.default_rng(seed), 4, 4)[0]
+        proof, optimum = proof_of(problem)
+        if proof.leaves >= 4:
+            return problem, proof, optimum
+    raise AssertionError("no random problem needs a branch")
+
+
+def test_a_tree_must_be_whole():
+    problem, proof, _ = branched()
+    for tree, why in (
+        (proof.tree[:-1], "cases open"),
+        ((*proof.tree, Leaf(0)), "every case is closed already"),
+        ((), "cases open"),
+        ((Branch(99, 0, 0), *proof.tree), "there is no class 99"),
+        ((Branch(0, 99, 0), *proof.tree), "there is no split 99"),
+        ((Branch(0, 0, 1), *proof.tree), "is no case"),
+        ((Branch(0, 0, 0), Leaf(77), Leaf(0)), "there is no price 77"),
+        ((Branch(0, 0, 0), Leaf(None), Leaf(0)), "the cloud can carry a plan of this case"),
+    ):
+        with pytest.raises(Unproved, match=why):
+            check_proof(problem, replace(proof, tree=tree))
+
+
+def test_another_price_proves_less():
+    problem, proof, optimum = branched()
+    bounds = []
+    for k in range(len(proof.prices)):
+        prices = tuple(price * (0.3 if i == k else 1.0) for i, price in enumerate(proof.prices))
+        bounds.append(check_proof(problem, replace(proof, prices=prices)))
+    assert max(bounds) <= proof.bound
+    assert min(bounds) < optimum * (1 - 1e-3)
+
+
+@settings(max_examples=150, deadline=None)
+@given(problems(max_nodes=3), st.integers(0, 2**32 - 1))
+def test_whatever_is_changed_nothing_false_is_proved(drawn, seed):
+    """Prices and branches of a proof are changed at random: it is refused, or what it proves is still true."""
+    problem = drawn[0]
+    optimum = brute_force(problem)[0]
+    proof = prove(problem, "hash", optimum * (1 - 1e-6), most_leaves=50)
+    assert check_proof(problem, proof) <= optimum * (1 + ROUNDING)
+    rng = np.random.default_rng(seed)
+    tree = list(proof.tree)
+    sizes = node_classes(problem)[1]
+    for _ in range(3):
+        at = int(rng.integers(len(tree)))
+        if rng.random() < 0.5:
+            index = int(rng.integers(len(sizes)))
+            split = int(rng.integers(problem.n_splits))
+            tree[at : at + 1] = [
+                Branch(index, split, int(rng.integers(sizes[index]))),
+                *rng.permutation([tree[at], Leaf(0)]),
+            ]
+        else:
+            tree[at] = Leaf(None) if rng.random() < 0.3 else Leaf(int(rng.integers(max(1, len(proof.prices)))))
+    prices = tuple(float(p * np.exp(rng.normal())) for p in proof.prices)
+    try:
+        bound = check_proof(problem, replace(proof, tree=tuple(tree), prices=prices))
+    except Unproved:
+        return
+    assert bound <= optimum * (1 + ROUNDING)
+
+
+def test_a_price_of_zero_proves_the_local_delay():
+    problem = random_problem(np.random.default_rng(0), 3, 3)[0]
+    floor = (problem.weight[:, None] * problem.local_delay).min(axis=1).sum()
+    assert price_bound(problem, 0.0) == pytest.approx(floor, rel=1e-14)
+    assert price_bound(problem, 0.0) <= floor
+
+
+def test_an_impossible_fleet_is_proved_so():
+    problem = Problem(np.full((3, 2), 0.1), np.full((3, 2), 1.0), np.full(3, 0.5), np.full(3, 1 / 3))
+    proof = prove(problem, "hash", 1.0)
+    assert proof.tree == (Leaf(None),)
+    assert check_proof(problem, proof) == math.inf
+    feasible = random_problem(np.random.default_rng(0), 3, 3)[0]
+    with pytest.raises(Unproved, match="the cloud can carry a plan"):
+        check_proof(feasible, proof)
+
+
+def test_a_large_fleet_is_proved_by_one_price():
+    problem = compile_problem(generate("fleet", nodes=3000, seed=1))
+    optimum = _optimum(problem)
+    proof = prove(problem, "hash", optimum * (1 - 1e-9))
+    assert check_proof(problem, proof) >= optimum * (1 - 1.1e-9)
+
+
+def test_too_large_a_proof_is_given_up_for_the_best_price():
+    problem, proof, _ = branched()
+    small = prove(problem, "hash", proof.bound, most_leaves=1)
+    assert small.leaves == 1
+    assert check_proof(problem, small) == small.bound < proof.bound
