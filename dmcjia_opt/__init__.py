@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from dmcjia_opt.model.profile import LayerProfile, load_profile
     from dmcjia_opt.model.scenario import Scenario, load_scenario
     from dmcjia_opt.plan import Plan, load_plan
+    from dmcjia_opt.proof.checking import check_proof
+    from dmcjia_opt.proof.document import Proof, load_proof
+    from dmcjia_opt.proof.making import prove
     from dmcjia_opt.protocols import Allocation, Allocator, Placement, Placer, Status, Stop
     from dmcjia_opt.registry import build_allocator, build_placer
     from dmcjia_opt.solving import solve
@@ -29,6 +32,9 @@ _HOMES = {
     "model.profile": ("LayerProfile", "load_profile"),
     "model.scenario": ("Scenario", "load_scenario"),
     "plan": ("Plan", "load_plan"),
+    "proof.checking": ("check_proof",),
+    "proof.document": ("Proof", "load_proof"),
+    "proof.making": ("prove",),
     "protocols": ("Allocation", "Allocator", "Placement", "Placer", "Status", "Stop"),
     "registry": ("build_allocator", "build_placer"),
     "solving": ("solve",),
@@ -60,6 +66,10 @@ __all__ = [  # noqa: RUF022 - as a reader meets them
     "certify",
     "lower_bound",
     "best_lower_bound",
+    "prove",
+    "Proof",
+    "load_proof",
+    "check_proof",
 ]
 
 

@@ -57,6 +57,9 @@ def solve(
     gap: Annotated[float | None, typer.Option(help="Stop at this relative gap, e.g. 1e-3.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and versions, same plan.")] = 0,
     out: Annotated[Path | None, typer.Option(metavar="plan.json", help="Write the plan here.")] = None,
+    proof: Annotated[
+        Path | None, typer.Option(metavar="proof.json", help="Write here what proves the bound, for anyone to check.")
+    ] = None,
 ) -> None:
     """Place the splits, share the cloud, and say how good the answer is.
 
@@ -64,14 +67,16 @@ def solve(
     """
     from dmcjia_opt.errors import InputError
     from dmcjia_opt.model.scenario import load_scenario
+    from dmcjia_opt.proof.making import prove
     from dmcjia_opt.protocols import Stop
     from dmcjia_opt.solving import solve as solve_scenario
-    from dmcjia_opt.terminal import SearchProgress, show_plan
+    from dmcjia_opt.terminal import SearchProgress, Spinner, show_plan, show_proof
 
-    if out is not None and not out.parent.is_dir():
-        raise InputError(f"--out {out}: the folder {out.parent} does not exist; create it first")
-    if out is not None and out.is_dir():
-        raise InputError(f"--out {out}: this is a folder; add the plan's file name")
+    for option, file in (("--out", out), ("--proof", proof)):
+        if file is not None and not file.parent.is_dir():
+            raise InputError(f"{option} {file}: the folder {file.parent} does not exist; create it first")
+        if file is not None and file.is_dir():
+            raise InputError(f"{option} {file}: this is a folder; add the file's name")
     stop = Stop(seconds=seconds, evaluations=evaluations, gap=gap)
     loaded = load_scenario(scenario)
     with SearchProgress(stop, f"{placer} + {allocator}") as progress:
@@ -79,23 +84,34 @@ def solve(
     if out is not None:
         plan.save(out)
     show_plan(plan, loaded)
+    if proof is not None:
+        with Spinner("finding a proof that anyone can check"):
+            made = prove(loaded, plan)
+        made.save(proof)
+        show_proof(made, plan)
     if out is not None:
-        typer.echo(f"Plan written to {out}; check it with: dmcjia verify {scenario} {out}")
+        checked_by = f" --proof {proof}" if proof is not None else ""
+        typer.echo(f"Plan written to {out}; check it with: dmcjia verify {scenario} {out}{checked_by}")
 
 
 @app.command()
 def verify(
     scenario: ScenarioFile,
     plan: Annotated[Path, typer.Argument(metavar="plan.json", help="The plan whose claims are checked.")],
+    proof: Annotated[
+        Path | None, typer.Option(metavar="proof.json", help="Derive the bound from this proof, without any search.")
+    ] = None,
 ) -> None:
     """Recompute everything a plan claims; exit code 1 if a claim is false."""
     from dmcjia_opt.errors import ClaimFalse
     from dmcjia_opt.model.scenario import load_scenario
     from dmcjia_opt.plan import load_plan
+    from dmcjia_opt.proof.document import load_proof
     from dmcjia_opt.terminal import show_checks
     from dmcjia_opt.verification import verify as verify_plan
 
-    checks = verify_plan(load_scenario(scenario), load_plan(plan))
+    loaded, claims = load_scenario(scenario), load_plan(plan)
+    checks = verify_plan(loaded, claims, None if proof is None else load_proof(proof))
     show_checks(checks)
     false = [check.what for check in checks if not check.true]
     if false:

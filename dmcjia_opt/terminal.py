@@ -16,6 +16,7 @@ from rich.table import Table
 from dmcjia_opt.certificate import relative_gap
 from dmcjia_opt.model.scenario import Scenario
 from dmcjia_opt.plan import Plan
+from dmcjia_opt.proof.document import Proof
 from dmcjia_opt.protocols import Status, Stop, TracePoint
 from dmcjia_opt.registry import specs, variants, why_not
 from dmcjia_opt.verification import Check
@@ -78,6 +79,31 @@ class SearchProgress:
         gap = relative_gap(point.objective, point.lower_bound)
         best = f"best {seconds(point.objective)}, gap {percent(gap)}" if math.isfinite(gap) else "no feasible plan yet"
         self._progress.update(self._task, completed=max(done), state=f"{point.evaluations:,} plans, {best}")
+
+
+class Spinner:
+    """A line on standard error that shows that work goes on, and for how long.
+
+    Parameters
+    ----------
+    title
+        What is running.
+    """
+
+    def __init__(self, title: str) -> None:
+        console = Console(stderr=True)
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._progress.add_task(escape(title), total=None)
+
+    def __enter__(self) -> Spinner:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
 
 
 def seconds(value: float) -> str:
@@ -148,6 +174,18 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
         summary.add_row(key, value)
     console.print(summary)
     console.print(in_plain_words(plan))
+
+
+def show_proof(proof: Proof, plan: Plan) -> None:
+    """Print what a proof proves about a plan, and on what the rest of the plan's bound rests, if there is one."""
+    console = Console()
+    gap = relative_gap(plan.objective, proof.bound)
+    cases = "one price" if proof.leaves == 1 else f"{proof.leaves:,} cases at {len(proof.prices):,} prices"
+    console.print(f"Proof: {cases}; no plan is faster than {seconds(proof.bound)}, gap {percent(gap)}.")
+    if gap > max(plan.gap, plan.gap_tolerance) * (1 + 1e-6):
+        console.print(
+            f"A proof of the plan's own bound is too large; it rests on the search of {escape(plan.bound_from)}."
+        )
 
 
 def show_checks(checks: Iterable[Check]) -> None:

@@ -13,6 +13,8 @@ from dmcjia_opt.model.arrays import FloatArray, IntArray
 from dmcjia_opt.model.problem import Problem, compile_problem
 from dmcjia_opt.model.scenario import Scenario
 from dmcjia_opt.plan import PlanFile
+from dmcjia_opt.proof.checking import check_proof
+from dmcjia_opt.proof.document import Proof
 from dmcjia_opt.protocols import Status, Stop
 from dmcjia_opt.registry import build_allocator, build_placer, specs
 
@@ -32,13 +34,18 @@ class Check:
     true: bool
 
 
-def verify(scenario: Scenario, claims: PlanFile) -> tuple[Check, ...]:
+def verify(scenario: Scenario, claims: PlanFile, proof: Proof | None = None) -> tuple[Check, ...]:
     """Recompute everything a plan file claims about a scenario.
+
+    With a proof the bound is derived anew from that, instead of being searched for again; the proof's own claim is
+    checked too.
 
     Raises
     ------
     InputError
         If the plan is not one for this fleet at all: another number of nodes, or splits that do not exist.
+    Unproved
+        If the proof is none.
     """
     problem = compile_problem(scenario)
     if not (len(claims.splits) == len(claims.shares) == len(claims.nodes) == problem.n_nodes):
@@ -50,7 +57,8 @@ def verify(scenario: Scenario, claims: PlanFile) -> tuple[Check, ...]:
     shares = np.array(claims.shares, dtype=np.float64)
     certificate = certify(problem, splits, shares)
     digest = scenario.sha256()
-    bound, how = _provable(problem, claims, certificate.lower_bound)
+    derived, proved = _derived(problem, proof, digest)
+    bound, how = _provable(problem, claims, certificate.lower_bound, derived)
     gap = relative_gap(certificate.objective, claims.lower_bound_s)
     return (
         Check("scenario", claims.scenario_sha256[:12], digest[:12], claims.scenario_sha256 == digest),
@@ -60,6 +68,7 @@ def verify(scenario: Scenario, claims: PlanFile) -> tuple[Check, ...]:
             "lower_bound_s", f"{claims.lower_bound_s:.9g}", f"{bound:.9g} ({how})", claims.lower_bound_s <= _up(bound)
         ),
         *_price(problem, claims),
+        *proved,
         Check("gap", f"{claims.gap:.3e}", f"{gap:.3e}", abs(claims.gap - gap) <= CLAIM_TOLERANCE),
         _status(claims),
         _nodes(scenario, problem, claims, splits, shares),
@@ -87,10 +96,28 @@ def _feasibility(scenario: Scenario, problem: Problem, splits: IntArray, shares:
     return "no"
 
 
-def _provable(problem: Problem, claims: PlanFile, dual: float) -> tuple[float, str]:
-    """Return the largest bound that can be proved here, proving it again by search if the dual is not enough."""
+def _derived(problem: Problem, proof: Proof | None, digest: str) -> tuple[float, tuple[Check, ...]]:
+    """Return the bound that a proof of this very scenario proves, −inf if there is none, and what it claims."""
+    if proof is None:
+        return -math.inf, ()
+    mine = proof.scenario_sha256 == digest
+    about = Check("proof: scenario", proof.scenario_sha256[:12], digest[:12], mine)
+    if not mine:
+        return -math.inf, (about,)
+    bound = check_proof(problem, proof)
+    cases = f"{proof.leaves:,} case{'s' if proof.leaves > 1 else ''}"
+    return bound, (
+        about,
+        Check("proof: bound_s", f"{proof.bound:.15g}", f"{bound:.15g}, {cases}", proof.bound <= bound),
+    )
+
+
+def _provable(problem: Problem, claims: PlanFile, dual: float, derived: float) -> tuple[float, str]:
+    """Return the largest bound that can be proved here, proving it again by search if nothing else is enough."""
     if claims.lower_bound_s <= _up(dual):
         return dual, "dual"
+    if claims.lower_bound_s <= _up(derived):
+        return derived, "the proof"
     for spec in specs("placer"):
         if spec.proves and spec.name == claims.bound_from:
             placer, allocator = build_placer(spec.name), build_allocator("waterfilling")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dmcjia_opt.errors import InputError
+from dmcjia_opt.errors import ClaimFalse
 from dmcjia_opt.model.arrays import FloatArray, IntArray
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.proof.document import Branch, Leaf, Proof
@@ -28,7 +28,7 @@ _APART = 2.0**-24  # distance of the two tangents' points from the minimiser, re
 _BLOCK_ENTRIES = 1 << 18
 
 
-class Unproved(InputError):
+class Unproved(ClaimFalse):
     """The proof does not prove what it says."""
 
 

@@ -13,16 +13,20 @@ import numpy as np
 
 from dmcjia_opt.certificate import best_lower_bound
 from dmcjia_opt.dual import priced
+from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import IntArray
-from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.scenario import Scenario
+from dmcjia_opt.plan import Plan
 from dmcjia_opt.proof.checking import Case, CostTables, case_bound, case_load, node_classes, price_bound
 from dmcjia_opt.proof.document import Branch, Leaf, Proof
 
 #: Cases beyond which a proof is given up as too large.
-MOST_LEAVES = 4_000
+MOST_LEAVES = 1_000
 #: Fleets beyond which only the proof by one price is tried.
 MOST_NODES = 20_000
 _RECENT = 8
+_HAIR = 1e-14
 _STEPS = 60
 
 
@@ -36,7 +40,33 @@ class _Point:
     count: IntArray
 
 
-def prove(problem: Problem, scenario_sha256: str, target: float, *, most_leaves: int = MOST_LEAVES) -> Proof:
+def prove(scenario: Scenario, plan: Plan, *, most_leaves: int = MOST_LEAVES) -> Proof:
+    """Return a proof of how good a plan is, which anyone can check without a solver (`checking.check_proof`).
+
+    Parameters
+    ----------
+    scenario, plan
+        The plan must be one of this scenario.
+    most_leaves
+        Give up beyond so many cases, and prove what a single price proves.
+
+    Returns
+    -------
+    A proof of the plan's lower bound up to half the gap at which it counts as optimal; where that would take too
+    many cases, of the best bound one price gives.
+
+    Raises
+    ------
+    InputError
+        If the plan was made for another scenario.
+    """
+    if plan.scenario_sha256 != (digest := scenario.sha256()):
+        raise InputError("the plan was made for another scenario; prove it with its own")
+    wanted = min(plan.lower_bound, plan.objective * (1.0 - 0.5 * plan.gap_tolerance))
+    return prove_bound(compile_problem(scenario), digest, wanted, most_leaves=most_leaves)
+
+
+def prove_bound(problem: Problem, scenario_sha256: str, target: float, *, most_leaves: int = MOST_LEAVES) -> Proof:
     """Return a proof that no feasible plan has a mean delay below `target`, or of the best bound one price gives.
 
     Parameters
@@ -52,7 +82,7 @@ def prove(problem: Problem, scenario_sha256: str, target: float, *, most_leaves:
 
     Returns
     -------
-    A proof whose `bound` is what `checking.check_proof` derives from it; it may be below `target`.
+    A proof whose `bound` is no more than `checking.check_proof` derives from it; it may be below `target`.
     """
     _, price = best_lower_bound(problem)
     if math.isnan(price):
@@ -62,8 +92,13 @@ def prove(problem: Problem, scenario_sha256: str, target: float, *, most_leaves:
         found = _Prover(problem, target, price, most_leaves).search()
         if found is not None:
             prices, tree, bound = found
-            return Proof(scenario_sha256, bound, prices, tree)
-    return Proof(scenario_sha256, single, (price,), (Leaf(0),))
+            return Proof(scenario_sha256, _stated(bound), prices, tree)
+    return Proof(scenario_sha256, _stated(single), (price,), (Leaf(0),))
+
+
+def _stated(bound: float) -> float:
+    """Return the bound a proof states: a hair lower, since another machine may put the tangents elsewhere."""
+    return bound - _HAIR * abs(bound)
 
 
 class _Prover:
