@@ -6,15 +6,16 @@ For one price ν, class c and split γ, a lower bound on what one node of the cl
 
 g is convex. Its tangents at two points x₁ < x₂ on either side of the minimiser lie below it, so the height where they
 meet is below its minimum. The points come from the closed form; should they be wrong, the slopes have the wrong sign
-and the case counts as unproved. A case of the tree fixes how many nodes of a class use a split, from … to; its bound
-is the sum over the classes of the cheapest way to fill them, less ν (weak duality). The cases are halves of halves of
-all plans, so together they are all plans.
+and the case counts as unproved. A case of the tree limits how many nodes of a class use a split, from … to; its bound
+is the sum over the classes of the cheapest way to fill them, less ν (weak duality). A limit on how many of all nodes
+use a split up to some γ is a charge y on each of them, less y times the limit (weak duality again). The cases are
+halves of halves of all plans, so together they are all plans.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -177,23 +178,40 @@ class CostTables:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
-    """Plans in which from `least` to `most` nodes of each class use each split, (n_classes, n_splits) both."""
+    """Plans in which from … to so many nodes use each split.
+
+    Parameters
+    ----------
+    least, most
+        (n_classes, n_splits) of each class.
+    least_in_all, most_in_all
+        (n_splits,) of all nodes, use it or one before it.
+    """
 
     least: IntArray
     most: IntArray
+    least_in_all: IntArray
+    most_in_all: IntArray
 
     @classmethod
     def everything(cls, tables: CostTables) -> Case:
         """Return the case of all plans."""
         shape = (len(tables.sizes), tables.problem.n_splits)
-        return cls(np.zeros(shape, dtype=np.int64), np.broadcast_to(tables.sizes[:, None], shape))
+        none, every = np.zeros(shape, dtype=np.int64), np.broadcast_to(tables.sizes[:, None], shape)
+        return cls(none, every, none[0], np.full(shape[1], tables.sizes.sum()))
 
     def halves(self, branch: Branch) -> tuple[Case, Case]:
         """Return the two cases of a branch."""
-        few, many = self.most.copy(), self.least.copy()
-        few[branch.index, branch.split] = min(branch.most, few[branch.index, branch.split])
-        many[branch.index, branch.split] = max(branch.most + 1, many[branch.index, branch.split])
-        return Case(self.least, few), Case(many, self.most)
+        if branch.index is None:
+            at: tuple[int, ...] | int = branch.split
+            few, many = self.most_in_all.copy(), self.least_in_all.copy()
+        else:
+            at = (branch.index, branch.split)
+            few, many = self.most.copy(), self.least.copy()
+        few[at], many[at] = min(branch.most, few[at]), max(branch.most + 1, many[at])
+        if branch.index is None:
+            return replace(self, most_in_all=few), replace(self, least_in_all=many)
+        return replace(self, most=few), replace(self, least=many)
 
     def cheapest(self, sizes: IntArray, order: IntArray) -> IntArray | None:
         """Return the cheapest counts by the `order` of each row; None if there is no plan of this case."""
@@ -207,21 +225,29 @@ class Case:
         return count
 
 
-def case_bound(case: Case, tables: CostTables, price: float) -> float:
-    """Return a lower bound on the mean delay of every plan of a case, s, from a price; +inf if there is none."""
+def case_bound(case: Case, tables: CostTables, price: float, charges: tuple[tuple[int, float], ...] = ()) -> float:
+    """Return a lower bound on the mean delay of every plan of a case, s, from a price and charges; +inf if none is."""
     cost, order = tables.at(price)
+    given = [-price]
+    if charges:
+        cost = cost.copy()
+        for split, charge in charges:
+            cost[:, : split + 1] = below(cost[:, : split + 1] + charge)
+            limit = case.most_in_all[split] if charge > 0 else case.least_in_all[split]
+            given.append(-math.nextafter(charge * float(limit), math.inf))
+        order = np.argsort(cost, axis=1, kind="stable")
     count = case.cheapest(tables.sizes, order)
-    return math.inf if count is None else _total(count, cost, -price)
+    return math.inf if count is None else _total(count, cost, given)
 
 
 def case_load(case: Case, tables: CostTables) -> float:
     """Return a lower bound on the share of the cloud that every plan of a case needs."""
     load, order = tables.loads()
     count = case.cheapest(tables.sizes, order)
-    return math.inf if count is None else _total(count, load, 0.0)
+    return math.inf if count is None else _total(count, load, [])
 
 
-def _total(count: IntArray, cost: FloatArray, rest: float) -> float:
+def _total(count: IntArray, cost: FloatArray, given: list[float]) -> float:
     used = count > 0
     terms = cost[used]
     if np.isneginf(terms).any():
@@ -230,7 +256,7 @@ def _total(count: IntArray, cost: FloatArray, rest: float) -> float:
         return math.inf
     number = count[used]
     products = np.where(number == 1, terms, below(number * terms))
-    return math.nextafter(math.fsum([*products.tolist(), rest]), -math.inf)
+    return math.nextafter(math.fsum([*products.tolist(), *given]), -math.inf)
 
 
 def check_proof(problem: Problem, proof: Proof) -> float:
@@ -248,8 +274,9 @@ def check_proof(problem: Problem, proof: Proof) -> float:
     Unproved
         If the tree is not one: it ends early or late, or names a class, a split or a price that does not exist.
     """
-    if len(proof.tree) == 1 and isinstance(proof.tree[0], Leaf) and proof.tree[0].price is not None:
-        return price_bound(problem, _price(proof, proof.tree[0].price, 0))
+    only = proof.tree[0] if len(proof.tree) == 1 else None
+    if isinstance(only, Leaf) and only.price is not None and not only.charges:
+        return price_bound(problem, _price(proof, only.price, 0))
     tables = CostTables(problem, *node_classes(problem))
     open_cases = [Case.everything(tables)]
     bound = math.inf
@@ -269,15 +296,18 @@ def check_proof(problem: Problem, proof: Proof) -> float:
 
 
 def _check_branch(problem: Problem, tables: CostTables, branch: Branch, number: int) -> None:
-    if branch.index >= len(tables.sizes):
+    if branch.index is not None and branch.index >= len(tables.sizes):
         raise Unproved(f"tree[{number}]: there is no class {branch.index}; the scenario has {len(tables.sizes)}")
-    if branch.split >= problem.n_splits:
-        raise Unproved(f"tree[{number}]: there is no split {branch.split}; the last is {problem.n_splits - 1}")
-    if branch.most >= tables.sizes[branch.index]:
-        raise Unproved(
-            f"tree[{number}]: class {branch.index} has {tables.sizes[branch.index]} nodes, "
-            f"so that more than {branch.most} of them is no case"
-        )
+    _check_split(problem, branch.split, number)
+    whose = "the scenario" if branch.index is None else f"class {branch.index}"
+    size = int(tables.sizes.sum() if branch.index is None else tables.sizes[branch.index])
+    if branch.most >= size:
+        raise Unproved(f"tree[{number}]: {whose} has {size} nodes, so that more than {branch.most} of them is no case")
+
+
+def _check_split(problem: Problem, split: int, number: int) -> None:
+    if split >= problem.n_splits:
+        raise Unproved(f"tree[{number}]: there is no split {split}; the last is {problem.n_splits - 1}")
 
 
 def _leaf(case: Case, tables: CostTables, proof: Proof, leaf: Leaf, number: int) -> float:
@@ -286,7 +316,9 @@ def _leaf(case: Case, tables: CostTables, proof: Proof, leaf: Leaf, number: int)
         if load < 1.0:
             raise Unproved(f"tree[{number}]: the cloud can carry a plan of this case, its least load is {load:.6g}")
         return math.inf
-    return case_bound(case, tables, _price(proof, leaf.price, number))
+    for split, _ in leaf.charges:
+        _check_split(tables.problem, split, number)
+    return case_bound(case, tables, _price(proof, leaf.price, number), leaf.charges)
 
 
 def _price(proof: Proof, index: int, number: int) -> float:

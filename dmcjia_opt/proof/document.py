@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,23 +15,37 @@ from dmcjia_opt.model.files import explain, write_text
 #: Files beyond this are refused unread.
 MOST_BYTES = 256 << 20
 _Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Price = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """Two cases: at most `most` nodes of class `index` use `split`, told first, or more than that."""
+    """Two cases: at most `most` nodes of class `index` use `split`, told first, or more than that.
 
-    index: int
+    Where `index` is None, nodes of all classes count, and those that use a split before `split` too.
+    """
+
+    index: int | None
     split: int
     most: int
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A case closed at one price; None where it is closed because the cloud cannot carry any plan of it."""
+    """A case closed at one price; None where it is closed because the cloud cannot carry any plan of it.
+
+    Parameters
+    ----------
+    price
+        Which of the proof's prices.
+    charges
+        (split, s) what every node that uses this split or one before it is charged besides, for the case's limits on
+        how many nodes do; negative where the case asks for a least number.
+    """
 
     price: int | None
+    charges: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +79,7 @@ class Proof:
 
     def save(self, path: str | Path) -> None:
         """Write the proof as JSON; the file appears whole or not at all."""
-        tree: list[dict[str, int | bool]] = []
-        for node in self.tree:
-            if isinstance(node, Branch):
-                tree.append({"class": node.index, "split": node.split, "most": node.most})
-            else:
-                tree.append({"overload": True} if node.price is None else {"price": node.price})
+        tree = [_branch_json(node) if isinstance(node, Branch) else _leaf_json(node) for node in self.tree]
         head = {
             "format": "dmcjia-proof-1",
             "scenario_sha256": self.scenario_sha256,
@@ -80,6 +89,19 @@ class Proof:
         lines = ",\n  ".join(json.dumps(node) for node in tree)
         text = json.dumps(head, indent=1, allow_nan=False)[:-2] + ',\n "tree": [\n  ' + lines + "\n ]\n}\n"
         write_text(path, text)
+
+
+def _branch_json(branch: Branch) -> dict[str, Any]:
+    if branch.index is None:
+        return {"up_to": branch.split, "most": branch.most}
+    return {"class": branch.index, "split": branch.split, "most": branch.most}
+
+
+def _leaf_json(leaf: Leaf) -> dict[str, Any]:
+    if leaf.price is None:
+        return {"overload": True}
+    charged = {"charges_s": [list(charge) for charge in leaf.charges]} if leaf.charges else {}
+    return {"price": leaf.price, **charged}
 
 
 class _Strict(BaseModel):
@@ -92,8 +114,14 @@ class _BranchFile(_Strict):
     most: _Count
 
 
+class _RangeFile(_Strict):
+    up_to: _Count
+    most: _Count
+
+
 class _PriceFile(_Strict):
     price: _Count
+    charges_s: list[tuple[_Count, _Finite]] = []
 
 
 class _OverloadFile(_Strict):
@@ -103,9 +131,9 @@ class _OverloadFile(_Strict):
 class _ProofFile(_Strict):
     format: Literal["dmcjia-proof-1"]
     scenario_sha256: str
-    bound_s: Annotated[float, Field(allow_inf_nan=False)]
+    bound_s: _Finite
     prices_s: list[_Price]
-    tree: list[_BranchFile | _PriceFile | _OverloadFile]
+    tree: list[_BranchFile | _RangeFile | _PriceFile | _OverloadFile]
 
 
 def load_proof(path: str | Path) -> Proof:
@@ -130,6 +158,8 @@ def load_proof(path: str | Path) -> Proof:
     for node in read.tree:
         if isinstance(node, _BranchFile):
             tree.append(Branch(node.index, node.split, node.most))
+        elif isinstance(node, _RangeFile):
+            tree.append(Branch(None, node.up_to, node.most))
         else:
-            tree.append(Leaf(node.price if isinstance(node, _PriceFile) else None))
+            tree.append(Leaf(node.price, tuple(node.charges_s)) if isinstance(node, _PriceFile) else Leaf(None))
     return Proof(read.scenario_sha256, read.bound_s, tuple(read.prices_s), tuple(tree))

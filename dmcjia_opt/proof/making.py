@@ -1,23 +1,23 @@
-"""How a proof is found: branch and bound on class counts, every case closed at a price of its own where it can be.
+"""How a proof is found: branch and bound, every case closed at a price and charges of its own where it can be.
 
-The search may use any arithmetic; each leaf counts only once `checking` has derived its bound anew.
+Branches are on how many nodes of a class use a split, or how many of all nodes do where nodes of several classes
+could take each other's place: that is what closes fleets of nearly identical nodes. The search may use any
+arithmetic; each leaf counts only once `checking` has derived its bound anew.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from dmcjia_opt.certificate import best_lower_bound
-from dmcjia_opt.dual import priced
 from dmcjia_opt.errors import InputError
-from dmcjia_opt.model.arrays import IntArray
+from dmcjia_opt.model.arrays import FloatArray
 from dmcjia_opt.model.problem import Problem, compile_problem
 from dmcjia_opt.model.scenario import Scenario
 from dmcjia_opt.plan import Plan
+from dmcjia_opt.proof.case_dual import CaseDual, Multipliers, Peak
 from dmcjia_opt.proof.checking import Case, CostTables, case_bound, case_load, node_classes, price_bound
 from dmcjia_opt.proof.document import Branch, Leaf, Proof
 
@@ -27,17 +27,7 @@ MOST_LEAVES = 1_000
 MOST_NODES = 20_000
 _RECENT = 8
 _HAIR = 1e-14
-_STEPS = 60
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Point:
-    """The dual of a case at one price: its value as computed, the shares used, and the counts that attain it."""
-
-    price: float
-    value: float
-    use: float
-    count: IntArray
+_WHOLE = 1e-6
 
 
 def prove(scenario: Scenario, plan: Plan, *, most_leaves: int = MOST_LEAVES) -> Proof:
@@ -107,98 +97,69 @@ class _Prover:
     def __init__(self, problem: Problem, target: float, price: float, most_leaves: int) -> None:
         self.problem, self.target, self.start, self.most_leaves = problem, target, price, most_leaves
         self.tables = CostTables(problem, *node_classes(problem))
+        self.dual = CaseDual(problem, self.tables.first, self.tables.sizes)
         self.prices: dict[float, int] = {}
 
     def search(self) -> tuple[tuple[float, ...], tuple[Branch | Leaf, ...], float] | None:
         """Return prices, tree and what it proves; None if it is too large, or a plan below the target exists."""
         tree: list[Branch | Leaf] = []
         bound, leaves = math.inf, 0
-        stack = [(Case.everything(self.tables), self.start)]
+        stack = [(Case.everything(self.tables), Multipliers(self.start))]
         while stack:
-            case, price = stack.pop()
-            closed = self._close(case, price)
-            if closed is None:
-                return None
-            node, value, at = closed
-            tree.append(node)
-            if isinstance(node, Branch):
-                few, many = case.halves(node)
-                stack += [(many, at), (few, at)]
+            case, near = stack.pop()
+            leaf = self._leaf(case, near)
+            if isinstance(leaf, Peak):
+                branch = self._branch(case, leaf)
+                if branch is None:
+                    return None
+                tree.append(branch)
+                few, many = case.halves(branch)
+                stack += [(many, leaf.at), (few, leaf.at)]
             else:
-                bound, leaves = min(bound, value), leaves + 1
-            if leaves > self.most_leaves:
+                tree.append(leaf[0])
+                bound, leaves = min(bound, leaf[1]), leaves + 1
+            if leaves + len(stack) > self.most_leaves:
                 return None
         return tuple(self.prices), tuple(tree), bound
 
-    def _close(self, case: Case, price: float) -> tuple[Branch | Leaf, float, float] | None:
-        """Return a leaf and its bound, or a branch, and the price where the case's dual is largest."""
-        for known in list(self.prices)[-_RECENT:]:
-            if (value := self._proved(case, known)) is not None:
-                return Leaf(self.prices[known]), value, known
+    def _leaf(self, case: Case, near: Multipliers) -> tuple[Leaf, float] | Peak:
+        """Return a leaf and the bound it proves, or else where the dual of the case is largest."""
+        for known in (near, *(Multipliers(price) for price in list(self.prices)[-_RECENT:])):
+            if (closed := self._closed(case, known)) is not None:
+                return closed
         if case_load(case, self.tables) >= 1.0:
-            return Leaf(None), math.inf, price
-        low = high = best = None
-        for point in self._climb(case, price):
-            if best is None or point.value > best.value:
-                best = point
-            low, high = (point, high) if point.use >= 1.0 else (low, point)
-            if best.value >= self.target and (value := self._proved(case, best.price)) is not None:
-                return Leaf(self.prices[best.price]), value, best.price
-        if best is None or low is None or high is None or (low.count == high.count).all():
-            return None
-        return self._branch(low, high), math.nan, best.price
+            return Leaf(None), math.inf
+        peak = self.dual.peak(case, near, self.target)
+        return peak if peak.value < self.target else self._closed(case, peak.at) or peak
 
-    def _proved(self, case: Case, price: float) -> float | None:
-        value = case_bound(case, self.tables, price)
+    def _closed(self, case: Case, at: Multipliers) -> tuple[Leaf, float] | None:
+        charges = tuple((split, y) for split, y in at.charges if y != 0.0)
+        value = case_bound(case, self.tables, at.price, charges)
         if value < self.target:
             return None
-        self.prices.setdefault(price, len(self.prices))
-        return value
+        return Leaf(self.prices.setdefault(at.price, len(self.prices)), charges), value
 
-    def _climb(self, case: Case, price: float) -> Iterator[_Point]:
-        """Yield points of the case's dual that close in on its maximum from both sides."""
-        low = high = None
-        factor = 1.05
-        for _ in range(_STEPS):
-            point = self._point(case, price)
-            if point is None:
-                return
-            yield point
-            if point.use >= 1.0:
-                low = point
-            else:
-                high = point
-            if low is None or high is None:
-                price *= factor if high is None else 1.0 / factor
-                factor = min(factor**2, 1e6)
-                continue
-            slope = low.use - high.use
-            span = high.price - low.price
-            step = (high.value - low.value - (high.use - 1.0) * span) / slope if slope > 0 else 0.5 * span
-            ceiling = low.value + (low.use - 1.0) * step
-            best = max(low.value, high.value)
-            if span <= 1e-14 * high.price or ceiling < self.target or ceiling - best <= 1e-15 * best:
-                return
-            price = low.price + step
-            if not low.price + 1e-3 * span < price < high.price - 1e-3 * span:
-                price = low.price + 0.5 * span
-
-    def _point(self, case: Case, price: float) -> _Point | None:
-        cost, share = priced(self.problem, price, self.tables.first)
-        count = case.cheapest(self.tables.sizes, np.argsort(cost, axis=1, kind="stable"))
-        if count is None:
+    def _branch(self, case: Case, peak: Peak) -> Branch | None:
+        """Return what to branch on: a count that the mixture of plans at the peak does not hold whole."""
+        mixture = peak.mixture
+        fraction = np.abs(mixture - np.rint(mixture))
+        if fraction.max() < _WHOLE:
             return None
-        used = count > 0
-        number = count[used]
-        value = math.fsum(number * cost[used]) - price
-        return _Point(price, value, float((number * share[used]).sum()), count)
+        before = np.cumsum(mixture.sum(axis=0))
+        torn = np.abs(before - np.rint(before)) > _WHOLE
+        torn &= case.most_in_all > case.least_in_all
+        if torn.any() and len(self.tables.sizes) > 1 and self._exchangeable(case, peak, mixture):
+            # in the middle of the splits between which the mixture is torn, so that their neighbours count as they do
+            split = int(np.flatnonzero(torn)[torn.sum() // 2])
+            most = math.floor(before[split])
+            return Branch(None, split, min(max(most, int(case.least_in_all[split])), int(case.most_in_all[split]) - 1))
+        index, split = divmod(int(np.argmax(fraction * peak.share)), self.problem.n_splits)
+        return Branch(index, split, math.floor(mixture[index, split]))
 
-    def _branch(self, low: _Point, high: _Point) -> Branch:
-        """Return the count to branch on: of those that change at the best price, the one that moves most shares."""
-        _, share = priced(self.problem, high.price, self.tables.first)
-        moved = np.where(low.count != high.count, (low.count - high.count) * share, 0.0)
-        index, split = divmod(int(np.argmax(moved)), self.problem.n_splits)
-        few, many = sorted((int(high.count[index, split]), int(low.count[index, split])))
-        part = (1.0 - high.use) / (low.use - high.use)
-        most = few + math.floor(part * (many - few))
-        return Branch(index, split, min(max(most, few), many - 1))
+    def _exchangeable(self, case: Case, peak: Peak, mixture: FloatArray) -> bool:
+        """Return whether nodes outside the mixture could change their splits for less than what the case lacks."""
+        cheapest, next_best = np.partition(peak.cost, 1, axis=1)[:, :2].T
+        near = next_best - cheapest <= max(self.target - peak.value, 0.0)
+        whole = (np.abs(mixture - np.rint(mixture)) < _WHOLE).all(axis=1)
+        free = (case.most > case.least).sum(axis=1) > 1
+        return bool((near & whole & free).any())

@@ -110,7 +110,9 @@ def test_a_tree_must_be_whole():
         ((), "cases open"),
         ((Branch(99, 0, 0), *proof.tree), "there is no class 99"),
         ((Branch(0, 99, 0), *proof.tree), "there is no split 99"),
-        ((Branch(0, 0, 1), *proof.tree), "is no case"),
+        ((Branch(0, 0, 1), *proof.tree), "class 0 has 1 nodes"),
+        ((Branch(None, 0, 4), *proof.tree), "the scenario has 4 nodes"),
+        ((Branch(0, 0, 0), Leaf(0, ((99, 1.0),)), Leaf(0)), "there is no split 99"),
         ((Branch(0, 0, 0), Leaf(77), Leaf(0)), "there is no price 77"),
         ((Branch(0, 0, 0), Leaf(None), Leaf(0)), "the cloud can carry a plan of this case"),
     ):
@@ -142,20 +144,33 @@ def test_whatever_is_changed_nothing_false_is_proved(drawn, seed):
     for _ in range(3):
         at = int(rng.integers(len(tree)))
         if rng.random() < 0.5:
-            index = int(rng.integers(len(sizes)))
+            index = int(rng.integers(len(sizes))) if rng.random() < 0.6 else None
+            size = int(sizes.sum() if index is None else sizes[index])
             split = int(rng.integers(problem.n_splits))
             tree[at : at + 1] = [
-                Branch(index, split, int(rng.integers(sizes[index]))),
+                Branch(index, split, int(rng.integers(size))),
                 *rng.permutation([tree[at], Leaf(0)]),
             ]
         else:
-            tree[at] = Leaf(None) if rng.random() < 0.3 else Leaf(int(rng.integers(max(1, len(proof.prices)))))
+            charges = tuple((int(rng.integers(problem.n_splits)), float(rng.normal())) for _ in range(rng.integers(3)))
+            tree[at] = Leaf(None) if rng.random() < 0.2 else Leaf(int(rng.integers(max(1, len(proof.prices)))), charges)
     prices = tuple(float(p * np.exp(rng.normal())) for p in proof.prices)
     try:
         bound = check_proof(problem, replace(proof, tree=tuple(tree), prices=prices))
     except Unproved:
         return
     assert bound <= optimum * (1 + ROUNDING)
+
+
+def test_limits_on_all_nodes_close_what_classes_cannot():
+    """Twenty nodes, no two alike, any of which could take another's place: a few cases, with charges."""
+    problem = compile_problem(generate("near", nodes=20, seed=1))
+    optimum = _optimum(problem)
+    proof = prove_bound(problem, "hash", optimum * (1 - 1e-9))
+    assert proof.leaves < 20
+    assert any(isinstance(node, Branch) and node.index is None for node in proof.tree)
+    assert any(isinstance(node, Leaf) and node.charges for node in proof.tree)
+    assert check_proof(problem, proof) >= optimum * (1 - 1.1e-9)
 
 
 def test_a_price_of_zero_proves_the_local_delay():

@@ -8,7 +8,9 @@ from dmcjia_opt.errors import InputError
 from dmcjia_opt.proof import document
 from dmcjia_opt.proof.document import Branch, Leaf, Proof, load_proof
 
-PROOF = Proof("abc", 0.1 + 0.2, (1 / 3, 5e-324), (Branch(0, 2, 1), Leaf(0), Branch(1, 0, 0), Leaf(None), Leaf(1)))
+PROOF = Proof(
+    "abc", 0.1 + 0.2, (1 / 3, 5e-324), (Branch(0, 2, 1), Leaf(0), Branch(None, 0, 0), Leaf(None), Leaf(1, ((3, -0.5),)))
+)
 
 
 def test_read_is_what_was_written(tmp_path):
