@@ -168,9 +168,9 @@ def reproduce(
     [bold]shares[/bold] is the allocation on heterogeneous nodes, [bold]gap[/bold] how far each search ends from the
     optimum at 1, 10 and 100 times the paper's budget.
     """
+    from dmcjia_opt.progress import Bar
     from dmcjia_opt.reproduce import ITEMS
     from dmcjia_opt.reproduce import reproduce as compute
-    from dmcjia_opt.reproduce.progress import Bar
 
     with Bar(f"reproduce {item}") as bar:
         findings = compute(
