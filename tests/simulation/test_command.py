@@ -1,4 +1,6 @@
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,3 +126,12 @@ def test_plans_that_cannot_be_simulated(dmcjia, tmp_path):
     plan["splits"][0], plan["shares"] = 20, [0.0, 0.5, 0.5]
     (tmp_path / "bad.json").write_text(json.dumps(plan))
     fails(dmcjia("simulate", "s.toml", "bad.json"), 3, 'bad.json: the cloud of "node-0001" has work and no share')
+
+
+def test_the_python_in_the_docs_runs(capsys):
+    page = (Path(__file__).parents[2] / "docs" / "simulation.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    exec(compile(code, "simulation.md", "exec"), {})  # noqa: S102 - our own page
+    difference, plus_minus, half, unit = capsys.readouterr().out.split()
+    assert float(difference) > 5 * float(half) > 0
+    assert (plus_minus, unit) == ("±", "s")
