@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dmcjia_opt.proof.making import prove
     from dmcjia_opt.protocols import Allocation, Allocator, Placement, Placer, Status, Stop
     from dmcjia_opt.registry import build_allocator, build_placer
+    from dmcjia_opt.simulation import Simulation, build_arrivals, compare, simulate
     from dmcjia_opt.solving import solve
     from dmcjia_opt.verification import verify
 
@@ -37,6 +38,7 @@ _HOMES = {
     "proof.making": ("prove",),
     "protocols": ("Allocation", "Allocator", "Placement", "Placer", "Status", "Stop"),
     "registry": ("build_allocator", "build_placer"),
+    "simulation": ("Simulation", "build_arrivals", "compare", "simulate"),
     "solving": ("solve",),
     "verification": ("verify",),
 }
@@ -60,6 +62,10 @@ __all__ = [  # noqa: RUF022 - as a reader meets them
     "build_placer",
     "solve",
     "verify",
+    "simulate",
+    "Simulation",
+    "build_arrivals",
+    "compare",
     "Plan",
     "load_plan",
     "Certificate",

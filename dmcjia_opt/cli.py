@@ -1,10 +1,11 @@
-"""The command line: `dmcjia solve | verify | methods | generate | reproduce`."""
+"""The command line: `dmcjia solve | verify | simulate | methods | generate | reproduce`."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -120,6 +121,93 @@ def verify(
 
 
 @app.command()
+def simulate(
+    scenario: ScenarioFile,
+    plans: Annotated[
+        list[Path], typer.Argument(metavar="plan.json ...", help="Plans; the first is what others are compared with.")
+    ],
+    tasks: Annotated[
+        int | None,
+        typer.Option(help="Tasks a node, warm-up included; 100,000, or the whole trace.", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same numbers.")] = 0,
+    arrivals: Annotated[
+        str,
+        typer.Option(
+            metavar="PROCESS|FILE.csv",
+            help="poisson, deterministic, erlang:K, hyperexponential:SCV, or arrival times, s, one a line.",
+        ),
+    ] = "poisson",
+    service_cv: Annotated[
+        float | None,
+        typer.Option(
+            help="Coefficient of variation of service at the edge and in the cloud; as the delay model says.",
+            show_default=False,
+        ),
+    ] = None,
+    service_family: Annotated[Literal["gamma", "lognormal"], typer.Option(help="How service varies.")] = "gamma",
+    uplink: Annotated[
+        Literal["delay", "queue"], typer.Option(help="Whether uploads of a node wait for each other (queue).")
+    ] = "delay",
+    warm_up: Annotated[float, typer.Option(help="Share of the tasks left out at the start.")] = 0.1,
+    confidence: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
+    out: Annotated[Path | None, typer.Option(metavar="sim.json", help="Write everything here.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what would be written, and nothing else.")] = False,
+) -> None:
+    """Send tasks through the queues of a plan, and set the delay they meet beside the model's.
+
+    Several plans meet the same arrivals, so that even small differences between them show.
+    """
+    from dmcjia_opt.errors import DmcjiaError, InputError
+    from dmcjia_opt.model.scenario import load_scenario
+    from dmcjia_opt.plan import load_plan
+    from dmcjia_opt.progress import Bar
+    from dmcjia_opt.simulation import build_arrivals, content, made_for, save
+    from dmcjia_opt.simulation import simulate as simulate_plan
+    from dmcjia_opt.terminal import show_differences, show_simulation
+
+    if out is not None and not out.parent.is_dir():
+        raise InputError(f"--out {out}: the folder {out.parent} does not exist; create it first")
+    if not 0.0 < confidence < 1.0:
+        raise InputError(f"--confidence must lie between 0 and 1, got {confidence:g}")
+    loaded, process = load_scenario(scenario), build_arrivals(arrivals)
+    if len(set(plans)) < len(plans):
+        raise InputError(f"{max(plans, key=plans.count)} is given twice; name each plan once")
+    found = {}
+    with Bar("simulate") as bar:
+        for k, path in enumerate(plans):
+            plan = load_plan(path)
+            try:
+                if not made_for(loaded, plan):
+                    note = f"{path} was made when {scenario} said something else; it is simulated as it stands"
+                    typer.echo(f"dmcjia: {note}", err=True)
+                found[str(path)] = simulate_plan(
+                    *(loaded, plan),
+                    tasks=tasks,
+                    seed=seed,
+                    arrivals=process,
+                    service_cv=service_cv,
+                    service_family=service_family,
+                    uplink=uplink,
+                    warm_up=warm_up,
+                    progress=partial(bar.update_part, k, len(plans)),
+                )
+            except DmcjiaError as error:
+                raise type(error)(f"{path}: {error}") from None
+    if out is not None:
+        save(out, found, confidence)
+    if as_json:
+        typer.echo(json.dumps(content(found, confidence), indent=1, allow_nan=False))
+        return
+    for name, simulation in found.items():
+        show_simulation(simulation, f"{loaded.name}, {name}", confidence, by_node=len(found) == 1)
+    if len(found) > 1:
+        show_differences(found, confidence)
+    if out is not None:
+        typer.echo(f"Simulation written to {out}")
+
+
+@app.command()
 def methods(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
@@ -184,9 +272,9 @@ def reproduce(
     [bold]shares[/bold] is the allocation on heterogeneous nodes, [bold]gap[/bold] how far each search ends from the
     optimum at 1, 10 and 100 times the paper's budget.
     """
+    from dmcjia_opt.progress import Bar
     from dmcjia_opt.reproduce import ITEMS
     from dmcjia_opt.reproduce import reproduce as compute
-    from dmcjia_opt.reproduce.progress import Bar
 
     with Bar(f"reproduce {item}") as bar:
         findings = compute(

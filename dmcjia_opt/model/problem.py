@@ -17,13 +17,13 @@ import numpy as np
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import EPS, BoolArray, FloatArray, IntArray, frozen, frozen_int
 from dmcjia_opt.model.delay import MD1, DelayCurve, delay_curve
-from dmcjia_opt.model.scenario import BYTE_PER_S_PER_MBPS, GIGA, Scenario
+from dmcjia_opt.model.scenario import Scenario
+from dmcjia_opt.model.stages import BLOCK_ROWS, stage_times
 
 #: How far Σ shares may exceed 1 by rounding. Near saturation the optimum is steep in the budget: no more than this.
 BUDGET_TOLERANCE = 64 * EPS
 #: How far, relative to the least rate asked for, the ordering constraint may be overstepped by rounding.
 ORDERING_TOLERANCE = 1e-12
-_BLOCK_ROWS = 16384
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -276,39 +276,25 @@ class Problem:
 
 def compile_problem(scenario: Scenario) -> Problem:
     """Return the tables of a scenario; every unit is SI from here on."""
-    nodes, options = scenario.nodes, scenario.options
-    profiles = [scenario.profiles[m] for m in nodes.models]
-    n, m = len(nodes), max(p.n_layers for p in profiles) + 1
-    macs = np.zeros((len(profiles), m))
-    sent = np.zeros((len(profiles), m))
-    exists = np.zeros((len(profiles), m), dtype=bool)
-    for row, profile in enumerate(profiles):
-        last = profile.n_layers + 1
-        macs[row, :last], macs[row, last:] = profile.work, profile.total_macs
-        sent[row, :last] = profile.upload_bytes
-        exists[row, :last] = True
-    flops = macs * options.flops_per_mac
-    cloud = (flops[:, -1:] - flops) / (scenario.cloud_gflops * GIGA)
-    own_input = np.where(np.isnan(nodes.input_bytes), sent[nodes.model_index, 0], nodes.input_bytes)
-    bandwidth = nodes.uplink_mbps * BYTE_PER_S_PER_MBPS
+    nodes, options, times = scenario.nodes, scenario.options, stage_times(scenario)
+    n, m = len(nodes), times.work.shape[1]
+    cloud = times.cloud
     local = np.empty((n, m))
     literal = options.ordering == "cloud-faster"
     least = np.zeros((n, m)) if literal else None
-    for start in range(0, n, _BLOCK_ROWS):
-        rows = slice(start, start + _BLOCK_ROWS)
+    for start in range(0, n, BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
         model = nodes.model_index[rows]
-        service = flops[model] / (nodes.compute_gflops[rows, None] * GIGA)
+        service, upload = times.local(rows)
         load = nodes.arrival_rate[rows, None] * service
-        upload = sent[model] / bandwidth[rows, None]
-        upload[:, 0] = own_input[rows] / bandwidth[rows]
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             edge = service + load * service / (2.0 * (1.0 - load))
-        local[rows] = np.where((load < 1.0) & exists[model], edge + upload, np.inf)
+        local[rows] = np.where((load < 1.0) & times.exists[model], edge + upload, np.inf)
         if least is not None:
             with np.errstate(divide="ignore"):
                 least[rows] = np.where((service > 0) & (cloud[model] > 0), 1.0 / service, 0.0)
     local.setflags(write=False)
-    shared = np.broadcast_to(cloud[0], (n, m)) if len(profiles) == 1 else cloud[nodes.model_index]
+    shared = np.broadcast_to(cloud[0], (n, m)) if len(cloud) == 1 else cloud[nodes.model_index]
     shared.setflags(write=False)
     if least is not None:
         least.setflags(write=False)
@@ -320,7 +306,7 @@ def compile_problem(scenario: Scenario) -> Problem:
         weight=np.full(n, 1.0 / n) if options.average == "nodes" else rates / rates.sum(),
         curve=delay_curve(options.delay, options.service_scv),
         least_rate=least,
-        n_layers=np.array([p.n_layers for p in profiles], dtype=np.int64)[nodes.model_index],
-        uplinks=Uplinks(sent, nodes.model_index, bandwidth, own_input),
+        n_layers=times.n_layers[nodes.model_index],
+        uplinks=Uplinks(times.sent, nodes.model_index, times.bandwidth, times.input_bytes),
         name=scenario.name,
     )

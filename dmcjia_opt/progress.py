@@ -44,3 +44,7 @@ class Bar:
     def update(self, fraction: float) -> None:
         """Show that `fraction` of the work is done."""
         self._progress.update(self._task, completed=fraction)
+
+    def update_part(self, part: int, parts: int, fraction: float) -> None:
+        """Show that `part` of `parts` equal pieces of work, and `fraction` of the next, are done."""
+        self.update((part + fraction) / parts)
