@@ -1,0 +1,121 @@
+"""Runs on the workers of a Dask cluster, each in a child process there, so that killing one costs no worker.
+
+A run whose worker is lost is made again elsewhere. Start the workers with one thread a core (``--nthreads 1``) and
+the same version of this package.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from dmcjia_opt.bench.child import Task
+from dmcjia_opt.bench.machine import revision
+from dmcjia_opt.bench.planning import Run
+from dmcjia_opt.bench.worker import Limits, Ran, Worker
+from dmcjia_opt.errors import BackendFailed, BackendMissing, DmcjiaError, InputError
+
+_CONNECT_SECONDS = 10.0
+_LOOK_SECONDS = 1.0
+_SILENT_SECONDS = 10.0
+_MOST_LOSSES = 3
+_local = threading.local()
+
+
+def run_here(task: Task, limits: Limits) -> Ran:
+    """Run a task in this thread's own child process, which is kept for the next; called on a Dask worker."""
+    if not hasattr(_local, "worker"):
+        _local.worker = Worker()
+        atexit.register(_local.worker.close)
+    worker: Worker = _local.worker
+    return worker.run(task, limits)
+
+
+@contextmanager
+def on_dask(address: str, runs: Sequence[Run]) -> Iterator[Iterator[tuple[Run, Ran]]]:
+    """Send runs to a scheduler; inside, iterate over them as they end.
+
+    Raises
+    ------
+    BackendMissing, BackendFailed, InputError
+        If distributed is not installed, the scheduler cannot be reached or is lost, or a worker has other code.
+    """
+    try:
+        from distributed import Client
+    except ModuleNotFoundError:
+        raise BackendMissing("--dask needs distributed; pip install 'dmcjia-opt[bench]'") from None
+    try:
+        client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        what = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BackendFailed(f"no Dask scheduler answers at {address} ({what}); start one, or use --workers") from None
+    try:
+        _same_code(client, address)
+        yield _results(client, address, runs)
+    finally:
+        client.close(timeout=2.0)
+
+
+def _same_code(client: Any, address: str) -> None:  # noqa: ANN401 - a distributed.Client
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    if not workers:
+        raise BackendFailed(f"the Dask scheduler at {address} has no workers; start one with: dask worker {address}")
+    for worker, found in client.run(revision, on_error="return").items():
+        if found != revision():
+            raise InputError(
+                f"the Dask worker {worker} has another version of dmcjia_opt ({found}) than this one ({revision()}); "
+                "install the same everywhere"
+            )
+
+
+def _results(client: Any, address: str, runs: Sequence[Run]) -> Iterator[tuple[Run, Ran]]:  # noqa: ANN401
+    from distributed import wait
+
+    waiting = {_submit(client, run): run for run in runs}
+    losses: dict[int, int] = {}
+    heard = time.monotonic()
+    while waiting:
+        try:
+            ended = wait(list(waiting), timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED").done
+        except TimeoutError:
+            ended = set()
+        if client.status == "running":
+            heard = time.monotonic()
+        elif time.monotonic() - heard > _SILENT_SECONDS or client.status == "closed":
+            raise BackendFailed(f"the Dask scheduler at {address} is lost; the rows are kept, go on with --resume")
+        for future in ended:
+            if future.status == "cancelled":
+                continue  # by the loss of the scheduler, which the client's status tells
+            run = waiting.pop(future)
+            if future.status == "finished":
+                try:
+                    found = client.gather(future)
+                except Exception as error:  # noqa: BLE001 - the worker that held the result may be gone meanwhile
+                    _lost(losses, run, error)
+                    waiting[_submit(client, run)] = run
+                    continue
+                future.release()
+                yield run, found
+                continue
+            error = future.exception()
+            if isinstance(error, DmcjiaError):
+                raise error
+            _lost(losses, run, error)
+            waiting[_submit(client, run)] = run
+
+
+def _submit(client: Any, run: Run) -> Any:  # noqa: ANN401 - a distributed.Future
+    return client.submit(run_here, run.task, run.limits, pure=False, priority=-run.number)
+
+
+def _lost(losses: dict[int, int], run: Run, error: BaseException) -> None:
+    losses[run.number] = losses.get(run.number, 0) + 1
+    if losses[run.number] > _MOST_LOSSES:
+        raise BackendFailed(
+            f"{run.task.method} on {run.task.instance.name} cost the Dask cluster {losses[run.number]} workers "
+            f"({type(error).__name__}); the rows are kept"
+        )
