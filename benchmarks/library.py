@@ -1,7 +1,7 @@
 """The instance library: check what it says, or improve it.
 
     python benchmarks/library.py check [NAME ...]             recompute hashes, objectives and bounds
-    python benchmarks/library.py update                       add the instances that are missing, with the proved optimum
+    python benchmarks/library.py update                       add what is missing, with the proved optimum
     python benchmarks/library.py update NAME plan.json        offer a plan of `dmcjia solve NAME.toml --out plan.json`
 
 A plan is taken in only where its recomputed objective, or the bound proved from its price or by the search it names,

@@ -22,6 +22,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -110,10 +111,12 @@ class Runner:
     ----------
     send
         Called with every `Phase` and `Reply`.
+    restore
+        Undoes what a method may have done to the process.
     """
 
-    def __init__(self, send: Callable[[object], None]) -> None:
-        self._send = send
+    def __init__(self, send: Callable[[object], None], restore: Callable[[], None]) -> None:
+        self._send, self._restore = send, restore
         self._warm: set[tuple[str, str]] = set()
         self._scenarios: OrderedDict[str, Scenario] = OrderedDict()
 
@@ -123,8 +126,10 @@ class Runner:
             scenario = self._scenario(task.instance)
             if (task.kind, task.method) not in self._warm:
                 self._send(Phase("warm-up"))
+                self._restore()
                 self._warm_up(task)
                 self._warm.add((task.kind, task.method))
+            self._restore()
             self._send(Phase("solve"))
             reply = _measured(task, scenario)
         except KeyboardInterrupt:
@@ -299,6 +304,15 @@ def _requests(stream: BinaryIO, found: queue.SimpleQueue[Task]) -> None:
         found.put(pickle.loads(stream.read(size)))
 
 
+def _restore(log: int, folder: Path) -> None:
+    """Undo what an earlier method may have done to the process: closed or redirected its output, changed folder."""
+    for descriptor in (1, 2):
+        os.dup2(log, descriptor)
+    sys.stdout = os.fdopen(1, "w", closefd=False, errors="replace")
+    sys.stderr = os.fdopen(2, "w", closefd=False, errors="replace")
+    os.chdir(folder)
+
+
 def main() -> None:
     """Serve until the parent closes the pipe."""
     requests = os.fdopen(os.dup(0), "rb")
@@ -306,7 +320,7 @@ def main() -> None:
     nowhere = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nowhere, 0)
     os.close(nowhere)
-    os.dup2(2, 1)
+    restore = partial(_restore, os.dup(2), Path.cwd())
 
     def send(message: object) -> None:
         frame = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
@@ -315,7 +329,7 @@ def main() -> None:
 
     found: queue.SimpleQueue[Task] = queue.SimpleQueue()
     threading.Thread(target=_requests, args=(requests, found), daemon=True).start()
-    runner = Runner(send)
+    runner = Runner(send, restore)
     while True:
         runner.run(found.get())
 

@@ -101,10 +101,10 @@ def _results(client: Any, address: str, runs: Sequence[Run]) -> Iterator[tuple[R
                 future.release()
                 yield run, found
                 continue
-            error = future.exception()
-            if isinstance(error, DmcjiaError):
-                raise error
-            _lost(losses, run, error)
+            failure = future.exception()
+            if isinstance(failure, DmcjiaError):
+                raise failure
+            _lost(losses, run, failure)
             waiting[_submit(client, run)] = run
 
 

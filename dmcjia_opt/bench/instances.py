@@ -12,7 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from pydantic import ValidationError
+
 from dmcjia_opt.errors import InputError
+from dmcjia_opt.model.files import explain
 from dmcjia_opt.model.instances import FAMILIES, generate
 from dmcjia_opt.model.scenario import Options, Scenario, load_scenario
 
@@ -97,7 +100,11 @@ def generated(name: str) -> Scenario:
         raise InputError(f'write the instance "{name}" as "{scenario.name}{match["options"]}"')
     if match["options"]:
         changed = dict(_option(word) for word in match["options"][1:].split("+"))
-        scenario = replace(scenario, options=scenario.options.model_copy(update=changed), name=name)
+        try:
+            options_changed = Options.model_validate(scenario.options.model_dump() | changed)
+        except ValidationError as error:
+            raise InputError(f'the instance "{name}": {explain(error)}') from None
+        scenario = replace(scenario, options=options_changed, name=name)
     return scenario
 
 
@@ -166,8 +173,9 @@ def _match(name: str) -> re.Match[str]:
 def _option(word: str) -> tuple[str, str]:
     words = {
         value: key
-        for key in ("delay", "ordering", "average")
-        for value in get_args(Options.model_fields[key].annotation)
+        for key, field in Options.model_fields.items()
+        for value in get_args(field.annotation)
+        if isinstance(value, str)
     }
     if word not in words:
         raise InputError(f'an instance has no option "+{word}"; choose one of {", ".join("+" + w for w in words)}')

@@ -56,14 +56,13 @@ def revision() -> str:
 
 
 def source_of(module: str) -> str | None:
-    """Return a hash of the file of a module outside this package, or None if it has none."""
+    """Return a hash of a Python file, given by its path or as a module's name, or None if there is none."""
     try:
-        spec = find_spec(module)
+        spec = None if module.endswith(".py") else find_spec(module)
     except (ImportError, ValueError):
         return None
-    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
-        return None
-    return "sha256:" + hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()[:12]
+    path = Path((spec.origin if spec is not None else None) or module)
+    return "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else None
 
 
 def commit() -> str:

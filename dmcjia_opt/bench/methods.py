@@ -9,7 +9,7 @@ from typing import cast
 from dmcjia_opt.bench.machine import source_of
 from dmcjia_opt.errors import BackendMissing, InputError
 from dmcjia_opt.protocols import Allocator, Placer
-from dmcjia_opt.registry import Kind, Spec, build_allocator, build_placer, spec_of, specs, why_not
+from dmcjia_opt.registry import METHODS, Kind, Spec, build_allocator, build_placer, spec_of, specs, why_not
 
 #: The allocator of a placer that names none.
 ALLOCATOR = "waterfilling"
@@ -77,8 +77,8 @@ def build(kind: Kind, name: str) -> tuple[Placer | None, Allocator]:
 
 
 def sources(kind: Kind, name: str) -> dict[str, str]:
-    """Return a hash for each class of one's own in a full name, by module: it counts as a version."""
-    modules = [part.partition(":")[0] for part in parts(kind, name) if part and is_own(part)]
+    """Return a hash for each class of one's own in a full name, by module or file: it counts as a version."""
+    modules = [_base(part) for part in parts(kind, name) if part and not is_registered(part)]
     return {module: digest for module in modules if (digest := source_of(module))}
 
 
@@ -95,7 +95,7 @@ def _base(name: str) -> str:
 
 
 def _stands_for(spec: Spec, listed: set[str], exact: bool) -> bool:
-    fits = spec.kind == "allocator" or (spec.exact == exact and spec.proves == exact and not spec.baseline)
+    fits = spec.kind == "allocator" or (not spec.baseline and spec.exact == exact and (exact or not spec.proves))
     return fits and spec.name not in listed and why_not(spec) is None
 
 
@@ -104,7 +104,12 @@ def is_own(name: str) -> bool:
     module, colon, attribute = name.partition(":")
     if not (colon and attribute.isidentifier() and all(part.isidentifier() for part in module.split("."))):
         return False
-    return not any(spec.name == module for kind in ("placer", "allocator") for spec in specs(cast(Kind, kind)))
+    return not is_registered(module)
+
+
+def is_registered(name: str) -> bool:
+    """Return whether the part of a name before its first colon is a registered method's."""
+    return any(("placer", _base(name)) == key or ("allocator", _base(name)) == key for key in METHODS)
 
 
 def _load(name: str) -> type:

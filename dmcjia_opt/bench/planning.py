@@ -16,6 +16,8 @@ from dmcjia_opt.bench.suites import SUITES, Block, Suite
 from dmcjia_opt.bench.worker import Limits
 from dmcjia_opt.errors import InputError
 
+_WARM_UP_SECONDS = 1.0  # of each method, in each worker's child
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
@@ -131,7 +133,8 @@ def estimate(suite: Suite, workers: int) -> tuple[int, float]:
         runs = len(block.instances) * len(expand(block.kind, block.methods, exact=block.exact)) * block.seeds
         number += runs
         seconds += runs * block.seconds_a_run
-    return number, seconds / workers
+    names = {(b.kind, name) for b in suite.blocks for name in expand(b.kind, b.methods, exact=b.exact)}
+    return number, seconds / workers + _WARM_UP_SECONDS * len(names)
 
 
 def _of_kind(block: Block, names: Sequence[str], *, own: bool) -> tuple[str, ...]:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from dmcjia_opt.bench.folder import Folder
-from dmcjia_opt.bench.instances import named
-from dmcjia_opt.bench.library import find_library
+from dmcjia_opt.bench.instances import Instance, named
+from dmcjia_opt.bench.library import Library, find_library
 from dmcjia_opt.bench.machine import commit, cores, machine, revision, versions
 from dmcjia_opt.bench.planning import Run, changed, plan_runs, suite_called
 from dmcjia_opt.bench.rows import Outcome, Row
@@ -77,30 +77,48 @@ def bench(
     """
     require()
     spec = suite_called(suite)
-    library = find_library()
-    hashes = {} if library is None else library.hashes
-    own = None if instances is None else named(instances, hashes)
+    own = None if instances is None else named(instances, _hashes(find_library()))
     names = None if own is None else [each.name for each in own]
     spec = changed(spec, methods=methods, instances=names, seeds=seeds, seconds=seconds)
-    runs = plan_runs(spec, own or [], hashes)
-    with Folder(out, suite, resume=resume) as folder:
-        folder.describe(_description(spec, runs, workers, dask))
+    return run_suite(spec, out, own=own or (), workers=workers, dask=dask, resume=resume, progress=progress)
+
+
+def run_suite(
+    suite: Suite,
+    out: Path,
+    *,
+    own: Sequence[Instance] = (),
+    workers: int | None = None,
+    dask: str | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> list[Row]:
+    """Run a suite of one's own; parameters and errors as of `bench`, and `own` the instances that it made."""
+    require()
+    library = find_library()
+    runs = plan_runs(suite, own, _hashes(library))
+    with Folder(out, suite.name, resume=resume) as folder:
+        folder.describe(_description(suite, runs, workers, dask))
         left = [run for run in runs if run.key not in folder.rows]
-        done = sum(run.cost for run in runs) - sum(run.cost for run in left)
         total = sum(run.cost for run in runs) or 1.0
+        done = total - sum(run.cost for run in left)
         verifier = Verifier({} if library is None else library.best_by_hash)
         try:
             with _rows(left, verifier, workers, dask) as rows:
-                for run, row in rows:
+                for number, (run, row) in enumerate(rows, len(runs) - len(left) + 1):
                     folder.append(row)
                     done += run.cost
                     if progress is not None:
-                        progress(len(folder.rows), len(runs), done / total)
+                        progress(number, len(runs), done / total)
         except KeyboardInterrupt:
-            finished = sum(run.key in folder.rows for run in runs)
-            raise Interrupted(f"interrupted; {finished} of {len(runs)} runs are kept, go on with --resume") from None
+            kept = sum(run.key in folder.rows for run in runs)
+            raise Interrupted(f"interrupted; {kept} of {len(runs)} runs are kept, go on with --resume") from None
         folder.finish([run.key for run in runs])
         return [folder.rows[run.key] for run in runs]
+
+
+def _hashes(library: Library | None) -> dict[str, str]:
+    return {} if library is None else library.hashes
 
 
 def require() -> None:

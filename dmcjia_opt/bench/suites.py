@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from dmcjia_opt.bench.methods import EVERY
@@ -47,7 +47,7 @@ class Block:
     methods: tuple[str, ...]
     exact: bool = False
     seeds: int = 1
-    stop: Stop = Stop()
+    stop: Stop = field(default_factory=Stop)
     wall_seconds: float = 60.0
     memory_mb: float = 4096.0
     plans: int = 0
@@ -157,7 +157,8 @@ _ROWS = (
                     *("paper-n5-s1", "paper-n20-s1", "paper-n50-s1", "scarce-n5-s1", "scarce-n20-s1"),
                     *("homogeneous-n5-s0", "homogeneous-n10-s0", "mixed-n10-s1", "near-n10-s1"),
                 ),
-                methods=(*_OWN, *_SOLVERS),
+                methods=(*_OWN, *_SOLVERS, EVERY),
+                exact=True,
                 stop=Stop(seconds=20.0, gap=1e-6),
                 seconds_a_run=4.0,
             ),

@@ -173,7 +173,13 @@ def _value(problem: Problem, reply: Reply) -> tuple[Outcome, str, float]:
         return Outcome.NO_PLAN, "says itself that its plan is infeasible", math.inf
     over, queues = float(residuals.budget), int((residuals.stability >= 0).sum())
     slow = int((residuals.ordering > 0).sum())
-    why = f"{queues} unstable queues" if queues else f"shares exceed the cloud by {over:.2g}" if over > 0 else ""
+    why = (
+        f"{queues} of {problem.n_nodes} queues are unstable"
+        if queues
+        else f"shares exceed the cloud by {over:.2g}"
+        if over > 0
+        else ""
+    )
     return Outcome.INVALID, f"infeasible: {why or f'{slow} nodes slower in the cloud than at the edge'}", math.inf
 
 

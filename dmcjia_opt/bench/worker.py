@@ -155,7 +155,7 @@ class Worker:
 
     def _start(self) -> subprocess.Popen[bytes]:
         self.close()
-        self._log = tempfile.TemporaryFile("w+b", buffering=0)
+        self._log = tempfile.TemporaryFile("w+b", buffering=0)  # noqa: SIM115 - lives as long as the child
         environment = os.environ | dict.fromkeys(THREAD_VARIABLES, "1")
         environment |= {"PYTHONPATH": os.pathsep.join(os.path.abspath(p) for p in sys.path), "PYTHONUNBUFFERED": "1"}
         try:
