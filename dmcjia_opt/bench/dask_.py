@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +21,7 @@ from dmcjia_opt.bench.worker import Limits, Ran, Worker
 from dmcjia_opt.errors import BackendFailed, BackendMissing, DmcjiaError, InputError
 
 _CONNECT_SECONDS = 10.0
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 0.05
 _SILENT_SECONDS = 10.0
 _MOST_LOSSES = 3
 _local = threading.local()
@@ -73,49 +74,35 @@ def _same_code(client: Any, address: str) -> None:  # noqa: ANN401 - a distribut
 
 
 def _results(client: Any, address: str, runs: Sequence[Run]) -> Iterator[tuple[Run, Ran]]:  # noqa: ANN401
-    from distributed import wait
-
     waiting = {_submit(client, run): run for run in runs}
-    losses: dict[int, int] = {}
+    losses: Counter[int] = Counter()
     heard = time.monotonic()
     while waiting:
-        try:
-            ended = wait(list(waiting), timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED").done
-        except TimeoutError:
-            ended = set()
-        if client.status == "running":
+        ended = [future for future in waiting if future.status in ("finished", "error")]
+        if client.status == "running" and not any(future.status == "cancelled" for future in waiting):
             heard = time.monotonic()
-        elif time.monotonic() - heard > _SILENT_SECONDS or client.status == "closed":
+        elif not ended and time.monotonic() - heard > _SILENT_SECONDS:
             raise BackendFailed(f"the Dask scheduler at {address} is lost; the rows are kept, go on with --resume")
         for future in ended:
-            if future.status == "cancelled":
-                continue  # by the loss of the scheduler, which the client's status tells
             run = waiting.pop(future)
-            if future.status == "finished":
-                try:
-                    found = client.gather(future)
-                except Exception as error:  # noqa: BLE001 - the worker that held the result may be gone meanwhile
-                    _lost(losses, run, error)
-                    waiting[_submit(client, run)] = run
-                    continue
+            try:
+                found = future.result(timeout=_CONNECT_SECONDS)
+            except DmcjiaError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a lost worker shows in many ways
+                losses[run.number] += 1
+                if losses[run.number] > _MOST_LOSSES:
+                    raise BackendFailed(
+                        f"{run.task.method} on {run.task.instance.name} failed on the Dask cluster {_MOST_LOSSES + 1} "
+                        f"times ({type(error).__name__}: {error}); the rows are kept, go on with --resume"
+                    ) from None
+                waiting[_submit(client, run)] = run
+            else:
                 future.release()
                 yield run, found
-                continue
-            failure = future.exception()
-            if isinstance(failure, DmcjiaError):
-                raise failure
-            _lost(losses, run, failure)
-            waiting[_submit(client, run)] = run
+        if not ended:
+            time.sleep(_LOOK_SECONDS)
 
 
 def _submit(client: Any, run: Run) -> Any:  # noqa: ANN401 - a distributed.Future
     return client.submit(run_here, run.task, run.limits, pure=False, priority=-run.number)
-
-
-def _lost(losses: dict[int, int], run: Run, error: BaseException) -> None:
-    losses[run.number] = losses.get(run.number, 0) + 1
-    if losses[run.number] > _MOST_LOSSES:
-        raise BackendFailed(
-            f"{run.task.method} on {run.task.instance.name} cost the Dask cluster {losses[run.number]} workers "
-            f"({type(error).__name__}); the rows are kept"
-        )
