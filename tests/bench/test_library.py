@@ -2,8 +2,8 @@
 
 import csv
 import json
+import runpy
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -121,33 +121,28 @@ def test_a_better_plan_or_bound_comes_in_alone(copy):
     check(copy, name)
 
 
-def test_the_command(copy, tmp_path):
+def test_the_command(copy, tmp_path, monkeypatch, capsys):
+    main = runpy.run_path(str(ROOT / "benchmarks" / "library.py"))["main"]
+
     def command(*arguments):
-        return subprocess.run(
-            [sys.executable, "benchmarks/library.py", *map(str, arguments), "--folder", copy.folder],
-            cwd=ROOT,
-            env={"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-        )
+        monkeypatch.setattr(sys, "argv", ["library.py", *map(str, arguments), "--folder", str(copy.folder)])
+        return main(), *capsys.readouterr()
 
     name = "paper-n5-s1"
-    ended = command("check", name)
-    assert (ended.returncode, ended.stdout) == (0, f"true   {name}\n1 of 1 instances hold\n")
+    assert command("check", name) == (0, f"true   {name}\n1 of 1 instances hold\n", "")
     plan = solve(load_scenario(copy.folder / f"{name}.toml"))
     plan.save(tmp_path / "plan.json")
-    ended = command("update", name, tmp_path / "plan.json")
-    assert (ended.returncode, ended.stdout) == (1, f"{name}: nothing better than what is known\n")
+    assert command("update", name, tmp_path / "plan.json") == (1, f"{name}: nothing better than what is known\n", "")
     claims = json.loads((tmp_path / "plan.json").read_text()) | {"objective_s": 0.1}
     (tmp_path / "false.json").write_text(json.dumps(claims), encoding="utf-8")
-    ended = command("update", name, tmp_path / "false.json")
-    assert ended.returncode == 2
-    assert "false: objective_s = 0.1" in ended.stderr
+    code, _, said = command("update", name, tmp_path / "false.json")
+    assert code == 2
+    assert "false: objective_s = 0.1" in said
     _change(copy.folder / "best_known.csv", f"{name},0.29", f"{name},0.39")
-    assert command("check", name).returncode == 1
-    ended = command("update", name, tmp_path / "plan.json")
-    assert ended.returncode == 0
-    assert f"{name}: objective 0.39" in ended.stdout
+    assert command("check", name)[0] == 1
+    code, said, _ = command("update", name, tmp_path / "plan.json")
+    assert code == 0
+    assert f"{name}: objective 0.39" in said
     with (copy.folder / "best_known.csv").open(encoding="utf-8") as stream:
         row = next(row for row in csv.DictReader(stream) if row["name"] == name)
     assert float(row["objective_s"]) == plan.objective
