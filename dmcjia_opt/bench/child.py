@@ -7,6 +7,7 @@ pipe closes, and so does this process.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import pickle
@@ -172,7 +173,7 @@ def _measured(task: Task, scenario: Scenario) -> Reply:
     random.seed(task.seed)
     np.random.seed(task.seed % 2**32)  # noqa: NPY002
     gc.collect()
-    _forget_peak()
+    before = _forget_peak()
     setup, solve = _Clock(), _Clock()
     with _timed(setup):
         placer, allocator = build(task.kind, task.method)
@@ -184,7 +185,8 @@ def _measured(task: Task, scenario: Scenario) -> Reply:
         reply = _allocated(task, problem, allocator, setup, solve)
     else:
         reply = _placed(task, problem, placer, allocator, solve)
-    return replace(reply, setup_seconds=setup.wall, wall_seconds=solve.wall, cpu_seconds=solve.cpu, peak_mb=_peak_mb())
+    peak = max(0.0, _peak_mb() - before)
+    return replace(reply, setup_seconds=setup.wall, wall_seconds=solve.wall, cpu_seconds=solve.cpu, peak_mb=peak)
 
 
 def _placed(task: Task, problem: Problem, placer: Placer, allocator: Allocator, clock: _Clock) -> Reply:
@@ -268,11 +270,14 @@ def _cpu_seconds() -> float:
     return time.process_time() + ended.ru_utime + ended.ru_stime
 
 
-def _forget_peak() -> None:
+def _forget_peak() -> float:
+    """Give freed memory back to the system and return what is left, MB: from here on the peak is counted anew."""
     try:
+        ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
-        return
+    except (OSError, AttributeError):
+        pass  # another system: what it held at its highest counts as held before
+    return _peak_mb()
 
 
 def _peak_mb() -> float:

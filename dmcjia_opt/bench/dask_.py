@@ -6,7 +6,7 @@ the same version of this package.
 
 from __future__ import annotations
 
-import atexit
+import contextlib
 import threading
 import time
 from collections import Counter
@@ -25,15 +25,22 @@ _LOOK_SECONDS = 0.05
 _SILENT_SECONDS = 10.0
 _MOST_LOSSES = 3
 _local = threading.local()
+_here: list[Worker] = []
 
 
 def run_here(task: Task, limits: Limits) -> Ran:
     """Run a task in this thread's own child process, which is kept for the next; called on a Dask worker."""
-    if not hasattr(_local, "worker"):
-        _local.worker = Worker()
-        atexit.register(_local.worker.close)
-    worker: Worker = _local.worker
+    worker: Worker | None = getattr(_local, "worker", None)
+    if worker is None or worker.stopped:
+        worker = _local.worker = Worker()
+        _here.append(worker)
     return worker.run(task, limits)
+
+
+def end_here() -> None:
+    """End the child processes of this process, and the runs under way; called on a Dask worker."""
+    while _here:
+        _here.pop().stop()
 
 
 @contextmanager
@@ -58,6 +65,10 @@ def on_dask(address: str, runs: Sequence[Run]) -> Iterator[Iterator[tuple[Run, R
         _same_code(client, address)
         yield _results(client, address, runs)
     finally:
+        if client.status == "running":
+            with contextlib.suppress(Exception):  # a worker that is gone has taken its children with it
+                client.cancel(client.futures, force=True)
+                client.run(end_here, on_error="ignore")
         client.close(timeout=2.0)
 
 

@@ -78,7 +78,9 @@ class Folder:
         line = json.dumps(row.to_dict(), allow_nan=False).encode() + b"\n"
         before = self._log.tell()
         try:
-            self._log.write(line)
+            rest = memoryview(line)
+            while rest:  # a disk that fills up takes a part first
+                rest = rest[self._log.write(rest) :]
             os.fsync(self._log.fileno())
         except OSError as error:
             self._cut(before)

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -80,9 +81,12 @@ def show_rows(rows: Iterable[Row]) -> None:
     by_method: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         by_method.setdefault((row.kind, row.method), []).append(row)
-    table = Table()
-    for name in ("method", "runs", "answers", "other", "false claims", "median gap", "worst error", "median s"):
-        table.add_column(name, justify="left" if name in ("method", "other") else "right")
+    table = Table(box=SIMPLE_HEAD)
+    table.caption = "gap and s are medians, error is the worst; false: claims that are contradicted"
+    table.add_column("method", overflow="fold")
+    for name in ("runs", "answers", "false", "gap", "error", "s"):
+        table.add_column(name, justify="right")
+    table.add_column("other")
     for (kind, method), found in by_method.items():
         answers = [row for row in found if row.outcome == Outcome.ANSWER]
         other = [f"{sum(row.outcome == outcome for row in found)} {outcome}" for outcome in _others(found)]
@@ -93,11 +97,11 @@ def show_rows(rows: Iterable[Row]) -> None:
             escape(method if kind == "placer" else f"{method} (a plan)"),
             str(len(found)),
             str(len(answers)),
-            ", ".join(other),
             str(sum(row.correct is False for row in found)),
             f"{statistics.median(gaps):.1e}" if gaps else "–",
             f"{max(errors):.1e}" if errors else "–",
             f"{statistics.median(times):.2g}" if times else "–",
+            ", ".join(other),
         )
     Console().print(table)
 

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -64,7 +65,7 @@ class Ran:
     started, machine, load
         When and where it ran.
     wall_seconds, peak_mb
-        Seen from outside, where there is no reply.
+        Seen from outside, where there is no reply; memory as far as it rose in set-up and solve.
     """
 
     reply: Reply | None
@@ -99,6 +100,7 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self._stopped = False
+        self._busy = threading.Lock()
 
     def run(self, task: Task, limits: Limits) -> Ran:
         """Return what came of a task.
@@ -110,6 +112,10 @@ class Worker:
         BackendFailed
             If no child can be started.
         """
+        with self._busy:
+            return self._run(task, limits)
+
+    def _run(self, task: Task, limits: Limits) -> Ran:
         if self._stopped:
             raise Stopped
         when = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -120,20 +126,27 @@ class Worker:
             reply = self._exchange(task, watch)
         except _Dead as death:
             outcome, message = watch.verdict or Outcome.CRASH, f"{death} in {watch.phase}{self._last_words()}"
-        wall, peak = watch.solve_seconds, watch.peak_mb
-        if reply is None or max(peak, reply.peak_mb or 0.0) > limits.memory_mb / 2:
+        wall, peak = watch.solve_seconds, watch.peak_mb - watch.before_mb
+        if reply is None or watch.memory_mb() > limits.memory_mb / 2:
             self.kill()  # a child that keeps so much memory would pass the limit by another method's fault
         if self._stopped:
             raise Stopped
         if reply is not None:
             return Ran(reply, outcome, message, when, machine(), busy)
-        return Ran(None, outcome, message, when, machine(), busy, wall, peak or None)
+        return Ran(None, outcome, message, when, machine(), busy, wall, peak if wall and peak > 0 else None)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped
 
     def stop(self) -> None:
-        """End the run under way, from another thread, which then cleans up."""
+        """End the child, the run under way, and whatever is asked for later; from any thread."""
         self._stopped = True
         if (process := self._process) is not None:
             _end(process)
+        with self._busy:
+            self.close()
 
     def kill(self) -> None:
         """End the child and what it has started, if there is one."""
@@ -266,6 +279,8 @@ class _Watch:
         self._solving: float | None = None
         self._ask_again = time.monotonic() + _CHILDREN_SECONDS
         self._others: list[Any] = []
+        self._process: Any = None
+        self.before_mb = 0.0
         self.phase = _START
         self.verdict: Outcome | None = None
         self.peak_mb = 0.0
@@ -279,6 +294,7 @@ class _Watch:
     def enter(self, phase: str) -> None:
         self.phase = phase
         if phase == "solve":
+            self.before_mb = self.memory_mb()
             self._solving = time.monotonic()
             self._deadline = self._solving + self._limits.wall_seconds
 
@@ -286,9 +302,8 @@ class _Watch:
     def solve_seconds(self) -> float | None:
         return None if self._solving is None else time.monotonic() - self._solving
 
-    def look(self) -> str:
-        """Return why the child must be killed, or an empty string."""
-        limits = self._limits
+    def memory_mb(self) -> float:
+        """Return the resident memory of the child and what it has started, MB; 0 where it is ending."""
         try:
             if (now := time.monotonic()) >= self._ask_again:  # it means reading the table of processes
                 self._others, self._ask_again = self._process.children(recursive=True), now + _CHILDREN_SECONDS
@@ -296,6 +311,11 @@ class _Watch:
         except self._gone:
             memory, self._others = 0.0, []  # one is ending; if it is the child, the pipe will say so
         self.peak_mb = max(self.peak_mb, memory)
+        return float(memory)
+
+    def look(self) -> str:
+        """Return why the child must be killed, or an empty string."""
+        limits, memory = self._limits, self.memory_mb()
         if memory > limits.memory_mb:
             self.verdict = Outcome.MEMORY
             return f"killed at {memory:.0f} MB, above the limit of {limits.memory_mb:.0f} MB,"

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 
+import psutil
 import pytest
 from distributed import Client, LocalCluster
 
@@ -15,6 +16,11 @@ from dmcjia_opt.errors import BackendFailed, InputError
 from tests.bench.small import misbehaving, settled, small_suite
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # distributed's own sockets, as it shuts down
+
+
+def children() -> int:
+    """Return how many processes this one has started that are still there; called on a Dask worker."""
+    return len(psutil.Process().children())
 
 
 @pytest.fixture
@@ -39,6 +45,8 @@ def test_a_worker_lost_in_the_middle_costs_nothing(cluster, tmp_path):
     assert killed
     assert [row.outcome for row in rows] == [Outcome.ANSWER, Outcome.CRASH] * 3
     assert len(read_rows(tmp_path / "out")) == 6
+    with Client(cluster.scheduler_address, set_as_default=False) as client:
+        assert client.run(children) == dict.fromkeys(client.run(children), 0)
     local = run_suite(suite, tmp_path / "local", workers=2)
     assert settled(rows) == settled(local)
 
@@ -57,6 +65,7 @@ def test_a_lost_scheduler_is_a_sentence_and_the_rows_are_kept(tmp_path, monkeypa
         with pytest.raises(BackendFailed, match=r"is lost; the rows are kept, go on with --resume"):
             run_suite(suite, tmp_path / "out", dask=cluster.scheduler_address, progress=close)
     assert len(read_rows(tmp_path / "out")) >= 2
+    dask_.end_here()  # the worker was a thread of this process
 
 
 def test_no_scheduler(tmp_path, monkeypatch):

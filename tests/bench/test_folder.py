@@ -109,6 +109,25 @@ def test_a_full_disk_keeps_what_is_there(tmp_path, monkeypatch):
     assert read_rows(tmp_path) == [row("1")]
 
 
+def test_a_disk_that_takes_a_part_of_a_row(tmp_path):
+    """As a disk does that fills up: the first write is short, without an error."""
+
+    class Short:
+        def __init__(self, stream):
+            self.stream = stream
+
+        def write(self, data):
+            return self.stream.write(data[:7])
+
+        def __getattr__(self, name):
+            return getattr(self.stream, name)
+
+    with Folder(tmp_path, "s", resume=False) as folder:
+        folder._log = Short(folder._log)
+        folder.append(row("1"))
+    assert read_rows(tmp_path) == [row("1")]
+
+
 def test_the_table_has_the_newest_of_each_run_in_order(tmp_path):
     with Folder(tmp_path, "s", resume=False) as folder:
         for each in (row("1"), row("2", seed=1), row("3", revision="r2")):
