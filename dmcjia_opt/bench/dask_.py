@@ -61,13 +61,15 @@ def on_dask(address: str, runs: Sequence[Run]) -> Iterator[Iterator[tuple[Run, R
     except (OSError, ValueError, TimeoutError) as error:
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BackendFailed(f"no Dask scheduler answers at {address} ({what}); start one, or use --workers") from None
+    waiting: dict[Any, Run] = {}
     try:
         _same_code(client, address)
-        yield _results(client, address, runs)
+        waiting |= {_submit(client, run): run for run in runs}
+        yield _results(client, address, waiting)
     finally:
         if client.status == "running":
             with contextlib.suppress(Exception):  # a worker that is gone has taken its children with it
-                client.cancel(client.futures, force=True)
+                client.cancel(list(waiting), force=True)
                 client.run(end_here, on_error="ignore")
         client.close(timeout=2.0)
 
@@ -84,8 +86,7 @@ def _same_code(client: Any, address: str) -> None:  # noqa: ANN401 - a distribut
             )
 
 
-def _results(client: Any, address: str, runs: Sequence[Run]) -> Iterator[tuple[Run, Ran]]:  # noqa: ANN401
-    waiting = {_submit(client, run): run for run in runs}
+def _results(client: Any, address: str, waiting: dict[Any, Run]) -> Iterator[tuple[Run, Ran]]:  # noqa: ANN401
     losses: Counter[int] = Counter()
     heard = time.monotonic()
     while waiting:

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import time
 
 import psutil
 import pytest
@@ -11,7 +12,7 @@ from distributed import Client, LocalCluster
 from dmcjia_opt.bench import dask_
 from dmcjia_opt.bench.folder import read_rows
 from dmcjia_opt.bench.rows import Outcome
-from dmcjia_opt.bench.runner import run_suite
+from dmcjia_opt.bench.runner import Interrupted, run_suite
 from dmcjia_opt.errors import BackendFailed, InputError
 from tests.bench.small import misbehaving, settled, small_suite
 
@@ -49,6 +50,21 @@ def test_a_worker_lost_in_the_middle_costs_nothing(cluster, tmp_path):
         assert client.run(children) == dict.fromkeys(client.run(children), 0)
     local = run_suite(suite, tmp_path / "local", workers=2)
     assert settled(rows) == settled(local)
+
+
+def test_interrupted(cluster, tmp_path):
+    def interrupt(done, total, fraction):
+        raise KeyboardInterrupt
+
+    suite = small_suite(misbehaving("Slow"), seeds=30, wall_seconds=10.0)
+    with pytest.raises(Interrupted, match="interrupted; 1 of 30 runs are kept, go on with --resume"):
+        run_suite(suite, tmp_path / "out", dask=cluster.scheduler_address, progress=interrupt)
+    with Client(cluster.scheduler_address, set_as_default=False) as client:
+        deadline = time.monotonic() + 10.0
+        while any(client.run(children).values()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert not any(client.processing().values())
 
 
 def test_a_lost_scheduler_is_a_sentence_and_the_rows_are_kept(tmp_path, monkeypatch):
