@@ -71,6 +71,8 @@ def changed(
 ) -> Suite:
     """Return a suite with something else in its place: methods, instances, number of seeds, limit of seconds.
 
+    Other methods run on every instance of the suite, with the budget of its first block of their kind.
+
     Raises
     ------
     InputError
@@ -79,6 +81,7 @@ def changed(
     blocks = suite.blocks
     if methods is not None:
         placers = any(block.kind == "placer" for block in blocks)
+        blocks = _one_a_kind(blocks)
         blocks = tuple(replace(block, methods=_of_kind(block, methods, own=not placers)) for block in blocks)
         left = [name for name in methods if not any(full_name(b.kind, name) in b.methods for b in blocks)]
         if left:
@@ -135,6 +138,15 @@ def estimate(suite: Suite, workers: int) -> tuple[int, float]:
         seconds += runs * block.seconds_a_run
     names = {(b.kind, name) for b in suite.blocks for name in expand(b.kind, b.methods, exact=b.exact)}
     return number, seconds / workers + _WARM_UP_SECONDS * len(names)
+
+
+def _one_a_kind(blocks: Sequence[Block]) -> tuple[Block, ...]:
+    """Return the first block of each kind, with the instances of all of the kind."""
+    first: dict[str, Block] = {}
+    for block in blocks:
+        before = first.setdefault(block.kind, block)
+        first[block.kind] = replace(before, instances=tuple(dict.fromkeys(before.instances + block.instances)))
+    return tuple(first.values())
 
 
 def _of_kind(block: Block, names: Sequence[str], *, own: bool) -> tuple[str, ...]:

@@ -144,10 +144,18 @@ def test_unknown_suite():
         suite_called("smok")
 
 
+def test_other_methods_run_once_on_every_instance_of_a_suite():
+    suite = suite_called("exact")
+    runs = plan_runs(changed(suite, methods=["exact"]), (), find_library().hashes)
+    assert [run.task.instance.name for run in runs] == [*suite.blocks[0].instances, *suite.blocks[1].instances]
+    assert {run.task.stop for run in runs} == {suite.blocks[0].stop}
+
+
 def test_runs_of_two_blocks_that_are_the_same_are_made_once():
-    suite = changed(suite_called("placers"), methods=["genetic"], seeds=1)
+    suite = changed(suite_called("exact"), instances=["paper-n5-s1"])
+    runs = plan(suite)
     assert len(suite.blocks) == 2
-    assert len(plan_runs(suite, (), find_library().hashes)) == len(suite.blocks[0].instances)
+    assert [run.task.method for run in runs].count("exact + waterfilling") == 1
 
 
 def test_the_revision_is_that_of_the_source():
