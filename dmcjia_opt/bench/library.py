@@ -36,7 +36,7 @@ from dmcjia_opt.registry import build_allocator, build_placer, specs
 SAME = 1e-12
 DUAL = "dual"
 _PACKED_FROM = 1000
-_PACKAGE = Path(__file__).parent / "library"  # the wheel has the two tables there, without the evidence
+_PACKAGE = Path(__file__).parent / "tables"  # the wheel has the two tables there, without the evidence
 _CHECKOUT = Path(dmcjia_opt.__file__).parents[1] / "benchmarks" / "instances"
 
 
