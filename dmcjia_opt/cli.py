@@ -1,4 +1,4 @@
-"""The command line: `dmcjia solve | verify | simulate | methods | generate | reproduce`."""
+"""The command line: `dmcjia COMMAND`; each command imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -284,6 +284,63 @@ def reproduce(
         hold = sum(statement.holds for statement in finding.statements)
         typer.echo(f"{ITEMS[name].title}: {hold} of {len(finding.statements)} statements hold")
     typer.echo(f"Data, figures and what they say: {out / 'REPRODUCED.md'}")
+
+
+@app.command()
+def bench(
+    suite: Annotated[
+        str | None, typer.Argument(metavar="SUITE", help="smoke, allocators, placers, exact, scaling.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder for rows.jsonl and rows.parquet.")] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help='In place of the suite\'s: names, "PLACER + ALLOCATOR", module:Class.'),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Child processes; by default one a core.")] = None,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler, e.g. tcp://host:8786.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on in DIR; what is done is not run again.")] = False,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Searches a method makes on each instance.")] = None,
+    instances: Annotated[
+        str | None, typer.Option(metavar="NAMES|DIR|FILE.toml", help="In place of the suite's: names, files, folders.")
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(help="Wall time limit of a run, s.")] = None,
+    list_suites: Annotated[bool, typer.Option("--list", help="Show the suites and what they cost.")] = False,
+) -> None:
+    """Compare methods: every run in a process of its own, every answer verified, every failure a row.
+
+    [bold]dmcjia bench smoke --out DIR[/bold] shows how it works in under a minute.
+    """
+    from dmcjia_opt.bench.folder import ROWS, TABLE
+    from dmcjia_opt.bench.machine import cores
+    from dmcjia_opt.bench.runner import bench as run
+    from dmcjia_opt.bench.showing import BenchProgress, show_rows, show_suites
+    from dmcjia_opt.bench.suites import SUITES
+    from dmcjia_opt.errors import InputError
+
+    if list_suites:
+        show_suites({name: SUITES[name] for name in SUITES if suite in (None, name)}, workers or cores())
+        return
+    if suite is None:
+        raise InputError(f"name a suite: {', '.join(SUITES)}; dmcjia bench --list shows what they are")
+    if out is None:
+        raise InputError(f"add --out DIR, the folder for the rows of {suite}")
+    if dask is not None and workers is not None:
+        raise InputError("--workers is for this machine and --dask for a cluster; give one of the two")
+    with BenchProgress(f"bench {suite}") as bar:
+        rows = run(
+            suite,
+            out,
+            methods=None if methods is None else methods.split(","),
+            instances=None if instances is None else instances.split(","),
+            seeds=seeds,
+            seconds=seconds,
+            workers=workers,
+            dask=dask,
+            resume=resume,
+            progress=bar.update,
+        )
+    show_rows(rows)
+    typer.echo(f"{len(rows)} rows: {out / ROWS}, and as a table {out / TABLE}")
 
 
 def main() -> None:

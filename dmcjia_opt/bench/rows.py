@@ -64,7 +64,8 @@ class Row:
     evaluations
         Distinct plans whose shares were computed.
     setup_seconds, wall_seconds, cpu_seconds, peak_mb
-        Building the method and compiling the problem; the solve, wall and CPU; peak memory of the child in MB.
+        Building the method and compiling the problem; the solve, wall and CPU; and by how many MB the memory of the
+        child rose at its peak over what it held before set-up, which a warm child owes to other methods' libraries.
     trace
         Points (evaluations, seconds, objective or None, lower bound) of the incumbent.
     plans, converged, worst_error
