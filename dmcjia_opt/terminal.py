@@ -19,11 +19,11 @@ from dmcjia_opt.plan import Plan
 from dmcjia_opt.protocols import Status, Stop, TracePoint
 from dmcjia_opt.registry import specs, variants, why_not
 from dmcjia_opt.verification import Check
+from dmcjia_opt.words import UNITS, in_plain_words, percent, seconds
 
 #: Nodes shown one by one; of larger fleets the slowest are shown.
 MAX_ROWS = 40
 
-_UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
 _BOUND = {"dual": "the price of cloud capacity", "benders": "Benders cuts; it rests on HiGHS"}
 _STATUS = {
     Status.OPTIMAL: "optimal, proved",
@@ -80,31 +80,6 @@ class SearchProgress:
         self._progress.update(self._task, completed=max(done), state=f"{point.evaluations:,} plans, {best}")
 
 
-def seconds(value: float) -> str:
-    """Return a duration with a unit that suits its size."""
-    if not math.isfinite(value):
-        return "∞"
-    for unit, size in _UNITS:
-        if abs(value) >= size:
-            return f"{value / size:.4g} {unit}"
-    return f"{value:.3g} s"
-
-
-def percent(gap: float) -> str:
-    """Return a relative gap as a percentage that never reads as zero unless it is."""
-    return f"{100 * gap:.2f} %" if gap >= 1e-4 else f"{gap:.1e}" if gap > 0 else "0"
-
-
-def in_plain_words(plan: Plan) -> str:
-    """Return one sentence on how good the plan is."""
-    if plan.status == Status.OPTIMAL:
-        return f"Proved: no plan is faster by more than {percent(plan.gap)} of this delay."
-    return (
-        f"Proved: no plan is faster than {seconds(plan.lower_bound)}. "
-        f"This one is at most {percent(plan.objective / plan.lower_bound - 1)} slower than the best there is."
-    )
-
-
 def show_plan(plan: Plan, scenario: Scenario) -> None:
     """Print a plan as a table of nodes and a summary."""
     console = Console()
@@ -118,7 +93,7 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
         title += f", the {MAX_ROWS} slowest shown"
     stages = (plan.delays.edge, plan.delays.upload, plan.delays.cloud, plan.delays.total)
     slowest = float(plan.delays.total.max())
-    unit, size = next(((u, s) for u, s in _UNITS if slowest >= s), _UNITS[-1])
+    unit, size = next(((u, s) for u, s in UNITS if slowest >= s), UNITS[-1])
     table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("node", overflow="fold")
     if len(models) > 1:
