@@ -21,11 +21,11 @@ from dmcjia_opt.protocols import Status, Stop, TracePoint
 from dmcjia_opt.registry import specs, variants, why_not
 from dmcjia_opt.simulation import Simulation, compare
 from dmcjia_opt.verification import Check
+from dmcjia_opt.words import UNITS, in_plain_words, percent, seconds
 
 #: Nodes shown one by one; of larger fleets the slowest are shown.
 MAX_ROWS = 40
 
-_UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
 _BOUND = {"dual": "the price of cloud capacity", "benders": "Benders cuts; it rests on HiGHS"}
 _STATUS = {
     Status.OPTIMAL: "optimal, proved",
@@ -107,34 +107,9 @@ class Spinner:
         self._progress.stop()
 
 
-def seconds(value: float) -> str:
-    """Return a duration with a unit that suits its size."""
-    if not math.isfinite(value):
-        return "∞"
-    for unit, size in _UNITS:
-        if abs(value) >= size:
-            return f"{value / size:.4g} {unit}"
-    return f"{value:.3g} s"
-
-
 def _unit(largest: float) -> tuple[str, float]:
     """Return the unit in which a column up to `largest` seconds reads well, and its size, s."""
-    return next(((unit, size) for unit, size in _UNITS if largest >= size), _UNITS[-1])
-
-
-def percent(gap: float) -> str:
-    """Return a relative gap as a percentage that never reads as zero unless it is."""
-    return f"{100 * gap:.2f} %" if gap >= 1e-4 else f"{gap:.1e}" if gap > 0 else "0"
-
-
-def in_plain_words(plan: Plan) -> str:
-    """Return one sentence on how good the plan is."""
-    if plan.status == Status.OPTIMAL:
-        return f"Proved: no plan is faster by more than {percent(plan.gap)} of this delay."
-    return (
-        f"Proved: no plan is faster than {seconds(plan.lower_bound)}. "
-        f"This one is at most {percent(plan.objective / plan.lower_bound - 1)} slower than the best there is."
-    )
+    return next(((unit, size) for unit, size in UNITS if largest >= size), UNITS[-1])
 
 
 def show_plan(plan: Plan, scenario: Scenario) -> None:
