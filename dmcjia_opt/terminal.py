@@ -147,6 +147,8 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
     ):
         summary.add_row(key, value)
     console.print(summary)
+    for note in plan.notes:
+        console.print(f"[yellow]Note:[/yellow] {escape(note)}.")
     console.print(in_plain_words(plan))
 
 

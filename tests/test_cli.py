@@ -208,7 +208,7 @@ def test_a_network_without_work_or_data(dmcjia, tmp_path):
         (("--allocator", "nope"), 2, ['unknown allocator "nope"', "choose one of waterfilling, alm, cvxpy, ipopt"]),
         (("--placer", ""), 2, ["unknown placer"]),
         (("--placer", "waterfilling"), 2, ["unknown placer"]),
-        (("--placer", "genetic:fast"), 2, ["takes nothing after a colon"]),
+        (("--placer", "genetic:fast"), 2, ["takes option=value after a colon", "population (int, 20)"]),
         (("--placer", "pymoo:NOPE"), 2, ['"NOPE"', "choose GA, DE"]),
         (("--allocator", "cvxpy:NOPE"), 4, ["NOPE", "choose one of", "CLARABEL", "SCS"]),
         (("--allocator", "cvxpy:GUROBI"), 4, ["GUROBI", "install it or choose one of", "CLARABEL"]),
