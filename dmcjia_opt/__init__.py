@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from dmcjia_opt.model.problem import Problem, compile_problem
     from dmcjia_opt.model.profile import LayerProfile, load_profile
     from dmcjia_opt.model.scenario import Scenario, load_scenario
+    from dmcjia_opt.placers.evaluation import BudgetSpent, Evaluation
     from dmcjia_opt.plan import Plan, load_plan
-    from dmcjia_opt.protocols import Allocation, Allocator, Placement, Placer, Status, Stop
-    from dmcjia_opt.registry import build_allocator, build_placer
+    from dmcjia_opt.protocols import Allocation, Allocator, Callback, Placement, Placer, Status, Stop
+    from dmcjia_opt.registry import build_allocator, build_placer, register_allocator, register_placer
     from dmcjia_opt.solving import solve
     from dmcjia_opt.verification import verify
 
@@ -28,9 +29,10 @@ _HOMES = {
     "model.problem": ("Problem", "compile_problem"),
     "model.profile": ("LayerProfile", "load_profile"),
     "model.scenario": ("Scenario", "load_scenario"),
+    "placers.evaluation": ("BudgetSpent", "Evaluation"),
     "plan": ("Plan", "load_plan"),
-    "protocols": ("Allocation", "Allocator", "Placement", "Placer", "Status", "Stop"),
-    "registry": ("build_allocator", "build_placer"),
+    "protocols": ("Allocation", "Allocator", "Callback", "Placement", "Placer", "Status", "Stop"),
+    "registry": ("build_allocator", "build_placer", "register_allocator", "register_placer"),
     "solving": ("solve",),
     "verification": ("verify",),
 }
@@ -50,8 +52,13 @@ __all__ = [  # noqa: RUF022 - as a reader meets them
     "Placement",
     "Status",
     "Stop",
+    "Callback",
+    "Evaluation",
+    "BudgetSpent",
     "build_allocator",
     "build_placer",
+    "register_allocator",
+    "register_placer",
     "solve",
     "verify",
     "Plan",

@@ -25,6 +25,7 @@ from dmcjia_opt.plugins import what_is_missing
 from dmcjia_opt.protocols import Allocation, Allocator, Callback, Placement, Placer, Status, Stop, TracePoint
 
 _OURS = ("dmcjia_opt.allocators.", "dmcjia_opt.placers.")
+_NOTHING = object()
 _CLAIMS_A_PLAN = (Status.OPTIMAL, Status.FEASIBLE)
 
 
@@ -157,7 +158,7 @@ class SupervisedPlacer:
             If the placer fails, returns something else than a plan, or overran its time without having met one.
         """
         meter = Meter(self.who, problem, allocator, stop, callback)
-        returned: object = None
+        returned: object = _NOTHING
         notes: list[str] = []
         try:
             with alarm(stop.seconds, meter):
@@ -172,7 +173,7 @@ class SupervisedPlacer:
             chain = list(_chain(error))
             if meter.fault is not None and any(cause is meter.fault for cause in chain):
                 raise meter.fault from None
-            if returned is None and not any(isinstance(cause, BudgetSpent | Ended) for cause in chain):
+            if returned is _NOTHING and not any(isinstance(cause, BudgetSpent | Ended) for cause in chain):
                 raise _failure(self.who, error) from error
         finally:
             meter.close()
@@ -181,15 +182,17 @@ class SupervisedPlacer:
         if meter.reason:
             notes.append(f"{self.who} {meter.reason}")
         elif late:
-            verb = "was ended" if returned is None else "returned"
+            verb = "was ended" if returned is _NOTHING else "returned"
             notes.append(f"{self.who} {verb} after {seconds:.3g} s of a limit of {stop.seconds:g} s")
-        if returned is not None:
-            return self._proper(problem, returned, meter, notes)
+        if returned is not _NOTHING:
+            return self._proper(problem, allocator, returned, meter, notes)
         if meter.evaluation.evaluations == 0:
             raise BackendFailed(f"{notes[0] if notes else self.who + ' ended'} without having had one plan evaluated")
         return replace(meter.evaluation.placement(Status.LIMIT), notes=tuple(notes))
 
-    def _proper(self, problem: Problem, returned: object, meter: Meter, notes: list[str]) -> Placement:
+    def _proper(
+        self, problem: Problem, allocator: Allocator, returned: object, meter: Meter, notes: list[str]
+    ) -> Placement:
         """Return the placer's plan if it is one, with the count, the trace and the best plan that are ours."""
         if not isinstance(returned, Placement):
             raise BackendFailed(f"{self.who} returned {_a(returned)} instead of a Placement")
@@ -206,13 +209,17 @@ class SupervisedPlacer:
             shares = _numbers(returned.shares, f"{self.who} returned shares", splits.shape)
         elif best.splits is not None and np.array_equal(best.splits, splits):
             shares, price = best.shares, best.price
+        elif problem.overload(splits) == 0:
+            answer = allocator.allocate(problem, splits[None])
+            if np.isfinite(answer.shares).all():
+                shares, price = answer.shares[0], float(answer.price[0])
         broken = violation(problem, splits, shares, self.nodes)
         if broken and (status in _CLAIMS_A_PLAN or (shares is not None and status != Status.INFEASIBLE)):
             raise BackendFailed(f"{self.who} returned a plan that is none: {broken}")
         value = np.inf if shares is None or broken else float(problem.objective(splits, shares))
         if meter.stopped and best.objective < value:
             return replace(best.placement(Status.LIMIT), notes=tuple(notes))
-        if best.objective < value * (1 - 1e-9) and shares is not None:
+        if best.objective < value * (1 - 1e-9) and value < np.inf:
             notes.append(f"{self.who} returned a plan of {value:.6g} s after one of {best.objective:.6g} s")
         if isinstance(returned.price, int | float | np.number):
             price = float(returned.price)

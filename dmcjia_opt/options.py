@@ -53,7 +53,9 @@ def options_of(method: type, fixed: Sequence[str] = ()) -> tuple[Option, ...]:
     for name, annotation, default in _dataclass_fields(method) or _arguments(method):
         if name not in fixed:
             shown = "" if default is inspect.Parameter.empty else _shown(default)
-            found.append(Option(name, type_in_words(annotation), shown, docs.get(name, ""), annotation))
+            found.append(
+                Option(name, type_in_words(annotation), shown, docs.get(name, "").replace("``", ""), annotation)
+            )
     return tuple(found)
 
 

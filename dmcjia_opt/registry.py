@@ -231,6 +231,20 @@ def with_plugins(kind: Kind) -> tuple[Spec, ...]:
     return specs(kind) + tuple(spec for spec in others if spec is not None)
 
 
+def specs_called(name: str) -> tuple[Spec, ...]:
+    """Return the placer and the allocator of one name, at least one of them (see `spec_of` for what it raises)."""
+    found: list[Spec] = []
+    errors: list[InputError] = []
+    for kind in KINDS:
+        try:
+            found.append(spec_of(kind, name))
+        except InputError as error:
+            errors.append(error)
+    if not found:
+        raise InputError("; ".join(map(str, errors)))
+    return tuple(found)
+
+
 def conflicts() -> dict[tuple[Kind, str], str]:
     """Return a sentence for each plug-in that is not used because another method has its name."""
     return plugins.conflicts(METHODS)
