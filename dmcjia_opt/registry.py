@@ -217,7 +217,7 @@ _ROWS = (
 METHODS: Mapping[tuple[Kind, str], Spec] = MappingProxyType({(spec.kind, spec.name): spec for spec in _ROWS})
 
 
-KINDS: tuple[Kind, Kind] = ("placer", "allocator")
+KINDS: tuple[Kind, Kind] = ("allocator", "placer")
 
 
 def specs(kind: Kind) -> tuple[Spec, ...]:
@@ -235,7 +235,7 @@ def specs_called(name: str) -> tuple[Spec, ...]:
     """Return the placer and the allocator of one name, at least one of them (see `spec_of` for what it raises)."""
     found: list[Spec] = []
     errors: list[InputError] = []
-    for kind in KINDS:
+    for kind in reversed(KINDS):
         try:
             found.append(spec_of(kind, name))
         except InputError as error:

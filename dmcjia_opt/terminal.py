@@ -167,7 +167,7 @@ def show_checks(checks: Iterable[Check]) -> None:
 def show_methods(found: Sequence[Spec]) -> None:
     """Print methods, whether they can run here, and what may follow a colon in their names."""
     console = Console()
-    for kind in KINDS:
+    for kind in reversed(KINDS):
         table = Table(title=f"{kind}s", title_justify="left", expand=True)
         for name in ("name", "exact", "here", "what it is"):
             table.add_column(name, no_wrap=name != "what it is", overflow="fold")
