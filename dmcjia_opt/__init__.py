@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from dmcjia_opt.model.problem import Problem, compile_problem
     from dmcjia_opt.model.profile import LayerProfile, load_profile
     from dmcjia_opt.model.scenario import Scenario, load_scenario
+    from dmcjia_opt.placers.evaluation import BudgetSpent, Evaluation
     from dmcjia_opt.plan import Plan, load_plan
     from dmcjia_opt.proof.checking import check_proof
     from dmcjia_opt.proof.document import Proof, load_proof
     from dmcjia_opt.proof.making import prove
-    from dmcjia_opt.protocols import Allocation, Allocator, Placement, Placer, Status, Stop
-    from dmcjia_opt.registry import build_allocator, build_placer
+    from dmcjia_opt.protocols import Allocation, Allocator, Callback, Placement, Placer, Status, Stop
+    from dmcjia_opt.registry import build_allocator, build_placer, register_allocator, register_placer
     from dmcjia_opt.simulation import Simulation, build_arrivals, compare, simulate
     from dmcjia_opt.solving import solve
     from dmcjia_opt.verification import verify
@@ -32,13 +33,14 @@ _HOMES = {
     "model.problem": ("Problem", "compile_problem"),
     "model.profile": ("LayerProfile", "load_profile"),
     "model.scenario": ("Scenario", "load_scenario"),
+    "placers.evaluation": ("BudgetSpent", "Evaluation"),
     "plan": ("Plan", "load_plan"),
     "proof.checking": ("check_proof",),
     "proof.document": ("Proof", "load_proof"),
     "proof.making": ("prove",),
-    "protocols": ("Allocation", "Allocator", "Placement", "Placer", "Status", "Stop"),
-    "registry": ("build_allocator", "build_placer"),
     "simulation": ("Simulation", "build_arrivals", "compare", "simulate"),
+    "protocols": ("Allocation", "Allocator", "Callback", "Placement", "Placer", "Status", "Stop"),
+    "registry": ("build_allocator", "build_placer", "register_allocator", "register_placer"),
     "solving": ("solve",),
     "verification": ("verify",),
 }
@@ -58,8 +60,13 @@ __all__ = [  # noqa: RUF022 - as a reader meets them
     "Placement",
     "Status",
     "Stop",
+    "Callback",
+    "Evaluation",
+    "BudgetSpent",
     "build_allocator",
     "build_placer",
+    "register_allocator",
+    "register_placer",
     "solve",
     "verify",
     "simulate",

@@ -51,8 +51,10 @@ def _common(
 @app.command()
 def solve(
     scenario: ScenarioFile,
-    placer: Annotated[str, typer.Option(help="Chooses the splits; see `dmcjia methods`.")] = "exact",
-    allocator: Annotated[str, typer.Option(help="Chooses the shares; see `dmcjia methods`.")] = "waterfilling",
+    placer: Annotated[
+        str, typer.Option(help="Chooses the splits; see `dmcjia methods`. name[:option=value], or ./file.py:Class.")
+    ] = "exact",
+    allocator: Annotated[str, typer.Option(help="Chooses the shares, in the same way.")] = "waterfilling",
     seconds: Annotated[float | None, typer.Option(help="Wall time limit, s.")] = None,
     evaluations: Annotated[int | None, typer.Option(help="Limit on distinct plans evaluated.")] = None,
     gap: Annotated[float | None, typer.Option(help="Stop at this relative gap, e.g. 1e-3.")] = None,
@@ -70,6 +72,7 @@ def solve(
     from dmcjia_opt.model.scenario import load_scenario
     from dmcjia_opt.proof.making import prove
     from dmcjia_opt.protocols import Stop
+    from dmcjia_opt.registry import conflicts
     from dmcjia_opt.solving import solve as solve_scenario
     from dmcjia_opt.terminal import SearchProgress, Spinner, show_plan, show_proof
 
@@ -79,6 +82,10 @@ def solve(
         if file is not None and file.is_dir():
             raise InputError(f"{option} {file}: this is a folder; add the file's name")
     stop = Stop(seconds=seconds, evaluations=evaluations, gap=gap)
+    chosen = ("placer", placer.partition(":")[0]), ("allocator", allocator.partition(":")[0])
+    for method, sentence in conflicts().items():
+        if method in chosen:
+            _warn(sentence)
     loaded = load_scenario(scenario)
     with SearchProgress(stop, f"{placer} + {allocator}") as progress:
         plan = solve_scenario(loaded, placer, allocator, stop=stop, seed=seed, callback=progress.update)
@@ -209,28 +216,28 @@ def simulate(
 
 @app.command()
 def methods(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Show one method with its options; module:Class will do.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
-    """List every placer and allocator: installed or why not, exact or not."""
-    from dmcjia_opt.registry import METHODS, variants, why_not
-    from dmcjia_opt.terminal import show_methods
+    """List every placer and allocator, plug-ins too: installed or why not, exact or not; or show one and its options.
 
+    Options follow the name: [bold]--placer genetic:population=50:crossover=0.8[/bold].
+    """
+    from dmcjia_opt.registry import KINDS, conflicts, specs_called, with_plugins
+    from dmcjia_opt.terminal import method_row, show_method, show_methods
+
+    for sentence in conflicts().values():
+        _warn(sentence)
+    found = specs_called(name) if name else [spec for kind in KINDS for spec in with_plugins(kind)]
     if as_json:
-        rows = [
-            {
-                "name": spec.name,
-                "kind": spec.kind,
-                "summary": spec.summary,
-                "exact": spec.exact,
-                "available": why_not(spec) is None,
-                "why_not": why_not(spec),
-                "variants": list(variants(spec)),
-            }
-            for spec in METHODS.values()
-        ]
-        typer.echo(json.dumps(rows, indent=1))
+        typer.echo(json.dumps([method_row(spec, with_options=bool(name)) for spec in found], indent=1))
+    elif name:
+        for spec in found:
+            show_method(spec)
     else:
-        show_methods()
+        show_methods(found)
 
 
 @app.command()
@@ -341,6 +348,10 @@ def bench(
         )
     show_rows(rows)
     typer.echo(f"{len(rows)} rows: {out / ROWS}, and as a table {out / TABLE}")
+
+
+def _warn(sentence: str) -> None:
+    typer.echo(f"dmcjia: warning: {sentence}", err=True)
 
 
 def main() -> None:

@@ -39,3 +39,17 @@ class BackendFailed(DmcjiaError):
     """A solver crashed or returned nonsense."""
 
     exit_code = 4
+
+
+_LONGEST = 300
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return the type and the message of any error in one line of bounded length."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - a foreign error may fail at this too
+        text = "its message cannot be shown"
+    kind = type(error).__name__
+    text = f"{kind}: {text}" if text else kind
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"

@@ -60,6 +60,8 @@ class Plan:
         The incumbent over time.
     versions
         Of Python, this package and its libraries.
+    notes
+        What a reader should know of how it was made, a sentence each: where a plug-in was stopped, say.
     """
 
     status: Status
@@ -82,6 +84,7 @@ class Plan:
     scenario_sha256: str
     trace: tuple[TracePoint, ...]
     versions: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of a plan file."""
@@ -105,6 +108,7 @@ class Plan:
             "seed": self.seed,
             "evaluations": self.evaluations,
             "wall_s": self.wall_seconds,
+            "notes": list(self.notes),
             "versions": dict(self.versions),
             "scenario_sha256": self.scenario_sha256,
             "trace": [

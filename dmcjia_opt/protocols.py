@@ -121,6 +121,8 @@ class Placement:
         A multiplier of the capacity constraint from which a bound can be recomputed; NaN if none.
     bound_from
         The registered placer whose search proves `lower_bound`; the one that was called, when empty.
+    notes
+        What whoever reads the plan should know of how it was made, a sentence each.
     """
 
     splits: IntArray
@@ -131,6 +133,7 @@ class Placement:
     evaluations: int = 0
     price: float = np.nan
     bound_from: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @runtime_checkable

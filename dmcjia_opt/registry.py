@@ -1,69 +1,25 @@
 """Every method by name: what it is, what it needs, and why it cannot run when it cannot.
 
-A method is one row here and one file. Libraries are looked for without being imported, and a method's module is
-imported only when the method is built.
+A method of this package is one row here and one file. Libraries are looked for without being imported, and a method's
+module is imported only when the method is built. What others wrote is found by `plugins`.
+
+A name is ``name[:variant][:option=value]…``, such as ``"cvxpy:SCS"`` or ``"genetic:population=50"``. In the place of a
+registered name ``module:Class`` or ``./file.py:Class`` may stand.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from types import MappingProxyType
-from typing import Literal, cast
+from typing import cast
 
-from dmcjia_opt.errors import BackendMissing, InputError
+from dmcjia_opt import plugins
+from dmcjia_opt.errors import BackendFailed, BackendMissing, InputError
+from dmcjia_opt.options import Option, options_of, settings, values
 from dmcjia_opt.protocols import Allocator, Placer
-
-Kind = Literal["allocator", "placer"]
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """One method.
-
-    Parameters
-    ----------
-    name
-        As given on the command line.
-    kind
-        ``"allocator"`` or ``"placer"``.
-    target
-        ``"module:Class"``.
-    summary
-        One line for people who choose.
-    exact
-        Allocator: the shares are optimal up to a tolerance. Placer: it ends with the optimum.
-    requires
-        Modules it imports beyond NumPy.
-    extra
-        The extra of this package that brings them; empty for the core.
-    variant
-        What may follow a colon in the name, and the first field of the class it sets; empty if nothing may.
-    variants
-        ``"module:function"`` returning the variants that can run here, or empty.
-    proves
-        The bound it returns was derived by this package's own code, not claimed by a solver.
-    options
-        Fields of the class that this name fixes, with their values.
-    baseline
-        Placer: it follows a rule instead of searching, and may end without a plan where there are some.
-    """
-
-    name: str
-    kind: Kind
-    target: str
-    summary: str
-    exact: bool = False
-    requires: tuple[str, ...] = ()
-    extra: str = ""
-    variant: str = ""
-    variants: str = ""
-    proves: bool = False
-    options: tuple[tuple[str, bool], ...] = ()
-    baseline: bool = False
-
+from dmcjia_opt.spec import Kind, Spec
 
 _BASELINES = "dmcjia_opt.placers.baselines"
 
@@ -261,13 +217,43 @@ _ROWS = (
 METHODS: Mapping[tuple[Kind, str], Spec] = MappingProxyType({(spec.kind, spec.name): spec for spec in _ROWS})
 
 
+KINDS: tuple[Kind, Kind] = ("allocator", "placer")
+
+
 def specs(kind: Kind) -> tuple[Spec, ...]:
-    """Return every method of one kind."""
+    """Return every method of one kind that this package brings."""
     return tuple(spec for spec in METHODS.values() if spec.kind == kind)
+
+
+def with_plugins(kind: Kind) -> tuple[Spec, ...]:
+    """Return every method of one kind, plug-ins last; these are imported, and those that fail say so."""
+    others = (plugins.find(kind, name) for name in plugins.names(kind) if (kind, name) not in METHODS)
+    return specs(kind) + tuple(spec for spec in others if spec is not None)
+
+
+def specs_called(name: str) -> tuple[Spec, ...]:
+    """Return the placer and the allocator of one name, at least one of them (see `spec_of` for what it raises)."""
+    found: list[Spec] = []
+    errors: list[InputError] = []
+    for kind in reversed(KINDS):
+        try:
+            found.append(spec_of(kind, name))
+        except InputError as error:
+            errors.append(error)
+    if not found:
+        raise InputError("; ".join(map(str, errors)))
+    return tuple(found)
+
+
+def conflicts() -> dict[tuple[Kind, str], str]:
+    """Return a sentence for each plug-in that is not used because another method has its name."""
+    return plugins.conflicts(METHODS)
 
 
 def why_not(spec: Spec) -> str | None:
     """Return None if the method can run here, or a sentence that says what is missing and how to get it."""
+    if spec.broken:
+        return spec.broken
     missing = [module for module in spec.requires if find_spec(module) is None]
     if not missing:
         return None
@@ -279,52 +265,96 @@ def variants(spec: Spec) -> tuple[str, ...]:
     """Return what may follow the colon in the method's name on this machine."""
     if not spec.variants or why_not(spec):
         return ()
-    return tuple(_load(spec.variants)())  # type: ignore[operator]
+    return tuple(cast(Callable[[], tuple[str, ...]], _load(spec.variants))())
+
+
+def options(spec: Spec) -> tuple[Option, ...]:
+    """Return what a name of the method may set, importing its class; empty where that cannot run here."""
+    if why_not(spec):
+        return ()
+    return options_of(_class_of(spec), fixed=[name for name, _ in spec.options])
 
 
 def spec_of(kind: Kind, name: str) -> Spec:
-    """Return the row of `name`, whose variant after a colon is ignored.
+    """Return what is known of the method that `name` builds; its variant and options play no part.
 
     Raises
     ------
     InputError
         If there is no such method; the message lists those there are.
+    BackendMissing, BackendFailed
+        If ``module:Class`` or ``file.py:Class`` cannot be imported.
     """
-    base, colon, _ = name.partition(":")
-    spec = METHODS.get((kind, base))
-    if spec is None:
-        known = ", ".join(s.name for s in specs(kind))
-        raise InputError(f'unknown {kind} "{name}"; choose one of {known}')
-    if colon and not spec.variant:
-        raise InputError(f'{kind} "{base}" takes nothing after a colon, got "{name}"')
-    return spec
+    return _find(kind, name)[0]
 
 
 def build_allocator(name: str) -> Allocator:
-    """Return the allocator called `name`, such as ``"waterfilling"`` or ``"cvxpy:SCS"``.
+    """Return the allocator called `name`, such as ``"waterfilling"``, ``"cvxpy:SCS"`` or ``"./mine.py:Mine"``.
 
     Raises
     ------
-    InputError, BackendMissing
-        If there is no such method, or its library is not installed.
+    InputError, BackendMissing, BackendFailed
+        If there is no such method or option, its library is not installed, or a plug-in cannot be loaded.
     """
     return cast(Allocator, _build("allocator", name))
 
 
 def build_placer(name: str) -> Placer:
-    """Return the placer called `name`, such as ``"dmcjia"`` or ``"pymoo:DE"`` (see `build_allocator`)."""
+    """Return the placer called `name`, such as ``"pymoo:DE"`` or ``"dmcjia:population=9"`` (see `build_allocator`)."""
     return cast(Placer, _build("placer", name))
 
 
+def register_allocator(name: str) -> Callable[[plugins.Class], plugins.Class]:
+    """Make a class known in this process as the allocator `name`: ``@register_allocator("mine")``.
+
+    Raises
+    ------
+    InputError
+        If the name cannot be one or is taken, or the class is no allocator.
+    """
+    return plugins.register("allocator", name, METHODS)
+
+
+def register_placer(name: str) -> Callable[[plugins.Class], plugins.Class]:
+    """Make a class known in this process as the placer `name` (see `register_allocator`)."""
+    return plugins.register("placer", name, METHODS)
+
+
 def _build(kind: Kind, name: str) -> object:
-    spec = spec_of(kind, name)
+    spec, rest = _find(kind, name)
     if why := why_not(spec):
-        raise BackendMissing(f'{kind} "{spec.name}" cannot run: {why}')
-    variant = name.partition(":")[2]
-    options: dict[str, str | bool] = dict(spec.options)
+        error = BackendFailed if spec.broken else BackendMissing
+        raise error(f'{kind} "{spec.name}" cannot run: {why}')
+    known = options(spec) if rest or spec.origin else ()
+    method = f'{kind} "{spec.name}"'
+    variant, texts = settings(rest, known, method, spec.variant)
+    given: dict[str, object] = {**dict(spec.options), **values(known, texts, method)}
     if variant:
-        options[spec.variant] = variant
-    return _load(spec.target)(**options)  # type: ignore[operator]
+        given[spec.variant] = variant
+    needed = [option for option in known if not option.default and option.name not in given]
+    if needed:
+        what = ":".join(f"{option.name}=…" for option in needed)
+        raise InputError(f"{method} must be told {'; '.join(map(str, needed))}: write {spec.name}:{what}")
+    return plugins.build(spec, _class_of(spec), given) if spec.origin else _class_of(spec)(**given)
+
+
+def _find(kind: Kind, name: str) -> tuple[Spec, str]:
+    """Return the method and what follows it in `name`."""
+    base, _, rest = name.partition(":")
+    spec = METHODS.get((kind, base)) or plugins.find(kind, base)
+    if spec is None and (found := plugins.split_target(name)) is not None:
+        target, rest = found
+        spec = plugins.of_target(kind, target)
+    if spec is None:
+        known = ", ".join(dict.fromkeys([*(s.name for s in specs(kind)), *plugins.names(kind)]))
+        raise InputError(
+            f'unknown {kind} "{base}"; choose one of {known}, or name your own as module:Class or ./file.py:Class'
+        )
+    return spec, rest
+
+
+def _class_of(spec: Spec) -> type:
+    return plugins.class_of(spec) if spec.origin else cast(type, _load(spec.target))
 
 
 def _load(target: str) -> object:

@@ -9,10 +9,12 @@ import numpy as np
 
 from dmcjia_opt.certificate import Certificate, certify, relative_gap
 from dmcjia_opt.dual import least_load
-from dmcjia_opt.errors import BackendFailed, InfeasibleError, InputError
+from dmcjia_opt.errors import InfeasibleError, InputError
+from dmcjia_opt.guard import guarded_allocator, guarded_placer, unchanged
 from dmcjia_opt.model.arrays import FloatArray, IntArray
 from dmcjia_opt.model.problem import Problem, compile_problem
 from dmcjia_opt.model.scenario import Scenario
+from dmcjia_opt.model.violation import violation
 from dmcjia_opt.plan import Plan, installed_versions
 from dmcjia_opt.protocols import Allocator, Callback, Placement, Placer, Status, Stop
 from dmcjia_opt.registry import build_allocator, build_placer, spec_of
@@ -34,7 +36,8 @@ def solve(
     scenario
         What to plan.
     placer, allocator
-        Names of registered methods, or objects that follow the protocols.
+        Names of methods (see `registry`), or objects that follow the protocols. Methods that are not this package's
+        are supervised (see `guard`).
     stop
         The budget; none by default.
     seed
@@ -47,10 +50,12 @@ def solve(
     InputError, InfeasibleError, BackendMissing, BackendFailed
         If an argument is malformed, no plan exists or was found, or a method cannot run.
     """
-    names = [method if isinstance(method, str) else type(method).__qualname__ for method in (placer, allocator)]
-    proves = isinstance(placer, str) and spec_of("placer", placer).proves
-    place = build_placer(placer) if isinstance(placer, str) else placer
-    allocate = build_allocator(allocator) if isinstance(allocator, str) else allocator
+    spec = spec_of("placer", placer) if isinstance(placer, str) else None
+    outer = build_placer(placer) if isinstance(placer, str) else placer
+    inner = build_allocator(allocator) if isinstance(allocator, str) else allocator
+    names = [name if isinstance(name, str) else type(name).__qualname__ for name in (placer, allocator)]
+    place = guarded_placer(outer, names[0], scenario.nodes.names)
+    allocate = guarded_allocator(inner, names[1])
     problem = compile_problem(scenario)
     for name, why in zip(names, (place.supports(problem), allocate.supports(problem)), strict=True):
         if why:
@@ -62,15 +67,16 @@ def solve(
             "no plan exists: whatever the splits, some queue is unstable; "
             "add cloud or edge compute, or lower arrival_rate"
         )
-    started = time.perf_counter()
-    placement = place.place(problem, allocate, stop=stop, rng=np.random.default_rng(seed), callback=callback)
-    seconds = time.perf_counter() - started
-    splits, shares = _complete(problem, placement, allocate, names[0], scenario.nodes.names)
+    with unchanged(problem, (outer, f'placer "{names[0]}"'), (inner, f'allocator "{names[1]}"')):
+        started = time.perf_counter()
+        placement = place.place(problem, allocate, stop=stop, rng=np.random.default_rng(seed), callback=callback)
+        seconds = time.perf_counter() - started
+        splits, shares = _complete(problem, placement, allocate, names[0], scenario.nodes.names)
     tolerance = stop.tolerance
     certificate = _certify(problem, splits, shares, placement.price, tolerance)
     bound, bound_from = certificate.lower_bound, "dual"
-    if proves and placement.lower_bound > bound:
-        bound, bound_from = min(placement.lower_bound, certificate.objective), placement.bound_from or names[0]
+    if spec is not None and spec.proves and placement.lower_bound > bound:
+        bound, bound_from = min(placement.lower_bound, certificate.objective), placement.bound_from or spec.name
     gap = relative_gap(certificate.objective, bound)
     status = Status.LIMIT if placement.status == Status.LIMIT else Status.FEASIBLE
     if gap <= tolerance:
@@ -96,6 +102,7 @@ def solve(
         scenario_sha256=scenario.sha256(),
         trace=placement.trace,
         versions=installed_versions(),
+        notes=placement.notes,
     )
 
 
@@ -111,44 +118,17 @@ def _certify(problem: Problem, splits: IntArray, shares: FloatArray, price: floa
 def _complete(
     problem: Problem, placement: Placement, allocator: Allocator, placer: str, nodes: Sequence[str]
 ) -> tuple[IntArray, FloatArray]:
-    try:
-        splits = problem.check_splits(placement.splits)
-    except InputError as error:
-        raise BackendFailed(f'placer "{placer}" returned a plan that is none: {error}') from None
-    shares = placement.shares
-    if shares is None and splits.ndim == 1 and problem.overload(splits) == 0:
+    splits, shares = placement.splits, placement.shares
+    if shares is None and problem.overload(splits) == 0:
         shares = allocator.allocate(problem, splits[None, :]).shares[0]
-    for what, values in (("splits", splits), ("shares", shares)):
-        if values is not None and np.shape(values) != (problem.n_nodes,):
-            raise BackendFailed(
-                f'placer "{placer}" returned {what} of shape {np.shape(values)} for {problem.n_nodes} nodes'
-            )
     if shares is None or not (
         problem.residuals(splits, shares).feasible and np.isfinite(problem.objective(splits, shares))
     ):
         if placement.status == Status.INFEASIBLE and not np.isposinf(placement.lower_bound):
-            why = _breaks(problem, splits, shares, nodes)
+            why = violation(problem, splits, shares, nodes)
             raise InfeasibleError(f'"{placer}" gives no feasible plan: {why}; other placers may')
         raise InfeasibleError(
             f'"{placer}" found no feasible plan in {placement.evaluations} evaluations, which does not prove that '
             "there is none; raise its budget or choose another placer"
         )
     return splits, np.asarray(shares, dtype=np.float64)
-
-
-def _breaks(problem: Problem, splits: IntArray, shares: FloatArray | None, nodes: Sequence[str]) -> str:
-    """Return which constraint an infeasible plan breaks, and for which node first."""
-    stuck = np.flatnonzero(np.isinf(problem.at(problem.local_delay, splits)))
-    if stuck.size:
-        return f'the edge queue of "{nodes[stuck[0]]}" is unstable at split {splits[stuck[0]]}'
-    if shares is None:
-        return f"its splits load the cloud to {100 * problem.least_share(splits).sum():.4g} %"
-    residuals = problem.residuals(splits, shares)
-    for values, what in (
-        (residuals.stability, "leaves its cloud queue unstable"),
-        (residuals.ordering, "leaves its cloud slower than its edge"),
-    ):
-        if (values >= 0).any():
-            d = int(np.flatnonzero(values >= 0)[0])
-            return f'the share of "{nodes[d]}", {shares[d]:.3g}, {what} at split {splits[d]}'
-    return f"its shares exceed the cloud by {float(residuals.budget):.3g}"

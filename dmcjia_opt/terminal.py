@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 
 import numpy as np
@@ -18,8 +18,9 @@ from dmcjia_opt.model.scenario import Scenario
 from dmcjia_opt.plan import Plan
 from dmcjia_opt.proof.document import Proof
 from dmcjia_opt.protocols import Status, Stop, TracePoint
-from dmcjia_opt.registry import specs, variants, why_not
+from dmcjia_opt.registry import KINDS, options, variants, why_not
 from dmcjia_opt.simulation import Simulation, compare
+from dmcjia_opt.spec import Spec
 from dmcjia_opt.verification import Check
 from dmcjia_opt.words import UNITS, in_plain_words, percent, seconds
 
@@ -153,6 +154,8 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
     ):
         summary.add_row(key, value)
     console.print(summary)
+    for note in plan.notes:
+        console.print(f"[yellow]Note:[/yellow] {escape(note)}.")
     console.print(in_plain_words(plan))
 
 
@@ -266,18 +269,76 @@ def _signed(part: float) -> str:
     return "0 %" if abs(part) < 5e-7 else f"{100 * part:+.3g} %"
 
 
-def show_methods() -> None:
-    """Print every method, whether it can run here, and what may follow a colon in its name."""
+def show_methods(found: Sequence[Spec]) -> None:
+    """Print methods, whether they can run here, and what may follow a colon in their names."""
     console = Console()
-    for kind in ("placer", "allocator"):
+    for kind in reversed(KINDS):
         table = Table(title=f"{kind}s", title_justify="left", expand=True)
         for name in ("name", "exact", "here", "what it is"):
             table.add_column(name, no_wrap=name != "what it is", overflow="fold")
-        for spec in specs(kind):
+        for spec in (spec for spec in found if spec.kind == kind):
             why = why_not(spec)
             here = "[green]yes[/green]" if why is None else "[red]no[/red]"
-            text = escape(spec.summary if why is None else f"{spec.summary} ({why})")
+            text = escape(spec.summary if why is None else f"{spec.summary} ({why})" if spec.summary else why)
+            if spec.origin:
+                text += f"\n[dim]plug-in: {escape(spec.origin)}[/dim]"
             if names := variants(spec):
                 text += f"\n[dim]{escape(spec.name)}:… {escape(', '.join(names))}[/dim]"
-            table.add_row(spec.name, "yes" if spec.exact else "–", here, text)
+            table.add_row(escape(spec.name), "yes" if spec.exact else "–", here, text)
         console.print(table)
+    console.print("Options of a method: dmcjia methods NAME", highlight=False)
+
+
+def show_method(spec: Spec) -> None:
+    """Print all there is to know of one method: what it is and needs, its variants and its options."""
+    console = Console()
+    why = why_not(spec)
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(no_wrap=True)
+    for key, value in (
+        (spec.kind, f"{spec.name}: {spec.summary}"),
+        ("exact", "yes" if spec.exact else "no"),
+        ("requires", ", ".join(spec.requires) or "nothing beyond NumPy" if not spec.origin else ""),
+        ("plug-in", f"{spec.target}, from {spec.origin}" if spec.origin else ""),
+        ("here", "yes" if why is None else f"no: {why}"),
+        ("variants", ", ".join(f"{spec.name}:{name}" for name in variants(spec))),
+    ):
+        if value:
+            facts.add_row(key, escape(value))
+    console.print(facts)
+    if why is not None:
+        return
+    if not (known := options(spec)):
+        console.print("It has no options.\n")
+        return
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("option", "type", "default", "what it is"):
+        table.add_column(name, no_wrap=name == "option", overflow="fold")
+    for option in known:
+        table.add_row(*(escape(text) for text in (option.name, option.type, option.default or "–", option.doc)))
+    console.print(table)
+    first = known[0]
+    console.print(
+        f"As in: --{spec.kind} {escape(spec.name)}:{first.name}={escape(first.default or '…')}\n", highlight=False
+    )
+
+
+def method_row(spec: Spec, *, with_options: bool) -> dict[str, object]:
+    """Return what `dmcjia methods --json` says of a method."""
+    why = why_not(spec)
+    row: dict[str, object] = {
+        "name": spec.name,
+        "kind": spec.kind,
+        "summary": spec.summary,
+        "exact": spec.exact,
+        "baseline": spec.baseline,
+        "available": why is None,
+        "why_not": why,
+        "requires": list(spec.requires),
+        "variants": list(variants(spec)),
+        "plugin": spec.origin or None,
+    }
+    if with_options:
+        keys = ("name", "type", "default", "doc")
+        row["options"] = [{key: getattr(option, key) for key in keys} for option in options(spec)]
+    return row

@@ -208,7 +208,7 @@ def test_a_network_without_work_or_data(dmcjia, tmp_path):
         (("--allocator", "nope"), 2, ['unknown allocator "nope"', "choose one of waterfilling, alm, cvxpy, ipopt"]),
         (("--placer", ""), 2, ["unknown placer"]),
         (("--placer", "waterfilling"), 2, ["unknown placer"]),
-        (("--placer", "genetic:fast"), 2, ["takes nothing after a colon"]),
+        (("--placer", "genetic:fast"), 2, ["takes option=value after a colon", "population (int, 20)"]),
         (("--placer", "pymoo:NOPE"), 2, ['"NOPE"', "choose GA, DE"]),
         (("--allocator", "cvxpy:NOPE"), 4, ["NOPE", "choose one of", "CLARABEL", "SCS"]),
         (("--allocator", "cvxpy:GUROBI"), 4, ["GUROBI", "install it or choose one of", "CLARABEL"]),
@@ -313,10 +313,36 @@ def test_methods_as_json(dmcjia):
     rows = json.loads(ended.out)
     assert [(row["kind"], row["name"]) for row in rows] == list(METHODS)
     for row in rows:
-        assert set(row) == {"name", "kind", "summary", "exact", "available", "why_not", "variants"}
+        assert set(row) == {
+            *("name", "kind", "summary", "exact", "baseline", "available"),
+            *("why_not", "requires", "variants", "plugin"),
+        }
         assert row["available"] == (row["why_not"] is None)
     cvxpy = next(row for row in rows if row["name"] == "cvxpy")
     assert {"CLARABEL", "SCS"} <= set(cvxpy["variants"])
+
+
+def test_one_method_and_its_options(dmcjia):
+    shown = dmcjia("methods", "genetic")
+    assert shown.code == 0
+    for part in ("integer genetic algorithm", "requires  pymoo", "Individuals kept.", "--placer genetic:population=20"):
+        assert part in shown.out
+    (row,) = json.loads(dmcjia("methods", "genetic", "--json").out)
+    assert row["options"][0] == {"name": "population", "type": "int", "default": "20", "doc": "Individuals kept."}
+    both = json.loads(dmcjia("methods", "cvxpy", "--json").out)
+    assert [row["kind"] for row in both] == ["placer", "allocator"]
+    assert "It has no options." in dmcjia("methods", "cloud-only+").out
+    fails(dmcjia("methods", "nope"), 2, 'unknown placer "nope"', 'unknown allocator "nope"')
+
+
+def test_options_in_names(dmcjia, tmp_path):
+    name = "genetic:population=8:offspring=4:generations=3"
+    ended = dmcjia("solve", "s.toml", "--placer", name, "--out", "plan.json")
+    assert ended.code == 0
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert plan["placer"] == name
+    assert plan["evaluations"] <= 8 + 2 * 4
+    assert dmcjia("verify", "s.toml", "plan.json").code == 0
 
 
 @pytest.mark.parametrize("family", FAMILIES)

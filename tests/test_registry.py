@@ -90,8 +90,10 @@ def test_kinds_are_kept_apart():
 
 
 def test_a_method_without_variants_refuses_one():
-    with pytest.raises(InputError, match=r'placer "genetic" takes nothing after a colon, got "genetic:fast"'):
+    with pytest.raises(InputError, match=r'"genetic" takes option=value after a colon, got "fast"; it has population'):
         build_placer("genetic:fast")
+    with pytest.raises(InputError, match=r'placer "edge-only" takes nothing after a colon, got "fast"'):
+        build_placer("edge-only:fast")
 
 
 def test_a_missing_library_is_named_with_its_remedy(without_library):

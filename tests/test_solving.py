@@ -1,4 +1,5 @@
 import math
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -171,7 +172,9 @@ def test_a_placer_that_returns_no_plan_failed(splits):
 )
 def test_a_placer_that_returns_another_shape_failed(splits, shares):
     placement = Placement(np.zeros(splits, dtype=np.int64), None if shares is None else np.full(shares, 0.1))
-    with pytest.raises(BackendFailed, match=r'placer "Says" returned (splits|shares) of shape \(.*\) for 4 nodes'):
+    with pytest.raises(
+        BackendFailed, match=r'placer "Says" returned (splits|shares) of shape \(.*(4 nodes|it must be \(4,\))'
+    ):
         solve(PAPER, Says(placement))
 
 
@@ -181,12 +184,20 @@ def test_a_feasible_plan_is_at_least_that(status):
 
 
 @pytest.mark.parametrize(
-    "shares",
-    [np.full(4, 0.3), np.array([1.0, 0.0, 0.0, 0.0]), np.full(4, np.nan), np.array([0.5, 0.5, 0.5, -0.5])],
+    ("shares", "why"),
+    [
+        (np.full(4, 0.3), "its shares exceed the cloud by 0.2"),
+        (np.array([1.0, 0.0, 0.0, 0.0]), 'the share of "node-0002", 0, leaves its cloud queue unstable at split 0'),
+        (np.full(4, np.nan), 'the share of "node-0001" is nan'),
+        (np.array([0.5, 0.5, 0.5, -0.5]), 'the share of "node-0004" is -0.5'),
+    ],
 )
-def test_a_plan_that_breaks_a_constraint_is_none(shares):
-    with pytest.raises(InfeasibleError, match='"Says" found no feasible plan in 7 evaluations'):
-        solve(PAPER, Says(Placement(np.zeros(4, dtype=np.int64), shares, evaluations=7)))
+def test_a_plan_that_breaks_a_constraint_is_none(shares, why):
+    placement = Placement(np.zeros(4, dtype=np.int64), shares, evaluations=7)
+    with pytest.raises(BackendFailed, match=f'placer "Says" returned a plan that is none: {re.escape(why)}'):
+        solve(PAPER, Says(placement))
+    with pytest.raises(InfeasibleError, match=f'"Says" gives no feasible plan: {re.escape(why)}; other placers may'):
+        solve(PAPER, Says(replace(placement, status=Status.INFEASIBLE)))
 
 
 def test_failing_allocators_leave_no_plan():

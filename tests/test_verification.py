@@ -228,14 +228,15 @@ def test_why_a_plan_is_infeasible(content):
 
     over, starved, slow = (copy.deepcopy(content) for _ in range(3))
     over["shares"][0] += 0.25
-    assert sentence(PAPER, over) == "no: shares exceed the cloud by 0.25"
+    assert sentence(PAPER, over) == "no: its shares exceed the cloud by 0.25"
     starved["shares"][3] = 0.0
     starved["splits"][3] = 0
-    assert sentence(PAPER, starved) == 'no: "node-0004" is unstable'
+    assert sentence(PAPER, starved) == 'no: the share of "node-0004", 0, leaves its cloud queue unstable at split 0'
     literal = replace(PAPER, options=PAPER.options.model_copy(update={"ordering": "cloud-faster"}))
     slow["splits"] = [1, 1, 1, 1]
     slow["shares"] = [0.2, 0.2, 0.2, 0.05]
-    assert sentence(literal, slow) == 'no: "node-0004" is cloud slower than its edge'
+    slower = 'no: the share of "node-0001", 0.2, leaves its cloud slower than its edge at split 1'
+    assert sentence(literal, slow) == slower
 
 
 @pytest.mark.parametrize(

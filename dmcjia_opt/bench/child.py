@@ -36,7 +36,7 @@ from dmcjia_opt.errors import BackendMissing, InputError
 from dmcjia_opt.model.problem import Problem, compile_problem
 from dmcjia_opt.model.scenario import Scenario
 from dmcjia_opt.protocols import Allocation, Allocator, Placement, Placer, Status, Stop
-from dmcjia_opt.registry import Kind
+from dmcjia_opt.spec import Kind
 
 HEADER = struct.Struct("<Q")
 _WARM_UP = "paper-n3-s0"

@@ -9,7 +9,8 @@ from typing import cast
 from dmcjia_opt.bench.machine import source_of
 from dmcjia_opt.errors import BackendMissing, InputError
 from dmcjia_opt.protocols import Allocator, Placer
-from dmcjia_opt.registry import METHODS, Kind, Spec, build_allocator, build_placer, spec_of, specs, why_not
+from dmcjia_opt.registry import METHODS, build_allocator, build_placer, spec_of, specs, why_not
+from dmcjia_opt.spec import Kind, Spec
 
 #: The allocator of a placer that names none.
 ALLOCATOR = "waterfilling"

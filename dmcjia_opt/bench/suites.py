@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from dmcjia_opt.bench.methods import EVERY
 from dmcjia_opt.protocols import Stop
-from dmcjia_opt.registry import Kind
+from dmcjia_opt.spec import Kind
 
 #: What a hard wall limit adds to a method's own limit of time: half of it, but no less than this, s.
 LEAST_GRACE = 10.0

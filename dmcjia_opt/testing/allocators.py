@@ -1,0 +1,261 @@
+"""What every allocator owes."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from dmcjia_opt.allocators.waterfilling import WaterFilling
+from dmcjia_opt.certificate import splits_lower_bound
+from dmcjia_opt.errors import InputError
+from dmcjia_opt.model.arrays import EPS, FloatArray, IntArray
+from dmcjia_opt.model.delay import MD1, DelayCurve, mg1
+from dmcjia_opt.model.instances import generate
+from dmcjia_opt.model.known_answers import KnownAnswer, known_answers
+from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.protocols import Allocation, Allocator, Status, StatusArray
+from dmcjia_opt.testing.methods import (
+    Conformance,
+    assert_equal_if_comparable,
+    assert_same_contents,
+    contents,
+    in_two_processes,
+)
+from dmcjia_opt.testing.problems import CURVES, ORDERINGS, random_problem
+
+NOT_CONVERGED = (Status.INACCURATE, Status.LIMIT, Status.FAILED)
+
+
+def plans_of(problem: Problem, splits: IntArray, rng: np.random.Generator, n_plans: int) -> IntArray:
+    """Return plans that mix `splits`, for which shares exist, with others, for which they may not."""
+    others = rng.integers(0, problem.layers + 1, (n_plans, problem.n_nodes))
+    plans = np.where(rng.random(others.shape) < rng.uniform(0.0, 0.3, (n_plans, 1)), others, splits)
+    plans[0] = splits
+    return plans
+
+
+def batches() -> Iterator[tuple[Problem, IntArray]]:
+    """Yield random problems of 5 to 20 nodes over every curve and ordering, with plans."""
+    rng = np.random.default_rng(20)
+    for k, (curve, ordering) in enumerate((c, o) for c in CURVES for o in ORDERINGS):
+        problem, splits = random_problem(
+            rng,
+            int(rng.integers(5, 21)),
+            4,
+            utilisation=(0.05, 0.5, 0.9, 0.99)[k % 4],
+            spread=(10.0, 1e4)[k % 2],
+            curve=curve,
+            ordering=ordering,
+        )
+        yield problem, plans_of(problem, splits, rng, 8)
+
+
+def refused(allocator: Allocator, problem: Problem, splits: IntArray) -> bool:
+    """Return whether `problem` is refused, and if it is, check that this is done with a sentence."""
+    why = allocator.supports(problem)
+    if why is None:
+        return False
+    assert len(why.split()) >= 5
+    assert "\n" not in why
+    with pytest.raises(InputError, match=re.escape(why)):
+        allocator.allocate(problem, splits)
+    return True
+
+
+def answers(allocator: Allocator, problem: Problem, plans: IntArray) -> tuple[FloatArray, FloatArray, StatusArray]:
+    """Return shares, prices and statuses."""
+    got = allocator.allocate(problem, plans)
+    return got.shares, got.price, got.status
+
+
+class AllocatorConformance(Conformance):
+    """Known answers, batch and loop, budgets, infeasible plans, shapes, pickling.
+
+    Attributes
+    ----------
+    accuracy
+        Relative error of the mean delay that the method may have and still call its shares optimal.
+    """
+
+    accuracy: ClassVar[float] = 1e-6
+
+    @pytest.fixture
+    def allocator(self) -> Allocator:
+        """Return one object for all tests: solver models are compiled once, and state that leaks would show."""
+        made: Allocator = self.used()
+        return made
+
+    @pytest.fixture
+    def optimal(self) -> bool:
+        """Return whether the shares must be optimal."""
+        return self.is_exact()
+
+    def claims(self, got: Allocation, optimal: bool) -> list[int]:
+        """Return the statuses that a row with good shares may have."""
+        return [Status.OPTIMAL] if optimal else [Status.OPTIMAL, Status.FEASIBLE]
+
+    def test_it_is_an_allocator(self, allocator: Allocator) -> None:
+        """It has both methods of the protocol."""
+        assert isinstance(allocator, Allocator)
+
+    @pytest.mark.parametrize("known", known_answers(), ids=lambda known: known.name)
+    def test_known_answers(self, allocator: Allocator, optimal: bool, known: KnownAnswer) -> None:
+        """Shares, price and delay of problems solved by hand; where it does not claim the optimum, a plan."""
+        problem, splits = known.problem, known.splits[None]
+        if refused(allocator, problem, splits):
+            return
+        got = allocator.allocate(problem, splits)
+        assert got.status[0] in self.claims(got, optimal)
+        assert problem.residuals(splits, got.shares).feasible[0]
+        value = problem.objective(splits, got.shares)[0]
+        if got.status[0] != Status.OPTIMAL:
+            assert value >= known.objective * (1 - self.accuracy)
+            return
+        assert value == pytest.approx(known.objective, rel=self.accuracy)
+        np.testing.assert_allclose(got.shares[0], known.shares, rtol=0, atol=np.sqrt(self.accuracy))
+        if optimal or not np.isnan(got.price[0]):
+            assert got.price[0] == pytest.approx(known.price, rel=10 * np.sqrt(self.accuracy))
+
+    def test_random_problems(self, allocator: Allocator, optimal: bool) -> None:
+        """Shares are a plan wherever one exists, and within the accuracy of a proved bound where called optimal."""
+        solved = unsolved = 0
+        for problem, splits in batches():
+            if refused(allocator, problem, splits):
+                continue
+            got = allocator.allocate(problem, splits)
+            price = WaterFilling().allocate(problem, splits).price
+            bound = splits_lower_bound(problem, splits, price)
+            value = problem.objective(splits, got.shares)
+            solvable = problem.overload(splits) == 0
+            for row in np.flatnonzero(solvable):
+                status = Status(got.status[row])
+                if status in NOT_CONVERGED:
+                    unsolved += 1
+                    continue
+                solved += 1
+                assert status in self.claims(got, optimal)
+                slack = 64 * EPS * price[row]
+                assert bound[row] <= value[row]
+                assert status != Status.OPTIMAL or value[row] <= bound[row] * (1 + self.accuracy) + slack
+            kept = solvable & (got.status != Status.FAILED)
+            assert problem.residuals(splits[kept], got.shares[kept]).feasible.all()
+            assert (got.shares[kept].sum(-1) <= 1.0).all()
+        assert solved >= 20
+        assert unsolved <= solved // 10
+
+    def test_plans_without_shares_are_infeasible_and_hold_no_numbers(self, allocator: Allocator) -> None:
+        """An unstable edge queue or an overloaded cloud is a row of NaN with status INFEASIBLE."""
+        rng = np.random.default_rng(1)
+        problem, fine = random_problem(rng, 6, 4)
+        table = problem.local_delay.copy()
+        table[0, 2] = np.inf
+        problem = Problem(table, problem.cloud_time * 1.2, problem.arrival_rate, problem.weight)
+        unstable = fine.copy()
+        unstable[0] = 2
+        overloaded = np.zeros(6, dtype=np.int64)
+        splits = np.stack([fine, unstable, fine, overloaded])
+        assert (problem.overload(splits) > 0).tolist() == [False, True, False, True]
+        got = allocator.allocate(problem, splits)
+        assert (got.status == Status.INFEASIBLE).tolist() == [False, True, False, True]
+        assert np.isnan(got.shares[[1, 3]]).all()
+        assert np.isnan(got.price[[1, 3]]).all()
+        assert np.isfinite(got.shares[[0, 2]]).all()
+
+    def test_exactly_full_is_infeasible(self, allocator: Allocator) -> None:
+        """Σ λs = 1: a queue as fast as its arrivals waits for ever."""
+        problem = Problem(np.zeros((4, 1)), np.full((4, 1), 0.25), np.ones(4), np.full(4, 0.25))
+        got = allocator.allocate(problem, np.zeros((1, 4), dtype=np.int64))
+        assert got.status[0] == Status.INFEASIBLE
+        assert np.isnan(got.shares).all()
+
+    def test_a_node_without_cloud_work_gets_no_share(self, allocator: Allocator, optimal: bool) -> None:
+        """And a plan without any needs no cloud, whose price is then zero."""
+        drawn, splits = random_problem(np.random.default_rng(3), 6, 4)
+        table = np.where(np.isinf(drawn.local_delay), 1.0, drawn.local_delay)
+        problem = Problem(table, drawn.cloud_time, drawn.arrival_rate, drawn.weight)
+        idle = np.full(6, 3)
+        splits[[1, 4]] = 3
+        got = allocator.allocate(problem, np.stack([splits, idle]))
+        assert (got.shares[0] > 0).tolist() == [True, False, True, True, False, True]
+        assert not got.shares[1].any()
+        assert got.price[1] == 0.0 or (np.isnan(got.price[1]) and not optimal)
+        assert np.isin(got.status, self.claims(got, optimal)).all()
+
+    def test_one_node_gets_the_whole_cloud(self, allocator: Allocator, optimal: bool) -> None:
+        """All of it where it claims the optimum, and never more."""
+        problem = Problem(np.zeros((1, 1)), np.full((1, 1), 0.1), np.ones(1), np.ones(1))
+        got = allocator.allocate(problem, np.zeros((1, 1), dtype=np.int64))
+        assert 0.1 < got.shares[0, 0] <= 1.0
+        if optimal or got.status[0] == Status.OPTIMAL:
+            assert got.shares[0, 0] == pytest.approx(1.0, rel=self.accuracy)
+
+    def test_results_have_one_row_a_plan(self, allocator: Allocator) -> None:
+        """For no plan, one and several; in the types that the protocol names."""
+        problem, splits = random_problem(np.random.default_rng(3), 6, 4)
+        for n in (0, 1, 3):
+            got = allocator.allocate(problem, np.repeat(splits[None], n, axis=0))
+            assert got.shares.shape == (n, 6)
+            assert got.price.shape == got.status.shape == (n,)
+            assert got.status.dtype == np.int8
+            assert got.shares.dtype == got.price.dtype == np.float64
+
+    @pytest.mark.parametrize("curve", [MD1, mg1(0.3)], ids=lambda curve: curve.name)
+    def test_a_batch_is_the_same_as_a_loop(self, allocator: Allocator, curve: DelayCurve) -> None:
+        """In any order, to the last bit, whatever was solved before."""
+        rng = np.random.default_rng(8)
+        problem, splits = random_problem(rng, 8, 4, curve=curve)
+        plans = plans_of(problem, splits, rng, 6)
+        if refused(allocator, problem, plans):
+            return
+        whole = allocator.allocate(problem, plans)
+        backwards = allocator.allocate(problem, plans[::-1])
+        fresh = self.make()
+        for row in range(len(plans)):
+            alone = fresh.allocate(problem, plans[row : row + 1])
+            for key in ("shares", "price", "status"):
+                np.testing.assert_array_equal(getattr(whole, key)[row], getattr(alone, key)[0])
+                np.testing.assert_array_equal(getattr(whole, key)[row], getattr(backwards, key)[-1 - row])
+
+    def test_inputs_are_not_modified(self, allocator: Allocator) -> None:
+        """Neither the splits nor the problem, and splits that are read-only will do."""
+        rng = np.random.default_rng(9)
+        problem, splits = random_problem(rng, 7, 4, ordering="cloud-faster")
+        plans = plans_of(problem, splits, rng, 3)
+        if refused(allocator, problem, plans):
+            return
+        before, tables = plans.copy(), contents(problem)
+        allocator.allocate(problem, plans)
+        np.testing.assert_array_equal(plans, before)
+        plans.setflags(write=False)
+        allocator.allocate(problem, plans)
+        assert_same_contents(problem, tables)
+
+    def test_other_processes_give_the_same_shares(self, allocator: Allocator) -> None:
+        """A used object is sent to two others, and answers there to the last bit as here."""
+        problem, splits = random_problem(np.random.default_rng(10), 6, 4)
+        before = answers(allocator, problem, splits[None])
+        twin = pickle.loads(pickle.dumps(allocator))
+        assert_equal_if_comparable(twin, allocator)
+        elsewhere = in_two_processes(answers, allocator, problem, splits[None])
+        for after in (answers(twin, problem, splits[None]), *elsewhere):
+            for here, there in zip(before, after, strict=True):
+                np.testing.assert_array_equal(here, there)
+
+    def test_a_scenario_in_si_units(self, allocator: Allocator) -> None:
+        """Table 5's scales: shares of 400 GFLOP/s, cloud times of 10 ms, and nodes whose edge queues are unstable."""
+        problem = compile_problem(generate("paper", nodes=8, seed=4))
+        splits = np.random.default_rng(0).integers(0, 35, (5, 8))
+        got, best = allocator.allocate(problem, splits), WaterFilling().allocate(problem, splits)
+        np.testing.assert_array_equal(got.status == Status.INFEASIBLE, best.status == Status.INFEASIBLE)
+        rows = np.isin(got.status, (Status.OPTIMAL, Status.FEASIBLE))
+        assert rows.sum() >= 2
+        value = problem.objective(splits, got.shares)
+        least = problem.objective(splits, best.shares)
+        assert (value[rows] >= least[rows] * (1 - self.accuracy)).all()
+        rows = got.status == Status.OPTIMAL
+        np.testing.assert_allclose(value[rows], least[rows], rtol=self.accuracy)

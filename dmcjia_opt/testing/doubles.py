@@ -1,0 +1,61 @@
+"""Allocators to put in the place of a real one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dmcjia_opt.allocators.waterfilling import WaterFilling
+from dmcjia_opt.model.arrays import IntArray
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.protocols import Allocation, Allocator, Status
+
+
+@dataclass
+class Counting:
+    """Passes on another allocator's shares, and records the plans it was asked for; may take its time."""
+
+    inner: Allocator = field(default_factory=WaterFilling)
+    seconds_a_plan: float = 0.0
+    plans: list[tuple[int, ...]] = field(default_factory=list)
+
+    def supports(self, problem: Problem) -> str | None:
+        """Return what the other allocator says."""
+        return self.inner.supports(problem)
+
+    def allocate(self, problem: Problem, splits: IntArray) -> Allocation:
+        """Return the other allocator's shares."""
+        self.plans += [tuple(row) for row in splits.tolist()]
+        time.sleep(self.seconds_a_plan * len(splits))
+        return self.inner.allocate(problem, splits)
+
+
+class Even:
+    """What a third party might write in a minute: the least share, and an equal part of the rest; no price."""
+
+    def supports(self, problem: Problem) -> str | None:
+        """Every problem is supported."""
+        return None
+
+    def allocate(self, problem: Problem, splits: IntArray) -> Allocation:
+        """Return shares that are a plan wherever one exists."""
+        least = problem.least_share(splits)
+        busy = problem.at(problem.cloud_time, splits) > 0
+        rest = (1.0 - least.sum(-1, keepdims=True)) * busy / np.maximum(busy.sum(-1, keepdims=True), 1)
+        shares = (least + rest) * (1 - 1e-12)
+        return Allocation(shares, np.full(len(splits), np.nan), np.full(len(splits), Status.FEASIBLE, dtype=np.int8))
+
+
+class Failing:
+    """An allocator whose backend fails on every plan."""
+
+    def supports(self, problem: Problem) -> str | None:
+        """Every problem is supported."""
+        return None
+
+    def allocate(self, problem: Problem, splits: IntArray) -> Allocation:
+        """Return failures."""
+        n = len(splits)
+        return Allocation(np.full(splits.shape, np.nan), np.full(n, np.nan), np.full(n, Status.FAILED, dtype=np.int8))

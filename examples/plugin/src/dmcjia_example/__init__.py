@@ -1,0 +1,1 @@
+"""An allocator and a placer for dmcjia_opt."""
