@@ -100,7 +100,14 @@ _ROWS = (
         "genetic",
         "placer",
         "dmcjia_opt.placers.genetic:Genetic",
-        "integer genetic algorithm: uniform crossover, reset-or-creep mutation",
+        "genetic algorithm with its parts to choose: encoding, selection, crossover, mutation, elitism, repair",
+        requires=("pymoo",),
+    ),
+    Spec(
+        "memetic",
+        "placer",
+        "dmcjia_opt.placers.memetic:Memetic",
+        "genetic algorithm with a local search, both led by the price of cloud capacity",
         requires=("pymoo",),
     ),
     Spec(

@@ -66,7 +66,7 @@ class Evaluation:
         self.trace: list[TracePoint] = []
         self.finished = False
         self._started = time.perf_counter()
-        self._known: dict[bytes, float] = {}
+        self._known: dict[bytes, tuple[float, float]] = {}
         self._repeats = 0
         self._requests = 0
         self._rate = 0.0
@@ -90,6 +90,10 @@ class Evaluation:
         BudgetSpent
             When the budget, the gap or the search space is exhausted.
         """
+        return self.with_prices(splits)[0]
+
+    def with_prices(self, splits: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return what `__call__` does, and the allocator's price for each plan, s per unit share; NaN if unknown."""
         keys = [row.tobytes() for row in np.ascontiguousarray(splits, dtype=np.int64)]
         fresh: dict[bytes, int] = {}
         for i, key in enumerate(keys):
@@ -97,10 +101,15 @@ class Evaluation:
                 fresh[key] = i
         self._repeats = 0 if fresh else self._repeats + len(keys)
         self._requests += len(keys)
-        distinct = splits[list(fresh.values())]
-        self._known.update(zip(fresh, self.solve_in_budget(distinct)[0].tolist(), strict=True))
+        objective, price = self.solve_in_budget(splits[list(fresh.values())])
+        self._known.update(zip(fresh, zip(objective.tolist(), price.tolist(), strict=True), strict=True))
         self._check()
-        return np.array([self._known[key] for key in keys])
+        found = np.array([self._known[key] for key in keys]).reshape(-1, 2)
+        return found[:, 0], found[:, 1]
+
+    def knows(self, splits: IntArray) -> BoolArray:
+        """Return which of the plans (n_plans, n_nodes) have been asked for before, (n_plans,)."""
+        return np.array([row.tobytes() in self._known for row in np.ascontiguousarray(splits, dtype=np.int64)], bool)
 
     def solve_in_budget(self, splits: IntArray) -> tuple[FloatArray, FloatArray]:
         """Evaluate plans known to be distinct, without the cache (see `__call__`).

@@ -16,7 +16,7 @@ from pymoo.termination.max_gen import MaximumGenerationTermination
 
 from dmcjia_opt.allocators.waterfilling import WaterFilling
 from dmcjia_opt.errors import InputError
-from dmcjia_opt.model.arrays import FloatArray, IntArray
+from dmcjia_opt.model.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.placers.evaluation import BudgetSpent, Evaluation
 from dmcjia_opt.protocols import Allocator, Callback, Placement, Status, Stop
@@ -65,6 +65,10 @@ class PlacementProblem(PymooProblem):  # type: ignore[misc]
         """Return the splits (n_plans, n_nodes) that the variables `x` stand for."""
         return np.clip(np.rint(x), self.xl, self.xu).astype(np.int64)
 
+    def encode(self, splits: IntArray) -> IntArray | BoolArray:
+        """Return the variables (n_plans, n_var) that stand for `splits` (n_plans, n_nodes)."""
+        return splits
+
     def _evaluate(self, x: FloatArray, out: dict[str, Any], *args: object, **kwargs: object) -> None:
         splits = self.decode(np.atleast_2d(x))
         overload = self.evaluation.problem.overload(splits)
@@ -92,6 +96,7 @@ class EvolutionaryPlacer(ABC):
         callback: Callback | None = None,
     ) -> Placement:
         """Return the best plan the algorithm meets; a budget of evaluations or seconds replaces its generations."""
+        stop = self.budget(stop)
         evaluation = Evaluation(problem, allocator, stop, callback)
         algorithm, seen, generations = self.start(evaluation)
         budgeted = stop.evaluations is not None or stop.seconds is not None
@@ -111,6 +116,10 @@ class EvolutionaryPlacer(ABC):
                 raise
             status = Status.LIMIT
         return evaluation.placement(status)
+
+    def budget(self, stop: Stop) -> Stop:
+        """Return the budget to keep, given the one asked for."""
+        return stop
 
     @abstractmethod
     def start(self, evaluation: Evaluation) -> tuple[Any, PlacementProblem, int]:
