@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cached_property
 
 import numpy as np
 
@@ -101,6 +102,20 @@ class Evaluation:
         self._known.update(zip(fresh, self.solve_in_budget(distinct)[0].tolist(), strict=True))
         self._check()
         return np.array([self._known[key] for key in keys])
+
+    @cached_property
+    def penalty(self) -> float:
+        """A delay, s, far above the local delay of any node."""
+        table = self.problem.local_delay
+        return 1e3 * max(float(table.max(where=np.isfinite(table), initial=0.0)), 1.0)
+
+    def finite(self, splits: IntArray) -> FloatArray:
+        """Return the mean delay of each plan, s; where that is +inf, a penalty that grows with the overload.
+
+        See `__call__`.
+        """
+        value = self(splits)
+        return np.where(np.isfinite(value), value, self.penalty * (1.0 + self.problem.overload(splits)))
 
     def solve_in_budget(self, splits: IntArray) -> tuple[FloatArray, FloatArray]:
         """Evaluate plans known to be distinct, without the cache (see `__call__`).
