@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from dmcjia_opt.model.problem import Problem, compile_problem
     from dmcjia_opt.model.profile import LayerProfile, load_profile
     from dmcjia_opt.model.scenario import Scenario, load_scenario
+    from dmcjia_opt.placers.asktell import AskTell, Searcher
+    from dmcjia_opt.placers.callables import FromFunction, MeanDelay
     from dmcjia_opt.plan import Plan, load_plan
     from dmcjia_opt.protocols import Allocation, Allocator, Placement, Placer, Status, Stop
     from dmcjia_opt.registry import build_allocator, build_placer
@@ -28,6 +30,8 @@ _HOMES = {
     "model.problem": ("Problem", "compile_problem"),
     "model.profile": ("LayerProfile", "load_profile"),
     "model.scenario": ("Scenario", "load_scenario"),
+    "placers.asktell": ("AskTell", "Searcher"),
+    "placers.callables": ("FromFunction", "MeanDelay"),
     "plan": ("Plan", "load_plan"),
     "protocols": ("Allocation", "Allocator", "Placement", "Placer", "Status", "Stop"),
     "registry": ("build_allocator", "build_placer"),
@@ -52,6 +56,10 @@ __all__ = [  # noqa: RUF022 - as a reader meets them
     "Stop",
     "build_allocator",
     "build_placer",
+    "AskTell",
+    "Searcher",
+    "FromFunction",
+    "MeanDelay",
     "solve",
     "verify",
     "Plan",

@@ -24,7 +24,9 @@ SAMPLERS = {"TPE": "TPESampler", "Random": "RandomSampler", "QMC": "QMCSampler",
 class Optuna(LibrarySearch):
     """An Optuna study (https://doi.org/10.1145/3292500.3330701), asked and told.
 
-    TPE models every trial so far, so that a proposal takes milliseconds and ever more of them.
+    TPE models every trial so far, so that a proposal takes milliseconds and ever more of them. A plan proposed again
+    is followed by one drawn at random: repeats cost no evaluation, and a model that has converged would repeat itself
+    for ever.
 
     Parameters
     ----------
@@ -77,7 +79,7 @@ class Optuna(LibrarySearch):
             options |= {"scramble": True}
         sampler = getattr(optuna.samplers, SAMPLERS[self.sampler])(**options)
         with _quiet(optuna):
-            return OptunaSearcher(optuna.create_study(sampler=sampler), problem.layers)
+            return OptunaSearcher(optuna.create_study(sampler=sampler), problem.layers, rng)
 
 
 @contextmanager
@@ -100,12 +102,17 @@ class OptunaSearcher:
         To be minimised.
     upper
         (n_nodes,) largest split of each node.
+    rng
+        Draws the plan that follows a repeated one.
     """
 
-    def __init__(self, study: Any, upper: IntArray) -> None:  # noqa: ANN401 - an optuna Study
+    def __init__(self, study: Any, upper: IntArray, rng: np.random.Generator) -> None:  # noqa: ANN401 - an optuna Study
         from optuna.distributions import IntDistribution
 
         self.study = study
+        self._upper = upper
+        self._rng = rng
+        self._seen: set[bytes] = set()
         self._space = {f"node {d}": IntDistribution(0, last) for d, last in enumerate(upper.tolist())}
         self._trial: Any = None
 
@@ -117,6 +124,11 @@ class OptunaSearcher:
     def tell(self, candidates: IntArray, values: float) -> None:
         """Tell the study the mean delay, s, of the plan it proposed last."""
         self.study.tell(self._trial, values)
+        key = candidates.tobytes()
+        if key in self._seen:
+            drawn = self._rng.integers(0, self._upper + 1).tolist()
+            self.study.enqueue_trial(dict(zip(self._space, drawn, strict=True)))
+        self._seen.add(key)
 
 
 def samplers() -> tuple[str, ...]:

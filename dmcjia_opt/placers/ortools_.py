@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from dmcjia_opt.certificate import relative_gap
 from dmcjia_opt.dual import maximise, priced
 from dmcjia_opt.errors import BackendFailed, InputError
 from dmcjia_opt.model.arrays import BoolArray, FloatArray, IntArray
@@ -96,7 +97,8 @@ class CpSat:
     levels
         Shares a split, in each menu.
     rounds
-        Menus; each spans the square root of the range of prices of the one before.
+        Menus at most; each spans the square root of the range of prices of the one before. From the second on, one
+        without a better plan is the last.
     effort
         Limit of one menu in CP-SAT's deterministic time, about seconds.
     max_nodes
@@ -110,7 +112,7 @@ class CpSat:
 
     levels: int = 9
     rounds: int = 5
-    effort: float = 2.0
+    effort: float = 1.0
     max_nodes: int = 1000
 
     def __post_init__(self) -> None:
@@ -153,7 +155,7 @@ class CpSat:
             return evaluation.placement(Status.INFEASIBLE)
         status = Status.FEASIBLE
         try:
-            self._refine(evaluation, draw_seed(rng))
+            self._refine(evaluation, draw_seed(rng), stop.tolerance)
             if evaluation.splits is None:
                 evaluation(least_load_plan(problem)[None, :])
         except BudgetSpent:
@@ -164,7 +166,7 @@ class CpSat:
             status = Status.LIMIT
         return evaluation.placement(status)
 
-    def _refine(self, evaluation: Evaluation, seed: int) -> None:
+    def _refine(self, evaluation: Evaluation, seed: int, tolerance: float) -> None:
         problem = evaluation.problem
         low, high = maximise(problem)
         if high.price <= 0.0:  # capacity is free: every node has its least local delay
@@ -172,7 +174,8 @@ class CpSat:
             return
         keep = pareto_splits(problem)
         price, span = math.sqrt(low.price * high.price), _SPAN
-        for _ in range(self.rounds):
+        for turn in range(self.rounds):
+            before = evaluation.objective
             prices = price * np.geomspace(1.0 / span, span, self.levels)
             plans, interrupted = self._choose(menu(problem, keep, prices, evaluation.lower_bound), evaluation, seed)
             if len(plans):
@@ -184,6 +187,11 @@ class CpSat:
             if interrupted:
                 raise KeyboardInterrupt
             evaluation.tick()
+            if relative_gap(evaluation.objective, evaluation.lower_bound) <= tolerance:
+                evaluation.finished = True
+                return
+            if turn > 0 and len(plans) and evaluation.objective >= before:
+                return
 
     def _choose(self, entries: Menu, evaluation: Evaluation, seed: int) -> tuple[IntArray, bool]:
         """Return the plans that CP-SAT met, best first, and whether it was interrupted."""

@@ -31,8 +31,7 @@ class Scipy(SearchPlacer):
     ----------
     method
         One of `METHODS`. "differential_evolution" knows that the splits are integers and evaluates a generation at
-        once; "dual_annealing" and "direct" see a continuous box whose points are rounded. "direct" draws nothing at
-        random.
+        once; "dual_annealing" sees a continuous box whose points are rounded.
     population
         Individuals of differential evolution, at least 5; it begins anew when they have become alike.
     evaluations
@@ -45,7 +44,7 @@ class Scipy(SearchPlacer):
     """
 
     method: str = "differential_evolution"
-    population: int = 30
+    population: int = 20
     evaluations: int = DEFAULT_EVALUATIONS
     repair: bool = True
     finite: bool = True
@@ -96,21 +95,15 @@ def _dual_annealing(f: MeanDelay, upper: IntArray, options: Scipy, rng: np.rando
     dual_annealing(f, _box(upper), maxiter=_UNLIMITED, maxfun=_UNLIMITED, no_local_search=True, rng=rng)
 
 
-def _direct(f: MeanDelay, upper: IntArray, options: Scipy, rng: np.random.Generator) -> None:
-    from scipy.optimize import direct
-
-    direct(f, _box(upper), maxiter=_UNLIMITED, vol_tol=0.0, len_tol=0.0)
-
-
 def _box(upper: IntArray) -> Bounds:
     from scipy.optimize import Bounds
 
     return Bounds(np.full(len(upper), -_ALMOST_HALF), upper + _ALMOST_HALF)
 
 
-#: Name → how it is called. Those of SciPy's global optimisers that rely on gradients or on a local search are left out.
+#: Name → how it is called. SciPy's other global optimisers rely on a local search, or, as DIRECT, on small boxes.
 METHODS: Mapping[str, Callable[[MeanDelay, IntArray, Scipy, np.random.Generator], None]] = MappingProxyType(
-    {"differential_evolution": _differential_evolution, "dual_annealing": _dual_annealing, "direct": _direct}
+    {"differential_evolution": _differential_evolution, "dual_annealing": _dual_annealing}
 )
 
 
