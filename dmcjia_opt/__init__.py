@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from dmcjia_opt.model.problem import Problem, compile_problem
     from dmcjia_opt.model.profile import LayerProfile, load_profile
     from dmcjia_opt.model.scenario import Scenario, load_scenario
+    from dmcjia_opt.placers.asktell import AskTell, Searcher
+    from dmcjia_opt.placers.callables import FromFunction, MeanDelay
     from dmcjia_opt.placers.evaluation import BudgetSpent, Evaluation
     from dmcjia_opt.plan import Plan, load_plan
     from dmcjia_opt.proof.checking import check_proof
@@ -34,6 +36,8 @@ _HOMES = {
     "model.profile": ("LayerProfile", "load_profile"),
     "model.scenario": ("Scenario", "load_scenario"),
     "placers.evaluation": ("BudgetSpent", "Evaluation"),
+    "placers.asktell": ("AskTell", "Searcher"),
+    "placers.callables": ("FromFunction", "MeanDelay"),
     "plan": ("Plan", "load_plan"),
     "proof.checking": ("check_proof",),
     "proof.document": ("Proof", "load_proof"),
@@ -67,6 +71,10 @@ __all__ = [  # noqa: RUF022 - as a reader meets them
     "build_placer",
     "register_allocator",
     "register_placer",
+    "AskTell",
+    "Searcher",
+    "FromFunction",
+    "MeanDelay",
     "solve",
     "verify",
     "simulate",

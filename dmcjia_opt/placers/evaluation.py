@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cached_property
 
 import numpy as np
 
@@ -110,6 +111,20 @@ class Evaluation:
     def knows(self, splits: IntArray) -> BoolArray:
         """Return which of the plans (n_plans, n_nodes) have been asked for before, (n_plans,)."""
         return np.array([row.tobytes() in self._known for row in np.ascontiguousarray(splits, dtype=np.int64)], bool)
+
+    @cached_property
+    def penalty(self) -> float:
+        """A delay, s, far above the local delay of any node."""
+        table = self.problem.local_delay
+        return 1e3 * max(float(table.max(where=np.isfinite(table), initial=0.0)), 1.0)
+
+    def finite(self, splits: IntArray) -> FloatArray:
+        """Return the mean delay of each plan, s; where that is +inf, a penalty that grows with the overload.
+
+        See `__call__`.
+        """
+        value = self(splits)
+        return np.where(np.isfinite(value), value, self.penalty * (1.0 + self.problem.overload(splits)))
 
     def solve_in_budget(self, splits: IntArray) -> tuple[FloatArray, FloatArray]:
         """Evaluate plans known to be distinct, without the cache (see `__call__`).

@@ -55,8 +55,6 @@ class PlacementProblem(PymooProblem):  # type: ignore[misc]
         if (problem.layers == 0).any():
             raise InputError("pymoo needs at least two splits at every node")
         self.evaluation = evaluation
-        finite = np.where(np.isfinite(problem.local_delay), problem.local_delay, 0.0)
-        self.penalty = 1e3 * max(float(finite.max()), 1.0)
         super().__init__(
             n_var=problem.n_nodes, n_obj=1, n_ieq_constr=1, xl=np.zeros(problem.n_nodes), xu=problem.layers, vtype=int
         )
@@ -71,10 +69,8 @@ class PlacementProblem(PymooProblem):  # type: ignore[misc]
 
     def _evaluate(self, x: FloatArray, out: dict[str, Any], *args: object, **kwargs: object) -> None:
         splits = self.decode(np.atleast_2d(x))
-        overload = self.evaluation.problem.overload(splits)
-        value = self.evaluation(splits)
-        out["F"] = np.where(np.isfinite(value), value, self.penalty * (1.0 + overload))[:, None]
-        out["G"] = overload[:, None]
+        out["F"] = self.evaluation.finite(splits)[:, None]
+        out["G"] = self.evaluation.problem.overload(splits)[:, None]
 
 
 class EvolutionaryPlacer(ABC):
