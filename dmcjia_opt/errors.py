@@ -23,6 +23,10 @@ class InputError(DmcjiaError, ValueError):
     exit_code = 2
 
 
+class UncountedOperators(UserWarning):
+    """A network has operators whose MACs no rule knows; they are named, and count as 0."""
+
+
 class InfeasibleError(DmcjiaError):
     """No plan satisfies the constraints."""
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dmcjia_opt.errors import InputError
-from dmcjia_opt.model.arrays import FloatArray, frozen
+from dmcjia_opt.model.arrays import FloatArray, IntArray, frozen, frozen_int
 from dmcjia_opt.model.files import explain, write_text
+
+if TYPE_CHECKING:
+    import torch
+
+    from dmcjia_opt.model.graph import Cuts
+
+#: No count of MACs or bytes is larger; what is, comes from a mistake in units and overflows later.
+MOST = 1e30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +44,8 @@ class LayerProfile:
         Number of trained parameters.
     source
         Where the figures come from.
+    tensors
+        (n_layers,) how many tensors cross the cut after each layer, or None where nobody counted.
     """
 
     name: str
@@ -44,6 +55,7 @@ class LayerProfile:
     output_bytes: FloatArray
     parameters: int = 0
     source: str = ""
+    tensors: IntArray | None = None
     work: FloatArray = field(init=False)
     upload_bytes: FloatArray = field(init=False)
 
@@ -56,6 +68,12 @@ class LayerProfile:
         values = np.concatenate([self.macs, self.output_bytes, [self.input_bytes]])
         if not (np.isfinite(values).all() and (values >= 0).all()):
             raise InputError(f'profile "{self.name}": macs, output_bytes and input_bytes must be finite and >= 0')
+        if not (values <= MOST).all():
+            raise InputError(f'profile "{self.name}": macs, output_bytes and input_bytes must be at most {MOST:g}')
+        if self.tensors is not None:
+            object.__setattr__(self, "tensors", frozen_int(self.tensors))
+            if self.tensors.shape != self.macs.shape or (self.tensors < 0).any():
+                raise InputError(f'profile "{self.name}" needs one count of tensors >= 0 for every layer, or none')
         object.__setattr__(self, "work", frozen(np.concatenate([[0.0], np.cumsum(self.macs)])))
         object.__setattr__(self, "upload_bytes", frozen(np.concatenate([[self.input_bytes], self.output_bytes])))
 
@@ -69,12 +87,94 @@ class LayerProfile:
         """MACs of the whole network."""
         return float(self.work[-1])
 
+    @classmethod
+    def from_onnx(
+        cls,
+        path: str | Path,
+        *,
+        cuts: Cuts = "layers",
+        upload_dtype: str | None = None,
+        input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> LayerProfile:
+        """Return the profile of an ONNX file.
+
+        Parameters
+        ----------
+        path
+            The file; weights are not needed.
+        cuts
+            ``"layers"``, ``"blocks"``, ``"all"`` or ``"chain"``; see `dmcjia_opt.model.graph.CUTS`.
+        upload_dtype
+            Type that floating tensors are quantised to for the upload, such as ``"uint8"``.
+        input_shapes
+            Shape of each input that the file leaves open.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be read or a shape is open.
+        BackendMissing
+            If onnx is not installed.
+
+        Warns
+        -----
+        UncountedOperators
+            If no rule counts the MACs of some operators.
+        """
+        from dmcjia_opt.model.graph import profile_of
+        from dmcjia_opt.model.onnx_ import read_onnx
+
+        return profile_of(read_onnx(path, input_shapes).network, cuts, upload_dtype)
+
+    @classmethod
+    def from_torch(
+        cls,
+        module: torch.nn.Module,
+        example: torch.Tensor | tuple[torch.Tensor, ...],
+        *,
+        name: str = "",
+        cuts: Cuts = "layers",
+        upload_dtype: str | None = None,
+    ) -> LayerProfile:
+        """Return the profile of a PyTorch module, traced by ``torch.export``.
+
+        Parameters
+        ----------
+        module
+            The module; it is traced in evaluation mode.
+        example
+            Its input, or a tuple of its inputs; only shapes and types matter.
+        name
+            The profile's name; the class of the module if empty.
+        cuts, upload_dtype
+            See `from_onnx`.
+
+        Raises
+        ------
+        InputError
+            If the module cannot be exported.
+        BackendMissing
+            If torch is not installed.
+
+        Warns
+        -----
+        UncountedOperators
+            If no rule counts the MACs of some operators.
+        """
+        from dmcjia_opt.model.graph import profile_of
+        from dmcjia_opt.model.torch_ import trace
+
+        return profile_of(trace(module, example, name), cuts, upload_dtype)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the content of a profile file."""
-        layers = [
+        layers: list[dict[str, Any]] = [
             {"name": n, "macs": float(m), "output_bytes": float(o)}
             for n, m, o in zip(self.layer_names, self.macs, self.output_bytes, strict=True)
         ]
+        if self.tensors is not None:
+            for layer, tensors in zip(layers, self.tensors, strict=True):
+                layer["tensors"] = int(tensors)
         return {
             "name": self.name,
             "input_bytes": float(self.input_bytes),
@@ -83,12 +183,19 @@ class LayerProfile:
             "layers": layers,
         }
 
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what of the content defines a problem, for hashing: neither the source nor the counts of tensors."""
+        content = self.to_dict() | {"source": ""}
+        for layer in content["layers"]:
+            layer.pop("tensors", None)
+        return content
+
     def save(self, path: str | Path) -> None:
         """Write the profile as JSON."""
         write_text(path, json.dumps(self.to_dict(), indent=1) + "\n")
 
 
-_NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_NonNegative = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
 
 
 class _LayerFile(BaseModel):
@@ -96,6 +203,7 @@ class _LayerFile(BaseModel):
     name: str
     macs: _NonNegative
     output_bytes: _NonNegative
+    tensors: int | None = Field(None, ge=0, le=2**31 - 1)
 
 
 class _ProfileFile(BaseModel):
@@ -122,6 +230,9 @@ def load_profile(path: str | Path) -> LayerProfile:
         raise InputError(f"{path}: cannot read the profile ({error.strerror})") from None
     except ValidationError as error:
         raise InputError(f"{path}: {explain(error)}") from None
+    tensors = [layer.tensors for layer in parsed.layers if layer.tensors is not None]
+    if tensors and len(tensors) < len(parsed.layers):
+        raise InputError(f"{path}: give tensors for every layer or for none")
     return LayerProfile(
         name=parsed.name,
         input_bytes=parsed.input_bytes,
@@ -130,4 +241,5 @@ def load_profile(path: str | Path) -> LayerProfile:
         output_bytes=np.array([layer.output_bytes for layer in parsed.layers]),
         parameters=parsed.parameters,
         source=parsed.source,
+        tensors=np.array(tensors, dtype=np.int64) if tensors else None,
     )

@@ -115,7 +115,7 @@ def _module(chain: Chain, name: str, *branches: _Branch, pool_to: int = 0) -> No
     """Add the levels of a module whose branches are joined at its end, with a branch that only pools if `pool_to`."""
     pooled = activation_bytes(chain.channels, pool_to)
     for level in range(max(len(branch) for branch in branches)):
-        macs, parameters, crossing = 0, 0, pooled
+        macs, parameters, crossing, tensors = 0, 0, pooled, int(pool_to > 0)
         for branch in branches:
             for conv in branch[level] if level < len(branch) else ():
                 inputs = sum(before.channels for before in branch[level - 1]) if level else chain.channels
@@ -123,6 +123,8 @@ def _module(chain: Chain, name: str, *branches: _Branch, pool_to: int = 0) -> No
                 macs += weights * conv.size * conv.size
                 parameters += weights + 2 * conv.channels
             crossing += sum(activation_bytes(conv.channels, conv.size) for conv in branch[: level + 1][-1])
-        chain.add(f"{name}{level + 1}", macs, crossing, parameters)
+            tensors += len(branch[: level + 1][-1])
+        last = level + 1 == max(len(branch) for branch in branches)
+        chain.add(f"{name}{level + 1}", macs, crossing, parameters, 1 if last else tensors)
     joined = sum(conv.channels for branch in branches for conv in branch[-1])
     chain.channels, chain.size = joined + (chain.channels if pool_to else 0), branches[0][-1][0].size

@@ -38,13 +38,15 @@ class Chain:
     names: list[str] = field(default_factory=list)
     macs: list[float] = field(default_factory=list)
     outputs: list[float] = field(default_factory=list)
+    tensors: list[int] = field(default_factory=list)
     parameters: int = 0
 
-    def add(self, name: str, macs: float, output_bytes: float, parameters: int) -> None:
-        """Add a layer whose costs are known."""
+    def add(self, name: str, macs: float, output_bytes: float, parameters: int, tensors: int = 1) -> None:
+        """Add a layer whose costs are known; `tensors` is how many cross a real cut after it."""
         self.names.append(name)
         self.macs.append(macs)
         self.outputs.append(output_bytes)
+        self.tensors.append(tensors)
         self.parameters += parameters
 
     def conv(
@@ -58,6 +60,7 @@ class Chain:
         norm: bool = True,
         extra_macs: float = 0.0,
         carried: float = 0.0,
+        tensors: int | None = None,
     ) -> None:
         """Add a convolution whose output is `channels` × `size` × `size`.
 
@@ -75,10 +78,13 @@ class Chain:
             Work of a parallel branch that ends here, MAC.
         carried
             Bytes of another tensor that is still needed after this layer.
+        tensors
+            How many tensors cross a real cut after it, if that is not what `carried` says.
         """
         weights = conv_weights(self.channels, channels, (kernel, kernel), groups=groups)
         output = activation_bytes(channels, size) + carried
-        self.add(name, weights * size * size + extra_macs, output, weights + (2 if norm else 1) * channels)
+        crossing = 1 + (carried > 0) if tensors is None else tensors
+        self.add(name, weights * size * size + extra_macs, output, weights + (2 if norm else 1) * channels, crossing)
         self.channels, self.size = channels, size
 
     def pool(self, size: int) -> None:
@@ -100,4 +106,5 @@ class Chain:
             output_bytes=self.outputs,  # type: ignore[arg-type]
             parameters=self.parameters,
             source=source,
+            tensors=self.tensors,  # type: ignore[arg-type]
         )

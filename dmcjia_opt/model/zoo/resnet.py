@@ -56,7 +56,7 @@ def _residual(chain: Chain, name: str, convs: Sequence[tuple[int, int, int]], *,
     """Add a block of convolutions (channels, kernel, output side) with a shortcut, projected where channels change."""
     entering, kept = chain.channels, activation_bytes(chain.channels, chain.size) if carry else 0
     for letter, (channels, kernel, size) in zip("abc", convs[:-1], strict=False):
-        chain.conv(f"{name}{letter}", channels, kernel, size, carried=kept)
+        chain.conv(f"{name}{letter}", channels, kernel, size, carried=kept, tensors=2)
     channels, kernel, size = convs[-1]
     projection = entering * channels if entering != channels else 0
     chain.conv(f"{name}{'abc'[len(convs) - 1]}", channels, kernel, size, extra_macs=projection * size * size)
