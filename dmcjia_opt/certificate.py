@@ -5,8 +5,9 @@ Nothing here imports a solver, and nothing a solver says is believed: a multipli
 
 Rounding. A bound is the dual's value minus ``(16 + log2 n)·ε·M``: ε the unit roundoff, M the sum of absolute terms.
 Each term takes fewer than 16 roundings to compute from the problem's tables, pairwise summation adds at most
-log2 n, and the error of the minimiser itself enters only in second order. So the bound may be a hair too low,
-never too high, for the problem as tabulated in float64.
+log2 n, and the error of the minimiser itself enters only in second order. At the kink of the tandem curve it enters
+in first order, but the crossing takes six roundings, each of which costs no more than its part of the wait and the
+service. So the bound may be a hair too low, never too high, for the problem as tabulated in float64.
 """
 
 from __future__ import annotations

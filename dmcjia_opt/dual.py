@@ -70,6 +70,7 @@ class _Columns:
     busy: FloatArray  # w where there is cloud work, else 0
     rate: FloatArray  # (n, 1)
     floor: FloatArray | None  # least excess rate
+    wait: FloatArray | None  # paid upstream
 
     @property
     def open(self) -> bool:
@@ -78,11 +79,11 @@ class _Columns:
     def priced(self, price: float) -> tuple[FloatArray, FloatArray]:
         if price <= 0.0:
             return self.local, np.where(self.s > 0, np.inf, 0.0)
-        excess = self.curve.excess_at(price * self.ratio, self.rate)
+        excess = self.curve.excess_at(price * self.ratio, self.rate, self.wait)
         if self.floor is not None:
             excess = np.maximum(excess, self.floor)
         share = self.s * (self.rate + excess)
-        return self.local + self.busy * self.curve.delay(excess, self.rate) + price * share, share
+        return self.local + self.busy * self.curve.delay(excess, self.rate, self.wait) + price * share, share
 
     def at(self, price: float) -> tuple[FloatArray, FloatArray, IntArray]:
         """Return least cost (n,), share (n,) and index (n, 1) of the minimiser of each node."""
@@ -90,17 +91,16 @@ class _Columns:
         choice = cost.argmin(axis=1)[:, None]
         return np.take_along_axis(cost, choice, 1)[:, 0], np.take_along_axis(share, choice, 1)[:, 0], choice
 
-    def response(self, share: FloatArray, choice: IntArray) -> float:
-        """Return Σ −dδ/dν of the chosen splits, which take shares `share` (n,)."""
+    def response(self, price: float, choice: IntArray) -> float:
+        """Return Σ −dδ/dν of the chosen splits at a price > 0."""
         s, ratio = np.take_along_axis(self.s, choice, 1), np.take_along_axis(self.ratio, choice, 1)
+        wait = None if self.wait is None else np.take_along_axis(self.wait, choice, 1)
+        excess = self.curve.excess_at(price * ratio, self.rate, wait)
         on = s > 0
-        excess = np.where(on, share[:, None] / np.where(on, s, 1.0) - self.rate, 1.0)
         if self.floor is not None:
             on &= excess > np.take_along_axis(self.floor, choice, 1) * (1 + 1e-9)
-        on &= excess > 0
-        safe = np.where(on, excess, 1.0)
         with np.errstate(over="ignore", divide="ignore"):
-            return float(np.where(on, s * ratio / self.curve.curvature(safe, self.rate), 0.0).sum())
+            return float(np.where(on, s * ratio / self.curve.curvature(excess, self.rate, wait), 0.0).sum())
 
     def inside(self, low: float, high: float) -> list[_Columns]:
         """Return what may be chosen at some price in [low, high], in two groups: one split left, or more.
@@ -146,6 +146,7 @@ class _Columns:
             self.busy[rows[:, None], order],
             self.rate[rows],
             None if self.floor is None else self.floor[rows[:, None], order],
+            None if self.wait is None else self.wait[rows[:, None], order],
         )
 
 
@@ -165,6 +166,7 @@ def _columns(problem: Problem, rows: slice | IntArray) -> _Columns:
         np.where(on, weight, 0.0),
         rate,
         None if problem.least_rate is None else problem.least_rate[rows] - rate,
+        None if problem.upstream_wait is None else problem.upstream_wait[rows],
     )
 
 
@@ -209,7 +211,7 @@ def _point(groups: Iterable[_Columns], price: float, n: int, capacity: float = 1
         used += float(share.sum())
         splits[group.rows] = np.take_along_axis(group.split, choice, 1)[:, 0]
         if price > 0.0:
-            response += group.response(share, choice)
+            response += group.response(price, choice)
     paid = price * capacity
     total = math.fsum(best) if n <= _EXACT_SUM else float(best.sum())
     elasticity = -price * response / used if 0.0 < used < np.inf and response < np.inf else 0.0
@@ -222,11 +224,12 @@ def split_costs(problem: Problem, nodes: IntArray, splits: IntArray, price: Floa
     `nodes`, `splits` and `price` (> 0, s per unit share) broadcast against each other; so does the result.
     """
     s, weight, rate = problem.cloud_time[nodes, splits], problem.weight[nodes], problem.arrival_rate[nodes]
+    wait = None if problem.upstream_wait is None else problem.upstream_wait[nodes, splits]
     busy = s > 0
-    excess = problem.curve.excess_at(np.where(busy, price * s / weight, 1.0), rate)
+    excess = problem.curve.excess_at(np.where(busy, price * s / weight, 1.0), rate, wait)
     if problem.least_rate is not None:
         excess = np.maximum(excess, problem.least_rate[nodes, splits] - rate)
-    cloud = weight * problem.curve.delay(excess, rate) + price * s * (rate + excess)
+    cloud = weight * problem.curve.delay(excess, rate, wait) + price * s * (rate + excess)
     return weight * problem.local_delay[nodes, splits] + np.where(busy, cloud, 0.0)
 
 

@@ -20,26 +20,26 @@ its like. The paper names neither the step nor the penalties. A plain gradient s
 with scales far apart, so the gradient is scaled by the inverse of the Hessian, which is diagonal plus rank one
 (Sherman–Morrison): as cheap as the gradient itself. Steps stop short of λ = μ and backtrack until L decreases.
 Without floors the start x = 1 is the optimum itself for M/M/1 and near it for the other curves.
+
+The tandem curve has a kink, where no gradient leads. But at a given worth p of the budget its nodes know their best x
+in closed form (`DelayCurve.excess_at`), with x ≥ 0 kept as it is, so that L is minimised exactly by one root-find for
+p = max(0, β + ρ_y·Y(x(p))); the updates of β and the penalty stay the same, and α is what p exceeds the savings by.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from dmcjia_opt.allocators.normal_form import NormalForm, normal_form
+from dmcjia_opt.allocators.penalised import KinkedLagrangian, Lagrangian, over_budget
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import EPS, BoolArray, FloatArray, IntArray
-from dmcjia_opt.model.delay import DelayCurve
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.protocols import Allocation, Status
 
-_SUFFICIENT_DECREASE = 1e-4
-_MAX_HALVINGS = 40
-_MAX_PIECES = 100
-_PIECE_TOLERANCE = 1e-12
 _MAX_PENALTY = 1e8
 #: Stands for x = 0 where a sum of x divides: too small to count beside any other x.
 _LEAST = 1e-100
@@ -189,7 +189,7 @@ class AugmentedLagrangian:
                 OuterStep(
                     iteration=number,
                     objective=float(problem.objective(splits, (form.load + form.surplus[:, None] * form.t * v)[0])),
-                    budget_violation=float(surplus * _over_budget(part.t, state.x)[0]),
+                    budget_violation=float(surplus * over_budget(part.t, state.x)[0]),
                     kkt_residual=float(state.residual[0]),
                     beta=float(state.beta[0] * unit),
                     penalty=float(lagrangian.rho_y[0] * unit / surplus),
@@ -197,7 +197,7 @@ class AugmentedLagrangian:
             )
         return tuple(steps)
 
-    def _iterate(self, part: _Lagrangian) -> Iterator[tuple[_Lagrangian, _State]]:
+    def _iterate(self, part: Lagrangian) -> Iterator[tuple[Lagrangian, _State]]:
         """Yield the Lagrangian just minimised and the state after each multiplier update."""
         x = np.ones_like(part.t)
         penalty = np.full(len(x), self.penalty)
@@ -219,8 +219,10 @@ class AugmentedLagrangian:
             violation = broken
             part = part.with_multipliers(alpha, beta, penalty, x)
 
-    def _minimise(self, part: _Lagrangian, x: FloatArray, active: BoolArray) -> FloatArray:
+    def _minimise(self, part: Lagrangian, x: FloatArray, active: BoolArray) -> FloatArray:
         """Return the minimiser of L over x on the `active` rows."""
+        if isinstance(part, KinkedLagrangian):
+            return part.minimiser(active)
         x = x.copy()
         index = np.flatnonzero(active)
         here = part.rows(index)
@@ -249,144 +251,16 @@ class _State:
     residual: FloatArray
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Lagrangian:
-    """L of a batch at fixed multipliers, its slacks minimised out.
-
-    Parameters
-    ----------
-    curve
-        Delay curve.
-    t, base, rho, alpha
-        (n_plans, n_nodes) t, φ, ϱ and α of the module's text.
-    beta, rho_x, rho_y
-        (n_plans,) multiplier of the budget and penalty factors.
-    """
-
-    curve: DelayCurve
-    t: FloatArray
-    base: FloatArray
-    rho: FloatArray
-    alpha: FloatArray
-    beta: FloatArray
-    rho_x: FloatArray
-    rho_y: FloatArray
-
-    def rows(self, index: IntArray | BoolArray) -> _Lagrangian:
-        """Return the sub-batch at `index`."""
-        arrays = (self.t, self.base, self.rho, self.alpha, self.beta, self.rho_x, self.rho_y)
-        return _Lagrangian(self.curve, *(array[index] for array in arrays))
-
-    def with_multipliers(self, alpha: FloatArray, beta: FloatArray, penalty: FloatArray, x: FloatArray) -> _Lagrangian:
-        """Return L at new multipliers, its penalty factors `penalty` times the curvatures met at `x`.
-
-        Where a floor binds, φ is of order 1 or more and the curvature about 2b or less. How strongly Σ t·x answers
-        to β, which is Σ t/curvature, can be anything then: a ρ_y that ignored it would drown a small β in the
-        rounding of Y.
-        """
-        rho_x = penalty * (2.0 * self.curve.b)
-        stiffness = self.curvature(x) + rho_x[:, None] * (alpha > 0)
-        rho_y = penalty / (self.t / stiffness).sum(-1)
-        return replace(self, alpha=alpha, beta=beta, rho_x=rho_x, rho_y=rho_y)
-
-    def marginal(self, x: FloatArray) -> FloatArray:
-        """Return what one more unit of x saves, per unit of t."""
-        return self.curve.marginal(self.base + x, self.rho)
-
-    def curvature(self, x: FloatArray) -> FloatArray:
-        """Return the second derivative of the delay, per unit of t."""
-        return self.curve.curvature(self.base + x, self.rho)
-
-    def updated(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return β and α after one step of gradient ascent; they are also the slopes of the penalty terms at x."""
-        beta = np.maximum(self.beta + self.rho_y * _over_budget(self.t, x), 0.0)
-        return beta, np.maximum(self.alpha - self.rho_x[:, None] * x, 0.0)
-
-    def gradient(self, x: FloatArray) -> FloatArray:
-        """Return the derivative of L, per unit of t."""
-        beta, alpha = self.updated(x)
-        return np.asarray(beta[:, None] - alpha - self.marginal(x))
-
-    def newton(self, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return the scaled gradient step at x, the slope of L along it and the stationarity residual.
-
-        The delay is modelled to second order and the penalty terms, which are piecewise quadratic, are kept as they
-        are. Then a node moves by max(free, held), and what the budget's term is worth after the step is the root of
-        a concave, increasing, piecewise linear function; on one piece that is the Sherman–Morrison formula.
-        """
-        price, hold = self.updated(x)
-        marginal, loose = self.marginal(x), self.curvature(x)
-        gradient = price[:, None] - hold - marginal
-        stiff = loose + self.rho_x[:, None]
-        pull = marginal + self.alpha - self.rho_x[:, None] * x
-        new = price
-        for _ in range(_MAX_PIECES):
-            free = (marginal - new[:, None]) / loose
-            held = (pull - new[:, None]) / stiff
-            move = np.maximum(free, held)
-            worth = self.beta + self.rho_y * _over_budget(self.t, x + move)
-            answer = (self.t / np.where(held > free, stiff, loose)).sum(-1)
-            step = (np.maximum(worth, 0.0) - new) / (1.0 + self.rho_y * (worth > 0) * answer)
-            small = np.abs(step) <= _PIECE_TOLERANCE * new
-            if small.all():
-                break
-            new = np.where(small, new, np.maximum(new + step, 0.0))
-        direction = np.where(self.t > 0, move, 0.0)
-        slope = (self.t * gradient * direction).sum(-1)
-        return direction, slope, self._stationarity(gradient, marginal, price)
-
-    def line_search(self, x: FloatArray, direction: FloatArray, slope: FloatArray, boundary: float) -> FloatArray:
-        """Return a point on `direction` where L is sufficiently lower, or x where there is none.
-
-        L is convex, so its change over a step is at most the mean of its slopes half-way and at the end, times the
-        step. Slopes keep their digits near the minimum, where the change of L itself is lost in rounding.
-        """
-        with np.errstate(divide="ignore"):
-            room = np.where(direction < 0, (self.base + x) / -direction, np.inf).min(-1)
-        step: FloatArray = np.minimum(1.0, boundary * room)
-        pull = self.t * direction
-        for _ in range(_MAX_HALVINGS):
-            move = step[:, None] * direction
-            trial = x + move
-            change = 0.5 * (pull * (self.gradient(x + 0.5 * move) + self.gradient(trial))).sum(-1)
-            high = change > _SUFFICIENT_DECREASE * slope
-            if not high.any():
-                return trial
-            step = np.where(high, 0.5 * step, step)
-        return np.where(high[:, None], x, trial)
-
-    def kkt(self, x: FloatArray, beta: FloatArray, alpha: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the stationarity residual and the largest violation of feasibility and complementarity.
-
-        Both constraints are measured by the relative change of some x + φ that would mend them: where floors take
-        nearly all there is, the rest can only be known to that.
-        """
-        busy = self.t > 0
-        marginal = self.marginal(x)
-        stationarity = self._stationarity(beta[:, None] - alpha - marginal, marginal, beta)
-        reach = np.maximum(x, 1.0)
-        budget = np.abs(_over_budget(self.t, x)) * np.where(busy, reach / (reach + self.base), 0.0).max(-1)
-        relative = alpha / np.where(beta > 0, beta, 1.0)[:, None]
-        floors = np.where(busy, np.abs(np.minimum(x / (x + self.base), relative)), 0.0).max(-1)
-        return stationarity, np.maximum(budget, floors)
-
-    def _stationarity(self, gradient: FloatArray, marginal: FloatArray, beta: FloatArray) -> FloatArray:
-        relative = np.abs(gradient) / (beta[:, None] + marginal)
-        return np.asarray(np.where(self.t > 0, relative, 0.0).max(-1))
-
-
-def _split_floors(form: NormalForm) -> tuple[_Lagrangian, FloatArray, FloatArray]:
+def _split_floors(form: NormalForm) -> tuple[Lagrangian, FloatArray, FloatArray]:
     """Return the problem in x with multipliers at 0, the floors f (n_plans, n_nodes) and what they leave, r."""
     floor = np.zeros_like(form.t) if form.floor is None else form.floor
     spare = np.maximum(1.0 - (form.t * floor).sum(-1), EPS)
     none, zero = np.zeros_like(form.t), np.zeros(len(form.t))
     base, rho = floor / spare[:, None], form.rho / spare[:, None]
-    return _Lagrangian(form.curve, form.t, base, rho, none, zero, zero, zero), floor, spare
-
-
-def _over_budget(t: FloatArray, x: FloatArray) -> FloatArray:
-    """Return Y, (n_plans,)."""
-    return np.asarray((t * x).sum(-1) - 1.0)
+    if form.wait is None:
+        return Lagrangian(form.curve, form.t, base, rho, none, zero, zero, zero), floor, spare
+    wait = form.wait * spare[:, None]
+    return KinkedLagrangian(form.curve, form.t, base, rho, none, zero, zero, zero, wait), floor, spare
 
 
 def _on_budget(t: FloatArray, x: FloatArray) -> FloatArray:

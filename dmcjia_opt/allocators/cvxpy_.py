@@ -3,7 +3,8 @@
 A term weight/(slope·y + rest) is the least z with z·(slope·y + rest) ≥ weight, a rotated second-order cone. The model
 is written in √t·y and z/√t: then the cones' two sides, the objective's and the budget's coefficients of a node are all
 of the size of √t, which is what first-order solvers need (SCS takes a hundred iterations instead of thousands).
-Everything enters as a cvxpy ``Parameter`` in DPP form, so that a problem is compiled once for each shape.
+Everything enters as a cvxpy ``Parameter`` in DPP form, so that a problem is compiled once for each shape. In a tandem a
+node costs the maximum of two such expressions, which disciplined convex programming takes as it stands.
 """
 
 from __future__ import annotations
@@ -66,8 +67,8 @@ class CvxpyAllocator(OneByOne):
         if curve.is_dcp:
             return None
         return (
-            f'the delay curve "{curve.name}" has a negative term (a = {curve.a:g}), so it cannot be written as '
-            "disciplined convex programming asks; use the waterfilling allocator or a service_scv of at most 1"
+            f'the delay curve "{curve.name}" has a negative term (a = {curve.pieces[0].a:g}), so it cannot be written '
+            "as disciplined convex programming asks; use the waterfilling allocator or a service_scv of at most 1"
         )
 
     def solve_one(self, plan: OnePlan) -> Answer | None:
@@ -78,7 +79,8 @@ class CvxpyAllocator(OneByOne):
         BackendMissing
             If the solver is not installed or takes no second-order cones.
         """
-        compiled: _Compiled = self._models.get(self.solver.upper(), len(plan.t), len(plan.terms), plan.has_floor)
+        shape = (len(plan.t), len(plan.terms), plan.has_floor, plan.factors)
+        compiled: _Compiled = self._models.get(self.solver.upper(), *shape)
         return compiled.solve(plan)
 
 
@@ -90,12 +92,15 @@ class _Compiled:
     scaled_y: Any
     budget: Any
     terms: tuple[tuple[Any, Any, Any], ...]
+    reliefs: tuple[Any, ...]
 
     def solve(self, plan: OnePlan) -> Answer | None:
         root = np.sqrt(plan.t)
         self.root.value = root
         for (side, slope, rest), term in zip(self.terms, plan.terms, strict=True):
             side.value, slope.value, rest.value = 2.0 * np.sqrt(term.weight), term.slope, term.rest * root
+        for relief, part in zip(self.reliefs, plan.parts, strict=True):
+            relief.value = part.relief / root
         options = _OPTIONS.get(self.solver, {})
         # Problem.solve would turn inaccuracy into a process-wide warning and failure into an exception.
         data, chain, inverse = self.problem.get_problem_data(self.solver, enforce_dpp=True, solver_opts={})
@@ -111,7 +116,7 @@ class _Compiled:
         return Answer(y, float(solution.dual_vars.get(self.budget.id, np.nan)), status)
 
 
-def _compile(solver: str, n: int, n_terms: int, has_floor: bool) -> _Compiled:
+def _compile(solver: str, n: int, n_terms: int, has_floor: bool, factors: tuple[tuple[float, ...], ...]) -> _Compiled:
     import cvxpy as cp
 
     if solver not in (able := installed_solvers()):
@@ -123,14 +128,25 @@ def _compile(solver: str, n: int, n_terms: int, has_floor: bool) -> _Compiled:
     scaled_y = cp.Variable(n)
     budget = root @ scaled_y <= 1
     constraints = [budget, scaled_y >= 0] if has_floor else [budget]
-    terms, cost = [], 0
+    terms, delays = [], []
     for _ in range(n_terms):
         side, slope, rest = (cp.Parameter(n, nonneg=True) for _ in range(3))
         x = cp.multiply(slope, scaled_y) + rest
         z = cp.Variable(n)
         constraints.append(cp.SOC(z + x, cp.vstack([side, z - x])))
-        cost = cost + root @ z
+        delays.append(z)
         terms.append((side, slope, rest))
+    reliefs = tuple(cp.Parameter(n, nonneg=True) for _ in factors)
+    if factors:
+        pieces = [
+            sum(factor * z for factor, z in zip(row, delays, strict=True)) - relief
+            for row, relief in zip(factors, reliefs, strict=True)
+        ]
+        total = cp.Variable(n)
+        constraints.append(cp.maximum(*pieces) <= total)
+        cost = root @ total
+    else:
+        cost = sum(root @ z for z in delays)
     problem = cp.Problem(cp.Minimize(cost), constraints)
     assert problem.is_dcp(dpp=True)
-    return _Compiled(solver, problem, root, scaled_y, budget, tuple(terms))
+    return _Compiled(solver, problem, root, scaled_y, budget, tuple(terms), reliefs)

@@ -6,7 +6,8 @@ Write node d's share as λs + R·t·v: its load, plus a part of the surplus R = 
     minimise Σ t·(a/(v + ρ) + b/v)   subject to   Σ t·v ≤ 1,  v ≥ floor,
 
 times the constant (Σ√(ws))²/R. Without floors its multiplier κ lies between min(b, 1) and max(b, 1) and every v is
-of order 1, however far apart the scales of the nodes are and however close to saturation the cloud is.
+of order 1, however far apart the scales of the nodes are and however close to saturation the cloud is. The tandem
+curve's wait W becomes ω = W·R·t/s, and its κ lies between min 1/(1 + ρ)² and 1.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class NormalForm:
         (n_plans, n_nodes) as above.
     floor
         (n_plans, n_nodes) least v that the ordering constraint allows, or None.
+    wait
+        (n_plans, n_nodes) ω, or None.
     load
         (n_plans, n_nodes) λs.
     surplus, scale
@@ -45,6 +48,7 @@ class NormalForm:
     t: FloatArray
     rho: FloatArray
     floor: FloatArray | None
+    wait: FloatArray | None
     load: FloatArray
     surplus: FloatArray
     scale: FloatArray
@@ -58,12 +62,12 @@ class NormalForm:
 
     def rows(self, index: IntArray | BoolArray) -> NormalForm:
         """Return the sub-batch at `index`."""
-        floor = None if self.floor is None else self.floor[index]
         return NormalForm(
             self.curve,
             self.t[index],
             self.rho[index],
-            floor,
+            None if self.floor is None else self.floor[index],
+            None if self.wait is None else self.wait[index],
             self.load[index],
             self.surplus[index],
             self.scale[index],
@@ -71,9 +75,9 @@ class NormalForm:
         )
 
     def value(self, v: FloatArray) -> FloatArray:
-        """Return Σ t·(a/(v + ρ) + b/v), (n_plans,)."""
+        """Return Σ t·T(v), (n_plans,)."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            terms = np.where(self.t > 0, self.t * self.curve.delay(v, self.rho), 0.0)
+            terms = np.where(self.t > 0, self.t * self.curve.delay(v, self.rho, self.wait), 0.0)
         return np.asarray(terms.sum(-1))
 
     def allocation(self, v: FloatArray, kappa: FloatArray, status: StatusArray) -> Allocation:
@@ -124,5 +128,9 @@ def normal_form(problem: Problem, splits: IntArray) -> NormalForm:
         with np.errstate(divide="ignore", invalid="ignore"):
             floor = np.where(unit > 0, above / unit, 0.0)
         feasible = feasible & ((t * floor).sum(-1) <= 1.0)
+    wait = problem.wait_at(splits)
+    if wait is not None:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            wait = np.where(unit > 0, wait * unit / s, 1.0)  # any number > 0 will do for a node without cloud work
     status = np.where(feasible, np.where(total > 0, Status.FEASIBLE, Status.OPTIMAL), Status.INFEASIBLE)
-    return NormalForm(problem.curve, t, rho, floor, load, surplus, total**2 / surplus, status.astype(np.int8))
+    return NormalForm(problem.curve, t, rho, floor, wait, load, surplus, total**2 / surplus, status.astype(np.int8))

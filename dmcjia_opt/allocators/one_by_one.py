@@ -5,7 +5,8 @@ objective divided by its value M at y = 1, which is always feasible:
 
     minimise Σ weight/(slope·y + rest), over one or two terms    subject to   Σ t·y ≤ 1,  y ≥ 0,
 
-slope + rest = 1, Σ t = 1 and Σ weight = 1. Its multiplier is r/M times that of the normal form.
+slope + rest = 1, Σ t = 1 and, without a wait, Σ weight = 1. Its multiplier is r/M times that of the normal form. A
+node of a tandem costs the largest of its *pieces*, each a combination of its terms less a constant.
 
 Backends meet constraints up to their tolerances only, so an answer is first moved into the feasible set; then weak
 duality at the backend's own multiplier says how far from optimal it can be, and a claim of optimality must pass that.
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -25,6 +26,7 @@ import numpy as np
 from dmcjia_opt.allocators.normal_form import NormalForm, normal_form
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import EPS, BoolArray, FloatArray, IntArray
+from dmcjia_opt.model.delay import Piece
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.protocols import Allocation, Status
 
@@ -49,6 +51,22 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """One piece of what a node costs: Σ factor·term − relief.
+
+    Parameters
+    ----------
+    factors
+        One for each term, ≥ 0.
+    relief
+        (n_busy,) dimensionless and ≥ 0.
+    """
+
+    factors: tuple[float, ...]
+    relief: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class OnePlan:
     """The inner problem of one plan, of its nodes with cloud work only.
 
@@ -58,10 +76,18 @@ class OnePlan:
         (n_busy,) coefficients of the budget, > 0; they sum to 1.
     terms
         The queue's b-term first, then the a-term unless a = 0.
+    parts
+        Pieces of which a node costs the largest; none where it costs the sum of its terms.
     """
 
     t: FloatArray
     terms: tuple[Term, ...]
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def factors(self) -> tuple[tuple[float, ...], ...]:
+        """The factors of every part."""
+        return tuple(part.factors for part in self.parts)
 
     @property
     def has_floor(self) -> bool:
@@ -145,13 +171,14 @@ class OneByOne(ABC):
     def _solve_row(self, form: NormalForm, row: int, busy: BoolArray) -> tuple[FloatArray, float, Status]:
         curve, t, rho = form.curve, form.t[row, busy], form.rho[row, busy]
         floor = np.zeros_like(t) if form.floor is None else form.floor[row, busy]
+        wait = None if form.wait is None else form.wait[row, busy]
         room = 1.0 - float(t @ floor)
         if room <= len(t) * EPS:
             if not floor.all():
                 return floor, np.nan, Status.FAILED
-            return floor, float(curve.marginal(floor, rho).max()), Status.OPTIMAL
-        level = float(t @ curve.delay(room + floor, rho))
-        answer = self.solve_one(_one_plan(t, rho, floor, room, level, curve.a, curve.b))
+            return floor, float(curve.marginal(floor, rho, wait).max()), Status.OPTIMAL
+        level = float(t @ curve.delay(room + floor, rho, wait))
+        answer = self.solve_one(_one_plan(curve.pieces, t, rho, wait, floor, room, level))
         if answer is None or not np.isfinite(answer.y).all():
             return floor, np.nan, Status.FAILED
         y = np.maximum(answer.y, 0.0)
@@ -161,20 +188,33 @@ class OneByOne(ABC):
         kappa = answer.multiplier * level / room
         if not (np.isfinite(kappa) and kappa > 0):
             return v, np.nan, Status.INACCURATE
-        value = float(t @ curve.delay(v, rho))
-        best = np.maximum(curve.excess_at(np.asarray(kappa), rho), floor)
-        bound = float(t @ (curve.delay(best, rho) + kappa * best)) - kappa
+        value = float(t @ curve.delay(v, rho, wait))
+        best = np.maximum(curve.excess_at(np.asarray(kappa), rho, wait), floor)
+        bound = float(t @ (curve.delay(best, rho, wait) + kappa * best)) - kappa
         proved = value - bound <= CLAIM_TOLERANCE * value
         claim = answer.status
         return v, kappa, Status.INACCURATE if claim == Status.OPTIMAL and not proved else claim
 
 
 def _one_plan(
-    t: FloatArray, rho: FloatArray, floor: FloatArray, room: float, level: float, a: float, b: float
+    pieces: Sequence[Piece],
+    t: FloatArray,
+    rho: FloatArray,
+    wait: FloatArray | None,
+    floor: FloatArray,
+    room: float,
+    level: float,
 ) -> OnePlan:
+    first = pieces[0]
+    used = [(c, offset) for c, offset in ((first.b, floor), (first.a, floor + rho)) if c != 0.0]
     terms = []
-    for coefficient, offset in ((b, floor), (a, floor + rho)):
-        if coefficient != 0.0:
-            at_even = room + offset
-            terms.append(Term(t * coefficient / at_even / level, room / at_even, offset / at_even))
-    return OnePlan(t, tuple(terms))
+    for coefficient, offset in used:
+        at_even = room + offset
+        terms.append(Term(t * coefficient / at_even / level, room / at_even, offset / at_even))
+    if wait is None:
+        return OnePlan(t, tuple(terms))
+    parts = []
+    for piece in pieces:
+        factors = tuple(c / of for c, of in ((piece.b, first.b), (piece.a, first.a)) if of != 0.0)
+        parts.append(Part(factors, piece.relief * t * wait / level))
+    return OnePlan(t, tuple(terms), tuple(parts))

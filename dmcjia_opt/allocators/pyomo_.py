@@ -1,4 +1,4 @@
-"""Shares by IPOPT on a Pyomo model of the inner problem.
+"""Shares by IPOPT on a Pyomo model of the inner problem; a tandem's kinks in epigraph form.
 
 With an ``ipopt`` program on PATH Pyomo runs it. Without one Pyomo writes the same model to an .nl file, and CasADi,
 whose wheel carries IPOPT, reads and solves that: nothing but wheels is needed. Either way values and duals return to
@@ -78,7 +78,7 @@ class IpoptAllocator(OneByOne):
 
     def solve_one(self, plan: OnePlan) -> Answer | None:
         """Return IPOPT's answer; None when it crashes or ends without a solution."""
-        model = self._models.get(len(plan.t), len(plan.terms))
+        model = self._models.get(len(plan.t), len(plan.terms), plan.factors)
         _fill(model, plan)
         options = {
             "tol": self.tolerance,
@@ -98,7 +98,7 @@ class IpoptAllocator(OneByOne):
         return Answer(y, -float(model.dual.get(model.budget, np.nan)), status)
 
 
-def _build(n: int, n_terms: int) -> _Model:
+def _build(n: int, n_terms: int, factors: tuple[tuple[float, ...], ...]) -> _Model:
     import pyomo.environ as pyo
 
     model = pyo.ConcreteModel()
@@ -109,13 +109,22 @@ def _build(n: int, n_terms: int) -> _Model:
     model.slope = pyo.Param(model.parts, model.nodes, mutable=True)
     model.rest = pyo.Param(model.parts, model.nodes, mutable=True)
     model.y = pyo.Var(model.nodes, bounds=(0.0, None))
-    model.delay = pyo.Objective(
-        expr=sum(
-            model.weight[k, d] / (model.slope[k, d] * model.y[d] + model.rest[k, d])
-            for k in model.parts
-            for d in model.nodes
-        )
-    )
+
+    def term(k: int, d: int) -> Any:  # noqa: ANN401 - a Pyomo expression
+        return model.weight[k, d] / (model.slope[k, d] * model.y[d] + model.rest[k, d])
+
+    if factors:
+        model.relief = pyo.Param(range(len(factors)), model.nodes, mutable=True)
+        model.most = pyo.Var(model.nodes)
+        model.pieces = pyo.ConstraintList()
+        for i, row in enumerate(factors):
+            for d in model.nodes:
+                piece = sum(f * term(k, d) for k, f in enumerate(row) if f != 0.0)
+                model.pieces.add(piece - model.relief[i, d] - model.most[d] <= 0.0)
+        cost = sum(model.most.values())
+    else:
+        cost = sum(term(k, d) for k in model.parts for d in model.nodes)
+    model.delay = pyo.Objective(expr=cost)
     model.budget = pyo.Constraint(expr=sum(model.t[d] * model.y[d] for d in model.nodes) <= 1.0)
     model.dual = pyo.Suffix(direction=pyo.Suffix.IMPORT)
     return model
@@ -130,6 +139,15 @@ def _fill(model: _Model, plan: OnePlan) -> None:
         for parameter, values in ((model.weight, term.weight), (model.slope, term.slope), (model.rest, term.rest)):
             for d, value in enumerate(values.tolist()):
                 parameter[k, d] = value
+    if plan.parts:
+        at_even = np.array([term.weight for term in plan.terms])
+        largest = np.zeros_like(plan.t)
+        for i, part in enumerate(plan.parts):
+            largest = np.maximum(largest, np.array(part.factors) @ at_even - part.relief)
+            for d, value in enumerate(part.relief.tolist()):
+                model.relief[i, d] = value
+        for d, value in enumerate(largest.tolist()):
+            model.most[d] = value
 
 
 def _by_program(model: _Model, program: str, options: Mapping[str, Any]) -> Status | None:

@@ -1,16 +1,17 @@
-"""Delay curves: mean time in the cloud queue as a function of its service rate.
+"""Delay curves: mean time in the cloud as a function of its service rate.
 
-Every curve here is ``T(μ) = a/μ + b/(μ − λ)`` with ``a + b = 1``, convex and decreasing in μ > λ. The argument is
-the *excess rate* ``x = μ − λ`` rather than μ, because near saturation μ − λ loses all its digits.
+Every curve here is the largest of one or two pieces ``a/μ + b/(μ − λ) − relief·W``, convex and decreasing in μ > λ.
+The argument is the *excess rate* ``x = μ − λ`` rather than μ, because near saturation μ − λ loses all its digits.
+W is the mean wait a task has behind it when it reaches the cloud: a queue fed by the departures of another one is
+relieved of it. With Poisson arrivals at the cloud, as in the paper, it plays no part.
 
-The price response ``excess_at`` and the conjugate ``priced`` are all that allocators and bounds need, so a curve of
-another shape (the exact tandem of deterministic stages is the maximum of two such pieces) is one more class with
-the same four methods.
+Four methods are all that allocators and bounds need; those that model a solver's problem read the pieces.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -21,7 +22,47 @@ _NEWTON_STEPS = 40
 
 
 @dataclass(frozen=True, slots=True)
-class DelayCurve:
+class Piece:
+    """One piece of a delay curve, ``a/μ + b/(μ − λ) − relief·W``; all three coefficients are dimensionless."""
+
+    a: float
+    b: float
+    relief: float = 0.0
+
+
+class DelayCurve(Protocol):
+    """Mean time in the cloud, at excess service rate `excess` (1/s) and arrival rate `rate` (1/s).
+
+    `wait` is W in s, the wait paid upstream; None for none. The arguments broadcast against each other.
+    """
+
+    @property
+    def name(self) -> str:
+        """What scenarios call the curve."""
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The pieces whose maximum the curve is."""
+
+    @property
+    def is_dcp(self) -> bool:
+        """Whether every piece is a sum of convex terms, as disciplined convex programming asks."""
+
+    def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
+        """Return the mean delay T, s."""
+
+    def marginal(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
+        """Return −dT/dμ, s²: what one more unit of service rate saves; at a kink, the smaller of the two."""
+
+    def curvature(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
+        """Return d²T/dμ², s³; +inf at a kink."""
+
+    def excess_at(self, marginal: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
+        """Return the excess rate (1/s) at which one more unit of service rate saves `marginal` (s²)."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCurve:
     """Mean sojourn time of an M/G/1 queue with deterministic, exponential or general service.
 
     Parameters
@@ -45,27 +86,27 @@ class DelayCurve:
     a: float
     b: float
 
-    def delay(self, excess: FloatArray, rate: FloatArray) -> FloatArray:
-        """Return the mean delay, s, at excess service rate `excess` (1/s) and arrival rate `rate` (1/s)."""
+    def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
+        """Return the mean delay T, s; arrivals are Poisson whatever the `wait` upstream."""
         if self.a == 0.0:
             return self.b / excess
         return (1.0 - self.a * (rate / (rate + excess))) / excess
 
-    def marginal(self, excess: FloatArray, rate: FloatArray) -> FloatArray:
+    def marginal(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
         """Return −dT/dμ, s²: what one more unit of service rate saves."""
         if self.a == 0.0:
             return self.b / (excess * excess)
         part = rate / (rate + excess)
         return (1.0 - self.a * part * (2.0 - part)) / (excess * excess)
 
-    def curvature(self, excess: FloatArray, rate: FloatArray) -> FloatArray:
+    def curvature(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
         """Return d²T/dμ², s³."""
         if self.a == 0.0:
             return 2.0 * self.b / (excess * excess * excess)
         part = rate / (rate + excess)
         return 2.0 * (1.0 - self.a * part * (3.0 - part * (3.0 - part))) / (excess * excess * excess)
 
-    def excess_at(self, marginal: FloatArray, rate: FloatArray) -> FloatArray:
+    def excess_at(self, marginal: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
         """Return the excess rate (1/s) at which one more unit of service rate saves exactly `marginal` (s²).
 
         Closed form for M/D/1 (``h = λ/2``, ``z = (1 + √(1 + 8kh²))/2k``, ``x = z/(h + √(h² + z))``) and M/M/1;
@@ -95,25 +136,109 @@ class DelayCurve:
         return x
 
     @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The only one."""
+        return (Piece(self.a, self.b),)
+
+    @property
     def is_dcp(self) -> bool:
         """Whether T is a sum of convex terms with non-negative weights, as disciplined convex programming asks."""
         return self.a >= 0.0
 
 
-MD1 = DelayCurve("md1", 0.5, 0.5)
-MM1 = DelayCurve("mm1", 0.0, 1.0)
+MD1 = QueueCurve("md1", 0.5, 0.5)
+MM1 = QueueCurve("mm1", 0.0, 1.0)
 
 
-def mg1(scv: float) -> DelayCurve:
+@dataclass(frozen=True, slots=True)
+class TandemCurve:
+    """Mean time in the last of several deterministic stages in series, the exact model of the cloud behind the edge.
+
+    Notes
+    -----
+    A task that passes deterministic stages fed by Poisson arrivals waits λm²/(2(1 − λm)) in all, m the longest
+    service time (H. D. Friedman 1965, doi:10.1287/opre.13.1.121). The first stages are such a series themselves, so
+    what the cloud adds is its service and the wait beyond theirs,
+
+        T(μ) = 1/μ + max(0, λ/(2μ(μ − λ)) − W) = max(1/μ, ½/μ + ½/(μ − λ) − W).
+
+    The two pieces cross where the cloud is exactly as fast as the slowest stage before it. There T has a kink: for
+    any price between the slopes of the pieces the best rate is the crossing.
+    """
+
+    @property
+    def name(self) -> str:
+        """``"tandem"``."""
+        return "tandem"
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The cloud as the slowest stage, and as one that no task waits for."""
+        return (Piece(0.5, 0.5, 1.0), Piece(1.0, 0.0))
+
+    @property
+    def is_dcp(self) -> bool:
+        """Both pieces are."""
+        return True
+
+    def crossing(self, rate: FloatArray, wait: FloatArray) -> FloatArray:
+        """Return the excess rate (1/s) beyond which nothing waits at the cloud; +inf where W = 0.
+
+        The positive root of x² + λx = λ/(2W), in a form that loses no digits.
+        """
+        with np.errstate(divide="ignore", over="ignore"):
+            return np.asarray(1.0 / (wait + np.sqrt(wait * (wait + 2.0 / rate))))
+
+    def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
+        """Return the mean delay T, s."""
+        if wait is None:
+            return MD1.delay(excess, rate)
+        service = 1.0 / (rate + excess)
+        return service + np.maximum(0.5 * (rate * service) / excess - wait, 0.0)
+
+    def marginal(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
+        """Return −dT/dμ, s²; at the crossing, what one more unit of service rate saves beyond it."""
+        slowest = MD1.marginal(excess, rate)
+        if wait is None:
+            return slowest
+        service = 1.0 / (rate + excess)
+        return np.where(excess < self.crossing(rate, wait), slowest, service * service)
+
+    def curvature(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
+        """Return d²T/dμ², s³; +inf at the crossing."""
+        slowest = MD1.curvature(excess, rate)
+        if wait is None:
+            return slowest
+        service = 1.0 / (rate + excess)
+        crossing = self.crossing(rate, wait)
+        beyond = np.where(excess == crossing, np.inf, 2.0 * service * service * service)
+        return np.where(excess < crossing, slowest, beyond)
+
+    def excess_at(self, marginal: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
+        """Return the excess rate (1/s) at which one more unit of service rate saves `marginal` (s²), or the crossing.
+
+        Each piece has its own answer in closed form, x = 1/√k − λ for the one without a wait. As its slope is the
+        lesser one, so is its answer; between the two answers lies that of the maximum.
+        """
+        slowest = MD1.excess_at(marginal, rate)
+        if wait is None:
+            return slowest
+        return np.maximum(np.minimum(slowest, self.crossing(rate, wait)), 1.0 / np.sqrt(marginal) - rate)
+
+
+TANDEM = TandemCurve()
+
+
+def mg1(scv: float) -> QueueCurve:
     """Return the M/G/1 curve for a squared coefficient of variation `scv` of the service time."""
     if not (np.isfinite(scv) and scv >= 0.0):
         raise InputError(f"service_scv must be a finite number >= 0, got {scv}")
     b = (1.0 + scv) / 2.0
-    return DelayCurve("mg1", 1.0 - b, b)
+    return QueueCurve("mg1", 1.0 - b, b)
 
 
 def delay_curve(name: str, service_scv: float = 0.0) -> DelayCurve:
-    """Return the curve called `name`: ``md1``, ``mm1``, or ``mg1`` with `service_scv`.
+    """Return the curve called `name`: ``md1``, ``mm1``, ``mg1`` with `service_scv`, or ``tandem``.
 
     Raises
     ------
@@ -126,4 +251,6 @@ def delay_curve(name: str, service_scv: float = 0.0) -> DelayCurve:
         return MM1
     if name == "mg1":
         return mg1(service_scv)
-    raise InputError(f'delay = "{name}" is not a known curve; choose md1, mm1 or mg1')
+    if name == "tandem":
+        return TANDEM
+    raise InputError(f'delay = "{name}" is not a known curve; choose md1, mm1, mg1 or tandem')

@@ -6,6 +6,10 @@ service time (s):
 * ``local_delay[d, γ]`` = x_e + λ x_e²/(2(1 − λ x_e)) + M(γ)/B_d, (3-2) and (3-3); +inf where the edge queue is
   unstable or the split does not exist;
 * ``cloud_time[d, γ]`` = (C − C(γ))/F_ε, the cloud service time at full share, so that μ = δ / cloud_time (3-4).
+
+In the tandem model the cloud's queue is fed by what leaves the edge. A third table, ``upstream_wait[d, γ]``, says how
+much of ``local_delay`` is waiting: λm²/(2(1 − λm)), m the longest service time upstream. That is x_e, or the longer
+of x_e and the upload where the link serves one task at a time.
 """
 
 from __future__ import annotations
@@ -80,15 +84,18 @@ class Uplinks:
         (n_models, n_splits) bytes sent at each split.
     model_index, bandwidth, input_bytes
         (n_nodes,) row of `upload_bytes`; byte/s; raw input bytes of the node.
+    queue
+        Whether the link serves one task at a time, so that tasks may wait for it.
     """
 
     upload_bytes: FloatArray
     model_index: IntArray
     bandwidth: FloatArray
     input_bytes: FloatArray
+    queue: bool = False
 
     def delay(self, splits: IntArray) -> FloatArray:
-        """Return the upload time, s, of each node at `splits` (..., n_nodes)."""
+        """Return the upload time without any wait, s, of each node at `splits` (..., n_nodes)."""
         sent = self.upload_bytes[self.model_index, splits]
         return np.where(splits == 0, self.input_bytes, sent) / self.bandwidth
 
@@ -111,6 +118,9 @@ class Problem:
         Delay curve of the cloud queues.
     least_rate
         (n_nodes, n_splits) least cloud service rate allowed, 1/s (literal C3), or None.
+    upstream_wait
+        (n_nodes, n_splits) the part of `local_delay` that is waiting, s, which the tandem curve relieves the cloud
+        of; None for none, and with every other curve.
     n_layers
         (n_nodes,) last split that exists for each node; n_splits − 1 for all when omitted.
     uplinks
@@ -130,13 +140,14 @@ class Problem:
     weight: FloatArray
     curve: DelayCurve = MD1
     least_rate: FloatArray | None = None
+    upstream_wait: FloatArray | None = None
     n_layers: IntArray | None = None
     uplinks: Uplinks | None = None
     name: str = ""
 
     def __post_init__(self) -> None:
         """Freeze the arrays and check them."""
-        for key in ("local_delay", "cloud_time", "arrival_rate", "weight", "least_rate"):
+        for key in ("local_delay", "cloud_time", "arrival_rate", "weight", "least_rate", "upstream_wait"):
             value = getattr(self, key)
             if isinstance(value, np.ndarray) and value.dtype == np.float64 and not value.flags.writeable:
                 continue  # already frozen: tables of large fleets are not copied
@@ -150,16 +161,22 @@ class Problem:
             ("arrival_rate", (n,)),
             ("weight", (n,)),
             ("least_rate", (n, m)),
+            ("upstream_wait", (n, m)),
         ):
             value = getattr(self, key)
             if value is not None and value.shape != shape:
                 raise InputError(f"{key} has shape {value.shape}, expected {shape}")
         if not self.local_delay.min() >= 0.0:
             raise InputError("local_delay must be >= 0, or +inf where a split is not allowed")
-        for key in ("cloud_time", "least_rate"):
+        for key in ("cloud_time", "least_rate", "upstream_wait"):
             value = getattr(self, key)
             if value is not None and not (value.min() >= 0.0 and value.max() < np.inf):
                 raise InputError(f"{key} must be finite and >= 0")
+        if self.upstream_wait is not None:
+            if len(self.curve.pieces) == 1:
+                raise InputError(f'upstream_wait means nothing to the curve "{self.curve.name}"; leave it out')
+            if not (self.upstream_wait <= self.local_delay).all():
+                raise InputError("upstream_wait must not exceed local_delay, of which it is a part")
         if not (np.isfinite(self.arrival_rate).all() and (self.arrival_rate > 0).all()):
             raise InputError("arrival_rate must be finite and > 0")
         if not ((self.weight > 0).all() and abs(self.weight.sum() - 1.0) < 1e-9):
@@ -194,6 +211,10 @@ class Problem:
         values: FloatArray = table[np.arange(self.n_nodes), splits]
         return values
 
+    def wait_at(self, splits: IntArray) -> FloatArray | None:
+        """Return the wait paid upstream, s, at `splits` (..., n_nodes); None without such a table."""
+        return None if self.upstream_wait is None else self.at(self.upstream_wait, splits)
+
     def check_splits(self, splits: IntArray) -> IntArray:
         """Return `splits` as int64 (..., n_nodes), or raise InputError if any is not a split of its node."""
         array = np.asarray(splits)
@@ -211,7 +232,7 @@ class Problem:
         s = self.at(self.cloud_time, splits)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             excess = (shares - self.arrival_rate * s) / s
-            delay = self.curve.delay(excess, self.arrival_rate)
+            delay = self.curve.delay(excess, self.arrival_rate, self.wait_at(splits))
         return np.where(s > 0, np.where(excess > 0, delay, np.inf), 0.0)
 
     def objective(self, splits: IntArray, shares: FloatArray) -> FloatArray:
@@ -231,10 +252,26 @@ class Problem:
         return np.asarray((self.weight * total).sum(-1))
 
     def breakdown(self, splits: IntArray, shares: FloatArray) -> StageDelays:
-        """Return each node's delay by stage, s."""
+        """Return each node's delay by stage, s, each with the wait at that stage.
+
+        In the tandem model too: the first k stages are a tandem of their own, and what they have less than the first
+        k + 1 is the wait at the last of those.
+        """
         local = self.at(self.local_delay, splits)
-        upload = np.zeros_like(local) if self.uplinks is None else self.uplinks.delay(splits)
+        if self.uplinks is None:
+            upload = np.zeros_like(local)
+        else:
+            upload = self.uplinks.delay(splits)
+            if self.uplinks.queue and (wait := self.wait_at(splits)) is not None:
+                upload = upload + self._wait_for_uplink(local, upload, wait)
         return StageDelays(local - upload, upload, self.cloud_delay(splits, shares))
+
+    def _wait_for_uplink(self, local: FloatArray, upload: FloatArray, wait: FloatArray) -> FloatArray:
+        """Return how much of the wait upstream is at the uplink, s: none where the edge is the slower of the two."""
+        slower = mean_wait(self.arrival_rate, upload) >= wait * (1.0 - ORDERING_TOLERANCE)
+        on = slower & np.isfinite(local)
+        service = np.where(on, local, 0.0) - np.where(on, upload + wait, 0.0)
+        return np.where(on, np.maximum(wait - mean_wait(self.arrival_rate, np.maximum(service, 0.0)), 0.0), 0.0)
 
     def least_share(self, splits: IntArray) -> FloatArray:
         """Return the share below which a constraint breaks, (..., n_nodes): λs, or the literal C3's where larger."""
@@ -274,6 +311,13 @@ class Problem:
         return Residuals(np.where(np.isnan(budget), np.inf, budget), stability, ordering)
 
 
+def mean_wait(rate: FloatArray, service: FloatArray) -> FloatArray:
+    """Return λx²/(2(1 − λx)), s, the mean wait of an M/D/1 queue; +inf where it is unstable."""
+    load = rate * service
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return np.where(load < 1.0, load * service / (2.0 * (1.0 - load)), np.inf)
+
+
 def compile_problem(scenario: Scenario) -> Problem:
     """Return the tables of a scenario; every unit is SI from here on."""
     nodes, options, times = scenario.nodes, scenario.options, stage_times(scenario)
@@ -282,22 +326,25 @@ def compile_problem(scenario: Scenario) -> Problem:
     local = np.empty((n, m))
     literal = options.ordering == "cloud-faster"
     least = np.zeros((n, m)) if literal else None
+    upstream = np.empty((n, m)) if options.delay == "tandem" else None
     for start in range(0, n, BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
         model = nodes.model_index[rows]
         service, upload = times.local(rows)
-        load = nodes.arrival_rate[rows, None] * service
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            edge = service + load * service / (2.0 * (1.0 - load))
-        local[rows] = np.where((load < 1.0) & times.exists[model], edge + upload, np.inf)
+        slowest = np.maximum(service, upload) if options.uplink == "queue" else service
+        wait = mean_wait(nodes.arrival_rate[rows, None], slowest)
+        local[rows] = np.where(times.exists[model], service + wait + upload, np.inf)
+        if upstream is not None:
+            upstream[rows] = np.where(np.isfinite(local[rows]), wait, 0.0)
         if least is not None:
             with np.errstate(divide="ignore"):
                 least[rows] = np.where((service > 0) & (cloud[model] > 0), 1.0 / service, 0.0)
     local.setflags(write=False)
     shared = np.broadcast_to(cloud[0], (n, m)) if len(cloud) == 1 else cloud[nodes.model_index]
     shared.setflags(write=False)
-    if least is not None:
-        least.setflags(write=False)
+    for table in (least, upstream):
+        if table is not None:
+            table.setflags(write=False)
     rates = nodes.arrival_rate
     return Problem(
         local_delay=local,
@@ -306,7 +353,8 @@ def compile_problem(scenario: Scenario) -> Problem:
         weight=np.full(n, 1.0 / n) if options.average == "nodes" else rates / rates.sum(),
         curve=delay_curve(options.delay, options.service_scv),
         least_rate=least,
+        upstream_wait=upstream,
         n_layers=times.n_layers[nodes.model_index],
-        uplinks=Uplinks(times.sent, nodes.model_index, times.bandwidth, times.input_bytes),
+        uplinks=Uplinks(times.sent, nodes.model_index, times.bandwidth, times.input_bytes, options.uplink == "queue"),
         name=scenario.name,
     )

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 import tomli_w
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.files import explain, write_text
@@ -28,6 +29,8 @@ PAPER_MHZ_IN_MBPS = 2**20 * 8 / 1e6
 
 Ordering = Literal["stability", "cloud-faster"]
 Average = Literal["nodes", "tasks"]
+Delay = Literal["md1", "mm1", "mg1", "tandem"]
+Uplink = Literal["delay", "queue"]
 
 
 class Cloud(BaseModel):
@@ -41,14 +44,25 @@ class Options(BaseModel):
     """The ``[options]`` table: what delay is, which constraints hold and how nodes are averaged.
 
     ``service_scv`` is the squared coefficient of variation of the cloud's service times; only ``mg1`` reads it.
+    ``uplink`` says whether tasks overlap on the link (``"delay"``) or it serves one at a time (``"queue"``), which
+    only ``tandem`` knows of.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-    delay: Literal["md1", "mm1", "mg1"] = "md1"
+    delay: Delay = "md1"
+    uplink: Uplink = "delay"
     service_scv: NonNegative = 0.0
     ordering: Ordering = "stability"
     average: Average = "nodes"
     flops_per_mac: Positive = 2.0
+
+    @model_validator(mode="after")
+    def _only_a_tandem_has_a_queue_at_the_uplink(self) -> Options:
+        if self.uplink == "queue" and self.delay != "tandem":
+            raise PydanticCustomError(
+                "uplink", 'uplink = "queue" needs delay = "tandem", not "{delay}"', {"delay": self.delay}
+            )
+        return self
 
 
 class _File(BaseModel):
@@ -98,9 +112,12 @@ class Scenario:
 
     def sha256(self) -> str:
         """Return the hash of the content: columns, options, cloud and profiles; not of the file's layout."""
+        options = self.options.model_dump()
+        if self.options.delay != "tandem":
+            del options["uplink"]  # the other curves do not read it
         head = {
             "cloud_gflops": float(self.cloud_gflops),
-            "options": self.options.model_dump(),
+            "options": options,
             "names": self.nodes.names,
             "models": [self.profiles[m].to_dict() | {"source": ""} for m in self.nodes.models],
         }

@@ -45,8 +45,7 @@ def node_classes(problem: Problem, left: Survivors) -> list[NodeClass]:
     groups: dict[bytes, list[int]] = {}
     for i, (d, splits) in enumerate(zip(left.nodes, left.splits, strict=True)):
         tables = [problem.local_delay[d, splits], problem.cloud_time[d, splits]]
-        if problem.least_rate is not None:
-            tables.append(problem.least_rate[d, splits])
+        tables += [t[d, splits] for t in (problem.least_rate, problem.upstream_wait) if t is not None]
         tables += [splits.astype(np.float64), problem.arrival_rate[d : d + 1], problem.weight[d : d + 1]]
         groups.setdefault(np.concatenate(tables).tobytes(), []).append(i)
     return [NodeClass(left.nodes[members], left.splits[members[0]][::-1]) for members in groups.values()]
@@ -176,7 +175,7 @@ def close(search: Search, *, prices: int = 17, max_plans: int = 200_000, bucket:
             merged = True
         tree = _Tree(cost, [*tree.choices, (parent, count)])
     bound = _leaves(search, tree, classes, left.cheapest, margin, merged=merged)
-    proved = min(bound, evaluation.objective * (1.0 - margin) - slack)
+    proved = min(bound, evaluation.objective * (1.0 - margin)) - slack
     if proved > evaluation.lower_bound:
         evaluation.lower_bound, evaluation.bound_from = proved, "branch-and-bound"
     return True

@@ -125,18 +125,25 @@ def _program(model: ConeModel) -> tuple[dict[str, Any], FloatArray, dict[str, Fl
     z = casadi.SX.sym("z", k)
     spare, root = casadi.SX.sym("spare", n), casadi.SX.sym("root", n)
     share, idle = spare + per_node(model.load), per_node(model.idle)
-    variables, cost = [z, spare, root], casadi.dot(model.cost, z)
+    variables = [z, spare, root]
     rows: list[tuple[Any, float, float]] = [
         (per_node(np.ones(k)), 1.0, 1.0),
         (root - per_node(model.root), 0.0, 0.0),
         (casadi.sum1(share), -np.inf, float(n)),
     ]
-    for coefficient, rate in ((model.b, spare), (model.a, share)):
-        if coefficient > 0.0:
+    pieces = [casadi.DM.zeros(n) if relief is None else -per_node(relief) for relief in model.reliefs]
+    for on, rate in ((model.on_spare, spare), (model.on_share, share)):
+        if any(on):
             delay = casadi.SX.sym("delay", n)
             variables.append(delay)
             rows.append((root**2 / (rate + SMOOTHING * idle) - delay, -np.inf, 0.0))
-            cost += coefficient * casadi.dot(model.weight, delay)
+            pieces = [piece + coefficient * delay for piece, coefficient in zip(pieces, on, strict=True)]
+    most = pieces[0]
+    if len(pieces) > 1:
+        most = casadi.SX.sym("most", n)
+        variables.append(most)
+        rows += [(piece - most, -np.inf, 0.0) for piece in pieces]
+    cost = casadi.dot(model.cost, z) + casadi.dot(model.weight, most)
     if model.least is not None:
         rows.append((share - per_node(model.least), 0.0, np.inf))
     x = casadi.vertcat(*variables)

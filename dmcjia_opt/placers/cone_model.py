@@ -6,7 +6,8 @@ each split. With s the cloud time, δ the share and r_d = Σ_γ √s z, the mode
     minimise  Σ_d [ Σ_γ w·local·z + w·(b·t + a·u) ]
     subject to  Σ_γ z = 1,   y = δ − Σ_γ λ s z ≥ 0,   t·y ≥ r²,   u·δ ≥ r²,   Σ δ ≤ 1,   δ ≥ Σ_γ least share · z.
 
-Its relaxation is about as tight as the Lagrangian dual.
+Its relaxation is about as tight as the Lagrangian dual. In a tandem b·t + a·u is one piece of the delay in the cloud,
+and Σ_γ W z, what its wait is relieved by, is linear too: the objective has τ ≥ every piece in the place of one.
 
 Solvers of smooth convex programs get t ≥ r²/(y + ε·idle) in place of t·y ≥ r², idle being Σ z over the splits without
 cloud work: where idle is 1 both say t ≥ 0, where it is 0 the two are the same, and only in between is the former a
@@ -24,6 +25,7 @@ from itertools import pairwise
 import numpy as np
 
 from dmcjia_opt.model.arrays import FloatArray, IntArray
+from dmcjia_opt.model.delay import Piece
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.placers.pareto import pareto_splits
 
@@ -53,10 +55,12 @@ class ConeModel:
         (n_candidates,) λs, the share that stability asks for.
     least
         (n_candidates,) least share that an ordering constraint asks for, ≥ `load`; None without one.
+    wait
+        (n_candidates,) the wait paid upstream; None without one.
     weight
         (n_nodes,) w.
-    a, b
-        Coefficients of the delay curve, both ≥ 0.
+    pieces
+        Of the delay curve, a and b both ≥ 0.
     unit
         Seconds.
     """
@@ -68,10 +72,26 @@ class ConeModel:
     root: FloatArray
     load: FloatArray
     least: FloatArray | None
+    wait: FloatArray | None
     weight: FloatArray
-    a: float
-    b: float
+    pieces: tuple[Piece, ...]
     unit: float
+
+    @property
+    def on_spare(self) -> tuple[float, ...]:
+        """The coefficient of t in each piece."""
+        return tuple(piece.b for piece in self.pieces)
+
+    @property
+    def on_share(self) -> tuple[float, ...]:
+        """The coefficient of u in each piece."""
+        return tuple(piece.a for piece in self.pieces)
+
+    @property
+    def reliefs(self) -> tuple[FloatArray | None, ...]:
+        """For each piece, what it is less by, (n_candidates,), or None for 0."""
+        none = (None,) * len(self.pieces)
+        return none if self.wait is None else tuple(p.relief * self.wait if p.relief else None for p in self.pieces)
 
     @property
     def candidates(self) -> tuple[range, ...]:
@@ -100,8 +120,8 @@ def refusal(problem: Problem, max_nodes: int) -> str | None:
     curve = problem.curve
     if not curve.is_dcp:
         return (
-            f'the delay curve "{curve.name}" has a negative term (a = {curve.a:g}), which no cone can hold; use the '
-            "placer exact or a service_scv of at most 1"
+            f'the delay curve "{curve.name}" has a negative term (a = {curve.pieces[0].a:g}), which no cone can hold; '
+            "use the placer exact or a service_scv of at most 1"
         )
     if problem.n_nodes > max_nodes:
         return (
@@ -132,8 +152,8 @@ def cone_model(problem: Problem) -> ConeModel | None:
         root=np.sqrt(s / unit),
         load=load,
         least=least,
+        wait=None if problem.upstream_wait is None else problem.upstream_wait[node, split] / unit,
         weight=problem.weight,
-        a=problem.curve.a,
-        b=problem.curve.b,
+        pieces=problem.curve.pieces,
         unit=unit,
     )

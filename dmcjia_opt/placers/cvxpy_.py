@@ -162,12 +162,13 @@ def _compile(solver: str, model: ConeModel) -> _Program:
     z, spare = cp.Variable(k, boolean=True), cp.Variable(n)
     root, share = per_node(model.root), spare + per_node(model.load)
     constraints = [per_node(np.ones(k)) == 1, spare >= 0, cp.sum(share) <= n]
-    cost = model.cost @ z
-    for coefficient, rate in ((model.b, spare), (model.a, share)):
-        if coefficient > 0.0:
+    pieces = [0.0 if relief is None else -per_node(relief) for relief in model.reliefs]
+    for on, rate in ((model.on_spare, spare), (model.on_share, share)):
+        if any(on):
             delay = cp.Variable(n)
             constraints.append(cp.SOC(delay + rate, cp.vstack([2.0 * root, delay - rate])))
-            cost = cost + coefficient * (model.weight @ delay)
+            pieces = [piece + coefficient * delay for piece, coefficient in zip(pieces, on, strict=True)]
+    cost = model.cost @ z + model.weight @ (pieces[0] if len(pieces) == 1 else cp.maximum(*pieces))
     if model.least is not None:
         constraints.append(share >= per_node(model.least))
     problem = cp.Problem(cp.Minimize(cost), constraints)

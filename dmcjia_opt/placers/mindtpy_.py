@@ -168,12 +168,22 @@ def _build(model: ConeModel) -> Any:  # noqa: ANN401 - a Pyomo model
             program.rows.add(program.share[d] >= least)
     program.rows.add(sum(program.share.values()) <= float(model.n_nodes))
     cost = sum(c * v for c, v in zip(model.cost.tolist(), z, strict=True))
-    parts = [(c, rate) for c, rate in ((model.b, program.spare), (model.a, program.share)) if c > 0.0]
-    program.delay = pyo.Var(range(len(parts)), nodes, bounds=(0.0, None), initialize=1.0)
-    for k, (coefficient, rate) in enumerate(parts):
+    used = [(on, rate) for on, rate in ((model.on_spare, program.spare), (model.on_share, program.share)) if any(on)]
+    program.delay = pyo.Var(range(len(used)), nodes, bounds=(0.0, None), initialize=1.0)
+    pieces = [[0.0] * model.n_nodes if r is None else [-value for value in per_node(r)] for r in model.reliefs]
+    for k, (on, rate) in enumerate(used):
         for d in nodes:
             delay = program.delay[k, d]
             program.rows.add(program.root[d] ** 2 / (rate[d] + SMOOTHING * program.idle[d]) - delay <= 0.0)
-            cost += coefficient * float(model.weight[d]) * delay
+            for piece, coefficient in zip(pieces, on, strict=True):
+                piece[d] += coefficient * delay
+    most = pieces[0]
+    if len(pieces) > 1:
+        program.most = pyo.Var(nodes, bounds=(0.0, None), initialize=1.0)
+        most = list(program.most.values())
+        for piece in pieces:
+            for d in nodes:
+                program.rows.add(piece[d] - most[d] <= 0.0)
+    cost += sum(weight * value for weight, value in zip(model.weight.tolist(), most, strict=True))
     program.objective = pyo.Objective(expr=cost)
     return program

@@ -14,19 +14,20 @@ def pareto_splits(problem: Problem) -> BoolArray:
     """Return which splits of each node no other split of that node dominates, (n_nodes, n_splits).
 
     A split is dominated if another has no more local delay, no more cloud time and, under an ordering constraint,
-    no larger least share: at any share the other one is then at least as good. Of equal splits the first stays.
-    Splits with infinite local delay never stay.
+    no larger least share: at any share the other one is then at least as good. In the tandem model it must have no
+    more local delay without its wait either, because a wait upstream is none at the cloud. Of equal splits the first
+    stays. Splits with infinite local delay never stay.
     """
     n, m = problem.n_nodes, problem.n_splits
     keep = np.empty((n, m), dtype=bool)
-    if problem.least_rate is None:
+    if problem.least_rate is None and problem.upstream_wait is None:
         step = max(1, _BLOCK // m)
         for start in range(0, n, step):
             keep[start : start + step] = _two(problem, slice(start, min(start + step, n)))
     else:
         step = max(1, _BLOCK // (m * m))
         for start in range(0, n, step):
-            keep[start : start + step] = _three(problem, slice(start, min(start + step, n)))
+            keep[start : start + step] = _more(problem, slice(start, min(start + step, n)))
     return keep
 
 
@@ -41,13 +42,16 @@ def _two(problem: Problem, rows: slice) -> BoolArray:
     return keep
 
 
-def _three(problem: Problem, rows: slice) -> BoolArray:
-    assert problem.least_rate is not None  # the caller's branch
+def _more(problem: Problem, rows: slice) -> BoolArray:
     local, s = problem.local_delay[rows], problem.cloud_time[rows]
-    least = np.maximum(problem.arrival_rate[rows, None], problem.least_rate[rows]) * s
+    tables = [local, s]
+    if problem.least_rate is not None:
+        tables.append(np.maximum(problem.arrival_rate[rows, None], problem.least_rate[rows]) * s)
+    if problem.upstream_wait is not None:
+        tables.append(local - problem.upstream_wait[rows])
     no_worse = np.ones((*local.shape, local.shape[1]), dtype=bool)  # [d, i, j]: j is no worse than i
     better = np.zeros_like(no_worse)
-    for table in (local, s, least):
+    for table in tables:
         no_worse &= table[:, None, :] <= table[:, :, None]
         better |= table[:, None, :] < table[:, :, None]
     first = np.tri(local.shape[1], k=-1, dtype=bool)  # j < i breaks ties

@@ -129,7 +129,8 @@ def _aggregated(scip: Any, model: ConeModel, z: list[Any]) -> list[Any]:  # noqa
         scip.addCons(share == spare + _dot(model.load, z, rows))
         if model.least is not None:
             scip.addCons(share >= _dot(model.least, z, rows))
-        _add_cones(scip, root * root, model, weight, spare, share)
+        reliefs = [None if relief is None else _dot(relief, z, rows) for relief in model.reliefs]
+        _add_delay(scip, root * root, model, reliefs, weight, spare, share)
         shares.append(share)
     return shares
 
@@ -145,22 +146,33 @@ def _perspective(scip: Any, model: ConeModel, z: list[Any]) -> list[Any]:  # noq
         if model.least is not None:
             scip.addCons(share >= float(model.least[j]) * z[j])
         square = float(model.root[j] ** 2) * z[j] * z[j]
-        _add_cones(scip, square, model, float(model.weight[model.node[j]]), spare, share)
+        reliefs = [None if relief is None else float(relief[j]) * z[j] for relief in model.reliefs]
+        _add_delay(scip, square, model, reliefs, float(model.weight[model.node[j]]), spare, share)
         shares.append(share)
     return shares
 
 
-def _add_cones(
+def _add_delay(
     scip: Any,  # noqa: ANN401 - a pyscipopt Model
     square: Any,  # noqa: ANN401 - a pyscipopt expression
     model: ConeModel,
+    reliefs: list[Any],
     weight: float,
     spare: Any,  # noqa: ANN401 - a pyscipopt Variable
     share: Any,  # noqa: ANN401 - a pyscipopt Variable
 ) -> None:
-    for coefficient, rate in ((model.b, spare), (model.a, share)):
-        if coefficient > 0.0:
-            scip.addCons(square <= scip.addVar(lb=0.0, obj=coefficient * weight) * rate)
+    """Add the cones and what they cost: their sum, or the largest of several pieces."""
+    single = len(model.pieces) == 1
+    pieces: list[Any] = [0.0 if relief is None else -relief for relief in reliefs]
+    for on, rate in ((model.on_spare, spare), (model.on_share, share)):
+        if any(on):
+            delay = scip.addVar(lb=0.0, obj=on[0] * weight if single else 0.0)
+            scip.addCons(square <= delay * rate)
+            pieces = [piece + coefficient * delay for piece, coefficient in zip(pieces, on, strict=True)]
+    if not single:
+        most = scip.addVar(lb=0.0, obj=weight)
+        for piece in pieces:
+            scip.addCons(piece <= most)
 
 
 def _dot(table: FloatArray, z: list[Any], rows: range) -> Any:  # noqa: ANN401 - a pyscipopt expression

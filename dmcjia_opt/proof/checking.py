@@ -21,6 +21,7 @@ import numpy as np
 
 from dmcjia_opt.errors import ClaimFalse
 from dmcjia_opt.model.arrays import FloatArray, IntArray
+from dmcjia_opt.model.delay import DelayCurve, Piece
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.proof.document import Branch, Leaf, Proof
 from dmcjia_opt.proof.outward import Interval, below
@@ -38,8 +39,7 @@ def node_classes(problem: Problem) -> tuple[IntArray, IntArray]:
     groups: dict[bytes, list[int]] = {}
     for d in range(problem.n_nodes):
         tables = [problem.local_delay[d], problem.cloud_time[d]]
-        if problem.least_rate is not None:
-            tables.append(problem.least_rate[d])
+        tables += [table[d] for table in (problem.least_rate, problem.upstream_wait) if table is not None]
         own = (problem.arrival_rate[d], problem.weight[d], float(problem.layers[d]))
         groups.setdefault(np.concatenate([*tables, own]).tobytes(), []).append(d)
     first, size = zip(*((nodes[0], len(nodes)) for nodes in groups.values()), strict=True)
@@ -76,7 +76,8 @@ def _split_bounds(problem: Problem, nodes: IntArray, price: float) -> FloatArray
     if price > 0.0:
         busy = s > 0
         least = None if problem.least_rate is None else below(problem.least_rate[nodes] - rate)
-        cloud = _cloud(problem, weight, rate, np.where(busy, s, 1.0), least, price)
+        wait = np.zeros_like(s) if problem.upstream_wait is None else problem.upstream_wait[nodes]
+        cloud = _cloud(problem.curve, weight, rate, np.where(busy, s, 1.0), wait, least, price)
         bound = below(fixed + np.where(busy, np.where(np.isnan(cloud), -np.inf, cloud), 0.0))
     else:
         bound = fixed  # no delay is negative
@@ -84,15 +85,22 @@ def _split_bounds(problem: Problem, nodes: IntArray, price: float) -> FloatArray
 
 
 def _cloud(
-    problem: Problem, weight: FloatArray, rate: FloatArray, s: FloatArray, least: FloatArray | None, price: float
+    curve: DelayCurve,
+    weight: FloatArray,
+    rate: FloatArray,
+    s: FloatArray,
+    wait: FloatArray,
+    least: FloatArray | None,
+    price: float,
 ) -> FloatArray:
     """Return a lower bound on min g (see the module), the excess rate being at least `least`."""
-    hint = np.asarray(problem.curve.excess_at(price * s / weight, rate))
+    hint = np.asarray(curve.excess_at(price * s / weight, rate, wait))
     floor = np.zeros_like(s) if least is None else np.maximum(least, 0.0)
     first = np.maximum(hint * (1.0 - _APART), floor)
     last = np.maximum(hint, floor) * (1.0 + _APART)
-    a, slope_a = _value_and_slope(problem, weight, rate, s, price, first)
-    b, slope_b = _value_and_slope(problem, weight, rate, s, price, last)
+    fixed = (Interval.exactly(weight), Interval.exactly(rate), Interval.exactly(price) * Interval.exactly(s))
+    a, slope_a = _value_and_slope(curve, *fixed, Interval.exactly(wait), Interval.exactly(first))
+    b, slope_b = _value_and_slope(curve, *fixed, Interval.exactly(wait), Interval.exactly(last))
     apart = Interval.exactly(last) - Interval.exactly(first)
     down = Interval.exactly(0.0) - slope_a
     # the tangents meet at first + t, t = (A − B + q·h)/(p + q) with slopes −p < 0 < q
@@ -108,25 +116,27 @@ def _cloud(
 
 
 def _value_and_slope(
-    problem: Problem, weight: FloatArray, rate: FloatArray, s: FloatArray, price: float, excess: FloatArray
+    curve: DelayCurve, weight: Interval, rate: Interval, paid: Interval, wait: Interval, excess: Interval
 ) -> tuple[Interval, Interval]:
-    """Return g and its derivative at `excess`."""
-    w, x, arrivals = Interval.exactly(weight), Interval.exactly(excess), Interval.exactly(rate)
-    mu = arrivals + x
-    paid = Interval.exactly(price) * Interval.exactly(s)
-    delay, slope = _delay(problem.curve.a, problem.curve.b, arrivals, x, mu)
-    return w * delay + paid * mu, paid - w * slope
+    """Return value and derivative at `excess` of what g is where T is its largest piece there; g is nowhere below."""
+    mu = rate + excess
+    largest, slope = _piece(curve.pieces[0], rate, wait, excess, mu)
+    for piece in curve.pieces[1:]:
+        value, falls = _piece(piece, rate, wait, excess, mu)
+        larger = value.low > largest.low
+        largest, slope = value.where(larger, largest), falls.where(larger, slope)
+    return weight * largest + paid * mu, paid - weight * slope
 
 
-def _delay(a: float, b: float, rate: Interval, x: Interval, mu: Interval) -> tuple[Interval, Interval]:
-    """Return T = a/μ + b/x and −dT/dx, every term of one sign (see `model.delay`)."""
-    one = Interval.exactly(1.0)
-    if a >= 0.0:
-        first, second = Interval.exactly(a).over(mu), Interval.exactly(b).over(x)
-        return first + second, first.over(mu) + second.over(x)
-    part, c = rate.over(mu), Interval.exactly(-a)
+def _piece(piece: Piece, rate: Interval, wait: Interval, x: Interval, mu: Interval) -> tuple[Interval, Interval]:
+    """Return T = a/μ + b/x − relief·W, with a + b = 1, and −dT/dx, their sums of terms of one sign (see `model.delay`)."""
+    one, relief = Interval.exactly(1.0), Interval.exactly(piece.relief) * wait
+    if piece.a >= 0.0:
+        first, second = Interval.exactly(piece.a).over(mu), Interval.exactly(piece.b).over(x)
+        return first + second - relief, first.over(mu) + second.over(x)
+    part, c = rate.over(mu), Interval.exactly(-piece.a)
     value = (one + c * part).over(x)
-    return value, (one + c * part * (Interval.exactly(2.0) - part)).over(x).over(x)
+    return value - relief, (one + c * part * (Interval.exactly(2.0) - part)).over(x).over(x)
 
 
 def price_bound(problem: Problem, price: float) -> float:

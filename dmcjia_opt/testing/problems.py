@@ -8,12 +8,14 @@ import numpy as np
 
 from dmcjia_opt.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.arrays import FloatArray, IntArray
-from dmcjia_opt.model.delay import MD1, MM1, DelayCurve, mg1
+from dmcjia_opt.model.delay import MD1, MM1, TANDEM, DelayCurve, mg1
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario import Average, Ordering
 
-#: Every shape a curve can take: a = b, a = 0, 0 < a < b, a < 0, a far below 0.
-CURVES = (MD1, MM1, mg1(0.3), mg1(4.0), mg1(100.0))
+#: Every shape that the curve of a queue with Poisson arrivals can take: a = b, a = 0, 0 < a < b, a < 0, a ≪ 0.
+QUEUES = (MD1, MM1, mg1(0.3), mg1(4.0), mg1(100.0))
+#: Every shape of a curve.
+CURVES = (*QUEUES, TANDEM)
 ORDERINGS: tuple[Ordering, ...] = ("stability", "cloud-faster")
 AVERAGES: tuple[Average, ...] = ("nodes", "tasks")
 
@@ -42,7 +44,8 @@ def random_problem(
     spread
         Ratio of the largest to the smallest arrival rate, and cloud time, that may be drawn.
     curve
-        Delay curve.
+        Delay curve. In a tandem, waits upstream are 1/30 to 30 times those in the cloud, so that at the returned
+        splits some nodes wait here, some there, and some are at their kink; a fifth have none.
     ordering
         With "cloud-faster", about half of the busy nodes get a least rate; at the returned splits these take 0.3 to
         0.95 of the surplus, unevenly, so that some bind.
@@ -73,7 +76,21 @@ def random_problem(
         least = rate[:, None] * rng.uniform(0.0, 3.0, time.shape)
         least[here] = rate + extra / np.where(asked, time[here], 1.0)
         least = np.where(asked[:, None] & (time > 0), least, 0.0)
-    return Problem(local, time, rate, weight, curve, least, name="random"), splits
+    wait = None
+    if len(curve.pieces) > 1:
+        wait = _waits(rng, rate, weight, np.where(time > 0, time, time.max()), time[here], 1.0 - utilisation)
+        local += wait
+    return Problem(local, time, rate, weight, curve, least, wait, name="random"), splits
+
+
+def _waits(
+    rng: np.random.Generator, rate: FloatArray, weight: FloatArray, time: FloatArray, here: FloatArray, surplus: float
+) -> FloatArray:
+    """Draw waits upstream (n_nodes, n_splits) around those in the cloud, shared in proportion to √(weight·time)."""
+    excess = surplus * np.sqrt(weight[:, None] / time) / np.sqrt(weight * here).sum()
+    cloud = 0.5 * rate[:, None] / ((rate[:, None] + excess) * excess)
+    wait: FloatArray = cloud * 30.0 ** rng.uniform(-1.0, 1.0, cloud.shape) * (rng.random(cloud.shape) > 0.2)
+    return wait
 
 
 def all_plans(problem: Problem) -> IntArray:

@@ -4,7 +4,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from dmcjia_opt.allocators.augmented_lagrangian import AugmentedLagrangian, _Lagrangian, _on_budget
+from dmcjia_opt.allocators.augmented_lagrangian import AugmentedLagrangian, _on_budget
+from dmcjia_opt.allocators.penalised import Lagrangian
 from dmcjia_opt.allocators.waterfilling import WaterFilling
 from dmcjia_opt.certificate import lower_bound, relative_gap
 from dmcjia_opt.errors import InputError
@@ -215,7 +216,7 @@ def test_trace_tells_how_the_method_got_there():
         assert abs(steps[-1].budget_violation) <= 1e-9
 
 
-def with_slacks(lagrangian: _Lagrangian, x: np.ndarray) -> np.ndarray:
+def with_slacks(lagrangian: Lagrangian, x: np.ndarray) -> np.ndarray:
     """P5 as printed, at the slacks where it is least."""
 
     def term(constraint, multiplier, penalty):
@@ -228,14 +229,14 @@ def with_slacks(lagrangian: _Lagrangian, x: np.ndarray) -> np.ndarray:
     return (t * per_node).sum(-1) + term((t * x).sum(-1) - 1.0, lagrangian.beta, lagrangian.rho_y)
 
 
-def random_lagrangian(rng: np.random.Generator, curve: DelayCurve) -> tuple[_Lagrangian, np.ndarray]:
+def random_lagrangian(rng: np.random.Generator, curve: DelayCurve) -> tuple[Lagrangian, np.ndarray]:
     shape = (20, 6)
     t = rng.dirichlet(np.ones(6), 20)
     base = np.where(rng.random(shape) < 0.5, 0.0, 10 ** rng.uniform(-1, 1, shape))
     x = 10 ** rng.uniform(-1, 1, shape) - 0.9 * np.minimum(base, 0.1)
     alpha = np.where(base > 0, rng.uniform(0.0, 5.0, shape), 0.0)
     beta, rho_x, rho_y = (10 ** rng.uniform(-1, 2, 20) for _ in range(3))
-    return _Lagrangian(curve, t, base, 10 ** rng.uniform(-2, 2, shape), alpha, beta, rho_x, rho_y), x
+    return Lagrangian(curve, t, base, 10 ** rng.uniform(-2, 2, shape), alpha, beta, rho_x, rho_y), x
 
 
 @pytest.mark.parametrize("curve", CURVES, ids=lambda curve: f"{curve.name}-{curve.b:g}")
