@@ -129,7 +129,7 @@ def _value_and_slope(
 
 
 def _piece(piece: Piece, rate: Interval, wait: Interval, x: Interval, mu: Interval) -> tuple[Interval, Interval]:
-    """Return T = a/μ + b/x − relief·W, with a + b = 1, and −dT/dx, their sums of terms of one sign (see `model.delay`)."""
+    """Return T = a/μ + b/x − relief·W with a + b = 1, and −dT/dx, from sums of terms of one sign."""
     one, relief = Interval.exactly(1.0), Interval.exactly(piece.relief) * wait
     if piece.a >= 0.0:
         first, second = Interval.exactly(piece.a).over(mu), Interval.exactly(piece.b).over(x)
