@@ -11,8 +11,8 @@ MEASURED = {"setup_seconds", "wall_seconds", "cpu_seconds", "peak_mb", "started"
 
 
 def small_suite(*methods: str, kind="placer", instances=("paper-n5-s1",), **options) -> Suite:
-    """Return a suite of one block; a run is killed after 2 s unless `options` say otherwise."""
-    settings = {"wall_seconds": 2.0, "stop": Stop(evaluations=30), "memory_mb": 160.0} | options
+    """Return a suite of one block; a run is killed after 4 s unless `options` say otherwise."""
+    settings = {"wall_seconds": 4.0, "stop": Stop(evaluations=30), "memory_mb": 160.0} | options
     block = Block(kind=kind, instances=tuple(instances), methods=methods, **settings)
     return Suite(name="small", summary="for tests", blocks=(block,))
 
