@@ -90,7 +90,7 @@ class Genetic(EvolutionaryPlacer):
         If an option is out of range, or two do not go together.
     """
 
-    population: int = 20
+    population: int = 10
     offspring: int = 20
     generations: int = 500
     encoding: str = "integer"

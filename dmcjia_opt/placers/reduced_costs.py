@@ -182,8 +182,9 @@ class ReducedCostMutation(Mutation):  # type: ignore[misc]
 class ToFeasible(Repair):  # type: ignore[misc]
     """Repair of plans that overload the cloud or an edge: the price says which nodes to move.
 
-    A node whose edge queue is unstable takes its cheapest split at ν*. Then, for as long as the cloud is overloaded,
-    the node moves whose move costs least, in reduced cost, for each unit of load that it takes off the cloud.
+    A node whose edge queue is unstable takes its cheapest split at ν*. If the cloud is overloaded then, nodes move
+    until its load is no more than in the dual's own plan, since one that is barely feasible has endless queues: each
+    time the node whose move costs least, in reduced cost, for each unit of load that it takes off the cloud.
 
     Parameters
     ----------
@@ -199,6 +200,7 @@ class ToFeasible(Repair):  # type: ignore[misc]
         self.costs = costs or reduced_costs(problem)
         grid = np.broadcast_to(np.arange(problem.n_splits)[:, None], (problem.n_splits, problem.n_nodes))
         self.load = problem.least_share(grid).T
+        self.enough = float(self.load[np.arange(problem.n_nodes), self.costs.high].sum())
 
     def repaired(self, splits: IntArray) -> IntArray:
         """Return splits (n_plans, n_nodes); those that no move helps stay infeasible."""
@@ -210,7 +212,9 @@ class ToFeasible(Repair):  # type: ignore[misc]
     def _repair(self, plan: IntArray) -> IntArray:
         table, nodes = self.costs.table, np.arange(len(plan))
         plan = np.where(np.isfinite(table[nodes, plan]), plan, self.costs.high)
-        while self.problem.overload(plan) > 0:
+        if self.problem.overload(plan) == 0:
+            return plan
+        while self.load[nodes, plan].sum() > self.enough:
             saved = self.load[nodes, plan][:, None] - self.load
             useful = (saved > 0) & np.isfinite(table)
             if not useful.any():

@@ -6,8 +6,8 @@ from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.instances import generate
 from dmcjia_opt.model.problem import compile_problem
 from dmcjia_opt.placers import dmcjia
-from dmcjia_opt.placers.dmcjia import BinaryCode, BinaryPlacementProblem, Dmcjia
-from dmcjia_opt.placers.evaluation import Evaluation
+from dmcjia_opt.placers.coding import BinaryPlacementProblem
+from dmcjia_opt.placers.dmcjia import Dmcjia
 from dmcjia_opt.protocols import Status, Stop
 from tests.doubles import Counting, only_way_out
 from tests.strategies import brute_force, random_problem
@@ -16,38 +16,6 @@ from tests.strategies import brute_force, random_problem
 def place(problem, allocator=None, seed=0, stop=None, **options):
     rng = np.random.default_rng(seed)
     return Dmcjia(**options).place(problem, allocator or WaterFilling(), stop=stop or Stop(), rng=rng)
-
-
-def every_code(bits):
-    return (np.arange(2**bits)[:, None] >> np.arange(bits)[::-1]) & 1 == 1
-
-
-@pytest.mark.parametrize(
-    ("layers", "bits"), [(1, 1), (2, 2), (3, 2), (4, 3), (7, 3), (8, 4), (31, 5), (32, 6), (34, 6), (63, 6), (64, 7)]
-)
-def test_codes_are_monotone_onto_and_even(layers, bits):
-    """All 2^6 codes of ResNet34's 34 layers among them: 29 splits are coded twice, 6 once."""
-    code = BinaryCode(np.array([layers]))
-    assert code.length == bits
-    splits = code.decode(every_code(bits))[:, 0]
-    assert splits[0] == 0
-    assert splits[-1] == layers
-    assert set(np.diff(splits)) <= {0, 1}
-    assert set(splits) == set(range(layers + 1))
-    counts = np.bincount(splits)
-    assert counts.max() - counts.min() <= 1
-    assert splits.tolist() == [k * (layers + 1) // 2**bits for k in range(2**bits)]
-
-
-def test_nodes_are_decoded_side_by_side():
-    layers = np.array([34, 6, 1, 16])
-    code = BinaryCode(layers)
-    assert code.bits.tolist() == [6, 3, 1, 5]
-    rng = np.random.default_rng(0)
-    chromosomes = rng.random((50, code.length)) < 0.5
-    parts = np.split(chromosomes, np.cumsum(code.bits)[:-1], axis=1)
-    alone = [BinaryCode(layers[d : d + 1]).decode(part)[:, 0] for d, part in enumerate(parts)]
-    np.testing.assert_array_equal(code.decode(chromosomes), np.stack(alone, axis=1))
 
 
 def test_the_published_settings_are_the_defaults():
@@ -137,11 +105,3 @@ def test_a_node_with_one_split_is_refused_with_a_sentence():
     assert Dmcjia().supports(problem) == "a node has only one split"
     with pytest.raises(InputError, match="two splits"):
         place(problem)
-
-
-def test_bits_are_read_as_booleans_whatever_pymoo_hands_over():
-    problem = compile_problem(generate("paper", nodes=2))
-    seen = BinaryPlacementProblem(Evaluation(problem, WaterFilling(), None))
-    bits = np.random.default_rng(0).random((5, 12)) < 0.5
-    for form in (bits, bits.astype(object), bits.astype(float), bits.astype(int)):
-        np.testing.assert_array_equal(seen.decode(form), seen.code.decode(bits))

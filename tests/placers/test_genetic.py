@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from pymoo.core.problem import Problem as PymooProblem
 
 from dmcjia_opt.allocators.cvxpy_ import CvxpyAllocator
 from dmcjia_opt.allocators.waterfilling import WaterFilling
@@ -8,54 +7,16 @@ from dmcjia_opt.dual import maximise
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.instances import generate
 from dmcjia_opt.model.problem import compile_problem
-from dmcjia_opt.placers.genetic import Genetic, ResetOrCreep
+from dmcjia_opt.placers.dmcjia import Dmcjia
+from dmcjia_opt.placers.genetic import CROSSOVERS, ENCODINGS, MUTATIONS, SELECTIONS, Genetic
 from dmcjia_opt.protocols import Stop
-from tests.doubles import Counting, only_way_out
+from tests.doubles import Counting, only_way_out, trace_of
 from tests.strategies import brute_force, random_problem
 
 
 def place(problem, allocator=None, seed=0, stop=None, **options):
     rng = np.random.default_rng(seed)
     return Genetic(**options).place(problem, allocator or WaterFilling(), stop=stop or Stop(), rng=rng)
-
-
-def mutate(x, *, rate=0.3, reset=0.3, stay=0.4, high=9, seed=0):
-    problem = PymooProblem(n_var=x.shape[1], n_obj=1, xl=np.zeros(x.shape[1]), xu=np.full(x.shape[1], high), vtype=int)
-    return ResetOrCreep(rate, reset, stay)._do(problem, x, random_state=np.random.default_rng(seed))
-
-
-def test_mutants_stay_within_their_bounds():
-    x = np.random.default_rng(0).integers(0, 10, (2000, 6))
-    got = mutate(x, rate=6.0)
-    assert got.dtype == np.int64
-    assert got.shape == x.shape
-    assert got.min() == 0
-    assert got.max() == 9
-
-
-def test_one_gene_always_changes_and_the_rate_adds_more():
-    x = np.full((4000, 20), 50)
-    touched = [(mutate(x, rate=rate, reset=0.0, high=100) != x).sum(axis=1) for rate in (0.0, 3.0)]
-    assert (touched[0] == 1).all()
-    assert touched[1].min() == 1
-    assert 3.5 < touched[1].mean() < 4.0
-
-
-def test_creeping_moves_by_a_few_layers_and_resetting_anywhere():
-    x = np.full((4000, 1), 500)
-    creep = np.abs(mutate(x, reset=0.0, high=1000) - x)
-    assert creep.min() == 1
-    assert 2.3 < creep.mean() < 2.7
-    drawn = mutate(x, reset=1.0, high=1000)
-    assert drawn.min() < 10
-    assert drawn.max() > 990
-    assert 450 < drawn.mean() < 550
-
-
-def test_the_seed_decides():
-    x = np.random.default_rng(0).integers(0, 10, (50, 6))
-    np.testing.assert_array_equal(mutate(x, seed=1), mutate(x, seed=1))
-    assert (mutate(x, seed=1) != mutate(x, seed=2)).any()
 
 
 def test_cvxpy_and_water_filling_lead_to_the_same_splits():
@@ -96,10 +57,10 @@ def test_started_from_the_dual_the_first_plan_is_the_duals():
 
 
 def test_small_problems_are_solved():
-    for seed in range(5):
+    for seed in range(3):
         problem, _ = random_problem(np.random.default_rng(seed), 3, 4)
         best, _, _ = brute_force(problem)
-        assert place(problem).trace[-1].objective == pytest.approx(best, rel=1e-12)
+        assert place(problem, population=20).trace[-1].objective == pytest.approx(best, rel=1e-12)
 
 
 def test_the_one_feasible_plan_is_found_from_infeasible_ones():
@@ -108,20 +69,113 @@ def test_the_one_feasible_plan_is_found_from_infeasible_ones():
     assert placement.trace[0].objective == np.inf
 
 
+def every_variant():
+    """Every encoding with all that suits it, and every other option away from its default once."""
+    for encoding in ENCODINGS:
+        for crossover in (name for name, fits in CROSSOVERS.items() if encoding in fits):
+            yield {"encoding": encoding, "crossover": crossover}
+        for mutation in (name for name, fits in MUTATIONS.items() if encoding in fits):
+            yield {"encoding": encoding, "mutation": mutation}
+        yield {"encoding": encoding, "repair": "to-feasible"}
+        yield {"encoding": encoding, "start_from_dual": True}
+    for selection in SELECTIONS:
+        yield {"selection": selection}
+    for tournament in (1, 2, 5):
+        yield {"tournament": tournament}
+    for elitism in (0, 1, 10):
+        yield {"elitism": elitism}
+    yield {"duplicates": True}
+    yield {"population": 2, "offspring": 1}
+    yield {"crossover_rate": 0.0, "mutation_rate": 5.0, "reset": 1.0}
+
+
+@pytest.mark.parametrize("options", list(every_variant()), ids=str)
+def test_every_variant_keeps_its_budget_improves_and_follows_its_seed(options):
+    problem = compile_problem(generate("mixed", nodes=5, seed=2))
+    first, second = (place(problem, stop=Stop(evaluations=150), seed=4, **options) for _ in range(2))
+    assert trace_of(first) == trace_of(second)
+    np.testing.assert_array_equal(first.splits, second.splits)
+    assert first.evaluations == 150
+    assert problem.residuals(first.splits, first.shares).feasible
+    assert first.trace[-1].objective == problem.objective(first.splits, first.shares)
+    started_at_the_end = options.get("start_from_dual", False)
+    assert started_at_the_end or first.trace[-1].objective < first.trace[0].objective
+
+
+def test_the_papers_algorithm_is_one_of_the_variants():
+    problem = compile_problem(generate("mixed", nodes=8, seed=1))
+    bits = int(np.ceil(np.log2(problem.layers + 1)).sum())
+    rng = np.random.default_rng(5)
+    paper = Dmcjia().place(problem, WaterFilling(), stop=Stop(), rng=rng)
+    same = place(
+        problem,
+        seed=5,
+        population=50,
+        offspring=50,
+        generations=32,
+        encoding="binary",
+        crossover="one-point",
+        crossover_rate=0.1,
+        mutation_rate=0.01 * bits,
+        duplicates=True,
+    )
+    assert trace_of(same) == trace_of(paper)
+    np.testing.assert_array_equal(same.splits, paper.splits)
+
+
+def test_without_elitism_the_best_may_be_lost_and_the_incumbent_is_not():
+    problem = compile_problem(generate("paper", nodes=8, seed=1))
+    comma = place(problem, stop=Stop(evaluations=600), elitism=0)
+    objectives = [point.objective for point in comma.trace]
+    assert objectives == sorted(objectives, reverse=True)
+    plus = place(problem, stop=Stop(evaluations=600), elitism=10)
+    assert trace_of(plus) == trace_of(place(problem, stop=Stop(evaluations=600)))
+    assert trace_of(plus) != trace_of(comma)
+
+
+def test_repair_finds_plans_where_nearly_all_are_overloaded():
+    problem = only_way_out(8, 6)
+    assert place(problem, stop=Stop(evaluations=5)).shares is None
+    mended = place(problem, stop=Stop(evaluations=5), repair="to-feasible")
+    assert mended.splits.tolist() == [5] * 8
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_started_from_the_dual_in_any_encoding(encoding):
+    problem = compile_problem(generate("scarce", nodes=20, seed=3))
+    counting = Counting()
+    place(problem, counting, stop=Stop(evaluations=10), start_from_dual=True, encoding=encoding)
+    assert counting.plans[0] == tuple(maximise(problem)[1].splits.tolist())
+
+
 @pytest.mark.parametrize(
-    "options",
+    ("options", "sentence"),
     [
-        {"population": 1},
-        {"offspring": 0},
-        {"generations": 0},
-        {"crossover": 1.5},
-        {"reset": -1.0},
-        {"mutation": -0.1},
-        {"mutation": float("nan")},
+        ({"population": 1}, "population of at least 2"),
+        ({"offspring": 0}, "1 offspring"),
+        ({"generations": 0}, "generation"),
+        ({"crossover_rate": 1.5}, "probabilities"),
+        ({"reset": -1.0}, "probabilities"),
+        ({"mutation_rate": 0.9}, ">= 1 with reset-or-creep"),
+        ({"mutation_rate": float("nan")}, "finite"),
+        ({"mutation_rate": -1.0, "encoding": "gray"}, ">= 0 with bit-flip"),
+        ({"encoding": "ternary"}, "choose integer, binary, gray"),
+        ({"selection": "best"}, "choose tournament, roulette, rank, random"),
+        ({"crossover": "three-point"}, "choose uniform, half-uniform, one-point, two-point, sbx"),
+        ({"mutation": "flip"}, "choose auto, reset-or-creep, bit-flip, polynomial"),
+        ({"repair": "yes"}, "choose none, to-feasible"),
+        ({"encoding": "gray", "crossover": "sbx"}, 'needs encoding integer; with encoding "gray" choose uniform'),
+        ({"mutation": "bit-flip"}, 'needs encoding binary or gray; with encoding "integer" choose reset-or-creep'),
+        ({"encoding": "binary", "mutation": "polynomial"}, "choose bit-flip"),
+        ({"tournament": 0}, "tournament"),
+        ({"tournament": 11}, "at most population"),
+        ({"elitism": 11}, "elitism must be"),
+        ({"elitism": -2}, "elitism must be"),
+        ({"elitism": 2, "offspring": 7}, "raise offspring to at least 8"),
     ],
 )
-def test_nonsense_is_refused(options):
-    with pytest.raises(InputError):
+def test_nonsense_is_refused_with_a_remedy(options, sentence):
+    with pytest.raises(InputError, match=sentence):
         Genetic(**options)
 
 

@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 from pymoo.algorithms.soo.nonconvex.de import DE
 from pymoo.algorithms.soo.nonconvex.ga import GA
+from pymoo.core.callback import Callback as PymooCallback
+from pymoo.core.crossover import Crossover
+from pymoo.core.termination import TerminateIfAny, Termination
+from pymoo.operators.mutation.pm import PM
+from pymoo.operators.repair.rounding import RoundingRepair
 from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from pymoo.optimize import minimize
+from pymoo.termination import get_termination
 
 from dmcjia_opt.allocators.waterfilling import WaterFilling
 from dmcjia_opt.errors import InputError
@@ -46,6 +52,88 @@ def test_pymoo_alone_and_with_integers_or_differences():
         best = ours.decode(result.X[None])
         shares = WaterFilling().allocate(problem, best).shares
         assert result.F[0] == problem.objective(best, shares)[0]
+
+
+def test_callbacks_terminations_and_operators_of_the_users_choosing():
+    """What a pymoo user writes: a callback that follows the best, an end by time without progress, a crossover."""
+    problem = compile_problem(generate("paper", nodes=6, seed=5))
+
+    def run(seed):
+        crossover, callback = SwapTail(), Follow()
+        algorithm = GA(
+            pop_size=20,
+            sampling=IntegerRandomSampling(),
+            crossover=crossover,
+            mutation=PM(prob=1.0, vtype=float, repair=RoundingRepair()),
+            eliminate_duplicates=True,
+        )
+        termination = Stagnation(8)
+        result = minimize(
+            PlacementProblem(problem), algorithm, termination, seed=seed, callback=callback, copy_algorithm=False
+        )
+        assert crossover.calls >= len(callback.best) - 1
+        return result, callback.best
+
+    result, best = run(1)
+    assert best == sorted(best, reverse=True)
+    assert best[-1] == result.F[0] < best[0]
+    assert best[-8:] == [best[-1]] * 8
+    assert len(best) == result.algorithm.n_gen - 1 < 500
+    splits = PlacementProblem(problem).decode(result.X[None])
+    assert result.F[0] == problem.objective(splits, WaterFilling().allocate(problem, splits).shares)[0]
+    again, _ = run(1)
+    np.testing.assert_array_equal(again.X, result.X)
+    assert again.algorithm.evaluator.n_eval == result.algorithm.evaluator.n_eval
+    assert run(2)[1] != best
+
+
+def test_several_terminations_of_pymoos_own_end_it():
+    problem = PlacementProblem(compile_problem(generate("paper", nodes=4, seed=5)))
+    algorithm = GA(pop_size=10, sampling=IntegerRandomSampling())
+    for termination, generations in (
+        (TerminateIfAny(get_termination("n_gen", 7), get_termination("n_eval", 1000)), 7),
+        (TerminateIfAny(get_termination("n_gen", 50), get_termination("n_eval", 40)), 4),
+    ):
+        assert minimize(problem, algorithm, termination, seed=1).algorithm.n_gen - 1 == generations
+
+
+class SwapTail(Crossover):
+    """Exchanges all nodes from the middle on."""
+
+    def __init__(self):
+        super().__init__(2, 2)
+        self.calls = 0
+
+    def _do(self, problem, x, **kwargs):
+        self.calls += 1
+        swapped = x.copy()
+        half = problem.n_var // 2
+        swapped[0, :, half:], swapped[1, :, half:] = x[1, :, half:], x[0, :, half:]
+        return swapped
+
+
+class Follow(PymooCallback):
+    """Keeps the best objective of each generation."""
+
+    def __init__(self):
+        super().__init__()
+        self.best = []
+
+    def notify(self, algorithm):
+        self.best.append(float(algorithm.opt.get("F")[0, 0]))
+
+
+class Stagnation(Termination):
+    """Ends after so many generations without progress."""
+
+    def __init__(self, patience):
+        super().__init__()
+        self.patience, self.seen = patience, []
+
+    def _update(self, algorithm):
+        self.seen.append(float(algorithm.opt.get("F")[0, 0]))
+        recent = self.seen[-self.patience :]
+        return 1.0 if len(recent) == self.patience and len(set(recent)) == 1 else 0.0
 
 
 def test_the_problem_as_pymoo_sees_it():
