@@ -64,7 +64,9 @@ class Nevergrad(LibrarySearch):
     def __post_init__(self) -> None:
         """Check the options."""
         if self.optimizer not in OPTIMIZERS:
-            raise InputError(f'nevergrad:"{self.optimizer}" is none of those that suit; choose {", ".join(OPTIMIZERS)}')
+            raise InputError(
+                f'nevergrad has no optimizer "{self.optimizer}" that suits; choose {", ".join(OPTIMIZERS)}'
+            )
         check_positive(self.evaluations, "evaluations")
         check_positive(self.patience, "patience")
 
