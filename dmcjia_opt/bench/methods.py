@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from typing import cast
 
+from dmcjia_opt import plugins
 from dmcjia_opt.bench.machine import source_of
-from dmcjia_opt.errors import BackendMissing, InputError
 from dmcjia_opt.protocols import Allocator, Placer
-from dmcjia_opt.registry import METHODS, build_allocator, build_placer, spec_of, specs, why_not
+from dmcjia_opt.registry import KINDS, METHODS, build_allocator, build_placer, spec_of, specs, why_not
 from dmcjia_opt.spec import Kind, Spec
 
 #: The allocator of a placer that names none.
@@ -55,7 +54,7 @@ def expand(kind: Kind, names: Sequence[str], *, exact: bool) -> tuple[str, ...]:
 
 
 def check(kind: Kind, name: str) -> None:
-    """Raise InputError unless a full name is of registered methods, or of classes that can be imported."""
+    """Raise InputError unless a full name is of registered methods, or looks like one of classes of one's own."""
     placer, allocator = parts(kind, name)
     for what, part in (("placer", placer), ("allocator", allocator)):
         if part is not None and not is_own(part):
@@ -63,32 +62,26 @@ def check(kind: Kind, name: str) -> None:
 
 
 def build(kind: Kind, name: str) -> tuple[Placer | None, Allocator]:
-    """Return new objects for a full name; ``module:Class`` is a class of one's own, built without arguments.
+    """Return new objects for a full name.
 
     Raises
     ------
-    InputError, BackendMissing
-        If there is no such method, or its library is not installed.
+    InputError, BackendMissing, BackendFailed
+        If there is no such method, its library is not installed, or it cannot be imported.
     """
     placer, allocator = parts(kind, name)
-    chosen = cast(Allocator, _load(allocator)()) if is_own(allocator) else build_allocator(allocator)
-    if placer is None:
-        return None, chosen
-    return cast(Placer, _load(placer)()) if is_own(placer) else build_placer(placer), chosen
+    return None if placer is None else build_placer(placer), build_allocator(allocator)
 
 
 def sources(kind: Kind, name: str) -> dict[str, str]:
     """Return a hash for each class of one's own in a full name, by module or file: it counts as a version."""
-    modules = [_base(part) for part in parts(kind, name) if part and not is_registered(part)]
+    modules = [_base(part) for part in parts(kind, name) if part and is_own(part)]
     return {module: digest for module in modules if (digest := source_of(module))}
 
 
 def spec_or_none(kind: Kind, name: str) -> Spec | None:
-    """Return the registry's row, or None for a class of one's own."""
-    try:
-        return spec_of(kind, name)
-    except InputError:
-        return None
+    """Return the registry's row, or None for a class of one's own, which only a child imports."""
+    return None if is_own(name) else spec_of(kind, name)
 
 
 def _base(name: str) -> str:
@@ -101,23 +94,7 @@ def _stands_for(spec: Spec, listed: set[str], exact: bool) -> bool:
 
 
 def is_own(name: str) -> bool:
-    """Return whether a name is ``module:Class``, a class of one's own, and not a registered method's."""
-    module, colon, attribute = name.partition(":")
-    if not (colon and attribute.isidentifier() and all(part.isidentifier() for part in module.split("."))):
+    """Return whether a name is ``module:Class``, ``file.py:Class`` or an installed plug-in, none of it imported yet."""
+    if any((kind, _base(name)) in METHODS for kind in KINDS):
         return False
-    return not is_registered(module)
-
-
-def is_registered(name: str) -> bool:
-    """Return whether the part of a name before its first colon is a registered method's."""
-    return any(("placer", _base(name)) == key or ("allocator", _base(name)) == key for key in METHODS)
-
-
-def _load(name: str) -> type:
-    module, _, attribute = name.partition(":")
-    try:
-        return cast(type, getattr(importlib.import_module(module), attribute))
-    except ModuleNotFoundError as error:
-        raise BackendMissing(f'"{name}" cannot be imported: no module {error.name}') from None
-    except AttributeError:
-        raise InputError(f'module "{module}" has no class "{attribute}"') from None
+    return plugins.split_target(name) is not None or any(_base(name) in plugins.names(kind) for kind in KINDS)

@@ -119,7 +119,7 @@ class Scenario:
             "cloud_gflops": float(self.cloud_gflops),
             "options": options,
             "names": self.nodes.names,
-            "models": [self.profiles[m].to_dict() | {"source": ""} for m in self.nodes.models],
+            "models": [self.profiles[m].fingerprint() for m in self.nodes.models],
         }
         digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
         digest.update(self.nodes.model_index.astype("<i8").tobytes())
