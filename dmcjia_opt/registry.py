@@ -100,7 +100,7 @@ _ROWS = (
         "genetic",
         "placer",
         "dmcjia_opt.placers.genetic:Genetic",
-        "genetic algorithm with its parts to choose: encoding, selection, crossover, mutation, elitism, repair",
+        "genetic algorithm, its parts to choose: encoding, selection, crossover, mutation, elitism, repair",
         requires=("pymoo",),
     ),
     Spec(

@@ -33,7 +33,7 @@ PLACERS = {
     "ClaimsBound": (Outcome.ANSWER, ""),
     "ClaimsInfeasible": (Outcome.NO_PLAN, "found no plan"),
     "Refuses": (Outcome.REFUSED, "this method takes no problem at all"),
-    "NotThere": (Outcome.ERROR, 'module "tests.bench.misbehaving" has no class "NotThere"'),
+    "NotThere": (Outcome.ERROR, "tests.bench.misbehaving has no class NotThere"),
 }
 ALLOCATORS = {
     "HalfAllocator": (Outcome.ANSWER, "2 of 4 plans without shares", 2, None),
