@@ -30,7 +30,10 @@ _CLAIMS_A_PLAN = (Status.OPTIMAL, Status.FEASIBLE)
 
 
 def is_ours(method: object) -> bool:
-    """Return whether a method's class is one of this package's, and runs no code of others."""
+    """Return whether a method's class is one of this package's, and runs no code of others.
+
+    An adapter of ours that does run such code says so with ``supervised = True`` in its class.
+    """
     kind = type(method)
     home = sys.modules.get(kind.__module__)
     ours = kind.__module__.startswith(_OURS) and getattr(home, kind.__qualname__, None) is kind
@@ -221,7 +224,7 @@ class SupervisedPlacer:
             return replace(best.placement(Status.LIMIT), notes=tuple(notes))
         if best.objective < value * (1 - 1e-9) and value < np.inf:
             notes.append(f"{self.who} returned a plan of {value:.6g} s after one of {best.objective:.6g} s")
-        if isinstance(returned.price, int | float | np.number):
+        if isinstance(returned.price, int | float | np.number) and np.isfinite(returned.price):
             price = float(returned.price)
         trace = tuple(best.trace)
         return Placement(

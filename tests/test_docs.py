@@ -24,6 +24,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 def test_the_files_in_the_guides_run(monkeypatch, capsys, tmp_path, guide, file, kind, method, option):
     method_file, suite = re.findall(r"```python\n(.*?)```", (DOCS / guide).read_text(encoding="utf-8"), re.DOTALL)
     assert method_file.count("\n") < 40
+    monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.chdir(tmp_path)
     (tmp_path / file).write_text(method_file, encoding="utf-8")
     (tmp_path / "test_it.py").write_text(suite, encoding="utf-8")

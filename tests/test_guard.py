@@ -31,6 +31,7 @@ TEN = Stop(evaluations=10)
 
 @pytest.fixture
 def dmcjia(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.chdir(tmp_path)
     PAPER.save(tmp_path / "s.toml")
 
@@ -267,6 +268,11 @@ def test_our_own_methods_run_without_supervision():
     assert guarded_allocator(waterfilling, "waterfilling") is waterfilling
     Sub = type("Genetic", (Genetic,), {"__module__": "dmcjia_opt.placers.genetic", "__slots__": ()})
     assert not is_ours(Sub())
+
+
+def test_an_adapter_of_ours_may_ask_for_supervision(monkeypatch):
+    monkeypatch.setattr(Genetic, "supervised", True, raising=False)
+    assert not is_ours(Genetic())
 
 
 def test_the_supervised_search_is_the_same_search():
