@@ -144,7 +144,7 @@ _ROWS = (
         "genetic",
         "placer",
         "dmcjia_opt.placers.genetic:Genetic",
-        "genetic algorithm with its parts to choose: encoding, selection, crossover, mutation, elitism, repair",
+        "genetic algorithm on integers by default; encoding, operators, elitism, repair are options",
         requires=("pymoo",),
     ),
     Spec(
