@@ -100,7 +100,7 @@ _ROWS = (
         "genetic",
         "placer",
         "dmcjia_opt.placers.genetic:Genetic",
-        "genetic algorithm, its parts to choose: encoding, selection, crossover, mutation, elitism, repair",
+        "genetic algorithm on integers by default; encoding, operators, elitism, repair are options",
         requires=("pymoo",),
     ),
     Spec(

@@ -47,8 +47,8 @@ Table 5 at {sizes} nodes and 400 GFLOPS of cloud, {seeds} seeds; a seed draws an
 send ResNet34's float32 input, or the byte image of one of Table 4's data sets at random. DMCJIA runs {generations}
 generations of 50. The integer GA (uniform crossover, mutation that resets or creeps, no duplicates) may solve for the
 shares of as many distinct plans as DMCJIA did by then; so may the same GA with its first population drawn around the
-plan of the Lagrangian dual. A search that has met the proved optimum ends there. Excess is mean delay over the optimum's,
-less 1; median [lower, upper quartile], and how many of the {seeds} are at the optimum.
+plan of the Lagrangian dual. A search that has met the proved optimum ends there. Excess is mean delay over the
+optimum's, less 1; median [lower, upper quartile], and how many of the {seeds} are at the optimum.
 
 {table}
 
