@@ -6,6 +6,8 @@ service time (s):
 * ``local_delay[d, γ]`` = x_e + λ x_e²/(2(1 − λ x_e)) + M(γ)/B_d, (3-2) and (3-3); +inf where the edge queue is
   unstable or the split does not exist;
 * ``cloud_time[d, γ]`` = (C − C(γ))/F_ε, the cloud service time at full share, so that μ = δ / cloud_time (3-4).
+
+Where layers were measured, their sums of seconds stand for C(γ)/F_d and (C − C(γ))/F_ε.
 """
 
 from __future__ import annotations
@@ -289,6 +291,12 @@ def compile_problem(scenario: Scenario) -> Problem:
         exists[row, :last] = True
     flops = macs * options.flops_per_mac
     cloud = (flops[:, -1:] - flops) / (scenario.cloud_gflops * GIGA)
+    if scenario.cloud_device:
+        for row, reference in enumerate(nodes.models):
+            seconds = scenario.seconds(scenario.cloud_device, reference)
+            cloud[row] = 0.0
+            cloud[row, : len(seconds)] = np.cumsum(seconds[::-1])[::-1]
+    measured = _measured_service(scenario, m)
     own_input = np.where(np.isnan(nodes.input_bytes), sent[nodes.model_index, 0], nodes.input_bytes)
     bandwidth = nodes.uplink_mbps * BYTE_PER_S_PER_MBPS
     local = np.empty((n, m))
@@ -298,6 +306,8 @@ def compile_problem(scenario: Scenario) -> Problem:
         rows = slice(start, start + _BLOCK_ROWS)
         model = nodes.model_index[rows]
         service = flops[model] / (nodes.compute_gflops[rows, None] * GIGA)
+        for (on, which), times in measured.items():
+            service[(nodes.on_device[rows] == on) & (model == which)] = times
         load = nodes.arrival_rate[rows, None] * service
         upload = sent[model] / bandwidth[rows, None]
         upload[:, 0] = own_input[rows] / bandwidth[rows]
@@ -324,3 +334,13 @@ def compile_problem(scenario: Scenario) -> Problem:
         uplinks=Uplinks(sent, nodes.model_index, bandwidth, own_input),
         name=scenario.name,
     )
+
+
+def _measured_service(scenario: Scenario, n_splits: int) -> dict[tuple[int, int], FloatArray]:
+    """Return the measured edge service times, s, (n_splits,), by the rows of a device and a model."""
+    nodes, found = scenario.nodes, {}
+    for device, model in nodes.measured():
+        service = np.concatenate([[0.0], np.cumsum(scenario.seconds(device, model))])
+        padded = np.pad(service, (0, n_splits - len(service)), mode="edge")
+        found[nodes.devices.index(device), nodes.models.index(model)] = padded
+    return found
