@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from dmcjia_opt.errors import DmcjiaError
+from dmcjia_opt.errors import DmcjiaError, UncountedOperators
 
 app = typer.Typer(
     name="dmcjia",
@@ -265,6 +267,65 @@ def generate(
 
 
 @app.command()
+def profile(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL.onnx|NAME", help="An ONNX file, a profile .json or a zoo name.")
+    ],
+    out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the profile here.")] = None,
+    cuts: Annotated[
+        Literal["layers", "blocks", "all", "chain"] | None,
+        typer.Option(help="After each layer, single tensors only, after every operator, or the paper's chain."),
+    ] = None,
+    upload_dtype: Annotated[
+        str | None, typer.Option(metavar="TYPE", help="Quantise uploads, e.g. uint8 or float16.")
+    ] = None,
+    input_shape: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=1x3x224x224", help="Shape of an input that the file leaves open.")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE.png|.svg", help="Draw work, bytes and delay along the cuts.")
+    ] = None,
+    scenario: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Write a scenario of one such node, to solve or extend.")
+    ] = None,
+    compute_gflops: Annotated[float, typer.Option(help="The node's compute, GFLOP/s.")] = 5.0,
+    uplink_mbps: Annotated[float, typer.Option(help="The node's uplink, Mbit/s.")] = 8.0,
+    arrival_rate: Annotated[float, typer.Option(help="Tasks per second at the node.")] = 0.1,
+    cloud_gflops: Annotated[float, typer.Option(help="What the node gets of the cloud, GFLOP/s.")] = 40.0,
+    measure: Annotated[
+        str | None, typer.Option(metavar="DEVICE", help="Time each layer on this machine, under this name.")
+    ] = None,
+    out_times: Annotated[
+        Path | None, typer.Option(metavar="times.csv", help="Write the times here, beside those that are there.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed runs of each layer; the median counts.")] = 11,
+    threads: Annotated[int, typer.Option(min=0, help="Threads within an operator; 0: as onnxruntime chooses.")] = 0,
+) -> None:
+    """Show what each layer of a network computes and what each cut sends; write it down, draw it, time it."""
+    from dmcjia_opt.profile_command import Asked, run
+
+    run(
+        Asked(
+            model=model,
+            out=out,
+            cuts=cuts,
+            upload_dtype=upload_dtype,
+            input_shapes=tuple(input_shape or ()),
+            picture=picture,
+            scenario=scenario,
+            compute_gflops=compute_gflops,
+            uplink_mbps=uplink_mbps,
+            arrival_rate=arrival_rate,
+            cloud_gflops=cloud_gflops,
+            measure=measure,
+            out_times=out_times,
+            repeats=repeats,
+            threads=threads,
+        )
+    )
+
+
+@app.command()
 def reproduce(
     item: Annotated[
         Literal["table1", "fig4", "fig5", "fig6", "shares", "gap", "all"],
@@ -354,10 +415,23 @@ def _warn(sentence: str) -> None:
     typer.echo(f"dmcjia: warning: {sentence}", err=True)
 
 
+def _say_warning(
+    otherwise: Callable[..., None], message: Warning | str, category: type[Warning], *where: object
+) -> None:
+    """Print a warning about the user's own files as one sentence, and any other as Python does."""
+    if issubclass(category, UncountedOperators):
+        print(f"dmcjia: warning: {message}", file=sys.stderr)  # noqa: T201
+    else:
+        otherwise(message, category, *where)
+
+
 def main() -> None:
     """Run the command line; an error is one sentence on standard error, and its exit code."""
     try:
-        app(prog_name="dmcjia")
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", UncountedOperators)
+            warnings.showwarning = partial(_say_warning, warnings.showwarning)
+            app(prog_name="dmcjia")
     except DmcjiaError as error:
         if os.environ.get("DMCJIA_DEBUG"):
             raise

@@ -325,7 +325,7 @@ def test_methods_as_json(dmcjia):
 def test_one_method_and_its_options(dmcjia):
     shown = dmcjia("methods", "genetic")
     assert shown.code == 0
-    for part in ("integer genetic algorithm", "requires  pymoo", "Individuals kept.", "--placer genetic:population=20"):
+    for part in ("genetic algorithm on integers", "requires  pymoo", "Individuals kept.", "--placer genetic:population=20"):
         assert part in shown.out
     (row,) = json.loads(dmcjia("methods", "genetic", "--json").out)
     assert row["options"][0] == {"name": "population", "type": "int", "default": "20", "doc": "Individuals kept."}

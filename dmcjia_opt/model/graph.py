@@ -266,7 +266,7 @@ def single_tensor_cuts(network: Network) -> tuple[str, ...]:
     """Return the tensors that all data passes through, in order: the articulation points of the graph."""
     _, tensors = _crossing(network, None)
     alive = _lifetimes(network)
-    found = []
+    found: list[str] = []
     for position in range(1, len(network.operations) + 1):
         if tensors[position] == 1:
             (name,) = (data for data, (made, used) in alive.items() if made < position <= used)
@@ -345,4 +345,4 @@ def _places(
         kept = [[p for p in places if tensors[p] == 1] for places in choices[:-1]]
     else:
         kept = [list(places) for places in choices[:-1]]
-    return [min(places, key=lambda p: (crossing[p], -p)) for places in kept if places] + [n]
+    return [min(places, key=lambda p: (crossing[p], tensors[p], -p)) for places in kept if places] + [n]

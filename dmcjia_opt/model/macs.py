@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import cast
 
 from dmcjia_opt.errors import InputError
 
@@ -42,7 +43,8 @@ def count_macs(
     if kind not in COUNTED:
         return None
     try:
-        return COUNTED[kind](inputs, outputs, attributes)  # type: ignore[arg-type] - a None is caught below
+        known = cast("Sequence[Shape]", inputs), cast("Sequence[Shape]", outputs)  # a None raises TypeError
+        return COUNTED[kind](*known, attributes)
     except (IndexError, TypeError, KeyError, ValueError):
         shapes = ", ".join("none" if s is None else "×".join(map(str, s)) or "scalar" for s in inputs)
         raise InputError(f"inputs of shapes {shapes} do not fit operator {kind}") from None
@@ -76,7 +78,7 @@ def _recurrent(inputs: Sequence[Shape], outputs: Sequence[Shape], attributes: At
 
 
 def _attention(inputs: Sequence[Shape], outputs: Sequence[Shape], attributes: Attributes) -> int:
-    """Queries meet every key and every value, those of the past too; the four projections are operators apart."""
+    """Every query meets every key and every value, those of the past too; projections are operators apart."""
     past = inputs[4] if len(inputs) > 4 else None
     keys = inputs[1][-2] + (past[-2] if past else 0)
     return keys * (math.prod(inputs[0]) + math.prod(outputs[0]))
@@ -116,21 +118,20 @@ COUNTED: Mapping[str, _Rule] = MappingProxyType(
     }
 )
 
+_FREE = """
+Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization Bernoulli BitCast BitShift
+BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CastLike Ceil Celu CenterCropPad Clip Col2Im Compress Concat
+Constant ConstantOfShape Cos Cosh CumProd CumSum DepthToSpace DequantizeLinear Div Dropout DynamicQuantizeLinear Elu
+Equal Erf Exp Expand EyeLike Flatten Floor Gather GatherElements GatherND Gelu GlobalAveragePool GlobalLpPool
+GlobalMaxPool Greater GreaterOrEqual GridSample GroupNormalization HardSigmoid HardSwish Hardmax Identity
+InstanceNormalization IsInf IsNaN LRN LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax LpNormalization
+LpPool Max MaxPool MaxRoiPool MaxUnpool Mean MeanVarianceNormalization Min Mish Mod Mul Multinomial Neg
+NonMaxSuppression NonZero Not OneHot Or PRelu Pad Pow QuantizeLinear RMSNormalization RandomNormal RandomNormalLike
+RandomUniform RandomUniformLike Range Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean
+ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape Resize ReverseSequence RoiAlign RotaryEmbedding Round
+Scatter ScatterElements ScatterND Selu Shape Shrink Sigmoid Sign Sin Sinh Size Slice Softmax Softplus Softsign
+SpaceToDepth Split Sqrt Squeeze Sub Sum Swish Tan Tanh TensorScatter ThresholdedRelu Tile TopK Transpose Trilu
+Unique Unsqueeze Upsample Where Xor
+"""
 #: Operators that published counts leave out: element by element, normalisation, pooling, interpolation, moving data.
-FREE = frozenset(
-    """
-    Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization Bernoulli BitCast BitShift
-    BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CastLike Ceil Celu CenterCropPad Clip Col2Im Compress Concat
-    Constant ConstantOfShape Cos Cosh CumProd CumSum DepthToSpace DequantizeLinear Div Dropout DynamicQuantizeLinear Elu
-    Equal Erf Exp Expand EyeLike Flatten Floor Gather GatherElements GatherND Gelu GlobalAveragePool GlobalLpPool
-    GlobalMaxPool Greater GreaterOrEqual GridSample GroupNormalization HardSigmoid HardSwish Hardmax Identity
-    InstanceNormalization IsInf IsNaN LRN LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax LpNormalization
-    LpPool Max MaxPool MaxRoiPool MaxUnpool Mean MeanVarianceNormalization Min Mish Mod Mul Multinomial Neg
-    NonMaxSuppression NonZero Not OneHot Or PRelu Pad Pow QuantizeLinear RMSNormalization RandomNormal RandomNormalLike
-    RandomUniform RandomUniformLike Range Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean
-    ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape Resize ReverseSequence RoiAlign RotaryEmbedding Round
-    Scatter ScatterElements ScatterND Selu Shape Shrink Sigmoid Sign Sin Sinh Size Slice Softmax Softplus Softsign
-    SpaceToDepth Split Sqrt Squeeze Sub Sum Swish Tan Tanh TensorScatter ThresholdedRelu Tile TopK Transpose Trilu Unique
-    Unsqueeze Upsample Where Xor
-    """.split()
-)
+FREE = frozenset(_FREE.split())

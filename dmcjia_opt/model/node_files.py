@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NUMBERS = ("compute_gflops", "uplink_mbps", "arrival_rate")
-_COLUMNS = ("name", "model", *_NUMBERS, "input_bytes")
+_OPTIONAL = ("input_bytes", "device")
+_COLUMNS = ("name", "model", *_NUMBERS, *_OPTIONAL)
 
 
 def read_nodes(path: Path) -> NodeTable:
-    """Read a node table from a ``.csv`` or ``.parquet`` file; ``input_bytes`` may be absent or empty.
+    """Read a node table from a ``.csv`` or ``.parquet`` file; ``input_bytes`` and ``device`` may be absent or empty.
 
     Raises
     ------
@@ -32,7 +33,8 @@ def read_nodes(path: Path) -> NodeTable:
     pandas = _pandas(path)
     try:
         if path.suffix == ".csv":
-            frame = pandas.read_csv(path, dtype={"name": str, "model": str}, keep_default_na=False, na_values=[""])
+            texts = dict.fromkeys(("name", "model", "device"), str)
+            frame = pandas.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
         else:
             frame = pandas.read_parquet(path)
     except OSError as error:
@@ -42,7 +44,7 @@ def read_nodes(path: Path) -> NodeTable:
         raise InputError(f"{path}: not a readable node table: {str(error).splitlines()[0]}") from None
     if path.suffix == ".csv" and not isinstance(frame.index, pandas.RangeIndex):
         raise InputError(f"{path}: not a readable node table: the rows have more cells than the header")
-    missing = [c for c in _COLUMNS[:-1] if c not in frame.columns]
+    missing = [c for c in _COLUMNS if c not in _OPTIONAL and c not in frame.columns]
     unknown = [c for c in frame.columns if c not in _COLUMNS]
     if missing or unknown:
         what = f"lacks column {missing[0]}" if missing else f'has an unknown column "{unknown[0]}"'
@@ -53,12 +55,18 @@ def read_nodes(path: Path) -> NodeTable:
             raise InputError(f"{path}: row {row + 1} has no {column}")
     codes, models = pandas.factorize(frame["model"].astype(str))
     absent = np.full(len(frame), np.nan)
+    where: Any = None
+    devices: Any = ()
+    if "device" in frame:
+        where, devices = pandas.factorize(frame["device"].mask(frame["device"] == ""))  # −1 where there is none
     return NodeTable(
         names=tuple(frame["name"].astype(str)),
         models=tuple(str(m) for m in models),
         model_index=codes,
         **{column: _number(frame, column, path) for column in _NUMBERS},
         input_bytes=_number(frame, "input_bytes", path) if "input_bytes" in frame else absent,
+        devices=tuple(str(device) for device in devices),
+        device_index=where,
     )
 
 
@@ -69,6 +77,8 @@ def write_nodes(path: Path, nodes: NodeTable) -> None:
     columns |= {key: getattr(nodes, key) for key in _NUMBERS}
     if np.isfinite(nodes.input_bytes).any():
         columns["input_bytes"] = nodes.input_bytes
+    if nodes.devices:
+        columns["device"] = np.array([*nodes.devices, ""])[nodes.on_device]
     frame = pandas.DataFrame(columns)
     buffer = io.BytesIO()
     if path.suffix == ".csv":

@@ -7,21 +7,32 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import FloatArray, IntArray, frozen, frozen_int
 
-#: A quantity of a scenario file that must be a finite number above 0.
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+#: No quantity of a scenario is larger, and none but 0 smaller than 1/MOST: further out, its products overflow.
+MOST = 1e30
+
+
+def _sensible(value: float) -> float:
+    if value and not 1 / MOST <= value <= MOST:
+        raise PydanticCustomError("range", f"must lie between {1 / MOST:g} and {MOST:g}; check its unit")
+    return value
+
+
+#: A quantity of a scenario file that must be a finite number above 0, and a sensible one.
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), AfterValidator(_sensible)]
 #: The same, or 0.
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_sensible)]
 #: How every table of a scenario file is read: unknown keys and wrong types are errors.
 STRICT = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
 
 
 class Node(BaseModel):
-    """One ``[[nodes]]`` entry of a scenario file."""
+    """One ``[[nodes]]`` entry of a scenario file; ``device`` names measured times in place of ``compute_gflops``."""
 
     model_config = STRICT
     name: str = Field(min_length=1)
@@ -29,7 +40,8 @@ class Node(BaseModel):
     compute_gflops: Positive
     uplink_mbps: Positive
     arrival_rate: Positive
-    input_bytes: float | None = Field(None, ge=0, allow_inf_nan=False)
+    input_bytes: NonNegative | None = None
+    device: str | None = Field(None, min_length=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +60,10 @@ class NodeTable:
         (n_nodes,) GFLOP/s, Mbit/s (10⁶ bit/s) and tasks per second.
     input_bytes
         (n_nodes,) bytes of the raw input, NaN where the profile's own holds.
+    devices
+        Distinct devices whose measured times replace ``compute_gflops``.
+    device_index
+        (n_nodes,) index into `devices`, −1 for a node without measured times; −1 for all when omitted.
     """
 
     names: tuple[str, ...]
@@ -57,10 +73,15 @@ class NodeTable:
     uplink_mbps: FloatArray
     arrival_rate: FloatArray
     input_bytes: FloatArray
+    devices: tuple[str, ...] = ()
+    device_index: IntArray | None = None
 
     def __post_init__(self) -> None:
         """Freeze the columns and check their lengths and values."""
         object.__setattr__(self, "model_index", frozen_int(self.model_index))
+        if self.device_index is None:
+            object.__setattr__(self, "device_index", np.full(len(self.names), -1, dtype=np.int64))
+        object.__setattr__(self, "device_index", frozen_int(self.on_device))
         for key in ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes"):
             object.__setattr__(self, key, frozen(getattr(self, key)))
             if getattr(self, key).shape != (len(self.names),):
@@ -75,10 +96,16 @@ class NodeTable:
         index = self.model_index
         if index.shape != (len(self.names),) or index.min() < 0 or index.max() >= len(self.models):
             raise InputError("nodes: model_index needs one row of models for every name")
+        index = self.on_device
+        if index.shape != (len(self.names),) or index.min() < -1 or index.max() >= len(self.devices):
+            raise InputError("nodes: device_index needs −1 or one row of devices for every name")
         for key in ("compute_gflops", "uplink_mbps", "arrival_rate"):
             self._require(key, np.isfinite(getattr(self, key)) & (getattr(self, key) > 0), "finite and > 0")
+            sensible = (getattr(self, key) >= 1 / MOST) & (getattr(self, key) <= MOST)
+            self._require(key, sensible, f"between {1 / MOST:g} and {MOST:g}; check its unit")
         ok = np.isnan(self.input_bytes) | (np.isfinite(self.input_bytes) & (self.input_bytes >= 0))
         self._require("input_bytes", ok, "finite and >= 0")
+        self._require("input_bytes", ~(self.input_bytes > MOST), f"at most {MOST:g}; check its unit")
         if len(set(self.names)) < len(self.names):
             seen: set[str] = set()
             twice = next(n for n in self.names if n in seen or seen.add(n))  # type: ignore[func-returns-value]
@@ -96,12 +123,30 @@ class NodeTable:
         """Return the model reference of node `d`."""
         return self.models[int(self.model_index[d])]
 
+    @property
+    def on_device(self) -> IntArray:
+        """(n_nodes,) index into `devices`, −1 for a node without measured times."""
+        assert self.device_index is not None  # set in __post_init__
+        return self.device_index
+
+    def device_of(self, d: int) -> str | None:
+        """Return the device of node `d`, None if its times are not measured."""
+        row = int(self.on_device[d])
+        return self.devices[row] if row >= 0 else None
+
+    def measured(self) -> tuple[tuple[str, str], ...]:
+        """Return every pair of a device and a model reference that some node has, in order of the tables."""
+        keys = np.unique((self.on_device * len(self.models) + self.model_index)[self.on_device >= 0])
+        return tuple((self.devices[key // len(self.models)], self.models[key % len(self.models)]) for key in keys)
+
 
 def node_table(nodes: Iterable[Node]) -> NodeTable:
     """Return the columns of validated nodes."""
     rows = list(nodes)
     index: dict[str, int] = {}
     model_index = [index.setdefault(node.model, len(index)) for node in rows]
+    devices: dict[str, int] = {}
+    on = [-1 if node.device is None else devices.setdefault(node.device, len(devices)) for node in rows]
     return NodeTable(
         names=tuple(node.name for node in rows),
         models=tuple(index),
@@ -110,4 +155,6 @@ def node_table(nodes: Iterable[Node]) -> NodeTable:
         uplink_mbps=np.array([node.uplink_mbps for node in rows]),
         arrival_rate=np.array([node.arrival_rate for node in rows]),
         input_bytes=np.array([np.nan if node.input_bytes is None else node.input_bytes for node in rows]),
+        devices=tuple(devices),
+        device_index=np.array(on, dtype=np.int64),
     )

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dmcjia_opt.errors import BackendMissing, InputError
 from dmcjia_opt.model.graph import Network, Operation, Tensor, topological_order
@@ -26,7 +26,9 @@ MOST_BYTES = 2 * 2**30
 _LFS = b"version https://git-lfs"
 #: Operators whose output is their input, arranged or named in another way.
 _VIEWS = frozenset({"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Dropout"})
-_RANDOM = frozenset({"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"})
+_RANDOM = frozenset(
+    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
+)
 #: Which inputs of an operator are trained, where not every constant of floating type is.
 _TRAINED = {
     "BatchNormalization": (1, 2),
@@ -68,7 +70,9 @@ class OnnxModel:
     facts: Facts
 
 
-def read_onnx(path: str | Path, input_shapes: Mapping[str, tuple[int, ...]] | None = None) -> OnnxModel:
+def read_onnx(
+    path: str | Path, input_shapes: Mapping[str, tuple[int, ...]] | None = None, *, shared: bool = False
+) -> OnnxModel:
     """Read an ONNX file.
 
     Parameters
@@ -76,7 +80,10 @@ def read_onnx(path: str | Path, input_shapes: Mapping[str, tuple[int, ...]] | No
     path
         The file.
     input_shapes
-        Concrete shape of each input by its name, for those that the file leaves open.
+        Concrete shape of each input by its name, for those that the file leaves open; the empty name stands for the
+        only input.
+    shared
+        `input_shapes` are meant for several models: names that this one lacks are not an error.
 
     Raises
     ------
@@ -89,7 +96,7 @@ def read_onnx(path: str | Path, input_shapes: Mapping[str, tuple[int, ...]] | No
     path = Path(path)
     content = _bytes_of(path)
     try:
-        from google.protobuf.message import DecodeError
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
         from onnx import load_model_from_string
     except ModuleNotFoundError as error:
         raise BackendMissing(f"reading {path} needs {error.name}; pip install 'dmcjia-opt[onnx]'") from None
@@ -105,7 +112,7 @@ def read_onnx(path: str | Path, input_shapes: Mapping[str, tuple[int, ...]] | No
     if not model.graph.node:
         raise InputError(f"{path}: the model is empty: its graph has no operators")
     try:
-        return _understood(model, path, input_shapes or {})
+        return _understood(model, path, input_shapes or {}, shared)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
@@ -144,7 +151,9 @@ def _bytes_of(path: Path) -> bytes:
     return content
 
 
-def _understood(model: onnx.ModelProto, path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> OnnxModel:
+def _understood(
+    model: onnx.ModelProto, path: Path, input_shapes: Mapping[str, tuple[int, ...]], shared: bool
+) -> OnnxModel:
     from dmcjia_opt.model.onnx_shapes import infer
 
     if model.functions:
@@ -156,6 +165,9 @@ def _understood(model: onnx.ModelProto, path: Path, input_shapes: Mapping[str, t
     reads = [reads_of(node) for node in nodes]
     order = topological_order(reads, [_made(node) for node in nodes], [o.name for o in model.graph.output])
     _check_origins(model, reads, order)
+    if shared:
+        named = {v.name for v in model.graph.input}
+        input_shapes = {name: shape for name, shape in input_shapes.items() if name in named}
     facts = infer(model, order, reads, input_shapes, _RANDOM)
     outputs = tuple(dict.fromkeys(o.name for o in model.graph.output if o.name not in facts.constants))
     read = {name for i in order for name in reads[i]} | set(outputs)
@@ -217,11 +229,17 @@ def _check_origins(model: onnx.ModelProto, reads: list[list[str]], order: list[i
     twice = next((name for name, count in made.items() if count > 1), None)
     if twice is not None:
         raise InputError(f'two operators make the tensor "{twice}"; the graph is invalid')
-    known = {*made, *(v.name for v in (*graph.input, *graph.initializer)), *(s.values.name for s in graph.sparse_initializer)}
+    known = {
+        *made,
+        *(v.name for v in (*graph.input, *graph.initializer)),
+        *(s.values.name for s in graph.sparse_initializer),
+    }
     for i in order:
         for name in reads[i]:
             if name not in known:
-                raise InputError(f'operator "{graph.node[i].name}" reads "{name}", which nothing makes; the graph is invalid')
+                raise InputError(
+                    f'operator "{graph.node[i].name}" reads "{name}", which nothing makes; the graph is invalid'
+                )
     lost = next((o.name for o in graph.output if o.name not in known), None)
     if lost is not None or not graph.output:
         what = f'the output "{lost}" is made by no operator' if lost is not None else "the graph has no output"

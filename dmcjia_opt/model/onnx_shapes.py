@@ -143,7 +143,9 @@ def _input_types(
     shapes = dict(given)
     if "" in shapes:
         if len(inputs) > 1:
-            raise InputError(f"the model has {len(inputs)} inputs ({', '.join(names)}): name the one whose shape is given")
+            raise InputError(
+                f"the model has {len(inputs)} inputs ({', '.join(names)}): name the one whose shape is given"
+            )
         shapes[names[0]] = shapes.pop("")
     for name in shapes:
         if name not in names:
@@ -164,7 +166,9 @@ def _input_types(
             len(shape) != len(said) or any(s not in (None, size) for s, size in zip(said, shape, strict=True))
         ):
             wanted = "x".join(_label(dim, size) for dim, size in zip(dims, said, strict=True))
-            raise InputError(f'the shape {"x".join(map(str, shape))} does not fit the input "{value.name}", which is {wanted}')
+            raise InputError(
+                f'the shape {"x".join(map(str, shape))} does not fit the input "{value.name}", which is {wanted}'
+            )
         found[value.name] = make_tensor_type_proto(tensor.elem_type, list(shape))
     return found
 

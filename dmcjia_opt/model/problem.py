@@ -10,6 +10,8 @@ service time (s):
 In the tandem model the cloud's queue is fed by what leaves the edge. A third table, ``upstream_wait[d, γ]``, says how
 much of ``local_delay`` is waiting: λm²/(2(1 − λm)), m the longest service time upstream. That is x_e, or the longer
 of x_e and the upload where the link serves one task at a time.
+
+Where layers were measured, their sums of seconds stand for C(γ)/F_d and (C − C(γ))/F_ε.
 """
 
 from __future__ import annotations

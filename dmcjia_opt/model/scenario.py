@@ -5,21 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tomli_w
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from dmcjia_opt.errors import InputError
+from dmcjia_opt.model.arrays import FloatArray
 from dmcjia_opt.model.files import explain, write_text
+from dmcjia_opt.model.graph import Cuts, profile_of
 from dmcjia_opt.model.node_files import read_nodes, write_nodes
-from dmcjia_opt.model.nodes import STRICT, Node, NodeTable, NonNegative, Positive, node_table
+from dmcjia_opt.model.nodes import MOST, STRICT, Node, NodeTable, NonNegative, Positive, node_table
 from dmcjia_opt.model.profile import LayerProfile, load_profile
+from dmcjia_opt.model.times import MeasuredTimes, load_times
 from dmcjia_opt.model.zoo import ZOO, zoo_profile
 
 GIGA = 1e9
@@ -34,10 +37,24 @@ Uplink = Literal["delay", "queue"]
 
 
 class Cloud(BaseModel):
-    """The ``[cloud]`` table: total compute in GFLOP/s."""
+    """The ``[cloud]`` table: total compute in GFLOP/s; ``device`` names measured times in its place."""
 
     model_config = STRICT
     compute_gflops: Positive
+    device: str | None = Field(None, min_length=1)
+
+
+class Profiles(BaseModel):
+    """The ``[profiles]`` table: how ``.onnx`` models are cut, and the file of measured times.
+
+    ``input_shapes`` is by the name of the input and holds for every ONNX model that has such an input.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    times_file: str | None = Field(default=None, min_length=1)
+    cuts: Cuts = "layers"
+    upload_dtype: Literal["float32", "float16", "bfloat16", "int8", "uint8", "int4", "uint4"] | None = None
+    input_shapes: dict[str, list[Annotated[int, Field(ge=1, le=2**31 - 1)]]] = {}
 
 
 class Options(BaseModel):
@@ -70,6 +87,7 @@ class _File(BaseModel):
     name: str = ""
     cloud: Cloud
     options: Options = Options()
+    profiles: Profiles = Profiles()
     nodes: list[Node] | None = None
     nodes_file: str | None = None
 
@@ -90,6 +108,10 @@ class Scenario:
         One profile for every entry of ``nodes.models``.
     name
         A label for reports.
+    times
+        Measured seconds of each layer, for nodes with a device and for the cloud if it has one.
+    cloud_device
+        The device whose measured times, at full share, replace `cloud_gflops`; empty for none.
     """
 
     cloud_gflops: float
@@ -97,21 +119,38 @@ class Scenario:
     options: Options = field(default_factory=Options)
     profiles: Mapping[str, LayerProfile] = field(default_factory=dict)
     name: str = ""
+    times: MeasuredTimes = field(default_factory=MeasuredTimes)
+    cloud_device: str = ""
 
     def __post_init__(self) -> None:
-        """Resolve zoo models that no profile was given for."""
+        """Resolve zoo models that no profile was given for, and look every measured time up."""
         if not (np.isfinite(self.cloud_gflops) and self.cloud_gflops > 0):
             raise InputError(f"cloud.compute_gflops must be finite and > 0, got {self.cloud_gflops}")
+        if not 1 / MOST <= self.cloud_gflops <= MOST:
+            raise InputError(
+                f"cloud.compute_gflops must lie between {1 / MOST:g} and {MOST:g}, got {self.cloud_gflops}"
+            )
         profiles = {m: self.profiles[m] if m in self.profiles else zoo_profile(m) for m in self.nodes.models}
         object.__setattr__(self, "profiles", profiles)
+        for device, model in self._measured():
+            self.times.of(device, profiles[model])
 
     @property
     def n_nodes(self) -> int:
         """Number of edge nodes."""
         return len(self.nodes)
 
+    def seconds(self, device: str, model: str) -> FloatArray:
+        """Return the measured seconds of each layer of the model called `model` by nodes, (n_layers,)."""
+        return self.times.of(device, self.profiles[model])
+
+    def _measured(self) -> list[tuple[str, str]]:
+        """Return every pair of device and model reference whose times matter."""
+        in_cloud = [(self.cloud_device, model) for model in self.nodes.models] if self.cloud_device else []
+        return [*self.nodes.measured(), *in_cloud]
+
     def sha256(self) -> str:
-        """Return the hash of the content: columns, options, cloud and profiles; not of the file's layout."""
+        """Return the hash of the content: columns, options, cloud, profiles and times; not of the file's layout."""
         options = self.options.model_dump()
         if self.options.delay != "tandem":
             del options["uplink"]  # the other curves do not read it
@@ -125,40 +164,64 @@ class Scenario:
         digest.update(self.nodes.model_index.astype("<i8").tobytes())
         for key in ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes"):
             digest.update(getattr(self.nodes, key).astype("<f8").tobytes())
+        measured = self._measured()
+        if measured:
+            on = [self.nodes.devices, self.cloud_device, measured]
+            digest.update(json.dumps(on).encode() + self.nodes.on_device.astype("<i8").tobytes())
+            for device, model in measured:
+                digest.update(self.seconds(device, model).astype("<f8").tobytes())
         return digest.hexdigest()
 
     def save(self, path: str | Path, *, nodes_file: str | None = None) -> None:
         """Write the scenario as TOML, its nodes inline or in `nodes_file` (``.csv`` or ``.parquet``) beside it.
 
-        Profiles that are not the zoo's are written beside it too, as JSON under their reference's name.
+        Profiles that are not the zoo's are written beside it too, as JSON under their reference's name (with
+        ``.json`` added where it ends otherwise), and so are the measured times.
         """
         path = Path(path)
         options = self.options.model_dump(exclude_defaults=True)
         options["flops_per_mac"] = self.options.flops_per_mac
         content: dict[str, Any] = {"name": self.name} if self.name else {}
+        table = replace(self.nodes, models=tuple(self._saved_as(model) for model in self.nodes.models))
         if nodes_file is not None:
-            write_nodes(path.parent / nodes_file, self.nodes)
+            write_nodes(path.parent / nodes_file, table)
             content["nodes_file"] = nodes_file
         content |= {"cloud": {"compute_gflops": float(self.cloud_gflops)}, "options": options}
+        if self.cloud_device:
+            content["cloud"]["device"] = self.cloud_device
+        measured = [(device, self.profiles[model].name) for device, model in self._measured()]
+        if measured:
+            content["profiles"] = {"times_file": f"{path.stem}-times.csv"}
+            self.times.only(measured).save(path.parent / f"{path.stem}-times.csv")
         if nodes_file is None:
-            content["nodes"] = [self._node(d) for d in range(self.n_nodes)]
-        for model, profile in self.profiles.items():
-            if model not in ZOO:
-                profile.save(path.parent / model)
+            content["nodes"] = [_node(table, d) for d in range(self.n_nodes)]
+        for model, reference in zip(self.nodes.models, table.models, strict=True):
+            if reference not in ZOO:
+                self.profiles[model].save(path.parent / reference)
         write_text(path, tomli_w.dumps(content))
 
-    def _node(self, d: int) -> dict[str, Any]:
-        table = self.nodes
-        row: dict[str, Any] = {
-            "name": table.names[d],
-            "model": table.model_of(d),
-            "compute_gflops": float(table.compute_gflops[d]),
-            "uplink_mbps": float(table.uplink_mbps[d]),
-            "arrival_rate": float(table.arrival_rate[d]),
-        }
-        if np.isfinite(table.input_bytes[d]):
-            row["input_bytes"] = float(table.input_bytes[d])
-        return row
+    def _saved_as(self, model: str) -> str:
+        """Return the reference of a model's profile once it is written; an ONNX file is never written over."""
+        if Path(model).suffix == ".json":
+            return model
+        zoo = model in ZOO and self.profiles[model].fingerprint() == zoo_profile(model).fingerprint()
+        return model if zoo else f"{model}.json"
+
+
+def _node(table: NodeTable, d: int) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "name": table.names[d],
+        "model": table.model_of(d),
+        "compute_gflops": float(table.compute_gflops[d]),
+        "uplink_mbps": float(table.uplink_mbps[d]),
+        "arrival_rate": float(table.arrival_rate[d]),
+    }
+    if np.isfinite(table.input_bytes[d]):
+        row["input_bytes"] = float(table.input_bytes[d])
+    device = table.device_of(d)
+    if device is not None:
+        row["device"] = device
+    return row
 
 
 def load_scenario(path: str | Path) -> Scenario:
@@ -187,17 +250,45 @@ def load_scenario(path: str | Path) -> Scenario:
             nodes = read_nodes(path.parent / parsed.nodes_file)
         else:
             nodes = node_table(parsed.nodes or [])
-        profiles = {model: _resolve(model, path.parent) for model in nodes.models}
-        return Scenario(parsed.cloud.compute_gflops, nodes, parsed.options, profiles, parsed.name or path.stem)
+        measured = [*nodes.devices, *filter(None, [parsed.cloud.device])]
+        if measured and parsed.profiles.times_file is None:
+            raise InputError(f'device "{measured[0]}" needs its measured times; add [profiles] times_file')
+        times_file = parsed.profiles.times_file
+        return Scenario(
+            cloud_gflops=parsed.cloud.compute_gflops,
+            nodes=nodes,
+            options=parsed.options,
+            profiles=_resolve(nodes.models, path.parent, parsed.profiles),
+            name=parsed.name or path.stem,
+            times=load_times(path.parent / times_file) if times_file is not None else MeasuredTimes(),
+            cloud_device=parsed.cloud.device or "",
+        )
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
-def _resolve(model: str, folder: Path) -> LayerProfile:
-    if model in ZOO:
-        return zoo_profile(model)
-    if Path(model).suffix == ".json":
-        return load_profile(folder / model)
-    raise InputError(
-        f'unknown model "{model}"; use one of the zoo ({", ".join(sorted(ZOO))}) or the path of a profile .json file'
-    )
+def _resolve(models: Sequence[str], folder: Path, how: Profiles) -> dict[str, LayerProfile]:
+    """Return the profile of every model reference."""
+    found = {}
+    shapes = {name: tuple(shape) for name, shape in how.input_shapes.items()}
+    unused = set(shapes)
+    for model in models:
+        suffix = Path(model).suffix
+        if model in ZOO:
+            found[model] = zoo_profile(model)
+        elif suffix == ".json":
+            found[model] = load_profile(folder / model)
+        elif suffix == ".onnx":
+            from dmcjia_opt.model.onnx_ import read_onnx
+
+            network = read_onnx(folder / model, shapes, shared=True).network
+            unused -= set(network.inputs)
+            found[model] = profile_of(network, how.cuts, how.upload_dtype)
+        else:
+            raise InputError(
+                f'unknown model "{model}"; use one of the zoo ({", ".join(sorted(ZOO))}) or the path of a profile '
+                ".json or an .onnx file"
+            )
+    if unused:
+        raise InputError(f'profiles.input_shapes: no ONNX model has an input "{min(unused)}"; correct its name')
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +49,10 @@ class StageTimes:
         (n_models,) last split of each model.
     model_index, compute, bandwidth, input_bytes
         (n_nodes,) row of the tables; FLOP/s; byte/s; raw input bytes of the node.
+    device_index
+        (n_nodes,) device of the node in `measured`; −1 where its layers were not measured.
+    measured
+        (n_splits,) edge service times, s, of a device and a model, that were measured.
     """
 
     work: FloatArray
@@ -59,11 +64,15 @@ class StageTimes:
     compute: FloatArray
     bandwidth: FloatArray
     input_bytes: FloatArray
+    device_index: IntArray
+    measured: Mapping[tuple[int, int], FloatArray]
 
     def local(self, rows: slice) -> tuple[FloatArray, FloatArray]:
         """Return the edge and upload service times, s, of some nodes at every split, each (n_rows, n_splits)."""
         model = self.model_index[rows]
         edge = self.work[model] / self.compute[rows, None]
+        for (device, which), seconds in self.measured.items():
+            edge[(self.device_index[rows] == device) & (model == which)] = seconds
         upload = self.sent[model] / self.bandwidth[rows, None]
         upload[:, 0] = self.input_bytes[rows] / self.bandwidth[rows]
         return edge, upload
@@ -92,14 +101,32 @@ def stage_times(scenario: Scenario) -> StageTimes:
         sent[row, :last] = profile.upload_bytes
         exists[row, :last] = True
     work = macs * scenario.options.flops_per_mac
+    cloud = (work[:, -1:] - work) / (scenario.cloud_gflops * GIGA)
+    if scenario.cloud_device:
+        for row, reference in enumerate(nodes.models):
+            seconds = scenario.seconds(scenario.cloud_device, reference)
+            cloud[row] = 0.0
+            cloud[row, : len(seconds)] = np.cumsum(seconds[::-1])[::-1]
     return StageTimes(
         work=work,
         sent=sent,
         exists=exists,
-        cloud=(work[:, -1:] - work) / (scenario.cloud_gflops * GIGA),
+        cloud=cloud,
         n_layers=n_layers,
         model_index=nodes.model_index,
         compute=nodes.compute_gflops * GIGA,
         bandwidth=nodes.uplink_mbps * BYTE_PER_S_PER_MBPS,
         input_bytes=np.where(np.isnan(nodes.input_bytes), sent[nodes.model_index, 0], nodes.input_bytes),
+        device_index=nodes.on_device,
+        measured=_measured(scenario, shape[1]),
     )
+
+
+def _measured(scenario: Scenario, n_splits: int) -> dict[tuple[int, int], FloatArray]:
+    """Return the measured edge service times, s, (n_splits,), by the rows of a device and a model."""
+    nodes, found = scenario.nodes, {}
+    for device, model in nodes.measured():
+        service = np.concatenate([[0.0], np.cumsum(scenario.seconds(device, model))])
+        padded = np.pad(service, (0, n_splits - len(service)), mode="edge")
+        found[nodes.devices.index(device), nodes.models.index(model)] = padded
+    return found

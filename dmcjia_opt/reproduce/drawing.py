@@ -57,10 +57,15 @@ def tidy(axes: Axes, title: str, x: str, y: str) -> None:
 def save_figure(figure: Figure, stem: Path) -> tuple[Path, Path]:
     """Write `figure` as PNG and SVG and return their paths."""
     paths = (stem.with_suffix(".png"), stem.with_suffix(".svg"))
-    with matplotlib.rc_context({"svg.hashsalt": _SALT, "svg.fonttype": "path"}):
-        for path in paths:
-            buffer = io.BytesIO()
-            metadata = {"Date": None} if path.suffix == ".svg" else None
-            figure.savefig(buffer, format=path.suffix[1:], dpi=DPI, metadata=metadata)
-            write_bytes(path, buffer.getvalue())
+    for path in paths:
+        save_as(figure, path)
     return paths
+
+
+def save_as(figure: Figure, path: Path) -> None:
+    """Write `figure` as PNG or SVG, by the suffix of `path`."""
+    with matplotlib.rc_context({"svg.hashsalt": _SALT, "svg.fonttype": "path"}):
+        buffer = io.BytesIO()
+        metadata = {"Date": None} if path.suffix == ".svg" else None
+        figure.savefig(buffer, format=path.suffix[1:], dpi=DPI, metadata=metadata)
+        write_bytes(path, buffer.getvalue())
