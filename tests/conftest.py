@@ -1,6 +1,15 @@
-"""Settings of the whole suite: property tests draw the same examples on every run and on every machine."""
+"""Settings of the whole suite: property tests draw the same examples everywhere; no module leaves processes behind."""
 
+import pytest
 from hypothesis import settings
+
+from dmcjia_opt.testing.methods import end_workers
 
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
 settings.load_profile("fixed")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_processes_left():
+    yield
+    end_workers()

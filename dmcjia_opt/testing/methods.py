@@ -55,8 +55,15 @@ class Conformance:
 
 @cache
 def workers() -> ProcessPoolExecutor:
-    """Return two processes that all suites share; the interpreter ends them."""
+    """Return two processes that all suites share; `end_workers` ends them, or the interpreter."""
     return ProcessPoolExecutor(2, mp_context=get_context("spawn"))
+
+
+def end_workers() -> None:
+    """End the shared processes if there are any."""
+    if workers.cache_info().currsize:
+        workers().shutdown()
+        workers.cache_clear()
 
 
 def in_two_processes(function: Callable[..., Any], *arguments: object) -> list[Any]:
