@@ -32,7 +32,7 @@ def five_nodes() -> Problem:
 def assert_it_gets_somewhere(placer: Placer, evaluations: int) -> None:
     """The optimum of 4 nodes with 1,296 plans, and within 10 % of it on 5 nodes with 52 million."""
     small, _ = random_problem(np.random.default_rng(1), 4, 6)
-    assert objective(small, place(placer, small, stop=Stop(evaluations=400))) == pytest.approx(
+    assert objective(small, place(placer, small, stop=Stop(evaluations=250))) == pytest.approx(
         brute_force(small)[0], rel=1e-12
     )
     large = five_nodes()

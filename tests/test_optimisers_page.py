@@ -1,0 +1,34 @@
+"""The page on bringing an optimiser says what is true: its Python runs, and its table holds the defaults."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+
+from dmcjia_opt.registry import build_placer
+
+PAGE = (Path(__file__).parents[1] / "docs" / "optimisers.md").read_text(encoding="utf-8")
+
+
+def test_the_python_on_the_page_runs(capsys):
+    blocks = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    assert len(blocks) >= 6
+    names: dict[str, object] = {}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="cma")  # used as it is there, without an adapter
+        for block in blocks:
+            exec(compile(block, "docs/optimisers.md", "exec"), names)  # noqa: S102 - our own page
+    printed = capsys.readouterr().out
+    assert printed.count("gap") == 9
+
+
+def test_the_defaults_in_the_table_are_the_placers():
+    rows = re.findall(r"^\| `([a-z]+)(?::[A-Z]+)?` \|.*\| ([^|]*) \|$", PAGE, flags=re.MULTILINE)
+    assert [name for name, _ in rows] == ["nevergrad", "cma", "optuna", "scipy", "cpsat", "pymoo"]
+    for name, options in rows:
+        placer = build_placer(name)
+        for field, value in re.findall(r"`(\w+)`(?: ([\w.]+))?", options):
+            actual = getattr(placer, field)
+            if value:
+                assert value == (f"{actual:g}" if isinstance(actual, float) else str(actual).replace("False", "false"))
