@@ -23,7 +23,9 @@ def tensor(name, size, item=4.0, floating=True, data=None):
 
 def network(operations, sizes, inputs=("x",), outputs=("z",), **more):
     """Build a network of (name, inputs, MACs) triples, each making one tensor of its own name."""
-    ops = tuple(Operation(name, "Op", tuple(reads), (name,), macs, i) for i, (name, reads, macs) in enumerate(operations))
+    ops = tuple(
+        Operation(name, "Op", tuple(reads), (name,), macs, i) for i, (name, reads, macs) in enumerate(operations)
+    )
     tensors = {name: tensor(name, size) for name, size in sizes.items()}
     return Network("net", ops, tensors, inputs, outputs, **more)
 
@@ -104,7 +106,13 @@ def test_every_datum_is_counted_once():
             Operation("b", "Op", ("view",), ("b",), 1),
             Operation("z", "Op", ("a", "b", "view"), ("z",), 1),
         ),
-        {"x": tensor("x", 9), "a": tensor("a", 5), "view": tensor("view", 5, data="a"), "b": tensor("b", 2), "z": tensor("z", 1)},
+        {
+            "x": tensor("x", 9),
+            "a": tensor("a", 5),
+            "view": tensor("view", 5, data="a"),
+            "b": tensor("b", 2),
+            "z": tensor("z", 1),
+        },
         ("x",),
         ("z",),
     )
@@ -114,7 +122,9 @@ def test_every_datum_is_counted_once():
 
 def test_inputs_and_outputs_stay_alive_as_long_as_they_are_wanted():
     operations = [("a", ["x"], 10), ("early", ["a"], 0), ("z", ["a", "y"], 10)]
-    net = network(operations, {"x": 8, "y": 3, "a": 4, "early": 2, "z": 1, "idle": 99}, ("x", "y", "idle"), ("early", "z"))
+    net = network(
+        operations, {"x": 8, "y": 3, "a": 4, "early": 2, "z": 1, "idle": 99}, ("x", "y", "idle"), ("early", "z")
+    )
     profile = profile_of(net)
     assert profile.input_bytes == 4 * (8 + 3)  # the input that nobody reads is not sent
     last = 4 * (2 + 1)  # both results are uploaded, (3-3)
