@@ -49,7 +49,7 @@ def show_profile(profiled: Profiled) -> None:
         )
     console.print(table)
     for line in _remarks(profiled, sum(hidden)):
-        console.print(escape(line))
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _title(profile: LayerProfile) -> str:
@@ -144,7 +144,7 @@ def draw_profile(profile: LayerProfile, delays: Delays, device: Device, path: Pa
         for axes in (work, sent, delay):
             axes.axvline(delays.best, color=COLOURS["red"], linestyle="--", linewidth=1.2)
         delay.plot(delays.best, delays.total[delays.best], "v", color=COLOURS["red"], label=label, clip_on=False)
-    delay.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    figure.legend(*delay.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8, frameon=False)
     if profile.n_layers <= _NAMED_TICKS:
         delay.set_xticks(splits, ["input", *profile.layer_names], rotation=90, fontsize=6)
     save_as(figure, path)

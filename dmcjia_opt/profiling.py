@@ -1,4 +1,4 @@
-"""A network before it is in a scenario: its profile from a file or the zoo, and its delay along the cuts on one node."""
+"""A network before it is in a scenario: its profile, and its delay along the cuts on one node."""
 
 from __future__ import annotations
 

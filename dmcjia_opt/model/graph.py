@@ -156,7 +156,7 @@ class Cut:
     Parameters
     ----------
     name
-        The layer that ends here, called after its working operation.
+        The layer that ends here, called after the largest working operation of its last level.
     position
         Operations before the cut, in the network's order.
     macs
@@ -166,7 +166,7 @@ class Cut:
     tensors
         How many those are.
     own_bytes
-        Bytes of the output of the layer's largest working operation alone, as it leaves it.
+        Bytes of the output of that operation alone, as it leaves it.
     """
 
     name: str
@@ -232,9 +232,7 @@ def take_cuts(network: Network, cuts: Cuts = "layers", upload_dtype: str | None 
     found = []
     for start, end in zip([0, *places], places, strict=False):
         part = network.operations[start:end]
-        main = max(part, key=lambda op: op.macs)
-        if not main.macs:
-            main = part[-1]
+        main = _main(part, network.levels[start:end])
         own = sum(network.tensors[name].sent_bytes(upload_dtype) for name in main.outputs[:1])
         sent = own if cuts == "chain" else int(crossing[end])
         names[main.name] = seen = names.get(main.name, 0) + 1
@@ -273,6 +271,14 @@ def single_tensor_cuts(network: Network) -> tuple[str, ...]:
             if name not in found[-1:]:
                 found.append(name)
     return tuple(found)
+
+
+def _main(part: Sequence[Operation], levels: Sequence[int]) -> Operation:
+    """Return the operation that a layer is called after."""
+    last = max((level for op, level in zip(part, levels, strict=True) if op.macs), default=None)
+    if last is None:
+        return part[-1]
+    return max((op for op, level in zip(part, levels, strict=True) if level == last), key=lambda op: op.macs)
 
 
 def _levels(operations: Sequence[Operation]) -> list[int]:

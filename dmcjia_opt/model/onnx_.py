@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -171,23 +171,26 @@ def _understood(
     facts = infer(model, order, reads, input_shapes, _RANDOM)
     outputs = tuple(dict.fromkeys(o.name for o in model.graph.output if o.name not in facts.constants))
     read = {name for i in order for name in reads[i]} | set(outputs)
-    operations, uncounted = [], Counter[str]()
+    flow = []
     for i in order:
         node = nodes[i]
         flowing = tuple(name for name in reads[i] if name not in facts.constants)
         made = tuple(name for name in _made(node) if name in read and name not in facts.constants)
-        if not made:
-            continue
-        macs = _macs(node, facts)
-        if macs is None:
-            uncounted[_kind(node)] += 1
-        operations.append(Operation(node.name, _kind(node), flowing, made, macs or 0, i))
-    if not operations:
+        if made:
+            flow.append(Operation(node.name, _kind(node), flowing, made, 0, i))
+    if not flow:
         raise InputError("nothing depends on the input: every output is constant")
+    tensors = _tensors(flow, facts)  # first, so that a shape that cannot be known is blamed on its maker
+    operations, uncounted = [], Counter[str]()
+    for op in flow:
+        macs = _macs(nodes[op.index], facts)
+        if macs is None:
+            uncounted[op.kind] += 1
+        operations.append(replace(op, macs=macs or 0))
     network = Network(
         name=path.stem,
         operations=tuple(operations),
-        tensors=_tensors(operations, facts),
+        tensors=tensors,
         inputs=facts.inputs,
         outputs=outputs,
         parameters=_parameters(nodes, operations, facts),
