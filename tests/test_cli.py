@@ -208,7 +208,7 @@ def test_a_network_without_work_or_data(dmcjia, tmp_path):
         (("--allocator", "nope"), 2, ['unknown allocator "nope"', "choose one of waterfilling, alm, cvxpy, ipopt"]),
         (("--placer", ""), 2, ["unknown placer"]),
         (("--placer", "waterfilling"), 2, ["unknown placer"]),
-        (("--placer", "genetic:fast"), 2, ["takes option=value after a colon", "population (int, 20)"]),
+        (("--placer", "genetic:fast"), 2, ["takes option=value after a colon", "population (int, 10)"]),
         (("--placer", "pymoo:NOPE"), 2, ['"NOPE"', "choose GA, DE"]),
         (("--allocator", "cvxpy:NOPE"), 4, ["NOPE", "choose one of", "CLARABEL", "SCS"]),
         (("--allocator", "cvxpy:GUROBI"), 4, ["GUROBI", "install it or choose one of", "CLARABEL"]),
@@ -325,10 +325,10 @@ def test_methods_as_json(dmcjia):
 def test_one_method_and_its_options(dmcjia):
     shown = dmcjia("methods", "genetic")
     assert shown.code == 0
-    for part in ("genetic algorithm on integers", "requires  pymoo", "Individuals kept.", "--placer genetic:population=20"):
+    for part in ("genetic algorithm on integers", "requires  pymoo", "Individuals kept, μ.", "--placer genetic:population=10"):
         assert part in shown.out
     (row,) = json.loads(dmcjia("methods", "genetic", "--json").out)
-    assert row["options"][0] == {"name": "population", "type": "int", "default": "20", "doc": "Individuals kept."}
+    assert row["options"][0] == {"name": "population", "type": "int", "default": "10", "doc": "Individuals kept, μ."}
     both = json.loads(dmcjia("methods", "cvxpy", "--json").out)
     assert [row["kind"] for row in both] == ["placer", "allocator"]
     assert "It has no options." in dmcjia("methods", "cloud-only+").out
