@@ -325,7 +325,12 @@ def test_methods_as_json(dmcjia):
 def test_one_method_and_its_options(dmcjia):
     shown = dmcjia("methods", "genetic")
     assert shown.code == 0
-    for part in ("genetic algorithm on integers", "requires  pymoo", "Individuals kept, μ.", "--placer genetic:population=10"):
+    for part in (
+        "genetic algorithm on integers",
+        "requires  pymoo",
+        "Individuals kept, μ.",
+        "--placer genetic:population=10",
+    ):
         assert part in shown.out
     (row,) = json.loads(dmcjia("methods", "genetic", "--json").out)
     assert row["options"][0] == {"name": "population", "type": "int", "default": "10", "doc": "Individuals kept, μ."}
