@@ -53,10 +53,11 @@ def show_profile(profiled: Profiled) -> None:
 
 
 def _title(profile: LayerProfile) -> str:
-    return (
-        f"{profile.name}: {profile.n_layers} layers, {profile.total_macs / 1e9:.4g} GMAC, "
-        f"{profile.parameters:,} parameters"
-    )
+    return f"{profile.name}: {profile.n_layers} layers, {_work(profile.total_macs)}, {profile.parameters:,} parameters"
+
+
+def _work(macs: float) -> str:
+    return f"{macs / 1e9:.4g} GMAC" if macs >= 1e9 else f"{macs / 1e6:.4g} MMAC"
 
 
 def _kib(size: float) -> str:
