@@ -27,7 +27,7 @@ def test_the_table_shows_the_shortcut_inside_a_block(tmp_path, capsys):
     assert "net: 4 layers, 0.09224 MMAC, 1,530 parameters" in out
     assert cells(out, "a") == ["2", "a", "0.03686", "59.9", "2.0", "4.0", "2"]
     assert "Single-tensor cuts: 3 of 4." in out
-    assert "all data passes through 6 single tensors" in out
+    assert "all data passes through 5 single tensors" in out
     assert "At 1 cuts more crosses than the layer's own output" in out
 
 
