@@ -76,8 +76,8 @@ def _remarks(profiled: Profiled, hidden: int) -> list[str]:
         )
     if hidden:
         lines.append(
-            f"At {hidden} cuts more crosses than the layer's own output (own KiB): the shortcuts and branches that a "
-            "plain chain hides."
+            f"At {hidden} of {profile.n_layers} cuts more crosses than the layer's own output (own KiB): shortcuts, "
+            "branches and what is joined to it, which a plain chain hides."
         )
     lines.append(f"Source: {profile.source or 'not said'}.")
     return lines

@@ -28,7 +28,7 @@ def test_the_table_shows_the_shortcut_inside_a_block(tmp_path, capsys):
     assert cells(out, "a") == ["2", "a", "0.03686", "59.9", "2.0", "4.0", "2"]
     assert "Single-tensor cuts: 3 of 4." in out
     assert "all data passes through 5 single tensors" in out
-    assert "At 1 cuts more crosses than the layer's own output" in out
+    assert "At 1 of 4 cuts more crosses than the layer's own output" in out
 
 
 def test_the_table_of_a_zoo_network(capsys):

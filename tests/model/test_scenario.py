@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -393,3 +394,8 @@ def test_times_are_looked_up_when_the_scenario_is_made():
         measured(devices=("tpu",))
     with pytest.raises(InputError, match='no times of model "tiny" on device "tpu"'):
         measured("tpu")
+
+
+def test_scenarios_go_to_other_processes():
+    scenario = measured("gpu")
+    assert pickle.loads(pickle.dumps(scenario)).sha256() == scenario.sha256()
