@@ -53,10 +53,11 @@ def show_profile(profiled: Profiled) -> None:
 
 
 def _title(profile: LayerProfile) -> str:
-    return (
-        f"{profile.name}: {profile.n_layers} layers, {profile.total_macs / 1e9:.4g} GMAC, "
-        f"{profile.parameters:,} parameters"
-    )
+    return f"{profile.name}: {profile.n_layers} layers, {_work(profile.total_macs)}, {profile.parameters:,} parameters"
+
+
+def _work(macs: float) -> str:
+    return f"{macs / 1e9:.4g} GMAC" if macs >= 1e9 else f"{macs / 1e6:.4g} MMAC"
 
 
 def _kib(size: float) -> str:
@@ -75,8 +76,8 @@ def _remarks(profiled: Profiled, hidden: int) -> list[str]:
         )
     if hidden:
         lines.append(
-            f"At {hidden} cuts more crosses than the layer's own output (own KiB): the shortcuts and branches that a "
-            "plain chain hides."
+            f"At {hidden} of {profile.n_layers} cuts more crosses than the layer's own output (own KiB): shortcuts, "
+            "branches and what is joined to it, which a plain chain hides."
         )
     lines.append(f"Source: {profile.source or 'not said'}.")
     return lines

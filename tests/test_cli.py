@@ -15,7 +15,7 @@ from tests.command_line import run
 
 CLOUD = "[cloud]\ncompute_gflops = 400.0\n"
 OPTIONS = "[options]\nflops_per_mac = 1\n"
-COMMANDS = ("solve", "verify", "simulate", "methods", "generate")
+COMMANDS = ("solve", "verify", "simulate", "methods", "generate", "profile", "reproduce", "bench")
 
 
 def node(name="camera", model="resnet34", compute=5.0, uplink=8.0, rate=1.0, more=""):

@@ -7,7 +7,6 @@ import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -47,9 +46,8 @@ class MeasuredTimes:
     source: str = "the measured times"
 
     def __post_init__(self) -> None:
-        """Freeze the mappings."""
-        content = {key: MappingProxyType(dict(layers)) for key, layers in self.seconds.items()}
-        object.__setattr__(self, "seconds", MappingProxyType(content))
+        """Copy the mappings; plain ones, because scenarios are sent to other processes."""
+        object.__setattr__(self, "seconds", {key: dict(layers) for key, layers in self.seconds.items()})
 
     def of(self, device: str, profile: LayerProfile) -> FloatArray:
         """Return the seconds of each layer of `profile` on `device`, (n_layers,).

@@ -9,6 +9,7 @@ import pytest
 from dmcjia_opt.errors import BackendMissing, InputError
 from dmcjia_opt.model.instances import generate
 from dmcjia_opt.model.node_files import read_nodes, write_nodes
+from dmcjia_opt.model.nodes import NodeTable
 from dmcjia_opt.model.scenario import Scenario, load_scenario
 
 HEADER = "name,model,compute_gflops,uplink_mbps,arrival_rate\n"
@@ -152,3 +153,42 @@ def test_writing_into_a_missing_folder_says_so(tmp_path):
     scenario: Scenario = generate("paper", nodes=2, seed=0)
     with pytest.raises(InputError, match="cannot write"):
         write_nodes(tmp_path / "absent" / "n.csv", scenario.nodes)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_devices_are_optional_for_each_node(suffix, tmp_path):
+    frame = pd.DataFrame(
+        {"name": ["a", "b", "c"], "model": ["resnet34"] * 3}
+        | dict.fromkeys(["compute_gflops", "uplink_mbps", "arrival_rate"], 1.0)
+    )
+    frame["device"] = ["pi", None, "gpu"]
+    path = tmp_path / f"n{suffix}"
+    frame.to_csv(path, index=False) if suffix == ".csv" else frame.to_parquet(path)
+    nodes = read_nodes(path)
+    assert nodes.devices == ("pi", "gpu")
+    assert [nodes.device_of(d) for d in range(3)] == ["pi", None, "gpu"]
+    write_nodes(path, nodes)
+    again = read_nodes(path)
+    assert again.devices == nodes.devices
+    np.testing.assert_array_equal(again.on_device, nodes.on_device)
+
+
+def test_devices_are_text(tmp_path):
+    nodes = read_nodes(
+        csv(tmp_path, HEADER.strip() + ",device\na,resnet34,5,8,1,007\nb,resnet34,5,8,1,NA\nc,resnet34,5,8,1,\n")
+    )
+    assert nodes.devices == ("007", "NA")
+    np.testing.assert_array_equal(nodes.on_device, [0, 1, -1])
+
+
+def test_which_device_runs_which_model():
+    columns = dict.fromkeys(["compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes"], np.ones(5))
+    nodes = NodeTable(
+        names=tuple("abcde"),
+        models=("m", "n"),
+        model_index=[0, 1, 1, 1, 0],
+        devices=("pi", "gpu"),
+        device_index=[1, 0, -1, 0, 1],
+        **columns,
+    )
+    assert nodes.measured() == (("pi", "n"), ("gpu", "m"))

@@ -14,6 +14,7 @@ from dmcjia_opt.model.nodes import NodeTable
 from dmcjia_opt.model.problem import ORDERING_TOLERANCE, Problem, compile_problem
 from dmcjia_opt.model.profile import LayerProfile
 from dmcjia_opt.model.scenario import Options, Scenario
+from dmcjia_opt.model.times import MeasuredTimes
 from tests.strategies import CURVES, random_problem
 
 TABLES = {
@@ -349,3 +350,50 @@ def test_tables_are_read_only_and_frozen_ones_are_not_copied():
     with pytest.raises(ValueError, match="read-only"):
         problem.local_delay[0, 0] = 1.0
     assert replace(problem, curve=MM1).local_delay is problem.local_delay
+
+
+def test_measured_seconds_stand_for_work_at_the_edge_and_in_the_cloud():
+    """Node b and the cloud are measured: M/D/1 at the edge on sums of seconds, what is left of them in the cloud."""
+    tiny = LayerProfile("tiny", 8.0, ("a", "b"), [1e9, 2e9], [4.0, 2.0])
+    longer = LayerProfile("longer", 8.0, ("a", "b", "c"), [1e9] * 3, [4.0] * 3)
+    seconds = {"a": 0.5, "b": 0.25}
+    times = MeasuredTimes(
+        {
+            ("pi", "tiny"): seconds,
+            ("gpu", "tiny"): {"a": 0.02, "b": 0.01},
+            ("gpu", "longer"): {"a": 0.3, "b": 0.2, "c": 0.1},
+        }
+    )
+    nodes = NodeTable(
+        names=("a", "b", "c"),
+        models=("tiny.json", "longer.json"),
+        model_index=[0, 0, 1],
+        compute_gflops=[50.0] * 3,
+        uplink_mbps=[8.0] * 3,
+        arrival_rate=[1.0, 0.5, 1.0],
+        input_bytes=[np.nan] * 3,
+        devices=("pi",),
+        device_index=[-1, 0, -1],
+    )
+    profiles = {"tiny.json": tiny, "longer.json": longer}
+    computed = compile_problem(Scenario(100.0, nodes, profiles=profiles, times=times))
+    problem = compile_problem(Scenario(100.0, nodes, profiles=profiles, times=times, cloud_device="gpu"))
+    np.testing.assert_array_equal(problem.local_delay[[0, 2]], computed.local_delay[[0, 2]])
+    service = np.array([0.0, 0.5, 0.75])
+    upload = np.array([8.0, 4.0, 2.0]) / 1e6
+    expected = service + 0.5 * service**2 / (2 * (1 - 0.5 * service)) + upload
+    np.testing.assert_allclose(problem.local_delay[1, :3], expected, rtol=1e-14)
+    assert np.isinf(problem.local_delay[1, 3])
+    np.testing.assert_allclose(computed.cloud_time[1, :3], [0.06, 0.04, 0.0])
+    np.testing.assert_allclose(problem.cloud_time, [[0.03, 0.01, 0, 0], [0.03, 0.01, 0, 0], [0.6, 0.3, 0.1, 0]])
+    assert (problem.cloud_time[:, -1] == 0).all()  # exactly: all at the edge leaves the cloud nothing
+
+
+def test_measured_nodes_have_the_literal_c3_of_their_seconds():
+    tiny = LayerProfile("tiny", 8.0, ("a", "b"), [1e9, 2e9], [4.0, 2.0])
+    times = MeasuredTimes({("pi", "tiny"): {"a": 0.5, "b": 0.25}})
+    columns = {key: [1.0] for key in ("compute_gflops", "uplink_mbps", "arrival_rate")}
+    nodes = NodeTable(("x",), ("t",), [0], **columns, input_bytes=[np.nan], devices=("pi",), device_index=[0])
+    options = Options(ordering="cloud-faster")
+    problem = compile_problem(Scenario(100.0, nodes, options, {"t": tiny}, times=times))
+    np.testing.assert_allclose(problem.least_rate, [[0.0, 2.0, 0.0]])

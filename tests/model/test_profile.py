@@ -154,3 +154,41 @@ def test_impossible_layers_are_refused(names, macs, outputs, input_bytes):
 def test_saving_into_a_missing_folder_says_so(tmp_path):
     with pytest.raises(InputError, match="cannot write"):
         zoo_profile("resnet34").save(tmp_path / "absent" / "p.json")
+
+
+def test_counts_of_tensors_survive_saving(tmp_path):
+    profile = LayerProfile("net", 8.0, ("a", "b"), [1.0, 2.0], [4.0, 2.0], tensors=[2, 1])
+    profile.save(tmp_path / "p.json")
+    np.testing.assert_array_equal(load_profile(tmp_path / "p.json").tensors, [2, 1])
+    plain = LayerProfile("net", 8.0, ("a", "b"), [1.0, 2.0], [4.0, 2.0])
+    plain.save(tmp_path / "p.json")
+    assert load_profile(tmp_path / "p.json").tensors is None
+    assert "tensors" not in (tmp_path / "p.json").read_text()
+
+
+def test_the_fingerprint_is_of_what_defines_a_problem():
+    plain = LayerProfile("net", 8.0, ("a",), [1.0], [4.0])
+    told = LayerProfile("net", 8.0, ("a",), [1.0], [4.0], source="measured", tensors=[3])
+    assert told.fingerprint() == plain.fingerprint()
+    assert LayerProfile("net", 8.0, ("a",), [2.0], [4.0]).fingerprint() != plain.fingerprint()
+
+
+def test_counts_of_tensors_are_for_all_layers_or_none(tmp_path):
+    with pytest.raises(InputError, match="one count of tensors"):
+        LayerProfile("net", 8.0, ("a", "b"), [1.0, 2.0], [4.0, 2.0], tensors=[1])
+    with pytest.raises(InputError, match="one count of tensors"):
+        LayerProfile("net", 8.0, ("a",), [1.0], [4.0], tensors=[-1])
+    layer = {"name": "a", "macs": 1, "output_bytes": 1}
+    content = {"name": "net", "input_bytes": 1, "layers": [layer | {"tensors": 1}, layer]}
+    (tmp_path / "p.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="tensors for every layer or for none"):
+        load_profile(tmp_path / "p.json")
+
+
+def test_absurd_counts_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"at most 1e\+30"):
+        LayerProfile("net", 8.0, ("a",), [1e31], [4.0])
+    content = {"name": "net", "input_bytes": 1e300, "layers": [{"name": "a", "macs": 1, "output_bytes": 1}]}
+    (tmp_path / "p.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r'"input_bytes": .*1e\+30'):
+        load_profile(tmp_path / "p.json")

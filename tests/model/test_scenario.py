@@ -1,16 +1,22 @@
 from __future__ import annotations
 
 import os
+import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from dmcjia_opt.errors import InputError
+from dmcjia_opt.errors import InputError, UncountedOperators
+from dmcjia_opt.model.graph import profile_of
 from dmcjia_opt.model.instances import generate
 from dmcjia_opt.model.nodes import NodeTable
+from dmcjia_opt.model.onnx_ import read_onnx
 from dmcjia_opt.model.profile import LayerProfile
 from dmcjia_opt.model.scenario import PAPER_MHZ_IN_MBPS, Options, Scenario, load_scenario
+from dmcjia_opt.model.times import MeasuredTimes
+from tests.model.onnx_models import residual_block
+from tests.model.test_onnx_ import branching, flattened
 
 CLOUD = "[cloud]\ncompute_gflops = 400.0\n"
 NODE = {
@@ -191,7 +197,23 @@ def test_bytes_that_are_no_text_say_so(tmp_path):
         (CLOUD + node() + node(), ['"camera-7" is used twice']),
         (CLOUD + node(name='"  "'), ['"nodes[0].name"']),
         (CLOUD + node(name="7"), ['"nodes[0].name"']),
-        (CLOUD + node(model='"resnet35"'), ['unknown model "resnet35"', "resnet34", ".json"]),
+        (CLOUD + node(model='"resnet35"'), ['unknown model "resnet35"', "resnet34", ".json", ".onnx"]),
+        (CLOUD + node(model='"absent.onnx"'), ["absent.onnx", "No such file"]),
+        (CLOUD + '[profiles]\ncuts = "some"\n' + node(), ['"profiles.cuts"', "blocks"]),
+        (CLOUD + '[profiles]\nupload_dtype = "int3"\n' + node(), ['"profiles.upload_dtype"', "uint8"]),
+        (CLOUD + "[profiles]\ninput_shapes = { x = [1, 0] }\n" + node(), ['"profiles.input_shapes.x[1]"']),
+        (CLOUD + "[profiles]\ninput_shapes = { x = [1, 3] }\n" + node(), ['no ONNX model has an input "x"']),
+        (CLOUD + '[profiles]\ntimes = "t.csv"\n' + node(), ['unknown key "profiles.times"']),
+        (CLOUD + '[profiles]\ntimes_file = "t.csv"\n' + node(), ["t.csv", "No such file"]),
+        (CLOUD + node(device='"pi"'), ['device "pi" needs its measured times', "[profiles] times_file"]),
+        (CLOUD + 'device = "gpu"\n' + node(), ['device "gpu" needs its measured times']),
+        (CLOUD + node(device='""'), ['"nodes[0].device"']),
+        (CLOUD + node(device="4"), ['"nodes[0].device"']),
+        (CLOUD + node(compute_gflops="1e300"), ['"nodes[0].compute_gflops"', "must lie between 1e-30 and 1e+30"]),
+        (CLOUD + node(uplink_mbps="1e-300"), ['"nodes[0].uplink_mbps"', "must lie between 1e-30 and 1e+30"]),
+        (CLOUD + node(input_bytes="1e31"), ['"nodes[0].input_bytes"', "must lie between 1e-30 and 1e+30"]),
+        (CLOUD + "[options]\nflops_per_mac = 1e31\n" + node(), ['"options.flops_per_mac"', "1e+30"]),
+        (CLOUD.replace("400.0", "1e300") + node(), ['"cloud.compute_gflops"', "must lie between 1e-30 and 1e+30"]),
         (CLOUD + node(model='"absent.json"'), ["absent.json", "No such file"]),
         (CLOUD + node(model='""'), ['"nodes[0].model"']),
         (CLOUD + node(gpu="true"), ['unknown key "nodes[0].gpu"']),
@@ -231,6 +253,12 @@ def test_several_problems_are_counted(tmp_path):
         ({"arrival_rate": [0.0, 1.0]}, 'arrival_rate of "a" must be finite and > 0'),
         ({"input_bytes": [-1.0, 1.0]}, 'input_bytes of "a" must be finite and >= 0'),
         ({"input_bytes": [np.inf, 1.0]}, 'input_bytes of "a"'),
+        ({"compute_gflops": [5.0, 1e300]}, 'compute_gflops of "b" must be between 1e-30 and 1e+30; check its unit'),
+        ({"arrival_rate": [1e-31, 1.0]}, 'arrival_rate of "a" must be between 1e-30 and 1e+30'),
+        ({"input_bytes": [np.nan, 1e31]}, 'input_bytes of "b" must be at most 1e+30'),
+        ({"devices": ("pi",), "device_index": [0, 1]}, "device_index"),
+        ({"devices": ("pi",), "device_index": [-2, 0]}, "device_index"),
+        ({"devices": ("pi",), "device_index": [0]}, "device_index"),
         ({"compute_gflops": [5.0]}, "column compute_gflops has 1 values for 2 names"),
         ({"names": ("a", "a")}, '"a" is used twice'),
         ({"names": ("a", " ")}, "node 2 has no name"),
@@ -245,7 +273,7 @@ def test_impossible_columns_are_refused(changes, message):
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("cloud", [0.0, -1.0, np.nan, np.inf])
+@pytest.mark.parametrize("cloud", [0.0, -1.0, np.nan, np.inf, 1e31, 1e-31])
 def test_an_impossible_cloud_is_refused(cloud):
     with pytest.raises(InputError, match=r"cloud\.compute_gflops"):
         Scenario(cloud, table())
@@ -266,3 +294,108 @@ def test_saving_leaves_nothing_else_behind(tmp_path):
     Scenario(2.0, table()).save(tmp_path / "s.toml")
     assert os.listdir(tmp_path) == ["s.toml"]
     assert load_scenario(tmp_path / "s.toml").cloud_gflops == 2.0
+
+
+TINY = LayerProfile("tiny", 8.0, ("a", "b"), [1e9, 2e9], [4.0, 2.0])
+TIMES = MeasuredTimes({("pi", "tiny"): {"a": 0.5, "b": 0.25}, ("gpu", "tiny"): {"a": 0.02, "b": 0.01}})
+
+
+def measured(cloud_device="", times=TIMES, **changes):
+    columns = {"models": ("tiny.json",), "devices": ("pi",), "device_index": [-1, 0]} | changes
+    return Scenario(3.0, table(**columns), profiles={"tiny.json": TINY}, times=times, cloud_device=cloud_device)
+
+
+@pytest.mark.parametrize("cuts", ["layers", "blocks", "all", "chain"])
+def test_an_onnx_file_is_a_model(cuts, tmp_path):
+    path = residual_block().save(tmp_path / "net.onnx")
+    text = CLOUD + f'[profiles]\ncuts = "{cuts}"\nupload_dtype = "uint8"\n' + node(model='"net.onnx"')
+    profile = load_scenario(write(tmp_path, text)).profiles["net.onnx"]
+    assert profile.to_dict() == profile_of(read_onnx(path).network, cuts, "uint8").to_dict()
+    assert profile.input_bytes == 256
+
+
+def test_open_shapes_are_given_in_the_scenario(tmp_path):
+    flattened().save(tmp_path / "open.onnx")
+    residual_block().save(tmp_path / "closed.onnx")
+    nodes = node(model='"open.onnx"') + node(name='"b"', model='"closed.onnx"')
+    refused(write(tmp_path, CLOUD + nodes), "open.onnx", "[profiles] input_shapes")
+    # both call their input x; the shape holds for both, and the second contradicts it
+    text = CLOUD + "[profiles]\ninput_shapes = { x = [1, 3, 4, 4] }\n"
+    refused(write(tmp_path, text + nodes), "closed.onnx", "does not fit")
+    scenario = load_scenario(write(tmp_path, text + node(model='"open.onnx"') + node(name='"b"')))
+    assert scenario.profiles["open.onnx"].total_macs == 5 * 4 * 27 + 20 * 7
+
+
+def test_operators_without_a_rule_are_warned_of(tmp_path):
+    branching().save(tmp_path / "net.onnx")
+    with pytest.warns(UncountedOperators, match="If"):
+        load_scenario(write(tmp_path, CLOUD + node(model='"net.onnx"')))
+
+
+def test_a_scenario_of_an_onnx_file_never_writes_over_it(tmp_path):
+    content = residual_block().save(tmp_path / "net.onnx").read_bytes()
+    scenario = load_scenario(write(tmp_path, CLOUD + node(model='"net.onnx"')))
+    scenario.save(tmp_path / "again.toml")
+    assert (tmp_path / "net.onnx").read_bytes() == content
+    again = load_scenario(tmp_path / "again.toml")
+    assert again.nodes.models == ("net.onnx.json",)
+    assert again.sha256() == scenario.sha256()
+
+
+def test_a_zoo_name_with_another_profile_is_saved_with_it(tmp_path):
+    scenario = Scenario(3.0, table(), profiles={"resnet34": TINY})
+    scenario.save(tmp_path / "s.toml")
+    again = load_scenario(tmp_path / "s.toml")
+    assert again.nodes.models == ("resnet34.json",)
+    assert again.sha256() == scenario.sha256()
+
+
+def test_measured_times_are_read_with_the_scenario(tmp_path):
+    TINY.save(tmp_path / "tiny.json")
+    TIMES.save(tmp_path / "times.csv")
+    text = CLOUD + 'device = "gpu"\n[profiles]\ntimes_file = "times.csv"\n'
+    text += node(model='"tiny.json"') + node(name='"b"', model='"tiny.json"', device='"pi"')
+    scenario = load_scenario(write(tmp_path, text))
+    assert scenario.nodes.devices == ("pi",)
+    assert [scenario.nodes.device_of(d) for d in range(2)] == [None, "pi"]
+    assert scenario.cloud_device == "gpu"
+    np.testing.assert_array_equal(scenario.seconds("pi", "tiny.json"), [0.5, 0.25])
+
+
+@pytest.mark.parametrize("cloud_device", ["", "gpu"])
+@pytest.mark.parametrize("nodes_file", [None, "n.csv", "n.parquet"])
+def test_measured_times_survive_saving(nodes_file, cloud_device, tmp_path):
+    scenario = measured(cloud_device)
+    scenario.save(tmp_path / "s.toml", nodes_file=nodes_file)
+    again = load_scenario(tmp_path / "s.toml")
+    assert again.sha256() == scenario.sha256()
+    assert again.nodes.devices == ("pi",)
+    np.testing.assert_array_equal(again.nodes.on_device, [-1, 0])
+    assert set(again.times.seconds) == {("pi", "tiny")} | ({("gpu", "tiny")} if cloud_device else set())
+
+
+def test_the_hash_covers_the_measured_times_that_matter():
+    base = measured()
+    slower = {("pi", "tiny"): {"a": 0.5, "b": 0.26}}
+    unused = {**TIMES.seconds, ("tpu", "tiny"): {"a": 1.0}}
+    assert measured(times=MeasuredTimes(unused)).sha256() == base.sha256()
+    others = [
+        measured(times=MeasuredTimes(slower)),
+        measured("gpu"),
+        measured(device_index=[0, 0]),
+        measured(device_index=[-1, -1]),
+        measured(devices=("gpu",)),
+    ]
+    assert len({scenario.sha256() for scenario in [base, *others]}) == len(others) + 1
+
+
+def test_times_are_looked_up_when_the_scenario_is_made():
+    with pytest.raises(InputError, match='no times of model "tiny" on device "tpu"'):
+        measured(devices=("tpu",))
+    with pytest.raises(InputError, match='no times of model "tiny" on device "tpu"'):
+        measured("tpu")
+
+
+def test_scenarios_go_to_other_processes():
+    scenario = measured("gpu")
+    assert pickle.loads(pickle.dumps(scenario)).sha256() == scenario.sha256()

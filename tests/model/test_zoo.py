@@ -82,6 +82,21 @@ def test_the_auxiliary_classifier_is_all_that_inception_leaves_out():
     assert zoo_profile("inception_v3").parameters + auxiliary == 27_161_264
 
 
+def test_what_crosses_each_cut():
+    """One tensor at the end of every block or module; inside, the shortcut or the other branches too."""
+    for name, several in (("alexnet", ()), ("vgg19", ()), ("resnet34", ("a",)), ("resnet50", ("a", "b"))):
+        profile = zoo_profile(name)
+        inside = [layer.startswith("conv") and layer.endswith(several) for layer in profile.layer_names]
+        assert list(profile.tensors) == [1 + (several != () and here) for here in inside]
+    inception = dict(zip(zoo_profile("inception_v3").layer_names, zoo_profile("inception_v3").tensors, strict=True))
+    assert inception["mixed5b_1"] == inception["mixed5b_2"] == 4
+    assert inception["mixed6a_1"] == 3  # two branches and the pooled input
+    assert inception["mixed7b_2"] == 5  # 1 × 1, the two of the fork, 3 × 3, pooled
+    assert inception["mixed7c_3"] == 1
+    mobile = dict(zip(zoo_profile("mobilenet_v2").layer_names, zoo_profile("mobilenet_v2").tensors, strict=True))
+    assert (mobile["block3_1a"], mobile["block3_2a"], mobile["block3_2c"]) == (1, 2, 1)
+
+
 def test_alexnet_by_hand():
     found = layers("alexnet")
     assert found["conv1"] == (121 * 3 * 64 * 55**2, 64 * 27**2 * 4)
