@@ -117,7 +117,7 @@ def test_compiled_once_for_each_shape(mixed_batch, monkeypatch):
     allocator = CvxpyAllocator("clarabel")
     allocator.allocate(*mixed_batch)
     allocator.allocate(*mixed_batch)
-    assert shapes == [("CLARABEL", 6, 2, False), ("CLARABEL", 4, 2, False)]
+    assert shapes == [("CLARABEL", 6, 2, False, ()), ("CLARABEL", 4, 2, False, ())]
 
 
 def test_module_imports_no_solver():

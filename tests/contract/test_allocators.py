@@ -11,7 +11,7 @@ from dmcjia_opt.allocators.waterfilling import WaterFilling
 from dmcjia_opt.certificate import splits_lower_bound
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import EPS
-from dmcjia_opt.model.delay import MD1, mg1
+from dmcjia_opt.model.delay import MD1, TANDEM, mg1
 from dmcjia_opt.model.instances import generate
 from dmcjia_opt.model.known_answers import known_answers
 from dmcjia_opt.model.problem import Problem, compile_problem
@@ -194,7 +194,7 @@ def test_results_have_one_row_a_plan(allocator):
 
 
 @every_method
-@pytest.mark.parametrize("curve", [MD1, mg1(0.3)], ids=lambda curve: curve.name)
+@pytest.mark.parametrize("curve", [MD1, mg1(0.3), TANDEM], ids=lambda curve: curve.name)
 def test_a_batch_is_the_same_as_a_loop(allocator, name, curve):
     rng = np.random.default_rng(8)
     problem, splits = random_problem(rng, 8, 4, curve=curve)

@@ -13,7 +13,7 @@ import pytest
 
 from dmcjia_opt.allocators.waterfilling import WaterFilling
 from dmcjia_opt.certificate import best_lower_bound
-from dmcjia_opt.model.delay import MD1, MM1, mg1
+from dmcjia_opt.model.delay import MD1, MM1, TANDEM, mg1
 from dmcjia_opt.model.known_answers import known_answers
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.protocols import Placement, Placer, Status, Stop
@@ -35,6 +35,8 @@ def small_problems() -> list[Problem]:
         (5, 3, mg1(4.0), "stability", "nodes"),
         (4, 4, MD1, "cloud-faster", "tasks"),
         (3, 5, mg1(0.3), "cloud-faster", "nodes"),
+        (4, 4, TANDEM, "stability", "nodes"),
+        (3, 5, TANDEM, "cloud-faster", "tasks"),
     )
     return [
         random_problem(np.random.default_rng(k), n, m, curve=curve, ordering=ordering, average=average)[0]
@@ -72,7 +74,7 @@ def test_it_is_a_placer(name):
 
 
 @every_placer
-@pytest.mark.parametrize("k", range(5))
+@pytest.mark.parametrize("k", range(7))
 def test_small_problems(name, k):
     problem = small_problems()[k]
     placer = build_placer(name)
@@ -92,7 +94,7 @@ def test_small_problems(name, k):
 
 
 @every_placer
-@pytest.mark.parametrize("known", [k for k in known_answers() if k.name in ("symmetry broken", "all at the edge")])
+@pytest.mark.parametrize("known", [k for k in known_answers() if k.name in ("symmetry broken", "all at the edge", "a wait saved")])
 def test_known_choices(name, known):
     placement = place(name, known.problem, stop=Stop())
     assert value_of(known.problem, placement) >= known.objective * (1 - 1e-12)

@@ -56,6 +56,7 @@ def small_problem(seed: int) -> Problem:
             arrival_rate=problem.arrival_rate[alike],
             weight=weight,
             least_rate=None if problem.least_rate is None else problem.least_rate[alike],
+            upstream_wait=None if problem.upstream_wait is None else problem.upstream_wait[alike],
         )
     return problem
 
