@@ -7,9 +7,28 @@ from hypothesis import strategies as st
 
 from dmcjia_opt.model.arrays import IntArray
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.testing.problems import AVERAGES, CURVES, ORDERINGS, all_plans, brute_force, random_problem
+from dmcjia_opt.testing.problems import (
+    AVERAGES,
+    CURVES,
+    ORDERINGS,
+    QUEUES,
+    all_plans,
+    brute_force,
+    random_problem,
+    waits,
+)
 
-__all__ = ["AVERAGES", "CURVES", "ORDERINGS", "all_plans", "brute_force", "problems", "random_problem"]
+__all__ = [
+    "AVERAGES",
+    "CURVES",
+    "ORDERINGS",
+    "QUEUES",
+    "all_plans",
+    "brute_force",
+    "problems",
+    "random_problem",
+    "waits",
+]
 
 
 @st.composite

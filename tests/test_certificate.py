@@ -43,12 +43,14 @@ def scaled(problem, factor):
 def exact_dual(problem, price):
     """L(ν) at 40 digits, from the tables as they are in float64."""
     with mp.workdps(40):
-        a, b, nu = mp.mpf(problem.curve.a), mp.mpf(problem.curve.b), mp.mpf(price)
+        first = problem.curve.pieces[0]
+        a, b, nu = mp.mpf(first.a), mp.mpf(first.b), mp.mpf(price)
         total = -nu
         for d in range(problem.n_nodes):
             rate, weight = mp.mpf(float(problem.arrival_rate[d])), mp.mpf(float(problem.weight[d]))
             costs = []
-            for local, time in zip(problem.local_delay[d], problem.cloud_time[d], strict=True):
+            waits = problem.cloud_time[d] * 0 if problem.upstream_wait is None else problem.upstream_wait[d]
+            for local, time, wait in zip(problem.local_delay[d], problem.cloud_time[d], waits, strict=True):
                 if np.isinf(local):
                     continue
                 s = mp.mpf(float(time))
@@ -62,7 +64,14 @@ def exact_dual(problem, price):
                         x += step
                         if abs(step) < mp.mpf(10) ** -30 * x:
                             break
-                    cost += weight * (a / (rate + x) + b / x) + nu * s * (rate + x)
+                    upstream = mp.mpf(float(wait))
+                    if upstream > 0:
+                        kink = (mp.sqrt(rate**2 + 2 * rate / upstream) - rate) / 2
+                        x = max(min(x, kink), 1 / mp.sqrt(k) - rate)
+                    delay = a / (rate + x) + b / x
+                    if upstream > 0:
+                        delay = max(delay - upstream, 1 / (rate + x))
+                    cost += weight * delay + nu * s * (rate + x)
                 costs.append(cost)
             total += min(costs)
         return total
@@ -111,8 +120,9 @@ def test_no_price_gives_a_bound_above_the_optimum(drawn, price):
 
 @pytest.mark.parametrize("curve", [*CURVES, mg1(1e4)], ids=str)
 def test_rounding_never_lifts_a_bound_above_the_exact_dual(curve):
+    """At 40 digits; of the tandem's prices many lie at a kink, where the rounding of the crossing counts in full."""
     rng = np.random.default_rng(8)
-    for _ in range(25):
+    for _ in range(25 if len(curve.pieces) == 1 else 200):
         problem, _ = random_problem(rng, 3, 2, curve=curve, spread=1e6, utilisation=float(rng.choice([0.1, 0.999])))
         for factor in (1e-6, 1.0, 1e3):
             price = factor * (maximise(problem)[1].price or 1.0)

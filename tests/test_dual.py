@@ -24,7 +24,11 @@ def grid_cost(problem, d, split, price):
     floor = 0.0 if problem.least_rate is None else max(0.0, problem.least_rate[d, split] - rate)
     excess = np.geomspace(1e-8, 1e8, 200_001)
     excess = np.append(excess[excess >= floor], floor if floor > 0 else [])
-    delay = problem.curve.delay(excess, rate)
+    wait = None if problem.upstream_wait is None else problem.upstream_wait[d, split]
+    if wait:
+        kink = problem.curve.crossing(rate, wait)
+        excess = np.append(excess, kink if kink >= floor else [])
+    delay = problem.curve.delay(excess, rate, wait)
     return (weight * (local + delay) + price * s * (rate + excess)).min()
 
 

@@ -14,7 +14,7 @@ from dmcjia_opt.allocators.waterfilling import WaterFilling
 from dmcjia_opt.certificate import splits_lower_bound
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import EPS, FloatArray, IntArray
-from dmcjia_opt.model.delay import MD1, DelayCurve, mg1
+from dmcjia_opt.model.delay import MD1, TANDEM, DelayCurve, mg1
 from dmcjia_opt.model.instances import generate
 from dmcjia_opt.model.known_answers import KnownAnswer, known_answers
 from dmcjia_opt.model.problem import Problem, compile_problem
@@ -204,7 +204,7 @@ class AllocatorConformance(Conformance):
             assert got.status.dtype == np.int8
             assert got.shares.dtype == got.price.dtype == np.float64
 
-    @pytest.mark.parametrize("curve", [MD1, mg1(0.3)], ids=lambda curve: curve.name)
+    @pytest.mark.parametrize("curve", [MD1, mg1(0.3), TANDEM], ids=lambda curve: curve.name)
     def test_a_batch_is_the_same_as_a_loop(self, allocator: Allocator, curve: DelayCurve) -> None:
         """In any order, to the last bit, whatever was solved before."""
         rng = np.random.default_rng(8)

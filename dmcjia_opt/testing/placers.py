@@ -14,7 +14,7 @@ import pytest
 
 from dmcjia_opt.allocators.waterfilling import WaterFilling
 from dmcjia_opt.certificate import best_lower_bound
-from dmcjia_opt.model.delay import MD1, MM1, mg1
+from dmcjia_opt.model.delay import MD1, MM1, TANDEM, mg1
 from dmcjia_opt.model.known_answers import KnownAnswer, known_answers
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario import Average, Ordering
@@ -31,12 +31,16 @@ from dmcjia_opt.testing.problems import brute_force, impossible, only_way_out, r
 
 #: What searches without an end of their own may spend here.
 FEW = Stop(evaluations=60)
+#: Known answers with a choice to make.
+_CHOICES = ("symmetry broken", "all at the edge", "a wait saved")
 _CASES: tuple[tuple[int, int, object, Ordering, Average], ...] = (
     (3, 6, MD1, "stability", "nodes"),
     (4, 4, MM1, "stability", "tasks"),
     (5, 3, mg1(4.0), "stability", "nodes"),
     (4, 4, MD1, "cloud-faster", "tasks"),
     (3, 5, mg1(0.3), "cloud-faster", "nodes"),
+    (4, 4, TANDEM, "stability", "nodes"),
+    (3, 5, TANDEM, "cloud-faster", "tasks"),
 )
 
 
@@ -126,7 +130,7 @@ class BaselineConformance(Conformance):
         """It has both methods of the protocol."""
         assert isinstance(placer, Placer)
 
-    @pytest.mark.parametrize("k", range(5))
+    @pytest.mark.parametrize("k", range(7))
     def test_its_plans_are_plans(self, placer: Placer, k: int) -> None:
         """Feasible unless it says otherwise, not better than the best of all plans, and no bound above that."""
         problem, best = small(k)
@@ -193,7 +197,7 @@ class BaselineConformance(Conformance):
 class PlacerConformance(BaselineConformance):
     """What a placer owes that searches: budgets, a trace that tells the story, and a plan where there is one."""
 
-    @pytest.mark.parametrize("k", range(5))
+    @pytest.mark.parametrize("k", range(7))
     def test_its_plans_are_plans(self, placer: Placer, k: int) -> None:
         """Feasible, with no bound above the best of all plans; what is called optimal is, and an exact placer's is."""
         problem, best = small(k)
@@ -208,7 +212,7 @@ class PlacerConformance(BaselineConformance):
             assert value <= best * (1 + max(1e-9, self.bound_accuracy))
         assert placement.lower_bound <= best * (1 + self.bound_accuracy)
 
-    @pytest.mark.parametrize("known", [k for k in known_answers() if k.name in ("symmetry broken", "all at the edge")])
+    @pytest.mark.parametrize("known", [known for known in known_answers() if known.name in _CHOICES])
     def test_known_choices(self, placer: Placer, known: KnownAnswer) -> None:
         """Problems whose best splits were found by hand."""
         if self.refused(placer, known.problem):

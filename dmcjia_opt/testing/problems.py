@@ -78,16 +78,19 @@ def random_problem(
         least = np.where(asked[:, None] & (time > 0), least, 0.0)
     wait = None
     if len(curve.pieces) > 1:
-        wait = _waits(rng, rate, weight, np.where(time > 0, time, time.max()), time[here], 1.0 - utilisation)
+        wait = waits(rng, rate, weight, np.where(time > 0, time, time.max()), time[here])
         local += wait
     return Problem(local, time, rate, weight, curve, least, wait, name="random"), splits
 
 
-def _waits(
-    rng: np.random.Generator, rate: FloatArray, weight: FloatArray, time: FloatArray, here: FloatArray, surplus: float
+def waits(
+    rng: np.random.Generator, rate: FloatArray, weight: FloatArray, time: FloatArray, here: FloatArray
 ) -> FloatArray:
-    """Draw waits upstream (n_nodes, n_splits) around those in the cloud, shared in proportion to √(weight·time)."""
-    excess = surplus * np.sqrt(weight[:, None] / time) / np.sqrt(weight * here).sum()
+    """Draw waits upstream, s, around those in a cloud whose surplus is shared in proportion to √(weight·time).
+
+    `time` (n_nodes, n_splits) > 0 are cloud times, `here` (n_nodes,) those that use the cloud; a fifth of them are 0.
+    """
+    excess = (1.0 - (rate * here).sum()) * np.sqrt(weight[:, None] / time) / np.sqrt(weight * here).sum()
     cloud = 0.5 * rate[:, None] / ((rate[:, None] + excess) * excess)
     wait: FloatArray = cloud * 30.0 ** rng.uniform(-1.0, 1.0, cloud.shape) * (rng.random(cloud.shape) > 0.2)
     return wait

@@ -7,6 +7,7 @@ from dmcjia_opt.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.delay import MD1, DelayCurve
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.protocols import Allocator, Status
+from tests.strategies import waits
 
 LOADS = (0.05, 0.5, 0.9, 0.99, 0.999)
 
@@ -33,7 +34,12 @@ def _random_problem(
         above = rng.uniform(0.0, 1.0, n) * (rng.random(n) < 0.5) * busy
         above *= rng.uniform(0.1, 0.95) * (1.0 - load) / max(above.sum(), 1e-9)
         least = np.where(busy, rate + above / np.where(busy, s, 1.0), 0.0)[:, None]
-    return Problem(np.zeros((n, 1)), s[:, None], rate, weight / weight.sum(), curve, least)
+    wait = None
+    if len(curve.pieces) > 1:
+        wait = waits(rng, rate, weight, np.where(busy, s, 1.0)[:, None], s)
+    return Problem(
+        np.zeros((n, 1)) if wait is None else wait, s[:, None], rate, weight / weight.sum(), curve, least, wait
+    )
 
 
 def _agrees(

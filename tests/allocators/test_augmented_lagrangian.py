@@ -4,16 +4,19 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from dmcjia_opt.allocators.augmented_lagrangian import AugmentedLagrangian, _on_budget
+from dmcjia_opt.allocators.augmented_lagrangian import AugmentedLagrangian, _on_budget, _split_floors
+from dmcjia_opt.allocators.normal_form import normal_form
 from dmcjia_opt.allocators.penalised import Lagrangian
 from dmcjia_opt.allocators.waterfilling import WaterFilling
 from dmcjia_opt.certificate import lower_bound, relative_gap
 from dmcjia_opt.errors import InputError
-from dmcjia_opt.model.delay import MD1, MM1, DelayCurve, mg1
+from dmcjia_opt.model.delay import MD1, MM1, TANDEM, DelayCurve, mg1
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.protocols import Allocator, Status
+from tests.strategies import waits
 
-CURVES = (MD1, MM1, mg1(0.3), mg1(3.0))
+SMOOTH = (MD1, MM1, mg1(0.3), mg1(3.0))
+CURVES = (*SMOOTH, TANDEM)
 
 
 def wide_problem(
@@ -37,7 +40,11 @@ def wide_problem(
         above *= rng.random(n) < rng.uniform(0.3, 1.0)
         least = np.where(above > 0, (load + above * (1 - load.sum())) / s, 0.0)[:, None].repeat(n_splits, axis=1)
     table = s[:, None] * np.linspace(1.0, 0.0 if n_splits > 1 else 1.0, n_splits)
-    return Problem(np.zeros((n, n_splits)), table, load / s, weight / weight.sum(), curve, least)
+    wait = None
+    if len(curve.pieces) > 1:
+        wait = waits(rng, load / s, weight, s[:, None], s).repeat(n_splits, axis=1)
+    local = np.zeros((n, n_splits)) if wait is None else wait
+    return Problem(local, table, load / s, weight / weight.sum(), curve, least, wait)
 
 
 def only_split(problem: Problem) -> np.ndarray:
@@ -57,7 +64,7 @@ def errors(problem: Problem, method: AugmentedLagrangian) -> tuple[float, float]
 
 
 @pytest.mark.parametrize("floors", [False, True])
-@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: f"{curve.name}-{curve.b:g}")
+@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: f"{curve.name}-{curve.pieces[0].b:g}")
 def test_random_problems_reach_the_closed_form(curve, floors):
     rng = np.random.default_rng(11)
     for _ in range(64):
@@ -68,7 +75,7 @@ def test_random_problems_reach_the_closed_form(curve, floors):
 
 
 @pytest.mark.parametrize("floors", [False, True])
-@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: f"{curve.name}-{curve.b:g}")
+@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: f"{curve.name}-{curve.pieces[0].b:g}")
 def test_the_multiplier_proves_the_plan_for_fixed_splits(curve, floors):
     rng = np.random.default_rng(12)
     for _ in range(16):
@@ -147,7 +154,7 @@ def test_any_first_penalty_will_do(penalty):
 
 
 @pytest.mark.parametrize("floors", [False, True])
-@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: f"{curve.name}-{curve.b:g}")
+@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: f"{curve.name}-{curve.pieces[0].b:g}")
 def test_a_batch_equals_its_plans_one_by_one(curve, floors):
     rng = np.random.default_rng(17)
     problem = wide_problem(rng, curve, floors=floors, n=11, n_splits=6, use=0.9, filled=0.8)
@@ -239,7 +246,7 @@ def random_lagrangian(rng: np.random.Generator, curve: DelayCurve) -> tuple[Lagr
     return Lagrangian(curve, t, base, 10 ** rng.uniform(-2, 2, shape), alpha, beta, rho_x, rho_y), x
 
 
-@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: f"{curve.name}-{curve.b:g}")
+@pytest.mark.parametrize("curve", SMOOTH, ids=lambda curve: f"{curve.name}-{curve.pieces[0].b:g}")
 def test_gradient_is_that_of_p5_with_its_slacks(curve):
     lagrangian, x = random_lagrangian(np.random.default_rng(23), curve)
     gradient = lagrangian.t * lagrangian.gradient(x)
@@ -249,7 +256,7 @@ def test_gradient_is_that_of_p5_with_its_slacks(curve):
         np.testing.assert_allclose(slope, gradient[:, d], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: f"{curve.name}-{curve.b:g}")
+@pytest.mark.parametrize("curve", SMOOTH, ids=lambda curve: f"{curve.name}-{curve.pieces[0].b:g}")
 def test_every_step_lowers_the_lagrangian_and_stays_in_the_domain(curve):
     lagrangian, x = random_lagrangian(np.random.default_rng(24), curve)
     outside = higher = 0
@@ -269,6 +276,37 @@ def test_every_step_lowers_the_lagrangian_and_stays_in_the_domain(curve):
     assert (residual < 1e-6).all()
     assert outside > 0
     assert higher > 0
+
+
+@pytest.mark.parametrize("floors", [False, True])
+def test_the_minimiser_with_kinks_is_one(floors):
+    """No move of one node, or of all at once, makes L of the tandem less than at the x returned for it."""
+    rng = np.random.default_rng(26)
+    at_kink = 0
+    for _ in range(20):
+        problem = wide_problem(rng, TANDEM, floors=floors, n=8, use=0.6)
+        lagrangian, _, _ = _split_floors(normal_form(problem, only_split(problem)))
+        ones = np.ones_like(lagrangian.t)
+        beta = (lagrangian.t * lagrangian.marginal(ones)).sum(-1)
+        lagrangian = lagrangian.with_multipliers(lagrangian.alpha, beta, np.array([10.0]), ones)
+        x = lagrangian.minimiser(np.array([True]))
+        assert (x >= 0).all()
+        excess = lagrangian.base + x
+        at_kink += np.isclose(excess, TANDEM.crossing(lagrangian.rho, lagrangian.wait), rtol=1e-12).sum()
+
+        def value(x, lagrangian=lagrangian):
+            delay = TANDEM.delay(lagrangian.base + x, lagrangian.rho, lagrangian.wait)
+            over = np.maximum(lagrangian.beta + lagrangian.rho_y * ((lagrangian.t * x).sum(-1) - 1.0), 0.0)
+            return (lagrangian.t * delay).sum(-1) + over**2 / (2.0 * lagrangian.rho_y)
+
+        least = value(x)
+        for d in range(8):
+            for factor in (0.99, 0.9999, 1.0001, 1.01):
+                moved = x.copy()
+                moved[0, d] = max((lagrangian.base + x)[0, d] * factor - lagrangian.base[0, d], 0.0)
+                if moved[0, d] + lagrangian.base[0, d] > 0:
+                    assert value(moved) >= least * (1 - 1e-14)
+    assert at_kink > 5
 
 
 def test_what_is_left_over_is_shared_out():

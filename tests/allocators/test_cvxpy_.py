@@ -12,7 +12,7 @@ from dmcjia_opt.allocators import cvxpy_
 from dmcjia_opt.allocators.cvxpy_ import CvxpyAllocator, installed_solvers
 from dmcjia_opt.allocators.waterfilling import WaterFilling
 from dmcjia_opt.errors import BackendMissing, InputError
-from dmcjia_opt.model.delay import MD1, MM1, mg1
+from dmcjia_opt.model.delay import MD1, MM1, TANDEM, mg1
 from dmcjia_opt.protocols import Allocator, Status
 
 FAMILIES = [
@@ -21,6 +21,9 @@ FAMILIES = [
     {"floors": True},
     {"curve": MM1},
     {"curve": MM1, "floors": True},
+    {"curve": TANDEM},
+    {"curve": TANDEM, "idle": 0.5},
+    {"curve": TANDEM, "floors": True},
     {"curve": mg1(0.3), "floors": True},
     {"curve": mg1(0.99)},
     {"curve": mg1(1.0)},
@@ -29,7 +32,7 @@ FAMILIES = [
 
 def label(family):
     curve = family.get("curve", MD1)
-    return f"{curve.name}-{curve.b}-{'floors' if 'floors' in family else 'free'}-{family.get('idle', 0)}"
+    return f"{curve.name}-{curve.pieces[0].b}-{'floors' if 'floors' in family else 'free'}-{family.get('idle', 0)}"
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=label)
@@ -117,7 +120,7 @@ def test_compiled_once_for_each_shape(mixed_batch, monkeypatch):
     allocator = CvxpyAllocator("clarabel")
     allocator.allocate(*mixed_batch)
     allocator.allocate(*mixed_batch)
-    assert shapes == [("CLARABEL", 6, 2, False), ("CLARABEL", 4, 2, False)]
+    assert shapes == [("CLARABEL", 6, 2, False, ()), ("CLARABEL", 4, 2, False, ())]
 
 
 def test_module_imports_no_solver():

@@ -8,7 +8,7 @@ import pytest
 from dmcjia_opt.allocators.one_by_one import Answer, Models, OneByOne, OnePlan
 from dmcjia_opt.allocators.waterfilling import WaterFilling
 from dmcjia_opt.errors import InputError
-from dmcjia_opt.model.delay import MD1, MM1, mg1
+from dmcjia_opt.model.delay import MD1, MM1, TANDEM, mg1
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.protocols import Allocator, Status
 
@@ -20,7 +20,14 @@ def bisected(plan: OnePlan) -> Answer:
         low, high = np.zeros_like(plan.t), 1.0 / plan.t
         for _ in range(75):
             y = 0.5 * (low + high)
-            saves = sum(term.weight * term.slope / (term.slope * y + term.rest) ** 2 for term in plan.terms)
+            rates = [term.slope * y + term.rest for term in plan.terms]
+            delays = [term.weight / rate for term, rate in zip(plan.terms, rates, strict=True)]
+            saved = [d * term.slope / rate for d, term, rate in zip(delays, plan.terms, rates, strict=True)]
+            saves = sum(saved)
+            if plan.parts:
+                pieces = [np.array(part.factors) @ np.array(delays) - part.relief for part in plan.parts]
+                slopes = [np.array(part.factors) @ np.array(saved) for part in plan.parts]
+                saves = np.choose(np.argmax(pieces, axis=0), slopes)
             more = saves > multiplier * plan.t
             low, high = np.where(more, y, low), np.where(more, high, y)
         return low
@@ -76,7 +83,7 @@ class Spoilt(OneByOne):
         return Answer(y, multiplier, status)
 
 
-@pytest.mark.parametrize("curve", [MD1, MM1, mg1(0.3), mg1(3.0)], ids=lambda c: f"{c.name}{c.b}")
+@pytest.mark.parametrize("curve", [MD1, MM1, mg1(0.3), mg1(3.0), TANDEM], ids=str)
 @pytest.mark.parametrize("floors", [False, True])
 def test_reduction_keeps_the_problem(agrees, curve, floors):
     assert isinstance(Exact(), Allocator)
@@ -100,6 +107,26 @@ def test_terms_are_normalised(mixed_batch):
         for term in plan.terms:
             np.testing.assert_allclose(term.slope + term.rest, 1.0)
         assert not plan.has_floor
+
+
+def test_a_tandem_is_reduced_to_the_largest_of_two_parts(random_problem):
+    plans = []
+
+    @dataclass(frozen=True)
+    class Spy(Exact):
+        def solve_one(self, plan):
+            plans.append(plan)
+            return bisected(plan)
+
+    problem = random_problem(np.random.default_rng(0), 6, 0.7, curve=TANDEM)
+    Spy().allocate(problem, np.zeros((1, 6), dtype=np.int64))
+    (plan,) = plans
+    assert plan.factors == ((1.0, 1.0), (0.0, 2.0))
+    even = np.array([term.weight for term in plan.terms])
+    pieces = [np.array(part.factors) @ even - part.relief for part in plan.parts]
+    assert np.max(pieces, axis=0).sum() == pytest.approx(1.0)
+    assert (plan.parts[0].relief > 0).any()
+    assert not plan.parts[1].relief.any()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from dmcjia_opt.allocators.one_by_one import OnePlan, Term
 from dmcjia_opt.allocators.pyomo_ import IpoptAllocator
 from dmcjia_opt.allocators.waterfilling import WaterFilling
 from dmcjia_opt.errors import InputError
-from dmcjia_opt.model.delay import MD1, MM1, mg1
+from dmcjia_opt.model.delay import MD1, MM1, TANDEM, mg1
 from dmcjia_opt.protocols import Allocator, Status
 
 FAMILIES = [
@@ -21,6 +21,9 @@ FAMILIES = [
     {"floors": True},
     {"curve": MM1},
     {"curve": MM1, "floors": True},
+    {"curve": TANDEM},
+    {"curve": TANDEM, "idle": 0.5},
+    {"curve": TANDEM, "floors": True},
     {"curve": mg1(0.3), "floors": True},
     {"curve": mg1(1.0)},
     {"curve": mg1(3.0), "floors": True},
@@ -89,7 +92,7 @@ def install(folders):
 
 def label(family):
     curve = family.get("curve", MD1)
-    return f"{curve.name}-{curve.b}-{'floors' if 'floors' in family else 'free'}-{family.get('idle', 0)}"
+    return f"{curve.name}-{curve.pieces[0].b}-{'floors' if 'floors' in family else 'free'}-{family.get('idle', 0)}"
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=label)

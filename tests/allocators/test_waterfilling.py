@@ -7,11 +7,13 @@ from hypothesis import given
 
 from dmcjia_opt.allocators.normal_form import normal_form
 from dmcjia_opt.allocators.waterfilling import WaterFilling, fill
+from dmcjia_opt.model.delay import TANDEM
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.protocols import Allocator, Status
-from tests.strategies import AVERAGES, CURVES, ORDERINGS, all_plans, problems, random_problem
+from tests.strategies import AVERAGES, CURVES, ORDERINGS, QUEUES, all_plans, problems, random_problem
 
 curves = pytest.mark.parametrize("curve", CURVES, ids=str)
+queues = pytest.mark.parametrize("curve", QUEUES, ids=str)
 orderings = pytest.mark.parametrize("ordering", ORDERINGS)
 
 
@@ -29,13 +31,25 @@ class Reference:
         self.rate, self.weight = column(problem.arrival_rate), column(problem.weight)
         least = np.zeros(problem.n_nodes) if problem.least_rate is None else problem.at(problem.least_rate, splits)
         self.floor = [max(m - rate, mp.mpf(0)) for m, rate in zip(column(least), self.rate, strict=True)]
-        self.a, self.b = mp.mpf(problem.curve.a), mp.mpf(problem.curve.b)
+        self.wait = column(np.zeros(problem.n_nodes) if problem.upstream_wait is None else problem.wait_at(splits))
+        self.kinked = problem.upstream_wait is not None
+        first = problem.curve.pieces[0]
+        self.a, self.b = mp.mpf(first.a), mp.mpf(first.b)
         self.local = sum(
             mp.mpf(float(w)) * mp.mpf(float(t))
             for w, t in zip(problem.weight, problem.at(problem.local_delay, splits), strict=True)
         )
 
-    def response(self, k, rate):
+    def response(self, k, rate, wait):
+        """Return x and −dx/dk at marginal k: of the queue, or where that waits less than upstream, of its service."""
+        x, fall = self.queue_response(k, rate)
+        kink = (mp.sqrt(rate**2 + 2 * rate / wait) - rate) / 2 if wait > 0 else mp.inf
+        if x <= kink:
+            return x, fall
+        x = 1 / mp.sqrt(k) - rate
+        return (x, 1 / (2 * k * mp.sqrt(k))) if x >= kink else (kink, mp.mpf(0))
+
+    def queue_response(self, k, rate):
         """Return x and −dx/dk where a/(λ+x)² + b/x² = k; Newton from the left of a convex function."""
         x = mp.sqrt(min(self.b, 1) / k)
         while True:
@@ -47,8 +61,8 @@ class Reference:
 
     def at(self, price):
         excess, use, slope = [], mp.mpf(0), mp.mpf(0)
-        for s, rate, weight, floor in zip(self.s, self.rate, self.weight, self.floor, strict=True):
-            x, fall = self.response(price * s / weight, rate)
+        for s, rate, weight, floor, wait in zip(self.s, self.rate, self.weight, self.floor, self.wait, strict=True):
+            x, fall = self.response(price * s / weight, rate, wait)
             if x < floor:
                 x, fall = floor, mp.mpf(0)
             excess.append(x)
@@ -57,23 +71,33 @@ class Reference:
         return excess, use, slope
 
     def optimum(self):
-        """Return the least Σ w·delay and its price, by Newton's method: the use is convex and falls with the price."""
+        """Return the least Σ w·delay and its price, by Newton's method: the use falls with the price.
+
+        It is convex there, so that all steps come from the left; with kinks it is not, and a bracket keeps them in.
+        """
         total = sum(mp.sqrt(w * s) for w, s in zip(self.weight, self.s, strict=True))
         price = (total / (1 - sum(r * s for r, s in zip(self.rate, self.s, strict=True)))) ** 2
-        for _ in range(200):
+        low, high = mp.mpf(0), mp.inf
+        for _ in range(400):
             _, use, slope = self.at(price)
+            low, high = (price, high) if use > 1 else (low, price)
             step = -(use - 1) / slope if slope else -price / 2
-            price = max(price + step, price / 8)
-            if abs(step) < mp.mpf(10) ** -40 * price:
+            moved = max(price + step, price / 8)
+            if self.kinked and not low < moved < high:
+                moved = (low + high) / 2 if high < mp.inf else 2 * price
+            step, price = moved - price, moved
+            if abs(step) < mp.mpf(10) ** -42 * price:
                 break
         excess, use, _ = self.at(price)
         assert abs(use - 1) < mp.mpf(10) ** -35
         return self.value(excess), price
 
     def value(self, excess):
-        return self.local + sum(
-            w * (self.a / (r + x) + self.b / x) for w, r, x in zip(self.weight, self.rate, excess, strict=True)
+        delays = (
+            max(self.a / (r + x) + self.b / x - wait, 1 / (r + x) if wait else 0)
+            for r, x, wait in zip(self.rate, excess, self.wait, strict=True)
         )
+        return self.local + sum(w * delay for w, delay in zip(self.weight, delays, strict=True))
 
     def objective(self, shares):
         """Return Σ w·delay of given shares."""
@@ -163,7 +187,7 @@ def test_the_budget_is_used_up_and_never_overstepped(n_nodes, utilisation):
         assert np.isfinite(problem.objective(splits, shares))
 
 
-@curves
+@queues
 def test_every_node_saves_the_same_with_its_last_unit(curve):
     problem, splits = random_problem(np.random.default_rng(4), 30, 2, curve=curve, spread=1e4)
     allocation = WaterFilling().allocate(problem, splits[None])
@@ -175,7 +199,7 @@ def test_every_node_saves_the_same_with_its_last_unit(curve):
     np.testing.assert_array_equal(allocation.shares[0][~on], 0.0)
 
 
-@curves
+@queues
 def test_a_node_at_its_floor_saves_less_than_the_others(curve):
     problem, splits = random_problem(np.random.default_rng(4), 12, 2, curve=curve, ordering="cloud-faster")
     allocation = WaterFilling().allocate(problem, splits[None])
@@ -192,6 +216,41 @@ def test_a_node_at_its_floor_saves_less_than_the_others(curve):
     saves[on] /= s[on]
     np.testing.assert_allclose(saves[free], allocation.price[0], rtol=1e-11)
     assert (saves[at_floor] <= allocation.price[0] * (1 + 1e-11)).all()
+
+
+@orderings
+def test_a_tandem_saves_the_same_with_every_last_unit_but_at_kinks_and_floors(ordering):
+    """The price lies between what a node's last unit of share saved and what the next one saves."""
+    at_kink = relieved = waiting = 0
+    for seed in range(20):
+        problem, splits = random_problem(np.random.default_rng(seed), 30, 2, curve=TANDEM, ordering=ordering)
+        allocation = WaterFilling().allocate(problem, splits[None])
+        s, shares, rate = problem.at(problem.cloud_time, splits), allocation.shares[0], problem.arrival_rate
+        on = s > 0
+        free = on & (shares > problem.least_share(splits) * (1 + 1e-12))
+        excess, wait = shares[free] / s[free] - rate[free], problem.wait_at(splits)[free]
+        worth = problem.weight[free] / s[free]
+        saved = worth * TANDEM.marginal(excess * (1 - 1e-9), rate[free], wait)
+        saves = worth * TANDEM.marginal(excess * (1 + 1e-9), rate[free], wait)
+        assert (saves <= allocation.price[0] * (1 + 1e-8)).all()
+        assert (saved >= allocation.price[0] * (1 - 1e-8)).all()
+        kink = TANDEM.crossing(rate[free], wait)
+        np.testing.assert_allclose(excess[saved > 1.001 * saves], kink[saved > 1.001 * saves], rtol=1e-12)
+        at_kink += (saved > 1.001 * saves).sum()
+        relieved += (excess > 1.001 * kink).sum()
+        waiting += (excess < 0.999 * kink).sum()
+    assert min(at_kink, relieved, waiting) > 5
+
+
+def test_all_nodes_at_their_kinks_is_no_trap():
+    """Identical nodes with exactly the rate of their edges: any price between the two slopes will do."""
+    n = 4
+    wait = np.full((n, 1), 0.25)  # λ = 1 and a longest service upstream of 1/2 s
+    problem = Problem(wait, np.full((n, 1), 0.125), np.ones(n), np.full(n, 0.25), TANDEM, upstream_wait=wait)
+    allocation = WaterFilling().allocate(problem, np.zeros((1, n), dtype=np.int64))
+    np.testing.assert_allclose(allocation.shares[0], 0.25, rtol=1e-14)
+    assert problem.objective(np.zeros(n, dtype=int), allocation.shares[0]) == pytest.approx(0.75, rel=1e-14)
+    assert 0.25 * 2 * (1 - 1e-9) <= allocation.price[0] <= 0.625 * 2 * (1 + 1e-9)
 
 
 def test_one_node_gets_the_whole_cloud():
@@ -252,9 +311,11 @@ def test_the_solution_in_normal_form_has_order_one(curve, ordering):
     v, kappa = fill(form)
     assert v.shape == (1, 15)
     assert (form.t * v).sum() == pytest.approx(1.0, abs=1e-14)
-    assert kappa[0] >= min(curve.b, 1.0) * (1 - 1e-12)
+    first = curve.pieces[0]
+    least = min(first.b, 1.0) if curve is not TANDEM else 1.0 / (1.0 + form.rho.max()) ** 2
+    assert kappa[0] >= least * (1 - 1e-12)
     if ordering == "stability":
-        assert kappa[0] <= max(curve.b, 1.0) * (1 + 1e-12)
+        assert kappa[0] <= max(first.b, 1.0) * (1 + 1e-12)
     assert (form.scale * form.value(v))[0] == pytest.approx(
         problem.weight @ problem.cloud_delay(splits, form.allocation(v, kappa, form.status).shares[0]), rel=1e-9
     )

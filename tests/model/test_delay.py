@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmcjia_opt.errors import InputError
-from dmcjia_opt.model.delay import MD1, MM1, DelayCurve, delay_curve, mg1
-from tests.strategies import CURVES
+from dmcjia_opt.model.delay import MD1, MM1, TANDEM, QueueCurve, delay_curve, mg1
+from tests.strategies import CURVES, QUEUES
 
 SCV = (0.0, 0.3, 1.0, 4.0, 100.0)
 RATES = np.array([1e-12, 1e-6, 0.5, 1.0, 2.0, 1e6, 1e12])
@@ -41,7 +41,7 @@ def test_paper_formula():
     assert MM1.delay(mu - lam, lam) == pytest.approx(1 / (mu - lam), rel=1e-15)
 
 
-@pytest.mark.parametrize("curve", CURVES, ids=str)
+@pytest.mark.parametrize("curve", QUEUES, ids=str)
 def test_coefficients_describe_the_delay(curve):
     excess, rate = np.array([0.5, 1.0, 3.0]), np.array([1.0, 2.0, 0.5])
     assert curve.a + curve.b == pytest.approx(1.0, rel=1e-15)
@@ -99,7 +99,7 @@ def test_general_curve_meets_the_special_ones(near):
     scv = 2.0 * near.b - 1.0
     other = mg1(scv + 1e-9)
     price, rate = grid(10.0 ** np.arange(-6, 7, 2), 10.0 ** np.arange(-6, 7, 2))
-    assert mg1(scv) == DelayCurve("mg1", near.a, near.b)
+    assert mg1(scv) == QueueCurve("mg1", near.a, near.b)
     np.testing.assert_allclose(other.excess_at(price, rate), near.excess_at(price, rate), rtol=2e-9)
 
 
@@ -120,10 +120,11 @@ def test_curves_by_name():
     assert delay_curve("mm1") is MM1
     assert delay_curve("mg1", 0.4) == mg1(0.4)
     assert delay_curve("md1", 0.4) is MD1
+    assert delay_curve("tandem") is TANDEM
 
 
 def test_an_unknown_curve_is_refused_with_the_choices():
-    with pytest.raises(InputError, match=r'delay = "md2".*md1, mm1 or mg1'):
+    with pytest.raises(InputError, match=r'delay = "md2".*md1, mm1, mg1 or tandem'):
         delay_curve("md2")
 
 
@@ -131,3 +132,109 @@ def test_an_unknown_curve_is_refused_with_the_choices():
 def test_an_impossible_variation_is_refused(scv):
     with pytest.raises(InputError, match="service_scv"):
         mg1(scv)
+
+
+#: Longest service times upstream, s, beside arrivals of 1/s and of 1e-6/s.
+SLOWEST = np.array([1e-6, 1e-3, 0.2, 0.9, 0.999])
+
+
+def tandem_cases():
+    """Yield arrival rate, longest service upstream and the wait there, at 60 digits, and those of float64."""
+    with mp.workdps(60):
+        for rate in (1.0, 1e-6, 1e6):
+            for slowest in SLOWEST:
+                lam = mp.mpf(rate)
+                m = mp.mpf(float(slowest)) / lam
+                yield lam, m, lam * m**2 / (2 * (1 - lam * m))
+
+
+def test_a_tandem_waits_for_its_slowest_stage_alone():
+    for lam, m, wait in tandem_cases():
+        with mp.workdps(60):
+            w = mp.mpf(float(wait))
+            m = 2 / (lam + mp.sqrt(lam**2 + 2 * lam / w))  # that of the wait as rounded
+            for factor in (1e-6, 0.5, 0.99, 1 - 1e-9, 1 + 1e-9, 1.01, 2, 1e6):
+                x = float((1 / m - lam) * mp.mpf(factor))
+                service = 1 / (lam + mp.mpf(x))
+                last = max(m, service)
+                want = service + lam * last**2 / (2 * (1 - lam * last))
+                got = TANDEM.delay(np.array(x), np.array(float(lam)), np.array(float(wait))) + mp.mpf(float(wait))
+                assert abs(got / want - 1) < 2e-15
+
+
+@pytest.mark.parametrize("wait", [None, np.array(0.0)])
+def test_without_a_wait_upstream_a_tandem_is_an_md1_queue(wait):
+    excess, rate = grid(EXCESSES, RATES)
+    price, other = grid(10.0 ** np.arange(-24, 25, 4), RATES)
+    for name in ("delay", "marginal", "curvature"):
+        got, want = getattr(TANDEM, name)(excess, rate, wait), getattr(MD1, name)(excess, rate)
+        np.testing.assert_allclose(got, want, rtol=4e-15)
+    np.testing.assert_array_equal(TANDEM.excess_at(price, other, wait), MD1.excess_at(price, other))
+
+
+def test_the_kink_is_where_the_cloud_is_as_fast_as_the_slowest_stage():
+    for lam, m, wait in tandem_cases():
+        with mp.workdps(60):
+            w = mp.mpf(float(wait))
+            exact = (mp.sqrt(lam**2 + 2 * lam / w) - lam) / 2
+            assert abs(exact / (1 / m - lam) - 1) < 1e-12  # the rest is the rounding of the wait
+            got = TANDEM.crossing(np.array(float(lam)), np.array(float(wait)))
+            assert abs(mp.mpf(float(got)) / exact - 1) < 1e-15
+
+
+def test_derivatives_on_both_sides_of_the_kink():
+    rate, wait = np.array(2.0), np.array(0.3)
+    kink = TANDEM.crossing(rate, wait)
+    for side, piece in ((1 - 1e-3, MD1), (1 + 1e-3, None)):
+        x = kink * side
+        mu = rate + x
+        first = MD1.marginal(x, rate) if piece else 1 / mu**2
+        second = MD1.curvature(x, rate) if piece else 2 / mu**3
+        assert TANDEM.marginal(x, rate, wait) == pytest.approx(first, rel=1e-15)
+        assert TANDEM.curvature(x, rate, wait) == pytest.approx(second, rel=1e-15)
+        step = 1e-5 * x
+        higher, lower = TANDEM.delay(x + step, rate, wait), TANDEM.delay(x - step, rate, wait)
+        assert (lower - higher) / (2 * step) == pytest.approx(first, rel=1e-8)
+    assert TANDEM.marginal(kink, rate, wait) == pytest.approx(1 / (rate + kink) ** 2, rel=1e-15)
+    assert TANDEM.curvature(kink, rate, wait) == np.inf
+
+
+@given(rate=st.floats(1e-9, 1e9), load=st.floats(1e-6, 0.999999), k=st.floats(1e-6, 1e6))
+def test_the_price_response_of_a_tandem_is_optimal(rate, load, k):
+    """At the answer the price lies between what the last unit of rate saved and what the next one saves."""
+    slowest = load / rate
+    rate, wait = np.array(rate), np.array(rate * slowest**2 / (2 * (1 - load)))
+    kink = TANDEM.crossing(rate, wait)
+    price = k / (rate + kink) ** 2
+    x = TANDEM.excess_at(price, rate, wait)
+    wide = 4e-15 * (1 + rate / x)
+    assert TANDEM.marginal(x * (1 + wide), rate, wait) <= price * (1 + 1e-14)
+    assert TANDEM.marginal(x * (1 - wide), rate, wait) >= price * (1 - 1e-14)
+    if 1 / (rate + kink) ** 2 < price * (1 - 1e-12) and price * (1 + 1e-12) < MD1.marginal(kink, rate):
+        assert x == kink
+
+
+def test_the_price_response_of_a_tandem_meets_each_of_its_pieces():
+    rate, wait = np.array(1.0), np.array(0.25)  # the kink is at μ = 2, its slopes are 5/8 and 1/4
+    price = np.array([10.0, 0.7, 0.6, 0.3, 0.2, 0.01])
+    got = TANDEM.excess_at(price, rate, wait)
+    np.testing.assert_allclose(got[:2], MD1.excess_at(price[:2], rate), rtol=1e-15)
+    np.testing.assert_array_equal(got[2:4], 1.0)
+    np.testing.assert_allclose(got[4:], 1 / np.sqrt(price[4:]) - 1, rtol=1e-14)
+
+
+def test_pieces_make_the_curve():
+    excess, rate, wait = np.geomspace(0.01, 100.0, 50), np.array(2.0), np.array(0.3)
+    for curve in CURVES:
+        given_wait = wait if curve is TANDEM else None
+        pieces = [p.a / (rate + excess) + p.b / excess - p.relief * wait for p in curve.pieces]
+        np.testing.assert_allclose(curve.delay(excess, rate, given_wait), np.max(pieces, axis=0), rtol=1e-13)
+    assert TANDEM.is_dcp
+    assert TANDEM.name == "tandem"
+
+
+def test_a_tandem_falls_and_is_convex_across_its_kink():
+    excess = np.linspace(0.01, 50.0, 4000)
+    delay = TANDEM.delay(excess, 2.0, np.array(0.01))
+    assert (np.diff(delay) < 0).all()
+    assert (np.diff(delay, 2) > -1e-13).all()

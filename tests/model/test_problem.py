@@ -8,7 +8,7 @@ import pytest
 
 from dmcjia_opt.allocators.waterfilling import WaterFilling
 from dmcjia_opt.errors import InputError
-from dmcjia_opt.model.delay import MM1
+from dmcjia_opt.model.delay import MM1, TANDEM
 from dmcjia_opt.model.instances import generate
 from dmcjia_opt.model.nodes import NodeTable
 from dmcjia_opt.model.problem import ORDERING_TOLERANCE, Problem, compile_problem
@@ -41,8 +41,9 @@ def paper_delay(scenario, d, split, share):
     flop = [macs * options.flops_per_mac for macs in profile.macs]
     done, total = sum(flop[:split]), sum(flop)
     rate = float(nodes.arrival_rate[d])
-    edge = 0.0
+    edge = service = 0.0
     if done > 0:
+        service = done / (nodes.compute_gflops[d] * 1e9)
         mu = nodes.compute_gflops[d] * 1e9 / done
         if mu <= rate:
             return math.inf
@@ -56,6 +57,11 @@ def paper_delay(scenario, d, split, share):
         mu = share * scenario.cloud_gflops * 1e9 / (total - done)
         if mu <= rate:
             return math.inf
+        cloud = 1 / mu
+    if options.delay == "tandem":
+        stages = [service, cloud] + ([upload] if options.uplink == "queue" else [])
+        return math.inf if rate * max(stages) >= 1 else service + upload + cloud + wait(0.0, rate, max(stages))
+    if total > done:
         scv = {"md1": 0.0, "mm1": 1.0, "mg1": options.service_scv}[options.delay]
         cloud = 1 / mu + wait(scv, rate, 1 / mu)
     return edge + upload + cloud
@@ -78,6 +84,9 @@ def paper_objective(scenario, splits, shares):
         Options(delay="mm1", average="tasks"),
         Options(delay="mg1", service_scv=0.3),
         Options(delay="mg1", service_scv=4.0, flops_per_mac=1.0, average="tasks"),
+        Options(delay="tandem", flops_per_mac=1.0),
+        Options(delay="tandem", average="tasks"),
+        Options(delay="tandem", uplink="queue", flops_per_mac=1.0),
     ],
     ids=str,
 )
@@ -127,6 +136,67 @@ def test_stages_add_up_to_the_objective():
     assert (stages.cloud > 0).all()
 
 
+@pytest.mark.parametrize("uplink", ["delay", "queue"])
+def test_every_stage_of_a_tandem_has_the_wait_that_it_adds(uplink):
+    """The first stages are a tandem of their own: what waits before the next one is what that would have."""
+    scenario = generate("paper", nodes=40, seed=3)
+    rates = np.random.default_rng(0).uniform(0.5, 3.0, 40)
+    options = Options(delay="tandem", uplink=uplink, flops_per_mac=1.0)
+    problem = compile_problem(
+        replace(scenario, nodes=replace(scenario.nodes, arrival_rate=rates), options=options, cloud_gflops=2000.0)
+    )
+    stable = [np.flatnonzero(np.isfinite(row)) for row in problem.local_delay]
+    rng = np.random.default_rng(1)
+    splits = np.array([rng.choice(some) for some in stable])
+    shares = WaterFilling().allocate(problem, splits[None]).shares[0]
+    stages = problem.breakdown(splits, shares)
+    assert problem.weight @ stages.total == pytest.approx(problem.objective(splits, shares), rel=1e-14)
+    sent = problem.uplinks.delay(splits)
+    service = scenario.profiles["resnet34"].work[splits] / (scenario.nodes.compute_gflops * 1e9)
+    cloud = np.where(shares > 0, problem.at(problem.cloud_time, splits) / np.where(shares > 0, shares, 1.0), 0.0)
+    before = after = 0.0
+    link = sent if uplink == "queue" else 0.0 * sent
+    slowest = [service, np.maximum(service, link), np.maximum(np.maximum(service, link), cloud)]
+    for stage, own, m in zip((stages.edge, stages.upload, stages.cloud), (service, sent, cloud), slowest, strict=True):
+        before, after = after, wait(0.0, rates, m)
+        np.testing.assert_allclose(stage, own + after - before, rtol=1e-9, atol=1e-12)
+    waits = stages.upload - sent
+    assert (waits > 1e-3).sum() > 5 if uplink == "queue" else np.abs(waits).max() == 0.0
+
+
+def test_a_link_that_serves_one_task_at_a_time_must_keep_up():
+    scenario = generate("homogeneous", nodes=1, seed=0)
+    nodes = replace(scenario.nodes, arrival_rate=np.array([3.0]))  # the raw input takes 0.57 s, the output 1 ms
+    options = Options(delay="tandem", flops_per_mac=1.0)
+    free = compile_problem(replace(scenario, nodes=nodes, options=options))
+    queue = compile_problem(replace(scenario, nodes=nodes, options=options.model_copy(update={"uplink": "queue"})))
+    assert np.isfinite(free.local_delay[0, 0])
+    assert np.isinf(queue.local_delay[0, 0])
+    assert queue.upstream_wait[0, 0] == 0.0
+    poisson = compile_problem(replace(scenario, nodes=nodes, options=Options(flops_per_mac=1.0)))
+    np.testing.assert_array_equal(free.local_delay, poisson.local_delay)
+    assert poisson.upstream_wait is None
+
+
+def test_stages_of_a_plan_whose_link_cannot_keep_up_are_infinite():
+    scenario = generate("homogeneous", nodes=1, seed=0)
+    nodes = replace(scenario.nodes, arrival_rate=np.array([3.0]))
+    options = Options(delay="tandem", uplink="queue", flops_per_mac=1.0)
+    stages = compile_problem(replace(scenario, nodes=nodes, options=options)).breakdown(np.array([0]), np.ones(1))
+    assert stages.total[0] == np.inf
+
+
+def test_a_wait_upstream_is_for_a_tandem_and_a_part_of_the_delay_there():
+    tables = {"curve": TANDEM, "upstream_wait": [[0.1, 0.1], [0.0, 0.2]]}
+    problem = small(**tables)
+    np.testing.assert_array_equal(problem.wait_at(np.array([1, 0])), [0.1, 0.0])
+    assert small().wait_at(np.array([1, 0])) is None
+    both, shares = np.array([0, 0]), np.array([0.5, 0.5])
+    md1 = small().cloud_delay(both, shares)  # 0.4 s of service and 4/15 s of waiting; 0.2 s and 1/15 s
+    np.testing.assert_allclose(md1, [0.4 + 2 / 15, 0.2 + 1 / 15])
+    np.testing.assert_allclose(problem.cloud_delay(both, shares), [0.4 + 2 / 15 - 0.1, 0.2 + 1 / 15])
+
+
 def test_a_problem_without_uplinks_has_no_upload_stage():
     stages = small().breakdown(np.array([0, 1]), np.array([0.9, 0.0]))
     np.testing.assert_array_equal(stages.upload, 0.0)
@@ -162,8 +232,9 @@ def test_an_unstable_edge_is_infinite():
     assert np.isfinite(problem.local_delay[0]).all()
 
 
-def test_large_fleets_compile_block_by_block():
-    options = Options(ordering="cloud-faster")
+@pytest.mark.parametrize("delay", ["md1", "tandem"])
+def test_large_fleets_compile_block_by_block(delay):
+    options = Options(ordering="cloud-faster", delay=delay)
     scenario = replace(generate("fleet", nodes=40_000, seed=2, tasks="table4"), options=options)
     whole = compile_problem(scenario)
     rows = [0, 1, 16383, 16384, 32767, 32768, 39999]
@@ -176,6 +247,8 @@ def test_large_fleets_compile_block_by_block():
     part = compile_problem(replace(scenario, nodes=nodes))
     for key in ("local_delay", "cloud_time", "least_rate", "arrival_rate"):
         np.testing.assert_array_equal(getattr(whole, key)[rows], getattr(part, key))
+    if delay == "tandem":
+        np.testing.assert_array_equal(whole.upstream_wait[rows], part.upstream_wait)
 
 
 def test_task_average_weighs_by_arrival_rate():
@@ -193,6 +266,18 @@ def test_literal_ordering_asks_for_the_rate_of_the_edge_where_both_work():
     np.testing.assert_array_equal(floor[:, [0, -1]], 0.0)
     want = scenario.nodes.compute_gflops[:, None] * 1e9 / scenario.profiles["resnet34"].work[1:-1]
     np.testing.assert_allclose(floor[:, 1:-1], want, rtol=1e-14)
+
+
+def test_with_the_literal_ordering_no_task_of_a_tandem_waits_at_the_cloud():
+    scenario = generate("paper", nodes=6, seed=1)
+    options = Options(delay="tandem", ordering="cloud-faster", flops_per_mac=1.0)
+    problem = compile_problem(replace(scenario, options=options, cloud_gflops=400.0))
+    plans = np.random.default_rng(0).integers(1, 34, (200, 6))
+    shares = WaterFilling().allocate(problem, plans).shares
+    fine = np.isfinite(shares).all(axis=1)
+    assert fine.sum() > 20
+    service = problem.at(problem.cloud_time, plans)[fine] / shares[fine]
+    np.testing.assert_allclose(problem.cloud_delay(plans[fine], shares[fine]), service, rtol=1e-9)
 
 
 def test_layers_without_work_ask_for_nothing():
@@ -325,6 +410,11 @@ def test_splits_of_any_integer_type_are_taken():
         ({"cloud_time": [[0.1, 0.0], [np.inf, 0.0]]}, "cloud_time"),
         ({"least_rate": [[0.1, 0.0]]}, "least_rate"),
         ({"least_rate": [[0.1, 0.0], [0.0, np.nan]]}, "least_rate"),
+        ({"upstream_wait": [[0.0, 0.0], [0.0, 0.0]]}, 'upstream_wait means nothing to the curve "md1"'),
+        ({"upstream_wait": [[0.0, 0.0]], "curve": TANDEM}, "upstream_wait has shape"),
+        ({"upstream_wait": [[0.0, 0.3], [0.0, 0.0]], "curve": TANDEM}, "upstream_wait must not exceed local_delay"),
+        ({"upstream_wait": [[0.0, -0.1], [0.0, 0.0]], "curve": TANDEM}, "upstream_wait must be finite"),
+        ({"upstream_wait": [[0.0, np.nan], [0.0, 0.0]], "curve": TANDEM}, "upstream_wait must be finite"),
         ({"arrival_rate": [1.0]}, "arrival_rate"),
         ({"arrival_rate": [1.0, 0.0]}, "arrival_rate"),
         ({"arrival_rate": [1.0, np.nan]}, "arrival_rate"),

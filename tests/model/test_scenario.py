@@ -120,6 +120,8 @@ def test_raw_inputs_survive_saving(nodes_file, tmp_path):
     [
         Options(delay="mm1"),
         Options(delay="mg1", service_scv=0.3),
+        Options(delay="tandem"),
+        Options(delay="tandem", uplink="queue"),
         Options(ordering="cloud-faster", average="tasks", flops_per_mac=1.0),
     ],
 )
@@ -135,6 +137,8 @@ def test_the_hash_is_of_the_content():
     others = [
         Scenario(3.5, table()),
         Scenario(3.0, table(), Options(delay="mm1")),
+        Scenario(3.0, table(), Options(delay="tandem")),
+        Scenario(3.0, table(), Options(delay="tandem", uplink="queue")),
         Scenario(3.0, table(names=("a", "c"))),
         Scenario(3.0, table(compute_gflops=[5.0, 6.5])),
         Scenario(3.0, table(uplink_mbps=[8.0, 9.5])),
@@ -181,6 +185,9 @@ def test_bytes_that_are_no_text_say_so(tmp_path):
         (CLOUD + "gpus = 4\n" + node(), ['unknown key "cloud.gpus"']),
         (CLOUD + '[options]\ndelays = "md1"\n' + node(), ['unknown key "options.delays"']),
         (CLOUD + '[options]\ndelay = "md2"\n' + node(), ['"options.delay"', "md2", "mm1"]),
+        (CLOUD + '[options]\nuplink = "link"\n' + node(), ['"options.uplink"', "link", "queue"]),
+        (CLOUD + '[options]\nuplink = "queue"\n' + node(), ['uplink = "queue" needs delay = "tandem"', '"md1"']),
+        (CLOUD + '[options]\nuplink = "queue"\ndelay = "mm1"\n' + node(), ['uplink = "queue" needs', '"mm1"']),
         (CLOUD + '[options]\nordering = "none"\n' + node(), ['"options.ordering"', "cloud-faster"]),
         (CLOUD + '[options]\naverage = "mean"\n' + node(), ['"options.average"', "tasks"]),
         (CLOUD + "[options]\nflops_per_mac = 0\n" + node(), ['"options.flops_per_mac"', "0"]),

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 
 from dmcjia_opt.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.delay import MD1, MM1, mg1
+from dmcjia_opt.model.delay import MD1, MM1, TANDEM, mg1
 from dmcjia_opt.model.instances import generate
 from dmcjia_opt.model.problem import Problem, compile_problem
 from dmcjia_opt.placers.branch_and_bound import BranchAndBound
@@ -28,6 +28,9 @@ SMALL = tuple(
             (MD1, "cloud-faster", "tasks", 0.7),
             (MM1, "cloud-faster", "nodes", 0.3),
             (mg1(1.0), "cloud-faster", "nodes", 0.95),
+            (TANDEM, "stability", "nodes", 0.7),
+            (TANDEM, "stability", "tasks", 0.95),
+            (TANDEM, "cloud-faster", "nodes", 0.7),
         )
     )
 )

@@ -26,11 +26,12 @@ def cost_of(model, z, shares, smoothing=0.0):
     slack = [model.n_nodes - share.sum(), (share - load).min()]
     if model.least is not None:
         slack.append((share - of_each_node(model, model.least, z)).min())
-    delay = 0.0
-    for coefficient, rate in ((model.b, share - load), (model.a, share)):
+    pieces = [0.0 if relief is None else -of_each_node(model, relief, z) for relief in model.reliefs]
+    for coefficients, rate in ((model.on_spare, share - load), (model.on_share, share)):
         with np.errstate(divide="ignore", invalid="ignore"):
-            delay += coefficient * np.where(root > 0, root**2 / (rate + smoothing * idle), 0.0)
-    return float(model.unit * (model.cost @ z + model.weight @ delay)), min(slack)
+            delay = np.where(root > 0, root**2 / (rate + smoothing * idle), 0.0)
+        pieces = [piece + c * delay for piece, c in zip(pieces, coefficients, strict=True)]
+    return float(model.unit * (model.cost @ z + model.weight @ np.max(pieces, axis=0))), min(slack)
 
 
 def choice(model, splits):

@@ -7,6 +7,7 @@ import math
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from dmcjia_opt import compile_problem, generate
 from dmcjia_opt.allocators.waterfilling import WaterFilling
 from dmcjia_opt.certificate import certify
 from dmcjia_opt.dual import least_load
+from dmcjia_opt.model.delay import TANDEM, DelayCurve
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario import Options
 from dmcjia_opt.placers import branch_and_bound
@@ -25,13 +27,13 @@ from dmcjia_opt.placers.exact import Exact
 from dmcjia_opt.placers.exhaustive import Exhaustive
 from dmcjia_opt.placers.lagrangian import Lagrangian, Search
 from dmcjia_opt.protocols import Placer, Status, Stop
-from tests.strategies import AVERAGES, CURVES, ORDERINGS, brute_force, random_problem
+from tests.strategies import AVERAGES, CURVES, ORDERINGS, QUEUES, brute_force, random_problem
 
 CHUNKS, PER_CHUNK = 20, 250
 FAMILIES = ("paper", "homogeneous", "near", "scarce", "mixed")
 
 
-def small_problem(seed: int) -> Problem:
+def small_problem(seed: int, curves: Sequence[DelayCurve] = CURVES) -> Problem:
     """Return a random instance of at most about 1,000 plans; half of them have nodes that are alike."""
     rng = np.random.default_rng(seed)
     n_splits = int(rng.integers(2, 6))
@@ -42,7 +44,7 @@ def small_problem(seed: int) -> Problem:
         n_splits,
         utilisation=float(rng.choice([0.05, 0.5, 0.9, 0.99])),
         spread=float(rng.choice([1.0, 3.0, 1e3, 1e6])),
-        curve=CURVES[rng.integers(len(CURVES))],
+        curve=curves[rng.integers(len(curves))],
         ordering=ORDERINGS[rng.integers(len(ORDERINGS))],
         average=AVERAGES[rng.integers(len(AVERAGES))],
     )
@@ -56,6 +58,7 @@ def small_problem(seed: int) -> Problem:
             arrival_rate=problem.arrival_rate[alike],
             weight=weight,
             least_rate=None if problem.least_rate is None else problem.least_rate[alike],
+            upstream_wait=None if problem.upstream_wait is None else problem.upstream_wait[alike],
         )
     return problem
 
@@ -67,11 +70,12 @@ def place(placer: Placer, problem: Problem, **stop: float):
     return found, objective
 
 
+@pytest.mark.parametrize("curves", [QUEUES, (TANDEM,)], ids=["queues", "tandem"])
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_exact_equals_every_plan_tried(chunk):
+def test_exact_equals_every_plan_tried(chunk, curves):
     compared = 0
-    for seed in range(chunk * PER_CHUNK, (chunk + 1) * PER_CHUNK):
-        problem = small_problem(seed)
+    for seed in range(chunk * PER_CHUNK, (chunk + 1) * PER_CHUNK)[:: 1 if curves is QUEUES else 4]:
+        problem = small_problem(seed, curves)
         best, _, _ = brute_force(problem)
         if not math.isfinite(best) or least_load(problem) >= 1:
             continue
@@ -82,7 +86,7 @@ def test_exact_equals_every_plan_tried(chunk):
         assert found.status == Status.OPTIMAL, seed
         assert objective - found.lower_bound <= 1e-9 * objective, seed
         compared += 1
-    assert compared > PER_CHUNK // 2
+    assert compared > PER_CHUNK // (2 if curves is QUEUES else 5)
 
 
 #: The last stages of `exact`, which most small instances never reach, and the other exact placers.
@@ -108,7 +112,7 @@ def test_every_stage_ends_at_the_optimum(stage, monkeypatch):
 
 
 @pytest.mark.parametrize("ordering", ORDERINGS)
-@pytest.mark.parametrize("delay", ["md1", "mm1", "mg1"])
+@pytest.mark.parametrize("delay", ["md1", "mm1", "mg1", "tandem"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_families_equal_exhaustive_search(family, delay, ordering):
     for seed in range(3):

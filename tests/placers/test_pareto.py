@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from dmcjia_opt.model.delay import MD1, TANDEM
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.placers import pareto
 from dmcjia_opt.placers.pareto import pareto_splits
 from tests.strategies import brute_force, problems, random_problem
 
 
-def problem_of(local, cloud, least=None, rate=1.0):
+def problem_of(local, cloud, least=None, rate=1.0, wait=None):
     local = np.atleast_2d(np.array(local, dtype=float))
     n = len(local)
     return Problem(
@@ -16,6 +17,8 @@ def problem_of(local, cloud, least=None, rate=1.0):
         cloud_time=np.atleast_2d(np.array(cloud, dtype=float)),
         arrival_rate=np.full(n, rate),
         weight=np.full(n, 1.0 / n),
+        curve=MD1 if wait is None else TANDEM,
+        upstream_wait=None if wait is None else np.atleast_2d(np.array(wait, dtype=float)),
         least_rate=None if least is None else np.atleast_2d(np.array(least, dtype=float)),
     )
 
@@ -25,9 +28,11 @@ def by_definition(problem):
     rate = problem.arrival_rate[:, None]
     floor = 0.0 if problem.least_rate is None else problem.least_rate
     least = np.maximum(rate, floor) * problem.cloud_time if problem.least_rate is not None else 0 * problem.cloud_time
+    wait = 0.0 if problem.upstream_wait is None else problem.upstream_wait
+    moving = problem.local_delay - wait
     keep = np.zeros(problem.local_delay.shape, dtype=bool)
     for d in range(problem.n_nodes):
-        rows = list(zip(problem.local_delay[d], problem.cloud_time[d], least[d], strict=True))
+        rows = list(zip(problem.local_delay[d], problem.cloud_time[d], least[d], moving[d], strict=True))
         for i, mine in enumerate(rows):
             beaten = any(
                 all(a <= b for a, b in zip(other, mine, strict=True)) and (other != mine or j < i)
@@ -61,6 +66,14 @@ def test_a_larger_least_share_keeps_a_split_that_is_worse_otherwise():
     assert pareto_splits(problem_of(local, cloud, least=[0.5, 0.0])).tolist() == [[True, False]]
 
 
+def test_a_split_with_more_delay_of_which_more_is_waiting_stays():
+    """The wait before the cloud is none in the cloud: 1/2 s with 3/8 s of waiting may beat 1/4 s without any."""
+    local, cloud = [0.25, 0.5], [0.1, 0.1]
+    assert pareto_splits(problem_of(local, cloud, wait=[0.0, 0.375])).tolist() == [[True, True]]
+    assert pareto_splits(problem_of(local, cloud, wait=[0.0, 0.25])).tolist() == [[True, False]]
+    assert pareto_splits(problem_of(local, cloud, wait=[0.25, 0.375])).tolist() == [[True, False]]
+
+
 @given(problems(max_nodes=5, max_splits=7))
 def test_the_definition(drawn):
     problem, _ = drawn
@@ -84,10 +97,11 @@ def test_ties_and_blocks(monkeypatch, ordering):
     np.testing.assert_array_equal(pareto_splits(problem), whole)
 
 
+@pytest.mark.parametrize("curve", [MD1, TANDEM], ids=lambda curve: curve.name)
 @pytest.mark.parametrize("ordering", ["stability", "cloud-faster"])
 @pytest.mark.parametrize("seed", range(8))
-def test_no_optimum_is_filtered_out(seed, ordering):
-    problem, _ = random_problem(np.random.default_rng(seed), 4, 5, ordering=ordering)
+def test_no_optimum_is_filtered_out(seed, ordering, curve):
+    problem, _ = random_problem(np.random.default_rng(seed), 4, 5, ordering=ordering, curve=curve)
     best, _, _ = brute_force(problem)
     closed = np.where(pareto_splits(problem), problem.local_delay, np.inf)
     left, _, _ = brute_force(
@@ -98,6 +112,7 @@ def test_no_optimum_is_filtered_out(seed, ordering):
             problem.weight,
             problem.curve,
             problem.least_rate,
+            problem.upstream_wait,
         )
     )
     assert left == best
