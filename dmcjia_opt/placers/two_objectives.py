@@ -71,7 +71,7 @@ class TwoObjectiveProblem(PlacementProblem):
         splits = self.decode(np.atleast_2d(x))
         overload = self.evaluation.problem.overload(splits)
         _, values = self.delays(splits)
-        out["F"] = np.where(np.isfinite(values), values, self.penalty * (1.0 + overload[:, None]))
+        out["F"] = np.where(np.isfinite(values), values, self.evaluation.penalty * (1.0 + overload[:, None]))
         out["G"] = overload[:, None]
 
 
