@@ -37,7 +37,9 @@ def _random_problem(
     wait = None
     if len(curve.pieces) > 1:
         wait = waits(rng, rate, weight, np.where(busy, s, 1.0)[:, None], s)
-    return Problem(np.zeros((n, 1)) if wait is None else wait, s[:, None], rate, weight / weight.sum(), curve, least, wait)
+    return Problem(
+        np.zeros((n, 1)) if wait is None else wait, s[:, None], rate, weight / weight.sum(), curve, least, wait
+    )
 
 
 def _agrees(

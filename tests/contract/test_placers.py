@@ -94,7 +94,9 @@ def test_small_problems(name, k):
 
 
 @every_placer
-@pytest.mark.parametrize("known", [k for k in known_answers() if k.name in ("symmetry broken", "all at the edge", "a wait saved")])
+@pytest.mark.parametrize(
+    "known", [k for k in known_answers() if k.name in ("symmetry broken", "all at the edge", "a wait saved")]
+)
 def test_known_choices(name, known):
     placement = place(name, known.problem, stop=Stop())
     assert value_of(known.problem, placement) >= known.objective * (1 - 1e-12)
