@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dmcjia_opt.model.arrays import FloatArray, IntArray, frozen, frozen_int
-from dmcjia_opt.model.delay import MD1, MM1, DelayCurve, mg1
+from dmcjia_opt.model.delay import MD1, MM1, TANDEM, DelayCurve, mg1
 from dmcjia_opt.model.problem import Problem
 
 
@@ -41,7 +41,7 @@ class KnownAnswer:
 def known_answers() -> tuple[KnownAnswer, ...]:
     """Return problems whose optimal plan, delay and price are known without a solver.
 
-    In all but two there is one sensible split a node, 1; split 0 has the same cloud time and a second more of local
+    In all but three there is one sensible split a node, 1; split 0 has the same cloud time and a second more of local
     delay. What remains is the inner problem, with s the cloud time, w the weight, R = 1 − Σλs the surplus:
 
     * *Identical nodes* share equally, by symmetry and convexity: δ = 1/n, μ = 1/(ns), and ν = w·(−T′(μ))/s.
@@ -52,12 +52,15 @@ def known_answers() -> tuple[KnownAnswer, ...]:
     * *A node without cloud work* (s = 0) has no use for a share; the others are a problem of their own.
     * *A binding floor* μ ≥ m takes δ = ms out of the budget; the other nodes are a problem of their own with what
       is left, and ν is theirs.
+    * *Tandems* at μ with the longest service m upstream: for μ < 1/m the answer is M/D/1's less the wait W there, for
+      μ > 1/m it is T = 1/μ with −T′ = 1/μ², and at μ = 1/m, the kink, any ν·s/w between the two slopes will do.
     """
     return (
         *_identical(),
         *_square_root(),
         *_some_idle(),
         *_floors(),
+        *_tandems(),
         *_choices(),
     )
 
@@ -74,6 +77,7 @@ def _known(
     objective: float,
     price: float,
     floor: Sequence[float] | None = None,
+    wait: Sequence[float] | None = None,
 ) -> KnownAnswer:
     problem = Problem(
         local_delay=np.column_stack([np.add(local, 1.0), local]),
@@ -82,6 +86,7 @@ def _known(
         weight=np.array(weight),
         curve=curve,
         least_rate=None if floor is None else np.column_stack([floor, floor]),
+        upstream_wait=None if wait is None else np.column_stack([wait, wait]),
         name=name,
     )
     return KnownAnswer(name, problem, frozen_int(np.ones(len(rate))), frozen(shares), objective, price)
@@ -209,12 +214,61 @@ def _floors() -> list[KnownAnswer]:
     ]
 
 
+def _tandems() -> list[KnownAnswer]:
+    """Return tandems on each side of the kink, at it, and with a floor; λ = 1 throughout, and m = 1/2 s is W = 1/4 s.
+
+    Four equal nodes at μ = 5 would wait 1/40 s: W = 1/100 leaves them 3/200 s of it, W = 1/10 nothing. At the kink, of
+    three nodes with s = 1/7 the first has μ = 2 = 1/m, where its slopes are 1/4 and 5/8; the others, M/D/1 queues
+    without a wait upstream, have μ = 5/2 and the slope 0.08 + 2/9 in between.
+    """
+    four: dict[str, Sequence[float]] = {
+        "local": [0.3] * 4,
+        "cloud": [0.05] * 4,
+        "rate": [1.0] * 4,
+        "weight": [0.25] * 4,
+        "shares": [0.25] * 4,
+    }
+    third = [1 / 3] * 3
+    return [
+        _known("tandem, the cloud is slowest", TANDEM, **four, wait=[0.01] * 4, objective=0.515, price=0.25625),
+        _known("tandem, the edge is slowest", TANDEM, **four, wait=[0.1] * 4, objective=0.5, price=0.2),
+        _known("tandem, no wait upstream", TANDEM, **four, wait=[0.0] * 4, objective=0.525, price=0.25625),
+        _known(
+            "tandem, one node at its kink",
+            TANDEM,
+            local=[0.25] * 3,
+            cloud=[1 / 7] * 3,
+            rate=[1.0] * 3,
+            weight=third,
+            shares=[2 / 7, 2.5 / 7, 2.5 / 7],
+            wait=[0.25, 0.0, 0.0],
+            objective=0.25 + (1 / 2 + 2 * (1 / 5 + 1 / 3)) / 3,
+            price=(0.08 + 2 / 9) * 7 / 3,
+        ),
+        _known(
+            "tandem, a floor binds",
+            TANDEM,
+            local=[0.25] * 3,
+            cloud=[0.12] * 3,
+            rate=[1.0] * 3,
+            weight=third,
+            shares=[0.6, 0.2, 0.2],
+            floor=[5.0, 0.0, 0.0],
+            wait=[0.25, 0.0, 0.0],
+            objective=0.25 + (1 / 5 + 2 * (3 / 10 + 3 / 4)) / 3,
+            price=(9 / 50 + 9 / 8) / 0.36,
+        ),
+    ]
+
+
 def _choices() -> list[KnownAnswer]:
-    """Return two problems with a choice of splits.
+    """Return problems with a choice of splits.
 
     All at the edge: the split with no cloud work has the least local delay too. Symmetry broken: of two equal nodes
     (λ = 1, cloud s = 1/4 after 0.1 s, or 1 s at the edge) both in the cloud have 0.1 + 1/(2 − 1) = 1.1 s, both at the
-    edge 1 s, but one of each (0.1 + 1/(4 − 1) + 1)/2 = 0.7167 s.
+    edge 1 s, but one of each (0.1 + 1/(4 − 1) + 1)/2 = 0.7167 s. A wait saved: split 1 has 0.1 s more before the
+    cloud, and there the same μ = 2; but 0.3 s of it is waiting, more than the 1/4 s that split 0 waits in the cloud, so
+    it need not wait there.
     """
     edge = Problem(
         local_delay=np.array([[0.9, 0.4, 0.6], [0.8, 0.7, 0.2]]),
@@ -231,7 +285,17 @@ def _choices() -> list[KnownAnswer]:
         curve=MM1,
         name="symmetry broken",
     )
+    saved = Problem(
+        local_delay=np.array([[0.3, 0.4, 2.0]]),
+        cloud_time=np.array([[0.5, 0.5, 0.0]]),
+        arrival_rate=np.ones(1),
+        weight=np.ones(1),
+        curve=TANDEM,
+        upstream_wait=np.array([[0.0, 0.3, 0.0]]),
+        name="a wait saved",
+    )
     return [
+        KnownAnswer(saved.name, saved, frozen_int([1]), frozen([1.0]), 0.9, (1 / 4) / 0.5),
         KnownAnswer(edge.name, edge, frozen_int([1, 2]), frozen([0.0, 0.0]), 0.35, 0.0),
         KnownAnswer(broken.name, broken, frozen_int([0, 1]), frozen([1.0, 0.0]), (1.1 + 1 / 3) / 2, 0.5 * (1 / 9) * 4),
     ]

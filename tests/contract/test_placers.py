@@ -13,6 +13,8 @@ from dmcjia_opt.testing.placers import BaselineConformance, PlacerConformance, p
 SPECS = [spec for spec in specs("placer") if why_not(spec) is None]
 #: Rules that look at upload bytes, which problems without a scenario do not have.
 SUPPORTED = [spec for spec in SPECS if build_placer(spec.name).supports(small(0)[0]) is None]
+#: How far above the optimum a solver's own bound may be where it is more than 1e-5; its class says why.
+SOLVERS = {"mindtpy": 1e-4}
 
 
 def class_name(name):
@@ -28,7 +30,7 @@ def suite(spec):
             "__module__": __name__,
             "method": partial(build_placer, spec.name),
             "exact": spec.exact,
-            "bound_accuracy": 1e-5 if spec.exact and not spec.proves else 1e-12,
+            "bound_accuracy": SOLVERS.get(spec.name, 1e-5) if spec.exact and not spec.proves else 1e-12,
         },
     )
 

@@ -239,10 +239,14 @@ def test_no_small_move_of_the_known_shares_is_better(answer):
 
 @answers
 def test_the_known_price_is_what_more_cloud_saves(answer):
-    """A little more cloud, given to the nodes that are not at a floor, saves price times as much."""
+    """A little more cloud, given to the nodes that are neither at a floor nor at a kink, saves price times as much."""
     problem, splits, shares = answer.problem, answer.splits, answer.shares
     least = problem.least_share(splits)
     spare = shares > least * (1 + 1e-9)
+    wait = problem.wait_at(splits)
+    if wait is not None:
+        rate, s = problem.arrival_rate, problem.at(problem.cloud_time, splits)
+        spare &= ~np.isclose(shares / s - rate, problem.curve.crossing(rate, wait), rtol=1e-9)
     extra = np.where(spare, shares - problem.arrival_rate * problem.at(problem.cloud_time, splits), 0.0)
     step = 1e-4 * extra
     saved = problem.objective(splits, shares - step) - problem.objective(splits, shares + step)
@@ -285,5 +289,5 @@ def test_known_answers_reach_the_hard_corners():
     assert max(loads.values()) > 0.999
     assert min(loads.values()) == 0.0
     assert any(a.problem.least_rate is not None for a in ANSWERS)
-    assert {a.problem.curve.name for a in ANSWERS} == {"md1", "mm1", "mg1"}
+    assert {a.problem.curve.name for a in ANSWERS} == {"md1", "mm1", "mg1", "tandem"}
     assert max(np.ptp(np.log10(a.problem.cloud_time[:, -1])) for a in ANSWERS if (a.problem.cloud_time > 0).all()) >= 6
