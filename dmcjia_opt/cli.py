@@ -411,6 +411,34 @@ def bench(
     typer.echo(f"{len(rows)} rows: {out / ROWS}, and as a table {out / TABLE}")
 
 
+@app.command()
+def report(
+    results: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a benchmark (dmcjia bench --out DIR).")],
+    out: Annotated[Path, typer.Option(metavar="FILE.html", help="The page to write; it opens without a network.")],
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write rows.csv, trajectories.csv and files for iohinspector here, too."),
+    ] = None,
+) -> None:
+    """Show a benchmark as one page: who won, how reliably, how fast, on what evidence."""
+    from dmcjia_opt.bench.exports import write_exports
+    from dmcjia_opt.bench.results import load
+    from dmcjia_opt.errors import InputError
+    from dmcjia_opt.model.files import write_text
+    from dmcjia_opt.report.benchmark import benchmark_report
+
+    if not results.is_dir():
+        raise InputError(f"{results}: there is no such folder; give the one that dmcjia bench wrote with --out")
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"--out {out}: the report is a page; let its name end in .html")
+    loaded = load(results)
+    write_text(out, benchmark_report(loaded))
+    typer.echo(f"{len(loaded.rows)} runs in {out}")
+    if csv is not None:
+        write_exports(loaded, csv)
+        typer.echo(f"The same as CSV, and for iohinspector, in {csv}")
+
+
 def _warn(sentence: str) -> None:
     typer.echo(f"dmcjia: warning: {sentence}", err=True)
 

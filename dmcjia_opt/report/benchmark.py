@@ -153,9 +153,9 @@ def _size(part: _Part) -> tuple[Html, ...]:
     for name, rows in _families(part.compared)[-part.compared["family"].nunique() :]:
         drawn = figures.time_against_size(rows, HEADLINE, part.looks)
         how = (
-            f"Median time to a {part.gap} of {scientific(HEADLINE)} on instances of each size; crosses at the limit are "
-            "sizes at which the median run failed. Straight lines are power laws fitted to the runs that succeeded; one "
-            "of slope 1 doubles when the fleet does."
+            f"Median time to a {part.gap} of {scientific(HEADLINE)} on instances of each size; crosses at the limit "
+            "are sizes at which the median run failed. Straight lines are power laws fitted to the runs that "
+            "succeeded; one of slope 1 doubles when the fleet does."
         )
         present = set(rows["method"])
         keys = [key for key in part.legend() if key.name in present]
