@@ -10,6 +10,7 @@ from typing import Any
 
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.files import write_text
+from dmcjia_opt.reproduce.delay import DELAY
 from dmcjia_opt.reproduce.drawing import save_figure
 from dmcjia_opt.reproduce.fig4 import FIG4
 from dmcjia_opt.reproduce.fig5 import FIG5
@@ -22,7 +23,9 @@ from dmcjia_opt.reproduce.tables import markdown, save_table
 from dmcjia_opt.reproduce.workers import run_jobs
 
 #: Every item by name, in the order of the page.
-ITEMS: Mapping[str, Item[Any]] = MappingProxyType({item.name: item for item in (TABLE1, FIG4, FIG5, FIG6, SHARES, GAP)})
+ITEMS: Mapping[str, Item[Any]] = MappingProxyType(
+    {item.name: item for item in (TABLE1, FIG4, FIG5, FIG6, SHARES, GAP, DELAY)}
+)
 PAGE = "REPRODUCED.md"
 
 _HEAD = """# The paper's evaluation, reproduced

@@ -21,7 +21,7 @@ def test_all_writes_data_figures_and_pages(tmp_path):
     done = []
     findings = reproduce(list(ITEMS), tmp_path / "new" / "folder", seeds=1, workers=1, progress=done.append)
     out = tmp_path / "new" / "folder"
-    assert list(findings) == list(ITEMS) == ["table1", "fig4", "fig5", "fig6", "shares", "gap"]
+    assert list(findings) == list(ITEMS) == ["table1", "fig4", "fig5", "fig6", "shares", "gap", "delay"]
     for name, finding in findings.items():
         suffixes = [".csv", ".parquet", ".md", *((".png", ".svg") if finding.figure else ())]
         for suffix in suffixes:
