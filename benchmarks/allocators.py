@@ -1,6 +1,6 @@
 """Time per plan of every allocator, and the ratio to CVXPY + Clarabel, in one run.
 
-    python benchmarks/allocators.py [--nodes 20] [--plans 50] [--repeats 5]
+    python benchmarks/allocators.py [--nodes 20] [--plans 50] [--repeats 5] [--delay md1]
 
 All see the same feasible plans of the same Table 5 scenario. Methods are interleaved, repeat by repeat; the median
 is quoted. The error is the worst relative difference of the recomputed objective from 'waterfilling'.
@@ -38,8 +38,9 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=20)
     parser.add_argument("--plans", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--delay", choices=("md1", "mm1", "tandem"), default="md1")
     options = parser.parse_args()
-    problem = compile_problem(generate("paper", nodes=options.nodes, seed=1))
+    problem = compile_problem(generate("paper", nodes=options.nodes, seed=1, delay=options.delay))
     plans = feasible_plans(problem, options.plans, np.random.default_rng(1))
     allocators = {name: build_allocator(name) for name in METHODS}
     exact = problem.objective(plans, allocators["waterfilling"].allocate(problem, plans).shares)
@@ -57,7 +58,7 @@ def main() -> None:
                 allocator.allocate(problem, plans)
             seconds[name].append((time.perf_counter() - start) / inner / len(plans))
     peer = float(np.median(seconds[PEER]))
-    print(f"{options.nodes} nodes, batches of {options.plans} plans, median of {options.repeats}")
+    print(f"{options.delay}, {options.nodes} nodes, batches of {options.plans} plans, median of {options.repeats}")
     header = ("allocator", "µs a plan", f"times faster than {PEER}", "worst error", "converged")
     print("{:16s} {:>10s} {:>32s} {:>12s} {:>10s}".format(*header))
     for name in METHODS:

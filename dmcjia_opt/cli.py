@@ -254,6 +254,9 @@ def generate(
     ] = None,
     epsilon: Annotated[float | None, typer.Option(help="near: relative spread of compute and uplink.")] = None,
     cloud_gflops: Annotated[float | None, typer.Option(help="Cloud compute, GFLOP/s, instead of the family's.")] = None,
+    delay: Annotated[
+        Literal["md1", "mm1", "mg1", "tandem"] | None, typer.Option(help="The delay curve, instead of the family's.")
+    ] = None,
     nodes_file: Annotated[
         str | None, typer.Option(metavar="NAME.csv|.parquet", help="Put the nodes into a table beside the scenario.")
     ] = None,
@@ -261,7 +264,9 @@ def generate(
     """Draw a scenario at random from a family; `paper` is Table 5."""
     from dmcjia_opt.model.instances import generate as draw
 
-    scenario = draw(family, nodes=nodes, seed=seed, tasks=tasks, epsilon=epsilon, cloud_gflops=cloud_gflops)
+    scenario = draw(
+        family, nodes=nodes, seed=seed, tasks=tasks, epsilon=epsilon, cloud_gflops=cloud_gflops, delay=delay
+    )
     scenario.save(out, nodes_file=nodes_file)
     typer.echo(f"{scenario.n_nodes} nodes written to {out}; plan them with: dmcjia solve {out}")
 

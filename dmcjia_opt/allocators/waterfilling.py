@@ -50,22 +50,23 @@ def fill(form: NormalForm) -> tuple[FloatArray, FloatArray]:
         return _from_the_right(form, q)
 
     def over(q: FloatArray) -> tuple[FloatArray, FloatArray]:
-        _, response, excess = _at(form, q)
+        _, response, excess = _at(form, 1.0 / (q * q))
         return excess, 2.0 * np.einsum("ij,ij->i", t, response) / (q * q * q)
 
     # some v is at most 1, and there a unit of it saves 1/(1 + ρ)² or more; twice that much, for rounding
     most = 2.0 + 2.0 * np.where(t > 0, form.rho, 0.0).max(-1, initial=0.0)
     q = increasing_root(over, np.minimum(q, most), np.zeros(len(t)), most, solvable)
-    v, response, excess = _at(form, q)
+    kappa = 1.0 / (q * q)
+    v, response, excess = _at(form, kappa)
     # where v is ρ away from q, Σ t·v has lost that many digits; what is over is taken from those who respond
     answer = np.einsum("ij,ij->i", t, response)
     part = np.where(solvable & (answer > 0), excess / np.where(answer > 0, answer, 1.0), 0.0)
-    return v - part[:, None] * response, 1.0 / (q * q)
+    return v - part[:, None] * response, kappa
 
 
-def _at(form: NormalForm, q: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return v, −dv/dκ and Σ t·v − 1 at κ = q⁻²."""
-    v = form.curve.excess_at((1.0 / (q * q))[:, None], form.rho, form.wait)
+def _at(form: NormalForm, kappa: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return v, −dv/dκ and Σ t·v − 1."""
+    v = form.curve.excess_at(kappa[:, None], form.rho, form.wait)
     response = 1.0 / form.curve.curvature(v, form.rho, form.wait)
     if form.floor is not None:
         response = np.where(v > form.floor, response, 0.0)
@@ -75,12 +76,13 @@ def _at(form: NormalForm, q: FloatArray) -> tuple[FloatArray, FloatArray, FloatA
 
 def _from_the_right(form: NormalForm, q: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return v and κ where Σ t·v is convex in q: every step but the first comes from the right, without a bracket."""
+    solvable = form.solvable
     for step in range(_MAX_STEPS):
-        v, response, over = _at(form, q)
         kappa = 1.0 / (q * q)
+        v, response, over = _at(form, kappa)
         with np.errstate(divide="ignore", invalid="ignore"):
             moved = q - over * q / (2.0 * kappa * np.einsum("ij,ij->i", form.t, response))
-        going = form.solvable & (np.abs(moved - q) > 2 * EPS * q) & (np.abs(over) > EPS)
+        going = solvable & (np.abs(moved - q) > 2 * EPS * q) & (np.abs(over) > EPS)
         if step > 0:
             going &= moved < q
         if not going.any():

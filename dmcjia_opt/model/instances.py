@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.known_answers import KnownAnswer, known_answers
 from dmcjia_opt.model.nodes import NodeTable
 from dmcjia_opt.model.profile import LayerProfile
-from dmcjia_opt.model.scenario import PAPER_MHZ_IN_MBPS, Options, Scenario
+from dmcjia_opt.model.scenario import PAPER_MHZ_IN_MBPS, Delay, Options, Scenario
 from dmcjia_opt.model.zoo import zoo_profile
 
 __all__ = ["FAMILIES", "Family", "FamilyOptions", "KnownAnswer", "generate", "known_answers"]
@@ -35,6 +35,8 @@ class FamilyOptions:
         ``near``: relative spread of compute and uplink.
     cloud_gflops
         Total compute of the cloud, GFLOP/s.
+    delay
+        Delay curve; service times do not vary unless the scenario's ``service_scv`` is set afterwards.
 
     Raises
     ------
@@ -45,9 +47,12 @@ class FamilyOptions:
     tasks: Literal["imagenet", "table4"] | None = None
     epsilon: float | None = None
     cloud_gflops: float | None = None
+    delay: Delay | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
+        if self.delay not in (None, *get_args(Delay)):
+            raise InputError(f'delay = "{self.delay}" is unknown; choose {", ".join(get_args(Delay))}')
         if self.tasks not in (None, "imagenet", "table4"):
             raise InputError(f'tasks = "{self.tasks}" is unknown; choose imagenet or table4')
         if self.epsilon is not None and not 0.0 <= self.epsilon < 1.0:
@@ -60,7 +65,8 @@ class FamilyOptions:
         tasks = "" if self.tasks is None else f"-{self.tasks}"
         epsilon = "" if self.epsilon is None else f"-epsilon{self.epsilon:g}"
         cloud = "" if self.cloud_gflops is None else f"-cloud{self.cloud_gflops:g}"
-        return tasks + epsilon + cloud
+        delay = "" if self.delay is None else f"-{self.delay}"
+        return tasks + epsilon + cloud + delay
 
 
 Family = Callable[[int, np.random.Generator, FamilyOptions], Scenario]
@@ -144,6 +150,7 @@ def generate(
     tasks: Literal["imagenet", "table4"] | None = None,
     epsilon: float | None = None,
     cloud_gflops: float | None = None,
+    delay: Delay | None = None,
 ) -> Scenario:
     """Draw a scenario from a family; the same arguments always give the same scenario.
 
@@ -155,7 +162,7 @@ def generate(
         Number of edge nodes, at least 1.
     seed
         Seed of ``numpy.random.default_rng``, at least 0.
-    tasks, epsilon, cloud_gflops
+    tasks, epsilon, cloud_gflops, delay
         See `FamilyOptions`.
 
     Raises
@@ -169,8 +176,10 @@ def generate(
         raise InputError(f"nodes must be at least 1, got {nodes}")
     if seed < 0:
         raise InputError(f"seed must be at least 0, got {seed}")
-    options = FamilyOptions(tasks, epsilon, cloud_gflops)
+    options = FamilyOptions(tasks, epsilon, cloud_gflops, delay)
     scenario = FAMILIES[family](nodes, np.random.default_rng(seed), options)
+    if delay is not None:
+        scenario = replace(scenario, options=scenario.options.model_copy(update={"delay": delay}))
     return replace(scenario, name=f"{family}{options.label()}-n{nodes}-s{seed}")
 
 

@@ -29,6 +29,8 @@ _STATUS: Mapping[str, Status] = MappingProxyType(
 _ECOS_STATUS: Mapping[int, Status] = MappingProxyType(
     {0: Status.OPTIMAL, 1: Status.INFEASIBLE, 10: Status.LIMIT, 11: Status.LIMIT}
 )
+#: Factor on both sides of every cone for SCIP, whose tolerance is absolute: at 1 its "optimal" has been 2e-5 off.
+_SCIP_SCALE = 100.0
 _FIRST_ITERATIONS, _MORE_ITERATIONS = 64, 4
 _OF_THE_TIME = 0.6  # later iterations take longer than the first
 _MOST_BYTES = 1 << 30  # ECOS_BB allocates a byte for every iteration and binary before it starts
@@ -159,6 +161,7 @@ def _compile(solver: str, model: ConeModel) -> _Program:
     def per_node(values: FloatArray) -> Any:  # noqa: ANN401 - a cvxpy expression
         return csr_array((values, (model.node, np.arange(k))), shape=(n, k)) @ z
 
+    scale = _SCIP_SCALE if solver == "SCIP" else 1.0
     z, spare = cp.Variable(k, boolean=True), cp.Variable(n)
     root, share = per_node(model.root), spare + per_node(model.load)
     constraints = [per_node(np.ones(k)) == 1, spare >= 0, cp.sum(share) <= n]
@@ -166,7 +169,7 @@ def _compile(solver: str, model: ConeModel) -> _Program:
     for on, rate in ((model.on_spare, spare), (model.on_share, share)):
         if any(on):
             delay = cp.Variable(n)
-            constraints.append(cp.SOC(delay + rate, cp.vstack([2.0 * root, delay - rate])))
+            constraints.append(cp.SOC(scale * (delay + rate), scale * cp.vstack([2.0 * root, delay - rate])))
             pieces = [piece + coefficient * delay for piece, coefficient in zip(pieces, on, strict=True)]
     cost = model.cost @ z + model.weight @ (pieces[0] if len(pieces) == 1 else cp.maximum(*pieces))
     if model.least is not None:

@@ -168,6 +168,14 @@ def test_the_cloud_of_any_family_can_be_set(family):
     assert scenario.name == f"{family}-cloud12.5-n4-s1"
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_delay_curve_of_any_family_can_be_set(family):
+    scenario, own = generate(family, nodes=4, seed=1, delay="tandem"), generate(family, nodes=4, seed=1)
+    assert scenario.options == own.options.model_copy(update={"delay": "tandem"})
+    assert scenario.name == f"{family}-tandem-n4-s1"
+    np.testing.assert_array_equal(scenario.nodes.arrival_rate, own.nodes.arrival_rate)
+
+
 @pytest.mark.parametrize(
     ("family", "options", "name"),
     [
@@ -197,6 +205,7 @@ def test_an_option_of_another_family_is_refused(family, options, name):
         ({"family": "near", "epsilon": 1.0}, "epsilon must lie in"),
         ({"family": "near", "epsilon": -0.1}, "epsilon must lie in"),
         ({"family": "near", "epsilon": np.nan}, "epsilon must lie in"),
+        ({"delay": "md2"}, 'delay = "md2" is unknown.*tandem'),
         ({"cloud_gflops": 0.0}, "cloud_gflops must be finite and > 0"),
         ({"cloud_gflops": -1.0}, "cloud_gflops"),
         ({"cloud_gflops": np.inf}, "cloud_gflops"),

@@ -164,6 +164,35 @@ def test_every_stage_of_a_tandem_has_the_wait_that_it_adds(uplink):
     assert (waits > 1e-3).sum() > 5 if uplink == "queue" else np.abs(waits).max() == 0.0
 
 
+def simulated(rate, services, queues, n, rng):
+    """Return the mean sojourn at every stage of n tasks, by Lindley's recursion."""
+    arrived = np.cumsum(rng.exponential(1 / rate, n))
+    means = []
+    for service, queue in zip(services, queues, strict=True):
+        number = np.arange(n)
+        begun = np.maximum.accumulate(arrived - service * number) + service * number if queue else arrived
+        left = begun + service
+        means.append(float((left - arrived).mean()))
+        arrived = left
+    return means
+
+
+@pytest.mark.parametrize("uplink", ["delay", "queue"])
+@pytest.mark.parametrize(("gflops", "mbps", "share"), [(3.0, 20.0, 0.5), (8.0, 6.0, 0.5), (8.0, 20.0, 0.06)])
+def test_a_simulated_tandem_has_the_delays_of_every_stage(gflops, mbps, share, uplink):
+    """The edge, the link and the cloud take turns at being the slowest; 400,000 tasks at 1/s."""
+    profile = LayerProfile("tiny", 1e6, ("a", "b"), [2e9, 1e9], [4e5, 100.0])
+    nodes = NodeTable(("x",), ("tiny.json",), [0], [gflops], [mbps], [1.0], [np.nan])
+    options = Options(delay="tandem", uplink=uplink, flops_per_mac=1.0)
+    problem = compile_problem(Scenario(24.0, nodes, options, {"tiny.json": profile}))
+    stages = problem.breakdown(np.array([1]), np.array([share]))
+    services = (2.0 / gflops, 3.2 / mbps, 1.0 / (24.0 * share))
+    rng = np.random.default_rng(0)
+    got = simulated(1.0, services, (True, uplink == "queue", True), 400_000, rng)
+    for mean, stage in zip(got, (stages.edge, stages.upload, stages.cloud), strict=True):
+        assert mean == pytest.approx(stage[0], rel=0.03)
+
+
 def test_a_link_that_serves_one_task_at_a_time_must_keep_up():
     scenario = generate("homogeneous", nodes=1, seed=0)
     nodes = replace(scenario.nodes, arrival_rate=np.array([3.0]))  # the raw input takes 0.57 s, the output 1 ms
