@@ -156,8 +156,11 @@ def simulate(
     ] = None,
     service_family: Annotated[Literal["gamma", "lognormal"], typer.Option(help="How service varies.")] = "gamma",
     uplink: Annotated[
-        Literal["delay", "queue"], typer.Option(help="Whether uploads of a node wait for each other (queue).")
-    ] = "delay",
+        Literal["delay", "queue"] | None,
+        typer.Option(
+            help="Whether uploads of a node wait for each other (queue).", show_default="as the scenario says"
+        ),
+    ] = None,
     warm_up: Annotated[float, typer.Option(help="Share of the tasks left out at the start.")] = 0.1,
     confidence: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
     out: Annotated[Path | None, typer.Option(metavar="sim.json", help="Write everything here.")] = None,

@@ -54,7 +54,7 @@ def simulate(
     arrivals: Arrivals | None = None,
     service_cv: float | None = None,
     service_family: Family = "gamma",
-    uplink: Uplink = "delay",
+    uplink: Uplink | None = None,
     warm_up: float = WARM_UP,
     progress: Callable[[float], None] | None = None,
 ) -> Simulation:
@@ -83,7 +83,8 @@ def simulate(
     service_family
         ``gamma`` (exponential at a `service_cv` of 1) or ``lognormal``.
     uplink
-        ``delay``: uploads do not wait for each other, as in the paper; ``queue``: one at a time.
+        ``delay``: uploads do not wait for each other, as in the paper; ``queue``: one at a time. By default what the
+        scenario's options say.
     warm_up
         Share of the tasks left out at the start, in [0, 1).
     progress
@@ -98,6 +99,7 @@ def simulate(
     """
     started = time.perf_counter()
     arrivals = Poisson() if arrivals is None else arrivals
+    uplink = uplink or scenario.options.uplink
     if uplink not in ("delay", "queue"):
         raise InputError(f'uplink = "{uplink}" is unknown; choose delay or queue')
     if seed < 0:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import brentq
@@ -298,3 +300,11 @@ def test_a_plan_for_other_nodes_is_refused():
         made_for(generate("paper", nodes=2, seed=1), read)
     with pytest.raises(InputError, match='node 1 is "node-0001" running resnet34 in the plan and "node-0" running'):
         made_for(loaded([0.5, 0.5, 0.5], 0.2, 0.5)[0], read)
+
+
+def test_the_uplink_queues_where_the_scenario_says_so():
+    scenario, plan = loaded(0.5, 0.6, 0.4)
+    options = scenario.options.model_copy(update={"delay": "tandem", "uplink": "queue"})
+    scenario = replace(scenario, options=options)
+    assert simulate(scenario, plan, tasks=20_000).delay == simulate(scenario, plan, tasks=20_000, uplink="queue").delay
+    assert simulate(scenario, plan, tasks=20_000).delay > simulate(scenario, plan, tasks=20_000, uplink="delay").delay
