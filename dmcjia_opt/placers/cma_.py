@@ -90,13 +90,16 @@ class CmaSearcher:
         self._rng = rng
         self.strategy = self._run(options.population)
         self._asked: list[FloatArray] = []
+        self._alike = False
 
     def ask(self) -> FloatArray:
         """Return a population (n_plans, n_nodes), not rounded."""
-        if self.strategy.stop():
+        if self._alike or self.strategy.stop():
             self.strategy = self._run(min(int(self.strategy.popsize * self._options.growth), _MOST))
         self._asked = self.strategy.ask()
-        return np.array(self._asked)[:, : self._n]
+        proposed = np.array(self._asked)[:, : self._n]
+        self._alike = not np.ptp(np.rint(proposed), axis=0).any()  # pycma goes on, and would repeat one plan
+        return proposed
 
     def tell(self, candidates: FloatArray, values: FloatArray) -> None:
         """Tell the mean delays (n_plans,), s, of the population proposed last."""

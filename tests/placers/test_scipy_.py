@@ -11,7 +11,7 @@ from tests.strategies import brute_force, random_problem
 
 
 def test_differential_evolution_gets_somewhere():
-    assert_it_gets_somewhere(Scipy(), 1500)
+    assert_it_gets_somewhere(Scipy(), 600)
 
 
 @pytest.mark.parametrize("name", methods())
