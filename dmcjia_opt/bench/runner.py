@@ -238,7 +238,7 @@ def _description(suite: Suite, runs: Sequence[Run], workers: int | None, dask: s
         "spec": asdict(suite),
         "runs": len(runs),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
+        "command": ["dmcjia", *sys.argv[1:]],
         "workers": dask or (cores() if workers is None else workers),
         "machine": machine(),
         "versions": versions(),
