@@ -29,7 +29,7 @@ from dmcjia_opt.placers.lagrangian import Lagrangian, Search
 from dmcjia_opt.protocols import Placer, Status, Stop
 from tests.strategies import AVERAGES, ORDERINGS, QUEUES, brute_force, random_problem
 
-CHUNKS, PER_CHUNK = 20, 250
+CHUNKS, PER_CHUNK = 8, 250
 FAMILIES = ("paper", "homogeneous", "near", "scarce", "mixed")
 
 
@@ -101,7 +101,7 @@ STAGES = {
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_ends_at_the_optimum(stage, monkeypatch):
     monkeypatch.setattr(branch_and_bound, "_MERGE_ABOVE", 1)
-    for curves, seed in [(QUEUES, 10_000 + k) for k in range(150)] + [((TANDEM,), 10_000 + k) for k in range(30)]:
+    for curves, seed in [(QUEUES, 10_000 + k) for k in range(40)] + [((TANDEM,), 10_000 + k) for k in range(8)]:
         problem = small_problem(seed, curves)
         best, _, _ = brute_force(problem)
         if not math.isfinite(best):
