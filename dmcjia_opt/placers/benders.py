@@ -14,8 +14,11 @@ The bound is HiGHS's, with its tolerances subtracted: it rests on that solver, u
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from threading import Event
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +28,9 @@ from dmcjia_opt.placers.branch_and_bound import NodeClass, class_rows, fixed_row
 from dmcjia_opt.placers.evaluation import BudgetSpent
 from dmcjia_opt.placers.lagrangian import LagrangianPlacer, Search
 from dmcjia_opt.silence import silenced
+
+if TYPE_CHECKING:
+    from highspy.highs import HighsCallbackEvent
 
 _FEASIBILITY = 1e-9
 _MAX_CUTS = 500
@@ -57,8 +63,9 @@ class Master:
         self.n = sum(self.sizes)
         with silenced():  # the first solver of a process prints a banner before it can be told not to
             solver = highspy.Highs()
-        solver.HandleUserInterrupt = True
-        self._solver = solver
+        self._solver, self._stop = solver, Event()
+        for point in (solver.cbMipInterrupt, solver.cbSimplexInterrupt):
+            point += partial(_end_when, self._stop)
         for name, value in (
             ("output_flag", False),
             ("threads", 1),
@@ -85,16 +92,20 @@ class Master:
         solver.addRow(-highspy.kHighsInf, 1.0 - taken, self.n, np.arange(self.n, dtype=np.int32), load)
         self.infinity = highspy.kHighsInf
 
-    def _run(self) -> None:
-        """Run the solver so that Ctrl-C ends it, and is heard here."""
-        self._solver.startSolve()
+    def _run(self, seconds: float) -> None:
+        """Run the solver in a thread of its own, so that Ctrl-C and the deadline end it, and the first is heard here.
+
+        A pool's thread is waited for when Python ends, whatever interrupts this: a solver still at work then would
+        abort the process.
+        """
+        pool = ThreadPoolExecutor(1)
         try:
-            while not self._solver.wait(0.5)[0]:
-                pass
-        except KeyboardInterrupt:
-            self._solver.cancelSolve()
-            self._solver.wait()
-            raise
+            running = pool.submit(self._solver.solve)
+            wait([running], None if math.isinf(seconds) else seconds)
+        finally:
+            self._stop.set()
+            pool.shutdown()
+            self._stop.clear()
 
     def cut(self, price: float) -> None:
         """Add the cut of a price, s per unit share."""
@@ -114,7 +125,7 @@ class Master:
         solver = self._solver
         solver.setOptionValue("mip_abs_gap", gap)
         solver.setOptionValue("time_limit", solver.getRunTime() + seconds if math.isfinite(seconds) else self.infinity)
-        self._run()
+        self._run(seconds)
         info: Any = solver.getInfo()
         values = np.array(solver.getSolution().col_value)
         bound = float(info.mip_dual_bound) if math.isfinite(info.mip_dual_bound) else 0.0
@@ -129,6 +140,12 @@ class Master:
                 return None, bound
             plan[c.nodes] = spread(c.splits, count[None, :])[0]
         return plan, bound
+
+
+def _end_when(asked: Event, at: HighsCallbackEvent) -> None:
+    """End HiGHS where it asks, once it has been asked to."""
+    if asked.is_set():
+        at.interrupt()
 
 
 def close(search: Search) -> None:
