@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dmcjia_opt.errors import BackendMissing, InputError
+from dmcjia_opt.model.files import read_bytes
 from dmcjia_opt.model.graph import Network, Operation, Tensor, topological_order
 from dmcjia_opt.model.macs import count_macs
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     from dmcjia_opt.model.onnx_shapes import Facts
 
-#: The largest message that protobuf holds, and so the largest .onnx file.
-MOST_BYTES = 2 * 2**30
 _LFS = b"version https://git-lfs"
 #: Operators whose output is their input, arranged or named in another way.
 _VIEWS = frozenset({"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Dropout"})
@@ -94,7 +93,9 @@ def read_onnx(
         If onnx is not installed.
     """
     path = Path(path)
-    content = _bytes_of(path)
+    content = read_bytes(path, "the model")
+    if not content:
+        raise InputError(f"{path}: the file is empty; export the model anew")
     try:
         from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
         from onnx import load_model_from_string
@@ -133,22 +134,6 @@ def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
     if any(size < 1 for size in shape):
         raise InputError(f'input shape "{text}" is malformed; write it like name=1x3x224x224')
     return name.strip(), shape
-
-
-def _bytes_of(path: Path) -> bytes:
-    try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise InputError(
-                f"{path}: the file has {size:,} bytes and an ONNX file at most {MOST_BYTES:,}; save the weights as "
-                "external data, they are not needed here"
-            )
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the model ({error.strerror})") from None
-    if not content:
-        raise InputError(f"{path}: the file is empty; export the model anew")
-    return content
 
 
 def _understood(
