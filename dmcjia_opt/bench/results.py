@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from dmcjia_opt.bench.folder import ROWS, RUN, TABLE, RunFile, parse_rows
 from dmcjia_opt.bench.rows import Outcome, Row
 from dmcjia_opt.bench.statistics import median
+from dmcjia_opt.certificate import relative_gap
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import FloatArray
 from dmcjia_opt.model.files import check_readable, explain, read_bytes, read_json
@@ -117,7 +118,7 @@ def bound_curve(row: pd.Series[Any], best: float) -> FloatArray:
     points = [(1.0, _SOON, 1.0)]
     for evaluations, seconds, _, bound in (*row["trace"], (row["evaluations"], row["spent"], None, row["own_bound_s"])):
         if bound is not None and 0 < bound < math.inf and math.isfinite(best):
-            points.append((max(evaluations, 1.0), max(seconds, _SOON), max((best - bound) / best, 0.0)))
+            points.append((max(evaluations, 1.0), max(seconds, _SOON), relative_gap(float(best), float(bound))))
     if len(points) == 1:
         return np.empty((0, 3))
     array = np.array(points, dtype=np.float64)
@@ -176,7 +177,7 @@ def _curve(row: Mapping[Hashable, Any]) -> FloatArray:
         return np.empty((0, 3))
     bound = row["lower_bound_s"]
     points = [
-        (evaluations, seconds, max((objective - bound) / objective, row["error"]))
+        (evaluations, seconds, max(relative_gap(float(objective), float(bound)), row["error"]))
         for evaluations, seconds, objective, _ in row["trace"]
         if objective is not None and 0 < objective < math.inf and math.isfinite(bound)
     ]

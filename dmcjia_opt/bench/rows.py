@@ -116,7 +116,7 @@ class Row:
     wall_seconds: Amount | None = None
     cpu_seconds: Amount | None = None
     peak_mb: Number | None = None
-    trace: tuple[tuple[int, float, float | None, float | None], ...] = ()
+    trace: tuple[tuple[Count, Amount, float | None, float | None], ...] = ()
     plans: Count | None = None
     converged: Count | None = None
     worst_error: Amount | None = None

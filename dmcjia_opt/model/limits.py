@@ -40,7 +40,7 @@ MOST_NODES = 10_000_000
 #: Layers of a network.
 MOST_LAYERS = 65_535
 #: Operators of an ONNX graph, its local functions inlined.
-MOST_OPERATORS = 1_000_000
+MOST_OPERATORS = 200_000
 #: Characters of a name: of a node, a model, a layer, a device.
 MOST_CHARACTERS = 1_000
 #: No quantity is larger, and none but 0 smaller than 1/MOST: further out, products of them overflow.

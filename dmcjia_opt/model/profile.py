@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from dmcjia_opt.model.graph import Cuts
 
+_MOST_PARAMETERS = 2**63 - 1
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerProfile:
@@ -71,7 +73,9 @@ class LayerProfile:
             object.__setattr__(self, key, frozen(getattr(self, key)))
         if not (len(self.layer_names) == len(self.macs) == len(self.output_bytes) > 0):
             raise InputError(f'profile "{self.name}" needs as many names and output_bytes as macs, at least one')
-        values = np.concatenate([self.macs, self.output_bytes, [self.input_bytes]])
+        if not 0 <= self.parameters <= _MOST_PARAMETERS:
+            raise InputError(f'profile "{self.name}": parameters must lie between 0 and {_MOST_PARAMETERS:,}')
+        values = np.concatenate([self.macs, self.output_bytes, [float(self.input_bytes)]])
         if not (np.isfinite(values).all() and (values >= 0).all()):
             raise InputError(f'profile "{self.name}": macs, output_bytes and input_bytes must be finite and >= 0')
         if not ((values == 0) | (values >= 1 / MOST) & (values <= MOST)).all():
@@ -199,9 +203,6 @@ class LayerProfile:
     def save(self, path: str | Path) -> None:
         """Write the profile as JSON."""
         write_text(path, json.dumps(self.to_dict(), indent=1) + "\n")
-
-
-_MOST_PARAMETERS = 2**63 - 1
 
 
 class _LayerFile(BaseModel):

@@ -18,7 +18,7 @@ import tomli_w
 
 from dmcjia_opt.bench.folder import Folder, read_rows
 from dmcjia_opt.bench.results import load
-from dmcjia_opt.errors import ClaimFalse, InfeasibleError, InputError
+from dmcjia_opt.errors import ClaimFalse, InfeasibleError, InputError, UncountedOperators
 from dmcjia_opt.model.problem import compile_problem
 from dmcjia_opt.model.profile import LayerProfile, load_profile
 from dmcjia_opt.model.scenario import Options, Scenario, load_scenario
@@ -32,6 +32,7 @@ from dmcjia_opt.protocols import Stop
 from dmcjia_opt.simulation import build_arrivals, simulate
 from dmcjia_opt.solving import solve
 from dmcjia_opt.verification import verify
+from tests.inputs import onnx_files
 from tests.inputs.mutations import damaged, mutated, scalar
 
 _PROFILE = {
@@ -509,6 +510,21 @@ def _use_folder(folder: Path) -> None:
         raise refused[0]
 
 
+def _write_onnx(folder: Path, rng: np.random.Generator) -> None:
+    (folder / "net.onnx").write_bytes(onnx_files.content(rng))
+
+
+def _use_onnx(folder: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UncountedOperators)
+        for cuts in ("layers", "all"):
+            profile = LayerProfile.from_onnx(folder / "net.onnx", cuts=cuts)
+            profile.save(folder / "again.json")
+            assert load_profile(folder / "again.json").to_dict() == profile.to_dict()
+            delays = delay_along_cuts(one_node(profile, Device()))
+            assert not np.isnan(delays.total).any()
+
+
 def refusal(kind: Format, folder: Path) -> Exception | None:
     """Use a file; return what refused it, None if nothing did, and let any other error through."""
     try:
@@ -532,5 +548,6 @@ FORMATS: Mapping[str, Format] = {
     "plan": Format(lambda f, rng: _write_planned(f, rng, "plan.json"), _use_plan),
     "proof": Format(lambda f, rng: _write_planned(f, rng, "proof.json"), _use_proof),
     "trace": Format(_write_trace, _use_trace),
+    "onnx": Format(_write_onnx, _use_onnx),
     "bench": Format(_write_folder, _use_folder),
 }

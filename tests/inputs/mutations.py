@@ -110,7 +110,7 @@ def _change(parent, key, rng: np.random.Generator) -> None:
         old.clear()
     elif isinstance(old, bool):
         parent[key] = not old
-    elif isinstance(old, int | float) and math.isfinite(old) and abs(old) < 1e300:
+    elif isinstance(old, int | float) and abs(old) < 1e300:
         parent[key] = (-old, old * 10.0 ** float(rng.uniform(-40, 40)), str(old), old + 1)[rng.integers(4)]
     elif isinstance(old, str):
         at = int(rng.integers(len(old) + 1))
