@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from dmcjia_opt.model.arrays import FloatArray, IntArray
 from dmcjia_opt.model.files import read_json, write_text
+from dmcjia_opt.model.limits import MOST_NODES
 from dmcjia_opt.model.problem import StageDelays
 from dmcjia_opt.protocols import OPTIMALITY_GAP, Status, TracePoint
 
 _LIBRARIES = ("numpy", "scipy", "pymoo", "cvxpy", "pyomo", "casadi")
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Nodes = Field(max_length=MOST_NODES)
 _Split = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
@@ -128,7 +130,7 @@ def _json(value: float) -> float | None:
 class NodeClaim(BaseModel):
     """What a plan file says about one node."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="ignore", strict=True)
     name: str
     model: str
     split: _Split
@@ -142,7 +144,7 @@ class NodeClaim(BaseModel):
 class PlanFile(BaseModel):
     """A plan file as read: claims, none of them checked yet."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
+    model_config = ConfigDict(extra="ignore", strict=True)
     status: str
     objective_s: _Finite
     lower_bound_s: _Finite
@@ -150,9 +152,9 @@ class PlanFile(BaseModel):
     gap_tolerance: _Finite = OPTIMALITY_GAP
     bound_from: str = "dual"
     price_s: _Finite | None = None
-    splits: list[_Split]
-    shares: list[_Finite]
-    nodes: list[NodeClaim]
+    splits: Annotated[list[_Split], _Nodes, FailFast()]
+    shares: Annotated[list[_Finite], _Nodes, FailFast()]
+    nodes: Annotated[list[NodeClaim], _Nodes, FailFast()]
     scenario_sha256: str
 
 

@@ -7,6 +7,7 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,13 +25,15 @@ from dmcjia_opt.model.profile import LayerProfile, load_profile
 from dmcjia_opt.model.scenario import Options, Scenario, load_scenario
 from dmcjia_opt.model.times import MeasuredTimes, load_times
 from dmcjia_opt.plan import load_plan
-from dmcjia_opt.profiling import Device, delay_along_cuts, one_node
+from dmcjia_opt.profile_view import show_profile
+from dmcjia_opt.profiling import Device, delay_along_cuts, one_node, read_profile
 from dmcjia_opt.proof.checking import check_proof
 from dmcjia_opt.proof.document import load_proof
 from dmcjia_opt.proof.making import prove
 from dmcjia_opt.protocols import Stop
 from dmcjia_opt.simulation import build_arrivals, simulate
 from dmcjia_opt.solving import solve
+from dmcjia_opt.terminal import show_checks, show_plan, show_simulation
 from dmcjia_opt.verification import verify
 from tests.inputs import onnx_files
 from tests.inputs.mutations import damaged, mutated, scalar
@@ -126,7 +129,8 @@ def solved(scenario: Scenario) -> None:
         assert np.isfinite(plan.shares).all() and plan.shares.min() >= 0 and plan.shares.sum() <= 1 + 1e-9
         assert np.isfinite(plan.delays.total).all()
         assert problem.residuals(plan.splits, plan.shares).feasible
-        plan.to_dict()
+        with redirect_stdout(io.StringIO()):
+            show_plan(plan, scenario)
     json.dumps(plan.to_dict(), allow_nan=False).encode()
 
 
@@ -156,7 +160,7 @@ def _write_scenario(folder: Path, rng: np.random.Generator) -> None:
         try:
             content = toml(mutated(document, rng))
             break
-        except (TypeError, AttributeError, ValueError):
+        except (TypeError, AttributeError, ValueError, RecursionError):
             continue  # TOML has no null, and a document is a table
     (folder / "s.toml").write_bytes(_maybe_damaged(content, rng))
 
@@ -368,6 +372,9 @@ def _use_plan(folder: Path) -> None:
     checks = verify(scenario, claims)
     assert all(isinstance(check.true, bool | np.bool_) for check in checks)
     simulation = simulate(scenario, claims, tasks=400)
+    with redirect_stdout(io.StringIO()):
+        show_checks(checks)
+        show_simulation(simulation, "title", 0.95, by_node=True)
     assert np.isfinite(simulation.mean_delay)
 
 
@@ -523,6 +530,8 @@ def _use_onnx(folder: Path) -> None:
             assert load_profile(folder / "again.json").to_dict() == profile.to_dict()
             delays = delay_along_cuts(one_node(profile, Device()))
             assert not np.isnan(delays.total).any()
+        with redirect_stdout(io.StringIO()):
+            show_profile(read_profile(str(folder / "net.onnx")))
 
 
 def refusal(kind: Format, folder: Path) -> Exception | None:
