@@ -130,7 +130,7 @@ def _json(value: float) -> float | None:
 class NodeClaim(BaseModel):
     """What a plan file says about one node."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True)
     name: str
     model: str
     split: _Split
@@ -156,6 +156,8 @@ class PlanFile(BaseModel):
     shares: Annotated[list[_Finite], _Nodes, FailFast()]
     nodes: Annotated[list[NodeClaim], _Nodes, FailFast()]
     scenario_sha256: str
+    placer: str = "unknown"
+    allocator: str = "unknown"
 
 
 def load_plan(path: str | Path) -> PlanFile:

@@ -16,7 +16,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-
 from pydantic import ValidationError
 
 from dmcjia_opt.bench.folder import ROWS, RUN, TABLE, RunFile, parse_rows

@@ -228,7 +228,7 @@ def take_cuts(network: Network, cuts: Cuts = "layers", upload_dtype: str | None 
     places = _places(network, cuts, crossing, tensors)
     if not places:
         raise InputError(
-            f'the network "{network.name}" has no operator that multiplies and accumulates, so there is nothing to place'
+            f'the network "{network.name}" has no operator that multiplies and accumulates: there is nothing to place'
         )
     names: dict[str, int] = {}
     found = []

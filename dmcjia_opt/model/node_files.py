@@ -14,7 +14,7 @@ import numpy as np
 from dmcjia_opt.errors import BackendMissing, InputError
 from dmcjia_opt.model.arrays import FloatArray, IntArray
 from dmcjia_opt.model.fields import number
-from dmcjia_opt.model.files import read_bytes, check_readable, write_bytes
+from dmcjia_opt.model.files import check_readable, read_bytes, write_bytes
 from dmcjia_opt.model.limits import MOST_NODES, require_memory
 from dmcjia_opt.model.nodes import NodeTable
 

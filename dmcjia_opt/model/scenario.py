@@ -21,8 +21,8 @@ from dmcjia_opt.model.arrays import FloatArray
 from dmcjia_opt.model.fields import RANGE, STRICT, Name, NonNegative, Positive
 from dmcjia_opt.model.files import explain, is_beneath, read_text, write_text
 from dmcjia_opt.model.graph import Cuts, profile_of
-from dmcjia_opt.model.node_files import read_nodes, write_nodes
 from dmcjia_opt.model.limits import FILES, MOST
+from dmcjia_opt.model.node_files import read_nodes, write_nodes
 from dmcjia_opt.model.nodes import Node, NodeTable, node_table
 from dmcjia_opt.model.profile import LayerProfile, load_profile
 from dmcjia_opt.model.times import MeasuredTimes, load_times

@@ -55,7 +55,7 @@ def drive(name: str, number: int, seed: int) -> Counter[str]:
         try:
             error = refusal(FORMATS[name], folder)
             found["accepted" if error is None else type(error).__name__] += 1
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
             where = _where(error)

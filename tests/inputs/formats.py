@@ -23,7 +23,7 @@ from dmcjia_opt.errors import ClaimFalse, InfeasibleError, InputError, Uncounted
 from dmcjia_opt.model.problem import compile_problem
 from dmcjia_opt.model.profile import LayerProfile, load_profile
 from dmcjia_opt.model.scenario import Options, Scenario, load_scenario
-from dmcjia_opt.model.times import MeasuredTimes, load_times
+from dmcjia_opt.model.times import load_times
 from dmcjia_opt.plan import load_plan
 from dmcjia_opt.profile_view import show_profile
 from dmcjia_opt.profiling import Device, delay_along_cuts, one_node, read_profile
@@ -123,10 +123,11 @@ def solved(scenario: Scenario) -> None:
     assert not np.isnan(problem.local_delay).any()
     for placer in ("greedy+", "exact"):
         plan = solve(scenario, placer, stop=Stop(seconds=2.0))
-        assert math.isfinite(plan.objective) and plan.objective >= 0, plan.objective
-        assert not math.isnan(plan.lower_bound) and plan.lower_bound <= plan.objective, plan.lower_bound
+        assert 0 <= plan.objective < math.inf
+        assert plan.lower_bound <= plan.objective
         assert plan.gap >= 0
-        assert np.isfinite(plan.shares).all() and plan.shares.min() >= 0 and plan.shares.sum() <= 1 + 1e-9
+        assert plan.shares.min() >= 0
+        assert plan.shares.sum() <= 1 + 1e-9
         assert np.isfinite(plan.delays.total).all()
         assert problem.residuals(plan.splits, plan.shares).feasible
         with redirect_stdout(io.StringIO()):
@@ -299,7 +300,8 @@ def _use_profile(folder: Path) -> None:
 
 def check_profile(profile: LayerProfile, folder: Path) -> None:
     """Write a profile and read it back, show it, and plan one node that runs it."""
-    assert np.isfinite(profile.work).all() and np.isfinite(profile.upload_bytes).all()
+    assert np.isfinite(profile.work).all()
+    assert np.isfinite(profile.upload_bytes).all()
     profile.save(folder / "again.json")
     again = load_profile(folder / "again.json")
     assert again.to_dict() == profile.to_dict()
@@ -472,7 +474,7 @@ def bench_rows() -> list[dict]:
     """Return three rows of a benchmark, as `rows.jsonl` has them."""
     other = {"key": "b", "method": "genetic", "outcome": "timeout", "objective_s": None, "gap": None, "correct": None}
     batch = {"key": "c", "kind": "allocator", "method": "alm", "plans": 5, "converged": 5, "worst_error": 1e-9}
-    return [_ROW, _ROW | other, _ROW | batch]
+    return [dict(_ROW), _ROW | other, _ROW | batch]
 
 
 def _write_folder(folder: Path, rng: np.random.Generator) -> None:
@@ -540,7 +542,8 @@ def refusal(kind: Format, folder: Path) -> Exception | None:
         kind.use(folder)
     except (InputError, InfeasibleError, ClaimFalse) as error:
         sentence = str(error)
-        assert sentence and sentence.isprintable(), repr(sentence)
+        assert sentence
+        assert sentence.isprintable(), repr(sentence)
         assert len(sentence) <= 2000, len(sentence)
         assert "Traceback" not in sentence
         return error
