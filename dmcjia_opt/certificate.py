@@ -91,7 +91,7 @@ def splits_lower_bound(problem: Problem, splits: IntArray, price: FloatArray) ->
     local = (problem.weight * problem.at(problem.local_delay, splits)).sum(-1)
     slack = rounding_slack(problem.n_nodes, 1.0)
     margin = slack * (np.where(np.isfinite(value), np.abs(value), 0.0) + 2 * paid)
-    return np.where(usable, value - margin, local * (1 - slack))
+    return np.asarray(np.where(usable, value - margin, local * (1 - slack)))
 
 
 def rounding_slack(n_nodes: int, magnitude: float) -> float:

@@ -448,6 +448,38 @@ def report(
         typer.echo(f"The same as CSV, and for iohinspector, in {csv}")
 
 
+@app.command()
+def fuzz(
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="What is done and what failed; a run goes on in it."),
+    ] = None,
+    instances: Annotated[int | None, typer.Option(min=1, help="End after so many problems.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="End after so much time, s.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Which series of problems.")] = 0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    invariants: Annotated[str | None, typer.Option(metavar="A,B", help="Only these.")] = None,
+    replay: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE.json", help="Look at a kept failure again; may be repeated.")
+    ] = None,
+) -> None:
+    """Try to break the bounds: odd problems at random, and what must hold on every one of them.
+
+    Without --instances or --seconds it goes on until Ctrl-C. Failures are kept as small files.
+    """
+    from dmcjia_opt.bench.machine import cores
+    from dmcjia_opt.errors import InputError
+    from dmcjia_opt.fuzzing import command
+
+    if replay:
+        command.replay(replay)
+        return
+    if out is None:
+        raise InputError("add --out DIR, the folder for what is done and what failed")
+    chosen = None if invariants is None else invariants.split(",")
+    command.run(out, instances, seconds, seed, workers or cores(), chosen)
+
+
 def _warn(sentence: str) -> None:
     typer.echo(f"dmcjia: warning: {sentence}", err=True)
 

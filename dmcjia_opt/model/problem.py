@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dmcjia_opt.errors import InputError
-from dmcjia_opt.model.arrays import EPS, BoolArray, FloatArray, IntArray, frozen, frozen_int
+from dmcjia_opt.model.arrays import EPS, BoolArray, FloatArray, IntArray, difference, frozen, frozen_int
 from dmcjia_opt.model.delay import MD1, DelayCurve, delay_curve
 from dmcjia_opt.model.scenario import Scenario
 from dmcjia_opt.model.stages import BLOCK_ROWS, stage_times
@@ -238,9 +238,18 @@ class Problem:
         """Return each node's mean delay in the cloud, s, (..., n_nodes); 0 without cloud work, +inf if unstable."""
         s = self.at(self.cloud_time, splits)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            excess = (shares - self.arrival_rate * s) / s
+            excess = self._spare(s, shares) / s
             delay = self.curve.delay(excess, self.arrival_rate, self.wait_at(splits))
         return np.where(s > 0, np.where(excess > 0, delay, np.inf), 0.0)
+
+    def _spare(self, s: FloatArray, shares: FloatArray) -> FloatArray:
+        """Return δ − λs (..., n_nodes), what a share has beyond the load, with all its digits near saturation."""
+        spare = shares - self.arrival_rate * s
+        scarce = np.abs(spare) < 2.0**-10 * shares
+        if scarce.any():
+            rate = np.broadcast_to(self.arrival_rate, spare.shape)
+            spare[scarce] = difference(shares[scarce], rate[scarce], s[scarce])
+        return spare
 
     def objective(self, splits: IntArray, shares: FloatArray) -> FloatArray:
         """Return the mean delay, s, of each plan (P1, (3-7)).
@@ -305,7 +314,7 @@ class Problem:
         s = self.at(self.cloud_time, splits)
         busy = s > 0
         with np.errstate(divide="ignore", invalid="ignore"):
-            stability = np.where(busy, self.arrival_rate * s / shares - 1.0, -1.0)
+            stability = np.where(busy, -self._spare(s, shares) / shares, -1.0)
         negative = ~(shares >= 0) | (busy & (shares == 0))
         stability = np.where(negative | np.isinf(self.at(self.local_delay, splits)), np.inf, stability)
         ordering = np.full(stability.shape, -np.inf)
