@@ -76,6 +76,7 @@ def solve(
     """
     from dmcjia_opt.bench.machine import computer
     from dmcjia_opt.errors import InputError
+    from dmcjia_opt.model.files import check_destination, path_from
     from dmcjia_opt.model.scenario import load_scenario
     from dmcjia_opt.proof.making import prove
     from dmcjia_opt.protocols import Stop
@@ -85,12 +86,11 @@ def solve(
     from dmcjia_opt.terminal import SearchProgress, Spinner, show_plan, show_proof
 
     for option, file in (("--out", out), ("--proof", proof)):
-        if file is not None and not file.parent.is_dir():
-            raise InputError(f"{option} {file}: the folder {file.parent} does not exist; create it first")
-        if file is not None and file.is_dir():
-            raise InputError(f"{option} {file}: this is a folder; add the file's name")
+        check_destination(option, file)
     if report is not None:
         check_page("--report", report)
+        if report in (out, proof):
+            raise InputError(f"--report {report}: the same file is asked for twice; give each its own name")
     stop = Stop(seconds=seconds, evaluations=evaluations, gap=gap)
     chosen = ("placer", placer.partition(":")[0]), ("allocator", allocator.partition(":")[0])
     for method, sentence in conflicts().items():
@@ -100,7 +100,7 @@ def solve(
     with SearchProgress(stop, f"{placer} + {allocator}") as progress:
         plan = solve_scenario(loaded, placer, allocator, stop=stop, seed=seed, callback=progress.update)
     if out is not None:
-        replace(plan, machine=computer(), scenario_file=os.path.relpath(scenario, out.parent)).save(out)
+        replace(plan, machine=computer(), scenario_file=path_from(out.parent, scenario)).save(out)
     show_plan(plan, loaded)
     if proof is not None:
         with Spinner("finding a proof that anyone can check"):
@@ -182,6 +182,7 @@ def simulate(
     Several plans meet the same arrivals, so that even small differences between them show.
     """
     from dmcjia_opt.errors import DmcjiaError, InputError
+    from dmcjia_opt.model.files import check_destination
     from dmcjia_opt.model.scenario import load_scenario
     from dmcjia_opt.plan import load_plan
     from dmcjia_opt.progress import Bar
@@ -189,8 +190,7 @@ def simulate(
     from dmcjia_opt.simulation import simulate as simulate_plan
     from dmcjia_opt.terminal import show_differences, show_simulation
 
-    if out is not None and not out.parent.is_dir():
-        raise InputError(f"--out {out}: the folder {out.parent} does not exist; create it first")
+    check_destination("--out", out)
     if not 0.0 < confidence < 1.0:
         raise InputError(f"--confidence must lie between 0 and 1, got {confidence:g}")
     loaded, process = load_scenario(scenario), build_arrivals(arrivals)

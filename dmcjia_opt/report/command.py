@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from dmcjia_opt.errors import BackendMissing, DmcjiaError, InputError
-from dmcjia_opt.model.files import write_text
+from dmcjia_opt.model.files import check_destination, write_text
 from dmcjia_opt.model.scenario import Scenario, load_scenario
 from dmcjia_opt.plan import Plan, load_plan, provenance_of
 from dmcjia_opt.progress import Bar
@@ -16,10 +16,7 @@ def check_page(option: str, path: Path) -> None:
     """Raise an error where no page can be written to `path`, or nothing can draw one."""
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{option} {path}: the report is a page; let its name end in .html")
-    if not path.parent.is_dir():
-        raise InputError(f"{option} {path}: the folder {path.parent} does not exist; create it first")
-    if path.is_dir():
-        raise InputError(f"{option} {path}: this is a folder; add the file's name")
+    check_destination(option, path)
     if find_spec("plotly") is None:
         raise BackendMissing(f"{option} needs plotly; pip install 'dmcjia-opt[report]'")
 

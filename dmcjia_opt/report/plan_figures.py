@@ -17,6 +17,7 @@ from dmcjia_opt.words import unit_of
 MOST_BARS = 60
 _QUANTILES = 401
 _MOST_MOMENTS = 1000
+_WIDE = 30.0  # delays further apart than this are drawn on a logarithmic axis
 _LONGEST_LABEL = 22
 _BAR_PIXELS = 19
 _FRAME_PIXELS = 80
@@ -88,8 +89,9 @@ def search(trace: Sequence[Moment]) -> go.Figure | None:
     if len(at) > _MOST_MOMENTS:
         at = [at[k] for k in np.linspace(0, len(at) - 1, _MOST_MOMENTS).astype(int)]
     kept = [found[k] for k in at]
-    ends = [value for moment in (kept[0], kept[-1]) for value in (moment.objective_s, moment.lower_bound_s) if value]
-    unit, size = unit_of(max(ends, default=1.0))
+    seen = [value for m in kept for value in (m.objective_s, m.lower_bound_s) if value is not None and value > 0]
+    wide = bool(seen) and max(seen) > _WIDE * min(seen)
+    unit, size = ("s", 1.0) if wide else unit_of(max(seen, default=1.0))
     wall, wall_size = unit_of(kept[-1].seconds)
     figure = new_figure()
     for name, values in (
@@ -103,7 +105,7 @@ def search(trace: Sequence[Moment]) -> go.Figure | None:
             _steps(figure, SEARCH[name], x, y, f"%{{y:.5g}} {unit} after %{{x:.3g}} {wall}")
     figure.update_layout(
         xaxis={"title": {"text": f"wall time, {wall}"}, "rangemode": "tozero"},
-        yaxis={"title": {"text": f"mean delay, {unit}"}},
+        yaxis=log_axis("mean delay", seen, unit="s") if wide else {"title": {"text": f"mean delay, {unit}"}},
     )
     return figure
 
@@ -142,4 +144,5 @@ def _names_axis(names: Sequence[str]) -> dict[str, object]:
         "ticktext": [escape(name) for name in short],
         "range": [len(names) - 0.4, -0.6],
         "showgrid": False,
+        "zeroline": False,
     }

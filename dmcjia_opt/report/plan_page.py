@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from dmcjia_opt.model.arrays import IntArray
+from dmcjia_opt.protocols import Status
 from dmcjia_opt.report import plan_figures as figures
 from dmcjia_opt.report.page import Cell, Html, Section, bullets, choice, facts, figure, lead, page, table, text
 from dmcjia_opt.report.plan_provenance import provenance
@@ -54,8 +55,10 @@ def plan_report(
     drawn = figures.search(subject.provenance.trace)
     if drawn is not None:
         how = "The best plan and the proved lower bound as the search went on; the gap is what lies between them."
-        plot = figure(drawn, "The search", how, [figures.SEARCH[name].key for name in ("best plan", "lower bound")])
-        sections.append(Section("The search", (plot,)))
+        plot = figure(
+            drawn, "Best plan and bound", how, [figures.SEARCH[name].key for name in ("best plan", "lower bound")]
+        )
+        sections.append(Section("How the search went", (plot,)))
     sections.append(Section("How it was made", provenance(subject)))
     if progress is not None:
         progress(1.0)
@@ -164,7 +167,7 @@ def _shares(subject: Subject) -> tuple[Html, ...]:
         "keeps the wait short."
     )
     return (
-        text(f"{using:,} of {_nodes(len(names))} use{'s' if len(names) == 1 else ''} the cloud."),
+        text(f"{using:,} of {_nodes(len(names))} {'uses' if using == 1 else 'use'} the cloud."),
         figure(bars, "Share of each node", how, [style.key for style in figures.SHARE.values()]),
     )
 
@@ -198,35 +201,35 @@ def _cuts(subject: Subject) -> tuple[Html, ...]:
 
 def _cut(split: int, layers: Sequence[str]) -> str:
     if split == 0:
-        return "0: none"
+        return "0: input sent"
     return f"{split}: {layers[split - 1]}" + (" (all)" if split == len(layers) else "")
 
 
 def _capacity(subject: Subject, found: WhatIfs, search_seconds: float) -> tuple[Html, ...]:
     rows = [_change(subject, change) for change in found.changes]
-    optimal = subject.gap <= subject.gap_tolerance
-    if not optimal and found.unchanged is not None:
+    anew = ""
+    if found.unchanged is not None and subject.status != Status.OPTIMAL:
         rows.insert(0, _change(subject, found.unchanged))
-    anew = (
-        "The plan is not proved optimal: the first row is what planning anew gains without any change, and is part of "
-        "every other row. "
-        if not optimal
-        else ""
-    )
+        anew = (
+            "The plan is not proved optimal: the first row is what planning anew gains without any change, and is "
+            "part of every other row. "
+        )
     caption = (
         f"{anew}All anew: splits and shares of the changed fleet searched for at most {search_seconds:g} s; where the "
         "search leaves a gap, the saving is at least what it found and at most what its lower bound allows. Splits "
         f"held: only the shares are computed anew. Savings are against this plan's {seconds(subject.objective)}."
     )
+    head = ["change", "mean delay, all anew", "saves", "mean delay, splits held", "saves"]
+    return text(_price(subject.price)), table(head, rows, caption)
+
+
+def _price(price: float) -> str:
+    if not price > 0.0:
+        return "The price of cloud capacity is 0: there is more of it than the best plan uses."
     return (
-        text(
-            f"The price of cloud capacity is {seconds(subject.price)} of mean delay per unit share (the multiplier at "
-            f"which the dual is largest): close to this plan, one more hundredth of the cloud saves about "
-            f"{seconds(0.01 * subject.price)}."
-            if subject.price > 0
-            else "The price of cloud capacity is 0: there is more of it than the best plan uses."
-        ),
-        table(["change", "mean delay, all anew", "saves", "mean delay, splits held", "saves"], rows, caption),
+        f"The price of cloud capacity is {price:.4g} s of mean delay per unit share, the multiplier at which the dual "
+        "is largest: close to the optimum, one more hundredth of the cloud saves about "
+        f"{seconds(0.01 * price)}."
     )
 
 
@@ -257,7 +260,7 @@ def _instability(subject: Subject) -> tuple[Html, ...]:
     rows: list[list[Cell | str]] = []
     for d in order.tolist():
         room = 1.0 / busiest[d] - 1.0 if busiest[d] > 0 else np.inf
-        more = f"+{100 * room:.3g} %" if np.isfinite(room) else "any"
+        more = f"+{100 * room:{',.0f' if room >= 1.0 else '.3g'}} %" if np.isfinite(room) else "any"
         cells = [_load(float(load[d])) for load in stages.values()]
         rows.append([names[d], *cells, Cell(more, float(room))])
     caption = (
