@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -20,7 +21,7 @@ _MOST_MOMENTS = 1000
 _WIDE = 30.0  # delays further apart than this are drawn on a logarithmic axis
 _LONGEST_LABEL = 22
 _BAR_PIXELS = 19
-_FRAME_PIXELS = 80
+_FRAME_PIXELS, _LEAST_PIXELS = 80, 160
 
 STAGES = styles(("edge", "upload", "cloud", "total"))
 SHARE = styles(("to keep up", "to spare"))
@@ -32,7 +33,7 @@ def stacked_delays(names: Sequence[str], stages: Mapping[str, FloatArray]) -> go
     unit, size = unit_of(float(sum(stages.values(), np.zeros(1)).max()))
     parts = {stage: delay / size for stage, delay in stages.items()}
     figure = _stacked(names, parts, STAGES, f"%{{x:.4g}} {unit}")
-    figure.update_layout(xaxis={"title": {"text": f"mean delay, {unit}"}, "rangemode": "tozero"})
+    figure.update_layout(xaxis=_linear_axis(f"mean delay, {unit}"))
     return figure
 
 
@@ -40,7 +41,7 @@ def stacked_shares(names: Sequence[str], least: FloatArray, spare: FloatArray) -
     """Draw each node's share of the cloud as a bar: what it needs to keep up, and what it has beyond that."""
     parts = {"to keep up": 100 * least, "to spare": 100 * spare}
     figure = _stacked(names, parts, SHARE, "%{x:.4g} %")
-    figure.update_layout(xaxis={"title": {"text": "share of the cloud, %"}, "rangemode": "tozero"})
+    figure.update_layout(xaxis=_linear_axis("share of the cloud, %"))
     return figure
 
 
@@ -62,7 +63,7 @@ def delay_distribution(stages: Mapping[str, FloatArray]) -> go.Figure:
 def cuts(labels: Sequence[str], counts: IntArray) -> go.Figure:
     """Draw how many nodes cut their network where, input at the top."""
     style = STAGES["edge"]
-    figure = new_figure(_FRAME_PIXELS + (_BAR_PIXELS + 7) * len(labels))
+    figure = new_figure(max(_FRAME_PIXELS + (_BAR_PIXELS + 7) * len(labels), _LEAST_PIXELS))
     figure.add_bar(
         x=counts.tolist(),
         y=list(range(len(labels))),
@@ -74,7 +75,7 @@ def cuts(labels: Sequence[str], counts: IntArray) -> go.Figure:
         hovertemplate="%{customdata}: %{x:,} nodes<extra></extra>",
     )
     figure.update_layout(
-        xaxis={"title": {"text": "nodes"}, "rangemode": "tozero", "nticks": 6, "tickformat": ",d"},
+        xaxis=_linear_axis("nodes") | {"nticks": 6, "tickformat": ",d"},
         yaxis=_names_axis(labels),
     )
     return figure
@@ -104,7 +105,7 @@ def search(trace: Sequence[Moment]) -> go.Figure | None:
         if known:
             _steps(figure, SEARCH[name], x, y, f"%{{y:.5g}} {unit} after %{{x:.3g}} {wall}")
     figure.update_layout(
-        xaxis={"title": {"text": f"wall time, {wall}"}, "rangemode": "tozero"},
+        xaxis=_linear_axis(f"wall time, {wall}"),
         yaxis=log_axis("mean delay", seen, unit="s") if wide else {"title": {"text": f"mean delay, {unit}"}},
     )
     return figure
@@ -121,7 +122,7 @@ def _steps(figure: go.Figure, style: Style, x: FloatArray, y: FloatArray, hover:
 def _stacked(
     names: Sequence[str], parts: Mapping[str, FloatArray], looks: Mapping[str, Style], value: str
 ) -> go.Figure:
-    figure = new_figure(_FRAME_PIXELS + _BAR_PIXELS * len(names))
+    figure = new_figure(max(_FRAME_PIXELS + _BAR_PIXELS * len(names), _LEAST_PIXELS))
     for part, values in parts.items():
         figure.add_bar(
             x=values.tolist(),
@@ -137,7 +138,11 @@ def _stacked(
     return figure
 
 
-def _names_axis(names: Sequence[str]) -> dict[str, object]:
+def _linear_axis(title: str) -> dict[str, Any]:
+    return {"title": {"text": title}, "rangemode": "tozero", "exponentformat": "power"}
+
+
+def _names_axis(names: Sequence[str]) -> dict[str, Any]:
     short = [name if len(name) <= _LONGEST_LABEL else f"{name[: _LONGEST_LABEL - 1]}…" for name in names]
     return {
         "tickvals": list(range(len(names))),

@@ -1,4 +1,7 @@
-"""What a change would buy in words: one number where it is proved, "at least" and "at most" where a gap is open."""
+"""What a change would buy in words: one number where it is proved, "at least" and "at most" where a gap is open.
+
+A gap that the digits shown do not tell apart counts as none.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ def delay_cell(low: float, high: float) -> Cell:
     """Return a mean delay known to lie between `low` and `high`, s."""
     if math.isinf(low):
         return Cell("no plan", math.inf)
-    if _closed(low, high):
+    if _closed(low, high) or seconds(low) == seconds(high):
         return Cell(seconds(high), high)
     return Cell(f"{seconds(low)} to {seconds(high)}", high)
 
@@ -27,11 +30,12 @@ def saving_cell(objective: float, low: float, high: float) -> Cell:
     if math.isinf(low):
         return Cell("–", -math.inf)
     least, most = objective - high, objective - low
-    if _closed(low, high):
-        return Cell(_saving(least, objective), least)
+    said = _saving(least, objective), _saving(most, objective)
+    if _closed(low, high) or said[0] == said[1]:
+        return Cell(said[0], least)
     if least <= _NOTHING * objective:
-        return Cell(f"at most {_saving(most, objective)}", least)
-    return Cell(f"at least {_saving(least, objective)}, at most {_saving(most, objective)}", least)
+        return Cell(f"at most {said[1]}", least)
+    return Cell(f"at least {said[0]}, at most {said[1]}", least)
 
 
 def _closed(low: float, high: float) -> bool:

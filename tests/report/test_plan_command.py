@@ -53,10 +53,10 @@ def test_a_page_without_a_plan_file(dmcjia, tmp_path):
 
 def test_the_scenario_is_found_from_the_plans_folder(dmcjia, tmp_path, monkeypatch):
     (tmp_path / "plans").mkdir()
-    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "else" / "where").mkdir(parents=True)
     assert dmcjia("solve", "s.toml", "--out", "plans/plan.json").code == 0
     assert json.loads((tmp_path / "plans" / "plan.json").read_text())["scenario_file"] == "../s.toml"
-    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path / "else" / "where")
     assert dmcjia("report", tmp_path / "plans" / "plan.json", "--out", "p.html").code == 0
 
 

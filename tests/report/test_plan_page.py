@@ -186,6 +186,9 @@ def test_every_name_is_escaped():
     assert any("\\u003c" in spec or "&lt;script" in spec for spec in specs)
     shown = plots(page)["Delay by stage"]["layout"]["yaxis"]["ticktext"]
     assert all("<" not in label for label in shown)
+    hints = [hint for plot in plots(page).values() for trace in plot["data"] for hint in trace.get("customdata", ())]
+    assert any("&lt;script" in hint for hint in hints)
+    assert all("<" not in hint for hint in hints)
 
 
 def test_a_large_fleet_is_counted_not_listed():

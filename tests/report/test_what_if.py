@@ -77,17 +77,23 @@ def test_a_search_cut_short_leaves_an_interval_around_the_truth():
     for cut, full in zip((short.unchanged, *short.changes), (whole.unchanged, *whole.changes), strict=True):
         assert cut.least.bound <= full.least.reached * (1 + 1e-9)
         assert full.least.bound <= cut.least.reached
-    open_ones = [cut.least for cut in (short.unchanged, *short.changes) if not cut.least.closed]
-    assert open_ones
-    for least in open_ones:
-        said = saving_cell(subject.objective, least.bound, least.reached).text
-        assert "at most" in said
-        assert " to " in delay_cell(least.bound, least.reached).text
+    least = short.unchanged.least
+    assert not least.closed
+    assert "at most" in saving_cell(subject.objective, least.bound, least.reached).text
+    assert " to " in delay_cell(least.bound, least.reached).text
+
+
+def test_a_search_cut_short_is_never_worse_than_the_splits_held():
+    scenario = generate("near", nodes=20, seed=1)
+    subject = subject_of_plan(scenario, solve(scenario))
+    for change in what_ifs(subject, 0.0).changes:
+        assert change.least.bound <= change.least.reached <= change.held
 
 
 def test_savings_in_words():
     assert saving_cell(1.0, 0.9, 0.9).text == "100 ms (10.00 %)"
     assert saving_cell(1.0, 0.8, 0.9).text == "at least 100 ms (10.00 %), at most 200 ms (20.00 %)"
+    assert saving_cell(1.0, 0.8, 0.800001).text == "200 ms (20.00 %)"
     assert saving_cell(1.0, 0.8, 1.0).text == "at most 200 ms (20.00 %)"
     assert saving_cell(1.0, 1.0, 1.0).text == "nothing"
     assert saving_cell(1.0, 1.25, 1.25).text == "slower by 250 ms (25.00 %)"
