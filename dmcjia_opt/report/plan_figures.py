@@ -75,7 +75,7 @@ def cuts(labels: Sequence[str], counts: IntArray) -> go.Figure:
         hovertemplate="%{customdata}: %{x:,} nodes<extra></extra>",
     )
     figure.update_layout(
-        xaxis=_linear_axis("nodes") | {"nticks": 6, "tickformat": ",d"},
+        xaxis=_linear_axis("nodes") | {"tickformat": ",d"} | ({"dtick": 1} if counts.max() < 6 else {"nticks": 6}),
         yaxis=_names_axis(labels),
     )
     return figure

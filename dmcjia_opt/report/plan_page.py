@@ -112,7 +112,9 @@ def _glance(subject: Subject) -> tuple[Html, ...]:
 def _delays(subject: Subject) -> tuple[Html, ...]:
     delays, weight, names = subject.delays, subject.problem.weight, subject.scenario.nodes.names
     stages = {"edge": delays.edge, "upload": delays.upload, "cloud": delays.cloud}
-    parts = [f"{percent(float((weight * d).sum()) / subject.objective)} {stage}" for stage, d in stages.items()]
+    parts = [
+        f"{percent(float((weight * d).sum()) / subject.objective)} {stage}" for stage, d in stages.items() if d.any()
+    ]
     order = np.argsort(-delays.total, kind="stable")[:MOST_ROWS]
     whole = len(order) == len(names)
     bars = figures.stacked_delays([names[d] for d in order], {stage: values[order] for stage, values in stages.items()})
@@ -183,7 +185,7 @@ def _cuts(subject: Subject) -> tuple[Html, ...]:
         used = np.flatnonzero(chosen)
         shown = np.sort(used[np.argsort(-chosen[used], kind="stable")[:MOST_CUTS]])
         labels = [_cut(split, profile.layer_names) for split in shown.tolist()]
-        how = f"Where the {_nodes(int(counts[m]))} that run it cut it: the last layer at the edge, input at the top."
+        how = f"The last layer at the edge on its {_nodes(int(counts[m]))}; the input is at the top."
         if len(shown) < len(used):
             rest = int(chosen.sum() - chosen[shown].sum())
             how += f" The {len(shown)} most frequent cuts; {_nodes(rest)} have {len(used) - len(shown)} others."
@@ -264,7 +266,7 @@ def _instability(subject: Subject) -> tuple[Html, ...]:
         cells = [_load(float(load[d])) for load in stages.values()]
         rows.append([names[d], *cells, Cell(more, float(room))])
     caption = (
-        f"The {_nodes(len(order))} with the busiest queues: the part of the time that each queue is busy, and how "
+        f"The busiest queues, on {len(order)} of {_nodes(len(names))}: the part of the time that each is busy, and how "
         "many more tasks the node could take, with this plan, before one of them grows without end."
     )
     return text(said), table(["node", *stages, "room for tasks"], rows, caption, tall=True)

@@ -1,6 +1,8 @@
 """`dmcjia report plan.json` and `dmcjia solve --report`: one page either way, or one sentence and no page."""
 
 import json
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -121,3 +123,16 @@ def test_plotly_is_asked_for_before_anything_is_computed(dmcjia, monkeypatch, tm
     monkeypatch.setattr(command, "find_spec", lambda name: None)
     refused(dmcjia("solve", "s.toml", "--out", "plan.json", "--report", "p.html"), 4, "plotly", "dmcjia-opt[report]")
     assert not (tmp_path / "plan.json").exists()
+
+
+def test_plotly_is_all_it_needs(solved, tmp_path):
+    absent = ("pandas", "pyarrow", "statsmodels", "moocore", "psutil", "matplotlib")
+    code = (
+        "import sys\n"
+        f"sys.modules.update(dict.fromkeys({absent!r}))\n"
+        "sys.argv = ['dmcjia', 'report', 'plan.json', '--out', 'p.html']\n"
+        "from dmcjia_opt.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "Page written to p.html\n"), done.stderr
