@@ -425,7 +425,7 @@ def bench(
             workers=workers,
             dask=dask,
             resume=resume,
-            progress=bar.update,
+            progress=bar.update_runs,
         )
     show_rows(rows)
     typer.echo(f"{len(rows)} rows: {out / ROWS}, and as a table {out / TABLE}")

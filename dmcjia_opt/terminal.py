@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from dmcjia_opt.certificate import relative_gap
 from dmcjia_opt.model.scenario import Scenario
 from dmcjia_opt.plan import Plan
+from dmcjia_opt.progress import Live
 from dmcjia_opt.proof.document import Proof
 from dmcjia_opt.protocols import Status, Stop, TracePoint
 from dmcjia_opt.registry import KINDS, options, variants, why_not
@@ -34,7 +34,7 @@ _STATUS = {
 }
 
 
-class SearchProgress:
+class SearchProgress(Live):
     """A live line on standard error: plans evaluated, incumbent, proved gap.
 
     Parameters
@@ -47,28 +47,15 @@ class SearchProgress:
 
     def __init__(self, stop: Stop, title: str) -> None:
         self._stop = stop
-        console = Console(stderr=True)
-        self._progress = Progress(
+        super().__init__(
+            title,
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[state]}"),
             TimeElapsedColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
+            total=1.0 if stop.seconds is not None or stop.evaluations is not None else None,
         )
-        total = 1.0 if stop.seconds is not None or stop.evaluations is not None else None
-        self._task = self._progress.add_task(escape(title), total=total, state="starting")
-
-    def __enter__(self) -> SearchProgress:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def update(self, point: TracePoint) -> None:
         """Show a point of the search's trace."""
@@ -79,10 +66,10 @@ class SearchProgress:
             done.append(point.evaluations / self._stop.evaluations)
         gap = relative_gap(point.objective, point.lower_bound)
         best = f"best {seconds(point.objective)}, gap {percent(gap)}" if math.isfinite(gap) else "no feasible plan yet"
-        self._progress.update(self._task, completed=max(done), state=f"{point.evaluations:,} plans, {best}")
+        self.show(max(done), f"{point.evaluations:,} plans, {best}")
 
 
-class Spinner:
+class Spinner(Live):
     """A line on standard error that shows that work goes on, and for how long.
 
     Parameters
@@ -92,19 +79,7 @@ class Spinner:
     """
 
     def __init__(self, title: str) -> None:
-        console = Console(stderr=True)
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._progress.add_task(escape(title), total=None)
-
-    def __enter__(self) -> Spinner:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
+        super().__init__(title, SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), total=None)
 
 
 def show_plan(plan: Plan, scenario: Scenario) -> None:

@@ -26,6 +26,9 @@ from dmcjia_opt.model.delay import MD1, DelayCurve, delay_curve
 from dmcjia_opt.model.scenario import Scenario
 from dmcjia_opt.model.stages import BLOCK_ROWS, StageTimes, stage_times
 
+#: No number of a problem but 0 may be smaller or larger: then no product or quotient that a bound is made of
+#: underflows or overflows, at any price between the two of `dual`.
+SMALLEST, LARGEST = 1e-80, 1e80
 #: How far Σ shares may exceed 1 by rounding. Near saturation the optimum is steep in the budget: no more than this.
 BUDGET_TOLERANCE = 64 * EPS
 #: How far, relative to the least rate asked for, the ordering constraint may be overstepped by rounding.
@@ -168,6 +171,8 @@ class Problem:
             value = getattr(self, key)
             if value is not None and value.shape != shape:
                 raise InputError(f"{key} has shape {value.shape}, expected {shape}")
+            if value is not None and not _within_range(value):
+                raise InputError(f"{key} must be 0 or between {SMALLEST:g} and {LARGEST:g}; use other units")
         if not self.local_delay.min() >= 0.0:
             raise InputError("local_delay must be >= 0, or +inf where a split is not allowed")
         for key in ("cloud_time", "least_rate", "upstream_wait"):
@@ -313,6 +318,15 @@ class Problem:
         return Residuals(np.where(np.isnan(budget), np.inf, budget), stability, ordering)
 
 
+def _within_range(table: FloatArray) -> bool:
+    """Return whether every finite entry > 0 may be computed with; what is not a number ≥ 0 is for others to refuse."""
+    if table.ndim == 2 and table.strides[0] == 0:
+        table = table[:1]  # one row, shared by all nodes
+    real = (table > 0) & (table < np.inf)
+    least, most = table.min(where=real, initial=1.0), table.max(where=real, initial=1.0)
+    return bool(least >= SMALLEST and most <= LARGEST)
+
+
 def mean_wait(rate: FloatArray, service: FloatArray) -> FloatArray:
     """Return λx²/(2(1 − λx)), s, the mean wait of an M/D/1 queue; +inf where it is unstable."""
     load = rate * service
@@ -347,7 +361,7 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
         wait = mean_wait(nodes.arrival_rate[rows, None], slowest)
         local[rows] = np.where(times.exists[model], service + wait + upload, np.inf)
         if upstream is not None:
-            upstream[rows] = np.where(np.isfinite(local[rows]), wait, 0.0)
+            upstream[rows] = np.where(np.isfinite(local[rows]) & (wait >= SMALLEST), wait, 0.0)
         if least is not None:
             with np.errstate(divide="ignore"):
                 least[rows] = np.where((service > 0) & (cloud[model] > 0), 1.0 / service, 0.0)

@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import FloatArray
 from dmcjia_opt.model.files import explain, write_text
-from dmcjia_opt.model.graph import Cuts, profile_of
+from dmcjia_opt.model.graph import Cuts
 from dmcjia_opt.model.node_files import read_nodes, write_nodes
 from dmcjia_opt.model.nodes import MOST, STRICT, Node, NodeTable, NonNegative, Positive, node_table
 from dmcjia_opt.model.profile import LayerProfile, load_profile
@@ -283,7 +283,7 @@ def _resolve(models: Sequence[str], folder: Path, how: Profiles) -> dict[str, La
 
             network = read_onnx(folder / model, shapes, shared=True).network
             unused -= set(network.inputs)
-            found[model] = profile_of(network, how.cuts, how.upload_dtype)
+            found[model] = LayerProfile.of_network(network, how.cuts, how.upload_dtype)
         else:
             raise InputError(
                 f'unknown model "{model}"; use one of the zoo ({", ".join(sorted(ZOO))}) or the path of a profile '
