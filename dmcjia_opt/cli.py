@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -65,24 +66,31 @@ def solve(
     proof: Annotated[
         Path | None, typer.Option(metavar="proof.json", help="Write here what proves the bound, for anyone to check.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="plan.html", help="Write a page about the plan; it opens without a network.")
+    ] = None,
 ) -> None:
     """Place the splits, share the cloud, and say how good the answer is.
 
     [bold]--placer dmcjia --allocator alm[/bold] is the algorithm of the paper.
     """
+    from dmcjia_opt.bench.machine import computer
     from dmcjia_opt.errors import InputError
+    from dmcjia_opt.model.files import check_destination, path_from
     from dmcjia_opt.model.scenario import load_scenario
     from dmcjia_opt.proof.making import prove
     from dmcjia_opt.protocols import Stop
     from dmcjia_opt.registry import conflicts
+    from dmcjia_opt.report.command import check_page, write_plan_page
     from dmcjia_opt.solving import solve as solve_scenario
     from dmcjia_opt.terminal import SearchProgress, Spinner, show_plan, show_proof
 
     for option, file in (("--out", out), ("--proof", proof)):
-        if file is not None and not file.parent.is_dir():
-            raise InputError(f"{option} {file}: the folder {file.parent} does not exist; create it first")
-        if file is not None and file.is_dir():
-            raise InputError(f"{option} {file}: this is a folder; add the file's name")
+        check_destination(option, file)
+    if report is not None:
+        check_page("--report", report)
+        if report in (out, proof):
+            raise InputError(f"--report {report}: the same file is asked for twice; give each its own name")
     stop = Stop(seconds=seconds, evaluations=evaluations, gap=gap)
     chosen = ("placer", placer.partition(":")[0]), ("allocator", allocator.partition(":")[0])
     for method, sentence in conflicts().items():
@@ -92,7 +100,7 @@ def solve(
     with SearchProgress(stop, f"{placer} + {allocator}") as progress:
         plan = solve_scenario(loaded, placer, allocator, stop=stop, seed=seed, callback=progress.update)
     if out is not None:
-        plan.save(out)
+        replace(plan, machine=computer(), scenario_file=path_from(out.parent, scenario)).save(out)
     show_plan(plan, loaded)
     if proof is not None:
         with Spinner("finding a proof that anyone can check"):
@@ -102,6 +110,9 @@ def solve(
     if out is not None:
         checked_by = f" --proof {proof}" if proof is not None else ""
         typer.echo(f"Plan written to {out}; check it with: dmcjia verify {scenario} {out}{checked_by}")
+    if report is not None:
+        write_plan_page(loaded, replace(plan, machine=computer()), scenario, report)
+        typer.echo(f"Page written to {report}")
 
 
 @app.command()
@@ -171,6 +182,7 @@ def simulate(
     Several plans meet the same arrivals, so that even small differences between them show.
     """
     from dmcjia_opt.errors import DmcjiaError, InputError
+    from dmcjia_opt.model.files import check_destination
     from dmcjia_opt.model.scenario import load_scenario
     from dmcjia_opt.plan import load_plan
     from dmcjia_opt.progress import Bar
@@ -178,8 +190,7 @@ def simulate(
     from dmcjia_opt.simulation import simulate as simulate_plan
     from dmcjia_opt.terminal import show_differences, show_simulation
 
-    if out is not None and not out.parent.is_dir():
-        raise InputError(f"--out {out}: the folder {out.parent} does not exist; create it first")
+    check_destination("--out", out)
     if not 0.0 < confidence < 1.0:
         raise InputError(f"--confidence must lie between 0 and 1, got {confidence:g}")
     loaded, process = load_scenario(scenario), build_arrivals(arrivals)
@@ -422,30 +433,31 @@ def bench(
 
 @app.command()
 def report(
-    results: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a benchmark (dmcjia bench --out DIR).")],
+    what: Annotated[
+        Path,
+        typer.Argument(metavar="DIR|plan.json", help="The folder of a benchmark (dmcjia bench --out DIR), or a plan."),
+    ],
     out: Annotated[Path, typer.Option(metavar="FILE.html", help="The page to write; it opens without a network.")],
     csv: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Write rows.csv, trajectories.csv and files for iohinspector here, too."),
+        typer.Option(
+            metavar="FOLDER", help="Of a benchmark: rows.csv, trajectories.csv and files for iohinspector here, too."
+        ),
+    ] = None,
+    scenario: Annotated[
+        Path | None,
+        typer.Option(metavar="SCENARIO.toml", help="Of a plan: its scenario, where the plan does not say or it moved."),
     ] = None,
 ) -> None:
-    """Show a benchmark as one page: who won, how reliably, how fast, on what evidence."""
-    from dmcjia_opt.bench.exports import write_exports
-    from dmcjia_opt.bench.results import load
-    from dmcjia_opt.errors import InputError
-    from dmcjia_opt.model.files import write_text
-    from dmcjia_opt.report.benchmark import benchmark_report
+    """Show a benchmark or a plan as one page.
 
-    if not results.is_dir():
-        raise InputError(f"{results}: there is no such folder; give the one that dmcjia bench wrote with --out")
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"--out {out}: the report is a page; let its name end in .html")
-    loaded = load(results)
-    write_text(out, benchmark_report(loaded))
-    typer.echo(f"{len(loaded.rows)} runs in {out}")
-    if csv is not None:
-        write_exports(loaded, csv)
-        typer.echo(f"The same as CSV, and for iohinspector, in {csv}")
+    Of a benchmark: who won, how reliably, how fast, on what evidence. Of a plan: how good it is, where the delay comes
+    from, what more capacity would buy, how it was made.
+    """
+    from dmcjia_opt.report.command import run
+
+    for line in run(what, out, csv, scenario):
+        typer.echo(line)
 
 
 @app.command()

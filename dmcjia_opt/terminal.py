@@ -22,12 +22,11 @@ from dmcjia_opt.registry import KINDS, options, variants, why_not
 from dmcjia_opt.simulation import Simulation, compare
 from dmcjia_opt.spec import Spec
 from dmcjia_opt.verification import Check
-from dmcjia_opt.words import UNITS, in_plain_words, percent, seconds
+from dmcjia_opt.words import in_plain_words, percent, seconds, source_of_bound, unit_of
 
 #: Nodes shown one by one; of larger fleets the slowest are shown.
 MAX_ROWS = 40
 
-_BOUND = {"dual": "the price of cloud capacity", "benders": "Benders cuts; it rests on HiGHS"}
 _STATUS = {
     Status.OPTIMAL: "optimal, proved",
     Status.FEASIBLE: "feasible, not proved optimal",
@@ -83,11 +82,6 @@ class Spinner(Live):
         super().__init__(title, SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), total=None)
 
 
-def _unit(largest: float) -> tuple[str, float]:
-    """Return the unit in which a column up to `largest` seconds reads well, and its size, s."""
-    return next(((unit, size) for unit, size in UNITS if largest >= size), UNITS[-1])
-
-
 def show_plan(plan: Plan, scenario: Scenario) -> None:
     """Print a plan as a table of nodes and a summary."""
     console = Console()
@@ -100,7 +94,7 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
         order = np.argsort(-plan.delays.total, kind="stable")[:MAX_ROWS]
         title += f", the {MAX_ROWS} slowest shown"
     stages = (plan.delays.edge, plan.delays.upload, plan.delays.cloud, plan.delays.total)
-    unit, size = _unit(float(plan.delays.total.max()))
+    unit, size = unit_of(float(plan.delays.total.max()))
     table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("node", overflow="fold")
     if len(models) > 1:
@@ -121,7 +115,7 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
     times = "once" if plan.evaluations == 1 else f"{plan.evaluations:,} times"
     for key, value in (
         ("mean delay", f"[bold]{seconds(plan.objective)}[/bold]"),
-        ("lower bound", f"{seconds(plan.lower_bound)}, from {_BOUND.get(plan.bound_from, escape(plan.bound_from))}"),
+        ("lower bound", f"{seconds(plan.lower_bound)}, from {escape(source_of_bound(plan.bound_from))}"),
         ("gap", percent(plan.gap)),
         ("status", _STATUS.get(plan.status, str(plan.status))),
         ("made by", escape(f"{plan.placer} + {plan.allocator}, seed {plan.seed}")),
@@ -193,7 +187,7 @@ def _simulated_nodes(found: Simulation, title: str, confidence: float) -> Table:
     if len(order) > MAX_ROWS:
         order = np.argsort(-delay, kind="stable")[:MAX_ROWS]
         title += f": the {MAX_ROWS} slowest of {len(delay):,} nodes"
-    unit, size = _unit(float(delay.max()))
+    unit, size = unit_of(float(delay.max()))
     title += f"; delays in {unit}, loads in %"
     table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("node", overflow="fold", min_width=9)
@@ -231,7 +225,7 @@ def show_differences(found: Mapping[str, Simulation], confidence: float) -> None
 
 def _interval(value: float, half: float) -> str:
     """Return an interval with one unit for both of its numbers, and as many digits as it pins down, at most 7."""
-    unit, size = _unit(max(value, half))
+    unit, size = unit_of(max(value, half))
     finest = max(half, 1e-6 * value, 1e-300) / size
     digits = min(max(1 - math.floor(math.log10(finest)), 0), 9)
     return f"{value / size:.{digits}f} ± {half / size:.{digits}f} {unit}"

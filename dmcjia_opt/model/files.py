@@ -34,6 +34,24 @@ def explain(error: ValidationError) -> str:
     return sentence + (f" (and {more} more problem{'s' if more > 1 else ''})" if more else "")
 
 
+def check_destination(option: str, path: Path | None) -> None:
+    """Raise InputError, naming the option, where no file can be written to `path`; None asks for none."""
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise InputError(f"{option} {path}: the folder {path.parent} does not exist; create it first")
+    if path.is_dir():
+        raise InputError(f"{option} {path}: this is a folder; add the file's name")
+
+
+def path_from(folder: Path, file: Path) -> str:
+    """Return where `file` is from `folder`, with forward slashes; its whole path where no relative one leads there."""
+    try:
+        return Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()
+    except ValueError:
+        return file.resolve().as_posix()
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write `text` so that the file appears whole or not at all.
 

@@ -24,7 +24,7 @@ from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import EPS, BoolArray, FloatArray, IntArray, difference, frozen, frozen_int
 from dmcjia_opt.model.delay import MD1, DelayCurve, delay_curve
 from dmcjia_opt.model.scenario import Scenario
-from dmcjia_opt.model.stages import BLOCK_ROWS, stage_times
+from dmcjia_opt.model.stages import BLOCK_ROWS, StageTimes, stage_times
 
 #: No number of a problem but 0 may be smaller or larger: then no product or quotient that a bound is made of
 #: underflows or overflows, at any price between the two of `dual`.
@@ -343,9 +343,19 @@ def mean_wait(rate: FloatArray, service: FloatArray) -> FloatArray:
         return np.where(load < 1.0, load * service / (2.0 * (1.0 - load)), np.inf)
 
 
-def compile_problem(scenario: Scenario) -> Problem:
-    """Return the tables of a scenario; every unit is SI from here on."""
-    nodes, options, times = scenario.nodes, scenario.options, stage_times(scenario)
+def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Problem:
+    """Return the tables of a scenario; every unit is SI from here on.
+
+    Parameters
+    ----------
+    scenario
+        The fleet, the cloud and the options.
+    times
+        Service times in place of the scenario's own: of a fleet that is otherwise the same.
+    """
+    nodes, options = scenario.nodes, scenario.options
+    if times is None:
+        times = stage_times(scenario)
     n, m = len(nodes), times.work.shape[1]
     cloud = times.cloud
     local = np.empty((n, m))
