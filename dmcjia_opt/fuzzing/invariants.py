@@ -223,7 +223,7 @@ def _proof(subject: Subject) -> Iterator[str]:
     assert best is not None
     proof = prove_bound(subject.problem, "", subject.value(best) * (1 - 0.5e-9), most_leaves=_PROOF_LEAVES)
     proved = check_proof(subject.problem, proof)
-    if Fraction(proved) > subject.attained:
+    if proved != -np.inf and Fraction(proved) > subject.attained:
         yield f"a proof proves {proved!r}, above a plan's exact mean delay {float(subject.attained)!r}"
     if proved < proof.bound:
         yield f"a proof states {proof.bound!r}, but proves only {proved!r}"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
 from pathlib import Path
+from typing import IO
 
 from pydantic import ValidationError
 
 from dmcjia_opt.errors import InputError
+
+#: Held by the run that writes in a folder.
+LOCK = ".lock"
 
 
 def explain(error: ValidationError) -> str:
@@ -82,6 +87,27 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         raise InputError(
             f"{path}: cannot write ({error.strerror}); choose a folder that exists and is writable"
         ) from None
+
+
+def lock(folder: Path) -> IO[str]:
+    """Return a file that keeps other runs out of `folder` until it is closed, also by the end of this process.
+
+    Raises
+    ------
+    InputError
+        If another run holds it.
+    OSError
+        If the folder cannot be written.
+    """
+    stream = (folder / LOCK).open("w", encoding="utf-8")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.close()
+        raise InputError(
+            f"--out {folder}: another run is writing here; wait for its end or choose another folder"
+        ) from None
+    return stream
 
 
 def _umask() -> int:
