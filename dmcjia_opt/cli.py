@@ -76,6 +76,7 @@ def solve(
     """
     from dmcjia_opt.bench.machine import computer
     from dmcjia_opt.errors import InputError
+    from dmcjia_opt.interrupts import interrupts_remembered
     from dmcjia_opt.model.files import check_destination, path_from
     from dmcjia_opt.model.scenario import load_scenario
     from dmcjia_opt.proof.making import prove
@@ -97,7 +98,7 @@ def solve(
         if method in chosen:
             _warn(sentence)
     loaded = load_scenario(scenario)
-    with SearchProgress(stop, f"{placer} + {allocator}") as progress:
+    with SearchProgress(stop, f"{placer} + {allocator}") as progress, interrupts_remembered():
         plan = solve_scenario(loaded, placer, allocator, stop=stop, seed=seed, callback=progress.update)
     if out is not None:
         replace(plan, machine=computer(), scenario_file=path_from(out.parent, scenario)).save(out)
