@@ -12,7 +12,7 @@ author = "The dmcjia_opt developers"
 project_copyright = author
 version = release = dmcjia_opt.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "signatures"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "from_code", "signatures"]
 exclude_patterns = ["_build"]
 nitpicky = True
 default_role = "code"
