@@ -19,7 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
-    path.relative_to(ROOT).as_posix() for path in (*(ROOT / "docs").rglob("*.md"), ROOT / "README.md") if path.is_file()
+    path.relative_to(ROOT).as_posix()
+    for path in (*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "examples" / "README.md")
 )
 _BLOCK = re.compile(
     r"^(?:<!-- (?P<mark>(?:file|prints|not run)[^\n]*?) -->\n)?```(?P<language>\w+)\n(?P<code>.*?)^```$",

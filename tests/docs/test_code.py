@@ -16,7 +16,7 @@ from tests.docs.blocks import PAGES, ROOT, blocks, commands, missing
 from tests.model.onnx_models import residual_block
 
 #: Pages that begin with nothing but what they say themselves.
-FROM_NOTHING = {"README.md", "docs/index.md", "docs/install.md", "docs/ten-minutes.md", "docs/fleet.md"}
+FROM_NOTHING = {"README.md", "examples/README.md", "docs/install.md", "docs/ten-minutes.md", "docs/fleet.md"}
 #: Programs of others, whose lines are for the reader alone.
 FOREIGN = {"make", "pip", "dask", "cd"}
 #: How often the Python of a page prints a word.
