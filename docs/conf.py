@@ -33,5 +33,7 @@ nitpick_ignore_regex = [("py:class", r"(np|torch)\..*|ArrayLike|Path")]
 
 html_theme = "furo"
 html_title = f"dmcjia_opt {release}"
+html_static_path = ["static"]
+html_css_files = ["tables.css"]
 html_show_sphinx = False
 html_copy_source = False

@@ -92,7 +92,7 @@ def test_every_page_is_in_the_tree():
     for index in (DOCS / "index.md", DOCS / "api" / "index.md"):
         for tree in re.findall(r"```\{toctree\}\n(.*?)```", index.read_text(encoding="utf-8"), re.DOTALL):
             named |= {
-                (index.parent / line).with_suffix(".md")
+                (index.parent / re.sub(r".*<(.*)>", r"\1", line)).with_suffix(".md")
                 for line in tree.splitlines()
                 if line and not line.startswith(":")
             }
