@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 import typer
 
 from dmcjia_opt.errors import DmcjiaError, UncountedOperators
+from dmcjia_opt.model.limits import MOST_NODES
 
 app = typer.Typer(
     name="dmcjia",
@@ -27,9 +28,12 @@ app = typer.Typer(
 )
 
 _INTERRUPTED = 130  # what typer makes of KeyboardInterrupt
-_MOST_NODES = 10_000_000  # a scenario of more would fill the memory before it fills the file
 
 ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO.toml", help="The scenario: cloud, options and nodes.")]
+
+Outside = Annotated[
+    bool, typer.Option("--outside", help="Let the scenario name files outside its folder.", show_default=False)
+]
 
 
 def _print_version(asked: bool) -> None:
@@ -69,6 +73,7 @@ def solve(
     report: Annotated[
         Path | None, typer.Option(metavar="plan.html", help="Write a page about the plan; it opens without a network.")
     ] = None,
+    outside: Outside = False,
 ) -> None:
     """Place the splits, share the cloud, and say how good the answer is.
 
@@ -76,6 +81,7 @@ def solve(
     """
     from dmcjia_opt.bench.machine import computer
     from dmcjia_opt.errors import InputError
+    from dmcjia_opt.interrupts import interrupts_remembered
     from dmcjia_opt.model.files import check_destination, path_from
     from dmcjia_opt.model.scenario import load_scenario
     from dmcjia_opt.proof.making import prove
@@ -96,8 +102,8 @@ def solve(
     for method, sentence in conflicts().items():
         if method in chosen:
             _warn(sentence)
-    loaded = load_scenario(scenario)
-    with SearchProgress(stop, f"{placer} + {allocator}") as progress:
+    loaded = load_scenario(scenario, outside=outside)
+    with SearchProgress(stop, f"{placer} + {allocator}") as progress, interrupts_remembered():
         plan = solve_scenario(loaded, placer, allocator, stop=stop, seed=seed, callback=progress.update)
     if out is not None:
         replace(plan, machine=computer(), scenario_file=path_from(out.parent, scenario)).save(out)
@@ -122,6 +128,7 @@ def verify(
     proof: Annotated[
         Path | None, typer.Option(metavar="proof.json", help="Derive the bound from this proof, without any search.")
     ] = None,
+    outside: Outside = False,
 ) -> None:
     """Recompute everything a plan claims; exit code 1 if a claim is false."""
     from dmcjia_opt.errors import ClaimFalse
@@ -131,7 +138,7 @@ def verify(
     from dmcjia_opt.terminal import show_checks
     from dmcjia_opt.verification import verify as verify_plan
 
-    loaded, claims = load_scenario(scenario), load_plan(plan)
+    loaded, claims = load_scenario(scenario, outside=outside), load_plan(plan)
     checks = verify_plan(loaded, claims, None if proof is None else load_proof(proof))
     show_checks(checks)
     false = [check.what for check in checks if not check.true]
@@ -176,6 +183,7 @@ def simulate(
     confidence: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
     out: Annotated[Path | None, typer.Option(metavar="sim.json", help="Write everything here.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what would be written, and nothing else.")] = False,
+    outside: Outside = False,
 ) -> None:
     """Send tasks through the queues of a plan, and set the delay they meet beside the model's.
 
@@ -193,7 +201,7 @@ def simulate(
     check_destination("--out", out)
     if not 0.0 < confidence < 1.0:
         raise InputError(f"--confidence must lie between 0 and 1, got {confidence:g}")
-    loaded, process = load_scenario(scenario), build_arrivals(arrivals)
+    loaded, process = load_scenario(scenario, outside=outside), build_arrivals(arrivals)
     if len(set(plans)) < len(plans):
         raise InputError(f"{max(plans, key=plans.count)} is given twice; name each plan once")
     found = {}
@@ -259,7 +267,7 @@ def methods(
 @app.command()
 def generate(
     family: Annotated[str, typer.Argument(metavar="FAMILY", help="paper, homogeneous, near, scarce, mixed or fleet.")],
-    nodes: Annotated[int, typer.Option(max=_MOST_NODES, help="Number of edge nodes.")],
+    nodes: Annotated[int, typer.Option(max=MOST_NODES, help="Number of edge nodes.")],
     out: Annotated[Path, typer.Option(metavar="FILE.toml", help="Where to write the scenario.")],
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same scenario.")] = 0,
     tasks: Annotated[
@@ -392,6 +400,7 @@ def bench(
         str | None, typer.Option(metavar="NAMES|DIR|FILE.toml", help="In place of the suite's: names, files, folders.")
     ] = None,
     seconds: Annotated[float | None, typer.Option(help="Wall time limit of a run, s.")] = None,
+    outside: Annotated[bool, typer.Option("--outside", help="Let scenarios name files outside their folder.")] = False,
     list_suites: Annotated[bool, typer.Option("--list", help="Show the suites and what they cost.")] = False,
 ) -> None:
     """Compare methods: every run in a process of its own, every answer verified, every failure a row.
@@ -425,6 +434,7 @@ def bench(
             workers=workers,
             dask=dask,
             resume=resume,
+            outside=outside,
             progress=bar.update_runs,
         )
     show_rows(rows)

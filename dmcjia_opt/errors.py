@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+_LONGEST_OF_OURS, _HEAD, _TAIL = 1200, 800, 300
+
 
 class DmcjiaError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose; its message is one line that any terminal can show."""
 
     exit_code: ClassVar[int] = 1
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if not text.isprintable():
+            text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.split()))
+        return text if len(text) <= _LONGEST_OF_OURS else f"{text[:_HEAD]} … {text[-_TAIL:]}"
 
 
 class ClaimFalse(DmcjiaError):

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import FloatArray, IntArray
-from dmcjia_opt.model.files import explain, write_text
+from dmcjia_opt.model.files import explain, read_json, write_text
 from dmcjia_opt.model.problem import StageDelays
 from dmcjia_opt.protocols import OPTIMALITY_GAP, Status, Stop, TracePoint
 
@@ -246,13 +246,7 @@ def load_plan(path: str | Path) -> PlanFile:
     InputError
         If the file is missing, is not JSON or breaks the format; the message names the field.
     """
-    path = Path(path)
-    try:
-        return PlanFile.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the plan ({error.strerror})") from None
-    except ValidationError as error:
-        raise InputError(f"{path}: {explain(error)}") from None
+    return read_json(path, "the plan", PlanFile)
 
 
 def installed_versions() -> dict[str, str]:

@@ -141,7 +141,7 @@ def test_what_cannot_be_read(dmcjia, tmp_path):
     fails(dmcjia("solve", "none.toml"), 2, "none.toml: cannot read the scenario (No such file or directory)")
     fails(dmcjia("solve", tmp_path), 2, "cannot read the scenario (Is a directory)")
     (tmp_path / "latin.toml").write_bytes(b'name = "caf\xe9"\n')
-    fails(dmcjia("solve", "latin.toml"), 2, "latin.toml: not valid TOML")
+    fails(dmcjia("solve", "latin.toml"), 2, "latin.toml: not TOML in UTF-8")
     fails(dmcjia("verify", "s.toml", "none.json"), 2, "none.json: cannot read the plan")
     fails(dmcjia("verify", "s.toml", "s.toml"), 2, "s.toml: invalid JSON")
 

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from dmcjia_opt.model import onnx_
+from dmcjia_opt.model.limits import FILES
 from dmcjia_opt.model.profile import load_profile
 from dmcjia_opt.model.times import load_times
 from tests.command_line import run
@@ -119,7 +119,7 @@ def test_what_is_not_counted_is_a_sentence_on_standard_error(dmcjia, tmp_path):
         (("empty.onnx",), ["empty.onnx: the file is empty"]),
         (("text.onnx",), ["text.onnx: not an ONNX file"]),
         (("broken.onnx",), ["broken.onnx: not an ONNX file"]),
-        (("enormous.onnx",), ["enormous.onnx: the file has", "at most 2,147,483,648"]),
+        (("enormous.onnx",), ["enormous.onnx: the model of", "the most is 2,147,483,648"]),
         (("resnet35",), ['"resnet35" is no network', "resnet34"]),
         (("resnet34", "--cuts", "all"), ["need a graph"]),
         (("resnet34", "--measure", "pi"), ["cannot be measured"]),
@@ -143,7 +143,7 @@ def test_nonsense_is_answered_with_a_sentence(dmcjia, tmp_path, arguments, parts
     (tmp_path / "text.onnx").write_text("no model at all")
     (tmp_path / "broken.onnx").write_bytes((tmp_path / "net.onnx").read_bytes()[:-20])
     with (tmp_path / "enormous.onnx").open("wb") as stream:
-        os.truncate(stream.fileno(), onnx_.MOST_BYTES + 1)
+        os.truncate(stream.fileno(), FILES["the model"].most_bytes + 1)
     fails(dmcjia("profile", *arguments), 2, *parts)
 
 

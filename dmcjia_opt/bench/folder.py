@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -14,11 +13,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from dmcjia_opt.bench.rows import Row
 from dmcjia_opt.errors import InputError
-from dmcjia_opt.model.files import write_bytes, write_text
+from dmcjia_opt.model.files import LOCK, check_readable, explain, lock, read_bytes, read_json, write_bytes, write_text
 
-ROWS, TABLE, RUN, LOCK = "rows.jsonl", "rows.parquet", "run.json", ".lock"
+ROWS, TABLE, RUN = "rows.jsonl", "rows.parquet", "run.json"
+
+
+class RunFile(BaseModel):
+    """What is read of ``run.json``: the suite, the command, the machine and the versions; all may be missing."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    suite: str = ""
+    command: list[str] | str = ""
+    machine: dict[str, str | int | float] | str = ""
+    versions: dict[str, str] = {}
 
 
 class Folder:
@@ -51,7 +62,7 @@ class Folder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             others = sorted(entry.name for entry in self.path.iterdir() if entry.name != LOCK)
-            self._lock = (self.path / LOCK).open("w", encoding="utf-8")
+            self._lock = lock(self.path)
         except OSError as error:
             raise InputError(f"--out {self.path}: cannot be written ({error.strerror})") from None
         try:
@@ -114,25 +125,20 @@ class Folder:
         write_bytes(self.path / TABLE, buffer.getvalue())
 
     def _open(self, others: list[str]) -> None:
-        assert self._lock is not None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"--out {self.path}: another benchmark is writing here; wait for its end or choose another folder"
-            ) from None
         if others and not self._resume:
             more = "add --resume to go on, or " if ROWS in others else ""
             raise InputError(f"--out {self.path}: the folder is not empty; {more}choose another one")
         if others and ROWS not in others and RUN not in others:
             raise InputError(f"--out {self.path}: this is no folder of a benchmark; choose another one")
-        earlier = _suite_of(self.path / RUN)
-        if earlier not in (None, self._suite):
+        earlier = read_json(self.path / RUN, "the description of the run", RunFile).suite if RUN in others else ""
+        if earlier not in ("", self._suite):
             raise InputError(f'--out {self.path}: this folder holds the suite "{earlier}"; choose another folder')
+        if ROWS in others:
+            check_readable(self.path / ROWS, "the rows")
         log = (self.path / ROWS).open("a+b", buffering=0)
         self._log = log
         log.seek(0)
-        rows, size = _parsed(log.read(), self.path / ROWS)
+        rows, size = parse_rows(log.read(), self.path / ROWS)
         self.rows = {row.key: row for row in rows}
         log.truncate(size)
         log.seek(0, os.SEEK_END)
@@ -159,34 +165,30 @@ def read_rows(path: Path) -> list[Row]:
     InputError
         If there is no ``rows.jsonl``, or a line of it is malformed.
     """
-    try:
-        content = (path / ROWS).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path / ROWS}: cannot read the rows ({error.strerror})") from None
-    return _parsed(content, path / ROWS)[0]
+    return parse_rows(read_bytes(path / ROWS, "the rows"), path / ROWS)[0]
 
 
-def _parsed(content: bytes, path: Path) -> tuple[list[Row], int]:
-    """Return the rows and the length of what is whole."""
+def parse_rows(content: bytes, path: Path) -> tuple[list[Row], int]:
+    """Return the rows that ``rows.jsonl`` holds and the length of what is whole of it, in bytes.
+
+    Raises
+    ------
+    InputError
+        If a line before the last is malformed.
+    """
     rows: list[Row] = []
     size = 0
     lines = content.split(b"\n")
     for number, line in enumerate(lines[:-1], 1):
         try:
-            rows.append(Row.from_dict(json.loads(line)))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            if line.strip():
+                rows.append(Row.from_json(line))
+        except ValidationError as error:
             if number == len(lines) - 1 and not lines[-1]:
                 break  # the disk may keep a line's end and lose its middle
-            raise InputError(f"{path}: line {number} is not a row ({error!r}); remove it and resume") from None
+            raise InputError(f"{path}: line {number} is not a row: {explain(error)}; remove it and resume") from None
         size += len(line) + 1
     return rows, size
-
-
-def _suite_of(path: Path) -> str | None:
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["suite"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _same_run(row: Row) -> tuple[object, ...]:

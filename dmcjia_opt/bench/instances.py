@@ -17,13 +17,13 @@ from pydantic import ValidationError
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.files import explain
 from dmcjia_opt.model.instances import FAMILIES, generate
+from dmcjia_opt.model.limits import MOST_NODES
 from dmcjia_opt.model.scenario import Options, Scenario, load_scenario
 
 _NAME = re.compile(
     r"(?P<family>[a-z]+)(?:-(?P<tasks>imagenet|table4))?(?:-epsilon(?P<epsilon>[\d.]+(?:e[+-]?\d+)?))?"
     r"(?:-cloud(?P<cloud>[\d.]+(?:e[+-]?\d+)?))?-n(?P<nodes>\d+)-s(?P<seed>\d+)(?P<options>(?:\+[a-z0-9-]+)*)"
 )
-_MOST_NODES = 10_000_000
 #: The family of a user's own scenario.
 OWN = "own"
 
@@ -114,8 +114,10 @@ def instance(name: str, hashes: dict[str, str]) -> Instance:
     return Instance(name, family, nodes, hashes.get(name) or generated(name).sha256())
 
 
-def own_instances(path: Path) -> list[Instance]:
+def own_instances(path: Path, *, outside: bool = False) -> list[Instance]:
     """Return the scenarios of a TOML file or of all TOML files of a folder, each called by its file's stem.
+
+    Whether they may refer to files outside their folder is `outside`, see `load_scenario`.
 
     Raises
     ------
@@ -127,13 +129,13 @@ def own_instances(path: Path) -> list[Instance]:
         raise InputError(f"{path}: no scenario (.toml) in this folder")
     found = []
     for file in files:
-        scenario = load_scenario(file)
+        scenario = load_scenario(file, outside=outside)
         found.append(Instance(file.stem, OWN, scenario.n_nodes, scenario.sha256(), scenario))
     return found
 
 
-def named(names: Sequence[str], hashes: dict[str, str]) -> list[Instance]:
-    """Return the instances that the command line names: files, folders, generated names.
+def named(names: Sequence[str], hashes: dict[str, str], *, outside: bool = False) -> list[Instance]:
+    """Return the instances that the command line names: files, folders, generated names; `outside` as of a scenario.
 
     Raises
     ------
@@ -144,7 +146,7 @@ def named(names: Sequence[str], hashes: dict[str, str]) -> list[Instance]:
     for name in names:
         path = Path(name)
         if path.suffix == ".toml" or path.is_dir():
-            found += own_instances(path)
+            found += own_instances(path, outside=outside)
         elif is_name(name):
             found.append(instance(name, hashes))
         else:
@@ -165,8 +167,8 @@ def _match(name: str) -> re.Match[str]:
             f'"{name}" is not the name of an instance; write FAMILY-nNODES-sSEED, such as paper-n20-s3, with a family '
             f"of {', '.join(FAMILIES)}"
         )
-    if int(match["nodes"]) > _MOST_NODES:
-        raise InputError(f'the instance "{name}" has more than {_MOST_NODES:,} nodes')
+    if int(match["nodes"]) > MOST_NODES:
+        raise InputError(f'the instance "{name}" has more than {MOST_NODES:,} nodes')
     return match
 
 

@@ -27,7 +27,8 @@ from dmcjia_opt.bench.instances import Instance
 from dmcjia_opt.certificate import lower_bound, relative_gap
 from dmcjia_opt.errors import ClaimFalse, InputError
 from dmcjia_opt.model.arrays import IntArray
-from dmcjia_opt.model.files import write_text
+from dmcjia_opt.model.files import read_bytes, read_text, write_text
+from dmcjia_opt.model.limits import MOST_NODES
 from dmcjia_opt.model.problem import Problem, compile_problem
 from dmcjia_opt.protocols import Stop
 from dmcjia_opt.registry import build_allocator, build_placer, specs
@@ -144,11 +145,11 @@ class Library:
         """
         path = self.folder / "plans" / f"{name}.json"
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(read_bytes(path, "the library"))
             return Evidence(_unpacked(content["splits"]), float(content["price_s"]))
-        except OSError as error:
-            raise InputError(f"{path}: cannot read ({error.strerror})") from None
-        except (ValueError, KeyError, TypeError, zlib.error) as error:
+        except InputError:
+            raise
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError, zlib.error) as error:
             raise InputError(f"{path}: not the plan of an instance ({error!r})") from None
 
     def save_index(self, entries: Iterable[Entry]) -> None:
@@ -282,7 +283,8 @@ def _packed(splits: IntArray) -> list[int] | str:
 
 def _unpacked(splits: list[int] | str) -> IntArray:
     if isinstance(splits, str):
-        return np.frombuffer(zlib.decompress(base64.b64decode(splits)), dtype="<u2").astype(np.int64)
+        unpacked = zlib.decompressobj().decompress(base64.b64decode(splits), 2 * MOST_NODES)
+        return np.frombuffer(unpacked, dtype="<u2").astype(np.int64)
     return np.array(splits, dtype=np.int64)
 
 
@@ -299,8 +301,8 @@ def _read(path: Path, kind: type[R]) -> list[R]:
         return []
     convert: Mapping[str, Any] = {"int": int, "float": float, "str": str}
     columns = {field.name: convert[str(field.type)] for field in fields(kind)}
-    with path.open(encoding="utf-8", newline="") as stream:
-        try:
-            return [kind(**{key: columns[key](value) for key, value in row.items()}) for row in csv.DictReader(stream)]
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path}: not a table with the columns {', '.join(columns)} ({error!r})") from None
+    lines = csv.DictReader(io.StringIO(read_text(path, "the library", "a CSV file"), newline=""))
+    try:
+        return [kind(**{key: columns[key](value) for key, value in row.items()}) for row in lines]
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise InputError(f"{path}: not a table with the columns {', '.join(columns)} ({error!r})") from None

@@ -16,11 +16,15 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
+from dmcjia_opt.bench.folder import ROWS, RUN, TABLE, RunFile, parse_rows
 from dmcjia_opt.bench.rows import Outcome, Row
 from dmcjia_opt.bench.statistics import median
+from dmcjia_opt.certificate import relative_gap
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import FloatArray
+from dmcjia_opt.model.files import check_readable, explain, read_bytes, read_json
 
 Unit = Literal["seconds", "evaluations"]
 
@@ -64,7 +68,7 @@ def load(folder: str | Path) -> Results:
         If there are no rows, or a file cannot be read.
     """
     folder = Path(folder)
-    lines, parquet = folder / "rows.jsonl", folder / "rows.parquet"
+    lines, parquet = folder / ROWS, folder / TABLE
     notes: list[str] = []
     if lines.is_file():
         rows = _read_lines(lines, notes)
@@ -77,7 +81,7 @@ def load(folder: str | Path) -> Results:
         notes.append(f"{len(rows) - len(latest)} rows were run again later; the later ones count.")
     if not latest:
         raise InputError(f"{folder}: there are no rows yet; wait for the first run of dmcjia bench to end")
-    return Results(table(latest.values()), _read_run(folder / "run.json", notes), str(folder), tuple(notes))
+    return Results(table(latest.values()), _read_run(folder / RUN, notes), str(folder), tuple(notes))
 
 
 def table(rows: Iterable[Row]) -> pd.DataFrame:
@@ -113,7 +117,7 @@ def bound_curve(row: pd.Series[Any], best: float) -> FloatArray:
     points = [(1.0, _SOON, 1.0)]
     for evaluations, seconds, _, bound in (*row["trace"], (row["evaluations"], row["spent"], None, row["own_bound_s"])):
         if bound is not None and 0 < bound < math.inf and math.isfinite(best):
-            points.append((max(evaluations, 1.0), max(seconds, _SOON), max((best - bound) / best, 0.0)))
+            points.append((max(evaluations, 1.0), max(seconds, _SOON), relative_gap(float(best), float(bound))))
     if len(points) == 1:
         return np.empty((0, 3))
     array = np.array(points, dtype=np.float64)
@@ -172,7 +176,7 @@ def _curve(row: Mapping[Hashable, Any]) -> FloatArray:
         return np.empty((0, 3))
     bound = row["lower_bound_s"]
     points = [
-        (evaluations, seconds, max((objective - bound) / objective, row["error"]))
+        (evaluations, seconds, max(relative_gap(float(objective), float(bound)), row["error"]))
         for evaluations, seconds, objective, _ in row["trace"]
         if objective is not None and 0 < objective < math.inf and math.isfinite(bound)
     ]
@@ -186,32 +190,35 @@ def _curve(row: Mapping[Hashable, Any]) -> FloatArray:
 
 
 def _read_lines(path: Path, notes: list[str]) -> list[Row]:
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    rows = []
-    for number, line in enumerate(lines, 1):
+    content = read_bytes(path, "the rows")
+    rows, size = parse_rows(content, path)
+    if last := content[size:].strip():
         try:
-            rows.append(Row.from_dict(json.loads(line)))
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-            if number < len(lines) or not isinstance(error, json.JSONDecodeError):
-                raise InputError(f"{path}, line {number}: not a row of a benchmark ({error}); remove it") from None
+            rows.append(Row.from_json(last))
+        except ValidationError:
             notes.append("The last row was cut off while it was written, and is left out.")
     return rows
 
 
 def _read_parquet(path: Path) -> list[Row]:
+    from pyarrow import ArrowException
+
+    check_readable(path, "the rows")
     try:
         records = pd.read_parquet(path).to_dict("records")
-        return [Row.from_dict({str(key): _plain(key, value) for key, value in record.items()}) for record in records]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: cannot be read as rows of a benchmark ({error})") from None
+        return [
+            Row.from_json(json.dumps({str(key): _plain(key, value) for key, value in record.items()}))
+            for record in records
+        ]
+    except ValidationError as error:
+        raise InputError(f"{path}: cannot be read as rows of a benchmark: {explain(error)}") from None
+    except (ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: cannot be read as rows of a benchmark ({error}); restore or remove it") from None
 
 
 def _plain(name: object, value: Any) -> Any:  # noqa: ANN401 - whatever the column holds
-    if name in ("trace", "versions"):
-        value = json.loads(value) if isinstance(value, str) else value
-        if name == "versions":
-            return {key: text for key, text in (value or {}).items() if text is not None}
-        return [[None if v is None or math.isnan(v) else v for v in point] for point in value]
+    if name in ("trace", "versions") and isinstance(value, str):
+        return json.loads(value)
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
@@ -219,10 +226,4 @@ def _read_run(path: Path, notes: list[str]) -> Mapping[str, Any]:
     if not path.is_file():
         notes.append("There is no run.json, so the machine, the versions and the command are those of the rows.")
         return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}); restore or remove it") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected an object with the suite, machine, versions and command; remove it")
-    return content
+    return read_json(path, "the description of the run", RunFile).model_dump()

@@ -6,9 +6,19 @@ Rows are written as JSON lines the moment a run ends, and read back as a table w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from functools import cache
+from typing import Annotated, Any, ClassVar
+
+from pydantic import ConfigDict, Field, TypeAdapter
+
+from dmcjia_opt.spec import Kind
+
+_FARTHEST = 1e150  # what is computed from numbers of a row still fits a float
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Number = Annotated[float, Field(ge=-_FARTHEST, le=_FARTHEST)]
+Amount = Annotated[float, Field(ge=0, le=_FARTHEST)]
 
 
 class Outcome(StrEnum):
@@ -76,41 +86,43 @@ class Row:
         Of the libraries, and of this code.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, allow_inf_nan=False)
+
     key: str
     suite: str
     instance: str
     instance_sha256: str
     family: str
-    n_nodes: int
-    n_splits: int
-    method: str
-    kind: str
-    seed: int
+    n_nodes: Annotated[Count, Field(ge=1)]
+    n_splits: Count
+    method: Annotated[str, Field(min_length=1)]
+    kind: Kind
+    seed: Count
     outcome: Outcome
     message: str = ""
-    limit_seconds: float | None = None
-    limit_evaluations: int | None = None
-    limit_gap: float | None = None
+    limit_seconds: Amount | None = None
+    limit_evaluations: Count | None = None
+    limit_gap: Amount | None = None
     claimed_status: str | None = None
     claimed_objective_s: float | None = None
     claimed_lower_bound_s: float | None = None
-    objective_s: float | None = None
-    lower_bound_s: float | None = None
-    own_bound_s: float | None = None
-    gap: float | None = None
+    objective_s: Amount | None = None
+    lower_bound_s: Number | None = None
+    own_bound_s: Number | None = None
+    gap: Amount | None = None
     correct: bool | None = None
-    evaluations: int | None = None
-    setup_seconds: float | None = None
-    wall_seconds: float | None = None
-    cpu_seconds: float | None = None
-    peak_mb: float | None = None
-    trace: tuple[tuple[int, float, float | None, float | None], ...] = ()
-    plans: int | None = None
-    converged: int | None = None
-    worst_error: float | None = None
+    evaluations: Count | None = None
+    setup_seconds: Amount | None = None
+    wall_seconds: Amount | None = None
+    cpu_seconds: Amount | None = None
+    peak_mb: Number | None = None
+    trace: tuple[tuple[Count, Amount, float | None, float | None], ...] = ()
+    plans: Count | None = None
+    converged: Count | None = None
+    worst_error: Amount | None = None
     started: str = ""
     machine: str = ""
-    load: float | None = None
+    load: Amount | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     revision: str = ""
 
@@ -119,9 +131,17 @@ class Row:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Row:
-        """Return the row that `to_dict` wrote; keys this version does not know are left out."""
-        known = {name.name: values[name.name] for name in fields(cls) if name.name in values}
-        known["outcome"] = Outcome(known["outcome"])
-        known["trace"] = tuple(tuple(point) for point in known.get("trace", ()))
-        return cls(**known)
+    def from_json(cls, line: bytes | str) -> Row:
+        """Return the row that a line of ``rows.jsonl`` holds; keys this version does not know are left out.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            If the line is no row: a field is missing, of another type, or out of range.
+        """
+        return _reader().validate_json(line)
+
+
+@cache
+def _reader() -> TypeAdapter[Row]:
+    return TypeAdapter(Row)

@@ -49,6 +49,7 @@ def bench(
     workers: int | None = None,
     dask: str | None = None,
     resume: bool = False,
+    outside: bool = False,
     progress: Progress | None = None,
 ) -> list[Row]:
     """Run a suite and return its rows, in the order of the suite.
@@ -67,6 +68,8 @@ def bench(
         Address of a Dask scheduler whose workers run the children instead.
     resume
         Go on in a folder that has rows; runs whose key is there are not made again.
+    outside
+        Whether scenarios among `instances` may refer to files outside their folder.
     progress
         Called as runs end.
 
@@ -77,7 +80,7 @@ def bench(
     """
     require()
     spec = suite_called(suite)
-    own = None if instances is None else named(instances, _hashes(find_library()))
+    own = None if instances is None else named(instances, _hashes(find_library()), outside=outside)
     names = None if own is None else [each.name for each in own]
     spec = changed(spec, methods=methods, instances=names, seeds=seeds, seconds=seconds)
     return run_suite(spec, out, own=own or (), workers=workers, dask=dask, resume=resume, progress=progress)

@@ -20,7 +20,6 @@ from dmcjia_opt.proof.checking import check_proof
 from dmcjia_opt.proof.making import prove_bound
 from dmcjia_opt.protocols import Placement, Status
 from dmcjia_opt.registry import build_allocator, build_placer
-from dmcjia_opt.testing.problems import all_plans
 
 #: Plans of one problem that are looked at in rational arithmetic.
 _LOOKED_AT = 3
@@ -89,7 +88,7 @@ def _no_plan(subject: Subject) -> Iterator[str]:
     if not subject.is_small:
         return
     if subject.bound == np.inf or subject.overloaded or subject.exact is None:
-        for splits in all_plans(subject.problem):
+        for splits in subject.every_choice():
             load = exact_load(subject.problem, splits)
             room = Fraction(0) if subject.bound == np.inf else Fraction(1, 10**13)
             if load is not None and load < 1 - room:
@@ -223,7 +222,7 @@ def _proof(subject: Subject) -> Iterator[str]:
     assert best is not None
     proof = prove_bound(subject.problem, "", subject.value(best) * (1 - 0.5e-9), most_leaves=_PROOF_LEAVES)
     proved = check_proof(subject.problem, proof)
-    if Fraction(proved) > subject.attained:
+    if proved != -np.inf and Fraction(proved) > subject.attained:
         yield f"a proof proves {proved!r}, above a plan's exact mean delay {float(subject.attained)!r}"
     if proved < proof.bound:
         yield f"a proof states {proof.bound!r}, but proves only {proved!r}"

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import signal
 import time
 import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from itertools import count
@@ -24,8 +22,10 @@ from dmcjia_opt.fuzzing.drawing import draw
 from dmcjia_opt.fuzzing.invariants import INVARIANTS, Invariant
 from dmcjia_opt.fuzzing.regression import Regression, shrink
 from dmcjia_opt.fuzzing.subject import Subject
+from dmcjia_opt.model.files import lock
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.plan import installed_versions
+from dmcjia_opt.processes import process_pool
 
 #: Where a run's progress is written, beneath its folder.
 BLOCKS = "blocks.jsonl"
@@ -157,9 +157,9 @@ def fuzz(
     log = folder / BLOCKS
     try:
         (folder / FAILURES).mkdir(parents=True, exist_ok=True)
-        log.touch()
+        held = lock(folder)
     except OSError as error:
-        raise InputError(f"{folder}: cannot write ({error.strerror}); choose a folder that is writable") from None
+        raise InputError(f"--out {folder}: cannot write ({error.strerror}); choose a folder that is writable") from None
     series = {"seed": seed, "invariants": sorted(chosen), "versions": installed_versions()}
     tally, done = _recorded(log, series)
     ends = np.inf if seconds is None else time.monotonic() + seconds
@@ -170,24 +170,29 @@ def fuzz(
     def finish(block: int, found: Tally) -> None:
         for failure in found.failures:
             keep(folder, seed, failure)
-        with log.open("a") as stream:
-            stream.write(json.dumps({**series, "block": block, "tally": found.content()}) + "\n")
+        line = json.dumps({**series, "block": block, "tally": found.content()})
+        try:
+            with log.open("a") as stream:
+                stream.write(f"\n{line}\n")  # whatever a full disk or a crash has left of the line before
+        except OSError as error:
+            raise InputError(f"{log}: cannot write ({error.strerror}); make room and start it again") from None
         tally.add(found)
         spent = 0.0 if seconds is None else (time.monotonic() - began) / seconds
         progress(min(max(tally.instances / wanted, spent), 1.0), tally)
 
     todo = (block for block in blocks if block not in done)
-    for block, found in _in_turn(todo, seed, tuple(chosen), workers, ends):
-        finish(block, found)
+    with held:
+        for block, found in _in_turn(todo, seed, tuple(chosen), workers, ends):
+            finish(block, found)
     return tally
 
 
 def _in_turn(
     blocks: Iterator[int], seed: int, chosen: tuple[str, ...], workers: int, ends: float
 ) -> Iterator[tuple[int, Tally]]:
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _ignore_interrupts) as pool:
-        running: dict[Future[Tally], int] = {}
-        try:
+    running: dict[Future[Tally], int] = {}
+    try:
+        with process_pool(workers) as pool:
             while True:
                 while len(running) < 2 * workers and time.monotonic() < ends:
                     if (block := next(blocks, None)) is None:
@@ -196,27 +201,18 @@ def _in_turn(
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield running.pop(future), future.result()
-        except BrokenProcessPool:
-            first, last = min(running.values()) * _BLOCK, (max(running.values()) + 1) * _BLOCK - 1
-            raise BackendFailed(
-                f"a process died on one of the problems {first} to {last} of series {seed}; what is done is kept"
-            ) from None
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in multiprocessing.active_children():
-                child.terminate()
-            raise
-
-
-def _ignore_interrupts() -> None:
-    # the parent is interrupted too and ends its workers
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+                    found = future.result()
+                    yield running.pop(future), found
+    except BrokenProcessPool:
+        first, last = min(running.values()) * _BLOCK, (max(running.values()) + 1) * _BLOCK - 1
+        raise BackendFailed(
+            f"a process died on one of the problems {first} to {last} of series {seed}; what is done is kept"
+        ) from None
 
 
 def _recorded(log: Path, series: dict[str, object]) -> tuple[Tally, set[int]]:
     tally, done = Tally(), set()
-    for line in log.read_text().splitlines():
+    for line in log.read_text().splitlines() if log.exists() else ():
         try:
             row = json.loads(line)
             same = {key: row[key] for key in series} == series

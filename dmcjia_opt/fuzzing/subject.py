@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,7 +19,6 @@ from dmcjia_opt.model.arrays import FloatArray, IntArray
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.placers.exact import Exact
 from dmcjia_opt.protocols import Placement, Placer, Stop
-from dmcjia_opt.testing.problems import all_plans
 
 #: Spaces of up to so many plans are searched through.
 MOST_PLANS = 400
@@ -55,6 +55,10 @@ class Subject:
         """Whether every plan can be tried."""
         return math.prod(int(last) + 1 for last in self.problem.layers) <= MOST_PLANS
 
+    def every_choice(self) -> IntArray:
+        """Return every choice of splits of a small problem, (n_plans, n_nodes)."""
+        return np.array(list(itertools.product(*(range(last + 1) for last in self.problem.layers))), dtype=np.int64)
+
     @cached_property
     def overloaded(self) -> bool:
         """Whether no plan exists, as computed."""
@@ -70,7 +74,7 @@ class Subject:
         """The plans that are tried: all of a small problem, some of a larger one; only those said to be feasible."""
         problem = self.problem
         if self.is_small:
-            splits = all_plans(problem)
+            splits = self.every_choice()
         else:
             splits = self.rng.integers(problem.layers + 1, size=(20, problem.n_nodes))
         found = WaterFilling().allocate(problem, splits)

@@ -1,14 +1,97 @@
-"""Files in and out: validation errors as one sentence, and writing that is whole or not at all."""
+"""Files in and out: reading within limits, validation errors as one sentence, writing that is whole or not at all."""
 
 from __future__ import annotations
 
+import codecs
+import fcntl
 import os
+import stat
 import tempfile
 from pathlib import Path
+from typing import IO, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from dmcjia_opt.errors import InputError
+from dmcjia_opt.model.limits import FILES, require_memory
+
+_LONGEST_KEY = 60
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def check_readable(path: Path, what: str) -> None:
+    """Refuse what is no file, or too large to be read.
+
+    Parameters
+    ----------
+    path
+        The file.
+    what
+        What it holds, a key of `FILES`.
+
+    Raises
+    ------
+    InputError
+        If it is missing, no regular file, or larger than its limit or than this machine can take.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot read {what} ({_reason(error)})") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(f"{path}: cannot read {what} (Is a directory); name a file")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path}: cannot read {what}: a pipe or a device is no file; save its content in one")
+    most, remedy = FILES[what]
+    if status.st_size > most:
+        raise InputError(f"{path}: {what} of {status.st_size:,} bytes is refused; the most is {most:,}: {remedy}")
+    require_memory(status.st_size, f"{path}: {what}", remedy)
+
+
+def read_bytes(path: str | Path, what: str) -> bytes:
+    """Return the content of a file; parameters and errors as of `check_readable`."""
+    path = Path(path)
+    check_readable(path, what)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot read {what} ({_reason(error)})") from None
+
+
+def read_text(path: str | Path, what: str, form: str) -> str:
+    """Return the content of a text file in UTF-8, with or without a byte order mark, its line ends as they are.
+
+    Parameters and errors are those of `check_readable`, and `form` is what the text should be, such as CSV.
+    """
+    try:
+        return read_bytes(path, what).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not {form} in UTF-8: {error.reason} at byte {error.start:,}") from None
+
+
+def read_json(path: str | Path, what: str, model: type[Model]) -> Model:
+    """Return a JSON file as a pydantic model; parameters and errors as of `check_readable`."""
+    content = read_bytes(path, what).removeprefix(codecs.BOM_UTF8)
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        raise InputError(f"{path}: {explain(error)}") from None
+
+
+def is_beneath(folder: Path, reference: str) -> bool:
+    """Return whether a path that a file in `folder` names is in that folder, wherever links lead."""
+    try:
+        return (folder / reference).resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # a ring of links, a name too long, a name that is none
+        return False
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+#: Held by the run that writes in a folder.
+LOCK = ".lock"
 
 
 def explain(error: ValidationError) -> str:
@@ -20,7 +103,8 @@ def explain(error: ValidationError) -> str:
     first = details[0]
     where = ""
     for part in first["loc"]:
-        where += f"[{part}]" if isinstance(part, int) else f".{part}" if where else str(part)
+        shown = str(part) if len(str(part)) <= _LONGEST_KEY else f"{str(part)[:_LONGEST_KEY]}…"
+        where += f"[{part}]" if isinstance(part, int) else f".{shown}" if where else shown
     if first["type"] == "extra_forbidden":
         sentence = f'unknown key "{where}"; remove it or correct its spelling'
     elif first["type"] == "missing":
@@ -82,6 +166,27 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         raise InputError(
             f"{path}: cannot write ({error.strerror}); choose a folder that exists and is writable"
         ) from None
+
+
+def lock(folder: Path) -> IO[str]:
+    """Return a file that keeps other runs out of `folder` until it is closed, also by the end of this process.
+
+    Raises
+    ------
+    InputError
+        If another run holds it.
+    OSError
+        If the folder cannot be written.
+    """
+    stream = (folder / LOCK).open("w", encoding="utf-8")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.close()
+        raise InputError(
+            f"--out {folder}: another run is writing here; wait for its end or choose another folder"
+        ) from None
+    return stream
 
 
 def _umask() -> int:

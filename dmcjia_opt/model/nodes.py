@@ -4,44 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel
 
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import FloatArray, IntArray, frozen, frozen_int
-
-#: No quantity of a scenario is larger, and none but 0 smaller than 1/MOST: further out, its products overflow.
-MOST = 1e30
-
-
-def _sensible(value: float) -> float:
-    if value and not 1 / MOST <= value <= MOST:
-        raise PydanticCustomError("range", f"must lie between {1 / MOST:g} and {MOST:g}; check its unit")
-    return value
-
-
-#: A quantity of a scenario file that must be a finite number above 0, and a sensible one.
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), AfterValidator(_sensible)]
-#: The same, or 0.
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_sensible)]
-#: How every table of a scenario file is read: unknown keys and wrong types are errors.
-STRICT = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
+from dmcjia_opt.model.fields import RANGE, STRICT, Name, NonNegative, Positive, check_names
+from dmcjia_opt.model.limits import MOST, MOST_NODES
 
 
 class Node(BaseModel):
     """One ``[[nodes]]`` entry of a scenario file; ``device`` names measured times in place of ``compute_gflops``."""
 
     model_config = STRICT
-    name: str = Field(min_length=1)
-    model: str = Field(min_length=1)
+    name: Name
+    model: Name
     compute_gflops: Positive
     uplink_mbps: Positive
     arrival_rate: Positive
     input_bytes: NonNegative | None = None
-    device: str | None = Field(None, min_length=1)
+    device: Name | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +74,10 @@ class NodeTable:
                 )
         if not self.names:
             raise InputError("nodes: a scenario needs at least one node")
+        if len(self.names) > MOST_NODES:
+            raise InputError(f"nodes: {len(self.names):,} nodes are refused; the most is {MOST_NODES:,}")
+        for what, names in (("name", self.names), ("model", self.models), ("device", self.devices)):
+            check_names(f"nodes: the {what}", names)
         if not all(map(str.strip, self.names)):
             d = next(d for d, name in enumerate(self.names) if not name.strip())
             raise InputError(f"nodes: node {d + 1} has no name; give every node its own")
@@ -102,10 +90,11 @@ class NodeTable:
         for key in ("compute_gflops", "uplink_mbps", "arrival_rate"):
             self._require(key, np.isfinite(getattr(self, key)) & (getattr(self, key) > 0), "finite and > 0")
             sensible = (getattr(self, key) >= 1 / MOST) & (getattr(self, key) <= MOST)
-            self._require(key, sensible, f"between {1 / MOST:g} and {MOST:g}; check its unit")
+            self._require(key, sensible, RANGE)
         ok = np.isnan(self.input_bytes) | (np.isfinite(self.input_bytes) & (self.input_bytes >= 0))
         self._require("input_bytes", ok, "finite and >= 0")
-        self._require("input_bytes", ~(self.input_bytes > MOST), f"at most {MOST:g}; check its unit")
+        absurd = (self.input_bytes > MOST) | ((self.input_bytes > 0) & (self.input_bytes < 1 / MOST))
+        self._require("input_bytes", ~absurd, f"0 or {RANGE}")
         if len(set(self.names)) < len(self.names):
             seen: set[str] = set()
             twice = next(n for n in self.names if n in seen or seen.add(n))  # type: ignore[func-returns-value]

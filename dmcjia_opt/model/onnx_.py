@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dmcjia_opt.errors import BackendMissing, InputError
+from dmcjia_opt.model.files import read_bytes
 from dmcjia_opt.model.graph import Network, Operation, Tensor, topological_order
+from dmcjia_opt.model.limits import MOST, MOST_OPERATORS
 from dmcjia_opt.model.macs import count_macs
 
 if TYPE_CHECKING:
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 
     from dmcjia_opt.model.onnx_shapes import Facts
 
-#: The largest message that protobuf holds, and so the largest .onnx file.
-MOST_BYTES = 2 * 2**30
+_MOST_VERSION = 10_000
+_MOST_DEPTH = 100
 _LFS = b"version https://git-lfs"
 #: Operators whose output is their input, arranged or named in another way.
 _VIEWS = frozenset({"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Dropout"})
@@ -94,7 +96,9 @@ def read_onnx(
         If onnx is not installed.
     """
     path = Path(path)
-    content = _bytes_of(path)
+    content = read_bytes(path, "the model")
+    if not content:
+        raise InputError(f"{path}: the file is empty; export the model anew")
     try:
         from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
         from onnx import load_model_from_string
@@ -111,6 +115,9 @@ def read_onnx(
         raise InputError(f"{path}: not an ONNX file: it names no ONNX version or operator set; export the model anew")
     if not model.graph.node:
         raise InputError(f"{path}: the model is empty: its graph has no operators")
+    for version in (model.ir_version, *(opset.version for opset in model.opset_import)):
+        if not 0 < version <= _MOST_VERSION:
+            raise InputError(f"{path}: not an ONNX file: there is no version {version}; export the model anew")
     try:
         return _understood(model, path, input_shapes or {}, shared)
     except InputError as error:
@@ -135,32 +142,16 @@ def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
     return name.strip(), shape
 
 
-def _bytes_of(path: Path) -> bytes:
-    try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise InputError(
-                f"{path}: the file has {size:,} bytes and an ONNX file at most {MOST_BYTES:,}; save the weights as "
-                "external data, they are not needed here"
-            )
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the model ({error.strerror})") from None
-    if not content:
-        raise InputError(f"{path}: the file is empty; export the model anew")
-    return content
-
-
 def _understood(
     model: onnx.ModelProto, path: Path, input_shapes: Mapping[str, tuple[int, ...]], shared: bool
 ) -> OnnxModel:
     from dmcjia_opt.model.onnx_shapes import infer
 
     if model.functions:
-        from onnx.inliner import inline_local_functions
-
-        model = inline_local_functions(model)
+        model = _inlined(model)
     nodes = model.graph.node
+    if len(nodes) > MOST_OPERATORS:
+        raise InputError(f"{len(nodes):,} operators are refused; the most is {MOST_OPERATORS:,}")
     _name(nodes)
     reads = [reads_of(node) for node in nodes]
     order = topological_order(reads, [_made(node) for node in nodes], [o.name for o in model.graph.output])
@@ -200,16 +191,52 @@ def _understood(
     return OnnxModel(network, model, facts)
 
 
+def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with its local functions inlined, unless they call each other without end or measure."""
+    from onnx.checker import ValidationError
+    from onnx.inliner import inline_local_functions
+
+    bodies = {(function.domain, function.name): function.node for function in model.functions}
+    counts: dict[tuple[str, str], int] = {}
+
+    def count(nodes: Iterable[onnx.NodeProto], depth: int) -> int:
+        if depth > _MOST_DEPTH:
+            raise InputError(f"functions call each other more than {_MOST_DEPTH} deep; export the model without them")
+        total = 0
+        for node in nodes:
+            key = node.domain, node.op_type
+            if key in bodies and key not in counts:
+                counts[key] = count(bodies[key], depth + 1)
+            total += counts.get(key, 1) + sum(count(graph.node, depth) for graph in _subgraphs(node))
+        return total
+
+    total = count(model.graph.node, 0)
+    if total > MOST_OPERATORS:
+        raise InputError(
+            f"with its functions inlined the model has {total:,} operators, which is refused; the most is "
+            f"{MOST_OPERATORS:,}"
+        )
+    try:
+        return inline_local_functions(model)
+    except (ValidationError, RuntimeError, ValueError) as error:
+        reason = next(iter(str(error).splitlines()), "")
+        raise InputError(f"its functions cannot be inlined: {reason}; export the model without them") from None
+
+
+def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    for attribute in node.attribute:
+        yield from [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
+
+
 def reads_of(node: onnx.NodeProto) -> list[str]:
     """Return the tensors a node reads, those that its subgraphs capture from outside included."""
     found = [name for name in node.input if name]
-    for attribute in node.attribute:
-        for graph in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
-            own = {v.name for v in (*graph.input, *graph.initializer)}
-            for inner in graph.node:
-                found += [name for name in reads_of(inner) if name not in own]
-                own.update(inner.output)
-            found += [o.name for o in graph.output if o.name not in own]
+    for graph in _subgraphs(node):
+        own = {v.name for v in (*graph.input, *graph.initializer)}
+        for inner in graph.node:
+            found += [name for name in reads_of(inner) if name not in own]
+            own.update(inner.output)
+        found += [o.name for o in graph.output if o.name not in own]
     return list(dict.fromkeys(found))
 
 
@@ -263,13 +290,18 @@ def _macs(node: onnx.NodeProto, facts: Facts) -> int | None:
             attributes[attribute.name] = value.decode() if isinstance(value, bytes) else value
     shapes = [[facts.shape(name) if name else None for name in names] for names in (node.input, node.output)]
     try:
-        return count_macs(_kind(node), shapes[0], shapes[1], attributes)
+        macs = count_macs(_kind(node), shapes[0], shapes[1], attributes)
     except InputError as error:
         raise InputError(f'operator "{node.name}": {error}') from None
+    if macs is not None and macs > MOST:
+        raise InputError(f'operator "{node.name}" has more than {MOST:g} MACs; correct the shapes of its inputs')
+    return macs
 
 
 def _tensors(operations: list[Operation], facts: Facts) -> dict[str, Tensor]:
     from onnx import TensorProto
+
+    from dmcjia_opt.model.onnx_shapes import elements
 
     found: dict[str, Tensor] = {}
 
@@ -284,6 +316,8 @@ def _tensors(operations: list[Operation], facts: Facts) -> dict[str, Tensor]:
                 "profile the part of the network before it"
             )
         size = _ITEM_BYTES[kind]
+        if elements(name, shape) > MOST:
+            raise InputError(f'the tensor "{name}" has more than {MOST:g} elements; correct its shape')
         data = origin.data if origin is not None and origin.item_bytes == size else name
         found[name] = Tensor(name, shape, size, "FLOAT" in kind or kind == "DOUBLE", data)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 #: Constants of more elements are weights; their values are of no use here.
 _MOST_ELEMENTS = 1024
+_MOST_RANK = 64
 _EXAMPLE = (1, 3, 224, 224)
 
 
@@ -117,6 +118,23 @@ def _shape(kind: onnx.TypeProto) -> tuple[int, ...] | None:
     return tuple(dim.dim_value for dim in dims)
 
 
+def elements(name: str, shape: Sequence[int]) -> int:
+    """Return how many elements a tensor has.
+
+    Raises
+    ------
+    InputError
+        If its shape is none: a negative size, or more dimensions than any tensor has.
+    """
+    if len(shape) > _MOST_RANK:
+        raise InputError(
+            f'the tensor "{name}" has {len(shape):,} dimensions, which is refused; the most is {_MOST_RANK}'
+        )
+    if any(size < 0 for size in shape):
+        raise InputError(f'the tensor "{name}" has a size of {min(shape)}; the file is broken, export the model anew')
+    return math.prod(shape)
+
+
 def _weights(graph: onnx.GraphProto) -> tuple[dict[str, onnx.TypeProto], dict[str, onnx.TensorProto]]:
     """Return the types of the weights, and the values of the small ones that are in the file."""
     from onnx import TensorProto
@@ -125,9 +143,10 @@ def _weights(graph: onnx.GraphProto) -> tuple[dict[str, onnx.TypeProto], dict[st
     types, values = {}, {}
     for tensor in graph.initializer:
         types[tensor.name] = make_tensor_type_proto(tensor.data_type, list(tensor.dims))
-        if math.prod(tensor.dims) <= _MOST_ELEMENTS and tensor.data_location != TensorProto.EXTERNAL:
+        if elements(tensor.name, tensor.dims) <= _MOST_ELEMENTS and tensor.data_location != TensorProto.EXTERNAL:
             values[tensor.name] = tensor
     for sparse in graph.sparse_initializer:
+        elements(sparse.values.name, sparse.dims)
         types[sparse.values.name] = make_tensor_type_proto(sparse.values.data_type, list(sparse.dims))
     return types, values
 
@@ -192,6 +211,7 @@ def _infer_node(
 ) -> dict[str, onnx.TypeProto]:
     """Return what ONNX infers for the outputs of a node; nothing if it does not know the operator."""
     from onnx import defs, shape_inference
+    from onnx.checker import ValidationError
 
     domain = "" if node.domain == "ai.onnx" else node.domain
     version = next((o.version for o in model.opset_import if o.domain in (domain, domain or "ai.onnx")), None)
@@ -210,7 +230,7 @@ def _infer_node(
             opset_imports=list(model.opset_import),
             ir_version=model.ir_version,
         )
-    except (shape_inference.InferenceError, ValueError, RuntimeError) as error:
+    except (ValidationError, shape_inference.InferenceError, ValueError, RuntimeError) as error:
         reason = next(iter(str(error).splitlines()), "")
         raise InputError(f'the shapes at operator "{node.name}" ({node.op_type}) do not fit: {reason}') from None
     return found
@@ -221,7 +241,10 @@ def _shape_value(node: onnx.NodeProto, shape: tuple[int, ...]) -> onnx.TensorPro
     from onnx.numpy_helper import from_array
 
     if node.op_type == "Size":
-        return from_array(np.array(math.prod(shape), dtype=np.int64))
+        number = elements(node.input[0], shape)
+        if number > np.iinfo(np.int64).max:
+            raise InputError(f'the tensor "{node.input[0]}" has {number:.3g} elements, too many to be true')
+        return from_array(np.array(number, dtype=np.int64))
     ends = {a.name: a.i for a in node.attribute}
     return from_array(np.array(shape[ends.get("start", 0) : ends.get("end", len(shape))], dtype=np.int64))
 
@@ -231,7 +254,7 @@ def _evaluate(model: onnx.ModelProto, node: onnx.NodeProto, facts: Facts) -> Non
     shapes = [facts.shape(name) for name in node.output if name]
     if any(shape is None or math.prod(shape) > _MOST_ELEMENTS for shape in shapes):
         return
-    if any(name not in facts.values for name in node.input if name) or any(a.HasField("g") for a in node.attribute):
+    if any(name not in facts.values for name in node.input if name) or any(map(_is_beyond, node.attribute)):
         return
     import numpy as np
     from onnx import helper
@@ -249,6 +272,14 @@ def _evaluate(model: onnx.ModelProto, node: onnx.NodeProto, facts: Facts) -> Non
         facts.values.update({name: from_array(np.asarray(v)) for name, v in zip(names, results, strict=True)})
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError):
         return  # the reference cannot compute it; whatever needs the value will say that a shape is unknown
+
+
+def _is_beyond(attribute: onnx.AttributeProto) -> bool:
+    """Return whether an attribute holds a graph, or a tensor that is in another file."""
+    from onnx import TensorProto
+
+    tensors = [attribute.t, *attribute.tensors, attribute.sparse_tensor.values, attribute.sparse_tensor.indices]
+    return attribute.HasField("g") or any(tensor.data_location == TensorProto.EXTERNAL for tensor in tensors)
 
 
 def _called(values: Sequence[onnx.TensorProto], names: Sequence[str]) -> list[onnx.TensorProto]:

@@ -23,6 +23,7 @@ import numpy as np
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import EPS, BoolArray, FloatArray, IntArray, difference, frozen, frozen_int
 from dmcjia_opt.model.delay import MD1, DelayCurve, delay_curve
+from dmcjia_opt.model.limits import require_memory
 from dmcjia_opt.model.scenario import Scenario
 from dmcjia_opt.model.stages import BLOCK_ROWS, StageTimes, stage_times
 
@@ -352,7 +353,13 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
         The fleet, the cloud and the options.
     times
         Service times in place of the scenario's own: of a fleet that is otherwise the same.
+
+    Raises
+    ------
+    InputError
+        If they do not fit into this machine.
     """
+    _require_room(scenario)
     nodes, options = scenario.nodes, scenario.options
     if times is None:
         times = stage_times(scenario)
@@ -393,3 +400,13 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
         uplinks=Uplinks(times.sent, nodes.model_index, times.bandwidth, times.input_bytes, options.uplink == "queue"),
         name=scenario.name,
     )
+
+
+def _require_room(scenario: Scenario) -> None:
+    n, models = len(scenario.nodes), scenario.nodes.models
+    m = 1 + max(scenario.profiles[model].n_layers for model in models)
+    tables = 1 + (len(models) > 1) + (scenario.options.delay == "tandem")
+    tables += scenario.options.ordering == "cloud-faster"
+    of_models = 4 * len(models) + len(scenario.nodes.measured())
+    n_bytes = 8 * m * (tables * n + of_models)
+    require_memory(n_bytes, f"a problem of {n:,} nodes × {m:,} splits with tables", "plan fewer nodes or layers")

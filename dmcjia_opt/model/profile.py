@@ -7,21 +7,22 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from dmcjia_opt.errors import InputError, UncountedOperators
 from dmcjia_opt.model.arrays import FloatArray, IntArray, frozen, frozen_int
-from dmcjia_opt.model.files import explain, write_text
+from dmcjia_opt.model.fields import RANGE, Name, NonNegative, check_names
+from dmcjia_opt.model.files import read_json, write_text
 from dmcjia_opt.model.graph import Cuts, Network, take_cuts
+from dmcjia_opt.model.limits import MOST, MOST_LAYERS
 
 if TYPE_CHECKING:
     import torch
 
-#: No count of MACs or bytes is larger; what is, comes from a mistake in units and overflows later.
-MOST = 1e30
+_MOST_PARAMETERS = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,15 +62,24 @@ class LayerProfile:
 
     def __post_init__(self) -> None:
         """Freeze the arrays and derive the cumulative ones."""
+        check_names("the profile", [self.name])
+        check_names(f'profile "{self.name}": the layer', self.layer_names)
+        if len(self.layer_names) > MOST_LAYERS:
+            raise InputError(
+                f'profile "{self.name}": {len(self.layer_names):,} layers are refused; the most is {MOST_LAYERS:,}: '
+                "join layers between which nobody would split"
+            )
         for key in ("macs", "output_bytes"):
             object.__setattr__(self, key, frozen(getattr(self, key)))
         if not (len(self.layer_names) == len(self.macs) == len(self.output_bytes) > 0):
             raise InputError(f'profile "{self.name}" needs as many names and output_bytes as macs, at least one')
-        values = np.concatenate([self.macs, self.output_bytes, [self.input_bytes]])
+        if not 0 <= self.parameters <= _MOST_PARAMETERS:
+            raise InputError(f'profile "{self.name}": parameters must lie between 0 and {_MOST_PARAMETERS:,}')
+        values = np.concatenate([self.macs, self.output_bytes, [float(self.input_bytes)]])
         if not (np.isfinite(values).all() and (values >= 0).all()):
             raise InputError(f'profile "{self.name}": macs, output_bytes and input_bytes must be finite and >= 0')
-        if not (values <= MOST).all():
-            raise InputError(f'profile "{self.name}": macs, output_bytes and input_bytes must be at most {MOST:g}')
+        if not ((values == 0) | (values >= 1 / MOST) & (values <= MOST)).all():
+            raise InputError(f'profile "{self.name}": macs, output_bytes and input_bytes must be 0 or {RANGE}')
         if self.tensors is not None:
             object.__setattr__(self, "tensors", frozen_int(self.tensors))
             if self.tensors.shape != self.macs.shape or (self.tensors < 0).any():
@@ -218,22 +228,19 @@ class LayerProfile:
         write_text(path, json.dumps(self.to_dict(), indent=1) + "\n")
 
 
-_NonNegative = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
-
-
 class _LayerFile(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
-    name: str
-    macs: _NonNegative
-    output_bytes: _NonNegative
+    name: Name
+    macs: NonNegative
+    output_bytes: NonNegative
     tensors: int | None = Field(None, ge=0, le=2**31 - 1)
 
 
 class _ProfileFile(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
-    name: str
-    input_bytes: _NonNegative
-    parameters: int = Field(0, ge=0)
+    name: Name
+    input_bytes: NonNegative
+    parameters: int = Field(0, ge=0, le=_MOST_PARAMETERS)
     source: str = ""
     layers: list[_LayerFile] = Field(min_length=1)
 
@@ -246,13 +253,7 @@ def load_profile(path: str | Path) -> LayerProfile:
     InputError
         If the file is missing, is not JSON or breaks the format; the message names the field.
     """
-    path = Path(path)
-    try:
-        parsed = _ProfileFile.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the profile ({error.strerror})") from None
-    except ValidationError as error:
-        raise InputError(f"{path}: {explain(error)}") from None
+    parsed = read_json(path, "the profile", _ProfileFile)
     tensors = [layer.tensors for layer in parsed.layers if layer.tensors is not None]
     if tensors and len(tensors) < len(parsed.layers):
         raise InputError(f"{path}: give tensors for every layer or for none")

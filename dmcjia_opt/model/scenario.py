@@ -17,10 +17,12 @@ from pydantic_core import PydanticCustomError
 
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import FloatArray
-from dmcjia_opt.model.files import explain, write_text
+from dmcjia_opt.model.fields import RANGE, STRICT, Name, NonNegative, Positive
+from dmcjia_opt.model.files import explain, is_beneath, read_text, write_text
 from dmcjia_opt.model.graph import Cuts
+from dmcjia_opt.model.limits import FILES, MOST
 from dmcjia_opt.model.node_files import read_nodes, write_nodes
-from dmcjia_opt.model.nodes import MOST, STRICT, Node, NodeTable, NonNegative, Positive, node_table
+from dmcjia_opt.model.nodes import Node, NodeTable, node_table
 from dmcjia_opt.model.profile import LayerProfile, load_profile
 from dmcjia_opt.model.times import MeasuredTimes, load_times
 from dmcjia_opt.model.zoo import ZOO, zoo_profile
@@ -41,7 +43,7 @@ class Cloud(BaseModel):
 
     model_config = STRICT
     compute_gflops: Positive
-    device: str | None = Field(None, min_length=1)
+    device: Name | None = None
 
 
 class Profiles(BaseModel):
@@ -51,7 +53,7 @@ class Profiles(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    times_file: str | None = Field(default=None, min_length=1)
+    times_file: Name | None = None
     cuts: Cuts = "layers"
     upload_dtype: Literal["float32", "float16", "bfloat16", "int8", "uint8", "int4", "uint4"] | None = None
     input_shapes: dict[str, list[Annotated[int, Field(ge=1, le=2**31 - 1)]]] = {}
@@ -84,12 +86,12 @@ class Options(BaseModel):
 
 class _File(BaseModel):
     model_config = STRICT
-    name: str = ""
+    name: Name | None = None
     cloud: Cloud
     options: Options = Options()
     profiles: Profiles = Profiles()
     nodes: list[Node] | None = None
-    nodes_file: str | None = None
+    nodes_file: Name | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,9 +129,7 @@ class Scenario:
         if not (np.isfinite(self.cloud_gflops) and self.cloud_gflops > 0):
             raise InputError(f"cloud.compute_gflops must be finite and > 0, got {self.cloud_gflops}")
         if not 1 / MOST <= self.cloud_gflops <= MOST:
-            raise InputError(
-                f"cloud.compute_gflops must lie between {1 / MOST:g} and {MOST:g}, got {self.cloud_gflops}"
-            )
+            raise InputError(f"cloud.compute_gflops must lie {RANGE}, got {self.cloud_gflops}")
         profiles = {m: self.profiles[m] if m in self.profiles else zoo_profile(m) for m in self.nodes.models}
         object.__setattr__(self, "profiles", profiles)
         for device, model in self._measured():
@@ -177,12 +177,21 @@ class Scenario:
 
         Profiles that are not the zoo's are written beside it too, as JSON under their reference's name (with
         ``.json`` added where it ends otherwise), and so are the measured times.
+
+        Raises
+        ------
+        InputError
+            If the folder cannot be written, a file would lie outside of it, or too many nodes are to be inline.
         """
         path = Path(path)
         options = self.options.model_dump(exclude_defaults=True)
         options["flops_per_mac"] = self.options.flops_per_mac
         content: dict[str, Any] = {"name": self.name} if self.name else {}
         table = replace(self.nodes, models=tuple(self._saved_as(model) for model in self.nodes.models))
+        written = [reference for reference in table.models if reference not in ZOO]
+        for reference in [*written, *([] if nodes_file is None else [nodes_file])]:
+            if not is_beneath(path.parent, reference):
+                raise InputError(f'"{reference}" would be written outside the folder of {path}; choose another name')
         if nodes_file is not None:
             write_nodes(path.parent / nodes_file, table)
             content["nodes_file"] = nodes_file
@@ -198,7 +207,11 @@ class Scenario:
         for model, reference in zip(self.nodes.models, table.models, strict=True):
             if reference not in ZOO:
                 self.profiles[model].save(path.parent / reference)
-        write_text(path, tomli_w.dumps(content))
+        text = tomli_w.dumps(content)
+        most, remedy = FILES["the scenario"]
+        if len(text) > most:
+            raise InputError(f"{path}: {len(text):,} bytes could not be read again; the most is {most:,}: {remedy}")
+        write_text(path, text)
 
     def _saved_as(self, model: str) -> str:
         """Return the reference of a model's profile once it is written; an ONNX file is never written over."""
@@ -224,8 +237,16 @@ def _node(table: NodeTable, d: int) -> dict[str, Any]:
     return row
 
 
-def load_scenario(path: str | Path) -> Scenario:
+def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
     """Read a scenario from a TOML file and whatever it refers to.
+
+    Parameters
+    ----------
+    path
+        The file.
+    outside
+        Whether it may refer to files outside its folder. By default it may not, so that a scenario from elsewhere
+        cannot make this machine read what lies around.
 
     Raises
     ------
@@ -234,40 +255,59 @@ def load_scenario(path: str | Path) -> Scenario:
     """
     path = Path(path)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the scenario ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raw = tomllib.loads(read_text(path, "the scenario", "TOML"))
+    except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: not valid TOML: {error}") from None
+    except RecursionError:
+        raise InputError(f"{path}: not a scenario: its values are nested too deeply") from None
     try:
         parsed = _File.model_validate(raw)
     except ValidationError as error:
         raise InputError(f"{path}: {explain(error)}") from None
     if (parsed.nodes is None) == (parsed.nodes_file is None):
         raise InputError(f"{path}: give the nodes either inline as [[nodes]] or by nodes_file, one of the two")
+    folder = _Folder(path.parent, outside)
     try:
         if parsed.nodes_file is not None:
-            nodes = read_nodes(path.parent / parsed.nodes_file)
+            nodes = read_nodes(folder.path("nodes_file", parsed.nodes_file))
         else:
             nodes = node_table(parsed.nodes or [])
         measured = [*nodes.devices, *filter(None, [parsed.cloud.device])]
         if measured and parsed.profiles.times_file is None:
             raise InputError(f'device "{measured[0]}" needs its measured times; add [profiles] times_file')
         times_file = parsed.profiles.times_file
+        times = MeasuredTimes() if times_file is None else load_times(folder.path("times_file", times_file))
         return Scenario(
             cloud_gflops=parsed.cloud.compute_gflops,
             nodes=nodes,
             options=parsed.options,
-            profiles=_resolve(nodes.models, path.parent, parsed.profiles),
+            profiles=_resolve(nodes.models, folder, parsed.profiles),
             name=parsed.name or path.stem,
-            times=load_times(path.parent / times_file) if times_file is not None else MeasuredTimes(),
+            times=times,
             cloud_device=parsed.cloud.device or "",
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
-def _resolve(models: Sequence[str], folder: Path, how: Profiles) -> dict[str, LayerProfile]:
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """Where a scenario's files are, and whether they may be elsewhere."""
+
+    folder: Path
+    outside: bool
+
+    def path(self, field: str, reference: str) -> Path:
+        """Return the path that a field refers to."""
+        if not (self.outside or is_beneath(self.folder, reference)):
+            raise InputError(
+                f'{field} = "{reference}" is outside the folder of the scenario; put the file there, or allow it with '
+                "--outside"
+            )
+        return self.folder / reference
+
+
+def _resolve(models: Sequence[str], folder: _Folder, how: Profiles) -> dict[str, LayerProfile]:
     """Return the profile of every model reference."""
     found = {}
     shapes = {name: tuple(shape) for name, shape in how.input_shapes.items()}
@@ -277,11 +317,11 @@ def _resolve(models: Sequence[str], folder: Path, how: Profiles) -> dict[str, La
         if model in ZOO:
             found[model] = zoo_profile(model)
         elif suffix == ".json":
-            found[model] = load_profile(folder / model)
+            found[model] = load_profile(folder.path("model", model))
         elif suffix == ".onnx":
             from dmcjia_opt.model.onnx_ import read_onnx
 
-            network = read_onnx(folder / model, shapes, shared=True).network
+            network = read_onnx(folder.path("model", model), shapes, shared=True).network
             unused -= set(network.inputs)
             found[model] = LayerProfile.of_network(network, how.cuts, how.upload_dtype)
         else:

@@ -7,13 +7,16 @@ import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import FloatArray
-from dmcjia_opt.model.files import explain, write_text
+from dmcjia_opt.model.fields import Name, NonNegative, number
+from dmcjia_opt.model.files import explain, read_text, write_text
 from dmcjia_opt.model.profile import LayerProfile
 
 _COLUMNS = ("device", "model", "layer", "seconds")
@@ -24,10 +27,18 @@ Layers = Mapping[str, float]
 
 class _Row(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
-    device: str = Field(min_length=1)
-    model: str = Field(min_length=1)
-    layer: str = Field(min_length=1)
-    seconds: float = Field(ge=0, le=_MOST_SECONDS, allow_inf_nan=False)
+    device: Name
+    model: Name
+    layer: Name
+    seconds: Annotated[NonNegative, Field(le=_MOST_SECONDS)]
+
+    @field_validator("seconds", mode="before")
+    @classmethod
+    def _written_as_a_number(cls, cell: str) -> float:
+        try:
+            return number(cell)
+        except ValueError:
+            raise PydanticCustomError("number", "must be a finite number") from None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,13 +110,7 @@ def load_times(path: str | Path) -> MeasuredTimes:
     InputError
         If the file is missing or malformed; the message names the line.
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the measured times ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not a CSV file in UTF-8") from None
+    text = read_text(path, "the measured times", "a CSV file")
     found: dict[tuple[str, str], dict[str, float]] = {}
     reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
     try:

@@ -9,6 +9,7 @@ import numpy as np
 
 from dmcjia_opt.certificate import best_lower_bound, relative_gap
 from dmcjia_opt.errors import BackendFailed
+from dmcjia_opt.interrupts import raise_if_interrupted
 from dmcjia_opt.model.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.protocols import Allocator, Callback, Placement, Status, Stop, TracePoint
@@ -217,6 +218,7 @@ class Evaluation:
         return allowed
 
     def _check(self) -> None:
+        raise_if_interrupted()
         stop = self.stop
         if stop is None:
             return

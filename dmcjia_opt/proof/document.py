@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from dmcjia_opt.errors import InputError
-from dmcjia_opt.model.files import explain, write_text
+from dmcjia_opt.model.files import read_json, write_text
 
-#: Files beyond this are refused unread.
-MOST_BYTES = 256 << 20
 _Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Price = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
@@ -144,16 +141,7 @@ def load_proof(path: str | Path) -> Proof:
     InputError
         If the file is missing, too large, is not JSON or breaks the format; the message names the field.
     """
-    path = Path(path)
-    try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise InputError(f"{path}: a proof of {size:,} bytes is refused; the most is {MOST_BYTES:,}")
-        read = _ProofFile.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the proof ({error.strerror})") from None
-    except ValidationError as error:
-        raise InputError(f"{path}: {explain(error)}") from None
+    read = read_json(path, "the proof", _ProofFile)
     tree: list[Branch | Leaf] = []
     for node in read.tree:
         if isinstance(node, _BranchFile):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any, Literal, cast
@@ -90,7 +89,7 @@ def provenance(results: Results) -> tuple[Html, ...]:
     rows, run = results.rows, results.run
     suite = ", ".join(dict.fromkeys(rows["suite"]))
     command = run.get("command") or f"dmcjia bench {suite} --out DIR"
-    command = " ".join(map(str, command)) if isinstance(command, list) else str(command)
+    command = " ".join(command) if isinstance(command, list) else command
     versions = cast(Mapping[str, str], run.get("versions") or rows["versions"].iloc[-1])
     machines = run.get("machine") or "; ".join(dict.fromkeys(filter(None, rows["machine"])))
     revisions = ", ".join(dict.fromkeys(filter(None, rows["revision"])))
@@ -106,11 +105,7 @@ def provenance(results: Results) -> tuple[Html, ...]:
         facts(pairs),
     ]
     if run.get("suite"):
-        spec = run["suite"]
-        blocks += [
-            heading("The suite"),
-            code(spec if isinstance(spec, str) else json.dumps(spec, indent=1, default=str)),
-        ]
+        blocks += [heading("The suite"), code(run["suite"])]
     return tuple(blocks)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ import numpy as np
 
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import FloatArray, frozen
+from dmcjia_opt.model.fields import number
+from dmcjia_opt.model.files import read_text
 
 #: Tasks drawn and simulated at a time; it bounds the memory, and part of what a seed means.
 BLOCK = 1 << 16
@@ -258,29 +261,27 @@ def load_trace(path: str | Path) -> Trace:
     InputError
         If the file is missing or malformed, or the times of a node are out of order; the message names the line.
     """
-    path = Path(path)
+    text = read_text(path, "the arrival times", "a CSV file")
     times: dict[str, list[float]] = {}
     own = False
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            for number, row in enumerate(csv.reader(stream), start=1):
-                cells = [cell.strip() for cell in row]
-                if not any(cells):
-                    continue
-                if number == 1 and cells in (["time_s"], ["time_s", "node"]):
-                    own = len(cells) == 2
-                    continue
-                if len(cells) != 1 + own:
-                    what = "a time in seconds and a node's name" if own else "one time in seconds"
-                    raise InputError(f'{path}: line {number} must hold {what}, got "{",".join(row)}"')
-                try:
-                    times.setdefault(cells[1] if own else "", []).append(float(cells[0]))
-                except ValueError:
-                    raise InputError(f'{path}: line {number}: "{cells[0]}" is not a time in seconds') from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the arrival times ({error.strerror})") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a CSV file of arrival times: {error}") from None
+        for line, row in enumerate(reader, start=1):
+            cells = [cell.strip() for cell in row]
+            if not any(cells):
+                continue
+            if line == 1 and cells in (["time_s"], ["time_s", "node"]):
+                own = len(cells) == 2
+                continue
+            if len(cells) != 1 + own:
+                what = "a time in seconds and a node's name" if own else "one time in seconds"
+                raise InputError(f'{path}: line {line} must hold {what}, got "{",".join(row)}"')
+            try:
+                times.setdefault(cells[1] if own else "", []).append(number(cells[0]))
+            except ValueError:
+                raise InputError(f'{path}: line {line}: "{cells[0]}" is not a time in seconds') from None
+    except csv.Error as error:
+        raise InputError(f"{path}: line {reader.line_num}: not a CSV file of arrival times: {error}") from None
     if not times:
         raise InputError(f"{path}: holds no arrival times; give one a line, in seconds")
     arrays = {node: np.array(values) for node, values in times.items()}

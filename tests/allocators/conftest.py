@@ -7,7 +7,7 @@ from dmcjia_opt.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.delay import MD1, DelayCurve
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.protocols import Allocator, Status
-from tests.strategies import waits
+from dmcjia_opt.testing.problems import waits
 
 LOADS = (0.05, 0.5, 0.9, 0.99, 0.999)
 

@@ -7,6 +7,7 @@ import json
 
 from dmcjia_opt import Stop, compile_problem, generate, solve
 from dmcjia_opt.bench.rows import Outcome, Row
+from dmcjia_opt.bench.verifying import finite
 from dmcjia_opt.certificate import best_lower_bound
 from dmcjia_opt.errors import InfeasibleError
 from dmcjia_opt.plan import Plan
@@ -143,7 +144,8 @@ def _row_of(plan: Plan, family: str, nodes: int, name: str, bound: float, tick: 
         cpu_seconds=cost * plan.evaluations,
         peak_mb=120.0,
         trace=tuple(
-            (p.evaluations, cost * p.evaluations, p.objective, p.lower_bound if proves else None) for p in plan.trace
+            (p.evaluations, cost * p.evaluations, finite(p.objective), finite(p.lower_bound) if proves else None)
+            for p in plan.trace
         ),
     )
 

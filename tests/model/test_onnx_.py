@@ -17,8 +17,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from dmcjia_opt.errors import BackendMissing, InputError, UncountedOperators
-from dmcjia_opt.model import onnx_
 from dmcjia_opt.model.graph import single_tensor_cuts, take_cuts
+from dmcjia_opt.model.limits import FILES
 from dmcjia_opt.model.onnx_ import parse_shape, read_onnx
 from dmcjia_opt.model.profile import LayerProfile
 from dmcjia_opt.model.zoo import zoo_profile
@@ -492,8 +492,8 @@ def test_missing_files_and_folders_are_refused(tmp_path):
 
 def test_enormous_files_are_refused_unread(tmp_path):
     with (tmp_path / "net.onnx").open("wb") as stream:
-        os.truncate(stream.fileno(), onnx_.MOST_BYTES + 1)  # a hole: no disk is used
-    refused(tmp_path / "net.onnx", "2,147,483,649 bytes", "at most 2,147,483,648", "external data")
+        os.truncate(stream.fileno(), FILES["the model"].most_bytes + 1)  # a hole: no disk is used
+    refused(tmp_path / "net.onnx", "2,147,483,649 bytes", "the most is 2,147,483,648", "external data")
 
 
 def test_without_onnx_the_extra_is_named(monkeypatch, tmp_path):

@@ -171,7 +171,7 @@ def test_broken_toml_says_so(text, tmp_path):
 
 def test_bytes_that_are_no_text_say_so(tmp_path):
     (tmp_path / "s.toml").write_bytes(b"\xff\xfe\x00")
-    refused(tmp_path / "s.toml", "not valid TOML")
+    refused(tmp_path / "s.toml", "not TOML in UTF-8")
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_several_problems_are_counted(tmp_path):
         ({"input_bytes": [np.inf, 1.0]}, 'input_bytes of "a"'),
         ({"compute_gflops": [5.0, 1e300]}, 'compute_gflops of "b" must be between 1e-30 and 1e+30; check its unit'),
         ({"arrival_rate": [1e-31, 1.0]}, 'arrival_rate of "a" must be between 1e-30 and 1e+30'),
-        ({"input_bytes": [np.nan, 1e31]}, 'input_bytes of "b" must be at most 1e+30'),
+        ({"input_bytes": [np.nan, 1e31]}, 'input_bytes of "b" must be 0 or between 1e-30 and 1e+30'),
         ({"devices": ("pi",), "device_index": [0, 1]}, "device_index"),
         ({"devices": ("pi",), "device_index": [-2, 0]}, "device_index"),
         ({"devices": ("pi",), "device_index": [0]}, "device_index"),

@@ -1,0 +1,557 @@
+"""Every file a user may hand us: how it is mutated, and what the public functions make of it."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+import tomli_w
+
+from dmcjia_opt.bench.folder import Folder, read_rows
+from dmcjia_opt.bench.results import load
+from dmcjia_opt.errors import ClaimFalse, InfeasibleError, InputError, UncountedOperators
+from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.model.profile import LayerProfile, load_profile
+from dmcjia_opt.model.scenario import Options, Scenario, load_scenario
+from dmcjia_opt.model.times import load_times
+from dmcjia_opt.plan import load_plan
+from dmcjia_opt.profiling import Device, delay_along_cuts, one_node
+from dmcjia_opt.proof.checking import check_proof
+from dmcjia_opt.proof.document import load_proof
+from dmcjia_opt.proof.making import prove
+from dmcjia_opt.protocols import Stop
+from dmcjia_opt.simulation import build_arrivals, simulate
+from dmcjia_opt.solving import solve
+from dmcjia_opt.verification import verify
+from tests.inputs import onnx_files
+from tests.inputs.mutations import damaged, mutated, scalar
+
+_PROFILE = {
+    "name": "tiny",
+    "input_bytes": 602112.0,
+    "parameters": 1000,
+    "source": "by hand",
+    "layers": [
+        {"name": "conv1", "macs": 1e8, "output_bytes": 3e5, "tensors": 1},
+        {"name": "conv2", "macs": 3e8, "output_bytes": 1e5, "tensors": 1},
+        {"name": "fc", "macs": 1e7, "output_bytes": 4000.0, "tensors": 1},
+    ],
+}
+_TIMES = (
+    "device,model,layer,seconds\npi,tiny,conv1,0.01\npi,tiny,conv2,0.03\npi,tiny,fc,0.001\nserver,tiny,conv1,0.001\n"
+    "server,tiny,conv2,0.003\nserver,tiny,fc,0.0001\n"
+)
+_SCENARIO = {
+    "name": "example",
+    "cloud": {"compute_gflops": 400.0, "device": "server"},
+    "options": {
+        "delay": "mg1",
+        "service_scv": 0.5,
+        "ordering": "stability",
+        "average": "nodes",
+        "flops_per_mac": 2.0,
+    },
+    "profiles": {"times_file": "times.csv", "cuts": "layers"},
+    "nodes": [
+        {"name": "a", "model": "tiny.json", "compute_gflops": 5.0, "uplink_mbps": 8.0, "arrival_rate": 1.0},
+        {
+            "name": "b",
+            "model": "tiny.json",
+            "compute_gflops": 2.0,
+            "uplink_mbps": 9.5,
+            "arrival_rate": 0.5,
+            "input_bytes": 784,
+            "device": "pi",
+        },
+        {"name": "c", "model": "tiny.json", "compute_gflops": 7.0, "uplink_mbps": 3.0, "arrival_rate": 2.0},
+    ],
+}
+_CURVES = ("md1", "mm1", "mg1", "tandem")
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A kind of file.
+
+    Parameters
+    ----------
+    write
+        Writes a mutated file, and whatever valid ones it needs, into a folder.
+    use
+        Gives it to the public functions; raises `InputError` where the file is refused.
+    """
+
+    write: Callable[[Path, np.random.Generator], None]
+    use: Callable[[Path], None]
+
+
+def toml(document) -> bytes:
+    """Return a document as TOML, with NaN, infinities and characters that TOML cannot hold as they come."""
+    return tomli_w.dumps(document).encode("utf-8", "surrogatepass")
+
+
+def _json(document) -> bytes:
+    return json.dumps(document).encode()
+
+
+def _maybe_damaged(content: bytes, rng: np.random.Generator, often: float = 0.25) -> bytes:
+    while rng.random() < often:
+        content = damaged(content, rng)
+    return content
+
+
+def _beside(folder: Path) -> None:
+    (folder / "tiny.json").write_text(json.dumps(_PROFILE), encoding="utf-8")
+    (folder / "times.csv").write_text(_TIMES, encoding="utf-8")
+
+
+def solved(scenario: Scenario) -> None:
+    """Plan a scenario; what comes out must be a feasible plan of finite numbers."""
+    problem = compile_problem(scenario)
+    assert not np.isnan(problem.local_delay).any()
+    for placer in ("greedy+", "exact"):
+        plan = solve(scenario, placer, stop=Stop(seconds=2.0))
+        assert math.isfinite(plan.objective) and plan.objective >= 0, plan.objective  # noqa: PT018
+        assert not math.isnan(plan.lower_bound) and plan.lower_bound <= plan.objective, plan.lower_bound  # noqa: PT018
+        assert plan.gap >= 0
+        assert np.isfinite(plan.shares).all()
+        assert plan.shares.min() >= 0
+        assert plan.shares.sum() <= 1 + 1e-9
+        assert np.isfinite(plan.delays.total).all()
+        assert problem.residuals(plan.splits, plan.shares).feasible
+        plan.to_dict()
+    json.dumps(plan.to_dict(), allow_nan=False).encode()
+
+
+# scenario, TOML
+
+
+def _scenario_document(rng: np.random.Generator):
+    document = json.loads(json.dumps(_SCENARIO))
+    document["options"]["delay"] = str(rng.choice(_CURVES))
+    if rng.random() < 0.5:
+        del document["cloud"]["device"], document["profiles"], document["nodes"][1]["device"]
+        for node in document["nodes"]:
+            node["model"] = str(rng.choice(["resnet34", "tiny.json", "alexnet"]))
+    if rng.random() < 0.3:
+        document["options"]["ordering"] = "cloud-faster"
+    if rng.random() < 0.3:
+        document["options"]["average"] = "tasks"
+    if document["options"]["delay"] == "tandem" and rng.random() < 0.5:
+        document["options"]["uplink"] = "queue"
+    return document
+
+
+def _write_scenario(folder: Path, rng: np.random.Generator) -> None:
+    _beside(folder)
+    document = _scenario_document(rng)
+    while True:
+        try:
+            content = toml(mutated(document, rng))
+            break
+        except (TypeError, AttributeError, ValueError):
+            continue  # TOML has no null, and a document is a table
+    (folder / "s.toml").write_bytes(_maybe_damaged(content, rng))
+
+
+_SCALES = (1e-30, 1e-29, 1e-20, 1e-10, 1e-5, 1e-2, 1.0, 1e2, 1e5, 1e10, 1e20, 1e29, 1e30)
+
+
+def _write_extreme(folder: Path, rng: np.random.Generator) -> None:
+    """Write a scenario of numbers that are in range, each for itself, and absurd together."""
+    document = _scenario_document(rng)
+    for node in document["nodes"]:
+        for key in ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes"):
+            if rng.random() < 0.4:
+                node[key] = float(rng.choice(_SCALES))
+    if rng.random() < 0.5:
+        document["cloud"]["compute_gflops"] = float(rng.choice(_SCALES))
+    for key in ("service_scv", "flops_per_mac"):
+        if rng.random() < 0.2:
+            document["options"][key] = float(rng.choice(_SCALES))
+    profile = json.loads(json.dumps(_PROFILE))
+    for layer in profile["layers"]:
+        for key in ("macs", "output_bytes"):
+            if rng.random() < 0.3:
+                layer[key] = float(rng.choice((0.0, 5e-324, 1e-300, *_SCALES)))
+    (folder / "tiny.json").write_bytes(_json(profile))
+    times = _TIMES
+    if rng.random() < 0.3:
+        times = times.replace("0.03", str(rng.choice(_SCALES))).replace("0.003", str(rng.choice((5e-324, *_SCALES))))
+    (folder / "times.csv").write_text(times, encoding="utf-8")
+    (folder / "s.toml").write_bytes(toml(document))
+
+
+def _use_scenario(folder: Path) -> None:
+    solved(load_scenario(folder / "s.toml"))
+
+
+# node tables
+
+_ROWS = [
+    {key: value for key, value in node.items() if key != "device"} | {"device": device}
+    for node, device in zip(_SCENARIO["nodes"], ("", "pi", ""), strict=True)
+]
+
+
+def _write_csv(folder: Path, rng: np.random.Generator) -> None:
+    _beside(folder)
+    _refers(folder, "n.csv")
+    rows = mutated(_ROWS, rng)
+    rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else _ROWS
+    frame = pd.DataFrame(rows, dtype=object)
+    text = frame.to_csv(index=bool(rng.random() < 0.05))
+    (folder / "n.csv").write_bytes(_maybe_damaged(text.encode("utf-8", "surrogatepass"), rng, 0.4))
+
+
+def _column(values: list, rng: np.random.Generator):
+    kind = rng.integers(16)
+    n = len(values)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if kind == 0:
+            return pa.array([[v] for v in values])
+        if kind == 1:
+            return pa.array([{"x": v} for v in values])
+        if kind == 2:
+            return pa.nulls(n)
+        if kind == 3:
+            return pa.array([True] * n)
+        if kind == 4:
+            return pa.array([b"\xff\xfe"] * n)
+        if kind == 5:
+            return pa.array([1] * n, pa.timestamp("ns"))
+        if kind == 6:
+            return pa.array([str(v) for v in values]).dictionary_encode()
+        if kind == 7:
+            return pa.array([1] * n, pa.duration("s"))
+        if kind == 8:
+            return pa.array([1] * n).cast(pa.decimal128(30, 2))
+        if kind == 9:
+            return pa.array([str(v) for v in values])
+        if kind == 10:
+            return pa.array([float(rng.choice(_SCALES)) for _ in values])
+        if kind == 11:
+            return pa.array([2**63 - 1] * n)
+        if kind == 12:
+            return pa.array([1] * n, pa.uint8())
+        if kind == 13:
+            return pa.array([{}] * n, pa.map_(pa.string(), pa.int64()))
+        if kind == 14:
+            return pa.array(np.array([1.5] * n, dtype=np.float16))
+    return pa.array([str(scalar(rng)).encode("utf-8", "replace").decode() for _ in values])
+
+
+def _write_parquet(folder: Path, rng: np.random.Generator) -> None:
+    _beside(folder)
+    _refers(folder, "n.parquet")
+    columns = {key: pa.array([row.get(key) for row in _ROWS]) for key in _SCENARIO["nodes"][1]}
+    for key in list(columns):
+        if rng.random() < 0.15:
+            columns[key] = _column(columns[key].to_pylist(), rng)
+        if rng.random() < 0.03:
+            del columns[key]
+    if rng.random() < 0.05:
+        columns[str(scalar(rng)).encode("utf-8", "replace").decode()] = pa.array([1] * len(_ROWS))
+    names = list(columns)
+    table = pa.table(list(columns.values()), names=names)
+    if rng.random() < 0.05:
+        table = pa.table([*table.columns, table.column(0)], names=[*names, names[0]])
+    if rng.random() < 0.05:
+        table = table.slice(0, int(rng.integers(0, 2)))
+    if rng.random() < 0.05:
+        table = table.replace_schema_metadata({b"pandas": bytes(rng.integers(0, 256, 20, dtype=np.uint8))})
+    buffer = io.BytesIO()
+    pa.parquet.write_table(table, buffer, compression=str(rng.choice(["none", "snappy", "zstd", "gzip"])))
+    content = buffer.getvalue()
+    for _ in range(int(rng.integers(0, 4)) if rng.random() < 0.5 else 0):
+        content = damaged(content, rng)
+    (folder / "n.parquet").write_bytes(content)
+
+
+def _refers(folder: Path, nodes_file: str) -> None:
+    document = {key: value for key, value in _SCENARIO.items() if key != "nodes"}
+    (folder / "s.toml").write_bytes(toml({"nodes_file": nodes_file, **document}))
+
+
+# profile and measured times
+
+
+def _write_profile(folder: Path, rng: np.random.Generator) -> None:
+    (folder / "p.json").write_bytes(_maybe_damaged(_json(mutated(_PROFILE, rng)), rng))
+
+
+def _use_profile(folder: Path) -> None:
+    profile = load_profile(folder / "p.json")
+    check_profile(profile, folder)
+
+
+def check_profile(profile: LayerProfile, folder: Path) -> None:
+    """Write a profile and read it back, show it, and plan one node that runs it."""
+    assert np.isfinite(profile.work).all()
+    assert np.isfinite(profile.upload_bytes).all()
+    profile.save(folder / "again.json")
+    again = load_profile(folder / "again.json")
+    assert again.to_dict() == profile.to_dict()
+    lone = one_node(profile, Device())
+    delays = delay_along_cuts(lone)
+    assert not np.isnan(delays.total).any()
+    lone.save(folder / "one.toml")
+    assert load_scenario(folder / "one.toml").sha256() == lone.sha256()
+    solved(lone)
+
+
+def _write_times(folder: Path, rng: np.random.Generator) -> None:
+    _beside(folder)
+    (folder / "s.toml").write_bytes(toml(_SCENARIO))
+    rows = [line.split(",") for line in _TIMES.splitlines()]
+    rows = mutated(rows, rng)
+    rows = rows if isinstance(rows, list) else [[rows]]
+    text = "\n".join(",".join(map(str, row)) if isinstance(row, list) else str(row) for row in rows) + "\n"
+    (folder / "times.csv").write_bytes(_maybe_damaged(text.encode("utf-8", "surrogatepass"), rng, 0.4))
+
+
+def _use_times(folder: Path) -> None:
+    times = load_times(folder / "times.csv")
+    times.save(folder / "again.csv")
+    assert load_times(folder / "again.csv").seconds == times.seconds
+    _use_scenario(folder)
+
+
+# plan and proof
+
+
+def _plan_folder() -> Mapping[str, bytes]:
+    """Return a scenario, its plan and a proof with several cases."""
+    import tempfile
+
+    from dmcjia_opt.model.instances import generate
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        base = generate("homogeneous", nodes=5, seed=0)
+        scenario = replace(base, cloud_gflops=30.0, options=Options(delay="md1"))
+        scenario.save(folder / "s.toml")
+        loaded = load_scenario(folder / "s.toml")
+        plan = solve(loaded)
+        plan.save(folder / "plan.json")
+        prove(loaded, plan).save(folder / "proof.json")
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+_PLANNED: dict[str, bytes] = {}
+
+
+def planned() -> Mapping[str, bytes]:
+    """Return the files of a planned scenario, made once."""
+    if not _PLANNED:
+        _PLANNED.update(_plan_folder())
+    return _PLANNED
+
+
+def _write_planned(folder: Path, rng: np.random.Generator, which: str) -> None:
+    for name, content in planned().items():
+        (folder / name).write_bytes(content)
+    document = json.loads(planned()[which])
+    (folder / which).write_bytes(_maybe_damaged(_json(mutated(document, rng)), rng))
+
+
+def _use_plan(folder: Path) -> None:
+    scenario = load_scenario(folder / "s.toml")
+    claims = load_plan(folder / "plan.json")
+    checks = verify(scenario, claims)
+    assert all(isinstance(check.true, bool | np.bool_) for check in checks)
+    simulation = simulate(scenario, claims, tasks=400)
+    assert np.isfinite(simulation.mean_delay)
+
+
+def _use_proof(folder: Path) -> None:
+    scenario = load_scenario(folder / "s.toml")
+    proof = load_proof(folder / "proof.json")
+    plan = load_plan(folder / "plan.json")
+    bound = check_proof(compile_problem(scenario), proof)
+    assert bound <= plan.objective_s * (1 + 1e-9), "a mutated proof proves what is false"
+    verify(scenario, plan, proof)
+
+
+# arrival times
+
+
+def _write_trace(folder: Path, rng: np.random.Generator) -> None:
+    for name, content in planned().items():
+        (folder / name).write_bytes(content)
+    times = np.cumsum(rng.exponential(1.0, 400)).tolist()
+    if rng.random() < 0.5:
+        rows: list = [["time_s"], *([t] for t in times)]
+    else:
+        nodes = [f"node-{k % 5 + 1}" for k in range(400)]
+        names = load_scenario(folder / "s.toml").nodes.names
+        nodes = [names[k % len(names)] for k in range(400)]
+        rows = [["time_s", "node"], *([t, node] for t, node in zip(times, nodes, strict=True))]
+    rows = mutated(rows, rng)
+    rows = rows if isinstance(rows, list) else [[rows]]
+    text = "\n".join(",".join(map(str, row)) if isinstance(row, list) else str(row) for row in rows) + "\n"
+    (folder / "trace.csv").write_bytes(_maybe_damaged(text.encode("utf-8", "surrogatepass"), rng))
+
+
+def _use_trace(folder: Path) -> None:
+    arrivals = build_arrivals(str(folder / "trace.csv"))
+    simulation = simulate(load_scenario(folder / "s.toml"), load_plan(folder / "plan.json"), arrivals=arrivals)
+    assert np.isfinite(simulation.mean_delay)
+
+
+# the folder of a benchmark
+
+_ROW = {
+    "key": "0123456789ab",
+    "suite": "smoke",
+    "instance": "paper-n5-s1",
+    "instance_sha256": "ab" * 32,
+    "family": "paper",
+    "n_nodes": 5,
+    "n_splits": 35,
+    "method": "exact + waterfilling",
+    "kind": "placer",
+    "seed": 0,
+    "outcome": "answer",
+    "message": "",
+    "limit_seconds": 10.0,
+    "limit_evaluations": 100,
+    "limit_gap": None,
+    "claimed_status": "optimal",
+    "claimed_objective_s": 0.5,
+    "claimed_lower_bound_s": 0.5,
+    "objective_s": 0.5,
+    "lower_bound_s": 0.499,
+    "own_bound_s": 0.499,
+    "gap": 0.002,
+    "correct": True,
+    "evaluations": 10,
+    "setup_seconds": 0.01,
+    "wall_seconds": 0.1,
+    "cpu_seconds": 0.1,
+    "peak_mb": 20.0,
+    "trace": [[1, 0.01, None, None], [5, 0.05, 0.6, 0.4]],
+    "plans": None,
+    "converged": None,
+    "worst_error": None,
+    "started": "2024-01-01T00:00:00+00:00",
+    "machine": "a machine",
+    "load": 0.5,
+    "versions": {"numpy": "2.0"},
+    "revision": "abc",
+}
+_RUN = {
+    "suite": "smoke",
+    "spec": {"name": "smoke", "summary": "", "blocks": []},
+    "runs": 2,
+    "started": "2024-01-01T00:00:00+00:00",
+    "command": ["dmcjia", "bench", "smoke"],
+    "workers": 2,
+    "machine": {"cpu": "a", "cores": 2},
+    "versions": {"numpy": "2.0"},
+    "revision": "abc",
+    "commit": "abc",
+}
+
+
+def bench_rows() -> list[dict]:
+    """Return three rows of a benchmark, as `rows.jsonl` has them."""
+    other = {"key": "b", "method": "genetic", "outcome": "timeout", "objective_s": None, "gap": None, "correct": None}
+    batch = {"key": "c", "kind": "allocator", "method": "alm", "plans": 5, "converged": 5, "worst_error": 1e-9}
+    return [_ROW, _ROW | other, _ROW | batch]
+
+
+def _write_folder(folder: Path, rng: np.random.Generator) -> None:
+    rows, run = bench_rows(), _RUN
+    if rng.random() < 0.8:
+        rows = mutated(rows, rng)
+    else:
+        run = mutated(run, rng)
+    rows = rows if isinstance(rows, list) else [rows]
+    lines = b"".join(_json(row) + b"\n" for row in rows)
+    (folder / "rows.jsonl").write_bytes(_maybe_damaged(lines, rng))
+    (folder / "run.json").write_bytes(_maybe_damaged(_json(run), rng, 0.1))
+
+
+def _use_folder(folder: Path) -> None:
+    from dmcjia_opt.report.benchmark import benchmark_report
+
+    refused = []
+    before = (folder / "rows.jsonl").read_bytes()
+    try:
+        rows = read_rows(folder)
+    except InputError as error:
+        rows = []
+        refused.append(error)
+    try:
+        with Folder(folder, "smoke", resume=True) as opened:
+            if opened.rows:
+                opened.finish([])
+    except InputError as error:
+        refused.append(error)
+    after = (folder / "rows.jsonl").read_bytes()
+    assert before.startswith(after), "resuming changed rows that were there"
+    assert len(rows) == 0 or refused or len(after) > 0
+    (folder / "rows.jsonl").write_bytes(before)
+    try:
+        results = load(folder)
+        page = benchmark_report(results)
+        assert "<script>alert" not in page
+    except InputError as error:
+        refused.append(error)
+    if refused:
+        raise refused[0]
+
+
+def _write_onnx(folder: Path, rng: np.random.Generator) -> None:
+    (folder / "net.onnx").write_bytes(onnx_files.content(rng))
+
+
+def _use_onnx(folder: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UncountedOperators)
+        for cuts in ("layers", "all"):
+            profile = LayerProfile.from_onnx(folder / "net.onnx", cuts=cuts)
+            profile.save(folder / "again.json")
+            assert load_profile(folder / "again.json").to_dict() == profile.to_dict()
+            delays = delay_along_cuts(one_node(profile, Device()))
+            assert not np.isnan(delays.total).any()
+
+
+def refusal(kind: Format, folder: Path) -> Exception | None:
+    """Use a file; return what refused it, None if nothing did, and let any other error through."""
+    try:
+        kind.use(folder)
+    except (InputError, InfeasibleError, ClaimFalse) as error:
+        sentence = str(error)
+        assert sentence.isprintable(), repr(sentence)
+        assert sentence
+        assert len(sentence) <= 2000, len(sentence)
+        assert "Traceback" not in sentence
+        return error
+    return None
+
+
+FORMATS: Mapping[str, Format] = {
+    "scenario": Format(_write_scenario, _use_scenario),
+    "extreme": Format(_write_extreme, _use_scenario),
+    "nodes.csv": Format(_write_csv, _use_scenario),
+    "nodes.parquet": Format(_write_parquet, _use_scenario),
+    "profile": Format(_write_profile, _use_profile),
+    "times": Format(_write_times, _use_times),
+    "plan": Format(lambda f, rng: _write_planned(f, rng, "plan.json"), _use_plan),
+    "proof": Format(lambda f, rng: _write_planned(f, rng, "proof.json"), _use_proof),
+    "trace": Format(_write_trace, _use_trace),
+    "onnx": Format(_write_onnx, _use_onnx),
+    "bench": Format(_write_folder, _use_folder),
+}
