@@ -247,7 +247,7 @@ def methods(
 ) -> None:
     """List every placer and allocator, plug-ins too: installed or why not, exact or not; or show one and its options.
 
-    Options follow the name: [bold]--placer genetic:population=50:crossover=0.8[/bold].
+    Options follow the name: [bold]--placer genetic:population=50:crossover_rate=0.8[/bold].
     """
     from dmcjia_opt.registry import KINDS, conflicts, specs_called, with_plugins
     from dmcjia_opt.terminal import method_row, show_method, show_methods

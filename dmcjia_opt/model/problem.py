@@ -205,7 +205,7 @@ class Problem:
 
     @property
     def n_splits(self) -> int:
-        """Number of columns of the tables: the largest number of layers plus one."""
+        """Number of columns of the tables, which is the largest number of layers plus one."""
         return int(self.local_delay.shape[1])
 
     @property
