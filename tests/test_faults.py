@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 import dmcjia_opt
@@ -100,6 +101,19 @@ def test_report_killed_leaves_no_page(tmp_path):
     process.kill()
     process.communicate()
     assert not (tmp_path / "page.html").exists()
+
+
+def test_fuzz_killed_leaves_no_process_behind(tmp_path):
+    process = start("fuzz", "--out", tmp_path, "--workers", 2)
+    deadline = time.monotonic() + 30.0
+    while not (tmp_path / "blocks.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)  # until both are at work
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) >= 2
+    process.kill()
+    process.communicate()
+    _, alive = psutil.wait_procs(children, timeout=20.0)
+    assert alive == []
 
 
 @pytest.mark.parametrize("placer", ["genetic:generations=1000000", "benders"])
