@@ -1,6 +1,6 @@
 """How large the files, fleets and networks may be that a user hands us: beyond it they are refused, with the number.
 
-``docs/robustness.md`` shows these numbers as a table.
+``docs/file-formats.md`` shows these numbers.
 """
 
 from __future__ import annotations
