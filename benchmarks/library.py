@@ -93,12 +93,11 @@ def offer_plan(library: Library, name: str, path: Path) -> bool:
         raise InputError(f"{path}: false: {'; '.join(false)}")
     if claims.price_s is None:
         raise InputError(f"{path}: the plan has no price_s, so that it proves no bound")
-    extra = claims.model_extra or {}
     said = offer(
         library,
         name,
         Evidence(np.array(claims.splits), claims.price_s),
-        method=f"{extra.get('placer', 'unknown')} + {extra.get('allocator', 'unknown')}",
+        method=f"{claims.placer} + {claims.allocator}",
         bound_from=claims.bound_from,
         date=datetime.now(UTC).date().isoformat(),
     )

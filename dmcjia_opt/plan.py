@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import FloatArray, IntArray
 from dmcjia_opt.model.files import explain, read_json, write_text
+from dmcjia_opt.model.limits import MOST_NODES
 from dmcjia_opt.model.problem import StageDelays
 from dmcjia_opt.protocols import OPTIMALITY_GAP, Status, Stop, TracePoint
 
 _LIBRARIES = ("numpy", "scipy", "pymoo", "cvxpy", "pyomo", "casadi")
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Nodes = Field(max_length=MOST_NODES)
 _Split = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
@@ -158,7 +160,7 @@ def _json(value: float) -> float | None:
 class NodeClaim(BaseModel):
     """What a plan file says about one node."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     name: str
     model: str
     split: _Split
@@ -172,7 +174,7 @@ class NodeClaim(BaseModel):
 class PlanFile(BaseModel):
     """A plan file as read: claims, none of them checked yet."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
+    model_config = ConfigDict(extra="ignore", strict=True)
     status: str
     objective_s: _Finite
     lower_bound_s: _Finite
@@ -180,10 +182,12 @@ class PlanFile(BaseModel):
     gap_tolerance: _Finite = OPTIMALITY_GAP
     bound_from: str = "dual"
     price_s: _Finite | None = None
-    splits: list[_Split]
-    shares: list[_Finite]
-    nodes: list[NodeClaim]
+    splits: Annotated[list[_Split], _Nodes, FailFast()]
+    shares: Annotated[list[_Finite], _Nodes, FailFast()]
+    nodes: Annotated[list[NodeClaim], _Nodes, FailFast()]
     scenario_sha256: str
+    placer: str = "unknown"
+    allocator: str = "unknown"
 
 
 class Limits(BaseModel):
@@ -233,7 +237,8 @@ def provenance_of(claims: PlanFile) -> Provenance:
         If a field is malformed; the message names it.
     """
     try:
-        return Provenance.model_validate(claims.model_extra)
+        known = {"placer": claims.placer, "allocator": claims.allocator}
+        return Provenance.model_validate({**(claims.model_extra or {}), **known})
     except ValidationError as error:
         raise InputError(explain(error)) from None
 

@@ -13,6 +13,7 @@ from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.limits import MOST, MOST_CHARACTERS
 
 RANGE = f"between {1 / MOST:g} and {MOST:g}; check its unit"
+_SHOWN = 60
 # controls, line and paragraph separators, marks that turn the direction of what follows, halves of characters
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -58,7 +59,8 @@ def check_names(what: str, names: Sequence[str]) -> None:
         return
     for name in names:
         if why := _why_not(name):
-            raise InputError(f'{what} "{name}" {why}; choose another one')
+            shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
+            raise InputError(f'{what} "{shown}" {why}; choose another one')
 
 
 def number(cell: str) -> float:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.limits import FILES, require_memory
 
-_LONGEST_KEY = 60
+_LONGEST_KEY, _MOST_PROBLEMS = 60, 1000
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -99,6 +99,8 @@ def explain(error: ValidationError) -> str:
 
     An unknown key goes first: it is often the misspelling that makes another one missing.
     """
+    if error.error_count() > _MOST_PROBLEMS:
+        return f"{error.error_count():,} problems, more than can be named; it is another kind of file, or broken"
     details = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
     first = details[0]
     where = ""

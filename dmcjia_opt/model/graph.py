@@ -231,7 +231,9 @@ def take_cuts(network: Network, cuts: Cuts = "layers", upload_dtype: str | None 
     crossing, tensors = _crossing(network, upload_dtype)
     places = _places(network, cuts, crossing, tensors)
     if not places:
-        raise InputError("the network has no operator that multiplies and accumulates, so there is nothing to place")
+        raise InputError(
+            f'the network "{network.name}" has no operator that multiplies and accumulates: there is nothing to place'
+        )
     names: dict[str, int] = {}
     found = []
     for start, end in zip([0, *places], places, strict=False):

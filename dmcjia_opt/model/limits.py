@@ -22,14 +22,14 @@ class FileLimit(NamedTuple):
 
 #: Limits by what messages call a kind of file.
 FILES = {
-    "the scenario": FileLimit(256 * _MIB, "put the nodes into a nodes_file"),
+    "the scenario": FileLimit(64 * _MIB, "put the nodes into a nodes_file"),
     "the nodes": FileLimit(2 * _GIB, "save the table as .parquet, or split the fleet"),
-    "the profile": FileLimit(64 * _MIB, "join layers between which nobody would split"),
+    "the profile": FileLimit(16 * _MIB, "join layers between which nobody would split"),
     "the measured times": FileLimit(64 * _MIB, "leave out devices that no node has"),
     # the largest message that protobuf holds
     "the model": FileLimit(2 * _GIB, "save the weights as external data, they are not needed here"),
-    "the plan": FileLimit(4 * _GIB, "split the fleet"),
-    "the proof": FileLimit(256 * _MIB, "let verify search for the bound again, without the proof"),
+    "the plan": FileLimit(_GIB, "split the fleet"),
+    "the proof": FileLimit(64 * _MIB, "let verify search for the bound again, without the proof"),
     "the arrival times": FileLimit(512 * _MIB, "cut the trace"),
     "the rows": FileLimit(_GIB, "start another folder"),
     "the description of the run": FileLimit(16 * _MIB, "remove it"),

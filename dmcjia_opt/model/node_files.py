@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ _NUMBERS = ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes")
 _OPTIONAL = ("input_bytes", "device")
 _Coded = tuple[IntArray, Sequence[str]]  # the index of each row's value, −1 where there is none, and the values
 _INDEX = re.compile(r"__index_level_\d+__")  # pandas puts the index of a frame there, if it has one
+_FIRST_LINE, _LONGEST_HEADER = re.compile(rb"[^\r\n]+"), 10_000
 _COLUMNS = ("name", "model", *_NUMBERS, "device")
 
 
@@ -66,23 +68,40 @@ def write_nodes(path: Path, nodes: NodeTable) -> None:
 def _from_csv(path: Path) -> NodeTable:
     import pandas
 
-    content = io.BytesIO(read_bytes(path, "the nodes"))
+    content = read_bytes(path, "the nodes")
+    _check_columns(path, _header(path, content))  # first, because pandas takes very long over very many columns
     texts: Any = dict.fromkeys(_TEXTS, object)
     try:
         frame = pandas.read_csv(
-            content, dtype=texts, keep_default_na=False, na_values=[""], low_memory=False, nrows=MOST_NODES + 1
+            io.BytesIO(content),
+            dtype=texts,
+            keep_default_na=False,
+            na_values=[""],
+            low_memory=False,
+            nrows=MOST_NODES + 1,
         )
     except (ValueError, OverflowError, pandas.errors.ParserError) as error:
         raise InputError(f"{path}: not a readable node table: {next(iter(str(error).splitlines()), '')}") from None
     if not isinstance(frame.index, pandas.RangeIndex):
         raise InputError(f"{path}: not a readable node table: the rows have more cells than the header")
-    _check_columns(path, list(frame.columns))
     for column in ("name", "model"):
         _check_filled(path, column, np.asarray(frame[column].isna()))
     models = _factorized(frame["model"])
     devices = _factorized(frame["device"]) if "device" in frame else _no_devices(len(frame))
     numbers = {key: _numbers(path, frame[key]) for key in _NUMBERS if key in frame}
     return _table(list(frame["name"]), models, devices, numbers)
+
+
+def _header(path: Path, content: bytes) -> list[str]:
+    """Return the names in the first line that is not blank."""
+    first = _FIRST_LINE.search(content)
+    line = first.group() if first else b""
+    if len(line) > _LONGEST_HEADER:
+        raise InputError(f"{path}: not a readable node table: the first line has {len(line):,} bytes")
+    try:
+        return next(csv.reader([line.decode("utf-8-sig")], strict=True), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not a readable node table: its first line is no CSV in UTF-8 ({error})") from None
 
 
 def _factorized(column: pd.Series[Any]) -> _Coded:
@@ -95,10 +114,9 @@ def _numbers(path: Path, column: pd.Series[Any]) -> FloatArray:
     if column.dtype.kind in "iuf":
         return np.asarray(column, dtype=np.float64)
     values = np.full(len(column), np.nan)
-    for row in np.flatnonzero(column.notna()):
-        cell = str(column.iloc[row])
+    for row, (cell, filled) in enumerate(zip(column.tolist(), column.notna().tolist(), strict=True)):
         try:
-            values[row] = number(cell)
+            values[row] = number(str(cell)) if filled else np.nan
         except ValueError:
             raise InputError(
                 f'{path}: row {row + 1}: column {column.name} must hold numbers, not "{cell}"; correct it'

@@ -147,6 +147,8 @@ def _understood(
 ) -> OnnxModel:
     from dmcjia_opt.model.onnx_shapes import infer
 
+    for graph in (model.graph, *model.functions):
+        _check_text(graph)
     if model.functions:
         model = _inlined(model)
     nodes = model.graph.node
@@ -169,7 +171,7 @@ def _understood(
         made = tuple(name for name in _made(node) if name in read and name not in facts.constants)
         if made:
             flow.append(Operation(node.name, _kind(node), flowing, made, 0, i))
-    if not flow:
+    if not flow or not outputs:
         raise InputError("nothing depends on the input: every output is constant")
     tensors = _tensors(flow, facts)  # first, so that a shape that cannot be known is blamed on its maker
     operations, uncounted = [], Counter[str]()
@@ -189,6 +191,22 @@ def _understood(
         source=f"computed from {path.name}",
     )
     return OnnxModel(network, model, facts)
+
+
+def _check_text(graph: onnx.GraphProto | onnx.FunctionProto) -> None:
+    """Refuse a graph with a name that is no text: protobuf hands those out as bytes."""
+    names: list[str | bytes] = [graph.name]
+    if hasattr(graph, "initializer"):
+        values = (*graph.input, *graph.output, *graph.value_info, *graph.initializer)
+        names += [value.name for value in values] + [sparse.values.name for sparse in graph.sparse_initializer]
+    else:
+        names += [graph.domain, *graph.input, *graph.output]
+    for node in graph.node:
+        names += [node.name, node.op_type, node.domain, *node.input, *node.output, *(a.name for a in node.attribute)]
+        for inner in _subgraphs(node):
+            _check_text(inner)
+    if any(isinstance(name, bytes) for name in names):
+        raise InputError("a name in it is no text in UTF-8; the file is broken, export the model anew")
 
 
 def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -299,15 +317,13 @@ def _macs(node: onnx.NodeProto, facts: Facts) -> int | None:
 
 
 def _tensors(operations: list[Operation], facts: Facts) -> dict[str, Tensor]:
-    from onnx import TensorProto
-
-    from dmcjia_opt.model.onnx_shapes import elements
+    from dmcjia_opt.model.onnx_shapes import elements, type_name
 
     found: dict[str, Tensor] = {}
 
     def add(name: str, maker: str, origin: Tensor | None = None) -> None:
         element = facts.types[name].tensor_type.elem_type if name in facts.types else 0
-        kind = TensorProto.DataType.Name(element) if element else "UNDEFINED"
+        kind = type_name(element)
         shape = facts.shape(name)
         if shape is None or kind not in _ITEM_BYTES:
             what = "shape" if shape is None else f"size as {kind}"

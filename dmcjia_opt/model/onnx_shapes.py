@@ -49,10 +49,16 @@ class Facts:
 
     def floating(self, name: str) -> bool:
         """Return whether a tensor holds numbers of a floating-point type."""
-        from onnx import TensorProto
+        kind = type_name(self.types[name].tensor_type.elem_type) if name in self.types else ""
+        return "FLOAT" in kind or kind == "DOUBLE"
 
-        element = self.types[name].tensor_type.elem_type if name in self.types else 0
-        return bool(element) and ("FLOAT" in TensorProto.DataType.Name(element) or element == TensorProto.DOUBLE)
+
+def type_name(element: int) -> str:
+    """Return what ONNX calls the type of a tensor's elements; ``UNDEFINED`` for a number that stands for none."""
+    from onnx import TensorProto
+
+    known = TensorProto.DataType.DESCRIPTOR.values_by_number.get(element)
+    return "UNDEFINED" if known is None else str(known.name)
 
 
 def infer(

@@ -7,10 +7,10 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from dmcjia_opt.errors import InputError, UncountedOperators
 from dmcjia_opt.model.arrays import FloatArray, IntArray, frozen, frozen_int
@@ -242,7 +242,7 @@ class _ProfileFile(BaseModel):
     input_bytes: NonNegative
     parameters: int = Field(0, ge=0, le=_MOST_PARAMETERS)
     source: str = ""
-    layers: list[_LayerFile] = Field(min_length=1)
+    layers: Annotated[list[_LayerFile], Field(min_length=1, max_length=MOST_LAYERS), FailFast()]
 
 
 def load_profile(path: str | Path) -> LayerProfile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from dmcjia_opt.errors import InputError
@@ -31,6 +32,8 @@ GIGA = 1e9
 BYTE_PER_S_PER_MBPS = 1e6 / 8
 #: The paper's "1 MHz" of bandwidth, read as 1 MiB/s and expressed in Mbit/s (see the errata in the docs).
 PAPER_MHZ_IN_MBPS = 2**20 * 8 / 1e6
+_MOST_DOTS = 100  # the time that tomllib takes for a dotted key grows with the square of its parts
+_BETWEEN_VALUES = re.compile(r"[^=,{}\[\]#\n]+")
 
 Ordering = Literal["stability", "cloud-faster"]
 Average = Literal["nodes", "tasks"]
@@ -90,7 +93,7 @@ class _File(BaseModel):
     cloud: Cloud
     options: Options = Options()
     profiles: Profiles = Profiles()
-    nodes: list[Node] | None = None
+    nodes: Annotated[list[Node], FailFast()] = []
     nodes_file: Name | None = None
 
 
@@ -254,9 +257,12 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
         If a file is missing or malformed; the message names the file, the field and the remedy.
     """
     path = Path(path)
+    text = read_text(path, "the scenario", "TOML")
+    if any(piece.group().count(".") > _MOST_DOTS for piece in _BETWEEN_VALUES.finditer(text)):
+        raise InputError(f"{path}: not a scenario: a key has more than {_MOST_DOTS} parts")
     try:
-        raw = tomllib.loads(read_text(path, "the scenario", "TOML"))
-    except tomllib.TOMLDecodeError as error:
+        raw = tomllib.loads(text)
+    except ValueError as error:  # a TOMLDecodeError, or a number of more digits than Python reads
         raise InputError(f"{path}: not valid TOML: {error}") from None
     except RecursionError:
         raise InputError(f"{path}: not a scenario: its values are nested too deeply") from None
@@ -264,14 +270,14 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
         parsed = _File.model_validate(raw)
     except ValidationError as error:
         raise InputError(f"{path}: {explain(error)}") from None
-    if (parsed.nodes is None) == (parsed.nodes_file is None):
+    if ("nodes" in parsed.model_fields_set) == (parsed.nodes_file is not None):
         raise InputError(f"{path}: give the nodes either inline as [[nodes]] or by nodes_file, one of the two")
     folder = _Folder(path.parent, outside)
     try:
         if parsed.nodes_file is not None:
             nodes = read_nodes(folder.path("nodes_file", parsed.nodes_file))
         else:
-            nodes = node_table(parsed.nodes or [])
+            nodes = node_table(parsed.nodes)
         measured = [*nodes.devices, *filter(None, [parsed.cloud.device])]
         if measured and parsed.profiles.times_file is None:
             raise InputError(f'device "{measured[0]}" needs its measured times; add [profiles] times_file')

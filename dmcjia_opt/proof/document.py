@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from dmcjia_opt.model.files import read_json, write_text
 
@@ -118,7 +118,7 @@ class _RangeFile(_Strict):
 
 class _PriceFile(_Strict):
     price: _Count
-    charges_s: list[tuple[_Count, _Finite]] = []
+    charges_s: Annotated[list[tuple[_Count, _Finite]], FailFast()] = []
 
 
 class _OverloadFile(_Strict):
@@ -129,8 +129,8 @@ class _ProofFile(_Strict):
     format: Literal["dmcjia-proof-1"]
     scenario_sha256: str
     bound_s: _Finite
-    prices_s: list[_Price]
-    tree: list[_BranchFile | _RangeFile | _PriceFile | _OverloadFile]
+    prices_s: Annotated[list[_Price], FailFast()]
+    tree: Annotated[list[_BranchFile | _RangeFile | _PriceFile | _OverloadFile], FailFast()]
 
 
 def load_proof(path: str | Path) -> Proof:

@@ -60,13 +60,13 @@ def drive(name: str, number: int, seed: int) -> Counter[str]:
                 raise
             where = _where(error)
             if not found[where]:
-                print(f"{name} seed {k}: {where}: {str(error)[:300]!r}", flush=True)  # noqa: T201
+                print(f"{name} seed {k}: {where}: {str(error)[:300]!r}", flush=True)
             found[where] += 1
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0.0)
         slowest = max(slowest, (time.perf_counter() - started, k))
     shutil.rmtree(folder)
-    print(f"{name}: {dict(found)}; slowest {slowest[0]:.1f} s at seed {slowest[1]}", flush=True)  # noqa: T201
+    print(f"{name}: {dict(found)}; slowest {slowest[0]:.1f} s at seed {slowest[1]}", flush=True)
     return found
 
 

@@ -7,6 +7,7 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,13 +25,15 @@ from dmcjia_opt.model.profile import LayerProfile, load_profile
 from dmcjia_opt.model.scenario import Options, Scenario, load_scenario
 from dmcjia_opt.model.times import load_times
 from dmcjia_opt.plan import load_plan
-from dmcjia_opt.profiling import Device, delay_along_cuts, one_node
+from dmcjia_opt.profile_view import show_profile
+from dmcjia_opt.profiling import Device, delay_along_cuts, one_node, read_profile
 from dmcjia_opt.proof.checking import check_proof
 from dmcjia_opt.proof.document import load_proof
 from dmcjia_opt.proof.making import prove
 from dmcjia_opt.protocols import Stop
 from dmcjia_opt.simulation import build_arrivals, simulate
 from dmcjia_opt.solving import solve
+from dmcjia_opt.terminal import show_checks, show_plan, show_simulation
 from dmcjia_opt.verification import verify
 from tests.inputs import onnx_files
 from tests.inputs.mutations import damaged, mutated, scalar
@@ -120,15 +123,15 @@ def solved(scenario: Scenario) -> None:
     assert not np.isnan(problem.local_delay).any()
     for placer in ("greedy+", "exact"):
         plan = solve(scenario, placer, stop=Stop(seconds=2.0))
-        assert math.isfinite(plan.objective) and plan.objective >= 0, plan.objective  # noqa: PT018
-        assert not math.isnan(plan.lower_bound) and plan.lower_bound <= plan.objective, plan.lower_bound  # noqa: PT018
+        assert 0 <= plan.objective < math.inf
+        assert plan.lower_bound <= plan.objective
         assert plan.gap >= 0
-        assert np.isfinite(plan.shares).all()
         assert plan.shares.min() >= 0
         assert plan.shares.sum() <= 1 + 1e-9
         assert np.isfinite(plan.delays.total).all()
         assert problem.residuals(plan.splits, plan.shares).feasible
-        plan.to_dict()
+        with redirect_stdout(io.StringIO()):
+            show_plan(plan, scenario)
     json.dumps(plan.to_dict(), allow_nan=False).encode()
 
 
@@ -158,7 +161,7 @@ def _write_scenario(folder: Path, rng: np.random.Generator) -> None:
         try:
             content = toml(mutated(document, rng))
             break
-        except (TypeError, AttributeError, ValueError):
+        except (TypeError, AttributeError, ValueError, RecursionError):
             continue  # TOML has no null, and a document is a table
     (folder / "s.toml").write_bytes(_maybe_damaged(content, rng))
 
@@ -371,6 +374,9 @@ def _use_plan(folder: Path) -> None:
     checks = verify(scenario, claims)
     assert all(isinstance(check.true, bool | np.bool_) for check in checks)
     simulation = simulate(scenario, claims, tasks=400)
+    with redirect_stdout(io.StringIO()):
+        show_checks(checks)
+        show_simulation(simulation, "title", 0.95, by_node=True)
     assert np.isfinite(simulation.mean_delay)
 
 
@@ -468,7 +474,7 @@ def bench_rows() -> list[dict]:
     """Return three rows of a benchmark, as `rows.jsonl` has them."""
     other = {"key": "b", "method": "genetic", "outcome": "timeout", "objective_s": None, "gap": None, "correct": None}
     batch = {"key": "c", "kind": "allocator", "method": "alm", "plans": 5, "converged": 5, "worst_error": 1e-9}
-    return [_ROW, _ROW | other, _ROW | batch]
+    return [dict(_ROW), _ROW | other, _ROW | batch]
 
 
 def _write_folder(folder: Path, rng: np.random.Generator) -> None:
@@ -526,6 +532,8 @@ def _use_onnx(folder: Path) -> None:
             assert load_profile(folder / "again.json").to_dict() == profile.to_dict()
             delays = delay_along_cuts(one_node(profile, Device()))
             assert not np.isnan(delays.total).any()
+        with redirect_stdout(io.StringIO()):
+            show_profile(read_profile(str(folder / "net.onnx")))
 
 
 def refusal(kind: Format, folder: Path) -> Exception | None:
@@ -534,8 +542,8 @@ def refusal(kind: Format, folder: Path) -> Exception | None:
         kind.use(folder)
     except (InputError, InfeasibleError, ClaimFalse) as error:
         sentence = str(error)
-        assert sentence.isprintable(), repr(sentence)
         assert sentence
+        assert sentence.isprintable(), repr(sentence)
         assert len(sentence) <= 2000, len(sentence)
         assert "Traceback" not in sentence
         return error

@@ -171,23 +171,27 @@ def content(rng: np.random.Generator) -> bytes:
     return raw
 
 
-def nested(depth: int) -> ModelProto:
+def _field(number: int, content: bytes) -> bytes:
+    """Return a field of the protobuf wire format that holds bytes, or a message."""
+    size, n = b"", len(content)
+    while n >= 0x80:
+        size += bytes([n & 0x7F | 0x80])
+        n >>= 7
+    return bytes([number << 3 | 2]) + size + bytes([n]) + content
+
+
+def nested(depth: int) -> bytes:
     """Return a model whose If holds an If, and so on."""
-    graph = GraphProto(name="innermost")
-    graph.node.append(helper.make_node("Relu", ["x"], ["o"]))
+    graph = GraphProto(node=[helper.make_node("Relu", ["x"], ["o"])], name="innermost").SerializeToString()
+    node = helper.make_node("If", ["yes"], ["o"]).SerializeToString()
     for _ in range(depth):
-        outer = GraphProto(name="outer")
-        node = helper.make_node("If", ["yes"], ["o"])
-        node.attribute.append(helper.make_attribute("then_branch", graph))
-        outer.node.append(node)
-        graph = outer
+        branch = _field(1, b"then_branch") + _field(6, graph) + b"\xa0\x01\x05"  # its type is GRAPH
+        graph = _field(1, node + _field(5, branch)) + _field(2, b"outer")
     b = Builder()
     b.input("x", [1])
-    model = b.model()
-    model.graph.node.extend(graph.node)
-    model.graph.output.append(helper.make_tensor_value_info("o", TensorProto.FLOAT, [1]))
-    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "yes"))
-    return model
+    b.output("o", [1])
+    b.weights.append(numpy_helper.from_array(np.array(True), "yes"))
+    return b.model().SerializeToString() + _field(7, graph)
 
 
 def exploding(levels: int) -> ModelProto:

@@ -65,12 +65,12 @@ def test_a_fleet_goes_through_a_file_by_columns(tmp_path):
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("", ["n.csv", "not a readable node table"]),
+        ("", ["n.csv", "lacks column name"]),
         (HEADER, ["at least one node"]),
         (HEADER.replace("uplink_mbps", "uplink"), ["lacks column uplink_mbps", "name, model"]),
         (HEADER.replace("\n", ",colour\n") + "a,resnet34,5,8,1,red\n", ['unknown column "colour"']),
         (HEADER.replace(",", ";") + "a;resnet34;5;8;1\n", ["lacks column name"]),
-        (HEADER.replace("name,", "name,name,") + "a,b,resnet34,5,8,1\n", ["unknown column"]),
+        (HEADER.replace("name,", "name,name,") + "a,b,resnet34,5,8,1\n", ["has column name twice"]),
         (HEADER + "a,resnet34,five,8,1\n", ["n.csv", "compute_gflops", "five"]),
         (HEADER + 'a,resnet34,"5,0",8,1\n', ["compute_gflops", "5,0"]),
         (HEADER + "a,resnet34,5,8,2024-01-01\n", ["arrival_rate"]),
