@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 DEMO := out/demo
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 
 # The environment is rebuilt when what it installs changes.
 .venv/ready: pyproject.toml constraints.txt
@@ -32,6 +32,10 @@ check: .venv/ready
 
 test: check
 	$(BIN)/pytest -n 2 --dist worksteal
+
+docs: .venv/ready
+	$(BIN)/sphinx-build -W -n -b html docs out/docs
+	@echo "The first page: out/docs/index.html"
 
 clean:
 	rm -rf .venv out

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmcjia_opt.dual import dual_point, fixed_dual, least_load, maximise
+from dmcjia_opt.dual import LEAST_PRICE, MOST_PRICE, dual_point, fixed_dual, least_load, maximise
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import EPS, FloatArray, IntArray
 from dmcjia_opt.model.problem import Problem, Residuals
@@ -65,13 +65,14 @@ def relative_gap(objective: float, lower_bound: float) -> float:
 def lower_bound(problem: Problem, price: float) -> float:
     """Return a proved lower bound, s, on the mean delay of every feasible plan, from any price ≥ 0 (weak duality).
 
-    A price that is not a finite number ≥ 0 proves nothing and gives −inf.
+    A price > 0 outside of the range of `dual` is taken at its end. What is not a finite number ≥ 0 proves nothing and
+    gives −inf.
     """
     if not (math.isfinite(price) and price >= 0.0):
         return -math.inf
-    point = dual_point(problem, price)
+    point = dual_point(problem, min(max(price, LEAST_PRICE), MOST_PRICE) if price else 0.0)
     bound = point.value - rounding_slack(problem.n_nodes, point.magnitude)
-    return bound if not math.isnan(bound) else -math.inf
+    return bound if math.isfinite(bound) else -math.inf  # a node without any split
 
 
 def splits_lower_bound(problem: Problem, splits: IntArray, price: FloatArray) -> FloatArray:
@@ -82,16 +83,15 @@ def splits_lower_bound(problem: Problem, splits: IntArray, price: FloatArray) ->
     splits
         (n_plans, n_nodes).
     price
-        (n_plans,) any prices; one that is not a finite number > 0 proves nothing but the local delay.
+        (n_plans,) any prices; one outside of the range of `dual` proves nothing but the local delay.
     """
-    usable = np.isfinite(price) & (price > 0)
+    usable = (price >= LEAST_PRICE) & (price <= MOST_PRICE)
     value = fixed_dual(problem, splits, np.where(usable, price, 1.0))
     paid = np.where(usable, price, 0.0)
     local = (problem.weight * problem.at(problem.local_delay, splits)).sum(-1)
     slack = rounding_slack(problem.n_nodes, 1.0)
     margin = slack * (np.where(np.isfinite(value), np.abs(value), 0.0) + 2 * paid)
-    bound = np.where(usable, value - margin, local * (1 - slack))
-    return np.where(np.isnan(bound), -np.inf, bound)
+    return np.asarray(np.where(usable, value - margin, local * (1 - slack)))
 
 
 def rounding_slack(n_nodes: int, magnitude: float) -> float:

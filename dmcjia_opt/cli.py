@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -69,35 +70,43 @@ def solve(
     proof: Annotated[
         Path | None, typer.Option(metavar="proof.json", help="Write here what proves the bound, for anyone to check.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="plan.html", help="Write a page about the plan; it opens without a network.")
+    ] = None,
     outside: Outside = False,
 ) -> None:
     """Place the splits, share the cloud, and say how good the answer is.
 
     [bold]--placer dmcjia --allocator alm[/bold] is the algorithm of the paper.
     """
+    from dmcjia_opt.bench.machine import computer
     from dmcjia_opt.errors import InputError
+    from dmcjia_opt.interrupts import interrupts_remembered
+    from dmcjia_opt.model.files import check_destination, path_from
     from dmcjia_opt.model.scenario import load_scenario
     from dmcjia_opt.proof.making import prove
     from dmcjia_opt.protocols import Stop
     from dmcjia_opt.registry import conflicts
+    from dmcjia_opt.report.command import check_page, write_plan_page
     from dmcjia_opt.solving import solve as solve_scenario
     from dmcjia_opt.terminal import SearchProgress, Spinner, show_plan, show_proof
 
     for option, file in (("--out", out), ("--proof", proof)):
-        if file is not None and not file.parent.is_dir():
-            raise InputError(f"{option} {file}: the folder {file.parent} does not exist; create it first")
-        if file is not None and file.is_dir():
-            raise InputError(f"{option} {file}: this is a folder; add the file's name")
+        check_destination(option, file)
+    if report is not None:
+        check_page("--report", report)
+        if report in (out, proof):
+            raise InputError(f"--report {report}: the same file is asked for twice; give each its own name")
     stop = Stop(seconds=seconds, evaluations=evaluations, gap=gap)
     chosen = ("placer", placer.partition(":")[0]), ("allocator", allocator.partition(":")[0])
     for method, sentence in conflicts().items():
         if method in chosen:
             _warn(sentence)
     loaded = load_scenario(scenario, outside=outside)
-    with SearchProgress(stop, f"{placer} + {allocator}") as progress:
+    with SearchProgress(stop, f"{placer} + {allocator}") as progress, interrupts_remembered():
         plan = solve_scenario(loaded, placer, allocator, stop=stop, seed=seed, callback=progress.update)
     if out is not None:
-        plan.save(out)
+        replace(plan, machine=computer(), scenario_file=path_from(out.parent, scenario)).save(out)
     show_plan(plan, loaded)
     if proof is not None:
         with Spinner("finding a proof that anyone can check"):
@@ -107,6 +116,9 @@ def solve(
     if out is not None:
         checked_by = f" --proof {proof}" if proof is not None else ""
         typer.echo(f"Plan written to {out}; check it with: dmcjia verify {scenario} {out}{checked_by}")
+    if report is not None:
+        write_plan_page(loaded, replace(plan, machine=computer()), scenario, report)
+        typer.echo(f"Page written to {report}")
 
 
 @app.command()
@@ -178,6 +190,7 @@ def simulate(
     Several plans meet the same arrivals, so that even small differences between them show.
     """
     from dmcjia_opt.errors import DmcjiaError, InputError
+    from dmcjia_opt.model.files import check_destination
     from dmcjia_opt.model.scenario import load_scenario
     from dmcjia_opt.plan import load_plan
     from dmcjia_opt.progress import Bar
@@ -185,8 +198,7 @@ def simulate(
     from dmcjia_opt.simulation import simulate as simulate_plan
     from dmcjia_opt.terminal import show_differences, show_simulation
 
-    if out is not None and not out.parent.is_dir():
-        raise InputError(f"--out {out}: the folder {out.parent} does not exist; create it first")
+    check_destination("--out", out)
     if not 0.0 < confidence < 1.0:
         raise InputError(f"--confidence must lie between 0 and 1, got {confidence:g}")
     loaded, process = load_scenario(scenario, outside=outside), build_arrivals(arrivals)
@@ -235,7 +247,7 @@ def methods(
 ) -> None:
     """List every placer and allocator, plug-ins too: installed or why not, exact or not; or show one and its options.
 
-    Options follow the name: [bold]--placer genetic:population=50:crossover=0.8[/bold].
+    Options follow the name: [bold]--placer genetic:population=50:crossover_rate=0.8[/bold].
     """
     from dmcjia_opt.registry import KINDS, conflicts, specs_called, with_plugins
     from dmcjia_opt.terminal import method_row, show_method, show_methods
@@ -423,7 +435,7 @@ def bench(
             dask=dask,
             resume=resume,
             outside=outside,
-            progress=bar.update,
+            progress=bar.update_runs,
         )
     show_rows(rows)
     typer.echo(f"{len(rows)} rows: {out / ROWS}, and as a table {out / TABLE}")
@@ -431,30 +443,63 @@ def bench(
 
 @app.command()
 def report(
-    results: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a benchmark (dmcjia bench --out DIR).")],
+    what: Annotated[
+        Path,
+        typer.Argument(metavar="DIR|plan.json", help="The folder of a benchmark (dmcjia bench --out DIR), or a plan."),
+    ],
     out: Annotated[Path, typer.Option(metavar="FILE.html", help="The page to write; it opens without a network.")],
     csv: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Write rows.csv, trajectories.csv and files for iohinspector here, too."),
+        typer.Option(
+            metavar="FOLDER", help="Of a benchmark: rows.csv, trajectories.csv and files for iohinspector here, too."
+        ),
+    ] = None,
+    scenario: Annotated[
+        Path | None,
+        typer.Option(metavar="SCENARIO.toml", help="Of a plan: its scenario, where the plan does not say or it moved."),
     ] = None,
 ) -> None:
-    """Show a benchmark as one page: who won, how reliably, how fast, on what evidence."""
-    from dmcjia_opt.bench.exports import write_exports
-    from dmcjia_opt.bench.results import load
-    from dmcjia_opt.errors import InputError
-    from dmcjia_opt.model.files import write_text
-    from dmcjia_opt.report.benchmark import benchmark_report
+    """Show a benchmark or a plan as one page.
 
-    if not results.is_dir():
-        raise InputError(f"{results}: there is no such folder; give the one that dmcjia bench wrote with --out")
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"--out {out}: the report is a page; let its name end in .html")
-    loaded = load(results)
-    write_text(out, benchmark_report(loaded))
-    typer.echo(f"{len(loaded.rows)} runs in {out}")
-    if csv is not None:
-        write_exports(loaded, csv)
-        typer.echo(f"The same as CSV, and for iohinspector, in {csv}")
+    Of a benchmark: who won, how reliably, how fast, on what evidence. Of a plan: how good it is, where the delay comes
+    from, what more capacity would buy, how it was made.
+    """
+    from dmcjia_opt.report.command import run
+
+    for line in run(what, out, csv, scenario):
+        typer.echo(line)
+
+
+@app.command()
+def fuzz(
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="What is done and what failed; a run goes on in it."),
+    ] = None,
+    instances: Annotated[int | None, typer.Option(min=1, help="End after so many problems.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="End after so much time, s.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Which series of problems.")] = 0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    invariants: Annotated[str | None, typer.Option(metavar="A,B", help="Only these.")] = None,
+    replay: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE.json", help="Look at a kept failure again; may be repeated.")
+    ] = None,
+) -> None:
+    """Try to break the bounds: odd problems at random, and what must hold on every one of them.
+
+    Without --instances or --seconds it goes on until Ctrl-C. Failures are kept as small files.
+    """
+    from dmcjia_opt.bench.machine import cores
+    from dmcjia_opt.errors import InputError
+    from dmcjia_opt.fuzzing import command
+
+    if replay:
+        command.replay(replay)
+        return
+    if out is None:
+        raise InputError("add --out DIR, the folder for what is done and what failed")
+    chosen = None if invariants is None else invariants.split(",")
+    command.run(out, instances, seconds, seed, workers or cores(), chosen)
 
 
 def _warn(sentence: str) -> None:

@@ -22,6 +22,8 @@ from dmcjia_opt.model.arrays import EPS, BoolArray, FloatArray, IntArray
 from dmcjia_opt.model.delay import DelayCurve
 from dmcjia_opt.model.problem import Problem
 
+#: Prices, s per unit share, between which the dual is evaluated; the best price of any sensible problem is.
+LEAST_PRICE, MOST_PRICE = 1e-100, 1e100
 _BLOCK = 1 << 16  # table entries priced at a time: temporaries stay in cache, and memory small on large fleets
 _SAMPLE = 2048  # nodes from which the price of a larger fleet is guessed
 _TOGETHER = 256  # up to so many nodes, those with one split left are not worth a group of their own
@@ -289,7 +291,7 @@ def maximise(problem: Problem, *, tolerance: float = 1e-14) -> tuple[DualPoint, 
 def _guess(problem: Problem, rows: slice | IntArray = slice(None)) -> float:
     """Return the order of magnitude of the price if every node sent all its work and the cloud had room."""
     s = np.where(np.isfinite(problem.local_delay[rows]), problem.cloud_time[rows], 0.0).max(axis=1)
-    return max(float(np.sqrt(problem.weight[rows] * s).sum()) ** 2, 1e-290)
+    return max(float(np.sqrt(problem.weight[rows] * s).sum()) ** 2, LEAST_PRICE)
 
 
 def _maximise(
@@ -340,10 +342,10 @@ def _bracket(
     while True:
         # the shares used fall about as the square root of the price; a little further, to cross
         price = point.price * (point.use**2 * factor if point.use > 1.0 else max(point.use, 0.1) ** 2 / factor)
-        other = _point(whole(), min(max(price, 1e-295), 1e295), n, capacity)
+        other = _point(whole(), min(max(price, LEAST_PRICE), MOST_PRICE), n, capacity)
         if (point.use > 1.0) != (other.use > 1.0):
             return (point, other) if point.use > 1.0 else (other, point)
-        if not 1e-290 < price < 1e290:
+        if not LEAST_PRICE < price < MOST_PRICE:
             end = first if other.use > 1.0 else other
             return end, end
         point = other

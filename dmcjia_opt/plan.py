@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
+from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import FloatArray, IntArray
-from dmcjia_opt.model.files import read_json, write_text
+from dmcjia_opt.model.files import explain, read_json, write_text
 from dmcjia_opt.model.limits import MOST_NODES
 from dmcjia_opt.model.problem import StageDelays
-from dmcjia_opt.protocols import OPTIMALITY_GAP, Status, TracePoint
+from dmcjia_opt.protocols import OPTIMALITY_GAP, Status, Stop, TracePoint
 
 _LIBRARIES = ("numpy", "scipy", "pymoo", "cvxpy", "pyomo", "casadi")
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -58,11 +59,19 @@ class Plan:
     scenario_sha256
         Hash of the scenario's content.
     trace
-        The incumbent over time.
+        The incumbent and the bound over time.
     versions
         Of Python, this package and its libraries.
     notes
         What a reader should know of how it was made, a sentence each: where a plug-in was stopped, say.
+    limits
+        The budget of the search.
+    started
+        When it began, ISO 8601.
+    scenario_name, scenario_file
+        What the scenario is called, and where it is from the plan file's folder; empty where it came from no file.
+    machine
+        What it was made on; empty where nobody said.
     """
 
     status: Status
@@ -86,6 +95,11 @@ class Plan:
     trace: tuple[TracePoint, ...]
     versions: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    limits: Stop = field(default_factory=Stop)
+    started: str = ""
+    scenario_name: str = ""
+    scenario_file: str = ""
+    machine: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of a plan file."""
@@ -104,6 +118,13 @@ class Plan:
             "splits": self.splits.tolist(),
             "shares": self.shares.tolist(),
             "nodes": [dict(zip(keys, row, strict=True)) for row in zip(*columns, *times, strict=True)],
+            "scenario_sha256": self.scenario_sha256,
+            **self.provenance(),
+        }
+
+    def provenance(self) -> dict[str, Any]:
+        """Return the part of a plan file that says how the plan was made."""
+        return {
             "placer": self.placer,
             "allocator": self.allocator,
             "seed": self.seed,
@@ -111,9 +132,18 @@ class Plan:
             "wall_s": self.wall_seconds,
             "notes": list(self.notes),
             "versions": dict(self.versions),
-            "scenario_sha256": self.scenario_sha256,
+            "limits": asdict(self.limits),
+            "started": self.started,
+            "machine": self.machine,
+            "scenario": self.scenario_name,
+            "scenario_file": self.scenario_file,
             "trace": [
-                {"evaluations": p.evaluations, "seconds": p.seconds, "objective_s": _json(p.objective)}
+                {
+                    "evaluations": p.evaluations,
+                    "seconds": p.seconds,
+                    "objective_s": _json(p.objective),
+                    "lower_bound_s": _json(p.lower_bound),
+                }
                 for p in self.trace
             ],
         }
@@ -144,7 +174,7 @@ class NodeClaim(BaseModel):
 class PlanFile(BaseModel):
     """A plan file as read: claims, none of them checked yet."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
+    model_config = ConfigDict(extra="allow", strict=True)
     status: str
     objective_s: _Finite
     lower_bound_s: _Finite
@@ -156,8 +186,58 @@ class PlanFile(BaseModel):
     shares: Annotated[list[_Finite], _Nodes, FailFast()]
     nodes: Annotated[list[NodeClaim], _Nodes, FailFast()]
     scenario_sha256: str
-    placer: str = "unknown"
-    allocator: str = "unknown"
+
+
+class Limits(BaseModel):
+    """The budget of a search; None is no limit."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    seconds: _Finite | None = None
+    evaluations: int | None = None
+    gap: _Finite | None = None
+
+
+class Moment(BaseModel):
+    """The search at one moment: incumbent and proved lower bound, s; None where there was none."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    evaluations: int
+    seconds: _Finite
+    objective_s: _Finite | None = None
+    lower_bound_s: _Finite | None = None
+
+
+class Provenance(BaseModel):
+    """What a plan file says about how the plan was made; what it does not say is empty or None."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    placer: str = ""
+    allocator: str = ""
+    seed: int | None = None
+    evaluations: int | None = None
+    wall_s: _Finite | None = None
+    notes: list[str] = []
+    versions: dict[str, str] = {}
+    limits: Limits | None = None
+    started: str = ""
+    machine: str = ""
+    scenario: str = ""
+    scenario_file: str = ""
+    trace: Annotated[list[Moment], FailFast()] = []
+
+
+def provenance_of(claims: PlanFile) -> Provenance:
+    """Return what a plan file says about how the plan was made.
+
+    Raises
+    ------
+    InputError
+        If a field is malformed; the message names it.
+    """
+    try:
+        return Provenance.model_validate(claims.model_extra)
+    except ValidationError as error:
+        raise InputError(explain(error)) from None
 
 
 def load_plan(path: str | Path) -> PlanFile:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from dmcjia_opt.errors import InputError
+from dmcjia_opt.model.files import check_destination
 from dmcjia_opt.model.graph import Cuts
 from dmcjia_opt.model.measuring import Measurement, measure
 from dmcjia_opt.model.onnx_ import parse_shape
@@ -42,10 +43,10 @@ class Asked:
 def run(asked: Asked) -> None:
     """Profile a network, show it, and write what was asked for."""
     shapes = _shapes(asked.input_shapes)
-    for option, path in (("out", asked.out), ("scenario", asked.scenario), ("out-times", asked.out_times)):
-        _check_file(option, path)
+    for option, path in (("--out", asked.out), ("--scenario", asked.scenario), ("--out-times", asked.out_times)):
+        check_destination(option, path)
     if asked.picture is not None:
-        _check_file("picture", asked.picture)
+        check_destination("--picture", asked.picture)
         check_picture(asked.picture)
     if asked.out_times is not None and asked.measure is None:
         raise InputError("--out-times needs --measure DEVICE: say what this machine is called")
@@ -96,15 +97,6 @@ def _shapes(texts: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
             raise InputError(f'--input-shape: the shape of "{name}" is given twice')
         found[name] = shape
     return found
-
-
-def _check_file(option: str, path: Path | None) -> None:
-    if path is None:
-        return
-    if not path.parent.is_dir():
-        raise InputError(f"--{option} {path}: the folder {path.parent} does not exist; create it first")
-    if path.is_dir():
-        raise InputError(f"--{option} {path}: this is a folder; add the file's name")
 
 
 def _measured(profiled: Profiled, asked: Asked) -> MeasuredTimes:

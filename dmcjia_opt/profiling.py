@@ -10,7 +10,7 @@ import numpy as np
 
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import FloatArray
-from dmcjia_opt.model.graph import UPLOAD_BYTES, Cut, Cuts, profile_of, take_cuts
+from dmcjia_opt.model.graph import UPLOAD_BYTES, Cut, Cuts, take_cuts
 from dmcjia_opt.model.nodes import NodeTable
 from dmcjia_opt.model.onnx_ import OnnxModel, read_onnx
 from dmcjia_opt.model.problem import compile_problem
@@ -96,7 +96,7 @@ def read_profile(
     suffix = Path(reference).suffix.lower()
     if reference not in ZOO and suffix == ".onnx":
         model = read_onnx(reference, input_shapes)
-        profile = profile_of(model.network, cuts or "layers", upload_dtype)
+        profile = LayerProfile.of_network(model.network, cuts or "layers", upload_dtype)
         return Profiled(profile, model, take_cuts(model.network, cuts or "layers", upload_dtype))
     if cuts is not None or input_shapes:
         raise InputError(f'"{reference}" is no .onnx file: cuts and input shapes need a graph; leave them out')

@@ -9,6 +9,7 @@ registered name ``module:Class`` or ``./file.py:Class`` may stand.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -398,9 +399,12 @@ def _find(kind: Kind, name: str) -> tuple[Spec, str]:
         target, rest = found
         spec = plugins.of_target(kind, target)
     if spec is None:
-        known = ", ".join(dict.fromkeys([*(s.name for s in specs(kind)), *plugins.names(kind)]))
+        known = list(dict.fromkeys([*(s.name for s in specs(kind)), *plugins.names(kind)]))
+        close = difflib.get_close_matches(base, known, 1)
+        hint = f'did you mean "{close[0]}"? Otherwise' if close else "choose"
         raise InputError(
-            f'unknown {kind} "{base}"; choose one of {known}, or name your own as module:Class or ./file.py:Class'
+            f'unknown {kind} "{base}"; {hint} one of {", ".join(known)}, or name your own as module:Class or '
+            "./file.py:Class"
         )
     return spec, rest
 

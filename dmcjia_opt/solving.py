@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -68,7 +69,7 @@ def solve(
             "add cloud or edge compute, or lower arrival_rate"
         )
     with unchanged(problem, (outer, f'placer "{names[0]}"'), (inner, f'allocator "{names[1]}"')):
-        started = time.perf_counter()
+        began, started = datetime.now(UTC), time.perf_counter()
         placement = place.place(problem, allocate, stop=stop, rng=np.random.default_rng(seed), callback=callback)
         seconds = time.perf_counter() - started
         splits, shares = _complete(problem, placement, allocate, names[0], scenario.nodes.names)
@@ -103,6 +104,9 @@ def solve(
         trace=placement.trace,
         versions=installed_versions(),
         notes=placement.notes,
+        limits=stop,
+        started=began.isoformat(timespec="seconds"),
+        scenario_name=scenario.name,
     )
 
 

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from dmcjia_opt.certificate import relative_gap
 from dmcjia_opt.model.scenario import Scenario
 from dmcjia_opt.plan import Plan
+from dmcjia_opt.progress import Live
 from dmcjia_opt.proof.document import Proof
 from dmcjia_opt.protocols import Status, Stop, TracePoint
 from dmcjia_opt.registry import KINDS, options, variants, why_not
 from dmcjia_opt.simulation import Simulation, compare
 from dmcjia_opt.spec import Spec
 from dmcjia_opt.verification import Check
-from dmcjia_opt.words import UNITS, in_plain_words, percent, seconds
+from dmcjia_opt.words import in_plain_words, percent, seconds, source_of_bound, unit_of
 
 #: Nodes shown one by one; of larger fleets the slowest are shown.
 MAX_ROWS = 40
 
-_BOUND = {"dual": "the price of cloud capacity", "benders": "Benders cuts; it rests on HiGHS"}
 _STATUS = {
     Status.OPTIMAL: "optimal, proved",
     Status.FEASIBLE: "feasible, not proved optimal",
@@ -35,7 +34,7 @@ _STATUS = {
 }
 
 
-class SearchProgress:
+class SearchProgress(Live):
     """A live line on standard error: plans evaluated, incumbent, proved gap.
 
     Parameters
@@ -48,28 +47,15 @@ class SearchProgress:
 
     def __init__(self, stop: Stop, title: str) -> None:
         self._stop = stop
-        console = Console(stderr=True)
-        self._progress = Progress(
+        super().__init__(
+            title,
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[state]}"),
             TimeElapsedColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
+            total=1.0 if stop.seconds is not None or stop.evaluations is not None else None,
         )
-        total = 1.0 if stop.seconds is not None or stop.evaluations is not None else None
-        self._task = self._progress.add_task(escape(title), total=total, state="starting")
-
-    def __enter__(self) -> SearchProgress:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def update(self, point: TracePoint) -> None:
         """Show a point of the search's trace."""
@@ -80,10 +66,10 @@ class SearchProgress:
             done.append(point.evaluations / self._stop.evaluations)
         gap = relative_gap(point.objective, point.lower_bound)
         best = f"best {seconds(point.objective)}, gap {percent(gap)}" if math.isfinite(gap) else "no feasible plan yet"
-        self._progress.update(self._task, completed=max(done), state=f"{point.evaluations:,} plans, {best}")
+        self.show(max(done), f"{point.evaluations:,} plans, {best}")
 
 
-class Spinner:
+class Spinner(Live):
     """A line on standard error that shows that work goes on, and for how long.
 
     Parameters
@@ -93,24 +79,7 @@ class Spinner:
     """
 
     def __init__(self, title: str) -> None:
-        console = Console(stderr=True)
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._progress.add_task(escape(title), total=None)
-
-    def __enter__(self) -> Spinner:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
-
-
-def _unit(largest: float) -> tuple[str, float]:
-    """Return the unit in which a column up to `largest` seconds reads well, and its size, s."""
-    return next(((unit, size) for unit, size in UNITS if largest >= size), UNITS[-1])
+        super().__init__(title, SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), total=None)
 
 
 def show_plan(plan: Plan, scenario: Scenario) -> None:
@@ -125,7 +94,7 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
         order = np.argsort(-plan.delays.total, kind="stable")[:MAX_ROWS]
         title += f", the {MAX_ROWS} slowest shown"
     stages = (plan.delays.edge, plan.delays.upload, plan.delays.cloud, plan.delays.total)
-    unit, size = _unit(float(plan.delays.total.max()))
+    unit, size = unit_of(float(plan.delays.total.max()))
     table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("node", overflow="fold")
     if len(models) > 1:
@@ -146,7 +115,7 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
     times = "once" if plan.evaluations == 1 else f"{plan.evaluations:,} times"
     for key, value in (
         ("mean delay", f"[bold]{seconds(plan.objective)}[/bold]"),
-        ("lower bound", f"{seconds(plan.lower_bound)}, from {_BOUND.get(plan.bound_from, escape(plan.bound_from))}"),
+        ("lower bound", f"{seconds(plan.lower_bound)}, from {escape(source_of_bound(plan.bound_from))}"),
         ("gap", percent(plan.gap)),
         ("status", _STATUS.get(plan.status, str(plan.status))),
         ("made by", escape(f"{plan.placer} + {plan.allocator}, seed {plan.seed}")),
@@ -218,7 +187,7 @@ def _simulated_nodes(found: Simulation, title: str, confidence: float) -> Table:
     if len(order) > MAX_ROWS:
         order = np.argsort(-delay, kind="stable")[:MAX_ROWS]
         title += f": the {MAX_ROWS} slowest of {len(delay):,} nodes"
-    unit, size = _unit(float(delay.max()))
+    unit, size = unit_of(float(delay.max()))
     title += f"; delays in {unit}, loads in %"
     table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("node", overflow="fold", min_width=9)
@@ -256,7 +225,7 @@ def show_differences(found: Mapping[str, Simulation], confidence: float) -> None
 
 def _interval(value: float, half: float) -> str:
     """Return an interval with one unit for both of its numbers, and as many digits as it pins down, at most 7."""
-    unit, size = _unit(max(value, half))
+    unit, size = unit_of(max(value, half))
     finest = max(half, 1e-6 * value, 1e-300) / size
     digits = min(max(1 - math.floor(math.log10(finest)), 0), 9)
     return f"{value / size:.{digits}f} ± {half / size:.{digits}f} {unit}"

@@ -3,12 +3,45 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
-from dmcjia_opt.plan import Plan
 from dmcjia_opt.protocols import Status
 
 #: Units of time and their size, s.
 UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
+
+
+_BOUNDS = {"dual": "the price of cloud capacity", "benders": "Benders cuts; it rests on HiGHS"}
+
+
+class Proved(Protocol):
+    """A plan with its proof: mean delay and lower bound in s, and the relative gap between them."""
+
+    @property
+    def status(self) -> Status:
+        """OPTIMAL where the gap is closed."""
+
+    @property
+    def objective(self) -> float:
+        """Mean delay, s."""
+
+    @property
+    def lower_bound(self) -> float:
+        """Proved lower bound on the optimum, s."""
+
+    @property
+    def gap(self) -> float:
+        """(objective − lower bound)/objective."""
+
+
+def unit_of(largest: float) -> tuple[str, float]:
+    """Return the unit in which durations up to `largest` seconds read well, and its size, s."""
+    return next(((unit, size) for unit, size in UNITS if largest >= size), UNITS[-1])
+
+
+def source_of_bound(bound_from: str) -> str:
+    """Return what a lower bound rests on, by its name in plan files."""
+    return _BOUNDS.get(bound_from, bound_from)
 
 
 def seconds(value: float) -> str:
@@ -38,7 +71,7 @@ def scientific(gap: float) -> str:
     return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
 
 
-def in_plain_words(plan: Plan) -> str:
+def in_plain_words(plan: Proved) -> str:
     """Return one sentence on how good the plan is."""
     if plan.status == Status.OPTIMAL:
         return f"Proved: no plan is faster by more than {percent(plan.gap)} of this delay."

@@ -23,7 +23,8 @@ from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.delay import mg1
 from dmcjia_opt.model.instances import generate
 from dmcjia_opt.model.problem import Problem, compile_problem
-from tests.strategies import AVERAGES, CURVES, ORDERINGS, all_plans, brute_force, problems, random_problem
+from dmcjia_opt.testing.problems import AVERAGES, CURVES, ORDERINGS, all_plans, brute_force, random_problem
+from dmcjia_opt.testing.strategies import problems
 
 NONSENSE = [math.nan, -1.0, -1e-300, math.inf, -math.inf]
 

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import dmcjia_opt.__main__
 from dmcjia_opt import __version__
 from dmcjia_opt.cli import main
 from dmcjia_opt.errors import InputError
@@ -206,6 +207,7 @@ def test_a_network_without_work_or_data(dmcjia, tmp_path):
     [
         (("--placer", "nope"), 2, ['unknown placer "nope"', "choose one of", "dmcjia", "genetic"]),
         (("--allocator", "nope"), 2, ['unknown allocator "nope"', "choose one of waterfilling, alm, cvxpy, ipopt"]),
+        (("--placer", "geneti"), 2, ['unknown placer "geneti"; did you mean "genetic"? Otherwise one of exact']),
         (("--placer", ""), 2, ["unknown placer"]),
         (("--placer", "waterfilling"), 2, ["unknown placer"]),
         (("--placer", "genetic:fast"), 2, ["takes option=value after a colon", "population (int, 10)"]),
@@ -423,7 +425,7 @@ def test_names_cannot_play_with_the_terminal(dmcjia, tmp_path):
 
 def test_the_command_is_installed():
     scripts = importlib.metadata.entry_points(group="console_scripts", name="dmcjia")
-    assert [script.load() for script in scripts] == [main]
+    assert [script.load() for script in scripts] == [dmcjia_opt.__main__.main]
 
 
 def test_starting_up_imports_no_solver():

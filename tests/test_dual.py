@@ -10,7 +10,8 @@ from dmcjia_opt.dual import dual_point, fixed_dual, least_load, maximise, priced
 from dmcjia_opt.model.delay import MM1
 from dmcjia_opt.model.instances import generate
 from dmcjia_opt.model.problem import Problem, compile_problem
-from tests.strategies import CURVES, ORDERINGS, problems, random_problem
+from dmcjia_opt.testing.problems import CURVES, ORDERINGS, random_problem
+from dmcjia_opt.testing.strategies import problems
 
 PRICES = 10.0 ** np.linspace(-6, 6, 25)
 

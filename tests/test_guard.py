@@ -20,9 +20,9 @@ from dmcjia_opt.placers.genetic import Genetic
 from dmcjia_opt.protocols import Placement, Status, Stop
 from dmcjia_opt.registry import METHODS, build_allocator, build_placer
 from dmcjia_opt.solving import solve
+from dmcjia_opt.testing.doubles import Counting
 from tests import misbehaving
 from tests.command_line import run
-from tests.doubles import Counting
 
 FILE = Path(misbehaving.__file__)
 PAPER = generate("paper", nodes=4, seed=1)

@@ -1,26 +1,13 @@
-"""The page on bringing an optimiser says what is true: its Python runs, and its table holds the defaults."""
+"""The page on bringing an optimiser says what is true: its table holds the defaults; `docs` runs its code."""
 
 from __future__ import annotations
 
 import re
-import warnings
 from pathlib import Path
 
 from dmcjia_opt.registry import build_placer
 
 PAGE = (Path(__file__).parents[1] / "docs" / "optimisers.md").read_text(encoding="utf-8")
-
-
-def test_the_python_on_the_page_runs(capsys):
-    blocks = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
-    assert len(blocks) >= 6
-    names: dict[str, object] = {}
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="cma")  # used as it is there, without an adapter
-        for block in blocks:
-            exec(compile(block, "docs/optimisers.md", "exec"), names)  # noqa: S102 - our own page
-    printed = capsys.readouterr().out
-    assert printed.count("gap") == 9
 
 
 def test_the_defaults_in_the_table_are_the_placers():

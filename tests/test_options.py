@@ -1,11 +1,14 @@
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
-from dmcjia_opt.errors import InputError
+from dmcjia_opt import Stop, generate, solve
+from dmcjia_opt.errors import DmcjiaError, InputError
 from dmcjia_opt.options import from_text, options_of, settings, type_in_words, values
+from dmcjia_opt.registry import METHODS, options
 
 
 @dataclass
@@ -148,3 +151,12 @@ def test_unknown_options_and_wrong_values_are_answered_with_what_there_is():
         values(options, {"parts": "1"}, "m")
     with pytest.raises(InputError, match=r'^m has no option "x"; it has no options at all$'):
         values((), {"x": "1"}, "m")
+
+
+@pytest.mark.parametrize("name", [name for kind, name in METHODS if kind == "placer"])
+def test_no_value_of_an_option_is_an_accident(name):
+    scenario = generate("paper", nodes=2, seed=1)
+    for option in options(METHODS["placer", name]):
+        for value in ("0", "-1", "nan", "1e-300", "inf"):
+            with contextlib.suppress(DmcjiaError):
+                solve(scenario, f"{name}:{option.name}={value}", stop=Stop(seconds=0.05, evaluations=10))

@@ -2,6 +2,7 @@ import importlib.metadata
 import json
 import math
 from dataclasses import replace
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from dmcjia_opt import plan as module
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.instances import generate
-from dmcjia_opt.plan import installed_versions, load_plan
+from dmcjia_opt.plan import installed_versions, load_plan, provenance_of
 from dmcjia_opt.protocols import Status, Stop, TracePoint
 from dmcjia_opt.solving import solve
 
@@ -75,6 +76,18 @@ def test_numbers_survive_to_the_last_digit(plan, saved):
     np.testing.assert_array_equal(claims.shares, plan.shares)
     assert [node.total_s for node in claims.nodes] == plan.delays.total.tolist()
     assert [node.name for node in claims.nodes] == list(plan.names)
+
+
+def test_how_it_was_made_survives_too(plan, saved):
+    made = provenance_of(load_plan(saved))
+    assert (made.placer, made.allocator, made.seed, made.evaluations) == ("genetic", "waterfilling", 3, 80)
+    assert made.limits.model_dump() == {"seconds": None, "evaluations": 80, "gap": None}
+    assert made.scenario == SCENARIO.name
+    assert datetime.fromisoformat(made.started).tzinfo is not None
+    assert [(p.evaluations, p.seconds, p.objective_s, p.lower_bound_s) for p in made.trace] == [
+        (p.evaluations, p.seconds, p.objective, p.lower_bound) for p in plan.trace
+    ]
+    assert max(p.lower_bound_s for p in made.trace) == pytest.approx(plan.lower_bound, rel=1e-12)
 
 
 def test_stages_add_up_to_the_mean(plan):

@@ -1,4 +1,4 @@
-"""The README says what the package does: its table is the registry's, its Python runs, its commands are there."""
+"""The README says what the package does: its table is the registry's, its commands are there; `docs` runs its code."""
 
 from __future__ import annotations
 
@@ -21,13 +21,6 @@ def methods_table() -> str:
 
 def test_the_table_of_methods_is_the_registrys():
     assert methods_table() in README
-
-
-def test_the_python_in_the_readme_runs(capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    exec(compile(code, "README.md", "exec"), {})  # noqa: S102 - our own README
-    printed = capsys.readouterr().out
-    assert printed.count("gap") == 3
 
 
 def test_the_two_commands_are_there():

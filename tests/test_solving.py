@@ -16,7 +16,7 @@ from dmcjia_opt.placers.genetic import Genetic
 from dmcjia_opt.protocols import Placement, Status, Stop
 from dmcjia_opt.registry import specs, why_not
 from dmcjia_opt.solving import solve
-from tests.doubles import Counting, Even, Failing
+from dmcjia_opt.testing.doubles import Counting, Even, Failing
 
 PAPER = generate("paper", nodes=4, seed=1)
 #: The dual leaves a gap here: equal nodes, of which some should go to the cloud and some not.

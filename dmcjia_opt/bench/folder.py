@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -18,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dmcjia_opt.bench.rows import Row
 from dmcjia_opt.errors import InputError
-from dmcjia_opt.model.files import check_readable, explain, read_bytes, read_json, write_bytes, write_text
+from dmcjia_opt.model.files import LOCK, check_readable, explain, lock, read_bytes, read_json, write_bytes, write_text
 
-ROWS, TABLE, RUN, LOCK = "rows.jsonl", "rows.parquet", "run.json", ".lock"
+ROWS, TABLE, RUN = "rows.jsonl", "rows.parquet", "run.json"
 
 
 class RunFile(BaseModel):
@@ -63,7 +62,7 @@ class Folder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             others = sorted(entry.name for entry in self.path.iterdir() if entry.name != LOCK)
-            self._lock = (self.path / LOCK).open("w", encoding="utf-8")
+            self._lock = lock(self.path)
         except OSError as error:
             raise InputError(f"--out {self.path}: cannot be written ({error.strerror})") from None
         try:
@@ -126,13 +125,6 @@ class Folder:
         write_bytes(self.path / TABLE, buffer.getvalue())
 
     def _open(self, others: list[str]) -> None:
-        assert self._lock is not None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"--out {self.path}: another benchmark is writing here; wait for its end or choose another folder"
-            ) from None
         if others and not self._resume:
             more = "add --resume to go on, or " if ROWS in others else ""
             raise InputError(f"--out {self.path}: the folder is not empty; {more}choose another one")

@@ -88,6 +88,11 @@ def machine() -> str:
     )
 
 
+def computer() -> str:
+    """Return processor, cores this process may use, and system: what `machine` says without any library."""
+    return f"{_processor()}, {cores()} cores, {platform.system()} {platform.release()}"
+
+
 def cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

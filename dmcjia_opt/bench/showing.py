@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping
-from types import TracebackType
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from dmcjia_opt.bench.methods import expand
 from dmcjia_opt.bench.planning import estimate
 from dmcjia_opt.bench.rows import Outcome, Row
 from dmcjia_opt.bench.suites import Block, Suite
+from dmcjia_opt.progress import Bar
 
 
-class BenchProgress:
+class BenchProgress(Bar):
     """A bar on standard error: runs done of all there are, and about how long the rest will take.
 
     Parameters
@@ -28,32 +27,11 @@ class BenchProgress:
     """
 
     def __init__(self, title: str) -> None:
-        console = Console(stderr=True)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=32),
-            TextColumn("{task.fields[runs]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._progress.add_task(escape(title), total=1.0, runs="starting")
+        super().__init__(title, "{task.fields[state]}")
 
-    def __enter__(self) -> BenchProgress:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
-
-    def update(self, done: int, total: int, fraction: float) -> None:
+    def update_runs(self, done: int, total: int, fraction: float) -> None:
         """Show that `done` of `total` runs are over, which took `fraction` of the expected time."""
-        self._progress.update(self._task, completed=fraction, runs=f"{done} of {total} runs")
+        self.show(fraction, f"{done} of {total} runs")
 
 
 def show_suites(suites: Mapping[str, Suite], workers: int) -> None:

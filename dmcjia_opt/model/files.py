@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import fcntl
 import os
 import stat
 import tempfile
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -89,6 +90,10 @@ def _reason(error: OSError | ValueError) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
+#: Held by the run that writes in a folder.
+LOCK = ".lock"
+
+
 def explain(error: ValidationError) -> str:
     """Return the first validation error as one sentence that names the field, and counts the rest.
 
@@ -113,6 +118,24 @@ def explain(error: ValidationError) -> str:
         sentence = f'"{where}": {message}, got {shown}' if where else message
     more = len(details) - 1
     return sentence + (f" (and {more} more problem{'s' if more > 1 else ''})" if more else "")
+
+
+def check_destination(option: str, path: Path | None) -> None:
+    """Raise InputError, naming the option, where no file can be written to `path`; None asks for none."""
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise InputError(f"{option} {path}: the folder {path.parent} does not exist; create it first")
+    if path.is_dir():
+        raise InputError(f"{option} {path}: this is a folder; add the file's name")
+
+
+def path_from(folder: Path, file: Path) -> str:
+    """Return where `file` is from `folder`, with forward slashes; its whole path where no relative one leads there."""
+    try:
+        return Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()
+    except ValueError:
+        return file.resolve().as_posix()
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -145,6 +168,27 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         raise InputError(
             f"{path}: cannot write ({error.strerror}); choose a folder that exists and is writable"
         ) from None
+
+
+def lock(folder: Path) -> IO[str]:
+    """Return a file that keeps other runs out of `folder` until it is closed, also by the end of this process.
+
+    Raises
+    ------
+    InputError
+        If another run holds it.
+    OSError
+        If the folder cannot be written.
+    """
+    stream = (folder / LOCK).open("w", encoding="utf-8")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.close()
+        raise InputError(
+            f"--out {folder}: another run is writing here; wait for its end or choose another folder"
+        ) from None
+    return stream
 
 
 def _umask() -> int:

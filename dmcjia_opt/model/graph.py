@@ -10,7 +10,6 @@ stays with the work before it.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -19,8 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from dmcjia_opt.errors import InputError, UncountedOperators
-from dmcjia_opt.model.profile import LayerProfile
+from dmcjia_opt.errors import InputError
 
 Cuts = Literal["layers", "blocks", "all", "chain"]
 #: Which cuts a profile offers, and what they are.
@@ -140,6 +138,12 @@ class Network:
         """MACs of the whole network."""
         return sum(op.macs for op in self.operations)
 
+    @property
+    def received(self) -> list[str]:
+        """Names of the inputs that are read."""
+        read = {name for op in self.operations for name in op.inputs} | set(self.outputs)
+        return [name for name in self.inputs if name in read]
+
     def caution(self) -> str:
         """Return a sentence that names every operator that is not counted and its share; empty if there is none."""
         if not self.uncounted:
@@ -243,25 +247,6 @@ def take_cuts(network: Network, cuts: Cuts = "layers", upload_dtype: str | None 
     return tuple(found)
 
 
-def profile_of(network: Network, cuts: Cuts = "layers", upload_dtype: str | None = None) -> LayerProfile:
-    """Return the profile of a network at the cuts asked for (see `take_cuts`); warn of operators it cannot count."""
-    caution = network.caution()
-    if caution:
-        warnings.warn(f"{network.name}: {caution}", UncountedOperators, stacklevel=2)
-    found = take_cuts(network, cuts, upload_dtype)
-    details = [network.source, f"cuts: {cuts}", f"upload as {upload_dtype}" if upload_dtype else "", caution]
-    return LayerProfile(
-        name=network.name,
-        input_bytes=sum(network.tensors[name].sent_bytes(upload_dtype) for name in _received(network)),
-        layer_names=tuple(cut.name for cut in found),
-        macs=np.array([cut.macs for cut in found], dtype=np.float64),
-        output_bytes=np.array([cut.upload_bytes for cut in found], dtype=np.float64),
-        parameters=network.parameters,
-        source="; ".join(filter(None, details)),
-        tensors=np.array([cut.tensors for cut in found]),
-    )
-
-
 def single_tensor_cuts(network: Network) -> tuple[str, ...]:
     """Return the tensors that all data passes through, in order: the articulation points of the graph."""
     _, tensors = _crossing(network, None)
@@ -297,14 +282,9 @@ def _levels(operations: Sequence[Operation]) -> list[int]:
     return [depth - b for b in beyond]
 
 
-def _received(network: Network) -> list[str]:
-    read = {name for op in network.operations for name in op.inputs} | set(network.outputs)
-    return [name for name in network.inputs if name in read]
-
-
 def _lifetimes(network: Network) -> dict[str, tuple[int, int]]:
     """Return, for each datum, the positions between which it is alive: after the first, up to the last."""
-    made = dict.fromkeys(_received(network), -1)
+    made = dict.fromkeys(network.received, -1)
     used: dict[str, int] = {}
     for i, op in enumerate(network.operations):
         for name in op.outputs:

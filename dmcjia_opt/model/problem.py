@@ -21,12 +21,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from dmcjia_opt.errors import InputError
-from dmcjia_opt.model.arrays import EPS, BoolArray, FloatArray, IntArray, frozen, frozen_int
+from dmcjia_opt.model.arrays import EPS, BoolArray, FloatArray, IntArray, difference, frozen, frozen_int
 from dmcjia_opt.model.delay import MD1, DelayCurve, delay_curve
 from dmcjia_opt.model.limits import require_memory
 from dmcjia_opt.model.scenario import Scenario
-from dmcjia_opt.model.stages import BLOCK_ROWS, stage_times
+from dmcjia_opt.model.stages import BLOCK_ROWS, StageTimes, stage_times
 
+#: No number of a problem but 0 may be smaller or larger: then no product or quotient that a bound is made of
+#: underflows or overflows, at any price between the two of `dual`.
+SMALLEST, LARGEST = 1e-80, 1e80
 #: How far Σ shares may exceed 1 by rounding. Near saturation the optimum is steep in the budget: no more than this.
 BUDGET_TOLERANCE = 64 * EPS
 #: How far, relative to the least rate asked for, the ordering constraint may be overstepped by rounding.
@@ -169,6 +172,8 @@ class Problem:
             value = getattr(self, key)
             if value is not None and value.shape != shape:
                 raise InputError(f"{key} has shape {value.shape}, expected {shape}")
+            if value is not None and not _within_range(value):
+                raise InputError(f"{key} must be 0 or between {SMALLEST:g} and {LARGEST:g}; use other units")
         if not self.local_delay.min() >= 0.0:
             raise InputError("local_delay must be >= 0, or +inf where a split is not allowed")
         for key in ("cloud_time", "least_rate", "upstream_wait"):
@@ -200,7 +205,7 @@ class Problem:
 
     @property
     def n_splits(self) -> int:
-        """Number of columns of the tables: the largest number of layers plus one."""
+        """Number of columns of the tables, which is the largest number of layers plus one."""
         return int(self.local_delay.shape[1])
 
     @property
@@ -234,9 +239,18 @@ class Problem:
         """Return each node's mean delay in the cloud, s, (..., n_nodes); 0 without cloud work, +inf if unstable."""
         s = self.at(self.cloud_time, splits)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            excess = (shares - self.arrival_rate * s) / s
+            excess = self._spare(s, shares) / s
             delay = self.curve.delay(excess, self.arrival_rate, self.wait_at(splits))
         return np.where(s > 0, np.where(excess > 0, delay, np.inf), 0.0)
+
+    def _spare(self, s: FloatArray, shares: FloatArray) -> FloatArray:
+        """Return δ − λs (..., n_nodes), what a share has beyond the load, with all its digits near saturation."""
+        spare = shares - self.arrival_rate * s
+        scarce = np.abs(spare) < 2.0**-10 * shares
+        if scarce.any():
+            rate = np.broadcast_to(self.arrival_rate, spare.shape)
+            spare[scarce] = difference(shares[scarce], rate[scarce], s[scarce])
+        return spare
 
     def objective(self, splits: IntArray, shares: FloatArray) -> FloatArray:
         """Return the mean delay, s, of each plan (P1, (3-7)).
@@ -301,7 +315,7 @@ class Problem:
         s = self.at(self.cloud_time, splits)
         busy = s > 0
         with np.errstate(divide="ignore", invalid="ignore"):
-            stability = np.where(busy, self.arrival_rate * s / shares - 1.0, -1.0)
+            stability = np.where(busy, -self._spare(s, shares) / shares, -1.0)
         negative = ~(shares >= 0) | (busy & (shares == 0))
         stability = np.where(negative | np.isinf(self.at(self.local_delay, splits)), np.inf, stability)
         ordering = np.full(stability.shape, -np.inf)
@@ -314,6 +328,15 @@ class Problem:
         return Residuals(np.where(np.isnan(budget), np.inf, budget), stability, ordering)
 
 
+def _within_range(table: FloatArray) -> bool:
+    """Return whether every finite entry > 0 may be computed with; what is not a number ≥ 0 is for others to refuse."""
+    if table.ndim == 2 and table.strides[0] == 0:
+        table = table[:1]  # one row, shared by all nodes
+    real = (table > 0) & (table < np.inf)
+    least, most = table.min(where=real, initial=1.0), table.max(where=real, initial=1.0)
+    return bool(least >= SMALLEST and most <= LARGEST)
+
+
 def mean_wait(rate: FloatArray, service: FloatArray) -> FloatArray:
     """Return λx²/(2(1 − λx)), s, the mean wait of an M/D/1 queue; +inf where it is unstable."""
     load = rate * service
@@ -321,8 +344,15 @@ def mean_wait(rate: FloatArray, service: FloatArray) -> FloatArray:
         return np.where(load < 1.0, load * service / (2.0 * (1.0 - load)), np.inf)
 
 
-def compile_problem(scenario: Scenario) -> Problem:
+def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Problem:
     """Return the tables of a scenario; every unit is SI from here on.
+
+    Parameters
+    ----------
+    scenario
+        The fleet, the cloud and the options.
+    times
+        Service times in place of the scenario's own: of a fleet that is otherwise the same.
 
     Raises
     ------
@@ -330,7 +360,9 @@ def compile_problem(scenario: Scenario) -> Problem:
         If they do not fit into this machine.
     """
     _require_room(scenario)
-    nodes, options, times = scenario.nodes, scenario.options, stage_times(scenario)
+    nodes, options = scenario.nodes, scenario.options
+    if times is None:
+        times = stage_times(scenario)
     n, m = len(nodes), times.work.shape[1]
     cloud = times.cloud
     local = np.empty((n, m))
@@ -345,7 +377,7 @@ def compile_problem(scenario: Scenario) -> Problem:
         wait = mean_wait(nodes.arrival_rate[rows, None], slowest)
         local[rows] = np.where(times.exists[model], service + wait + upload, np.inf)
         if upstream is not None:
-            upstream[rows] = np.where(np.isfinite(local[rows]), wait, 0.0)
+            upstream[rows] = np.where(np.isfinite(local[rows]) & (wait >= SMALLEST), wait, 0.0)
         if least is not None:
             with np.errstate(divide="ignore"):
                 least[rows] = np.where((service > 0) & (cloud[model] > 0), 1.0 / service, 0.0)

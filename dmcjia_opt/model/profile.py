@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,16 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
-from dmcjia_opt.errors import InputError
+from dmcjia_opt.errors import InputError, UncountedOperators
 from dmcjia_opt.model.arrays import FloatArray, IntArray, frozen, frozen_int
 from dmcjia_opt.model.fields import RANGE, Name, NonNegative, check_names
 from dmcjia_opt.model.files import read_json, write_text
+from dmcjia_opt.model.graph import Cuts, Network, take_cuts
 from dmcjia_opt.model.limits import MOST, MOST_LAYERS
 
 if TYPE_CHECKING:
     import torch
-
-    from dmcjia_opt.model.graph import Cuts
 
 _MOST_PARAMETERS = 2**63 - 1
 
@@ -98,6 +98,31 @@ class LayerProfile:
         return float(self.work[-1])
 
     @classmethod
+    def of_network(cls, network: Network, cuts: Cuts = "layers", upload_dtype: str | None = None) -> LayerProfile:
+        """Return the profile of a network at the cuts asked for (see `graph.take_cuts`).
+
+        Warns
+        -----
+        UncountedOperators
+            If no rule counts the MACs of some operators.
+        """
+        caution = network.caution()
+        if caution:
+            warnings.warn(f"{network.name}: {caution}", UncountedOperators, stacklevel=2)
+        found = take_cuts(network, cuts, upload_dtype)
+        details = [network.source, f"cuts: {cuts}", f"upload as {upload_dtype}" if upload_dtype else "", caution]
+        return cls(
+            name=network.name,
+            input_bytes=sum(network.tensors[name].sent_bytes(upload_dtype) for name in network.received),
+            layer_names=tuple(cut.name for cut in found),
+            macs=np.array([cut.macs for cut in found], dtype=np.float64),
+            output_bytes=np.array([cut.upload_bytes for cut in found], dtype=np.float64),
+            parameters=network.parameters,
+            source="; ".join(filter(None, details)),
+            tensors=np.array([cut.tensors for cut in found]),
+        )
+
+    @classmethod
     def from_onnx(
         cls,
         path: str | Path,
@@ -131,10 +156,9 @@ class LayerProfile:
         UncountedOperators
             If no rule counts the MACs of some operators.
         """
-        from dmcjia_opt.model.graph import profile_of
         from dmcjia_opt.model.onnx_ import read_onnx
 
-        return profile_of(read_onnx(path, input_shapes).network, cuts, upload_dtype)
+        return cls.of_network(read_onnx(path, input_shapes).network, cuts, upload_dtype)
 
     @classmethod
     def from_torch(
@@ -171,10 +195,9 @@ class LayerProfile:
         UncountedOperators
             If no rule counts the MACs of some operators.
         """
-        from dmcjia_opt.model.graph import profile_of
         from dmcjia_opt.model.torch_ import trace
 
-        return profile_of(trace(module, example, name), cuts, upload_dtype)
+        return cls.of_network(trace(module, example, name), cuts, upload_dtype)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of a profile file."""

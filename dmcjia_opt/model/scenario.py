@@ -20,7 +20,7 @@ from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import FloatArray
 from dmcjia_opt.model.fields import RANGE, STRICT, Name, NonNegative, Positive
 from dmcjia_opt.model.files import explain, is_beneath, read_text, write_text
-from dmcjia_opt.model.graph import Cuts, profile_of
+from dmcjia_opt.model.graph import Cuts
 from dmcjia_opt.model.limits import FILES, MOST
 from dmcjia_opt.model.node_files import read_nodes, write_nodes
 from dmcjia_opt.model.nodes import Node, NodeTable, node_table
@@ -329,7 +329,7 @@ def _resolve(models: Sequence[str], folder: _Folder, how: Profiles) -> dict[str,
 
             network = read_onnx(folder.path("model", model), shapes, shared=True).network
             unused -= set(network.inputs)
-            found[model] = profile_of(network, how.cuts, how.upload_dtype)
+            found[model] = LayerProfile.of_network(network, how.cuts, how.upload_dtype)
         else:
             raise InputError(
                 f'unknown model "{model}"; use one of the zoo ({", ".join(sorted(ZOO))}) or the path of a profile '

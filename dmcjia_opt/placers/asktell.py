@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.placers.callables import DEFAULT_EVALUATIONS, MeanDelay, SearchPlacer, check_positive
+from dmcjia_opt.placers.callables import DEFAULT_EVALUATIONS, MeanDelay, SearchPlacer
+from dmcjia_opt.placers.evaluation import check_positive
 from dmcjia_opt.protocols import Stop
 
 #: Plans that a search may propose again, beyond one for each new plan, before it is taken to have ended.

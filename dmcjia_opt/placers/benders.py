@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dmcjia_opt.certificate import rounding_slack
 from dmcjia_opt.model.arrays import IntArray
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.placers.branch_and_bound import NodeClass, class_rows, fixed_row, node_classes, spread
@@ -107,17 +108,18 @@ class Master:
             pool.shutdown()
             self._stop.clear()
 
-    def cut(self, price: float) -> None:
-        """Add the cut of a price, s per unit share."""
+    def cut(self, price: float, objective: float) -> None:
+        """Add the cut of a price, s per unit share, lowered by what rounding may add to it below `objective`."""
         at = np.array([price])
         costs = [class_rows(self.problem, c, at)[:, 0] for c in self.classes]
         least = [float(cost.min()) for cost in costs]
         constant = float(fixed_row(self.problem, self.fixed, self.cheapest, at)[0, 0])
         constant += math.fsum(len(c.nodes) * m for c, m in zip(self.classes, least, strict=True))
+        slack = rounding_slack(self.problem.n_nodes, objective + 2.0 * price)
         row = np.concatenate([(cost - m) / self.unit for cost, m in zip(costs, least, strict=True)])
         columns = np.arange(self.n + 1, dtype=np.int32)
         self._solver.addRow(
-            (constant - self.bound) / self.unit, self.infinity, self.n + 1, columns, np.append(-row, 1.0)
+            (constant - slack - self.bound) / self.unit, self.infinity, self.n + 1, columns, np.append(-row, 1.0)
         )
 
     def solve(self, gap: float, seconds: float) -> tuple[IntArray | None, float]:
@@ -166,7 +168,8 @@ def close(search: Search) -> None:
     base = left.bound
     unit = evaluation.objective - base
     master = Master(problem, classes, left.cheapest, base, unit)
-    master.cut(left.price)
+    master.cut(left.price, evaluation.objective)
+    prices = {left.price}
     for tried in range(_MAX_CUTS):
         limit = search.stop.seconds
         seconds = math.inf if limit is None else limit - evaluation.seconds
@@ -184,7 +187,11 @@ def close(search: Search) -> None:
         _, price = evaluation.solve_in_budget(plan[None, :])
         if search.closed:
             return
-        master.cut(_next_price(float(price[0]), left.price, tried))
+        following = _next_price(float(price[0]), left.price, tried)
+        if following in prices:
+            return  # what is left of the gap is rounding
+        prices.add(following)
+        master.cut(following, evaluation.objective)
 
 
 def _next_price(price: float, middle: float, tried: int) -> float:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dmcjia_opt.allocators.waterfilling import WaterFilling
-from dmcjia_opt.errors import BackendFailed, InputError
+from dmcjia_opt.errors import BackendFailed
 from dmcjia_opt.model.arrays import IntArray
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.placers.evaluation import BudgetSpent, Evaluation
+from dmcjia_opt.placers.evaluation import BudgetSpent, Evaluation, check_positive
 from dmcjia_opt.protocols import Allocator, Callback, Placement, Status, Stop
 
 #: Distinct plans that a search without a budget and without an end of its own may evaluate.
@@ -206,9 +206,3 @@ class FromFunction(SearchPlacer):
     def search(self, f: MeanDelay, stop: Stop, rng: np.random.Generator) -> None:
         """Hand `f` over."""
         self.minimise(f, f.upper, rng)
-
-
-def check_positive(value: float, name: str) -> None:
-    """Raise InputError unless an option called `name` is at least 1."""
-    if not value >= 1:
-        raise InputError(f"{name} must be at least 1, got {value}")

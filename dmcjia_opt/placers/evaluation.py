@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from dmcjia_opt.certificate import best_lower_bound, relative_gap
-from dmcjia_opt.errors import BackendFailed
+from dmcjia_opt.errors import BackendFailed, InputError
+from dmcjia_opt.interrupts import raise_if_interrupted
 from dmcjia_opt.model.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.protocols import Allocator, Callback, Placement, Status, Stop, TracePoint
@@ -217,6 +218,7 @@ class Evaluation:
         return allowed
 
     def _check(self) -> None:
+        raise_if_interrupted()
         stop = self.stop
         if stop is None:
             return
@@ -233,3 +235,9 @@ class Evaluation:
         )
         if spent:
             raise BudgetSpent
+
+
+def check_positive(value: float, name: str) -> None:
+    """Raise InputError unless an option called `name` is at least 1."""
+    if not value >= 1:
+        raise InputError(f"{name} must be at least 1, got {value}")

@@ -10,7 +10,7 @@ import numpy as np
 from dmcjia_opt.certificate import splits_lower_bound
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.placers.evaluation import BudgetSpent, Evaluation
+from dmcjia_opt.placers.evaluation import BudgetSpent, Evaluation, check_positive
 from dmcjia_opt.placers.pareto import pareto_splits
 from dmcjia_opt.protocols import Allocator, Callback, Placement, Status, Stop
 
@@ -32,6 +32,11 @@ class Exhaustive:
     pareto: bool = True
     max_plans: int = 20_000_000
     batch: int = 4096
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        check_positive(self.max_plans, "max_plans")
+        check_positive(self.batch, "batch")
 
     def supports(self, problem: Problem) -> str | None:
         """Return how many plans there are, if they are too many."""

@@ -11,7 +11,8 @@ from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import IntArray
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.placers.asktell import DEFAULT_PATIENCE
-from dmcjia_opt.placers.callables import DEFAULT_EVALUATIONS, check_positive
+from dmcjia_opt.placers.callables import DEFAULT_EVALUATIONS
+from dmcjia_opt.placers.evaluation import check_positive
 from dmcjia_opt.placers.library_search import LibrarySearch, draw_seed
 from dmcjia_opt.protocols import Stop
 

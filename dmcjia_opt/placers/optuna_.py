@@ -12,7 +12,7 @@ import numpy as np
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import IntArray
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.placers.callables import check_positive
+from dmcjia_opt.placers.evaluation import check_positive
 from dmcjia_opt.placers.library_search import LibrarySearch, draw_seed
 from dmcjia_opt.protocols import Stop
 

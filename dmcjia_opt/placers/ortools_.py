@@ -21,8 +21,7 @@ from dmcjia_opt.dual import maximise, priced
 from dmcjia_opt.errors import BackendFailed, InputError
 from dmcjia_opt.model.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.placers.callables import check_positive
-from dmcjia_opt.placers.evaluation import BudgetSpent, Evaluation
+from dmcjia_opt.placers.evaluation import BudgetSpent, Evaluation, check_positive
 from dmcjia_opt.placers.library_search import draw_seed
 from dmcjia_opt.placers.pareto import pareto_splits
 from dmcjia_opt.protocols import Allocator, Callback, Placement, Status, Stop

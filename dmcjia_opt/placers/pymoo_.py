@@ -18,7 +18,7 @@ from dmcjia_opt.allocators.waterfilling import WaterFilling
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.placers.evaluation import BudgetSpent, Evaluation
+from dmcjia_opt.placers.evaluation import BudgetSpent, Evaluation, check_positive
 from dmcjia_opt.protocols import Allocator, Callback, Placement, Status, Stop
 
 _UNLIMITED = 10**9
@@ -138,7 +138,8 @@ class PymooPlacer(EvolutionaryPlacer):
     generations: int = DEFAULT_GENERATIONS
 
     def __post_init__(self) -> None:
-        """Check the name."""
+        """Check the options."""
+        check_positive(self.generations, "generations")
         if self.algorithm not in ALGORITHMS:
             raise InputError(f'pymoo has no algorithm "{self.algorithm}" that suits; choose {", ".join(ALGORITHMS)}')
 

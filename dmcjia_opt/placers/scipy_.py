@@ -13,7 +13,8 @@ import numpy as np
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import FloatArray, IntArray
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.placers.callables import DEFAULT_EVALUATIONS, MeanDelay, SearchPlacer, check_positive
+from dmcjia_opt.placers.callables import DEFAULT_EVALUATIONS, MeanDelay, SearchPlacer
+from dmcjia_opt.placers.evaluation import check_positive
 from dmcjia_opt.protocols import Stop
 
 if TYPE_CHECKING:

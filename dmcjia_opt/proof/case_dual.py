@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linprog
 
-from dmcjia_opt.dual import priced
+from dmcjia_opt.dual import LEAST_PRICE, MOST_PRICE, priced
 from dmcjia_opt.model.arrays import FloatArray, IntArray
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.proof.checking import Case
@@ -129,6 +129,8 @@ class CaseDual:
             low, high = (point, high) if point.slope[0] >= 0.0 else (low, point)
             if low is None or high is None:
                 x = x * (factor if high is None else 1.0 / factor)
+                if not LEAST_PRICE < x[0] < MOST_PRICE:
+                    break
                 factor = min(factor**2, 1e6)
                 continue
             slope = float(low.slope[0] - high.slope[0])

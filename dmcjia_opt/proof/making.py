@@ -153,8 +153,12 @@ class _Prover:
             split = int(np.flatnonzero(torn)[torn.sum() // 2])
             most = math.floor(before[split])
             return Branch(None, split, min(max(most, int(case.least_in_all[split])), int(case.most_in_all[split]) - 1))
-        index, split = divmod(int(np.argmax(fraction * peak.share)), self.problem.n_splits)
-        return Branch(index, split, math.floor(mixture[index, split]))
+        open_ = case.most > case.least  # what rounding makes of a count that is settled is no fraction
+        index, split = divmod(int(np.argmax(fraction * peak.share * open_)), self.problem.n_splits)
+        least, most = int(case.least[index, split]), int(case.most[index, split])
+        return (
+            Branch(index, split, min(max(math.floor(mixture[index, split]), least), most - 1)) if most > least else None
+        )
 
     def _exchangeable(self, case: Case, peak: Peak, mixture: FloatArray) -> bool:
         """Return whether nodes outside the mixture could change their splits for less than what the case lacks."""

@@ -6,14 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import plotly.graph_objects as go
 
-from dmcjia_opt.bench.statistics import GAP_FLOOR, Steps
 from dmcjia_opt.model.arrays import FloatArray
 from dmcjia_opt.report.page import Key
+
+if TYPE_CHECKING:
+    from dmcjia_opt.bench.statistics import Steps
 
 #: Told apart by people with any colour vision (Okabe & Ito 2008), on white and on black.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
@@ -103,11 +105,6 @@ def log_axis(title: str, values: Sequence[float], unit: str = "", most_ticks: in
 def share_axis(title: str) -> dict[str, Any]:
     """Return an axis from 0 to 100 %."""
     return {"title": {"text": title}, "range": [-0.02, 1.03], "tickformat": ".0%", "dtick": 0.25}
-
-
-def floored(gaps: FloatArray) -> FloatArray:
-    """Return gaps as drawn: none below the floor, no answer as 1."""
-    return np.clip(np.nan_to_num(gaps, nan=1.0, posinf=1.0), GAP_FLOOR, 1.0)
 
 
 def add_steps(

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from dmcjia_opt.bench.results import Unit, bound_curve, by_instance, common, methods, runtimes, spent
 from dmcjia_opt.bench.statistics import (
+    GAP_FLOOR,
     TARGETS,
     Steps,
     attainment,
@@ -28,7 +29,6 @@ from dmcjia_opt.report.drawing import (
     add_band,
     add_distribution,
     add_steps,
-    floored,
     log_axis,
     new_figure,
     share_axis,
@@ -40,6 +40,11 @@ Looks = Mapping[str, Style]
 ECDF_TARGETS = 10.0 ** -np.arange(1.0, -math.log10(min(TARGETS)) + 0.01, 0.2)
 _UNIT_TITLES = {"seconds": "wall time", "evaluations": "plans evaluated"}
 _TICKS = {"seconds": "s", "evaluations": "count"}
+
+
+def floored(gaps: FloatArray) -> FloatArray:
+    """Return gaps as drawn: none below the floor, no answer as 1."""
+    return np.clip(np.nan_to_num(gaps, nan=1.0, posinf=1.0), GAP_FLOOR, 1.0)
 
 
 def profile(frame: pd.DataFrame, target: float, looks: Looks) -> go.Figure | None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from typing import TypeVar
 
+from dmcjia_opt.processes import process_pool
 from dmcjia_opt.reproduce.item import Job
 
 R = TypeVar("R")
@@ -32,21 +31,9 @@ def run_jobs(jobs: Sequence[Job[R]], workers: int, done: Callable[[float], None]
             results[i] = jobs[i].work()
             done(jobs[i].cost)
         return [results[i] for i in range(len(jobs))]
-    others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _ignore_interrupts) as pool:
-        try:
-            running = {pool.submit(jobs[i].work): i for i in order}
-            for future in as_completed(running):
-                results[running[future]] = future.result()
-                done(jobs[running[future]].cost)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in set(multiprocessing.active_children()) - others:
-                child.terminate()
-            raise
+    with process_pool(workers) as pool:
+        running = {pool.submit(jobs[i].work): i for i in order}
+        for future in as_completed(running):
+            results[running[future]] = future.result()
+            done(jobs[running[future]].cost)
     return [results[i] for i in range(len(jobs))]
-
-
-def _ignore_interrupts() -> None:
-    # the parent is interrupted too and ends its workers
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

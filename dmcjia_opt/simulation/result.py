@@ -123,7 +123,7 @@ class Simulation:
 
     @property
     def too_short(self) -> BoolArray:
-        """(n_nodes + 1,) whose batches still depend on each other, the fleet's mean last: do not trust its interval."""
+        """(n_nodes + 1,) whose batches still depend on each other, so that no interval holds; the fleet's mean last."""
         return correlated(np.vstack([self.batch_means, self.weight @ self.batch_means]))
 
     def to_dict(self, confidence: float = 0.95) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario import Average, Ordering
 
 #: Every shape that the curve of a queue with Poisson arrivals can take: a = b, a = 0, 0 < a < b, a < 0, a ≪ 0.
-QUEUES = (MD1, MM1, mg1(0.3), mg1(4.0), mg1(100.0))
+QUEUES: tuple[DelayCurve, ...] = (MD1, MM1, mg1(0.3), mg1(4.0), mg1(100.0))
 #: Every shape of a curve.
-CURVES = (*QUEUES, TANDEM)
+CURVES: tuple[DelayCurve, ...] = (*QUEUES, TANDEM)
 ORDERINGS: tuple[Ordering, ...] = ("stability", "cloud-faster")
 AVERAGES: tuple[Average, ...] = ("nodes", "tasks")
 

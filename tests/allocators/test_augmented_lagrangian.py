@@ -13,7 +13,7 @@ from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.delay import MD1, MM1, TANDEM, DelayCurve, mg1
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.protocols import Allocator, Status
-from tests.strategies import waits
+from dmcjia_opt.testing.problems import waits
 
 SMOOTH = (MD1, MM1, mg1(0.3), mg1(3.0))
 CURVES = (*SMOOTH, TANDEM)

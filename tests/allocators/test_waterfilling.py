@@ -10,7 +10,8 @@ from dmcjia_opt.allocators.waterfilling import WaterFilling, fill
 from dmcjia_opt.model.delay import TANDEM
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.protocols import Allocator, Status
-from tests.strategies import AVERAGES, CURVES, ORDERINGS, QUEUES, all_plans, problems, random_problem
+from dmcjia_opt.testing.problems import AVERAGES, CURVES, ORDERINGS, QUEUES, all_plans, random_problem
+from dmcjia_opt.testing.strategies import problems
 
 curves = pytest.mark.parametrize("curve", CURVES, ids=str)
 queues = pytest.mark.parametrize("curve", QUEUES, ids=str)

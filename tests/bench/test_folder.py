@@ -90,7 +90,7 @@ def test_two_benchmarks_do_not_share_a_folder(tmp_path):
     fill(tmp_path, row("1"))
     with (tmp_path / ".lock").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(InputError, match="another benchmark is writing here"), Folder(tmp_path, "s", resume=True):
+        with pytest.raises(InputError, match="another run is writing here"), Folder(tmp_path, "s", resume=True):
             pass
     with Folder(tmp_path, "s", resume=True):
         pass

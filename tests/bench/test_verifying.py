@@ -17,8 +17,7 @@ from dmcjia_opt.model.instances import generate
 from dmcjia_opt.model.problem import compile_problem
 from dmcjia_opt.protocols import Stop
 from dmcjia_opt.solving import solve
-from tests.doubles import impossible, only_way_out
-from tests.strategies import random_problem
+from dmcjia_opt.testing.problems import impossible, only_way_out, random_problem
 
 NAME = "homogeneous-n5-s0"
 DUAL, OPTIMUM = 1.6198888510376848, 1.6201268956344934

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.delay import MD1, MM1, TANDEM, QueueCurve, delay_curve, mg1
-from tests.strategies import CURVES, QUEUES
+from dmcjia_opt.testing.problems import CURVES, QUEUES
 
 SCV = (0.0, 0.3, 1.0, 4.0, 100.0)
 RATES = np.array([1e-12, 1e-6, 0.5, 1.0, 2.0, 1e6, 1e12])

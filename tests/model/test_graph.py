@@ -10,11 +10,11 @@ from dmcjia_opt.model.graph import (
     Network,
     Operation,
     Tensor,
-    profile_of,
     single_tensor_cuts,
     take_cuts,
     topological_order,
 )
+from dmcjia_opt.model.profile import LayerProfile
 
 
 def tensor(name, size, item=4.0, floating=True, data=None):
@@ -125,7 +125,7 @@ def test_inputs_and_outputs_stay_alive_as_long_as_they_are_wanted():
     net = network(
         operations, {"x": 8, "y": 3, "a": 4, "early": 2, "z": 1, "idle": 99}, ("x", "y", "idle"), ("early", "z")
     )
-    profile = profile_of(net)
+    profile = LayerProfile.of_network(net)
     assert profile.input_bytes == 4 * (8 + 3)  # the input that nobody reads is not sent
     last = 4 * (2 + 1)  # both results are uploaded, (3-3)
     assert list(profile.output_bytes) == [4 * (4 + 3), last]
@@ -139,16 +139,16 @@ def test_only_floating_tensors_are_quantised():
         ("x", "tokens"),
         ("z",),
     )
-    assert profile_of(net).input_bytes == 40 + 24
-    assert profile_of(net, upload_dtype="uint8").input_bytes == 10 + 24
-    assert profile_of(net, upload_dtype="uint4").output_bytes[0] == 3  # five halves of a byte, rounded up
-    assert "upload as uint8" in profile_of(net, upload_dtype="uint8").source
+    assert LayerProfile.of_network(net).input_bytes == 40 + 24
+    assert LayerProfile.of_network(net, upload_dtype="uint8").input_bytes == 10 + 24
+    assert LayerProfile.of_network(net, upload_dtype="uint4").output_bytes[0] == 3  # five halves of a byte, rounded up
+    assert "upload as uint8" in LayerProfile.of_network(net, upload_dtype="uint8").source
 
 
 def test_layers_of_the_same_name_are_told_apart():
     operations = tuple(Operation("op", "Op", (f"t{k}",), (f"t{k + 1}",), 1) for k in range(3))
     net = Network("net", operations, {f"t{k}": tensor(f"t{k}", 1) for k in range(4)}, ("t0",), ("t3",))
-    assert profile_of(net).layer_names == ("op", "op#2", "op#3")
+    assert LayerProfile.of_network(net).layer_names == ("op", "op#2", "op#3")
 
 
 @pytest.mark.parametrize(("cuts", "upload", "part"), [("layer", None, "blocks"), ("layers", "int3", "uint8")])
@@ -165,7 +165,7 @@ def test_a_network_without_work_has_nothing_to_place():
 def test_what_is_not_counted_is_named_with_its_share():
     net = network(BLOCK, SIZES, uncounted={"Loop": 1, "my:Thing": 2})
     with pytest.warns(UncountedOperators, match=r"net: 3 of 6 operators .* Loop \(1, 17 %\), my:Thing \(2, 33 %\)"):
-        profile = profile_of(net)
+        profile = LayerProfile.of_network(net)
     assert "Loop (1" in profile.source
     assert network(BLOCK, SIZES).caution() == ""
 

@@ -10,7 +10,7 @@ from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.instances import FAMILIES, generate, known_answers
 from dmcjia_opt.model.problem import compile_problem
 from dmcjia_opt.model.scenario import PAPER_MHZ_IN_MBPS, load_scenario
-from tests.strategies import brute_force
+from dmcjia_opt.testing.problems import brute_force
 
 FROZEN = {
     "paper": "734a9e6da8c7c9da87688b07be367c5bf1bb3429f1b9894f1f0808369810bf94",

@@ -8,9 +8,10 @@ from onnx import TensorProto
 
 from dmcjia_opt.errors import BackendFailed, BackendMissing, InputError
 from dmcjia_opt.model import measuring
-from dmcjia_opt.model.graph import profile_of, take_cuts
+from dmcjia_opt.model.graph import take_cuts
 from dmcjia_opt.model.measuring import Measurement, measure
 from dmcjia_opt.model.onnx_ import read_onnx
+from dmcjia_opt.model.profile import LayerProfile
 from tests.model.onnx_models import Builder, residual_block
 from tests.model.test_onnx_ import branching, flattened, light
 
@@ -26,7 +27,7 @@ def block(tmp_path):
 def test_every_layer_of_the_profile_has_a_time(block, cuts):
     seen = []
     times = measure(block, " here ", cuts, QUICK, lambda done, total: seen.append((done, total)))
-    profile = profile_of(block.network, cuts)
+    profile = LayerProfile.of_network(block.network, cuts)
     seconds = times.of("here", profile)
     assert (seconds > 0).all()
     assert seen == [(k + 1, profile.n_layers) for k in range(profile.n_layers)]

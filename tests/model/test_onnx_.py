@@ -17,7 +17,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from dmcjia_opt.errors import BackendMissing, InputError, UncountedOperators
-from dmcjia_opt.model.graph import profile_of, single_tensor_cuts, take_cuts
+from dmcjia_opt.model.graph import single_tensor_cuts, take_cuts
 from dmcjia_opt.model.limits import FILES
 from dmcjia_opt.model.onnx_ import parse_shape, read_onnx
 from dmcjia_opt.model.profile import LayerProfile
@@ -111,7 +111,7 @@ def resnet(tmp_path_factory):
 
 def test_resnet34_in_onnx_is_the_zoos_chain(resnet):
     """The paper's chain, layer by layer: MACs, bytes, parameters, and where a real cut sends a second tensor."""
-    ours, zoo = profile_of(resnet, "chain"), zoo_profile("resnet34")
+    ours, zoo = LayerProfile.of_network(resnet, "chain"), zoo_profile("resnet34")
     np.testing.assert_array_equal(ours.macs, zoo.macs)
     np.testing.assert_array_equal(ours.output_bytes, zoo.output_bytes)
     np.testing.assert_array_equal(ours.tensors, zoo.tensors)
@@ -122,7 +122,7 @@ def test_resnet34_in_onnx_is_the_zoos_chain(resnet):
 
 def test_resnet34_hides_its_shortcuts_inside_blocks_only(resnet):
     """At the end of a block the chain is right; inside, a real cut sends the block's input too."""
-    real, zoo = profile_of(resnet), zoo_profile("resnet34")
+    real, zoo = LayerProfile.of_network(resnet), zoo_profile("resnet34")
     np.testing.assert_array_equal(real.macs, zoo.macs)
     outer = [k for k, name in enumerate(zoo.layer_names) if name.endswith("b")][:-1]  # the last is pooled before
     inner = [k for k, name in enumerate(zoo.layer_names) if name.endswith("a")]
@@ -130,7 +130,7 @@ def test_resnet34_hides_its_shortcuts_inside_blocks_only(resnet):
     entering = np.array([real.output_bytes[k - 1] for k in inner])
     np.testing.assert_array_equal(real.output_bytes[inner] - zoo.output_bytes[inner], entering)
     assert real.output_bytes[0] == zoo.output_bytes[0] / 4  # conv1 is pooled before it is sent
-    blocks = profile_of(resnet, "blocks")
+    blocks = LayerProfile.of_network(resnet, "blocks")
     assert blocks.layer_names == tuple(n for n in zoo.layer_names if not n.endswith("a"))
     assert (blocks.tensors == 1).all()
 
@@ -138,7 +138,7 @@ def test_resnet34_hides_its_shortcuts_inside_blocks_only(resnet):
 @pytest.mark.parametrize("name", ["vgg19", "resnet50"])
 def test_the_zoo_against_independent_files(name):
     """VGG19 and ResNet50 of the zoo agree with the files of the onnx package at every cut."""
-    ours, zoo = profile_of(read_onnx(light(name)).network), zoo_profile(name)
+    ours, zoo = LayerProfile.of_network(read_onnx(light(name)).network), zoo_profile(name)
     np.testing.assert_array_equal(ours.macs, zoo.macs)
     np.testing.assert_array_equal(ours.output_bytes, zoo.output_bytes)
     np.testing.assert_array_equal(ours.tensors, zoo.tensors)
@@ -163,7 +163,9 @@ def test_nothing_depends_on_the_order_of_nodes(seed, tmp_path):
     del model.graph.node[:]
     model.graph.node.extend(nodes[i] for i in np.random.default_rng(seed).permutation(len(nodes)))
     (tmp_path / "light_squeezenet.onnx").write_bytes(model.SerializeToString())
-    one, other = (profile_of(read_onnx(p).network) for p in (light("squeezenet"), tmp_path / "light_squeezenet.onnx"))
+    one, other = (
+        LayerProfile.of_network(read_onnx(p).network) for p in (light("squeezenet"), tmp_path / "light_squeezenet.onnx")
+    )
     assert one.to_dict() == other.to_dict()
 
 

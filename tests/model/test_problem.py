@@ -15,7 +15,7 @@ from dmcjia_opt.model.problem import ORDERING_TOLERANCE, Problem, compile_proble
 from dmcjia_opt.model.profile import LayerProfile
 from dmcjia_opt.model.scenario import Options, Scenario
 from dmcjia_opt.model.times import MeasuredTimes
-from tests.strategies import CURVES, random_problem
+from dmcjia_opt.testing.problems import CURVES, random_problem
 
 TABLES = {
     "local_delay": [[0.1, 0.2], [0.3, 0.4]],

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.errors import InputError, UncountedOperators
-from dmcjia_opt.model.graph import profile_of
 from dmcjia_opt.model.instances import generate
 from dmcjia_opt.model.nodes import NodeTable
 from dmcjia_opt.model.onnx_ import read_onnx
@@ -317,7 +316,7 @@ def test_an_onnx_file_is_a_model(cuts, tmp_path):
     path = residual_block().save(tmp_path / "net.onnx")
     text = CLOUD + f'[profiles]\ncuts = "{cuts}"\nupload_dtype = "uint8"\n' + node(model='"net.onnx"')
     profile = load_scenario(write(tmp_path, text)).profiles["net.onnx"]
-    assert profile.to_dict() == profile_of(read_onnx(path).network, cuts, "uint8").to_dict()
+    assert profile.to_dict() == LayerProfile.of_network(read_onnx(path).network, cuts, "uint8").to_dict()
     assert profile.input_bytes == 256
 
 

@@ -14,7 +14,7 @@ from dmcjia_opt.model.problem import Problem, compile_problem
 from dmcjia_opt.placers.branch_and_bound import BranchAndBound
 from dmcjia_opt.placers.cone_placer import ConePlacer
 from dmcjia_opt.protocols import Placement, Status, Stop
-from tests.strategies import brute_force, random_problem
+from dmcjia_opt.testing.problems import brute_force, random_problem
 
 SMALL = tuple(
     random_problem(

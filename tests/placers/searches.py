@@ -14,7 +14,7 @@ from dmcjia_opt.model.instances import generate
 from dmcjia_opt.model.problem import Problem, compile_problem
 from dmcjia_opt.placers.exact import Exact
 from dmcjia_opt.protocols import Allocator, Placement, Placer, Stop
-from tests.strategies import brute_force, random_problem
+from dmcjia_opt.testing.problems import brute_force, random_problem
 
 
 def place(

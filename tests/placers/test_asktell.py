@@ -12,8 +12,7 @@ from dmcjia_opt.model.problem import compile_problem
 from dmcjia_opt.placers.asktell import AskTell, Searcher
 from dmcjia_opt.protocols import Placer, Status, Stop
 from dmcjia_opt.solving import solve
-from tests.doubles import impossible, only_way_out
-from tests.strategies import all_plans, brute_force, random_problem
+from dmcjia_opt.testing.problems import all_plans, brute_force, impossible, only_way_out, random_problem
 
 
 @pytest.fixture

@@ -18,8 +18,9 @@ from dmcjia_opt.plan import PlanFile
 from dmcjia_opt.protocols import Placer, Status, Stop
 from dmcjia_opt.registry import build_placer, specs
 from dmcjia_opt.solving import solve
+from dmcjia_opt.testing.doubles import Counting, Even, Failing
+from dmcjia_opt.testing.problems import impossible
 from dmcjia_opt.verification import verify
-from tests.doubles import Counting, Even, Failing, impossible
 
 BASELINES = [spec.name for spec in specs("placer") if spec.baseline]
 every_baseline = pytest.mark.parametrize("name", BASELINES)

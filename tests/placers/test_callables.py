@@ -10,8 +10,9 @@ from dmcjia_opt.placers.callables import FromFunction, MeanDelay
 from dmcjia_opt.placers.evaluation import Evaluation
 from dmcjia_opt.protocols import Status, Stop
 from dmcjia_opt.solving import solve
-from tests.doubles import Failing, only_way_out, trace_of
-from tests.strategies import all_plans, brute_force, random_problem
+from dmcjia_opt.testing.doubles import Failing
+from dmcjia_opt.testing.placers import trace_of
+from dmcjia_opt.testing.problems import all_plans, brute_force, only_way_out, random_problem
 
 
 @pytest.fixture

@@ -7,9 +7,8 @@ from dmcjia_opt.model.instances import generate
 from dmcjia_opt.model.problem import Problem, compile_problem
 from dmcjia_opt.placers.cone_model import SMOOTHING, cone_model, refusal
 from dmcjia_opt.placers.pareto import pareto_splits
-from tests.doubles import impossible
+from dmcjia_opt.testing.problems import all_plans, impossible, random_problem
 from tests.placers.anchors import SMALL
-from tests.strategies import all_plans, random_problem
 
 
 def of_each_node(model, values, z):

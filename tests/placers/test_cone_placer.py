@@ -16,9 +16,8 @@ from dmcjia_opt.placers.cone_placer import Answer, ConePlacer, Limits
 from dmcjia_opt.protocols import Status, Stop
 from dmcjia_opt.registry import spec_of
 from dmcjia_opt.solving import solve
-from tests.doubles import impossible
+from dmcjia_opt.testing.problems import brute_force, impossible, random_problem
 from tests.placers.anchors import SMALL, place
-from tests.strategies import brute_force, random_problem
 
 
 @dataclass(frozen=True)

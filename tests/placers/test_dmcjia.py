@@ -9,8 +9,8 @@ from dmcjia_opt.placers import dmcjia
 from dmcjia_opt.placers.coding import BinaryPlacementProblem
 from dmcjia_opt.placers.dmcjia import Dmcjia
 from dmcjia_opt.protocols import Status, Stop
-from tests.doubles import Counting, only_way_out
-from tests.strategies import brute_force, random_problem
+from dmcjia_opt.testing.doubles import Counting
+from dmcjia_opt.testing.problems import brute_force, only_way_out, random_problem
 
 
 def place(problem, allocator=None, seed=0, stop=None, **options):

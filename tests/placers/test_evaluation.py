@@ -11,8 +11,8 @@ from dmcjia_opt.errors import BackendFailed
 from dmcjia_opt.placers import evaluation as module
 from dmcjia_opt.placers.evaluation import BudgetSpent, Evaluation
 from dmcjia_opt.protocols import Allocation, Status, Stop
-from tests.doubles import Counting, Even, Failing, impossible, only_way_out
-from tests.strategies import all_plans, brute_force, random_problem
+from dmcjia_opt.testing.doubles import Counting, Even, Failing
+from dmcjia_opt.testing.problems import all_plans, brute_force, impossible, only_way_out, random_problem
 
 
 @pytest.fixture

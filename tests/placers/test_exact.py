@@ -27,7 +27,7 @@ from dmcjia_opt.placers.exact import Exact
 from dmcjia_opt.placers.exhaustive import Exhaustive
 from dmcjia_opt.placers.lagrangian import Lagrangian, Search
 from dmcjia_opt.protocols import Placer, Status, Stop
-from tests.strategies import AVERAGES, ORDERINGS, QUEUES, brute_force, random_problem
+from dmcjia_opt.testing.problems import AVERAGES, ORDERINGS, QUEUES, brute_force, random_problem
 
 CHUNKS, PER_CHUNK = 8, 250
 FAMILIES = ("paper", "homogeneous", "near", "scarce", "mixed")

@@ -13,8 +13,9 @@ from dmcjia_opt.model.known_answers import known_answers
 from dmcjia_opt.model.problem import compile_problem
 from dmcjia_opt.placers.exhaustive import Exhaustive
 from dmcjia_opt.protocols import Status, Stop
-from tests.doubles import Counting, Even, Failing, impossible, only_way_out
-from tests.strategies import brute_force, problems, random_problem
+from dmcjia_opt.testing.doubles import Counting, Even, Failing
+from dmcjia_opt.testing.problems import brute_force, impossible, only_way_out, random_problem
+from dmcjia_opt.testing.strategies import problems
 
 
 def search(problem, allocator=None, stop=None, **options):

@@ -10,8 +10,9 @@ from dmcjia_opt.model.problem import compile_problem
 from dmcjia_opt.placers.dmcjia import Dmcjia
 from dmcjia_opt.placers.genetic import CROSSOVERS, ENCODINGS, MUTATIONS, SELECTIONS, Genetic
 from dmcjia_opt.protocols import Stop
-from tests.doubles import Counting, only_way_out, trace_of
-from tests.strategies import brute_force, random_problem
+from dmcjia_opt.testing.doubles import Counting
+from dmcjia_opt.testing.placers import trace_of
+from dmcjia_opt.testing.problems import brute_force, only_way_out, random_problem
 
 
 def place(problem, allocator=None, seed=0, stop=None, **options):

@@ -9,9 +9,9 @@ import pytest
 from dmcjia_opt.errors import BackendFailed, InputError
 from dmcjia_opt.placers.library_search import LibrarySearch, Manners, draw_seed
 from dmcjia_opt.protocols import Status, Stop
-from tests.doubles import Counting
+from dmcjia_opt.testing.doubles import Counting
+from dmcjia_opt.testing.problems import random_problem
 from tests.placers.searches import assert_its_seed_alone_decides, global_state_kept, place
-from tests.strategies import random_problem
 
 
 @pytest.fixture

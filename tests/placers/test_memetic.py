@@ -12,8 +12,9 @@ from dmcjia_opt.placers.exact import Exact
 from dmcjia_opt.placers.memetic import Descent, Memetic
 from dmcjia_opt.placers.reduced_costs import reduced_costs
 from dmcjia_opt.protocols import Status, Stop
-from tests.doubles import Counting, Even, trace_of
-from tests.strategies import all_plans, brute_force, random_problem
+from dmcjia_opt.testing.doubles import Counting, Even
+from dmcjia_opt.testing.placers import trace_of
+from dmcjia_opt.testing.problems import all_plans, brute_force, random_problem
 
 
 def place(problem, allocator=None, seed=0, stop=None, placer=None, **options):

@@ -5,6 +5,7 @@ import pytest
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.placers.nevergrad_ import OPTIMIZERS, Nevergrad, optimizers
 from dmcjia_opt.protocols import Status, Stop
+from dmcjia_opt.testing.problems import random_problem
 from tests.placers.searches import (
     assert_it_gets_somewhere,
     assert_its_seed_alone_decides,
@@ -13,7 +14,6 @@ from tests.placers.searches import (
     optimum,
     place,
 )
-from tests.strategies import random_problem
 
 
 def test_the_default_gets_somewhere():

@@ -8,8 +8,8 @@ import pytest
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.placers.optuna_ import SAMPLERS, Optuna, samplers
 from dmcjia_opt.protocols import Status, Stop
+from dmcjia_opt.testing.problems import brute_force, random_problem
 from tests.placers.searches import assert_its_seed_alone_decides, five_nodes, objective, optimum, place
-from tests.strategies import brute_force, random_problem
 
 
 def test_small_problems_are_solved():

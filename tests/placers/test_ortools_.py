@@ -14,9 +14,8 @@ from dmcjia_opt.placers import ortools_
 from dmcjia_opt.placers.ortools_ import CpSat, least_load_plan, menu
 from dmcjia_opt.placers.pareto import pareto_splits
 from dmcjia_opt.protocols import Status, Stop
-from tests.doubles import only_way_out
+from dmcjia_opt.testing.problems import ORDERINGS, brute_force, only_way_out, random_problem
 from tests.placers.searches import five_nodes, objective, optimum, place
-from tests.strategies import ORDERINGS, brute_force, random_problem
 
 CAPACITY = ortools_._CAPACITY
 

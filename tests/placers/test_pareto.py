@@ -6,7 +6,8 @@ from dmcjia_opt.model.delay import MD1, TANDEM
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.placers import pareto
 from dmcjia_opt.placers.pareto import pareto_splits
-from tests.strategies import brute_force, problems, random_problem
+from dmcjia_opt.testing.problems import brute_force, random_problem
+from dmcjia_opt.testing.strategies import problems
 
 
 def problem_of(local, cloud, least=None, rate=1.0, wait=None):

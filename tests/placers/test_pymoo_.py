@@ -20,8 +20,9 @@ from dmcjia_opt.model.problem import compile_problem
 from dmcjia_opt.placers import evaluation
 from dmcjia_opt.placers.pymoo_ import ALGORITHMS, EvolutionaryPlacer, PlacementProblem, PymooPlacer, algorithms
 from dmcjia_opt.protocols import Status, Stop
-from tests.doubles import Counting, Failing, impossible, only_way_out, trace_of
-from tests.strategies import all_plans, brute_force, random_problem
+from dmcjia_opt.testing.doubles import Counting, Failing
+from dmcjia_opt.testing.placers import trace_of
+from dmcjia_opt.testing.problems import all_plans, brute_force, impossible, only_way_out, random_problem
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ from dmcjia_opt.model.problem import Problem, compile_problem
 from dmcjia_opt.placers.coding import BinaryPlacementProblem, GrayCode
 from dmcjia_opt.placers.pymoo_ import PlacementProblem
 from dmcjia_opt.placers.reduced_costs import DualSampling, ReducedCostMutation, ToFeasible, draw, reduced_costs
-from tests.doubles import impossible, only_way_out
-from tests.strategies import all_plans, brute_force, random_problem
+from dmcjia_opt.testing.problems import all_plans, brute_force, impossible, only_way_out, random_problem
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from dmcjia_opt.allocators.waterfilling import WaterFilling
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.placers.scipy_ import METHODS, Scipy, methods
 from dmcjia_opt.protocols import Status, Stop
+from dmcjia_opt.testing.problems import brute_force, random_problem
 from tests.placers.searches import assert_it_gets_somewhere, assert_its_seed_alone_decides, five_nodes, objective, place
-from tests.strategies import brute_force, random_problem
 
 
 def test_differential_evolution_gets_somewhere():

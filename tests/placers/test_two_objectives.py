@@ -13,8 +13,8 @@ from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.instances import generate
 from dmcjia_opt.model.problem import compile_problem
 from dmcjia_opt.placers.two_objectives import TwoObjectiveProblem, trade_offs, verified
-from tests.doubles import Failing, impossible, only_way_out
-from tests.strategies import all_plans, brute_force, random_problem
+from dmcjia_opt.testing.doubles import Failing
+from dmcjia_opt.testing.problems import all_plans, brute_force, impossible, only_way_out, random_problem
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ from dmcjia_opt.model.problem import Problem, compile_problem
 from dmcjia_opt.proof.checking import Unproved, check_proof, node_classes, price_bound, split_bounds
 from dmcjia_opt.proof.document import Branch, Leaf, Proof
 from dmcjia_opt.proof.making import prove_bound
-from tests.strategies import CURVES, brute_force, problems, random_problem
+from dmcjia_opt.testing.problems import CURVES, brute_force, random_problem
+from dmcjia_opt.testing.strategies import problems
 
 #: What computing the delay of the best plan may err by, relative.
 ROUNDING = 64 * EPS

@@ -1,0 +1,173 @@
+"""docs/file-formats.md has every key of every format, with its default, its choices and its range."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Literal, get_args, get_origin, get_type_hints
+
+import pytest
+from annotated_types import Ge, Gt
+from pydantic import BaseModel
+
+from dmcjia_opt import errors
+from dmcjia_opt.bench.rows import Row
+from dmcjia_opt.bench.suites import Block
+from dmcjia_opt.fuzzing.regression import _File as ProblemFile
+from dmcjia_opt.model.instances import generate
+from dmcjia_opt.model.limits import FILES, MOST, MOST_CHARACTERS, MOST_LAYERS, MOST_NODES, MOST_OPERATORS
+from dmcjia_opt.model.node_files import _COLUMNS as NODE_COLUMNS
+from dmcjia_opt.model.node_files import read_nodes
+from dmcjia_opt.model.nodes import Node, NonNegative, Positive
+from dmcjia_opt.model.profile import _LayerFile, _ProfileFile, load_profile
+from dmcjia_opt.model.scenario import Cloud, Options, Profiles, _File, load_scenario
+from dmcjia_opt.model.times import _COLUMNS as TIME_COLUMNS
+from dmcjia_opt.model.zoo import ZOO
+from dmcjia_opt.plan import Limits, Moment, NodeClaim, PlanFile, Provenance
+from dmcjia_opt.proof.document import _BranchFile, _OverloadFile, _PriceFile, _ProofFile, _RangeFile
+from dmcjia_opt.simulation import content, simulate
+from dmcjia_opt.simulation.arrivals import load_trace
+from dmcjia_opt.solving import solve
+from tests.docs.blocks import ROOT, blocks
+
+PAGE = (ROOT / "docs" / "file-formats.md").read_text(encoding="utf-8")
+#: What stands before the table of each model.
+MODELS = {
+    "### At the top": _File,
+    "### `[cloud]`": Cloud,
+    "### `[options]`": Options,
+    "### `[profiles]`": Profiles,
+    "### `[[nodes]]`": Node,
+    "## Profile": _ProfileFile,
+    "Each of `layers`:": _LayerFile,
+    "What `verify` reads:": PlanFile,
+    "Each of `nodes`:": NodeClaim,
+    "How it was made": Provenance,
+    "`limits`, each null": Limits,
+    "Each point of `trace`:": Moment,
+    "## Proof": _ProofFile,
+    "A branch on how many nodes of a class": _BranchFile,
+    "A branch on how many nodes of all classes": _RangeFile,
+    "A case closed by a price": _PriceFile,
+    "A case that no plan fits": _OverloadFile,
+    "One line of `rows.jsonl`": Row,
+    "The fields of a block": Block,
+    "## Problem": ProblemFile,
+}
+
+
+def table(lead: str) -> dict[str, list[str]]:
+    """Return the first table after `lead`: its cells by key, a row of several keys once for each."""
+    assert PAGE.count(lead) == 1, lead
+    lines = PAGE[PAGE.index(lead) :].splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("|"))
+    rows = {}
+    for line in lines[first + 2 :]:
+        if not line.startswith("|"):
+            break
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        rows |= dict.fromkeys(re.findall(r"`(\w+)`", cells[0]), cells[1:])
+    return rows
+
+
+def keys_of(model) -> dict[str, object]:
+    """Return the default of every key of a format; a required key has none."""
+    if is_dataclass(model):
+        return {
+            one.name: ... if one.default is MISSING and one.default_factory is MISSING else one.default
+            for one in fields(model)
+        }
+    assert issubclass(model, BaseModel)
+    return {
+        one.alias or name: ... if one.is_required() else one.get_default() for name, one in model.model_fields.items()
+    }
+
+
+@pytest.mark.parametrize("lead", MODELS)
+def test_every_key_is_there_and_no_other(lead):
+    assert sorted(table(lead)) == sorted(keys_of(MODELS[lead]))
+
+
+@pytest.mark.parametrize("lead", [lead for lead, model in MODELS.items() if model not in (Row, ProblemFile)])
+def test_every_default_is_the_codes(lead):
+    for key, default in keys_of(MODELS[lead]).items():
+        told = table(lead)[key][1]
+        if default is ...:
+            assert told == "required", key
+        elif default is None:
+            assert told == "none", key
+        elif isinstance(default, (str, bool, int, float, list, dict)):
+            written = f'"{default}"' if isinstance(default, str) else str(default)
+            assert told == f"`{written}`".replace("False", "false"), key
+        else:
+            assert told in ("see below", "no limits"), key
+
+
+@pytest.mark.parametrize("lead", [lead for lead, model in MODELS.items() if not is_dataclass(model)])
+def test_every_choice_and_every_range_is_told(lead):
+    model = MODELS[lead]
+    hints = get_type_hints(model, include_extras=True)
+    for name, one in model.model_fields.items():
+        told = " ".join(table(lead)[one.alias or name])
+        for choice in choices(hints[name]):
+            assert choice is True or f'"{choice}"' in told, (name, choice)
+        limits = [limit for limit in one.metadata if isinstance(limit, (Gt, Ge))]
+        if limits or hints[name] in (Positive, NonNegative):
+            assert re.search(r"[>≥] 0|0 to|index from 0|count|layers", told), name
+        if any(isinstance(limit, Gt) for limit in limits):
+            assert "> 0" in told, name
+
+
+def choices(hint) -> tuple[object, ...]:
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    return tuple(choice for part in get_args(hint) for choice in choices(part))
+
+
+def test_columns_of_tables():
+    assert tuple(table("### `[[nodes]]`")) == NODE_COLUMNS
+    assert tuple(table("with these columns")) == TIME_COLUMNS
+
+
+def test_limits():
+    section = " ".join(PAGE[PAGE.index("## Limits") : PAGE.index("## Scenario")].split())
+    for what, (most, _) in FILES.items():
+        if what not in ("the description of the run", "the library"):  # files of this package's own
+            size = f"{most >> 30} GiB" if most >= 1 << 30 else f"{most >> 20} MiB"
+            assert f"| {what.removeprefix('the ')} | {size} |" in section, what
+    for number in (MOST_NODES, MOST_LAYERS, MOST_OPERATORS, MOST_CHARACTERS):
+        assert f"{number:,} " in section
+    assert f"{1 / MOST:g} and {MOST:g}".replace("+", "") in section
+
+
+def test_the_zoo_is_named():
+    (sentence,) = re.findall(r"The zoo has (.*?)\.", PAGE)
+    assert sorted(re.findall(r"`(\w+)`", sentence)) == sorted(ZOO)
+
+
+def test_keys_of_a_simulation():
+    scenario = generate("paper", nodes=2, seed=1)
+    found = content({"plan.json": simulate(scenario, solve(scenario), tasks=5000)})
+    told = table("## Simulation")
+    (plan,) = found["plans"]
+    assert set(plan) == set(told)
+    assert set(plan["nodes"][0]) == set(table("Each node of a simulation:"))
+    for key in found:
+        assert f"`{key}`" in PAGE[PAGE.index("## Simulation") :]
+
+
+def test_the_examples_are_read(tmp_path):
+    for block in blocks("docs/file-formats.md"):
+        if block.mark.startswith("file: "):
+            (tmp_path / block.mark.removeprefix("file: ")).write_text(block.code, encoding="utf-8")
+    assert load_scenario(tmp_path / "scenario.toml").n_nodes == 1
+    assert read_nodes(tmp_path / "nodes.csv").names == ("gate", "yard")
+    assert load_profile(tmp_path / "profile.json").n_layers == 2
+    load_trace(tmp_path / "arrivals.csv")
+
+
+def test_exit_codes():
+    page = (ROOT / "docs" / "api" / "errors.md").read_text(encoding="utf-8")
+    told = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.DmcjiaError)]
+    assert {kind.exit_code for kind in kinds} <= told

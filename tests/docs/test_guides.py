@@ -1,0 +1,51 @@
+"""The files in the guides for plug-ins are short and behave; numbers told are computed."""
+
+from __future__ import annotations
+
+import pytest
+
+from dmcjia_opt import Stop
+from dmcjia_opt.errors import InfeasibleError
+from dmcjia_opt.model.instances import generate
+from dmcjia_opt.model.scenario import load_scenario
+from dmcjia_opt.solving import solve
+from tests.docs.blocks import ROOT, blocks
+
+
+@pytest.mark.parametrize(
+    ("page", "method", "option"),
+    [
+        ("docs/write-an-allocator.md", "allocator", "shares:SquareRoot:power=0"),
+        ("docs/write-a-placer.md", "placer", "climb:HillClimb:starts=2"),
+    ],
+)
+def test_the_files_in_the_guides_need_no_supervision(monkeypatch, tmp_path, page, method, option):
+    (file,) = [block for block in blocks(page) if block.mark.startswith("file: ") and "test_" not in block.mark]
+    assert file.code.count("\n") < 40
+    (tmp_path / file.mark.removeprefix("file: ")).write_text(file.code, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    plan = solve(
+        generate("paper", nodes=5, seed=1), **{"placer": "genetic", method: option}, stop=Stop(evaluations=200)
+    )
+    assert plan.notes == ()
+    assert getattr(plan, method) == option
+
+
+def test_the_numbers_of_the_five_minutes():
+    page = (ROOT / "docs" / "five-minutes.md").read_text(encoding="utf-8")
+    scenario = load_scenario(ROOT / "examples" / "three_cameras.toml")
+    with pytest.raises(InfeasibleError, match='the edge queue of "gate" is unstable'):
+        solve(scenario, "edge-only")
+    for method, digits in (("cloud-only+", 0), ("neurosurgeon", 0), ("exact", 1)):
+        plan = solve(scenario, method)
+        assert f"{1e3 * plan.objective:,.{digits}f} ms" in page, method
+    assert plan.shares[:2].round(2).tolist() == [0.59, 0.41]
+    profile = scenario.profiles["resnet34"]
+    assert profile.upload_bytes[16] == pytest.approx(profile.input_bytes / 3)
+    assert f"{(profile.n_layers + 1) ** 3:,}" in page
+
+
+def test_the_proof_checked_by_hand(capsys):
+    (code,) = [block.code for block in blocks("docs/certificates.md") if block.language == "python"]
+    exec(compile(code, "certificates.md", "exec"), {})  # noqa: S102 - our own page
+    assert float(capsys.readouterr().out) == pytest.approx(0.675, rel=1e-12)
