@@ -19,7 +19,9 @@ import tomli_w
 
 from dmcjia_opt.bench.folder import Folder, read_rows
 from dmcjia_opt.bench.results import load
+from dmcjia_opt.certificate import best_lower_bound
 from dmcjia_opt.errors import ClaimFalse, InfeasibleError, InputError, UncountedOperators
+from dmcjia_opt.fuzzing.regression import load_regression
 from dmcjia_opt.model.problem import compile_problem
 from dmcjia_opt.model.profile import LayerProfile, load_profile
 from dmcjia_opt.model.scenario import Options, Scenario, load_scenario
@@ -31,6 +33,7 @@ from dmcjia_opt.proof.checking import check_proof
 from dmcjia_opt.proof.document import load_proof
 from dmcjia_opt.proof.making import prove
 from dmcjia_opt.protocols import Stop
+from dmcjia_opt.report.plan_subject import subject_of_file
 from dmcjia_opt.simulation import build_arrivals, simulate
 from dmcjia_opt.solving import solve
 from dmcjia_opt.terminal import show_checks, show_plan, show_simulation
@@ -377,6 +380,7 @@ def _use_plan(folder: Path) -> None:
     with redirect_stdout(io.StringIO()):
         show_checks(checks)
         show_simulation(simulation, "title", 0.95, by_node=True)
+    subject_of_file(scenario, claims, "s.toml")
     assert np.isfinite(simulation.mean_delay)
 
 
@@ -387,6 +391,38 @@ def _use_proof(folder: Path) -> None:
     bound = check_proof(compile_problem(scenario), proof)
     assert bound <= plan.objective_s * (1 + 1e-9), "a mutated proof proves what is false"
     verify(scenario, plan, proof)
+
+
+# a problem that `dmcjia fuzz` kept
+
+_PROBLEM = {
+    "format": "dmcjia-problem-1",
+    "invariant": "bound",
+    "message": "by hand",
+    "seed": 1,
+    "number": 2,
+    "delay": "tandem",
+    "service_scv": 0.0,
+    "local_delay": [[0.5, 1.5, None], [0.25, 2.0, 3.0]],
+    "cloud_time": [[0.5, 0.25, 0.0], [0.25, 0.125, 0.0]],
+    "arrival_rate": [0.5, 1.0],
+    "weight": [0.5, 0.5],
+    "least_rate": [[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]],
+    "upstream_wait": [[0.0, 0.5, 0.0], [0.0, 0.5, 1.0]],
+    "n_layers": [1, 2],
+}
+
+
+def _write_problem(folder: Path, rng: np.random.Generator) -> None:
+    (folder / "problem.json").write_bytes(_maybe_damaged(_json(mutated(_PROBLEM, rng)), rng))
+
+
+def _use_problem(folder: Path) -> None:
+    regression = load_regression(folder / "problem.json")
+    bound, _ = best_lower_bound(regression.problem)
+    assert not math.isnan(bound)
+    regression.save(folder / "again.json")
+    assert load_regression(folder / "again.json").message == regression.message
 
 
 # arrival times
@@ -559,6 +595,7 @@ FORMATS: Mapping[str, Format] = {
     "times": Format(_write_times, _use_times),
     "plan": Format(lambda f, rng: _write_planned(f, rng, "plan.json"), _use_plan),
     "proof": Format(lambda f, rng: _write_planned(f, rng, "proof.json"), _use_proof),
+    "problem": Format(_write_problem, _use_problem),
     "trace": Format(_write_trace, _use_trace),
     "onnx": Format(_write_onnx, _use_onnx),
     "bench": Format(_write_folder, _use_folder),

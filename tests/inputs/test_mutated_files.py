@@ -1,4 +1,4 @@
-"""Files mutated at random, 150 of each kind: refused with a sentence, or a sane result. `drive` does more."""
+"""Files mutated at random, 100 of each kind: refused with a sentence, or a sane result. `drive` does more."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from dmcjia_opt.errors import InputError
 from tests.inputs.formats import FORMATS, refusal
 
 #: How many of each; pages of benchmarks take long to write.
-NUMBERS = dict.fromkeys(FORMATS, 150) | {"bench": 12}
+NUMBERS = dict.fromkeys(FORMATS, 100) | {"bench": 8}
 
 
 @pytest.mark.parametrize("name", FORMATS)
