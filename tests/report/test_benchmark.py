@@ -1,7 +1,10 @@
 """The page of a benchmark: what it says of real runs, and that no lack of runs breaks it."""
 
 import re
+from collections import Counter
 from functools import partial
+from html import escape
+from html.parser import HTMLParser
 
 import pytest
 
@@ -103,3 +106,35 @@ def test_a_torn_last_row_is_left_out_and_said_so(tmp_path):
     found = load(tmp_path)
     assert len(found.rows) == len(placer_rows())
     assert "cut off" in visible(benchmark_report(found))
+
+
+class _Elements(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found = Counter()
+
+    def handle_starttag(self, tag, attributes):
+        handlers = [name for name, _ in attributes if name.startswith("on")]
+        links = [value for name, value in attributes if name in ("href", "src") and not value.startswith("#")]
+        self.found.update([tag, *handlers, *links])
+
+
+def elements(page):
+    parser = _Elements()
+    parser.feed(page)
+    return parser.found
+
+
+def test_names_are_shown_and_never_run(tmp_path):
+    hostile = """</script><script>alert(1)</script>"><img src=x onerror=alert(1)><a href='javascript:alert(1)'>x</a>"""
+    pages = []
+    for name in ("harmless", hostile):
+        texts = dict.fromkeys(("suite", "instance", "family", "method", "message", "machine", "revision"), name)
+        texts |= {"claimed_status": name, "started": name, "versions": {name: name}}
+        rows = [answer("a", **texts), row("b", **(texts | {"seed": 1})), answer("c", instance="other", method="two")]
+        write_folder(tmp_path, rows, suite=name, command=["dmcjia", "bench", name], machine=name, versions={name: name})
+        pages.append(benchmark_report(load(tmp_path)))
+    harmless, page = pages
+    assert hostile not in page
+    assert escape(hostile) in page
+    assert elements(page) == elements(harmless)
