@@ -205,7 +205,7 @@ class Provenance(BaseModel):
     machine: str = ""
     scenario: str = ""
     scenario_file: str = ""
-    trace: list[Moment] = []
+    trace: Annotated[list[Moment], FailFast()] = []
 
 
 class PlanFile(Provenance):

@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from dmcjia_opt.errors import DmcjiaError, InputError
 from dmcjia_opt.model.arrays import FloatArray
 from dmcjia_opt.model.delay import delay_curve
-from dmcjia_opt.model.files import explain, write_text
+from dmcjia_opt.model.files import read_json, write_text
 from dmcjia_opt.model.problem import Problem
 
 _TABLES = ("local_delay", "cloud_time", "arrival_rate", "weight", "least_rate", "upstream_wait", "n_layers")
@@ -62,22 +62,26 @@ class Regression:
         write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
+_Numbers = Annotated[list[float], FailFast()]
+_Table = Annotated[list[_Numbers], FailFast()]
+
+
 class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
     format: Literal["dmcjia-problem-1"]
     invariant: str
     message: str
-    seed: int
-    number: int
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)]
+    number: Annotated[int, Field(ge=0, le=2**63 - 1)]
     delay: str
     service_scv: float
-    local_delay: list[list[float | None]]
-    cloud_time: list[list[float]]
-    arrival_rate: list[float]
-    weight: list[float]
+    local_delay: Annotated[list[Annotated[list[float | None], FailFast()]], FailFast()]
+    cloud_time: _Table
+    arrival_rate: _Numbers
+    weight: _Numbers
     least_rate: list[list[float]] | None
     upstream_wait: list[list[float]] | None
-    n_layers: list[int] | None
+    n_layers: list[Annotated[int, Field(ge=0, le=2**31 - 1)]] | None
 
 
 def load_regression(path: Path) -> Regression:
@@ -88,8 +92,8 @@ def load_regression(path: Path) -> Regression:
     InputError
         If it is missing, is not one, or holds no problem.
     """
+    read = read_json(path, "the problem", _File)
     try:
-        read = _File.model_validate_json(path.read_bytes())
         local = [[math.inf if value is None else value for value in row] for row in read.local_delay]
         problem = Problem(
             local_delay=np.array(local),
@@ -102,14 +106,10 @@ def load_regression(path: Path) -> Regression:
             n_layers=None if read.n_layers is None else np.array(read.n_layers),
             name="regression",
         )
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the problem ({error.strerror})") from None
-    except ValidationError as error:
-        raise InputError(f"{path}: {explain(error)}") from None
-    except ValueError:
-        raise InputError(f"{path}: a table's rows differ in length; give every node one entry a split") from None
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    except ValueError:
+        raise InputError(f"{path}: a table's rows differ in length; give every node one entry a split") from None
     return Regression(problem, read.invariant, read.message, read.seed, read.number)
 
 

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dmcjia_opt.errors import BackendFailed, DmcjiaError, InputError
 from dmcjia_opt.fuzzing.drawing import draw
 from dmcjia_opt.fuzzing.invariants import INVARIANTS, Invariant
 from dmcjia_opt.fuzzing.regression import Regression, shrink
 from dmcjia_opt.fuzzing.subject import Subject
-from dmcjia_opt.model.files import lock
+from dmcjia_opt.model.files import lock, read_bytes
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.plan import installed_versions
 from dmcjia_opt.processes import process_pool
@@ -79,6 +80,17 @@ class Tally:
         self.without_plan += other.without_plan
         self.checked += other.checked
         self.failures += other.failures
+
+
+class _Block(BaseModel):
+    """A line of `BLOCKS`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    seed: int
+    invariants: list[str]
+    versions: dict[str, str]
+    block: int
+    tally: Tally
 
 
 def broken(problem: Problem, invariant: Invariant, seed: int, number: int) -> list[str]:
@@ -212,17 +224,14 @@ def _in_turn(
 
 def _recorded(log: Path, series: dict[str, object]) -> tuple[Tally, set[int]]:
     tally, done = Tally(), set()
-    for line in log.read_text().splitlines() if log.exists() else ():
+    for line in read_bytes(log, "the rows").splitlines() if log.exists() else ():
         try:
-            row = json.loads(line)
-            same = {key: row[key] for key in series} == series
-            if same and row["block"] not in done:
-                found = row["tally"]
-                failures = [Failure(**failure) for failure in found.pop("failures")]
-                tally.add(Tally(**{**found, "checked": Counter(found["checked"]), "failures": failures}))
-                done.add(row["block"])
-        except (ValueError, KeyError, TypeError):
+            row = _Block.model_validate_json(line)
+        except ValidationError:
             continue  # a line that was cut off is run again
+        if row.block not in done and row.model_dump(include=set(series)) == series:
+            tally.add(row.tally)
+            done.add(row.block)
     return tally, done
 
 

@@ -31,6 +31,7 @@ FILES = {
     "the plan": FileLimit(_GIB, "split the fleet"),
     "the proof": FileLimit(64 * _MIB, "let verify search for the bound again, without the proof"),
     "the arrival times": FileLimit(512 * _MIB, "cut the trace"),
+    "the problem": FileLimit(64 * _MIB, "replay a smaller one"),
     "the rows": FileLimit(_GIB, "start another folder"),
     "the description of the run": FileLimit(16 * _MIB, "remove it"),
     "the library": FileLimit(64 * _MIB, "restore it"),

@@ -15,6 +15,7 @@ from dmcjia_opt.bench.rows import Row
 from dmcjia_opt.bench.suites import Block
 from dmcjia_opt.fuzzing.regression import _File as ProblemFile
 from dmcjia_opt.model.instances import generate
+from dmcjia_opt.model.limits import FILES, MOST, MOST_CHARACTERS, MOST_LAYERS, MOST_NODES, MOST_OPERATORS
 from dmcjia_opt.model.node_files import _COLUMNS as NODE_COLUMNS
 from dmcjia_opt.model.node_files import read_nodes
 from dmcjia_opt.model.nodes import Node, NonNegative, Positive
@@ -131,6 +132,17 @@ def choices(hint) -> tuple[object, ...]:
 def test_columns_of_tables():
     assert tuple(table("### `[[nodes]]`")) == NODE_COLUMNS
     assert tuple(table("with these columns")) == TIME_COLUMNS
+
+
+def test_limits():
+    section = " ".join(PAGE[PAGE.index("## Limits") : PAGE.index("## Scenario")].split())
+    for what, (most, _) in FILES.items():
+        if what not in ("the description of the run", "the library"):  # files of this package's own
+            size = f"{most >> 30} GiB" if most >= 1 << 30 else f"{most >> 20} MiB"
+            assert f"| {what.removeprefix('the ')} | {size} |" in section, what
+    for number in (MOST_NODES, MOST_LAYERS, MOST_OPERATORS, MOST_CHARACTERS):
+        assert f"{number:,} " in section
+    assert f"{1 / MOST:g} and {MOST:g}".replace("+", "") in section
 
 
 def test_the_zoo_is_named():
