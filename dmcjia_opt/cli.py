@@ -7,7 +7,6 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -79,46 +78,11 @@ def solve(
 
     [bold]--placer dmcjia --allocator alm[/bold] is the algorithm of the paper.
     """
-    from dmcjia_opt.bench.machine import computer
-    from dmcjia_opt.errors import InputError
-    from dmcjia_opt.interrupts import interrupts_remembered
-    from dmcjia_opt.model.files import check_destination, path_from
-    from dmcjia_opt.model.scenario import load_scenario
-    from dmcjia_opt.proof.making import prove
+    from dmcjia_opt.commands.solve import Asked, run
     from dmcjia_opt.protocols import Stop
-    from dmcjia_opt.registry import conflicts
-    from dmcjia_opt.report.command import check_page, write_plan_page
-    from dmcjia_opt.solving import solve as solve_scenario
-    from dmcjia_opt.terminal import SearchProgress, Spinner, show_plan, show_proof
 
-    for option, file in (("--out", out), ("--proof", proof)):
-        check_destination(option, file)
-    if report is not None:
-        check_page("--report", report)
-        if report in (out, proof):
-            raise InputError(f"--report {report}: the same file is asked for twice; give each its own name")
     stop = Stop(seconds=seconds, evaluations=evaluations, gap=gap)
-    chosen = ("placer", placer.partition(":")[0]), ("allocator", allocator.partition(":")[0])
-    for method, sentence in conflicts().items():
-        if method in chosen:
-            _warn(sentence)
-    loaded = load_scenario(scenario, outside=outside)
-    with SearchProgress(stop, f"{placer} + {allocator}") as progress, interrupts_remembered():
-        plan = solve_scenario(loaded, placer, allocator, stop=stop, seed=seed, callback=progress.update)
-    if out is not None:
-        replace(plan, machine=computer(), scenario_file=path_from(out.parent, scenario)).save(out)
-    show_plan(plan, loaded)
-    if proof is not None:
-        with Spinner("finding a proof that anyone can check"):
-            made = prove(loaded, plan)
-        made.save(proof)
-        show_proof(made, plan)
-    if out is not None:
-        checked_by = f" --proof {proof}" if proof is not None else ""
-        typer.echo(f"Plan written to {out}; check it with: dmcjia verify {scenario} {out}{checked_by}")
-    if report is not None:
-        write_plan_page(loaded, replace(plan, machine=computer()), scenario, report)
-        typer.echo(f"Page written to {report}")
+    run(Asked(scenario, placer, allocator, stop, seed, out, proof, report, outside))
 
 
 @app.command()
@@ -189,53 +153,25 @@ def simulate(
 
     Several plans meet the same arrivals, so that even small differences between them show.
     """
-    from dmcjia_opt.errors import DmcjiaError, InputError
-    from dmcjia_opt.model.files import check_destination
-    from dmcjia_opt.model.scenario import load_scenario
-    from dmcjia_opt.plan import load_plan
-    from dmcjia_opt.progress import Bar
-    from dmcjia_opt.simulation import build_arrivals, content, made_for, save
-    from dmcjia_opt.simulation import simulate as simulate_plan
-    from dmcjia_opt.terminal import show_differences, show_simulation
+    from dmcjia_opt.commands.simulate import Asked, run
 
-    check_destination("--out", out)
-    if not 0.0 < confidence < 1.0:
-        raise InputError(f"--confidence must lie between 0 and 1, got {confidence:g}")
-    loaded, process = load_scenario(scenario, outside=outside), build_arrivals(arrivals)
-    if len(set(plans)) < len(plans):
-        raise InputError(f"{max(plans, key=plans.count)} is given twice; name each plan once")
-    found = {}
-    with Bar("simulate") as bar:
-        for k, path in enumerate(plans):
-            plan = load_plan(path)
-            try:
-                if not made_for(loaded, plan):
-                    note = f"{path} was made when {scenario} said something else; it is simulated as it stands"
-                    typer.echo(f"dmcjia: {note}", err=True)
-                found[str(path)] = simulate_plan(
-                    *(loaded, plan),
-                    tasks=tasks,
-                    seed=seed,
-                    arrivals=process,
-                    service_cv=service_cv,
-                    service_family=service_family,
-                    uplink=uplink,
-                    warm_up=warm_up,
-                    progress=partial(bar.update_part, k, len(plans)),
-                )
-            except DmcjiaError as error:
-                raise type(error)(f"{path}: {error}") from None
-    if out is not None:
-        save(out, found, confidence)
-    if as_json:
-        typer.echo(json.dumps(content(found, confidence), indent=1, allow_nan=False))
-        return
-    for name, simulation in found.items():
-        show_simulation(simulation, f"{loaded.name}, {name}", confidence, by_node=len(found) == 1)
-    if len(found) > 1:
-        show_differences(found, confidence)
-    if out is not None:
-        typer.echo(f"Simulation written to {out}")
+    run(
+        Asked(
+            scenario,
+            tuple(plans),
+            tasks,
+            seed,
+            arrivals,
+            service_cv,
+            service_family,
+            uplink,
+            warm_up,
+            confidence,
+            out,
+            as_json,
+            outside,
+        )
+    )
 
 
 @app.command()
@@ -250,10 +186,10 @@ def methods(
     Options follow the name: [bold]--placer genetic:population=50:crossover_rate=0.8[/bold].
     """
     from dmcjia_opt.registry import KINDS, conflicts, specs_called, with_plugins
-    from dmcjia_opt.terminal import method_row, show_method, show_methods
+    from dmcjia_opt.terminal import method_row, show_method, show_methods, warn
 
     for sentence in conflicts().values():
-        _warn(sentence)
+        warn(sentence)
     found = specs_called(name) if name else [spec for kind in KINDS for spec in with_plugins(kind)]
     if as_json:
         typer.echo(json.dumps([method_row(spec, with_options=bool(name)) for spec in found], indent=1))
@@ -329,7 +265,7 @@ def profile(
     threads: Annotated[int, typer.Option(min=0, help="Threads within an operator; 0: as onnxruntime chooses.")] = 0,
 ) -> None:
     """Show what each layer of a network computes and what each cut sends; write it down, draw it, time it."""
-    from dmcjia_opt.profile_command import Asked, run
+    from dmcjia_opt.commands.profile import Asked, run
 
     run(
         Asked(
@@ -464,7 +400,7 @@ def report(
     Of a benchmark: who won, how reliably, how fast, on what evidence. Of a plan: how good it is, where the delay comes
     from, what more capacity would buy, how it was made.
     """
-    from dmcjia_opt.report.command import run
+    from dmcjia_opt.commands.report import run
 
     for line in run(what, out, csv, scenario):
         typer.echo(line)
@@ -490,8 +426,8 @@ def fuzz(
     Without --instances or --seconds it goes on until Ctrl-C. Failures are kept as small files.
     """
     from dmcjia_opt.bench.machine import cores
+    from dmcjia_opt.commands import fuzz as command
     from dmcjia_opt.errors import InputError
-    from dmcjia_opt.fuzzing import command
 
     if replay:
         command.replay(replay)
@@ -500,10 +436,6 @@ def fuzz(
         raise InputError("add --out DIR, the folder for what is done and what failed")
     chosen = None if invariants is None else invariants.split(",")
     command.run(out, instances, seconds, seed, workers or cores(), chosen)
-
-
-def _warn(sentence: str) -> None:
-    typer.echo(f"dmcjia: warning: {sentence}", err=True)
 
 
 def _say_warning(

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
-from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.arrays import FloatArray, IntArray
-from dmcjia_opt.model.files import explain, read_json, write_text
+from dmcjia_opt.model.files import read_json, write_text
 from dmcjia_opt.model.limits import MOST_NODES
 from dmcjia_opt.model.problem import StageDelays
 from dmcjia_opt.protocols import OPTIMALITY_GAP, Status, Stop, TracePoint
@@ -171,23 +170,6 @@ class NodeClaim(BaseModel):
     total_s: _Finite
 
 
-class PlanFile(BaseModel):
-    """A plan file as read: claims, none of them checked yet."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
-    status: str
-    objective_s: _Finite
-    lower_bound_s: _Finite
-    gap: _Finite
-    gap_tolerance: _Finite = OPTIMALITY_GAP
-    bound_from: str = "dual"
-    price_s: _Finite | None = None
-    splits: Annotated[list[_Split], _Nodes, FailFast()]
-    shares: Annotated[list[_Finite], _Nodes, FailFast()]
-    nodes: Annotated[list[NodeClaim], _Nodes, FailFast()]
-    scenario_sha256: str
-
-
 class Limits(BaseModel):
     """The budget of a search; None is no limit."""
 
@@ -226,18 +208,20 @@ class Provenance(BaseModel):
     trace: Annotated[list[Moment], FailFast()] = []
 
 
-def provenance_of(claims: PlanFile) -> Provenance:
-    """Return what a plan file says about how the plan was made.
+class PlanFile(Provenance):
+    """A plan file as read: claims, none of them checked yet."""
 
-    Raises
-    ------
-    InputError
-        If a field is malformed; the message names it.
-    """
-    try:
-        return Provenance.model_validate(claims.model_extra)
-    except ValidationError as error:
-        raise InputError(explain(error)) from None
+    status: str
+    objective_s: _Finite
+    lower_bound_s: _Finite
+    gap: _Finite
+    gap_tolerance: _Finite = OPTIMALITY_GAP
+    bound_from: str = "dual"
+    price_s: _Finite | None = None
+    splits: Annotated[list[_Split], _Nodes, FailFast()]
+    shares: Annotated[list[_Finite], _Nodes, FailFast()]
+    nodes: Annotated[list[NodeClaim], _Nodes, FailFast()]
+    scenario_sha256: str
 
 
 def load_plan(path: str | Path) -> PlanFile:

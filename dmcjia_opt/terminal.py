@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -80,6 +81,16 @@ class Spinner(Live):
 
     def __init__(self, title: str) -> None:
         super().__init__(title, SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), total=None)
+
+
+def say(text: str) -> None:
+    """Print a line as it is."""
+    print(text)  # noqa: T201
+
+
+def warn(sentence: str) -> None:
+    """Print a sentence on standard error that does not end the command."""
+    print(f"dmcjia: warning: {sentence}", file=sys.stderr)  # noqa: T201
 
 
 def show_plan(plan: Plan, scenario: Scenario) -> None:

@@ -1,6 +1,7 @@
 import importlib.metadata
 import json
 import math
+import re
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,7 +11,7 @@ import pytest
 from dmcjia_opt import plan as module
 from dmcjia_opt.errors import InputError
 from dmcjia_opt.model.instances import generate
-from dmcjia_opt.plan import installed_versions, load_plan, provenance_of
+from dmcjia_opt.plan import installed_versions, load_plan
 from dmcjia_opt.protocols import Status, Stop, TracePoint
 from dmcjia_opt.solving import solve
 
@@ -79,7 +80,7 @@ def test_numbers_survive_to_the_last_digit(plan, saved):
 
 
 def test_how_it_was_made_survives_too(plan, saved):
-    made = provenance_of(load_plan(saved))
+    made = load_plan(saved)
     assert (made.placer, made.allocator, made.seed, made.evaluations) == ("genetic", "waterfilling", 3, 80)
     assert made.limits.model_dump() == {"seconds": None, "evaluations": 80, "gap": None}
     assert made.scenario == SCENARIO.name
@@ -195,3 +196,12 @@ def test_a_plan_of_status_optimal_has_a_closed_gap():
     plan = solve(SCENARIO, "exhaustive")
     assert plan.status == Status.OPTIMAL
     assert plan.gap <= plan.gap_tolerance == 1e-9
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"), [({"versions": "new"}, '"versions"'), ({"trace": [{"seconds": "soon"}]}, '"trace[0].')]
+)
+def test_how_it_was_made_is_read_or_refused(saved, changes, part):
+    saved.write_text(json.dumps(json.loads(saved.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+    with pytest.raises(InputError, match=re.escape(part)):
+        load_plan(saved)

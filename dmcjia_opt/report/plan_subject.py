@@ -14,7 +14,7 @@ from dmcjia_opt.model.problem import Problem, StageDelays, compile_problem
 from dmcjia_opt.model.scenario import Scenario
 from dmcjia_opt.model.stages import Services, StageTimes, stage_times
 from dmcjia_opt.model.violation import violation
-from dmcjia_opt.plan import Plan, PlanFile, Provenance, provenance_of
+from dmcjia_opt.plan import Plan, PlanFile, Provenance
 from dmcjia_opt.protocols import Status
 from dmcjia_opt.verification import CLAIM_TOLERANCE
 
@@ -167,7 +167,7 @@ def subject_of_file(scenario: Scenario, claims: PlanFile, scenario_file: str = "
         raise InputError(
             f"it has {len(claims.splits)} splits and {len(claims.shares)} shares, the scenario {scenario.n_nodes} nodes"
         )
-    provenance, times = provenance_of(claims), stage_times(scenario)
+    times = stage_times(scenario)
     problem = compile_problem(scenario, times)
     splits, shares = problem.check_splits(np.array(claims.splits)), np.array(claims.shares)
     certificate = certify(problem, splits, shares)
@@ -191,7 +191,7 @@ def subject_of_file(scenario: Scenario, claims: PlanFile, scenario_file: str = "
         price=certificate.price,
         delays=problem.breakdown(splits, shares),
         scenario_sha256=digest,
-        provenance=provenance,
+        provenance=claims,
         scenario_file=scenario_file,
         claimed_bound=claims.lower_bound_s,
     )

@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 
+from dmcjia_opt.commands import report as command
 from dmcjia_opt.model.instances import generate
-from dmcjia_opt.report import command
 from tests.bench.runs import placer_rows, write_folder
 from tests.command_line import run
 

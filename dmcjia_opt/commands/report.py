@@ -8,7 +8,7 @@ from pathlib import Path
 from dmcjia_opt.errors import BackendMissing, DmcjiaError, InputError
 from dmcjia_opt.model.files import check_destination, write_text
 from dmcjia_opt.model.scenario import Scenario, load_scenario
-from dmcjia_opt.plan import Plan, load_plan, provenance_of
+from dmcjia_opt.plan import Plan, load_plan
 from dmcjia_opt.progress import Bar
 
 
@@ -53,7 +53,7 @@ def _plan(path: Path, out: Path, scenario: Path | None) -> tuple[str, ...]:
 
     claims = load_plan(path)
     try:
-        where = _named(path, provenance_of(claims).scenario_file) if scenario is None else scenario
+        where = _named(path, claims.scenario_file) if scenario is None else scenario
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     loaded = load_scenario(where)
