@@ -207,7 +207,7 @@ def _checked(scenario: Scenario, plan: HasPlan, problem: Problem) -> tuple[IntAr
     over = float(shares.sum() - 1.0)
     if over > BUDGET_TOLERANCE:
         raise InfeasibleError(f"the plan's shares exceed the cloud by {over:.3g}; scale them to a sum of at most 1")
-    return splits, shares
+    return splits, shares + 0.0  # −0 becomes 0: work over −0 is −inf, which no queue can be
 
 
 def _require_stable(names: Sequence[str], splits: IntArray, load: FloatArray, uplink: Uplink) -> None:

@@ -17,7 +17,7 @@ from pyarrow import parquet
 
 from dmcjia_opt.bench.folder import Folder, read_rows
 from dmcjia_opt.bench.results import load
-from dmcjia_opt.errors import InputError
+from dmcjia_opt.errors import InfeasibleError, InputError
 from dmcjia_opt.model import limits
 from dmcjia_opt.model.instances import generate
 from dmcjia_opt.model.node_files import read_nodes
@@ -28,8 +28,8 @@ from dmcjia_opt.model.scenario import Scenario, load_scenario
 from dmcjia_opt.model.times import load_times
 from dmcjia_opt.plan import load_plan
 from dmcjia_opt.proof.document import load_proof
-from dmcjia_opt.simulation import load_trace
-from tests.inputs.formats import bench_rows
+from dmcjia_opt.simulation import load_trace, simulate
+from tests.inputs.formats import bench_rows, planned
 from tests.inputs.onnx_files import exploding, nested, with_subgraphs
 from tests.model.onnx_models import Builder, residual_block
 
@@ -358,6 +358,18 @@ def test_a_fleet_of_too_many_nodes_is_refused(monkeypatch):
     monkeypatch.setattr("dmcjia_opt.model.nodes.MOST_NODES", 2)
     with pytest.raises(InputError, match=r"3 nodes are refused; the most is 2"):
         generate("paper", nodes=3, seed=1)
+
+
+def test_a_share_of_minus_zero_is_none(tmp_path):
+    for name, content in planned().items():
+        (tmp_path / name).write_bytes(content)
+    plan = json.loads(planned()["plan.json"])
+    for zero in (0.0, -0.0):
+        (tmp_path / "plan.json").write_text(
+            json.dumps(plan | {"shares": [zero, *plan["shares"][1:]]}), encoding="utf-8"
+        )
+        with pytest.raises(InfeasibleError, match="has work and no share"):
+            simulate(load_scenario(tmp_path / "s.toml"), load_plan(tmp_path / "plan.json"), tasks=400)
 
 
 class Payload:
