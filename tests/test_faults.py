@@ -23,7 +23,11 @@ from tests.bench.small import misbehaving, small_suite
 COMMAND = [sys.executable, "-m", "dmcjia_opt"]
 
 
-def start(*arguments, **options):
+def hears_ctrl_c():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # what runs in the background may have been told to ignore it
+
+
+def start(*arguments, preexec_fn=hears_ctrl_c):
     """Start a command in a session of its own, so that a signal reaches it and its children only."""
     return subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
@@ -31,7 +35,7 @@ def start(*arguments, **options):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        **options,
+        preexec_fn=preexec_fn,
     )
 
 
