@@ -1,5 +1,7 @@
 """Settings of the whole suite: property tests draw the same examples everywhere; no module leaves processes behind."""
 
+import signal
+
 import pytest
 from hypothesis import settings
 
@@ -13,3 +15,8 @@ settings.load_profile("fixed")
 def no_processes_left():
     yield
     end_workers()
+
+
+def pytest_configure() -> None:
+    # what a shell starts in the background is told to ignore Ctrl-C, and would tell the commands under test so
+    signal.signal(signal.SIGINT, signal.default_int_handler)

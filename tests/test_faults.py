@@ -23,11 +23,7 @@ from tests.bench.small import misbehaving, small_suite
 COMMAND = [sys.executable, "-m", "dmcjia_opt"]
 
 
-def hears_ctrl_c():
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # what runs in the background may have been told to ignore it
-
-
-def start(*arguments, preexec_fn=hears_ctrl_c):
+def start(*arguments, preexec_fn=None):
     """Start a command in a session of its own, so that a signal reaches it and its children only."""
     return subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
