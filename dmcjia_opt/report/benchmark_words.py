@@ -97,9 +97,9 @@ def provenance(results: Results) -> tuple[Html, ...]:
     pairs += [(f"version of {name}", str(version)) for name, version in sorted(versions.items())]
     blocks = [
         text("Run the suite again, then write this page from its folder:"),
-        code(f"{command}\ndmcjia report DIR --out report.html --data tables"),
+        code(f"{command}\ndmcjia report DIR --out report.html --csv tables"),
         text(
-            "Seeds fix the answers, not the clock: compare times as ratios. --data also writes the runs as CSV, and as "
+            "Seeds fix the answers, not the clock: compare times as ratios. --csv also writes the runs as CSV, and as "
             "a folder that iohinspector and IOHanalyzer read."
         ),
         facts(pairs),
