@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from types import FrameType
+
+_PATIENCE = 2.0  # s, for a process that is inside a solver
 
 
 @contextmanager
@@ -31,16 +36,30 @@ def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
                 signal.pthread_sigmask(signal.SIG_SETMASK, signals)
             yield pool
         except BaseException:
-            for child in set(multiprocessing.active_children()) - others:
-                child.terminate()
+            _end(set(multiprocessing.active_children()) - others)
             raise
 
 
+def _end(children: set[multiprocessing.process.BaseProcess]) -> None:
+    for child in children:
+        child.terminate()
+    patience = time.monotonic() + _PATIENCE
+    for child in children:
+        child.join(max(patience - time.monotonic(), 0.0))
+        child.kill()
+
+
 def _begin() -> None:
+    signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # the parent is interrupted too and ends its workers
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    atexit._run_exitfuncs()  # semaphores of libraries would be told of as leaked
+    os._exit(1)
 
 
 def _end_with_parent() -> None:

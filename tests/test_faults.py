@@ -116,7 +116,7 @@ def test_fuzz_killed_leaves_no_process_behind(tmp_path):
     assert alive == []
 
 
-@pytest.mark.parametrize("placer", ["genetic:generations=1000000", "benders"])
+@pytest.mark.parametrize("placer", ["genetic:generations=1000000", "pymoo:PSO:generations=1000000"])
 def test_ctrl_c_in_a_search_keeps_the_best_plan(tmp_path, placer):
     path, plan = tmp_path / "s.toml", tmp_path / "plan.json"
     generate("near", nodes=100, seed=1, epsilon=1e-3, cloud_gflops=50.0).save(path)
