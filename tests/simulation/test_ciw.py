@@ -10,6 +10,8 @@ from dmcjia_opt.simulation.stages import Variability
 from dmcjia_opt.simulation.statistics import N_BATCHES, half_width
 from tests.simulation.fleets import RATE, loaded, service_times
 
+# ciw copies iterators, of which Python 3.13 says that 3.14 will not
+pytestmark = pytest.mark.filterwarnings("ignore:Pickle, copy, and deepcopy:DeprecationWarning")
 TASKS = 3200
 _NEVER = 1e12
 
