@@ -186,8 +186,10 @@ class CaseDual:
         """Return where, within a box, the lowest of all tangent planes is highest: height, place, parts, if inside."""
         slopes = np.stack([point.slope for point in points]) * width
         base = max(point.value for point in points)
-        size = max(abs(base), 1e-300)
+        size = max(abs(base), float(width[0]))  # a dual may be 0
         heights = np.array([(p.value - base + float(p.slope @ (centre - p.x))) / size for p in points])
+        if not (np.isfinite(slopes).all() and np.isfinite(heights).all()):
+            return None
         low = np.full(len(width), -1.0)
         low[0] = max(-1.0, -0.9 * centre[0] / width[0])  # a price stays positive
         done = linprog(
