@@ -55,11 +55,17 @@ class Invariant:
 
 
 def condition(problem: Problem, plan: Plan) -> float:
-    """Return by how much a relative error of the shares grows in the delays: max δ/(δ − λs)."""
+    """Return by how much a relative error of the shares grows in the delays.
+
+    The larger of max δ/(δ − λs) and what one is to the part of the cloud that no least share takes.
+    """
     s = problem.at(problem.cloud_time, plan.splits)
     busy = s > 0
     excess = (plan.shares - problem.arrival_rate * s)[busy]
-    return float((plan.shares[busy] / excess).max(initial=1.0)) if (excess > 0).all() else np.inf
+    spare = 1.0 - float(problem.least_share(plan.splits).sum())
+    if not (excess > 0).all() or spare <= 0:
+        return np.inf
+    return max(float((plan.shares[busy] / excess).max(initial=1.0)), 1.0 / spare)
 
 
 def _sound_bounds(subject: Subject) -> Iterator[str]:
