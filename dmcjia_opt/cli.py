@@ -464,7 +464,3 @@ def main() -> None:
         if end.code == _INTERRUPTED:
             print("dmcjia: interrupted before there was an answer", file=sys.stderr)  # noqa: T201
         raise
-
-
-if __name__ == "__main__":
-    main()

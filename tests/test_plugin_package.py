@@ -42,7 +42,7 @@ def python(tmp_path_factory):
 def dmcjia(python, tmp_path):
     def command(*arguments, code=0):
         done = subprocess.run(
-            [python, "-m", "dmcjia_opt.cli", *map(str, arguments)],
+            [python, "-m", "dmcjia_opt", *map(str, arguments)],
             capture_output=True,
             text=True,
             check=False,

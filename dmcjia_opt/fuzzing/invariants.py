@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from dmcjia_opt.allocators.waterfilling import WaterFilling
-from dmcjia_opt.certificate import certify, lower_bound, splits_lower_bound
+from dmcjia_opt.certificate import lower_bound, splits_lower_bound
 from dmcjia_opt.errors import DmcjiaError
 from dmcjia_opt.fuzzing.reference import exact_delay, exact_load, within_budget
 from dmcjia_opt.fuzzing.subject import HAIR, Plan, Subject
@@ -29,6 +29,7 @@ _CLAIM = 1e-6
 _BASELINES = ("cloud-only", "edge-only", "greedy+", "neurosurgeon+")
 _SEARCHES = ("dmcjia", "genetic", "memetic", "cma", "lagrangian", "branch-and-bound", "benders")
 _SOLVERS = ("cvxpy:CLARABEL", "cvxpy:SCS", "ipopt")
+_EVALUATIONS = 200
 _PROOF_LEAVES = 200
 
 
@@ -189,21 +190,20 @@ def _bounded(subject: Subject, name: str, found: Placement) -> Iterator[str]:
         yield f"the bound of {name}, {found.lower_bound!r}, is above a plan's exact {float(subject.attained)!r}"
 
 
-def _heuristics(names: tuple[str, ...], subject: Subject, evaluations: int) -> Iterator[str]:
+def _heuristics(names: tuple[str, ...], subject: Subject) -> Iterator[str]:
     problem = subject.problem
     for name in names:
         placer = build_placer(name)
         if subject.overloaded or placer.supports(problem) is not None:
             continue
         try:
-            found = subject.place(placer, evaluations=evaluations)
+            found = subject.place(placer, evaluations=_EVALUATIONS)
         except DmcjiaError:
             continue
         shares = found.shares
         if shares is None:
             shares = WaterFilling().allocate(problem, found.splits[None, :]).shares[0]
-        said = certify(problem, found.splits, shares)
-        if said.feasible and subject.attained is not None:
+        if problem.residuals(found.splits, shares).feasible and subject.attained is not None:
             exact = exact_delay(problem, found.splits, within_budget(shares))
             if exact is not None and exact < Fraction(max(subject.bound, 0.0)):
                 yield f"{name} has a plan of {float(exact)!r}, below the bound {subject.bound!r}"
@@ -214,11 +214,11 @@ def _heuristics(names: tuple[str, ...], subject: Subject, evaluations: int) -> I
 
 
 def _baselines(subject: Subject) -> Iterator[str]:
-    return _heuristics(_BASELINES, subject, 200)
+    return _heuristics(_BASELINES, subject)
 
 
 def _searches(subject: Subject) -> Iterator[str]:
-    return _heuristics(_SEARCHES, subject, 200)
+    return _heuristics(_SEARCHES, subject)
 
 
 def _proof(subject: Subject) -> Iterator[str]:

@@ -179,23 +179,15 @@ def fuzz(
     wanted = np.inf if instances is None else float(instances)
     began = time.monotonic()
 
-    def finish(block: int, found: Tally) -> None:
-        for failure in found.failures:
-            keep(folder, seed, failure)
-        line = json.dumps({**series, "block": block, "tally": found.content()})
-        try:
-            with log.open("a") as stream:
-                stream.write(f"\n{line}\n")  # whatever a full disk or a crash has left of the line before
-        except OSError as error:
-            raise InputError(f"{log}: cannot write ({error.strerror}); make room and start it again") from None
-        tally.add(found)
-        spent = 0.0 if seconds is None else (time.monotonic() - began) / seconds
-        progress(min(max(tally.instances / wanted, spent), 1.0), tally)
-
     todo = (block for block in blocks if block not in done)
     with held:
         for block, found in _in_turn(todo, seed, tuple(chosen), workers, ends):
-            finish(block, found)
+            for failure in found.failures:
+                keep(folder, seed, failure)
+            _record(log, {**series, "block": block, "tally": found.content()})
+            tally.add(found)
+            spent = 0.0 if seconds is None else (time.monotonic() - began) / seconds
+            progress(min(max(tally.instances / wanted, spent), 1.0), tally)
     return tally
 
 
@@ -220,6 +212,14 @@ def _in_turn(
         raise BackendFailed(
             f"a process died on one of the problems {first} to {last} of series {seed}; what is done is kept"
         ) from None
+
+
+def _record(log: Path, row: dict[str, object]) -> None:
+    try:
+        with log.open("a") as stream:
+            stream.write(f"\n{json.dumps(row)}\n")  # whatever a full disk or a crash has left of the line before
+    except OSError as error:
+        raise InputError(f"{log}: cannot write ({error.strerror}); make room and start it again") from None
 
 
 def _recorded(log: Path, series: dict[str, object]) -> tuple[Tally, set[int]]:

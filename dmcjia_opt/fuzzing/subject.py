@@ -108,7 +108,7 @@ class Subject:
     @cached_property
     def best(self) -> Plan | None:
         """The best plan known."""
-        known = list(self.plans)
+        known = [self.plans[int(self.values.argmin())]] if self.plans else []
         if self.exact is not None and self.exact.splits is not None and self.exact.shares is not None:
             known.append(Plan(self.exact.splits, self.exact.shares, self.exact.price))
         return min(known, key=self.value, default=None)

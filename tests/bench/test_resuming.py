@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 def start(folder, *more):
     """Start the smoke suite as a shell would, and return once it has made some rows."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "dmcjia_opt.cli", "bench", "smoke", "--out", str(folder), "--workers", "2", *more]
+    command = [sys.executable, "-m", "dmcjia_opt", "bench", "smoke", "--out", str(folder), "--workers", "2", *more]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     rows = folder / "rows.jsonl"
     deadline = time.monotonic() + 60.0

@@ -59,7 +59,7 @@ def test_one_sentence_and_exit_code_2(folder, monkeypatch, capsys, arguments):
 @pytest.mark.parametrize("arguments", [("solve", "deep.toml"), ("profile", "net.onnx")], ids=" ".join)
 def test_in_a_process_of_its_own(folder, arguments):
     done = subprocess.run(
-        [sys.executable, "-m", "dmcjia_opt.cli", *arguments],
+        [sys.executable, "-m", "dmcjia_opt", *arguments],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
