@@ -14,7 +14,7 @@ from dmcjia_opt.errors import DmcjiaError
 from dmcjia_opt.fuzzing.reference import exact_delay, exact_load, within_budget
 from dmcjia_opt.fuzzing.subject import HAIR, Plan, Subject
 from dmcjia_opt.model.arrays import EPS
-from dmcjia_opt.model.problem import BUDGET_TOLERANCE, Problem
+from dmcjia_opt.model.problem import BUDGET_TOLERANCE, Problem, all_plans
 from dmcjia_opt.placers.exact import Exact
 from dmcjia_opt.proof.checking import check_proof
 from dmcjia_opt.proof.making import prove_bound
@@ -95,7 +95,7 @@ def _no_plan(subject: Subject) -> Iterator[str]:
     if not subject.is_small:
         return
     if subject.bound == np.inf or subject.overloaded or subject.exact is None:
-        for splits in subject.every_choice():
+        for splits in all_plans(subject.problem):
             load = exact_load(subject.problem, splits)
             room = Fraction(0) if subject.bound == np.inf else Fraction(1, 10**13)
             if load is not None and load < 1 - room:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,7 +15,7 @@ from dmcjia_opt.dual import least_load
 from dmcjia_opt.errors import DmcjiaError
 from dmcjia_opt.fuzzing.reference import exact_delay, within_budget
 from dmcjia_opt.model.arrays import FloatArray, IntArray
-from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.problem import Problem, all_plans
 from dmcjia_opt.placers.exact import Exact
 from dmcjia_opt.protocols import Placement, Placer, Stop
 
@@ -55,10 +54,6 @@ class Subject:
         """Whether every plan can be tried."""
         return math.prod(int(last) + 1 for last in self.problem.layers) <= MOST_PLANS
 
-    def every_choice(self) -> IntArray:
-        """Return every choice of splits of a small problem, (n_plans, n_nodes)."""
-        return np.array(list(itertools.product(*(range(last + 1) for last in self.problem.layers))), dtype=np.int64)
-
     @cached_property
     def overloaded(self) -> bool:
         """Whether no plan exists, as computed."""
@@ -74,7 +69,7 @@ class Subject:
         """The plans that are tried: all of a small problem, some of a larger one; only those said to be feasible."""
         problem = self.problem
         if self.is_small:
-            splits = self.every_choice()
+            splits = all_plans(problem)
         else:
             splits = self.rng.integers(problem.layers + 1, size=(20, problem.n_nodes))
         found = WaterFilling().allocate(problem, splits)

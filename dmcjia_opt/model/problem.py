@@ -16,6 +16,7 @@ Where layers were measured, their sums of seconds stand for C(γ)/F_d and (C −
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -326,6 +327,11 @@ class Problem:
                 ordering = np.where(asked, 1.0 - shares / (s * floor), -np.inf)
         budget = np.asarray(shares.sum(-1) - 1.0)
         return Residuals(np.where(np.isnan(budget), np.inf, budget), stability, ordering)
+
+
+def all_plans(problem: Problem) -> IntArray:
+    """Return every choice of splits, (n_plans, n_nodes)."""
+    return np.array(list(itertools.product(*(range(last + 1) for last in problem.layers))), dtype=np.int64)
 
 
 def _within_range(table: FloatArray) -> bool:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 
 from dmcjia_opt.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.arrays import FloatArray, IntArray
 from dmcjia_opt.model.delay import MD1, MM1, TANDEM, DelayCurve, mg1
-from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.problem import Problem, all_plans
 from dmcjia_opt.model.scenario import Average, Ordering
 
 #: Every shape that the curve of a queue with Poisson arrivals can take: a = b, a = 0, 0 < a < b, a < 0, a ≪ 0.
@@ -94,11 +92,6 @@ def waits(
     cloud = 0.5 * rate[:, None] / ((rate[:, None] + excess) * excess)
     wait: FloatArray = cloud * 30.0 ** rng.uniform(-1.0, 1.0, cloud.shape) * (rng.random(cloud.shape) > 0.2)
     return wait
-
-
-def all_plans(problem: Problem) -> IntArray:
-    """Return every choice of splits, (n_plans, n_nodes)."""
-    return np.array(list(itertools.product(*(range(last + 1) for last in problem.layers))), dtype=np.int64)
 
 
 def brute_force(problem: Problem) -> tuple[float, IntArray, FloatArray]:
