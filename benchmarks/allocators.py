@@ -14,9 +14,9 @@ import time
 import numpy as np
 
 from dmcjia_opt import build_allocator, compile_problem, generate
-from dmcjia_opt.model.arrays import IntArray
+from dmcjia_opt.base.arrays import IntArray
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.protocols import Status
+from dmcjia_opt.solving.contract import Status
 
 METHODS = ("waterfilling", "alm", "cvxpy:CLARABEL", "cvxpy:SCS", "ipopt")
 PEER = "cvxpy:CLARABEL"

@@ -17,11 +17,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from dmcjia_opt import Stop, build_allocator, build_placer, compile_problem, generate
-from dmcjia_opt.certificate import best_lower_bound
-from dmcjia_opt.errors import DmcjiaError
+from dmcjia_opt.base.errors import DmcjiaError
+from dmcjia_opt.bounds.certificate import best_lower_bound
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.protocols import Placement, Status
-from dmcjia_opt.registry import spec_of, why_not
+from dmcjia_opt.solving.contract import Placement, Status
+from dmcjia_opt.solving.registry import spec_of, why_not
 
 METHODS = ("exact", "scip", "bonmin", "mindtpy", "cvxpy:SCIP", "cvxpy:ECOS_BB")
 GAP = 1e-6

@@ -19,7 +19,7 @@ import numpy as np
 def measure(nodes: int) -> str:
     """Return one row of the table."""
     from dmcjia_opt import Stop, build_allocator, build_placer, compile_problem, generate
-    from dmcjia_opt.dual import dual_point
+    from dmcjia_opt.bounds.dual import dual_point
 
     start = time.perf_counter()
     problem = compile_problem(generate("fleet", nodes=nodes, seed=1))

@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from dmcjia_opt import Stop, compile_problem, generate
-from dmcjia_opt.allocators.waterfilling import WaterFilling
+from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
+from dmcjia_opt.methods.placers.exact.exact import Exact
+from dmcjia_opt.methods.placers.genetic.dmcjia import Dmcjia
+from dmcjia_opt.methods.placers.genetic.genetic import Genetic
+from dmcjia_opt.methods.placers.genetic.memetic import Memetic
+from dmcjia_opt.methods.placers.genetic.pymoo_ import PymooPlacer
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.placers.dmcjia import Dmcjia
-from dmcjia_opt.placers.exact import Exact
-from dmcjia_opt.placers.genetic import Genetic
-from dmcjia_opt.placers.memetic import Memetic
-from dmcjia_opt.placers.pymoo_ import PymooPlacer
-from dmcjia_opt.protocols import Placer
+from dmcjia_opt.solving.contract import Placer
 
 #: What is changed, from the default, → the placer; the first is the reference of the evaluations.
 METHODS: dict[str, Placer] = {

@@ -16,7 +16,7 @@ import numpy as np
 
 from dmcjia_opt import Stop, build_allocator, build_placer, compile_problem, generate
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.registry import spec_of, why_not
+from dmcjia_opt.solving.registry import spec_of, why_not
 
 METHODS = (
     "dmcjia",

@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from dmcjia_opt import check_proof, compile_problem, load_proof, prove, solve
-from dmcjia_opt.bench.library import Library
-from dmcjia_opt.certificate import relative_gap
+from dmcjia_opt.bounds.certificate import relative_gap
+from dmcjia_opt.studies.bench.library import Library
 
 FOLDER = Path(__file__).parent / "instances"
 

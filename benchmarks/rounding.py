@@ -17,11 +17,11 @@ import mpmath
 import numpy as np
 
 from dmcjia_opt import compile_problem, generate
-from dmcjia_opt.certificate import best_lower_bound, rounding_slack
-from dmcjia_opt.dual import dual_point, priced
-from dmcjia_opt.model.arrays import FloatArray, IntArray
+from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.bounds.certificate import best_lower_bound, rounding_slack
+from dmcjia_opt.bounds.dual import dual_point, priced
+from dmcjia_opt.bounds.proof.checking import price_bound
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.proof.checking import price_bound
 
 _BLOCK = 10_000
 

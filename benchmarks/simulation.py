@@ -17,10 +17,10 @@ import ciw
 import numpy as np
 
 from dmcjia_opt import simulate
-from dmcjia_opt.model.nodes import NodeTable
-from dmcjia_opt.model.scenario import Scenario
-from dmcjia_opt.model.stages import stage_times
-from dmcjia_opt.protocols import Placement
+from dmcjia_opt.model.scenario.nodes import NodeTable
+from dmcjia_opt.model.scenario.scenario import Scenario
+from dmcjia_opt.model.scenario.services import stage_times
+from dmcjia_opt.solving.contract import Placement
 
 RATE = 1.0
 PLAN = Placement(np.array([16]), np.array([1.0]))

@@ -8,45 +8,43 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from dmcjia_opt.certificate import Certificate, best_lower_bound, certify, lower_bound
-    from dmcjia_opt.model.instances import generate
-    from dmcjia_opt.model.problem import Problem, compile_problem
-    from dmcjia_opt.model.profile import LayerProfile, load_profile
-    from dmcjia_opt.model.scenario import Scenario, load_scenario
-    from dmcjia_opt.placers.asktell import AskTell, Searcher
-    from dmcjia_opt.placers.callables import FromFunction, MeanDelay
-    from dmcjia_opt.placers.evaluation import BudgetSpent, Evaluation
-    from dmcjia_opt.plan import Plan, load_plan
-    from dmcjia_opt.proof.checking import check_proof
-    from dmcjia_opt.proof.document import Proof, load_proof
-    from dmcjia_opt.proof.making import prove
-    from dmcjia_opt.protocols import Allocation, Allocator, Callback, Placement, Placer, Status, Stop
-    from dmcjia_opt.registry import build_allocator, build_placer, register_allocator, register_placer
-    from dmcjia_opt.simulation import Simulation, build_arrivals, compare, simulate
-    from dmcjia_opt.solving import solve
-    from dmcjia_opt.verification import verify
+from dmcjia_opt.base.machine import __version__ as __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from dmcjia_opt.bounds.certificate import Certificate, best_lower_bound, certify, lower_bound
+    from dmcjia_opt.bounds.proof.checking import check_proof
+    from dmcjia_opt.bounds.proof.document import Proof, load_proof
+    from dmcjia_opt.methods.placers.blackbox.asktell import AskTell, Searcher
+    from dmcjia_opt.methods.placers.blackbox.callables import FromFunction, MeanDelay
+    from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
+    from dmcjia_opt.model.problem import Problem, compile_problem
+    from dmcjia_opt.model.scenario.families import generate
+    from dmcjia_opt.model.scenario.scenario import Scenario, load_scenario
+    from dmcjia_opt.solving.contract import Allocation, Allocator, Callback, Placement, Placer, Status, Stop
+    from dmcjia_opt.solving.plan import Plan, load_plan
+    from dmcjia_opt.solving.registry import build_allocator, build_placer, register_allocator, register_placer
+    from dmcjia_opt.solving.search import BudgetSpent, Evaluation
+    from dmcjia_opt.solving.solve import solve
+    from dmcjia_opt.solving.verifying import prove, verify
+    from dmcjia_opt.studies.simulation import Simulation, build_arrivals, compare, simulate
 
 _HOMES = {
-    "certificate": ("Certificate", "best_lower_bound", "certify", "lower_bound"),
-    "model.instances": ("generate",),
+    "bounds.certificate": ("Certificate", "best_lower_bound", "certify", "lower_bound"),
+    "bounds.proof.checking": ("check_proof",),
+    "bounds.proof.document": ("Proof", "load_proof"),
+    "methods.placers.blackbox.asktell": ("AskTell", "Searcher"),
+    "methods.placers.blackbox.callables": ("FromFunction", "MeanDelay"),
+    "model.networks.profile": ("LayerProfile", "load_profile"),
     "model.problem": ("Problem", "compile_problem"),
-    "model.profile": ("LayerProfile", "load_profile"),
-    "model.scenario": ("Scenario", "load_scenario"),
-    "placers.evaluation": ("BudgetSpent", "Evaluation"),
-    "placers.asktell": ("AskTell", "Searcher"),
-    "placers.callables": ("FromFunction", "MeanDelay"),
-    "plan": ("Plan", "load_plan"),
-    "proof.checking": ("check_proof",),
-    "proof.document": ("Proof", "load_proof"),
-    "proof.making": ("prove",),
-    "simulation": ("Simulation", "build_arrivals", "compare", "simulate"),
-    "protocols": ("Allocation", "Allocator", "Callback", "Placement", "Placer", "Status", "Stop"),
-    "registry": ("build_allocator", "build_placer", "register_allocator", "register_placer"),
-    "solving": ("solve",),
-    "verification": ("verify",),
+    "model.scenario.families": ("generate",),
+    "model.scenario.scenario": ("Scenario", "load_scenario"),
+    "solving.contract": ("Allocation", "Allocator", "Callback", "Placement", "Placer", "Status", "Stop"),
+    "solving.plan": ("Plan", "load_plan"),
+    "solving.registry": ("build_allocator", "build_placer", "register_allocator", "register_placer"),
+    "solving.search": ("BudgetSpent", "Evaluation"),
+    "solving.solve": ("solve",),
+    "solving.verifying": ("prove", "verify"),
+    "studies.simulation": ("Simulation", "build_arrivals", "compare", "simulate"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

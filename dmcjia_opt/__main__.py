@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Run the command line."""
     try:
-        from dmcjia_opt.cli import main as run
+        from dmcjia_opt.cli.main import main as run
 
         run()
     except KeyboardInterrupt:

@@ -7,7 +7,7 @@ from pathlib import Path
 from distributed import LocalCluster
 
 from dmcjia_opt import generate
-from dmcjia_opt.bench.runner import bench
+from dmcjia_opt.studies.bench.running.runner import bench
 
 
 def main() -> None:

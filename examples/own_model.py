@@ -7,7 +7,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper, save_model
 
 from dmcjia_opt import LayerProfile, Scenario, solve
-from dmcjia_opt.model.nodes import Node, node_table
+from dmcjia_opt.model.scenario.nodes import Node, node_table
 
 out = Path(*sys.argv[1:] or ["out"])
 out.mkdir(parents=True, exist_ok=True)

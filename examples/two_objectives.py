@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from dmcjia_opt import certify, compile_problem, generate
-from dmcjia_opt.placers.two_objectives import trade_offs
+from dmcjia_opt.methods.placers.genetic.two_objectives import trade_offs
 
 out = Path(*sys.argv[1:] or ["out"])
 out.mkdir(parents=True, exist_ok=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
 
-from dmcjia_opt.cli import main
+from dmcjia_opt.cli.main import main
 
 
 class Ended(NamedTuple):
@@ -20,12 +21,22 @@ class Ended(NamedTuple):
 
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object) -> Ended:
     """Run `dmcjia` with `arguments`; a traceback, in place of a sentence, fails the test."""
+    return called(main, monkeypatch, capsys, *arguments)
+
+
+def called(
+    command: Callable[[], object],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *arguments: object,
+) -> Ended:
+    """Run a command line with `arguments` (see `run`)."""
     monkeypatch.setenv("DMCJIA_DEBUG", "")
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setattr(sys, "argv", ["dmcjia", *map(str, arguments)])
     capsys.readouterr()
     with pytest.raises(SystemExit) as end:
-        main()
+        command()
     out, err = capsys.readouterr()
     assert "Traceback" not in out + err
     return Ended(end.value.code or 0, out, err)

@@ -15,8 +15,8 @@ from typing import Protocol
 
 import numpy as np
 
-from dmcjia_opt.errors import InputError
-from dmcjia_opt.model.arrays import EPS, FloatArray
+from dmcjia_opt.base.arrays import EPS, FloatArray
+from dmcjia_opt.base.errors import InputError
 
 _NEWTON_STEPS = 40
 

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmcjia_opt.errors import InputError
-from dmcjia_opt.model.arrays import EPS, BoolArray, FloatArray, IntArray, difference, frozen, frozen_int
+from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray, difference, frozen, frozen_int
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.limits import require_memory
 from dmcjia_opt.model.delay import MD1, DelayCurve, delay_curve
-from dmcjia_opt.model.limits import require_memory
-from dmcjia_opt.model.scenario import Scenario
-from dmcjia_opt.model.stages import BLOCK_ROWS, StageTimes, stage_times
+from dmcjia_opt.model.scenario.scenario import Scenario
+from dmcjia_opt.model.scenario.services import BLOCK_ROWS, StageTimes, stage_times
 
 #: No number of a problem but 0 may be smaller or larger: then no product or quotient that a bound is made of
 #: underflows or overflows, at any price between the two of `dual`.

@@ -12,7 +12,7 @@ of this package passes the same tests.
 
 from __future__ import annotations
 
-from dmcjia_opt.errors import BackendMissing
+from dmcjia_opt.base.errors import BackendMissing
 
 try:
     import pytest

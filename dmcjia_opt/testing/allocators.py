@@ -10,15 +10,15 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from dmcjia_opt.allocators.waterfilling import WaterFilling
-from dmcjia_opt.certificate import splits_lower_bound
-from dmcjia_opt.errors import InputError
-from dmcjia_opt.model.arrays import EPS, FloatArray, IntArray
+from dmcjia_opt.base.arrays import EPS, FloatArray, IntArray
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.bounds.certificate import splits_lower_bound
+from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.delay import MD1, TANDEM, DelayCurve, mg1
-from dmcjia_opt.model.instances import generate
-from dmcjia_opt.model.known_answers import KnownAnswer, known_answers
 from dmcjia_opt.model.problem import Problem, compile_problem
-from dmcjia_opt.protocols import Allocation, Allocator, Status, StatusArray
+from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.solving.contract import Allocation, Allocator, Status, StatusArray
+from dmcjia_opt.testing.known_answers import KnownAnswer, known_answers
 from dmcjia_opt.testing.methods import (
     Conformance,
     assert_equal_if_comparable,

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dmcjia_opt.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.arrays import IntArray
+from dmcjia_opt.base.arrays import IntArray
+from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.protocols import Allocation, Allocator, Status
+from dmcjia_opt.solving.contract import Allocation, Allocator, Status
 
 
 @dataclass

@@ -12,14 +12,14 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from dmcjia_opt.allocators.waterfilling import WaterFilling
-from dmcjia_opt.certificate import best_lower_bound
+from dmcjia_opt.bounds.certificate import best_lower_bound
+from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.delay import MD1, MM1, TANDEM, mg1
-from dmcjia_opt.model.known_answers import KnownAnswer, known_answers
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.model.scenario import Average, Ordering
-from dmcjia_opt.protocols import Allocator, Callback, Placement, Placer, Status, Stop, TracePoint
+from dmcjia_opt.model.scenario.scenario import Average, Ordering
+from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Placer, Status, Stop, TracePoint
 from dmcjia_opt.testing.doubles import Counting, Even, Failing
+from dmcjia_opt.testing.known_answers import KnownAnswer, known_answers
 from dmcjia_opt.testing.methods import (
     Conformance,
     assert_equal_if_comparable,

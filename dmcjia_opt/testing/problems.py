@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from dmcjia_opt.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.arrays import FloatArray, IntArray
+from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.delay import MD1, MM1, TANDEM, DelayCurve, mg1
 from dmcjia_opt.model.problem import Problem, all_plans
-from dmcjia_opt.model.scenario import Average, Ordering
+from dmcjia_opt.model.scenario.scenario import Average, Ordering
 
 #: Every shape that the curve of a queue with Poisson arrivals can take: a = b, a = 0, 0 < a < b, a < 0, a ≪ 0.
 QUEUES: tuple[DelayCurve, ...] = (MD1, MM1, mg1(0.3), mg1(4.0), mg1(100.0))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from dmcjia_opt.model.arrays import IntArray
-from dmcjia_opt.model.nodes import NodeTable
+from dmcjia_opt.base.arrays import IntArray
+from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.model.profile import LayerProfile
-from dmcjia_opt.model.scenario import Delay, Options, Scenario, Uplink
+from dmcjia_opt.model.scenario.nodes import NodeTable
+from dmcjia_opt.model.scenario.scenario import Delay, Options, Scenario, Uplink
 from dmcjia_opt.testing.problems import AVERAGES, CURVES, ORDERINGS, random_problem
 
 DELAYS: tuple[Delay, ...] = ("md1", "mm1", "mg1", "tandem")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args, get_or
 from sphinx.util.docutils import SphinxDirective
 from typer.models import ArgumentInfo, OptionInfo
 
-from dmcjia_opt.cli import app as commands_app
-from dmcjia_opt.registry import METHODS
+from dmcjia_opt.cli.main import app as commands_app
+from dmcjia_opt.solving.registry import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ import tomllib
 import pytest
 
 import dmcjia_opt
-from dmcjia_opt.cli import app
-from dmcjia_opt.registry import METHODS
+from dmcjia_opt.cli.main import app
+from dmcjia_opt.solving.registry import METHODS
 from tests.docs.blocks import PAGES, ROOT, blocks
 
 DOCS = ROOT / "docs"
@@ -56,7 +56,7 @@ def test_every_command_option_and_method_is_in_the_reference(built):
     for command in app.registered_commands:
         name = command.callback.__name__
         assert f"dmcjia {name}" in page
-    for option in ("--placer", "--json", "--list", "--replay", "--upload-dtype"):
+    for option in ("--placer", "--json", "--list", "--service-cv", "--upload-dtype"):
         assert option in page, option
     solvers = (built / "solvers.html").read_text(encoding="utf-8")
     for spec in METHODS.values():

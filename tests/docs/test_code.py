@@ -9,11 +9,11 @@ import warnings
 
 import pytest
 
-from dmcjia_opt.model.instances import generate
-from dmcjia_opt.solving import solve
+from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.solving.solve import solve
 from tests.command_line import run
 from tests.docs.blocks import PAGES, ROOT, blocks, commands, missing
-from tests.model.onnx_models import residual_block
+from tests.model.networks.onnx_models import residual_block
 
 #: Pages that begin with nothing but what they say themselves.
 FROM_NOTHING = {"README.md", "examples/README.md", "docs/install.md", "docs/ten-minutes.md", "docs/fleet.md"}

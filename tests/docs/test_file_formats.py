@@ -10,25 +10,25 @@ import pytest
 from annotated_types import Ge, Gt
 from pydantic import BaseModel
 
-from dmcjia_opt import errors
-from dmcjia_opt.bench.rows import Row
-from dmcjia_opt.bench.suites import Block
-from dmcjia_opt.fuzzing.regression import _File as ProblemFile
-from dmcjia_opt.model.instances import generate
-from dmcjia_opt.model.limits import FILES, MOST, MOST_CHARACTERS, MOST_LAYERS, MOST_NODES, MOST_OPERATORS
-from dmcjia_opt.model.node_files import _COLUMNS as NODE_COLUMNS
-from dmcjia_opt.model.node_files import read_nodes
-from dmcjia_opt.model.nodes import Node, NonNegative, Positive
-from dmcjia_opt.model.profile import _LayerFile, _ProfileFile, load_profile
-from dmcjia_opt.model.scenario import Cloud, Options, Profiles, _File, load_scenario
-from dmcjia_opt.model.times import _COLUMNS as TIME_COLUMNS
-from dmcjia_opt.model.zoo import ZOO
-from dmcjia_opt.plan import Limits, Moment, NodeClaim, PlanFile, Provenance
-from dmcjia_opt.proof.document import _BranchFile, _OverloadFile, _PriceFile, _ProofFile, _RangeFile
-from dmcjia_opt.simulation import content, simulate
-from dmcjia_opt.simulation.arrivals import load_trace
-from dmcjia_opt.solving import solve
+from dmcjia_opt.base import errors
+from dmcjia_opt.base.limits import FILES, MOST, MOST_CHARACTERS, MOST_LAYERS, MOST_NODES, MOST_OPERATORS
+from dmcjia_opt.bounds.proof.document import _BranchFile, _OverloadFile, _PriceFile, _ProofFile, _RangeFile
+from dmcjia_opt.model.networks.measured import _COLUMNS as TIME_COLUMNS
+from dmcjia_opt.model.networks.profile import _LayerFile, _ProfileFile, load_profile
+from dmcjia_opt.model.networks.zoo import ZOO
+from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.model.scenario.node_files import _COLUMNS as NODE_COLUMNS
+from dmcjia_opt.model.scenario.node_files import read_nodes
+from dmcjia_opt.model.scenario.nodes import Node, NonNegative, Positive
+from dmcjia_opt.model.scenario.scenario import Cloud, Options, Profiles, _File, load_scenario
+from dmcjia_opt.solving.plan import Limits, Moment, NodeClaim, PlanFile, Provenance
+from dmcjia_opt.solving.solve import solve
+from dmcjia_opt.studies.bench.rows import Row
+from dmcjia_opt.studies.bench.suites import Block
+from dmcjia_opt.studies.simulation import content, simulate
+from dmcjia_opt.studies.simulation.arrivals import load_trace
 from tests.docs.blocks import ROOT, blocks
+from tools.fuzz.regression import _File as ProblemFile
 
 PAGE = (ROOT / "docs" / "file-formats.md").read_text(encoding="utf-8")
 #: What stands before the table of each model.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from dmcjia_opt import Stop
-from dmcjia_opt.errors import InfeasibleError
-from dmcjia_opt.model.instances import generate
-from dmcjia_opt.model.scenario import load_scenario
-from dmcjia_opt.solving import solve
+from dmcjia_opt.base.errors import InfeasibleError
+from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.model.scenario.scenario import load_scenario
+from dmcjia_opt.solving.solve import solve
 from tests.docs.blocks import ROOT, blocks
 
 

@@ -17,29 +17,28 @@ import pyarrow as pa
 import pyarrow.parquet
 import tomli_w
 
-from dmcjia_opt.bench.folder import Folder, read_rows
-from dmcjia_opt.bench.results import load
-from dmcjia_opt.certificate import best_lower_bound
-from dmcjia_opt.errors import ClaimFalse, InfeasibleError, InputError, UncountedOperators
-from dmcjia_opt.fuzzing.regression import load_regression
+from dmcjia_opt.base.errors import ClaimFalse, InfeasibleError, InputError, UncountedOperators
+from dmcjia_opt.bounds.certificate import best_lower_bound
+from dmcjia_opt.bounds.proof.checking import check_proof
+from dmcjia_opt.bounds.proof.document import load_proof
+from dmcjia_opt.cli.show import show_checks, show_plan, show_simulation
+from dmcjia_opt.model.networks.measured import load_times
+from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
 from dmcjia_opt.model.problem import compile_problem
-from dmcjia_opt.model.profile import LayerProfile, load_profile
-from dmcjia_opt.model.scenario import Options, Scenario, load_scenario
-from dmcjia_opt.model.times import load_times
-from dmcjia_opt.plan import load_plan
-from dmcjia_opt.profile_view import show_profile
-from dmcjia_opt.profiling import Device, delay_along_cuts, one_node, read_profile
-from dmcjia_opt.proof.checking import check_proof
-from dmcjia_opt.proof.document import load_proof
-from dmcjia_opt.proof.making import prove
-from dmcjia_opt.protocols import Stop
-from dmcjia_opt.report.plan_subject import subject_of_file
-from dmcjia_opt.simulation import build_arrivals, simulate
-from dmcjia_opt.solving import solve
-from dmcjia_opt.terminal import show_checks, show_plan, show_simulation
-from dmcjia_opt.verification import verify
+from dmcjia_opt.model.scenario.scenario import Options, Scenario, load_scenario
+from dmcjia_opt.solving.contract import Stop
+from dmcjia_opt.solving.plan import load_plan
+from dmcjia_opt.solving.solve import solve
+from dmcjia_opt.solving.verifying import prove, verify
+from dmcjia_opt.studies.bench.folder import Folder, read_rows
+from dmcjia_opt.studies.bench.results import load
+from dmcjia_opt.studies.network.delays import Device, delay_along_cuts, one_node, read_profile
+from dmcjia_opt.studies.network.picture import show_profile
+from dmcjia_opt.studies.plan.subject import subject_of_file
+from dmcjia_opt.studies.simulation import build_arrivals, simulate
 from tests.inputs import onnx_files
 from tests.inputs.mutations import damaged, mutated, scalar
+from tools.fuzz.regression import load_regression
 
 _PROFILE = {
     "name": "tiny",
@@ -340,7 +339,7 @@ def _plan_folder() -> Mapping[str, bytes]:
     """Return a scenario, its plan and a proof with several cases."""
     import tempfile
 
-    from dmcjia_opt.model.instances import generate
+    from dmcjia_opt.model.scenario.families import generate
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -393,7 +392,7 @@ def _use_proof(folder: Path) -> None:
     verify(scenario, plan, proof)
 
 
-# a problem that `dmcjia fuzz` kept
+# a problem that `python -m tools.fuzz` kept
 
 _PROBLEM = {
     "format": "dmcjia-problem-1",
@@ -526,7 +525,7 @@ def _write_folder(folder: Path, rng: np.random.Generator) -> None:
 
 
 def _use_folder(folder: Path) -> None:
-    from dmcjia_opt.report.benchmark import benchmark_report
+    from dmcjia_opt.studies.bench.page.overview import benchmark_report
 
     refused = []
     before = (folder / "rows.jsonl").read_bytes()

@@ -6,7 +6,7 @@ import numpy as np
 from onnx import GraphProto, ModelProto, TensorProto, defs, helper, numpy_helper
 
 from tests.inputs.mutations import TEXTS, damaged
-from tests.model.onnx_models import Builder, residual_block
+from tests.model.networks.onnx_models import Builder, residual_block
 
 DIMS = (-1, 0, 1, 2, 3, 7, -(2**31), 2**31, 2**40, 2**62, -(2**63), 2**63 - 1)
 _KINDS = sorted({schema.name for schema in defs.get_all_schemas()})

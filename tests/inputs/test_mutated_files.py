@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dmcjia_opt.errors import InputError
+from dmcjia_opt.base.errors import InputError
 from tests.inputs.formats import FORMATS, refusal
 
 #: How many of each; pages of benchmarks take long to write.

@@ -10,9 +10,14 @@ UNSAFE_MODULES = {"marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml", 
 PICKLE_MODULES = {"pickle", "_pickle", "cPickle"}
 UNSAFE_BUILTINS = {"eval", "exec", "compile", "__import__"}
 #: Pickles that this package makes itself: between a benchmark and its children, and of a method and its copy.
-BETWEEN_OWN_PROCESSES = {"bench/worker.py", "bench/child.py", "testing/allocators.py", "testing/placers.py"}
+BETWEEN_OWN_PROCESSES = {
+    "studies/bench/running/worker.py",
+    "studies/bench/running/child.py",
+    "testing/allocators.py",
+    "testing/placers.py",
+}
 #: Names of modules of this package only.
-IMPORTS_BY_NAME = {"bench/runner.py"}
+IMPORTS_BY_NAME = {"studies/bench/running/runner.py"}
 
 
 def _is_true(call, name, default):

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from dmcjia_opt.bench.instances import named
-from dmcjia_opt.errors import InputError
-from dmcjia_opt.model.instances import generate
-from dmcjia_opt.model.profile import LayerProfile
-from dmcjia_opt.model.scenario import load_scenario
-from dmcjia_opt.profiling import Device, one_node
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.model.networks.profile import LayerProfile
+from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.model.scenario.scenario import load_scenario
+from dmcjia_opt.studies.bench.instances import named
+from dmcjia_opt.studies.network.delays import Device, one_node
 from tests.command_line import run
 
 CLOUD = "[cloud]\ncompute_gflops = 40.0\n"

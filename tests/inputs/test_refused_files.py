@@ -15,23 +15,23 @@ import pytest
 from onnx import TensorProto, helper
 from pyarrow import parquet
 
-from dmcjia_opt.bench.folder import Folder, read_rows
-from dmcjia_opt.bench.results import load
-from dmcjia_opt.errors import InfeasibleError, InputError
-from dmcjia_opt.model import limits
-from dmcjia_opt.model.instances import generate
-from dmcjia_opt.model.node_files import read_nodes
-from dmcjia_opt.model.nodes import NodeTable
+from dmcjia_opt.base import limits
+from dmcjia_opt.base.errors import InfeasibleError, InputError
+from dmcjia_opt.bounds.proof.document import load_proof
+from dmcjia_opt.model.networks.measured import load_times
+from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
 from dmcjia_opt.model.problem import compile_problem
-from dmcjia_opt.model.profile import LayerProfile, load_profile
-from dmcjia_opt.model.scenario import Scenario, load_scenario
-from dmcjia_opt.model.times import load_times
-from dmcjia_opt.plan import load_plan
-from dmcjia_opt.proof.document import load_proof
-from dmcjia_opt.simulation import load_trace, simulate
+from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.model.scenario.node_files import read_nodes
+from dmcjia_opt.model.scenario.nodes import NodeTable
+from dmcjia_opt.model.scenario.scenario import Scenario, load_scenario
+from dmcjia_opt.solving.plan import load_plan
+from dmcjia_opt.studies.bench.folder import Folder, read_rows
+from dmcjia_opt.studies.bench.results import load
+from dmcjia_opt.studies.simulation import load_trace, simulate
 from tests.inputs.formats import bench_rows, planned
 from tests.inputs.onnx_files import exploding, nested, with_subgraphs
-from tests.model.onnx_models import Builder, residual_block
+from tests.model.networks.onnx_models import Builder, residual_block
 
 HEADER = "name,model,compute_gflops,uplink_mbps,arrival_rate\n"
 PROFILE = {"name": "net", "input_bytes": 8.0, "layers": [{"name": "a", "macs": 1e9, "output_bytes": 4.0}]}
@@ -355,7 +355,7 @@ def test_tables_that_do_not_fit_the_memory_are_refused(monkeypatch):
 
 
 def test_a_fleet_of_too_many_nodes_is_refused(monkeypatch):
-    monkeypatch.setattr("dmcjia_opt.model.nodes.MOST_NODES", 2)
+    monkeypatch.setattr("dmcjia_opt.model.scenario.nodes.MOST_NODES", 2)
     with pytest.raises(InputError, match=r"3 nodes are refused; the most is 2"):
         generate("paper", nodes=3, seed=1)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmcjia_opt.errors import InputError
+from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.delay import MD1, MM1, TANDEM, QueueCurve, delay_curve, mg1
 from dmcjia_opt.testing.problems import CURVES, QUEUES
 

@@ -6,15 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dmcjia_opt.allocators.waterfilling import WaterFilling
-from dmcjia_opt.errors import InputError
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.delay import MM1, TANDEM
-from dmcjia_opt.model.instances import generate
-from dmcjia_opt.model.nodes import NodeTable
+from dmcjia_opt.model.networks.measured import MeasuredTimes
+from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.problem import ORDERING_TOLERANCE, Problem, compile_problem
-from dmcjia_opt.model.profile import LayerProfile
-from dmcjia_opt.model.scenario import Options, Scenario
-from dmcjia_opt.model.times import MeasuredTimes
+from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.model.scenario.nodes import NodeTable
+from dmcjia_opt.model.scenario.scenario import Options, Scenario
 from dmcjia_opt.testing.problems import CURVES, random_problem
 
 TABLES = {

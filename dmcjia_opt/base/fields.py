@@ -1,0 +1,76 @@
+"""Types of the fields that files have in common: names that can be shown, and quantities of a sensible size."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.limits import MOST, MOST_CHARACTERS
+
+RANGE = f"between {1 / MOST:g} and {MOST:g}; check its unit"
+_SHOWN = 60
+# controls, line and paragraph separators, marks that turn the direction of what follows, halves of characters
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+_UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def _sensible(value: float) -> float:
+    if value and not 1 / MOST <= value <= MOST:
+        raise PydanticCustomError("range", f"must lie {RANGE}")
+    return value
+
+
+def _why_not(name: str) -> str | None:
+    if len(name) > MOST_CHARACTERS:
+        return f"must have at most {MOST_CHARACTERS:,} characters, not {len(name):,}"
+    return "must not hold control characters" if _UNSHOWABLE.search(name) else None
+
+
+def _showable(name: str) -> str:
+    if why := _why_not(name):
+        raise PydanticCustomError("name", "{why}", {"why": why})
+    return name
+
+
+#: A quantity that must be a finite number above 0, and a sensible one.
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), AfterValidator(_sensible)]
+#: The same, or 0.
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_sensible)]
+#: A name, or a path beside the file that has it.
+Name = Annotated[str, Field(min_length=1), AfterValidator(_showable)]
+#: How every table of a file is read: unknown keys and wrong types are errors.
+STRICT = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
+
+
+def check_names(what: str, names: Sequence[str]) -> None:
+    """Refuse names that cannot be shown.
+
+    Raises
+    ------
+    InputError
+        If one is too long or holds control characters; the message names the first.
+    """
+    if max(map(len, names), default=0) <= MOST_CHARACTERS and not _UNSHOWABLE.search("".join(names)):
+        return
+    for name in names:
+        if why := _why_not(name):
+            shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
+            raise InputError(f'{what} "{shown}" {why}; choose another one')
+
+
+def number(cell: str) -> float:
+    """Return the number that a cell of a table holds, as every program writes it: digits, a point, an exponent.
+
+    Raises
+    ------
+    ValueError
+        If it holds anything else; ``1_000``, ``nan`` and digits of other scripts, which `float` takes, among it.
+    """
+    if not _NUMBER.fullmatch(cell):
+        raise ValueError("not a number")
+    return float(cell)

@@ -1,0 +1,68 @@
+"""How large the files, fleets and networks may be that a user hands us: beyond it they are refused, with the number.
+
+``docs/file-formats.md`` shows these numbers.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from dmcjia_opt.base.errors import InputError
+
+_MIB, _GIB = 1 << 20, 1 << 30
+
+
+class FileLimit(NamedTuple):
+    """The most bytes of a kind of file, and what to do about more."""
+
+    most_bytes: int
+    remedy: str
+
+
+#: Limits by what messages call a kind of file.
+FILES = {
+    "the scenario": FileLimit(64 * _MIB, "put the nodes into a nodes_file"),
+    "the nodes": FileLimit(2 * _GIB, "save the table as .parquet, or split the fleet"),
+    "the profile": FileLimit(16 * _MIB, "join layers between which nobody would split"),
+    "the measured times": FileLimit(64 * _MIB, "leave out devices that no node has"),
+    # the largest message that protobuf holds
+    "the model": FileLimit(2 * _GIB, "save the weights as external data, they are not needed here"),
+    "the plan": FileLimit(_GIB, "split the fleet"),
+    "the proof": FileLimit(64 * _MIB, "let verify search for the bound again, without the proof"),
+    "the arrival times": FileLimit(512 * _MIB, "cut the trace"),
+    "the problem": FileLimit(64 * _MIB, "replay a smaller one"),
+    "the rows": FileLimit(_GIB, "start another folder"),
+    "the description of the run": FileLimit(16 * _MIB, "remove it"),
+    "the library": FileLimit(64 * _MIB, "restore it"),
+}
+#: Nodes of a fleet.
+MOST_NODES = 10_000_000
+#: Layers of a network.
+MOST_LAYERS = 65_535
+#: Operators of an ONNX graph, its local functions inlined.
+MOST_OPERATORS = 200_000
+#: Characters of a name: of a node, a model, a layer, a device.
+MOST_CHARACTERS = 1_000
+#: No quantity is larger, and none but 0 smaller than 1/MOST: further out, products of them overflow.
+MOST = 1e30
+#: Part of the machine's memory that one file, or the tables of one problem, may fill.
+MEMORY_PART = 0.25
+
+
+def memory_bytes() -> int:
+    """Return the bytes of memory that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def require_memory(n_bytes: int, what: str, remedy: str) -> None:
+    """Refuse what needs more of this machine's memory than `MEMORY_PART`.
+
+    Raises
+    ------
+    InputError
+        With both numbers.
+    """
+    most = int(MEMORY_PART * memory_bytes())
+    if n_bytes > most:
+        raise InputError(f"{what} of {n_bytes:,} bytes is refused; the most on this machine is {most:,}: {remedy}")

@@ -1,0 +1,1 @@
+"""What is proved without a solver: duals, bounds, certificates and proofs."""

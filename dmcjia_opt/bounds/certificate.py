@@ -1,0 +1,138 @@
+"""How good is a plan? Recomputed delay, residuals, a lower bound proved from a price, and the gap.
+
+Nothing here imports a solver, and nothing a solver says is believed: a multiplier from any backend only chooses
+*where* the dual is evaluated, and every value of the dual is a bound.
+
+Rounding. A bound is the dual's value minus ``(16 + log2 n)·ε·M``: ε the unit roundoff, M the sum of absolute terms.
+Each term takes fewer than 16 roundings to compute from the problem's tables, pairwise summation adds at most
+log2 n, and the error of the minimiser itself enters only in second order. At the kink of the tandem curve it enters
+in first order, but the crossing takes six roundings, each of which costs no more than its part of the wait and the
+service. So the bound may be a hair too low, never too high, for the problem as tabulated in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import EPS, FloatArray, IntArray
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, dual_point, fixed_dual, least_load, maximise
+from dmcjia_opt.model.problem import Problem, Residuals
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Certificate:
+    """What can be said about a plan without trusting whoever made it.
+
+    Parameters
+    ----------
+    objective
+        Recomputed mean delay, s.
+    residuals
+        Recomputed constraint residuals.
+    feasible
+        Whether they are all met.
+    lower_bound
+        Proved lower bound on the optimum, s; +inf if it is proved that no plan exists.
+    price
+        The price of cloud capacity the bound was computed at, s per unit share.
+    """
+
+    objective: float
+    residuals: Residuals
+    feasible: bool
+    lower_bound: float
+    price: float
+
+    @property
+    def gap(self) -> float:
+        """(objective − lower bound)/objective, at least 0; +inf for an infeasible plan."""
+        return relative_gap(self.objective, self.lower_bound) if self.feasible else math.inf
+
+
+def relative_gap(objective: float, lower_bound: float) -> float:
+    """Return (objective − bound)/objective, at least 0; +inf where there is no objective."""
+    if not math.isfinite(objective):
+        return math.inf
+    if objective <= 0.0:
+        return 0.0 if lower_bound >= objective else math.inf
+    return max(0.0, (objective - lower_bound) / objective)
+
+
+def lower_bound(problem: Problem, price: float) -> float:
+    """Return a proved lower bound, s, on the mean delay of every feasible plan, from any price ≥ 0 (weak duality).
+
+    A price > 0 outside of the range of `dual` is taken at its end. What is not a finite number ≥ 0 proves nothing and
+    gives −inf.
+    """
+    if not (math.isfinite(price) and price >= 0.0):
+        return -math.inf
+    point = dual_point(problem, min(max(price, LEAST_PRICE), MOST_PRICE) if price else 0.0)
+    bound = point.value - rounding_slack(problem.n_nodes, point.magnitude)
+    return bound if math.isfinite(bound) else -math.inf  # a node without any split
+
+
+def splits_lower_bound(problem: Problem, splits: IntArray, price: FloatArray) -> FloatArray:
+    """Return a proved lower bound, s, on the mean delay of given splits whatever the shares.
+
+    Parameters
+    ----------
+    splits
+        (n_plans, n_nodes).
+    price
+        (n_plans,) any prices; one outside of the range of `dual` proves nothing but the local delay.
+    """
+    usable = (price >= LEAST_PRICE) & (price <= MOST_PRICE)
+    value = fixed_dual(problem, splits, np.where(usable, price, 1.0))
+    paid = np.where(usable, price, 0.0)
+    local = (problem.weight * problem.at(problem.local_delay, splits)).sum(-1)
+    slack = rounding_slack(problem.n_nodes, 1.0)
+    margin = slack * (np.where(np.isfinite(value), np.abs(value), 0.0) + 2 * paid)
+    return np.asarray(np.where(usable, value - margin, local * (1 - slack)))
+
+
+def rounding_slack(n_nodes: int, magnitude: float) -> float:
+    """Return by how much a computed dual value of `n_nodes` terms may exceed the true one."""
+    return (16.0 + math.log2(n_nodes + 1)) * EPS * magnitude
+
+
+def best_lower_bound(problem: Problem) -> tuple[float, float]:
+    """Return the best lower bound any price gives, s, and that price; (+inf, NaN) if no plan exists."""
+    if least_load(problem) >= 1.0 + 4.0 * problem.n_nodes * EPS:
+        return math.inf, math.nan
+    prices = {point.price for point in maximise(problem)}
+    return max((lower_bound(problem, price), price) for price in prices)
+
+
+def certify(problem: Problem, splits: IntArray, shares: FloatArray, *, price: float | None = None) -> Certificate:
+    """Recompute everything about a plan.
+
+    Parameters
+    ----------
+    problem
+        The compiled problem.
+    splits, shares
+        (n_nodes,) the plan.
+    price
+        Evaluate the bound at this price; by default at the price where it is best.
+
+    Raises
+    ------
+    InputError
+        If `splits` are not splits of this problem, or `shares` not one number a node.
+    """
+    splits = problem.check_splits(splits)
+    shares = np.asarray(shares, dtype=np.float64)
+    if not splits.shape == shares.shape == (problem.n_nodes,):
+        raise InputError(
+            f"a plan has one split and one share a node ({problem.n_nodes}), got {splits.shape} splits "
+            f"and {shares.shape} shares"
+        )
+    residuals = problem.residuals(splits, shares)
+    bound, at = best_lower_bound(problem) if price is None else (lower_bound(problem, price), price)
+    objective = float(problem.objective(splits, shares))
+    feasible = bool(residuals.feasible) and math.isfinite(objective)
+    return Certificate(objective, residuals, feasible, bound, at)

@@ -1,0 +1,153 @@
+"""What a proof says: prices of cloud capacity, and a tree of cases over how many nodes of a class use a split."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, FailFast, Field
+
+from dmcjia_opt.base.files import read_json, write_text
+
+_Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Price = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Two cases: at most `most` nodes of class `index` use `split`, told first, or more than that.
+
+    Where `index` is None, nodes of all classes count, and those that use a split before `split` too.
+    """
+
+    index: int | None
+    split: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A case closed at one price; None where it is closed because the cloud cannot carry any plan of it.
+
+    Parameters
+    ----------
+    price
+        Which of the proof's prices.
+    charges
+        (split, s) what every node that uses this split or one before it is charged besides, for the case's limits on
+        how many nodes do; negative where the case asks for a least number.
+    """
+
+    price: int | None
+    charges: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A proof of a lower bound.
+
+    Classes are the groups of nodes with the same tables, numbered by their first node. They are not written down:
+    who checks the proof forms them anew.
+
+    Parameters
+    ----------
+    scenario_sha256
+        Hash of the content of the scenario it is about.
+    bound
+        What it proves, s.
+    prices
+        Prices of cloud capacity, s per unit share.
+    tree
+        Cases in preorder.
+    """
+
+    scenario_sha256: str
+    bound: float
+    prices: tuple[float, ...]
+    tree: tuple[Branch | Leaf, ...]
+
+    @property
+    def leaves(self) -> int:
+        """Number of cases that are closed by a price or by overload."""
+        return sum(isinstance(node, Leaf) for node in self.tree)
+
+    def save(self, path: str | Path) -> None:
+        """Write the proof as JSON; the file appears whole or not at all."""
+        tree = [_branch_json(node) if isinstance(node, Branch) else _leaf_json(node) for node in self.tree]
+        head = {
+            "format": "dmcjia-proof-1",
+            "scenario_sha256": self.scenario_sha256,
+            "bound_s": self.bound,
+            "prices_s": list(self.prices),
+        }
+        lines = ",\n  ".join(json.dumps(node) for node in tree)
+        text = json.dumps(head, indent=1, allow_nan=False)[:-2] + ',\n "tree": [\n  ' + lines + "\n ]\n}\n"
+        write_text(path, text)
+
+
+def _branch_json(branch: Branch) -> dict[str, Any]:
+    if branch.index is None:
+        return {"up_to": branch.split, "most": branch.most}
+    return {"class": branch.index, "split": branch.split, "most": branch.most}
+
+
+def _leaf_json(leaf: Leaf) -> dict[str, Any]:
+    if leaf.price is None:
+        return {"overload": True}
+    charged = {"charges_s": [list(charge) for charge in leaf.charges]} if leaf.charges else {}
+    return {"price": leaf.price, **charged}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _BranchFile(_Strict):
+    index: _Count = Field(alias="class")
+    split: _Count
+    most: _Count
+
+
+class _RangeFile(_Strict):
+    up_to: _Count
+    most: _Count
+
+
+class _PriceFile(_Strict):
+    price: _Count
+    charges_s: Annotated[list[tuple[_Count, _Finite]], FailFast()] = []
+
+
+class _OverloadFile(_Strict):
+    overload: Literal[True]
+
+
+class _ProofFile(_Strict):
+    format: Literal["dmcjia-proof-1"]
+    scenario_sha256: str
+    bound_s: _Finite
+    prices_s: Annotated[list[_Price], FailFast()]
+    tree: Annotated[list[_BranchFile | _RangeFile | _PriceFile | _OverloadFile], FailFast()]
+
+
+def load_proof(path: str | Path) -> Proof:
+    """Read a proof; nothing about it is checked yet but its form.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, too large, is not JSON or breaks the format; the message names the field.
+    """
+    read = read_json(path, "the proof", _ProofFile)
+    tree: list[Branch | Leaf] = []
+    for node in read.tree:
+        if isinstance(node, _BranchFile):
+            tree.append(Branch(node.index, node.split, node.most))
+        elif isinstance(node, _RangeFile):
+            tree.append(Branch(None, node.up_to, node.most))
+        else:
+            tree.append(Leaf(node.price, tuple(node.charges_s)) if isinstance(node, _PriceFile) else Leaf(None))
+    return Proof(read.scenario_sha256, read.bound_s, tuple(read.prices_s), tuple(tree))

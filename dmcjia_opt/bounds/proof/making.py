@@ -1,0 +1,140 @@
+"""How a proof is found: branch and bound, every case closed at a price and charges of its own where it can be.
+
+Branches are on how many nodes of a class use a split, or how many of all nodes do where nodes of several classes
+could take each other's place: that is what closes fleets of nearly identical nodes. The search may use any
+arithmetic; each leaf counts only once `checking` has derived its bound anew.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.bounds.certificate import best_lower_bound
+from dmcjia_opt.bounds.proof.case_dual import CaseDual, Multipliers, Peak
+from dmcjia_opt.bounds.proof.checking import Case, CostTables, case_bound, case_load, node_classes, price_bound
+from dmcjia_opt.bounds.proof.document import Branch, Leaf, Proof
+from dmcjia_opt.model.problem import Problem
+
+#: Cases beyond which a proof is given up as too large.
+MOST_LEAVES = 1_000
+#: Fleets beyond which only the proof by one price is tried.
+MOST_NODES = 20_000
+_RECENT = 8
+_HAIR = 1e-14
+_WHOLE = 1e-6
+
+
+def prove_bound(problem: Problem, scenario_sha256: str, target: float, *, most_leaves: int = MOST_LEAVES) -> Proof:
+    """Return a proof that no feasible plan has a mean delay below `target`, or of the best bound one price gives.
+
+    Parameters
+    ----------
+    problem
+        The problem.
+    scenario_sha256
+        Hash of the scenario it was compiled from.
+    target
+        The bound wanted, s.
+    most_leaves
+        Give up beyond so many cases, and prove what a single price proves.
+
+    Returns
+    -------
+    A proof whose `bound` is no more than `checking.check_proof` derives from it; it may be below `target`.
+    """
+    _, price = best_lower_bound(problem)
+    if math.isnan(price):
+        return Proof(scenario_sha256, math.inf, (), (Leaf(None),))
+    single = price_bound(problem, price)
+    if single < target and problem.n_nodes <= MOST_NODES:
+        found = _Prover(problem, target, price, most_leaves).search()
+        if found is not None:
+            prices, tree, bound = found
+            return Proof(scenario_sha256, _stated(bound), prices, tree)
+    return Proof(scenario_sha256, _stated(single), (price,), (Leaf(0),))
+
+
+def _stated(bound: float) -> float:
+    """Return the bound a proof states: a hair lower, since another machine may put the tangents elsewhere."""
+    return bound - _HAIR * abs(bound)
+
+
+class _Prover:
+    """A depth-first search for cases that close at `target`."""
+
+    def __init__(self, problem: Problem, target: float, price: float, most_leaves: int) -> None:
+        self.problem, self.target, self.start, self.most_leaves = problem, target, price, most_leaves
+        self.tables = CostTables(problem, *node_classes(problem))
+        self.dual = CaseDual(problem, self.tables.first, self.tables.sizes)
+        self.prices: dict[float, int] = {}
+
+    def search(self) -> tuple[tuple[float, ...], tuple[Branch | Leaf, ...], float] | None:
+        """Return prices, tree and what it proves; None if it is too large, or a plan below the target exists."""
+        tree: list[Branch | Leaf] = []
+        bound, leaves = math.inf, 0
+        stack = [(Case.everything(self.tables), Multipliers(self.start))]
+        while stack:
+            case, near = stack.pop()
+            leaf = self._leaf(case, near)
+            if isinstance(leaf, Peak):
+                branch = self._branch(case, leaf)
+                if branch is None:
+                    return None
+                tree.append(branch)
+                few, many = case.halves(branch)
+                stack += [(many, leaf.at), (few, leaf.at)]
+            else:
+                tree.append(leaf[0])
+                bound, leaves = min(bound, leaf[1]), leaves + 1
+            if leaves + len(stack) > self.most_leaves:
+                return None
+        return tuple(self.prices), tuple(tree), bound
+
+    def _leaf(self, case: Case, near: Multipliers) -> tuple[Leaf, float] | Peak:
+        """Return a leaf and the bound it proves, or else where the dual of the case is largest."""
+        for known in (near, *(Multipliers(price) for price in list(self.prices)[-_RECENT:])):
+            if (closed := self._closed(case, known)) is not None:
+                return closed
+        if case_load(case, self.tables) >= 1.0:
+            return Leaf(None), math.inf
+        peak = self.dual.peak(case, near, self.target)
+        return peak if peak.value < self.target else self._closed(case, peak.at) or peak
+
+    def _closed(self, case: Case, at: Multipliers) -> tuple[Leaf, float] | None:
+        charges = tuple((split, y) for split, y in at.charges if y != 0.0)
+        value = case_bound(case, self.tables, at.price, charges)
+        if value < self.target:
+            return None
+        return Leaf(self.prices.setdefault(at.price, len(self.prices)), charges), value
+
+    def _branch(self, case: Case, peak: Peak) -> Branch | None:
+        """Return what to branch on: a count that the mixture of plans at the peak does not hold whole."""
+        mixture = peak.mixture
+        fraction = np.abs(mixture - np.rint(mixture))
+        if fraction.max() < _WHOLE:
+            return None
+        before = np.cumsum(mixture.sum(axis=0))
+        torn = np.abs(before - np.rint(before)) > _WHOLE
+        torn &= case.most_in_all > case.least_in_all
+        if torn.any() and len(self.tables.sizes) > 1 and self._exchangeable(case, peak, mixture):
+            # in the middle of the splits between which the mixture is torn, so that their neighbours count as they do
+            split = int(np.flatnonzero(torn)[torn.sum() // 2])
+            most = math.floor(before[split])
+            return Branch(None, split, min(max(most, int(case.least_in_all[split])), int(case.most_in_all[split]) - 1))
+        open_ = case.most > case.least  # what rounding makes of a count that is settled is no fraction
+        index, split = divmod(int(np.argmax(fraction * peak.share * open_)), self.problem.n_splits)
+        least, most = int(case.least[index, split]), int(case.most[index, split])
+        return (
+            Branch(index, split, min(max(math.floor(mixture[index, split]), least), most - 1)) if most > least else None
+        )
+
+    def _exchangeable(self, case: Case, peak: Peak, mixture: FloatArray) -> bool:
+        """Return whether nodes outside the mixture could change their splits for less than what the case lacks."""
+        cheapest, next_best = np.partition(peak.cost, 1, axis=1)[:, :2].T
+        near = next_best - cheapest <= max(self.target - peak.value, 0.0)
+        whole = (np.abs(mixture - np.rint(mixture)) < _WHOLE).all(axis=1)
+        free = (case.most > case.least).sum(axis=1) > 1
+        return bool((near & whole & free).any())

@@ -1,0 +1,103 @@
+"""What the command line shows of benchmarks: the suites there are, progress, and a summary of rows."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from dmcjia_opt.studies.bench.lineup import expand
+from dmcjia_opt.studies.bench.planning import estimate
+from dmcjia_opt.studies.bench.rows import Outcome, Row
+from dmcjia_opt.studies.bench.suites import Block, Suite
+from dmcjia_opt.studies.look.progress import Bar
+
+
+class BenchProgress(Bar):
+    """A bar on standard error: runs done of all there are, and about how long the rest will take.
+
+    Parameters
+    ----------
+    title
+        What is running.
+    """
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title, "{task.fields[state]}")
+
+    def update_runs(self, done: int, total: int, fraction: float) -> None:
+        """Show that `done` of `total` runs are over, which took `fraction` of the expected time."""
+        self.show(fraction, f"{done} of {total} runs")
+
+
+def show_suites(suites: Mapping[str, Suite], workers: int) -> None:
+    """Print every suite with its instances, methods, budgets and estimated cost."""
+    console = Console()
+    for suite in suites.values():
+        runs, seconds = estimate(suite, workers)
+        console.print(
+            f"[bold]{suite.name}[/bold]: {suite.summary}; {runs} runs, about {_duration(seconds)} with {workers} "
+            f"worker{'s' if workers > 1 else ''}",
+            highlight=False,
+        )
+        table = Table.grid(padding=(0, 2))
+        for block in suite.blocks:
+            methods = expand(block.kind, block.methods, exact=block.exact)
+            table.add_row(f"  {block.kind}s", escape(", ".join(methods)))
+            table.add_row("  on", escape(", ".join(block.instances)))
+            table.add_row("  budget", _budget(block))
+        console.print(table)
+        console.print()
+
+
+def show_rows(rows: Iterable[Row]) -> None:
+    """Print one line a method: how its runs ended, and the medians of gap and time."""
+    by_method: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        by_method.setdefault((row.kind, row.method), []).append(row)
+    table = Table(box=SIMPLE_HEAD)
+    table.caption = "gap and s are medians, error is the worst; false: claims that are contradicted"
+    table.add_column("method", overflow="fold")
+    for name in ("runs", "answers", "false", "gap", "error", "s"):
+        table.add_column(name, justify="right")
+    table.add_column("other")
+    for (kind, method), found in by_method.items():
+        answers = [row for row in found if row.outcome == Outcome.ANSWER]
+        other = [f"{sum(row.outcome == outcome for row in found)} {outcome}" for outcome in _others(found)]
+        errors = [row.worst_error for row in answers if row.worst_error is not None]
+        times = [row.wall_seconds / (row.plans or 1) for row in answers if row.wall_seconds is not None]
+        gaps = [row.gap for row in answers if row.gap is not None]
+        table.add_row(
+            escape(method if kind == "placer" else f"{method} (a plan)"),
+            str(len(found)),
+            str(len(answers)),
+            str(sum(row.correct is False for row in found)),
+            f"{statistics.median(gaps):.1e}" if gaps else "–",
+            f"{max(errors):.1e}" if errors else "–",
+            f"{statistics.median(times):.2g}" if times else "–",
+            ", ".join(other),
+        )
+    Console().print(table)
+
+
+def _others(rows: Iterable[Row]) -> list[Outcome]:
+    found = {row.outcome for row in rows}
+    return [outcome for outcome in Outcome if outcome in found and outcome != Outcome.ANSWER]
+
+
+def _budget(block: Block) -> str:
+    stop = block.stop
+    words = [f"{stop.evaluations:,} evaluations"] if stop.evaluations is not None else []
+    words += [f"{block.plans} plans"] if block.plans else []
+    words += [f"{stop.seconds:g} s"] if stop.seconds is not None else []
+    words += [f"gap {stop.gap:g}"] if stop.gap is not None else []
+    words += [f"{block.seeds} seed{'s' if block.seeds > 1 else ''}"]
+    return f"{', '.join(words)}; killed after {block.hard_limit:g} s or at {block.memory_mb:g} MB"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

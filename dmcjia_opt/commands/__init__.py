@@ -1,1 +1,0 @@
-"""What the longer commands do, one file each; `cli` declares their options."""

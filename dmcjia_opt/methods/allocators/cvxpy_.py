@@ -1,0 +1,152 @@
+"""Shares by any cone solver that cvxpy reaches: the inner problem as a second-order cone program.
+
+A term weight/(slope·y + rest) is the least z with z·(slope·y + rest) ≥ weight, a rotated second-order cone. The model
+is written in √t·y and z/√t: then the cones' two sides, the objective's and the budget's coefficients of a node are all
+of the size of √t, which is what first-order solvers need (SCS takes a hundred iterations instead of thousands).
+Everything enters as a cvxpy ``Parameter`` in DPP form, so that a problem is compiled once for each shape. In a tandem a
+node costs the maximum of two such expressions, which disciplined convex programming takes as it stands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dmcjia_opt.base.errors import BackendMissing
+from dmcjia_opt.methods.allocators.one_by_one import Answer, Models, OneByOne, OnePlan
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.solving.contract import Status
+
+_STATUS = {
+    "optimal": Status.OPTIMAL,
+    "optimal_inaccurate": Status.INACCURATE,
+    "user_limit": Status.LIMIT,
+}
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "CLARABEL": {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10},
+    "ECOS": {"abstol": 1e-10, "reltol": 1e-10, "feastol": 1e-10},
+    "SCS": {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iters": 50_000},
+}
+
+
+def installed_solvers() -> tuple[str, ...]:
+    """Return cvxpy's names of the solvers that are installed here and take second-order cones."""
+    import cvxpy as cp
+    from cvxpy.reductions.solvers.defines import SOLVER_MAP_CONIC
+
+    return tuple(
+        name
+        for name in cp.installed_solvers()
+        if name in SOLVER_MAP_CONIC and cp.SOC in SOLVER_MAP_CONIC[name].SUPPORTED_CONSTRAINTS
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CvxpyAllocator(OneByOne):
+    """Optimal shares by a cone solver.
+
+    Parameters
+    ----------
+    solver
+        cvxpy's name of an installed solver that takes second-order cones, such as ``"CLARABEL"`` or ``"SCS"``.
+
+    Notes
+    -----
+    Compiled problems belong to the thread that compiled them and are not pickled. Solves start cold, so that a plan's
+    shares do not depend on the plans before it.
+    """
+
+    solver: str = "CLARABEL"
+    _models: Models = field(default_factory=lambda: Models(_compile), init=False, repr=False, compare=False)
+
+    def supports(self, problem: Problem) -> str | None:
+        """Refuse delay curves that are not sums of convex terms."""
+        curve = problem.curve
+        if curve.is_dcp:
+            return None
+        return (
+            f'the delay curve "{curve.name}" has a negative term (a = {curve.pieces[0].a:g}), so it cannot be written '
+            "as disciplined convex programming asks; use the waterfilling allocator or a service_scv of at most 1"
+        )
+
+    def solve_one(self, plan: OnePlan) -> Answer | None:
+        """Return the cone solver's answer; None when it crashes or ends without a solution.
+
+        Raises
+        ------
+        BackendMissing
+            If the solver is not installed or takes no second-order cones.
+        """
+        shape = (len(plan.t), len(plan.terms), plan.has_floor, plan.factors)
+        compiled: _Compiled = self._models.get(self.solver.upper(), *shape)
+        return compiled.solve(plan)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Compiled:
+    solver: str
+    problem: Any
+    root: Any
+    scaled_y: Any
+    budget: Any
+    terms: tuple[tuple[Any, Any, Any], ...]
+    reliefs: tuple[Any, ...]
+
+    def solve(self, plan: OnePlan) -> Answer | None:
+        root = np.sqrt(plan.t)
+        self.root.value = root
+        for (side, slope, rest), term in zip(self.terms, plan.terms, strict=True):
+            side.value, slope.value, rest.value = 2.0 * np.sqrt(term.weight), term.slope, term.rest * root
+        for relief, part in zip(self.reliefs, plan.parts, strict=True):
+            relief.value = part.relief / root
+        options = _OPTIONS.get(self.solver, {})
+        # Problem.solve would turn inaccuracy into a process-wide warning and failure into an exception.
+        data, chain, inverse = self.problem.get_problem_data(self.solver, enforce_dpp=True, solver_opts={})
+        try:
+            raw = chain.solve_via_data(self.problem, data, solver_opts=dict(options))
+        except Exception:  # noqa: BLE001  backends raise anything; it may cost this row, not the batch
+            return None
+        solution = chain.invert(raw, inverse)
+        status = _STATUS.get(solution.status)
+        if status is None:
+            return None
+        y = np.asarray(solution.primal_vars[self.scaled_y.id], dtype=np.float64) / root
+        return Answer(y, float(solution.dual_vars.get(self.budget.id, np.nan)), status)
+
+
+def _compile(solver: str, n: int, n_terms: int, has_floor: bool, factors: tuple[tuple[float, ...], ...]) -> _Compiled:
+    import cvxpy as cp
+
+    if solver not in (able := installed_solvers()):
+        raise BackendMissing(
+            f"cvxpy has no solver called {solver} here that takes second-order cones; "
+            f"install it or choose one of {', '.join(able)}"
+        )
+    root = cp.Parameter(n, nonneg=True)
+    scaled_y = cp.Variable(n)
+    budget = root @ scaled_y <= 1
+    constraints = [budget, scaled_y >= 0] if has_floor else [budget]
+    terms, delays = [], []
+    for _ in range(n_terms):
+        side, slope, rest = (cp.Parameter(n, nonneg=True) for _ in range(3))
+        x = cp.multiply(slope, scaled_y) + rest
+        z = cp.Variable(n)
+        constraints.append(cp.SOC(z + x, cp.vstack([side, z - x])))
+        delays.append(z)
+        terms.append((side, slope, rest))
+    reliefs = tuple(cp.Parameter(n, nonneg=True) for _ in factors)
+    if factors:
+        pieces = [
+            sum(factor * z for factor, z in zip(row, delays, strict=True)) - relief
+            for row, relief in zip(factors, reliefs, strict=True)
+        ]
+        total = cp.Variable(n)
+        constraints.append(cp.maximum(*pieces) <= total)
+        cost = root @ total
+    else:
+        cost = sum(root @ z for z in delays)
+    problem = cp.Problem(cp.Minimize(cost), constraints)
+    assert problem.is_dcp(dpp=True)
+    return _Compiled(solver, problem, root, scaled_y, budget, tuple(terms), reliefs)

@@ -1,0 +1,91 @@
+"""Water-filling: the closed form of the inner problem, whole populations at once.
+
+At the optimum every node's last unit of capacity saves the same, κ in normal form, and the delay curve inverts that
+in closed form. What is left is one scalar equation a plan, Σ t·v(κ) = 1. In q = κ^(−1/2) its left side is convex and
+increasing (when a ≥ 0), so Newton's method from the right converges monotonically, in four or five steps. With the
+tandem curve a node stays at its kink over a range of prices; there Newton's method is kept inside a bracket.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import EPS, FloatArray, IntArray
+from dmcjia_opt.methods.allocators.normal_form import NormalForm, normal_form
+from dmcjia_opt.methods.allocators.root import increasing_root
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.solving.contract import Allocation, Status
+
+_MAX_STEPS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class WaterFilling:
+    """Optimal shares by safeguarded Newton on the price; exact to rounding."""
+
+    def supports(self, problem: Problem) -> str | None:
+        """Every problem is supported."""
+        return None
+
+    def allocate(self, problem: Problem, splits: IntArray) -> Allocation:
+        """Return optimal shares and prices for `splits` (n_plans, n_nodes)."""
+        form = normal_form(problem, splits)
+        v, kappa = fill(form)
+        return form.allocation(v, kappa, np.full(len(splits), Status.OPTIMAL, dtype=np.int8))
+
+
+def fill(form: NormalForm) -> tuple[FloatArray, FloatArray]:
+    """Return the optimal v (n_plans, n_nodes) and multiplier κ (n_plans,) of a batch in normal form.
+
+    The result is meaningless on rows that are not solvable.
+    """
+    curve, t = form.curve, form.t
+    solvable = form.solvable
+    with np.errstate(divide="ignore"):
+        mean = np.einsum("ij,ij->i", t, curve.marginal(np.ones_like(t), form.rho, form.wait))  # κ if every v were 1
+        q = np.where(solvable, 1.0 / np.sqrt(mean), 1.0)
+    if len(curve.pieces) == 1 and curve.is_dcp:
+        return _from_the_right(form, q)
+
+    def over(q: FloatArray) -> tuple[FloatArray, FloatArray]:
+        _, response, excess = _at(form, 1.0 / (q * q))
+        return excess, 2.0 * np.einsum("ij,ij->i", t, response) / (q * q * q)
+
+    # some v is at most 1, and there a unit of it saves 1/(1 + ρ)² or more; twice that much, for rounding
+    most = 2.0 + 2.0 * np.where(t > 0, form.rho, 0.0).max(-1, initial=0.0)
+    q = increasing_root(over, np.minimum(q, most), np.zeros(len(t)), most, solvable)
+    kappa = 1.0 / (q * q)
+    v, response, excess = _at(form, kappa)
+    # where v is ρ away from q, Σ t·v has lost that many digits; what is over is taken from those who respond
+    answer = np.einsum("ij,ij->i", t, response)
+    part = np.where(solvable & (answer > 0), excess / np.where(answer > 0, answer, 1.0), 0.0)
+    return v - part[:, None] * response, kappa
+
+
+def _at(form: NormalForm, kappa: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return v, −dv/dκ and Σ t·v − 1."""
+    v = form.curve.excess_at(kappa[:, None], form.rho, form.wait)
+    response = 1.0 / form.curve.curvature(v, form.rho, form.wait)
+    if form.floor is not None:
+        response = np.where(v > form.floor, response, 0.0)
+        v = np.maximum(v, form.floor)
+    return v, response, np.einsum("ij,ij->i", form.t, v) - 1.0
+
+
+def _from_the_right(form: NormalForm, q: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return v and κ where Σ t·v is convex in q: every step but the first comes from the right, without a bracket."""
+    solvable = form.solvable
+    for step in range(_MAX_STEPS):
+        kappa = 1.0 / (q * q)
+        v, response, over = _at(form, kappa)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            moved = q - over * q / (2.0 * kappa * np.einsum("ij,ij->i", form.t, response))
+        going = solvable & (np.abs(moved - q) > 2 * EPS * q) & (np.abs(over) > EPS)
+        if step > 0:
+            going &= moved < q
+        if not going.any():
+            break
+        q = np.where(going, moved, q)
+    return v, kappa

@@ -1,0 +1,1 @@
+"""Optimisers that only ask what a plan costs."""

@@ -1,0 +1,113 @@
+"""SciPy: its global optimisers, which take a function."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.methods.placers.blackbox.callables import DEFAULT_EVALUATIONS, MeanDelay, SearchPlacer
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.solving.contract import Stop
+from dmcjia_opt.solving.search import check_positive
+
+if TYPE_CHECKING:
+    from scipy.optimize import Bounds
+
+_UNLIMITED = 10**9
+_ALMOST_HALF = 0.499  # a rounded variable meets its first and last value as often as any other
+
+
+@dataclass(frozen=True, slots=True)
+class Scipy(SearchPlacer):
+    """A global optimiser of `scipy.optimize`.
+
+    Parameters
+    ----------
+    method
+        One of `METHODS`. "differential_evolution" knows that the splits are integers and evaluates a generation at
+        once; "dual_annealing" sees a continuous box whose points are rounded.
+    population
+        Individuals of differential evolution, at least 5; it begins anew when they have become alike.
+    evaluations
+        Distinct plans, when no budget of evaluations or seconds is given.
+
+    Raises
+    ------
+    InputError
+        If there is no such method, or an option is out of range.
+    """
+
+    method: str = "differential_evolution"
+    population: int = 20
+    evaluations: int = DEFAULT_EVALUATIONS
+    repair: bool = True
+    finite: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.method not in METHODS:
+            raise InputError(f'scipy has no method "{self.method}" that suits; choose {", ".join(METHODS)}')
+        if self.population < 5:
+            raise InputError(f"population must be at least 5, got {self.population}")
+        check_positive(self.evaluations, "evaluations")
+
+    def supports(self, problem: Problem) -> str | None:
+        """Return why not, if a node has a single split."""
+        return "a node has only one split" if (problem.layers == 0).any() else None
+
+    def search(self, f: MeanDelay, stop: Stop, rng: np.random.Generator) -> None:
+        """Hand `f` to SciPy."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            METHODS[self.method](f, f.upper, self, rng)
+
+
+def _differential_evolution(f: MeanDelay, upper: IntArray, options: Scipy, rng: np.random.Generator) -> None:
+    from scipy.optimize import Bounds, differential_evolution
+
+    def columns(x: FloatArray, /) -> Any:  # noqa: ANN401 - an array, where SciPy's types expect a float
+        return f(x.T)
+
+    while True:
+        differential_evolution(
+            columns,
+            Bounds(np.zeros(len(upper)), upper),
+            maxiter=_UNLIMITED,
+            init=rng.integers(0, upper + 1, (options.population, len(upper))),
+            tol=0.0,
+            polish=False,
+            updating="deferred",
+            vectorized=True,
+            integrality=np.ones(len(upper), dtype=bool),
+            rng=rng,
+        )
+
+
+def _dual_annealing(f: MeanDelay, upper: IntArray, options: Scipy, rng: np.random.Generator) -> None:
+    from scipy.optimize import dual_annealing
+
+    dual_annealing(f, _box(upper), maxiter=_UNLIMITED, maxfun=_UNLIMITED, no_local_search=True, rng=rng)
+
+
+def _box(upper: IntArray) -> Bounds:
+    from scipy.optimize import Bounds
+
+    return Bounds(np.full(len(upper), -_ALMOST_HALF), upper + _ALMOST_HALF)
+
+
+#: Name → how it is called. SciPy's other global optimisers rely on a local search, or, as DIRECT, on small boxes.
+METHODS: Mapping[str, Callable[[MeanDelay, IntArray, Scipy, np.random.Generator], None]] = MappingProxyType(
+    {"differential_evolution": _differential_evolution, "dual_annealing": _dual_annealing}
+)
+
+
+def methods() -> tuple[str, ...]:
+    """Return the names that may follow ``scipy:``."""
+    return tuple(METHODS)

@@ -1,0 +1,1 @@
+"""Placers that end with a proof."""

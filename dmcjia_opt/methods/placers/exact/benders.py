@@ -1,0 +1,214 @@
+"""Generalised Benders decomposition on class counts, with a HiGHS master that grows cut by cut.
+
+Master: integer counts n of how many nodes of each class use each split, and θ, with a cut for each price tried,
+
+    θ ≥ Σ (w·local + φ(ν_i))·n − ν_i,     Σ_γ n = class size,     Σ least share · n ≤ 1.
+
+Each solution of the master is a plan; its shares come from the allocator and the price of those from the next cut,
+until the master's bound meets the incumbent. Cuts are shifted and scaled so that the open gap is the unit: HiGHS's
+absolute tolerances are then relative to what is still in question.
+
+The bound is HiGHS's, with its tolerances subtracted: it rests on that solver, unlike the dual's.
+"""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import partial
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import IntArray
+from dmcjia_opt.base.processes import silenced
+from dmcjia_opt.bounds.certificate import rounding_slack
+from dmcjia_opt.methods.placers.exact.branch_and_bound import NodeClass, class_rows, fixed_row, node_classes, spread
+from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, Search
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.solving.search import BudgetSpent
+
+if TYPE_CHECKING:
+    from highspy.highs import HighsCallbackEvent
+
+_FEASIBILITY = 1e-9
+_MAX_CUTS = 500
+
+
+class Master:
+    """The master problem, kept warm while cuts are added.
+
+    Parameters
+    ----------
+    problem
+        The compiled problem.
+    classes
+        Open nodes; every other node stays at `cheapest`.
+    cheapest
+        (n_nodes,) splits of the nodes that are not open.
+    bound, unit
+        The value that θ = 0 stands for, and what θ = 1 adds to it, s.
+    """
+
+    def __init__(
+        self, problem: Problem, classes: list[NodeClass], cheapest: IntArray, bound: float, unit: float
+    ) -> None:
+        import highspy
+
+        self.problem, self.classes, self.cheapest = problem, classes, cheapest
+        self.bound, self.unit = bound, unit
+        self.fixed = np.setdiff1d(np.arange(problem.n_nodes), np.concatenate([c.nodes for c in classes]))
+        self.sizes = [len(c.splits) for c in classes]
+        self.n = sum(self.sizes)
+        with silenced():  # the first solver of a process prints a banner before it can be told not to
+            solver = highspy.Highs()
+        self._solver, self._stop = solver, Event()
+        for point in (solver.cbMipInterrupt, solver.cbSimplexInterrupt):
+            point += partial(_end_when, self._stop)
+        for name, value in (
+            ("output_flag", False),
+            ("threads", 1),
+            ("random_seed", 0),
+            ("mip_rel_gap", 0.0),
+            ("mip_feasibility_tolerance", _FEASIBILITY),
+            ("primal_feasibility_tolerance", _FEASIBILITY),
+        ):
+            solver.setOptionValue(name, value)
+        starts = np.cumsum([0, *self.sizes])
+        for c in classes:
+            for _ in c.splits:
+                solver.addVar(0.0, float(len(c.nodes)))
+        for j in range(self.n):
+            solver.changeColIntegrality(j, highspy.HighsVarType.kInteger)
+        solver.addVar(0.0, highspy.kHighsInf)
+        solver.changeColCost(self.n, 1.0)
+        for c, start, size in zip(classes, starts[:-1], self.sizes, strict=True):
+            columns = np.arange(start, start + size, dtype=np.int32)
+            solver.addRow(float(len(c.nodes)), float(len(c.nodes)), size, columns, np.ones(size))
+        one = np.array([1.0])
+        load = np.concatenate([class_rows(problem, c, one)[:, -1] for c in classes])
+        taken = float(fixed_row(problem, self.fixed, cheapest, one)[0, -1])
+        solver.addRow(-highspy.kHighsInf, 1.0 - taken, self.n, np.arange(self.n, dtype=np.int32), load)
+        self.infinity = highspy.kHighsInf
+
+    def _run(self, seconds: float) -> None:
+        """Run the solver in a thread of its own, so that Ctrl-C and the deadline end it, and the first is heard here.
+
+        A pool's thread is waited for when Python ends, whatever interrupts this: a solver still at work then would
+        abort the process.
+        """
+        pool = ThreadPoolExecutor(1)
+        try:
+            running = pool.submit(self._solver.solve)
+            wait([running], None if math.isinf(seconds) else seconds)
+        finally:
+            self._stop.set()
+            pool.shutdown()
+            self._stop.clear()
+
+    def cut(self, price: float, objective: float) -> None:
+        """Add the cut of a price, s per unit share, lowered by what rounding may add to it below `objective`."""
+        at = np.array([price])
+        costs = [class_rows(self.problem, c, at)[:, 0] for c in self.classes]
+        least = [float(cost.min()) for cost in costs]
+        constant = float(fixed_row(self.problem, self.fixed, self.cheapest, at)[0, 0])
+        constant += math.fsum(len(c.nodes) * m for c, m in zip(self.classes, least, strict=True))
+        slack = rounding_slack(self.problem.n_nodes, objective + 2.0 * price)
+        row = np.concatenate([(cost - m) / self.unit for cost, m in zip(costs, least, strict=True)])
+        columns = np.arange(self.n + 1, dtype=np.int32)
+        self._solver.addRow(
+            (constant - slack - self.bound) / self.unit, self.infinity, self.n + 1, columns, np.append(-row, 1.0)
+        )
+
+    def solve(self, gap: float, seconds: float) -> tuple[IntArray | None, float]:
+        """Return the best plan's splits (n_nodes,), or None, and the proved least θ, after at most `seconds`."""
+        solver = self._solver
+        solver.setOptionValue("mip_abs_gap", gap)
+        solver.setOptionValue("time_limit", solver.getRunTime() + seconds if math.isfinite(seconds) else self.infinity)
+        self._run(seconds)
+        info: Any = solver.getInfo()
+        values = np.array(solver.getSolution().col_value)
+        bound = float(info.mip_dual_bound) if math.isfinite(info.mip_dual_bound) else 0.0
+        if len(values) < self.n or not np.isfinite(values[: self.n]).all():
+            return None, bound
+        plan = self.cheapest.copy()
+        start = 0
+        for c, size in zip(self.classes, self.sizes, strict=True):
+            count = np.rint(values[start : start + size]).astype(np.int64)
+            start += size
+            if count.sum() != len(c.nodes):
+                return None, bound
+            plan[c.nodes] = spread(c.splits, count[None, :])[0]
+        return plan, bound
+
+
+def _end_when(asked: Event, at: HighsCallbackEvent) -> None:
+    """End HiGHS where it asks, once it has been asked to."""
+    if asked.is_set():
+        at.interrupt()
+
+
+def close(search: Search) -> None:
+    """Raise the bound of a Lagrangian search and improve its incumbent until they meet or the budget is spent.
+
+    Raises
+    ------
+    BudgetSpent
+        When the time or the evaluations are.
+    """
+    if search.closed or search.spent:
+        return
+    problem, evaluation = search.problem, search.evaluation
+    left = search.survivors()
+    classes = node_classes(problem, left)
+    if not classes:
+        return
+    base = left.bound
+    unit = evaluation.objective - base
+    master = Master(problem, classes, left.cheapest, base, unit)
+    master.cut(left.price, evaluation.objective)
+    prices = {left.price}
+    for tried in range(_MAX_CUTS):
+        limit = search.stop.seconds
+        seconds = math.inf if limit is None else limit - evaluation.seconds
+        if seconds <= 0:
+            raise BudgetSpent
+        wanted = search.tolerance * evaluation.objective / unit
+        plan, theta = master.solve(0.25 * wanted, seconds)
+        proved = base + unit * (theta - 4 * _FEASIBILITY * (1 + abs(theta)))
+        proved = min(proved, evaluation.objective)
+        if proved > evaluation.lower_bound:
+            evaluation.lower_bound, evaluation.bound_from = proved, "benders"
+        evaluation.tick()
+        if plan is None or search.closed:
+            return
+        _, price = evaluation.solve_in_budget(plan[None, :])
+        if search.closed:
+            return
+        following = _next_price(float(price[0]), left.price, tried)
+        if following in prices:
+            return  # what is left of the gap is rounding
+        prices.add(following)
+        master.cut(following, evaluation.objective)
+
+
+def _next_price(price: float, middle: float, tried: int) -> float:
+    """Return a price > 0 that cuts off a plan: its own, or one that suits where it has none.
+
+    A plan without cloud work has price 0, and any small price is as good. Where the allocator failed, or the plan
+    fills the cloud to the brim, ever higher prices are.
+    """
+    if price > 0.0 and math.isfinite(price):
+        return price
+    return middle * (1e-9 if price == 0.0 else 2.0 ** (1 + tried % 64))
+
+
+@dataclass(frozen=True, slots=True)
+class Benders(LagrangianPlacer):
+    """The optimum by price, reduced costs and generalised Benders with a HiGHS master."""
+
+    def close(self, search: Search) -> None:
+        """Add cuts until the master's bound meets the incumbent."""
+        close(search)

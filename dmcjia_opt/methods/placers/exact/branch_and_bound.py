@@ -1,0 +1,309 @@
+"""Branch and bound on class counts: what the Lagrangian search leaves open, closed without a solver.
+
+Nodes that are identical are one *class*; only how many of them use each split matters, which removes the symmetry
+that defeats general solvers. Classes are branched on one after another, breadth first. A partial plan carries its
+cost at a set of prices around ν*, and the cost at each price of the cheapest way to finish it is a lower bound by
+weak duality; so is the largest of them. A partial plan is dropped once a price proves it no better than the
+incumbent: those prices, and the plans that are left and evaluated, are the proof.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.bounds.certificate import rounding_slack, splits_lower_bound
+from dmcjia_opt.bounds.dual import split_costs
+from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, Search, Survivors
+from dmcjia_opt.model.problem import Problem
+
+_MARGIN = 1e-13  # relative: plans better by less than this are not looked for
+_FIRST_LEAVES = 32
+_MERGE_ABOVE = 1000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NodeClass:
+    """Identical open nodes.
+
+    Parameters
+    ----------
+    nodes
+        (size,) which.
+    splits
+        (k,) splits they may use, dearest first.
+    """
+
+    nodes: IntArray
+    splits: IntArray
+
+
+def node_classes(problem: Problem, left: Survivors) -> list[NodeClass]:
+    """Return the open nodes in classes whose tables are the same at the splits that are left."""
+    groups: dict[bytes, list[int]] = {}
+    for i, (d, splits) in enumerate(zip(left.nodes, left.splits, strict=True)):
+        tables = [problem.local_delay[d, splits], problem.cloud_time[d, splits]]
+        tables += [t[d, splits] for t in (problem.least_rate, problem.upstream_wait) if t is not None]
+        tables += [splits.astype(np.float64), problem.arrival_rate[d : d + 1], problem.weight[d : d + 1]]
+        groups.setdefault(np.concatenate(tables).tobytes(), []).append(i)
+    return [NodeClass(left.nodes[members], left.splits[members[0]][::-1]) for members in groups.values()]
+
+
+#: Costs of longer partial plans, which they extend, and by which counts.
+_Grown = tuple[FloatArray, IntArray, IntArray]
+
+
+@dataclass(slots=True, eq=False)
+class _Tree:
+    """The partial plans of one depth, and how they came about.
+
+    Parameters
+    ----------
+    cost
+        (n_plans, n_rows) what each has spent of every row's limit: cost at each price, and share of the cloud.
+    choices
+        One entry a level: parents, and counts of the splits chosen there (n_plans, k).
+    """
+
+    cost: FloatArray
+    choices: list[tuple[IntArray, IntArray]]
+
+    def counts(self) -> list[IntArray]:
+        """Return, for each level, the counts of every plan of the last depth."""
+        at = np.arange(len(self.cost))
+        found = []
+        for parent, count in reversed(self.choices):
+            found.append(count[at])
+            at = parent[at]
+        return found[::-1]
+
+
+def _whole_class(
+    cost: FloatArray, split: FloatArray, tail: FloatArray, limit: FloatArray, size: int, cap: int
+) -> _Grown | None:
+    """Extend partial plans by all counts of one class that stay within every limit; None beyond `cap` plans."""
+    parent, rest = np.arange(len(cost)), np.full(len(cost), size)
+    k = len(split)
+    chosen = np.zeros((len(cost), 0), dtype=np.int64)
+    for j in range(k - 1):
+        least = split[j + 1 :].min(axis=0)
+        room = limit - (cost + rest[:, None] * least + tail)
+        slope = split[j] - least
+        with np.errstate(divide="ignore", invalid="ignore"):
+            bound = room / slope
+        most = np.floor(np.where(slope > 0, bound, np.inf).min(axis=1) + 1e-9)
+        least_count = np.ceil(np.where(slope < 0, bound, -np.inf).max(axis=1) - 1e-9)
+        possible = ((slope != 0) | (room >= 0)).all(axis=1)
+        low = np.maximum(least_count, 0)
+        number = np.where(possible, np.maximum(np.minimum(most, rest) - low + 1, 0), 0).astype(np.int64)
+        total = int(number.sum())
+        if total > cap:
+            return None
+        at = np.repeat(np.arange(len(cost)), number)
+        first = np.repeat(np.cumsum(number) - number, number)
+        count = low[at].astype(np.int64) + np.arange(total) - first
+        cost = cost[at] + count[:, None] * split[j]
+        parent, rest = parent[at], rest[at] - count
+        chosen = np.column_stack([chosen[at], count])
+    cost = cost + rest[:, None] * split[-1]
+    keep = (cost + tail <= limit).all(axis=1)
+    return cost[keep], parent[keep], np.column_stack([chosen, rest])[keep]
+
+
+def _one_node(cost: FloatArray, split: FloatArray, tail: FloatArray, limit: FloatArray, cap: int) -> _Grown | None:
+    """Extend partial plans by the splits of a single node (see `_whole_class`)."""
+    if len(cost) * len(split) > 4 * cap:
+        return None
+    longer = cost[:, None, :] + split[None, :, :]
+    parent, choice = np.nonzero((longer + tail <= limit).all(axis=2))
+    if len(parent) > cap:
+        return None
+    return longer[parent, choice], parent, np.eye(len(split), dtype=np.int64)[choice]
+
+
+def close(search: Search, *, prices: int = 17, max_plans: int = 200_000, bucket: float = 0.0) -> bool:
+    """Search everything that a Lagrangian search has left open.
+
+    Parameters
+    ----------
+    search
+        Holds the incumbent, which may improve, and the bound, which rises to it.
+    prices
+        How many prices bound each partial plan.
+    max_plans
+        Give up when so many partial plans are open at once.
+    bucket
+        Merge partial plans that cost the same at every price within this fraction of the incumbent, where there are
+        many: the bound is then that much weaker, and nodes that are nearly identical no longer multiply the plans.
+
+    Returns
+    -------
+    Whether the search was completed; if not, nothing but perhaps the incumbent has changed.
+    """
+    problem, evaluation = search.problem, search.evaluation
+    left = search.survivors()
+    margin = max(_MARGIN, 0.5 * search.tolerance if search.tolerance > 1e-8 else 0.0)
+    classes = sorted(node_classes(problem, left), key=lambda c: (len(c.nodes) > 1, len(c.nodes)))
+    price = _grid(left, evaluation.objective, prices // 2)
+    if evaluation.price > 0.0:
+        price = np.append(price, evaluation.price)  # where plans like the incumbent have their best bound
+    rows = [class_rows(problem, c, price) for c in classes]
+    fixed = np.setdiff1d(np.arange(problem.n_nodes), left.nodes, assume_unique=True)
+    root = fixed_row(problem, fixed, left.cheapest, price)
+    least = [row.min(axis=0) * len(c.nodes) for row, c in zip(rows, classes, strict=True)]
+    tails = np.cumsum([np.zeros(len(price) + 1), *least[::-1]], axis=0)[::-1]
+    magnitude = float(np.abs(root[0]).max() + np.abs(tails[0]).max() + price.max())
+    slack = rounding_slack(problem.n_nodes, 2 * magnitude)
+
+    def limit() -> FloatArray:
+        return np.append(np.full(len(price), evaluation.objective * (1.0 - margin)), 1.0 + 1e-12)
+
+    tree, merged = _Tree(root, []), False
+    for c, split, tail in zip(classes, rows, tails[1:], strict=True):
+        size = len(c.nodes)
+        if size == 1:
+            grown = _one_node(tree.cost, split, tail, limit(), max_plans)
+        else:
+            grown = _whole_class(tree.cost, split, tail, limit(), size, max_plans)
+        if grown is None:
+            return False
+        cost, parent, count = grown
+        if bucket > 0.0 and len(cost) > _MERGE_ABOVE:
+            cost, parent, count = _merged(cost, parent, count, bucket * evaluation.objective)
+            merged = True
+        tree = _Tree(cost, [*tree.choices, (parent, count)])
+    bound = _leaves(search, tree, classes, left.cheapest, margin, merged=merged)
+    proved = min(bound, evaluation.objective * (1.0 - margin)) - slack
+    if proved > evaluation.lower_bound:
+        evaluation.lower_bound, evaluation.bound_from = proved, "branch-and-bound"
+    return True
+
+
+def _merged(cost: FloatArray, parent: IntArray, count: IntArray, width: float) -> tuple[FloatArray, IntArray, IntArray]:
+    """Merge partial plans that cost nearly the same at every price, keeping the least cost at each.
+
+    The merged plan is a relaxation of all it stands for, so bounds stay bounds; the history kept is that of the plan
+    that is cheapest at the middle price.
+    """
+    middle = (cost.shape[1] - 2) // 2
+    key = np.zeros(len(cost), dtype=np.int64)
+    for column in (0, middle, 2 * middle):
+        digit = np.floor((cost[:, column] - cost[:, column].min()) / width).astype(np.int64)
+        key = key * (int(digit.max()) + 1) + digit
+    order = np.lexsort((cost[:, middle], key))
+    start = np.flatnonzero(np.diff(key[order], prepend=-1))
+    first = order[start]
+    return np.minimum.reduceat(cost[order], start, axis=0), parent[first], count[first]
+
+
+def _grid(left: Survivors, objective: float, each_side: int) -> FloatArray:
+    """Return prices around ν*, and ν* itself, as far apart as plans in the gap can have theirs.
+
+    A plan that uses the share 1 + r at ν* loses about ν*·r² to its own best price, which is about 2r away.
+    """
+    room = max(objective - left.bound, 1e-15 * objective)
+    width = min(4.0 * np.sqrt(room / left.price), 2.0)
+    return np.asarray(left.price * np.exp(np.linspace(-width, width, 2 * each_side + 1)))
+
+
+def class_rows(problem: Problem, c: NodeClass, price: FloatArray) -> FloatArray:
+    """Return (k, n_prices + 1) what one node of a class costs at each price, s, and its least share, for each split."""
+    node = c.nodes[:1]
+    cost = split_costs(problem, node, c.splits[:, None], price)
+    return np.column_stack([cost, _least_shares(problem, node, c.splits)])
+
+
+def fixed_row(problem: Problem, nodes: IntArray, splits: IntArray, price: FloatArray) -> FloatArray:
+    """Return (1, n_prices + 1) what `nodes` cost together at `splits` (of all nodes), less the price of the cloud."""
+    total = np.zeros(len(price) + 1)
+    for start in range(0, len(nodes), 4096):
+        d = nodes[start : start + 4096]
+        total[:-1] += split_costs(problem, d[:, None], splits[d][:, None], price).sum(axis=0)
+        total[-1] += _least_shares(problem, d, splits[d]).sum()
+    total[:-1] -= price
+    return total[None, :]
+
+
+def _least_shares(problem: Problem, nodes: IntArray, splits: IntArray) -> FloatArray:
+    rate = problem.arrival_rate[nodes]
+    if problem.least_rate is not None:
+        rate = np.maximum(rate, problem.least_rate[nodes, splits])
+    return np.asarray(rate * problem.cloud_time[nodes, splits])
+
+
+def _leaves(
+    search: Search, tree: _Tree, classes: list[NodeClass], base: IntArray, margin: float, *, merged: bool
+) -> float:
+    """Evaluate the plans that are left, most promising first; return the least of their own lower bounds."""
+    problem, evaluation = search.problem, search.evaluation
+    promise = tree.cost[:, :-1].max(axis=1)
+    order = np.argsort(promise, kind="stable")
+    counts = tree.counts()
+    least, start, number = np.inf, 0, _FIRST_LEAVES
+    while start < len(order) and promise[order[start]] <= evaluation.objective * (1.0 - margin):
+        rows = order[start : start + number]
+        plans = np.repeat(base[None, :], len(rows), axis=0)
+        for c, count in zip(classes, counts, strict=True):
+            plans[:, c.nodes] = spread(c.splits, count[rows])
+        _, price = evaluation.solve_in_budget(plans)
+        possible = problem.overload(plans) == 0
+        bounds = promise[rows] if merged else splits_lower_bound(problem, plans[possible], price[possible])
+        least = min(least, float(np.min(bounds, initial=np.inf)))
+        start += number
+        number = min(4 * number, max(1, (1 << 20) // problem.n_nodes))
+    return least
+
+
+def spread(splits: IntArray, count: IntArray) -> IntArray:
+    """Return each row's splits with their multiplicities, (n_plans, class size)."""
+    ends = np.cumsum(count, axis=1)
+    position = np.arange(int(ends[0, -1]))
+    spread_out: IntArray = splits[(position[None, :, None] >= ends[:, None, :]).sum(axis=2)]
+    return spread_out
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much room the search may take.
+
+    Parameters
+    ----------
+    quick_plans
+        Partial plans that may be open at once in the first attempt, which merges none.
+    max_plans
+        The same in the second, which merges those that are nearly equal.
+    bucket
+        Relative width within which it does.
+    """
+
+    quick_plans: int = 20_000
+    max_plans: int = 400_000
+    bucket: float = 1e-6
+
+
+def close_in_turn(search: Search, limits: Limits) -> None:
+    """Close a Lagrangian search: at once, or after two-node exchanges and with nearly equal partial plans merged."""
+    if search.closed or search.spent or close(search, max_plans=limits.quick_plans):
+        return
+    search.improve(pairs=True)
+    if not search.closed:
+        close(search, max_plans=limits.max_plans, bucket=limits.bucket)
+
+
+@dataclass(frozen=True, slots=True)
+class BranchAndBound(LagrangianPlacer):
+    """The proved optimum by price, reduced costs and branch and bound on class counts; no solver.
+
+    Parameters
+    ----------
+    limits
+        When to give up, with the incumbent and its bound.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+
+    def close(self, search: Search) -> None:
+        """Branch and bound, at once or with merging."""
+        close_in_turn(search, self.limits)

@@ -1,0 +1,32 @@
+"""The proved optimum: the Lagrangian search, then whatever closes what it leaves open most cheaply.
+
+In turn, until the gap is closed: one node's or two nodes' splits exchanged around the best price; branch and bound
+on class counts; the same with nearly equal partial plans merged, which near-identical nodes need; and generalised
+Benders. The first three are proofs of this package's own; Benders rests on HiGHS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dmcjia_opt.methods.placers.exact import benders
+from dmcjia_opt.methods.placers.exact.branch_and_bound import Limits, close_in_turn
+from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, Search
+
+
+@dataclass(frozen=True, slots=True)
+class Exact(LagrangianPlacer):
+    """Optimal splits with a proof, from one node to a million.
+
+    Parameters
+    ----------
+    limits
+        Room for the branch and bound, after which Benders takes over.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+
+    def close(self, search: Search) -> None:
+        """Branch and bound, then Benders for what that has no room for."""
+        close_in_turn(search, self.limits)
+        benders.close(search)

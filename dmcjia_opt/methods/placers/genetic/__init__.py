@@ -1,0 +1,1 @@
+"""Genetic algorithms: the paper's and others."""

@@ -1,0 +1,243 @@
+"""Operators for pymoo that know the price of cloud capacity: sampling, mutation and repair by reduced costs.
+
+At the price ν* where the Lagrangian dual is largest every node has a cheapest split; what another split costs more is
+its *reduced cost* r, and no plan is better than L(ν*) plus the sum of its reduced costs. So a plan is drawn like a
+state of a gas: node d takes split γ with probability ∝ exp(−r/τ), and the temperature τ says how many nodes leave
+their cheapest split.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pymoo.core.mutation import Mutation
+from pymoo.core.repair import Repair
+from pymoo.core.sampling import Sampling
+
+from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.bounds.dual import dual_point, least_load, maximise, priced
+from dmcjia_opt.methods.placers.genetic.pymoo_ import PlacementProblem
+from dmcjia_opt.model.problem import Problem
+
+_HALVINGS = 60
+_TIE = 1e-12  # reduced costs below it, relative to the largest, are rounding
+_MORE_DRAWS = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReducedCosts:
+    """What the dual says of every split.
+
+    Parameters
+    ----------
+    price
+        ν*, s per unit share.
+    low, high
+        (n_nodes,) cheapest splits just below and just above ν*: `low` asks for more of the cloud than there is, or as
+        much, `high` for no more.
+    table
+        (n_nodes, n_splits) reduced costs, s; +inf where the split is not allowed.
+    """
+
+    price: float
+    low: IntArray
+    high: IntArray
+    table: FloatArray
+
+    def probabilities(self, moves: float) -> FloatArray:
+        """Return p (n_nodes, n_splits) ∝ exp(−r/τ), with τ such that about `moves` nodes pay a reduced cost.
+
+        Moves between splits that tie at ν* are free, and not counted. Uniform draws may move fewer nodes than asked
+        for; τ then is at its end.
+        """
+        paid = np.isfinite(self.table) & (self.table > _TIE * self.table[np.isfinite(self.table)].max())
+        if not paid.any():
+            return self._boltzmann(1.0)
+        low, high = np.log(self.table[paid].min()) - 5.0, np.log(self.table[paid].max()) + 5.0
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (low + high)
+            moved = float(self._boltzmann(np.exp(middle))[paid].sum())
+            low, high = (low, middle) if moved > moves else (middle, high)
+        return self._boltzmann(np.exp(low))
+
+    def _boltzmann(self, temperature: float) -> FloatArray:
+        weight = np.exp(-self.table / temperature)
+        return np.asarray(weight / weight.sum(axis=1, keepdims=True))
+
+
+def reduced_costs(problem: Problem) -> ReducedCosts:
+    """Return the reduced costs at the best price; at price 0, where they are local delays, if no plan exists."""
+    if least_load(problem) < 1.0:
+        low, high = maximise(problem)
+    else:
+        low = high = dual_point(problem, 0.0)
+    best = max(low, high, key=lambda point: point.value)
+    cost, _ = priced(problem, best.price)
+    cost[~np.isfinite(cost).any(axis=1), 0] = 0.0  # a node without any stable split makes every plan infeasible
+    table = cost - cost.min(axis=1, keepdims=True)
+    table.setflags(write=False)
+    return ReducedCosts(best.price, low.splits, high.splits, table)
+
+
+class DualSampling(Sampling):  # type: ignore[misc]
+    """A first population around the Lagrangian solution, for any pymoo algorithm on a `PlacementProblem`.
+
+    The first individual is the dual's plan on the side of ν* that asks for less of the cloud, the second that on the
+    other side where they differ. Each further one takes every node's split from either at a chance of its own, and
+    moves nodes by their reduced costs. All are distinct where there are so many plans.
+
+    Parameters
+    ----------
+    problem
+        The compiled problem.
+    moves
+        How many nodes leave their cheapest split, on average.
+    costs
+        Its reduced costs, computed when not given.
+    """
+
+    def __init__(self, problem: Problem, *, moves: float = 2.0, costs: ReducedCosts | None = None) -> None:
+        super().__init__()
+        self.layers = problem.layers
+        self.costs = costs or reduced_costs(problem)
+        self.moves = moves
+
+    def plans(self, number: int, rng: np.random.Generator) -> IntArray:
+        """Return splits (number, n_nodes)."""
+        found = dict.fromkeys([tuple(self.costs.high.tolist()), tuple(self.costs.low.tolist())])
+        moves = self.moves
+        for _ in range(_MORE_DRAWS):
+            if len(found) >= number:
+                break
+            found.update(dict.fromkeys(map(tuple, self._draw(number, moves, rng).tolist())))
+            moves *= 2.0
+        rest = max(0, number - len(found))
+        anywhere = rng.integers(0, self.layers + 1, size=(rest, len(self.layers)))
+        return np.concatenate([np.array(list(found), dtype=np.int64), anywhere])[:number]
+
+    def _draw(self, number: int, moves: float, rng: np.random.Generator) -> IntArray:
+        costs = self.costs
+        chosen = draw(costs.probabilities(moves), rng.random((number, len(self.layers))))
+        side = rng.random(chosen.shape) < rng.random((number, 1))
+        tied = (chosen == costs.low) | (chosen == costs.high)
+        return np.where(tied, np.where(side, costs.low, costs.high), chosen)
+
+    def _do(
+        self,
+        problem: Any,  # noqa: ANN401 - a pymoo Problem
+        n_samples: int,
+        *args: object,
+        random_state: np.random.Generator,
+        **kwargs: object,
+    ) -> Any:  # noqa: ANN401 - integers, or what the problem encodes them as
+        splits = self.plans(n_samples, random_state)
+        return problem.encode(splits) if isinstance(problem, PlacementProblem) else splits
+
+
+class ReducedCostMutation(Mutation):  # type: ignore[misc]
+    """Integer mutation: one node, and perhaps more, takes another split, likelier the less it costs at ν*.
+
+    Parameters
+    ----------
+    costs
+        The reduced costs.
+    rate
+        Expected number of nodes that move, at least 1.
+    moves
+        The temperature, as `ReducedCosts.probabilities` takes it.
+    anywhere
+        Share of the moves that do not look at costs.
+    """
+
+    def __init__(self, costs: ReducedCosts, *, rate: float = 1.5, moves: float = 2.0, anywhere: float = 0.1) -> None:
+        super().__init__(prob=1.0)
+        self.rate = rate
+        allowed = np.isfinite(costs.table)
+        guided = costs.probabilities(moves)
+        self.probability = (1.0 - anywhere) * guided + anywhere * allowed / allowed.sum(axis=1, keepdims=True)
+
+    def _do(
+        self,
+        problem: Any,  # noqa: ANN401 - a pymoo Problem
+        x: IntArray,
+        *args: object,
+        random_state: np.random.Generator,
+        **kwargs: object,
+    ) -> IntArray:
+        n, m = x.shape
+        change = random_state.random((n, m)) < (self.rate - 1.0) / m
+        change[np.arange(n), random_state.integers(m, size=n)] = True
+        rows, nodes = np.nonzero(change)
+        splits = x[rows, nodes].astype(np.int64)
+        weight = self.probability[nodes] + np.finfo(np.float64).tiny  # a node may have one likely split only
+        weight[np.arange(weight.shape[1]) > problem.xu[nodes, None]] = 0.0
+        weight[np.arange(len(splits)), splits] = 0.0
+        moved = x.astype(np.int64)
+        moved[rows, nodes] = draw(weight / weight.sum(axis=1, keepdims=True), random_state.random((1, len(splits))))[0]
+        return moved
+
+
+class ToFeasible(Repair):  # type: ignore[misc]
+    """Repair of plans that overload the cloud or an edge: the price says which nodes to move.
+
+    A node whose edge queue is unstable takes its cheapest split at ν*. If the cloud is overloaded then, nodes move
+    until its load is no more than in the dual's own plan, since one that is barely feasible has endless queues: each
+    time the node whose move costs least, in reduced cost, for each unit of load that it takes off the cloud.
+
+    Parameters
+    ----------
+    problem
+        The compiled problem.
+    costs
+        Its reduced costs, computed when not given.
+    """
+
+    def __init__(self, problem: Problem, costs: ReducedCosts | None = None) -> None:
+        super().__init__()
+        self.problem = problem
+        self.costs = costs or reduced_costs(problem)
+        grid = np.broadcast_to(np.arange(problem.n_splits)[:, None], (problem.n_splits, problem.n_nodes))
+        self.load = problem.least_share(grid).T
+        self.enough = float(self.load[np.arange(problem.n_nodes), self.costs.high].sum())
+
+    def repaired(self, splits: IntArray) -> IntArray:
+        """Return splits (n_plans, n_nodes); those that no move helps stay infeasible."""
+        fixed = splits.copy()
+        for row in np.flatnonzero(self.problem.overload(splits) > 0):
+            fixed[row] = self._repair(fixed[row])
+        return fixed
+
+    def _repair(self, plan: IntArray) -> IntArray:
+        table, nodes = self.costs.table, np.arange(len(plan))
+        plan = np.where(np.isfinite(table[nodes, plan]), plan, self.costs.high)
+        if self.problem.overload(plan) == 0:
+            return plan
+        while self.load[nodes, plan].sum() > self.enough:
+            saved = self.load[nodes, plan][:, None] - self.load
+            useful = (saved > 0) & np.isfinite(table)
+            if not useful.any():
+                return plan
+            dearer = table - table[nodes, plan][:, None]
+            # a move that also saves cost goes first: the most cost for its load
+            rate = np.where(useful, dearer / np.where(useful, saved, 1.0), np.inf)
+            node, split = np.unravel_index(int(rate.argmin()), rate.shape)
+            plan[node] = split
+        return plan
+
+    def _do(self, problem: Any, x: Any, **kwargs: object) -> Any:  # noqa: ANN401 - pymoo's types
+        splits = problem.decode(x)
+        fixed = self.repaired(splits)
+        changed = (fixed != splits).any(axis=1)
+        repaired = np.array(x)
+        if changed.any():
+            repaired[changed] = problem.encode(fixed[changed])
+        return repaired
+
+
+def draw(probability: FloatArray, uniform: FloatArray) -> IntArray:
+    """Return one split a node by its `probability` (n_nodes, n_splits), from `uniform` (n_plans, n_nodes) in [0, 1)."""
+    ladder = np.cumsum(probability, axis=1)
+    ladder /= ladder[:, -1:]  # so that it ends at 1, not short of it by rounding
+    return np.asarray((uniform[:, :, None] >= ladder[None]).sum(axis=2))

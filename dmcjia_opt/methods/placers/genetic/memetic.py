@@ -1,0 +1,233 @@
+"""A memetic genetic algorithm: recombination on the large scale, and a descent that asks the price what to try.
+
+The descent rests on weak duality. A plan's shares come with a price ν of cloud capacity; with c_dγ(ν) the cost of
+split γ of node d at that price, its mean delay is Σ c_d,γd(ν) − ν, and that of any other plan γ' is at least
+Σ c_d,γ'd(ν) − ν. So only plans whose splits cost less at the plan's own price can be better: other moves need not be
+tried, and where no split of any node costs less the plan is optimal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from pymoo.algorithms.soo.nonconvex.ga import GA
+from pymoo.core.duplicate import DefaultDuplicateElimination
+from pymoo.operators.crossover.ux import UniformCrossover
+from pymoo.operators.sampling.rnd import IntegerRandomSampling
+
+from dmcjia_opt.base.arrays import BoolArray, IntArray
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.bounds.dual import priced
+from dmcjia_opt.methods.placers.genetic.guided import (
+    DualSampling,
+    ReducedCostMutation,
+    ReducedCosts,
+    ToFeasible,
+    reduced_costs,
+)
+from dmcjia_opt.methods.placers.genetic.pymoo_ import EvolutionaryPlacer, PlacementProblem
+from dmcjia_opt.solving.contract import Stop
+from dmcjia_opt.solving.search import Evaluation
+
+
+class Descent:
+    """Moves from a plan to a better one for as long as one of the tried is, or one around the best of them.
+
+    Tried are the moves of one node that cost least at the plan's price, and several nodes at once: the first 2, 4, 8 …
+    of those that would rather have another split, in the order of what it would save them. Every plan tried counts as
+    an evaluation; plans that overload the cloud are not tried.
+
+    Parameters
+    ----------
+    evaluation
+        Evaluates the plans.
+    costs
+        Whose price stands in where the allocator returns none.
+    tries
+        How many moves of one node are tried in a step.
+    """
+
+    def __init__(self, evaluation: Evaluation, costs: ReducedCosts, tries: int) -> None:
+        self.evaluation, self.costs, self.tries = evaluation, costs, tries
+        self._ends: set[bytes] = set()
+
+    def __call__(self, plan: IntArray) -> IntArray:
+        """Return where the descent from `plan` (n_nodes,) ends; `plan` itself if it is infeasible.
+
+        Raises
+        ------
+        BudgetSpent
+            When the budget is.
+        """
+        values, prices = self.evaluation.with_prices(plan[None, :])
+        value, price = float(values[0]), float(prices[0])
+        while np.isfinite(value) and plan.tobytes() not in self._ends:
+            step = self._best(plan, price)
+            if step is not None and not step[1] < value:
+                step = self._best(step[0], step[2])  # a node moves up only where another moves down
+            if step is None or not step[1] < value:
+                break
+            plan, value, price = step
+        self._ends.add(plan.tobytes())
+        return plan
+
+    def _best(self, plan: IntArray, price: float) -> tuple[IntArray, float, float] | None:
+        """Return the best plan tried around `plan`, its mean delay and price; None if nothing was."""
+        near = self.neighbours(plan, price)
+        if len(near) == 0:
+            return None
+        values, prices = self.evaluation.with_prices(near)
+        best = int(values.argmin())
+        return near[best], float(values[best]), float(prices[best])
+
+    def neighbours(self, plan: IntArray, price: float) -> IntArray:
+        """Return the plans (n_plans, n_nodes) that are tried around `plan` (n_nodes,) at its price."""
+        problem = self.evaluation.problem
+        cost, _ = priced(problem, price if np.isfinite(price) else self.costs.price)
+        nodes = np.arange(problem.n_nodes)
+        saving = np.where(np.isfinite(cost), cost[nodes, plan][:, None] - cost, 0.0)
+        # identical nodes save the same, and trying one of them is enough
+        amount, order = np.unique(-saving, return_index=True)
+        rows, splits = np.unravel_index(order[amount < 0.0][: self.tries], saving.shape)
+        single = np.repeat(plan[None, :], len(rows), axis=0)
+        single[np.arange(len(rows)), rows] = splits
+        wish, gain = saving.argmax(axis=1), saving.max(axis=1)
+        eager = np.argsort(-gain, kind="stable")[: int((gain > 0.0).sum())]
+        counts = [2**k for k in range(1, 63) if 2**k < len(eager)] + [len(eager)] * (len(eager) > 1)
+        many = np.repeat(plan[None, :], len(counts), axis=0)
+        for row, count in zip(many, counts, strict=True):
+            row[eager[:count]] = wish[eager[:count]]
+        near = np.concatenate([single, many])
+        possible: IntArray = near[problem.overload(near) == 0]
+        return possible
+
+
+class NeverTwice(DefaultDuplicateElimination):  # type: ignore[misc]
+    """Refuses individuals that are in the population, and plans that were ever evaluated.
+
+    Parameters
+    ----------
+    evaluation
+        Knows those plans.
+    """
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        super().__init__()
+        self.evaluation = evaluation
+
+    def _do(self, pop: Any, other: Any, is_duplicate: BoolArray) -> BoolArray:  # noqa: ANN401 - pymoo Populations
+        duplicate: BoolArray = super()._do(pop, other, is_duplicate)
+        return duplicate | self.evaluation.knows(pop.get("X"))
+
+
+class DescendingGA(GA):  # type: ignore[misc]
+    """pymoo's genetic algorithm with the best of each generation's new individuals replaced by where they descend to.
+
+    Parameters
+    ----------
+    descent
+        The local search.
+    descents
+        How many individuals of a generation.
+    **options
+        pymoo's own.
+    """
+
+    def __init__(self, descent: Descent, descents: int, **options: Any) -> None:  # noqa: ANN401 - handed on to pymoo
+        super().__init__(**options)
+        self.descent, self.descents = descent, descents
+
+    def _initialize_infill(self) -> Any:  # noqa: ANN401 - a pymoo Population
+        return self._descended(super()._initialize_infill())
+
+    def _infill(self) -> Any:  # noqa: ANN401 - a pymoo Population, or None
+        off = super()._infill()
+        return None if off is None else self._descended(off)
+
+    def _descended(self, pop: Any) -> Any:  # noqa: ANN401 - a pymoo Population
+        plans = np.array(pop.get("X"), dtype=np.int64)
+        order = np.argsort(self.descent.evaluation(plans), kind="stable")
+        for i in order[: self.descents]:
+            plans[i] = self.descent(plans[i])
+        pop.set("X", plans)
+        return pop
+
+
+@dataclass(frozen=True, slots=True)
+class Memetic(EvolutionaryPlacer):
+    """Genetic algorithm on integers that knows the price of cloud capacity, and searches around its best individuals.
+
+    Parents win a binary tournament and exchange splits node by node; a mutation moves a node or two, likelier to
+    splits of low reduced cost; overloaded offspring are repaired; and the best new individuals of each generation
+    descend (`Descent`). It ends when its plan meets the dual bound, which proves it optimal.
+
+    Parameters
+    ----------
+    population
+        Individuals kept.
+    offspring
+        New individuals a generation.
+    generations
+        Generations when no budget of evaluations or seconds is given.
+    crossover_rate
+        Probability that two parents exchange splits.
+    mutation_rate
+        Expected number of nodes that move in one offspring, at least 1.
+    moves
+        Temperature of the first population and of mutation: how many nodes leave their cheapest split, on average.
+    descents
+        How many individuals of a generation descend; 0 for none.
+    tries
+        How many moves of one node each step of a descent tries.
+    start_from_dual
+        Draw the first population around the Lagrangian solution rather than at random.
+
+    Raises
+    ------
+    InputError
+        If an option is out of range.
+    """
+
+    population: int = 20
+    offspring: int = 20
+    generations: int = 50
+    crossover_rate: float = 0.9
+    mutation_rate: float = 1.5
+    moves: float = 2.0
+    descents: int = 2
+    tries: int = 16
+    start_from_dual: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.population < 2 or min(self.offspring, self.generations, self.tries) < 1 or self.descents < 0:
+            raise InputError(
+                "memetic needs a population of at least 2, 1 offspring, generation and try, and descents >= 0"
+            )
+        if not (0 <= self.crossover_rate <= 1 and 1 <= self.mutation_rate < np.inf and 0 < self.moves < np.inf):
+            raise InputError("crossover_rate is a probability, mutation_rate is finite and >= 1, and moves > 0")
+
+    def budget(self, stop: Stop) -> Stop:
+        """Return the budget with the gap at which a plan counts as optimal."""
+        return replace(stop, gap=stop.tolerance)
+
+    def start(self, evaluation: Evaluation) -> tuple[Any, PlacementProblem, int]:
+        """Return the algorithm with these operators (see the base class)."""
+        problem = evaluation.problem
+        costs = reduced_costs(problem)
+        algorithm = DescendingGA(
+            Descent(evaluation, costs, self.tries),
+            self.descents,
+            pop_size=self.population,
+            n_offsprings=self.offspring,
+            sampling=DualSampling(problem, moves=self.moves, costs=costs)
+            if self.start_from_dual
+            else IntegerRandomSampling(),
+            crossover=UniformCrossover(prob=self.crossover_rate),
+            mutation=ReducedCostMutation(costs, rate=self.mutation_rate, moves=self.moves),
+            repair=ToFeasible(problem, costs),
+            eliminate_duplicates=NeverTwice(evaluation),
+        )
+        return algorithm, PlacementProblem(problem, evaluation=evaluation), self.generations

@@ -1,0 +1,189 @@
+"""pymoo: the placement problem as a plain pymoo integer Problem, and any of pymoo's single-objective algorithms."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pymoo.core.problem import Problem as PymooProblem
+from pymoo.operators.repair.rounding import RoundingRepair
+from pymoo.operators.sampling.rnd import IntegerRandomSampling
+from pymoo.termination.max_gen import MaximumGenerationTermination
+
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop
+from dmcjia_opt.solving.search import BudgetSpent, Evaluation, check_positive
+
+_UNLIMITED = 10**9
+DEFAULT_GENERATIONS = 100
+
+
+class PlacementProblem(PymooProblem):  # type: ignore[misc]
+    """Splits as integer variables, mean delay as objective, overload as the one constraint.
+
+    Works with `pymoo.optimize.minimize` and nothing else of this package. Variables that are not integers are
+    rounded, so that continuous algorithms run on it too. An infeasible plan has a large finite objective and a
+    positive constraint value: the cloud's overload plus the number of nodes whose edge queue is unstable.
+
+    Parameters
+    ----------
+    problem
+        The compiled problem.
+    allocator
+        Chooses the shares of each plan; water-filling by default.
+    evaluation
+        Keeps budget, cache and incumbent; by default a new one that never ends the search.
+
+    Raises
+    ------
+    InputError
+        If a node has only one split, which pymoo's operators divide by.
+    """
+
+    def __init__(
+        self, problem: Problem, allocator: Allocator | None = None, *, evaluation: Evaluation | None = None
+    ) -> None:
+        if evaluation is None:
+            evaluation = Evaluation(problem, allocator or WaterFilling(), None)
+        if (problem.layers == 0).any():
+            raise InputError("pymoo needs at least two splits at every node")
+        self.evaluation = evaluation
+        super().__init__(
+            n_var=problem.n_nodes, n_obj=1, n_ieq_constr=1, xl=np.zeros(problem.n_nodes), xu=problem.layers, vtype=int
+        )
+
+    def decode(self, x: FloatArray) -> IntArray:
+        """Return the splits (n_plans, n_nodes) that the variables `x` stand for."""
+        return np.clip(np.rint(x), self.xl, self.xu).astype(np.int64)
+
+    def encode(self, splits: IntArray) -> IntArray | BoolArray:
+        """Return the variables (n_plans, n_var) that stand for `splits` (n_plans, n_nodes)."""
+        return splits
+
+    def _evaluate(self, x: FloatArray, out: dict[str, Any], *args: object, **kwargs: object) -> None:
+        splits = self.decode(np.atleast_2d(x))
+        out["F"] = self.evaluation.finite(splits)[:, None]
+        out["G"] = self.evaluation.problem.overload(splits)[:, None]
+
+
+class EvolutionaryPlacer(ABC):
+    """A placer that runs a pymoo algorithm until its generations or the budget are spent."""
+
+    __slots__ = ()
+
+    def supports(self, problem: Problem) -> str | None:
+        """Return why not, if a node has a single split."""
+        return "a node has only one split" if (problem.layers == 0).any() else None
+
+    def place(
+        self,
+        problem: Problem,
+        allocator: Allocator,
+        *,
+        stop: Stop,
+        rng: np.random.Generator,
+        callback: Callback | None = None,
+    ) -> Placement:
+        """Return the best plan the algorithm meets; a budget of evaluations or seconds replaces its generations."""
+        stop = self.budget(stop)
+        evaluation = Evaluation(problem, allocator, stop, callback)
+        algorithm, seen, generations = self.start(evaluation)
+        budgeted = stop.evaluations is not None or stop.seconds is not None
+        limit = MaximumGenerationTermination(_UNLIMITED if budgeted else generations)
+        status = Status.FEASIBLE
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # pymoo's advice on compiled modules and operators
+                algorithm.setup(seen, termination=limit, seed=int(rng.integers(2**31 - 1)))
+                while algorithm.has_next():
+                    algorithm.next()
+                    evaluation.tick()
+        except BudgetSpent:
+            status = Status.LIMIT
+        except KeyboardInterrupt:
+            if evaluation.splits is None:
+                raise
+            status = Status.LIMIT
+        return evaluation.placement(status)
+
+    def budget(self, stop: Stop) -> Stop:
+        """Return the budget to keep, given the one asked for."""
+        return stop
+
+    @abstractmethod
+    def start(self, evaluation: Evaluation) -> tuple[Any, PlacementProblem, int]:
+        """Return a fresh pymoo algorithm, the problem it sees, and its generations when there is no budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class PymooPlacer(EvolutionaryPlacer):
+    """Any single-objective pymoo algorithm that suits an integer problem.
+
+    Parameters
+    ----------
+    algorithm
+        One of `ALGORITHMS`.
+    generations
+        Generations when no budget is given.
+    """
+
+    algorithm: str = "GA"
+    generations: int = DEFAULT_GENERATIONS
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        check_positive(self.generations, "generations")
+        if self.algorithm not in ALGORITHMS:
+            raise InputError(f'pymoo has no algorithm "{self.algorithm}" that suits; choose {", ".join(ALGORITHMS)}')
+
+    def start(self, evaluation: Evaluation) -> tuple[Any, PlacementProblem, int]:
+        """Return the algorithm with pymoo's own settings (see the base class)."""
+        return _build(self.algorithm), PlacementProblem(evaluation.problem, evaluation=evaluation), self.generations
+
+
+#: Name → (module, whether it takes integer sampling, whether it takes a rounding repair). pymoo's NicheGA,
+#: PatternSearch and DIRECT are left out: they draw from generators of their own, so that no seed repeats a plan.
+ALGORITHMS: dict[str, tuple[str, bool, bool]] = {
+    "GA": ("ga", True, True),
+    "DE": ("de", True, False),
+    "PSO": ("pso", False, True),
+    "BRKGA": ("brkga", False, False),
+    "ES": ("es", False, False),
+    "SRES": ("sres", False, False),
+    "ISRES": ("isres", False, False),
+    "CMAES": ("cmaes", False, False),
+    "G3PCX": ("g3pcx", False, False),
+    "EPPSO": ("pso_ep", False, False),
+    "NRBO": ("nrbo", False, True),
+    "RandomSearch": ("random_search", True, False),
+    "NelderMead": ("nelder", False, False),
+}
+
+
+def _build(name: str) -> Any:  # noqa: ANN401 - a pymoo Algorithm
+    module, integer, repaired = ALGORITHMS[name]
+    options: dict[str, Any] = {}
+    if integer:
+        options["sampling"] = IntegerRandomSampling()
+    if repaired:
+        options["repair"] = RoundingRepair()
+    if name == "GA":
+        from pymoo.operators.crossover.sbx import SBX
+        from pymoo.operators.mutation.pm import PM
+
+        options["crossover"] = SBX(vtype=float, repair=RoundingRepair())
+        options["mutation"] = PM(vtype=float, repair=RoundingRepair())
+        options["eliminate_duplicates"] = True
+    return getattr(importlib.import_module(f"pymoo.algorithms.soo.nonconvex.{module}"), name)(**options)
+
+
+def algorithms() -> tuple[str, ...]:
+    """Return the names that may follow ``pymoo:``."""
+    return tuple(ALGORITHMS)

@@ -1,0 +1,1 @@
+"""General solvers on the mixed-integer model."""

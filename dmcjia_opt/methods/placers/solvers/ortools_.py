@@ -1,0 +1,249 @@
+"""OR-Tools CP-SAT on the tabulated problem: shares come from a grid that is refined around the price.
+
+At a price ν of cloud capacity each split of a node wants one share, in closed form (`dual.priced`). So a menu of a
+few prices gives each (node, split) a few shares, with the delay at each; choosing one entry a node within Σ shares ≤ 1
+is a multiple-choice knapsack, which CP-SAT takes as Booleans and one linear row. The optimum of P1 is itself such a
+choice, all of it at one price: as the prices close in on that price, so does the knapsack on the optimum. The splits
+it chooses get their shares, and their price, from the allocator.
+"""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
+from dmcjia_opt.base.errors import BackendFailed, InputError
+from dmcjia_opt.bounds.candidates import pareto_splits
+from dmcjia_opt.bounds.certificate import relative_gap
+from dmcjia_opt.bounds.dual import maximise, priced
+from dmcjia_opt.methods.placers.blackbox.library_search import draw_seed
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop
+from dmcjia_opt.solving.search import BudgetSpent, Evaluation, check_positive
+
+_CAPACITY = 10**7  # units of share
+_COST_UNIT = 1e-9  # of the lower bound
+_MOST_COST = 10**12  # units: far beyond any plan of interest, and a sum over nodes still fits 64 bits
+_SPAN = 8.0  # the first menu's prices reach from the dual's price divided by this to that times this
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Menu:
+    """What each node may choose from: a split, at the share it wants at some price.
+
+    Parameters
+    ----------
+    node, split
+        (n_entries,) whose entry it is, and its split.
+    share
+        (n_entries,) share in units of 1/`_CAPACITY`, rounded up.
+    cost
+        (n_entries,) weighted delay above the node's least, in units of `_COST_UNIT` of the lower bound.
+    """
+
+    node: IntArray
+    split: IntArray
+    share: IntArray
+    cost: IntArray
+
+
+def menu(problem: Problem, keep: BoolArray, prices: FloatArray, lower_bound: float) -> Menu:
+    """Return the entries that no other entry of the same node beats in both share and cost.
+
+    Parameters
+    ----------
+    problem
+        The compiled problem.
+    keep
+        (n_nodes, n_splits) splits to look at.
+    prices
+        (n_levels,) > 0, s per unit share.
+    lower_bound
+        Scale of the costs, s.
+    """
+    cost, share = (np.stack(table, axis=-1) for table in zip(*(priced(problem, p) for p in prices), strict=True))
+    with np.errstate(invalid="ignore"):
+        delay = np.where(keep[:, :, None], cost - prices * share, np.inf)
+    units = np.where(keep[:, :, None], np.ceil(np.minimum(share, 2.0) * _CAPACITY), np.inf)
+    nodes, splits, shares, costs = [], [], [], []
+    for d in range(problem.n_nodes):
+        here, level = np.nonzero(np.isfinite(delay[d]) & (units[d] <= _CAPACITY))
+        order = np.lexsort((delay[d, here, level], units[d, here, level]))
+        here, level = here[order], level[order]
+        value = delay[d, here, level]
+        better = np.r_[True, value[1:] < np.minimum.accumulate(value)[:-1]] if len(value) else np.zeros(0, dtype=bool)
+        nodes.append(np.full(int(better.sum()), d))
+        splits.append(here[better])
+        shares.append(units[d, here, level][better].astype(np.int64))
+        above = (value[better] - value.min(initial=np.inf)) / (_COST_UNIT * lower_bound)
+        costs.append(np.minimum(np.rint(above), _MOST_COST).astype(np.int64))
+    return Menu(*(np.concatenate(part) for part in (nodes, splits, shares, costs)))
+
+
+@dataclass(frozen=True, slots=True)
+class CpSat:
+    """CP-SAT over menus of splits and shares, refined around the price of the best plan so far.
+
+    The bound that CP-SAT proves is one of the menu, not of the problem; the one returned is the dual's.
+
+    Parameters
+    ----------
+    levels
+        Shares a split, in each menu.
+    rounds
+        Menus at most; each spans the square root of the range of prices of the one before. From the second on, one
+        without a better plan is the last.
+    effort
+        Limit of one menu in CP-SAT's deterministic time, about seconds.
+    max_nodes
+        Refuse problems of more nodes.
+
+    Raises
+    ------
+    InputError
+        If an option is not positive.
+    """
+
+    levels: int = 9
+    rounds: int = 5
+    effort: float = 1.0
+    max_nodes: int = 1000
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.levels < 2:
+            raise InputError(f"levels must be at least 2, got {self.levels}")
+        check_positive(self.rounds, "rounds")
+        check_positive(self.max_nodes, "max_nodes")
+        if not 0 < self.effort < math.inf:
+            raise InputError(f"effort must be a finite number > 0, got {self.effort}")
+
+    def supports(self, problem: Problem) -> str | None:
+        """Refuse problems of more than `max_nodes` nodes."""
+        if problem.n_nodes <= self.max_nodes:
+            return None
+        return f"{problem.n_nodes:,} nodes are more than CP-SAT is given (max_nodes = {self.max_nodes:,}); use exact"
+
+    def place(
+        self,
+        problem: Problem,
+        allocator: Allocator,
+        *,
+        stop: Stop,
+        rng: np.random.Generator,
+        callback: Callback | None = None,
+    ) -> Placement:
+        """Return the best of the plans that CP-SAT meets on its way.
+
+        Raises
+        ------
+        InputError
+            If `supports` refuses the problem.
+        BackendFailed
+            If CP-SAT refuses its model.
+        """
+        if (why := self.supports(problem)) is not None:
+            raise InputError(why)
+        evaluation = Evaluation(problem, allocator, stop, callback)
+        if math.isinf(evaluation.lower_bound):
+            return evaluation.placement(Status.INFEASIBLE)
+        status = Status.FEASIBLE
+        try:
+            self._refine(evaluation, draw_seed(rng), stop.tolerance)
+            if evaluation.splits is None:
+                evaluation(least_load_plan(problem)[None, :])
+        except BudgetSpent:
+            status = Status.LIMIT
+        except KeyboardInterrupt:
+            if evaluation.splits is None:
+                raise
+            status = Status.LIMIT
+        return evaluation.placement(status)
+
+    def _refine(self, evaluation: Evaluation, seed: int, tolerance: float) -> None:
+        problem = evaluation.problem
+        low, high = maximise(problem)
+        if high.price <= 0.0:  # capacity is free: every node has its least local delay
+            evaluation(high.splits[None, :])
+            return
+        keep = pareto_splits(problem)
+        price, span = math.sqrt(low.price * high.price), _SPAN
+        for turn in range(self.rounds):
+            before = evaluation.objective
+            prices = price * np.geomspace(1.0 / span, span, self.levels)
+            plans, interrupted = self._choose(menu(problem, keep, prices, evaluation.lower_bound), evaluation, seed)
+            if len(plans):
+                evaluation(plans)
+                price = evaluation.price if evaluation.price > 0.0 else price
+                span = math.sqrt(span)
+            else:
+                span *= span
+            if interrupted:
+                raise KeyboardInterrupt
+            evaluation.tick()
+            if relative_gap(evaluation.objective, evaluation.lower_bound) <= tolerance:
+                evaluation.finished = True
+                return
+            if turn > 0 and len(plans) and evaluation.objective >= before:
+                return
+
+    def _choose(self, entries: Menu, evaluation: Evaluation, seed: int) -> tuple[IntArray, bool]:
+        """Return the plans that CP-SAT met, best first, and whether it was interrupted."""
+        from ortools.sat.python import cp_model
+
+        n = evaluation.problem.n_nodes
+        model = cp_model.CpModel()
+        chosen = [model.new_bool_var("") for _ in entries.node]
+        bounds = np.searchsorted(entries.node, np.arange(n + 1))
+        rows = [range(a, b) for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)]
+        for row in rows:
+            model.add_exactly_one(chosen[i] for i in row)
+        model.add(cp_model.LinearExpr.weighted_sum(chosen, entries.share.tolist()) <= _CAPACITY)
+        model.minimize(cp_model.LinearExpr.weighted_sum(chosen, entries.cost.tolist()))
+
+        class Collector(cp_model.CpSolverSolutionCallback):  # type: ignore[misc]
+            """Keeps the splits of every solution."""
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.plans: list[list[int]] = []
+
+            def on_solution_callback(self) -> None:
+                self.plans.append([next(i for i in row if self.boolean_value(chosen[i])) for row in rows])
+
+        solver, collector = cp_model.CpSolver(), Collector()
+        solver.parameters.num_workers = 1
+        solver.parameters.random_seed = seed
+        solver.parameters.max_deterministic_time = self.effort
+        solver.parameters.catch_sigint_signal = False
+        if evaluation.stop is not None and evaluation.stop.seconds is not None:
+            solver.parameters.max_time_in_seconds = max(evaluation.stop.seconds - evaluation.seconds, 1e-3)
+        status, interrupted = _interruptible(solver, model, collector)
+        if status == cp_model.MODEL_INVALID:
+            raise BackendFailed(f"CP-SAT refuses its model ({model.validate()}); use another placer")
+        chosen_entries = np.array(collector.plans[::-1], dtype=np.int64).reshape(-1, n)
+        return entries.split[chosen_entries], interrupted
+
+
+def _interruptible(solver: Any, model: Any, collector: Any) -> tuple[Any, bool]:  # noqa: ANN401 - CP-SAT's own
+    """Solve in a thread, so that Ctrl-C reaches us and not CP-SAT, which would go on as if it had finished."""
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(solver.solve, model, collector)
+        try:
+            return answer.result(), False
+        except KeyboardInterrupt:
+            solver.stop_search()
+            return answer.result(), True
+
+
+def least_load_plan(problem: Problem) -> IntArray:
+    """Return the splits (n_nodes,) that ask for the least of the cloud."""
+    rate = problem.arrival_rate[:, None]
+    least = rate if problem.least_rate is None else np.maximum(rate, problem.least_rate)
+    load = np.where(np.isfinite(problem.local_delay), least * problem.cloud_time, np.inf)
+    return np.asarray(load.argmin(axis=1))

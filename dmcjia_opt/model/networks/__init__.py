@@ -1,0 +1,1 @@
+"""Networks: layers, their work and their tensors."""

@@ -1,0 +1,336 @@
+"""A network as a graph of operations: what is alive across each cut, and the cuts a node may choose from.
+
+Operations are kept in one order that depends on the graph alone, not on the order of a file: level by level, and
+within a level depth first from the outputs. The level of an operation is the number of working operations (those
+with MACs) on the longest path that ends with it, counted from the far end: work is placed as late as it can be, so a
+shortcut's projection shares the level of the convolution to which its result is added, and whatever needs no MACs
+stays with the work before it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+
+from dmcjia_opt.base.errors import InputError
+
+Cuts = Literal["layers", "blocks", "all", "chain"]
+#: Which cuts a profile offers, and what they are.
+CUTS: Mapping[Cuts, str] = MappingProxyType(
+    {
+        "layers": "after each level of working operations, where the fewest bytes cross",
+        "blocks": "only where a single tensor crosses",
+        "all": "after every operation",
+        "chain": "after each level, but counting only its own output, as the paper draws it",
+    }
+)
+#: Bytes of an element of each type that an upload may be quantised to.
+UPLOAD_BYTES: Mapping[str, float] = MappingProxyType(
+    {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "int8": 1.0, "uint8": 1.0, "int4": 0.5, "uint4": 0.5}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """What passes between operations.
+
+    Parameters
+    ----------
+    name
+        Unique in its network.
+    shape
+        All sizes known.
+    item_bytes
+        Bytes of an element.
+    floating
+        Whether an upload may quantise it; token numbers and masks are sent as they are.
+    data
+        The tensor whose elements these are: itself, or the origin of a reshaped or transposed view.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    item_bytes: float
+    floating: bool
+    data: str
+
+    def sent_bytes(self, upload_dtype: str | None) -> int:
+        """Return the bytes of an upload, quantised to `upload_dtype` if given."""
+        item = UPLOAD_BYTES[upload_dtype] if upload_dtype and self.floating else self.item_bytes
+        return math.ceil(math.prod(self.shape) * item)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operator that data flows through.
+
+    Parameters
+    ----------
+    name, kind
+        Its own name, and its operator's.
+    inputs, outputs
+        Names of tensors; weights and other constants are left out.
+    macs
+        Multiply–accumulates.
+    index
+        Where its source has it.
+    """
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    macs: int
+    index: int = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """A network's data flow, its operations in the order of this module.
+
+    Parameters
+    ----------
+    name
+        The model's name.
+    operations
+        Those that lead from an input to an output, in any order.
+    tensors
+        Every tensor by name.
+    inputs, outputs
+        Names of the tensors that come in and go out.
+    parameters
+        Number of trained parameters.
+    uncounted
+        How many operations of each kind no rule counts; their MACs are 0 for want of a better figure.
+    source
+        Where the figures come from.
+    """
+
+    name: str
+    operations: tuple[Operation, ...]
+    tensors: Mapping[str, Tensor]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    parameters: int = 0
+    uncounted: Mapping[str, int] = field(default_factory=dict)
+    source: str = ""
+    levels: tuple[int, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Put the operations in order."""
+        found = topological_order(
+            [op.inputs for op in self.operations], [op.outputs for op in self.operations], self.outputs
+        )
+        ordered = [self.operations[i] for i in found]
+        levels = _levels(ordered)
+        by_level = sorted(range(len(ordered)), key=levels.__getitem__)
+        object.__setattr__(self, "operations", tuple(ordered[i] for i in by_level))
+        object.__setattr__(self, "levels", tuple(levels[i] for i in by_level))
+
+    @property
+    def total_macs(self) -> int:
+        """MACs of the whole network."""
+        return sum(op.macs for op in self.operations)
+
+    @property
+    def received(self) -> list[str]:
+        """Names of the inputs that are read."""
+        read = {name for op in self.operations for name in op.inputs} | set(self.outputs)
+        return [name for name in self.inputs if name in read]
+
+    def caution(self) -> str:
+        """Return a sentence that names every operator that is not counted and its share; empty if there is none."""
+        if not self.uncounted:
+            return ""
+        n, total = sum(self.uncounted.values()), len(self.operations)
+        kinds = ", ".join(f"{kind} ({count}, {100 * count / total:.2g} %)" for kind, count in self.uncounted.items())
+        return f"{n} of {total} operators count as 0 MACs because no rule knows them: {kinds}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A place to split a network.
+
+    Parameters
+    ----------
+    name
+        The layer that ends here, called after the largest working operation of its last level.
+    position
+        Operations before the cut, in the network's order.
+    macs
+        MACs since the cut before.
+    upload_bytes
+        Bytes of all tensors alive across the cut, each once.
+    tensors
+        How many those are.
+    own_bytes
+        Bytes of the output of that operation alone, as it leaves it.
+    """
+
+    name: str
+    position: int
+    macs: int
+    upload_bytes: int
+    tensors: int
+    own_bytes: int
+
+
+def topological_order(
+    inputs: Sequence[Sequence[str]], outputs: Sequence[Sequence[str]], wanted: Sequence[str]
+) -> list[int]:
+    """Return the operations that `wanted` needs, each after those it reads from, depth first from `wanted`.
+
+    The order depends on the graph alone, not on how the operations are listed.
+
+    Raises
+    ------
+    InputError
+        If an operation needs its own output.
+    """
+    maker = {name: i for i, names in enumerate(outputs) for name in names}
+    order: list[int] = []
+    state: dict[int, bool] = {}  # False while what it needs is being visited, True when placed
+    stack = [maker[name] for name in reversed(wanted) if name in maker]
+    while stack:
+        i = stack[-1]
+        if i in state:
+            stack.pop()
+            if not state[i]:
+                state[i] = True
+                order.append(i)
+            continue
+        state[i] = False
+        for name in reversed(inputs[i]):
+            j = maker.get(name)
+            if j is None or state.get(j):
+                continue
+            if j in state:
+                raise InputError(f'the graph has a cycle through "{name}"')
+            stack.append(j)
+    return order
+
+
+def take_cuts(network: Network, cuts: Cuts = "layers", upload_dtype: str | None = None) -> tuple[Cut, ...]:
+    """Return the cuts of a network in order; the last one has everything at the node.
+
+    Raises
+    ------
+    InputError
+        If `cuts` or `upload_dtype` is unknown, or there is no work to cut.
+    """
+    if cuts not in CUTS:
+        raise InputError(f'unknown cuts "{cuts}"; choose one of {", ".join(CUTS)}')
+    if upload_dtype is not None and upload_dtype not in UPLOAD_BYTES:
+        raise InputError(f'unknown upload type "{upload_dtype}"; choose one of {", ".join(UPLOAD_BYTES)}')
+    crossing, tensors = _crossing(network, upload_dtype)
+    places = _places(network, cuts, crossing, tensors)
+    if not places:
+        raise InputError(
+            f'the network "{network.name}" has no operator that multiplies and accumulates: there is nothing to place'
+        )
+    names: dict[str, int] = {}
+    found = []
+    for start, end in zip([0, *places], places, strict=False):
+        part = network.operations[start:end]
+        main = _main(part, network.levels[start:end])
+        own = sum(network.tensors[name].sent_bytes(upload_dtype) for name in main.outputs[:1])
+        sent = own if cuts == "chain" else int(crossing[end])
+        names[main.name] = seen = names.get(main.name, 0) + 1
+        name = main.name if seen == 1 else f"{main.name}#{seen}"
+        found.append(Cut(name, end, sum(op.macs for op in part), sent, int(tensors[end]), own))
+    return tuple(found)
+
+
+def single_tensor_cuts(network: Network) -> tuple[str, ...]:
+    """Return the tensors that all data passes through, in order: the articulation points of the graph."""
+    _, tensors = _crossing(network, None)
+    alive = _lifetimes(network)
+    found: list[str] = []
+    for position in range(1, len(network.operations) + 1):
+        if tensors[position] == 1:
+            (name,) = (data for data, (made, used) in alive.items() if made < position <= used)
+            if name not in found[-1:]:
+                found.append(name)
+    return tuple(found)
+
+
+def _main(part: Sequence[Operation], levels: Sequence[int]) -> Operation:
+    """Return the operation that a layer is called after."""
+    last = max((level for op, level in zip(part, levels, strict=True) if op.macs), default=None)
+    if last is None:
+        return part[-1]
+    return max((op for op, level in zip(part, levels, strict=True) if level == last), key=lambda op: op.macs)
+
+
+def _levels(operations: Sequence[Operation]) -> list[int]:
+    """Return the level of each operation, given in topological order."""
+    after: dict[str, int] = {}  # working operations on the longest path from a tensor to an output
+    beyond = []
+    for op in reversed(operations):
+        longest = max((after.get(name, 0) for name in op.outputs), default=0)
+        beyond.append(longest)
+        for name in op.inputs:
+            after[name] = max(after.get(name, 0), longest + (op.macs > 0))
+    beyond.reverse()
+    depth = max((b + (op.macs > 0) for b, op in zip(beyond, operations, strict=True)), default=0)
+    return [depth - b for b in beyond]
+
+
+def _lifetimes(network: Network) -> dict[str, tuple[int, int]]:
+    """Return, for each datum, the positions between which it is alive: after the first, up to the last."""
+    made = dict.fromkeys(network.received, -1)
+    used: dict[str, int] = {}
+    for i, op in enumerate(network.operations):
+        for name in op.outputs:
+            made.setdefault(network.tensors[name].data, i)
+        for name in op.inputs:
+            used[network.tensors[name].data] = i
+    for name in network.outputs:  # the result is uploaded too, (3-3)
+        used[network.tensors[name].data] = len(network.operations)
+    return {data: (made[data], last) for data, last in used.items()}
+
+
+def _crossing(
+    network: Network, upload_dtype: str | None
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """Return the bytes and the number of the data that cross each position, (n_operations + 1,) each."""
+    n = len(network.operations)
+    sent, count = np.zeros(n + 2), np.zeros(n + 2, dtype=np.int64)
+    for data, (made, used) in _lifetimes(network).items():
+        size = network.tensors[data].sent_bytes(upload_dtype)
+        sent[made + 1] += size
+        sent[used + 1] -= size
+        count[made + 1] += 1
+        count[used + 1] -= 1
+    return np.cumsum(sent)[: n + 1], np.cumsum(count)[: n + 1]
+
+
+def _places(
+    network: Network,
+    cuts: Cuts,
+    crossing: np.ndarray[tuple[int], np.dtype[np.float64]],
+    tensors: np.ndarray[tuple[int], np.dtype[np.int64]],
+) -> list[int]:
+    """Return the positions of the cuts; the last one is after every operation."""
+    n = len(network.operations)
+    if cuts == "all":
+        return list(range(1, n + 1))
+    choices = []  # positions between which no work lies, one list for each amount of work before them
+    for _, run in groupby(range(n), key=lambda i: network.levels[i]):
+        indices = list(run)
+        working = [i for i in indices if network.operations[i].macs]
+        if working:
+            choices.append(range(working[-1] + 1, indices[-1] + 2))
+    if not choices:
+        return []
+    if cuts == "blocks":
+        kept = [[p for p in places if tensors[p] == 1] for places in choices[:-1]]
+    else:
+        kept = [list(places) for places in choices[:-1]]
+    return [min(places, key=lambda p: (crossing[p], tensors[p], -p)) for places in kept if places] + [n]

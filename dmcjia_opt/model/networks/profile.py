@@ -1,0 +1,269 @@
+"""A DNN as a chain of weighted layers: work done before each cut and bytes sent at it."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, FailFast, Field
+
+from dmcjia_opt.base.arrays import FloatArray, IntArray, frozen, frozen_int
+from dmcjia_opt.base.errors import InputError, UncountedOperators
+from dmcjia_opt.base.fields import RANGE, Name, NonNegative, check_names
+from dmcjia_opt.base.files import read_json, write_text
+from dmcjia_opt.base.limits import MOST, MOST_LAYERS
+from dmcjia_opt.model.networks.graph import Cuts, Network, take_cuts
+
+if TYPE_CHECKING:
+    import torch
+
+_MOST_PARAMETERS = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerProfile:
+    """Work and output size of each layer of one network.
+
+    Parameters
+    ----------
+    name
+        The model's name, as nodes refer to it.
+    input_bytes
+        Bytes of the raw input, uploaded when the split is 0.
+    layer_names
+        One name a layer.
+    macs
+        (n_layers,) multiply–accumulates of each layer.
+    output_bytes
+        (n_layers,) bytes of each layer's output.
+    parameters
+        Number of trained parameters.
+    source
+        Where the figures come from.
+    tensors
+        (n_layers,) how many tensors cross the cut after each layer, or None where nobody counted.
+    """
+
+    name: str
+    input_bytes: float
+    layer_names: tuple[str, ...]
+    macs: FloatArray
+    output_bytes: FloatArray
+    parameters: int = 0
+    source: str = ""
+    tensors: IntArray | None = None
+    work: FloatArray = field(init=False)
+    upload_bytes: FloatArray = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Freeze the arrays and derive the cumulative ones."""
+        check_names("the profile", [self.name])
+        check_names(f'profile "{self.name}": the layer', self.layer_names)
+        if len(self.layer_names) > MOST_LAYERS:
+            raise InputError(
+                f'profile "{self.name}": {len(self.layer_names):,} layers are refused; the most is {MOST_LAYERS:,}: '
+                "join layers between which nobody would split"
+            )
+        for key in ("macs", "output_bytes"):
+            object.__setattr__(self, key, frozen(getattr(self, key)))
+        if not (len(self.layer_names) == len(self.macs) == len(self.output_bytes) > 0):
+            raise InputError(f'profile "{self.name}" needs as many names and output_bytes as macs, at least one')
+        if not 0 <= self.parameters <= _MOST_PARAMETERS:
+            raise InputError(f'profile "{self.name}": parameters must lie between 0 and {_MOST_PARAMETERS:,}')
+        values = np.concatenate([self.macs, self.output_bytes, [float(self.input_bytes)]])
+        if not (np.isfinite(values).all() and (values >= 0).all()):
+            raise InputError(f'profile "{self.name}": macs, output_bytes and input_bytes must be finite and >= 0')
+        if not ((values == 0) | (values >= 1 / MOST) & (values <= MOST)).all():
+            raise InputError(f'profile "{self.name}": macs, output_bytes and input_bytes must be 0 or {RANGE}')
+        if self.tensors is not None:
+            object.__setattr__(self, "tensors", frozen_int(self.tensors))
+            if self.tensors.shape != self.macs.shape or (self.tensors < 0).any():
+                raise InputError(f'profile "{self.name}" needs one count of tensors >= 0 for every layer, or none')
+        object.__setattr__(self, "work", frozen(np.concatenate([[0.0], np.cumsum(self.macs)])))
+        object.__setattr__(self, "upload_bytes", frozen(np.concatenate([[self.input_bytes], self.output_bytes])))
+
+    @property
+    def n_layers(self) -> int:
+        """Number of layers; splits run from 0 to n_layers."""
+        return len(self.macs)
+
+    @property
+    def total_macs(self) -> float:
+        """MACs of the whole network."""
+        return float(self.work[-1])
+
+    @classmethod
+    def of_network(cls, network: Network, cuts: Cuts = "layers", upload_dtype: str | None = None) -> LayerProfile:
+        """Return the profile of a network at the cuts asked for (see `graph.take_cuts`).
+
+        Warns
+        -----
+        UncountedOperators
+            If no rule counts the MACs of some operators.
+        """
+        caution = network.caution()
+        if caution:
+            warnings.warn(f"{network.name}: {caution}", UncountedOperators, stacklevel=2)
+        found = take_cuts(network, cuts, upload_dtype)
+        details = [network.source, f"cuts: {cuts}", f"upload as {upload_dtype}" if upload_dtype else "", caution]
+        return cls(
+            name=network.name,
+            input_bytes=sum(network.tensors[name].sent_bytes(upload_dtype) for name in network.received),
+            layer_names=tuple(cut.name for cut in found),
+            macs=np.array([cut.macs for cut in found], dtype=np.float64),
+            output_bytes=np.array([cut.upload_bytes for cut in found], dtype=np.float64),
+            parameters=network.parameters,
+            source="; ".join(filter(None, details)),
+            tensors=np.array([cut.tensors for cut in found]),
+        )
+
+    @classmethod
+    def from_onnx(
+        cls,
+        path: str | Path,
+        *,
+        cuts: Cuts = "layers",
+        upload_dtype: str | None = None,
+        input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> LayerProfile:
+        """Return the profile of an ONNX file.
+
+        Parameters
+        ----------
+        path
+            The file; weights are not needed.
+        cuts
+            ``"layers"``, ``"blocks"``, ``"all"`` or ``"chain"``; see `dmcjia_opt.model.networks.graph.CUTS`.
+        upload_dtype
+            Type that floating tensors are quantised to for the upload, such as ``"uint8"``.
+        input_shapes
+            Shape of each input that the file leaves open.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be read or a shape is open.
+        BackendMissing
+            If onnx is not installed.
+
+        Warns
+        -----
+        UncountedOperators
+            If no rule counts the MACs of some operators.
+        """
+        from dmcjia_opt.model.networks.onnx_ import read_onnx
+
+        return cls.of_network(read_onnx(path, input_shapes).network, cuts, upload_dtype)
+
+    @classmethod
+    def from_torch(
+        cls,
+        module: torch.nn.Module,
+        example: torch.Tensor | tuple[torch.Tensor, ...],
+        *,
+        name: str = "",
+        cuts: Cuts = "layers",
+        upload_dtype: str | None = None,
+    ) -> LayerProfile:
+        """Return the profile of a PyTorch module, traced by ``torch.export``.
+
+        Parameters
+        ----------
+        module
+            The module; it is traced in evaluation mode.
+        example
+            Its input, or a tuple of its inputs; only shapes and types matter.
+        name
+            The profile's name; the class of the module if empty.
+        cuts, upload_dtype
+            See `from_onnx`.
+
+        Raises
+        ------
+        InputError
+            If the module cannot be exported.
+        BackendMissing
+            If torch is not installed.
+
+        Warns
+        -----
+        UncountedOperators
+            If no rule counts the MACs of some operators.
+        """
+        from dmcjia_opt.model.networks.torch_ import trace
+
+        return cls.of_network(trace(module, example, name), cuts, upload_dtype)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of a profile file."""
+        layers: list[dict[str, Any]] = [
+            {"name": n, "macs": float(m), "output_bytes": float(o)}
+            for n, m, o in zip(self.layer_names, self.macs, self.output_bytes, strict=True)
+        ]
+        if self.tensors is not None:
+            for layer, tensors in zip(layers, self.tensors, strict=True):
+                layer["tensors"] = int(tensors)
+        return {
+            "name": self.name,
+            "input_bytes": float(self.input_bytes),
+            "parameters": int(self.parameters),
+            "source": self.source,
+            "layers": layers,
+        }
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what of the content defines a problem, for hashing: neither the source nor the counts of tensors."""
+        content = self.to_dict() | {"source": ""}
+        for layer in content["layers"]:
+            layer.pop("tensors", None)
+        return content
+
+    def save(self, path: str | Path) -> None:
+        """Write the profile as JSON."""
+        write_text(path, json.dumps(self.to_dict(), indent=1) + "\n")
+
+
+class _LayerFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    name: Name
+    macs: NonNegative
+    output_bytes: NonNegative
+    tensors: int | None = Field(None, ge=0, le=2**31 - 1)
+
+
+class _ProfileFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    name: Name
+    input_bytes: NonNegative
+    parameters: int = Field(0, ge=0, le=_MOST_PARAMETERS)
+    source: str = ""
+    layers: Annotated[list[_LayerFile], Field(min_length=1, max_length=MOST_LAYERS), FailFast()]
+
+
+def load_profile(path: str | Path) -> LayerProfile:
+    """Read a profile from a JSON file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not JSON or breaks the format; the message names the field.
+    """
+    parsed = read_json(path, "the profile", _ProfileFile)
+    tensors = [layer.tensors for layer in parsed.layers if layer.tensors is not None]
+    if tensors and len(tensors) < len(parsed.layers):
+        raise InputError(f"{path}: give tensors for every layer or for none")
+    return LayerProfile(
+        name=parsed.name,
+        input_bytes=parsed.input_bytes,
+        layer_names=tuple(layer.name for layer in parsed.layers),
+        macs=np.array([layer.macs for layer in parsed.layers]),
+        output_bytes=np.array([layer.output_bytes for layer in parsed.layers]),
+        parameters=parsed.parameters,
+        source=parsed.source,
+        tensors=np.array(tensors, dtype=np.int64) if tensors else None,
+    )

@@ -1,0 +1,188 @@
+"""PyTorch modules read as graphs, through ``torch.export``."""
+
+from __future__ import annotations
+
+import math
+import operator
+import warnings
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from dmcjia_opt.base.errors import BackendMissing, InputError
+from dmcjia_opt.model.networks.graph import Network, Operation, Tensor
+from dmcjia_opt.model.networks.macs import Attributes, Shape, count_macs
+
+if TYPE_CHECKING:
+    import torch
+
+#: ONNX's name of each ATen operator with MACs, whose rules are counted there, and which arguments are its inputs.
+_AS_ONNX = {
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), ("Conv", (0, 1))),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), ("ConvTranspose", (0, 1))),
+    **dict.fromkeys(("linear", "matmul", "mm", "bmm", "mv", "dot"), ("MatMul", (0, 1))),
+    **dict.fromkeys(("addmm", "baddbmm", "addmv", "addbmm"), ("MatMul", (1, 2))),
+    "scaled_dot_product_attention": ("Attention", (0, 1, 2)),
+}
+_RECURRENT = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu"})
+#: Operators without MACs that torch does not tag as pointwise, as a reduction or as a view.
+_FREE = """
+adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d alias all amax
+amin any arange argmax argmin avg_pool1d avg_pool2d avg_pool3d batch_norm bernoulli bucketize cat channel_shuffle
+chunk clone concat constant_pad_nd contiguous copy count_nonzero cumprod cumsum detach dropout dropout_ embedding
+empty empty_like expand expand_as feature_dropout flatten flip full full_like gather glu grid_sampler group_norm
+index index_put index_select instance_norm layer_norm lift_fresh_copy local_response_norm log_softmax logsumexp
+masked_fill masked_select max max_pool1d max_pool2d max_pool2d_with_indices max_pool3d mean meshgrid min movedim
+narrow new_empty new_full new_ones new_zeros norm native_batch_norm native_group_norm native_layer_norm one_hot ones
+ones_like pad permute pixel_shuffle pixel_unshuffle prod reflection_pad1d reflection_pad2d repeat repeat_interleave
+replication_pad2d reshape rms_norm roll rsqrt scalar_tensor scatter scatter_add select slice softmax sort split
+split_with_sizes squeeze stack std sum swapaxes sym_size t tile to topk transpose tril triu type_as unbind unflatten
+unfold unsqueeze upsample_bicubic2d upsample_bilinear2d upsample_linear1d upsample_nearest1d upsample_nearest2d
+upsample_trilinear3d var view where zeros zeros_like _assert_tensor_metadata _to_copy
+"""
+FREE = frozenset(_FREE.split())
+
+
+def trace(module: torch.nn.Module, example: torch.Tensor | tuple[torch.Tensor, ...], name: str = "") -> Network:
+    """Return the data flow of a PyTorch module.
+
+    Parameters
+    ----------
+    module
+        The module; it is traced in evaluation mode, in which it is left again if it was.
+    example
+        Its input, or a tuple of its inputs.
+    name
+        The network's name; the class of the module if empty.
+
+    Raises
+    ------
+    InputError
+        If ``torch.export`` cannot trace the module.
+    BackendMissing
+        If torch is not installed.
+    """
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise BackendMissing(
+            f"profiling a PyTorch module needs {error.name}; pip install 'dmcjia-opt[torch]'"
+        ) from None
+    title = name or type(module).__name__
+    training = module.training
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of its own insides
+            program = torch.export.export(module.eval(), example if isinstance(example, tuple) else (example,))
+    except Exception as error:  # noqa: BLE001 - whatever stops the export is an unsuitable module, and is named
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise InputError(f"torch.export cannot trace {title}: {reason}") from None
+    finally:
+        module.train(training)
+    parameters = sum(p.numel() for p in module.parameters())
+    return _Reader(program, title).network(parameters)
+
+
+class _Reader:
+    """Turns an exported program into a network.
+
+    A tuple that an operator returns is replaced by its elements, which the ``getitem`` nodes after it name.
+    """
+
+    def __init__(self, program: torch.export.ExportedProgram, name: str) -> None:
+        self._nodes = list(program.graph.nodes)
+        self._name = name
+        self._inputs = tuple(program.graph_signature.user_inputs)
+        self._outputs = tuple(o for o in program.graph_signature.user_outputs if isinstance(o, str))
+        self._constants: set[str] = set()
+        self._tensors: dict[str, Tensor] = {}
+        self._parts: dict[str, tuple[str, ...]] = {}  # a tuple's elements that are read
+
+    def network(self, parameters: int) -> Network:
+        for node in self._nodes:
+            if node.target is operator.getitem:
+                whole = str(node.args[0])
+                self._parts[whole] = (*self._parts.get(whole, ()), node.name)
+        operations, uncounted = [], Counter[str]()
+        for i, node in enumerate(self._nodes):
+            if node.op == "placeholder":
+                if node.name in self._inputs:
+                    self._add(node.name, node.meta["val"])
+                else:
+                    self._constants.add(node.name)
+            elif node.target is operator.getitem:
+                if str(node.args[0]) in self._constants:
+                    self._constants.add(node.name)
+            elif node.op in ("call_function", "get_attr"):
+                operation, known = self._operation(i, node)
+                if operation is not None:
+                    operations.append(operation)
+                    if not known:
+                        uncounted[operation.kind] += 1
+        return Network(
+            name=self._name,
+            operations=tuple(operations),
+            tensors=self._tensors,
+            inputs=tuple(name for name in self._inputs if name in self._tensors),
+            outputs=tuple(name for name in self._outputs if name in self._tensors),
+            parameters=parameters,
+            uncounted=dict(sorted(uncounted.items())),
+            source="computed from a PyTorch module",
+        )
+
+    def _operation(self, i: int, node: torch.fx.Node) -> tuple[Operation | None, bool]:
+        """Return the operation of a node, None if it is constant, and whether a rule counts it."""
+        read = [n.name for n in node.all_input_nodes]
+        flowing = tuple(name for name in read if name not in self._constants)
+        if not flowing:
+            self._constants.add(node.name)
+            return None, True
+        value = node.meta.get("val")
+        kind = str(node.target).removeprefix("aten.").split(".")[0]
+        if isinstance(value, tuple | list):
+            made = self._parts.get(node.name, ())
+            by_name = {n.name: n.meta["val"] for n in node.users}
+            for name in made:
+                self._add(name, by_name[name])
+        elif hasattr(value, "shape"):
+            made = (node.name,)
+            view = bool(getattr(node.target, "is_view", False)) and flowing[0] in self._tensors
+            self._add(node.name, value, self._tensors[flowing[0]] if view else None)
+        else:
+            self._constants.add(node.name)  # a size: both sides know it
+            return None, True
+        macs = self._macs(kind, node)
+        return Operation(node.name, kind, flowing, made, macs or 0, i), macs is not None
+
+    def _macs(self, kind: str, node: torch.fx.Node) -> int | None:
+        value: Any = node.meta["val"]
+        outputs = [_shape(value[0] if isinstance(value, tuple | list) else value)]
+        attributes: Attributes = {}
+        if kind in _AS_ONNX:
+            rule, which = _AS_ONNX[kind]
+            return count_macs(rule, [_shape(_value(node.args[k])) for k in which], outputs, attributes)
+        if kind == "einsum":
+            operands: Any = node.args[1]
+            attributes = {"equation": node.args[0]}
+            return count_macs("Einsum", [_shape(_value(a)) for a in operands], outputs, attributes)
+        if kind in _RECURRENT:
+            weights: Any = node.args[2]
+            steps = math.prod(_shape(_value(node.args[0]))[:-1])
+            return steps * sum(math.prod(s) for s in (_shape(_value(w)) for w in weights) if len(s) == 2)
+        if kind in FREE or getattr(node.target, "is_view", False):
+            return 0
+        tags = {str(tag) for tag in getattr(node.target, "tags", ())}
+        return 0 if tags & {"Tag.pointwise", "Tag.reduction", "Tag.view_copy"} else None
+
+    def _add(self, name: str, value: Any, origin: Tensor | None = None) -> None:  # noqa: ANN401 - a fake tensor
+        shape, size = _shape(value), float(value.element_size())
+        whole = origin is not None and math.prod(origin.shape) == math.prod(shape) and origin.item_bytes == size
+        data = origin.data if origin is not None and whole else name
+        self._tensors[name] = Tensor(name, shape, size, bool(value.is_floating_point()), data)
+
+
+def _value(node: Any) -> Any:  # noqa: ANN401 - a node of torch.fx and its fake tensor
+    return node.meta["val"]
+
+
+def _shape(value: Any) -> Shape:  # noqa: ANN401 - a fake tensor
+    return tuple(int(size) for size in value.shape)

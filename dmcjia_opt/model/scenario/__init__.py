@@ -1,0 +1,1 @@
+"""Scenarios: nodes, files and families."""

@@ -1,0 +1,232 @@
+"""Families of random scenarios."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal, get_args
+
+import numpy as np
+
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.model.networks.profile import LayerProfile
+from dmcjia_opt.model.networks.zoo import zoo_profile
+from dmcjia_opt.model.scenario.nodes import NodeTable
+from dmcjia_opt.model.scenario.scenario import PAPER_MHZ_IN_MBPS, Delay, Options, Scenario
+
+__all__ = ["FAMILIES", "Family", "FamilyOptions", "generate"]
+
+_TABLE_4_INPUT_BYTES = (784.0, 3072.0, 150528.0)  # 28·28·1, 32·32·3 and 224·224·3 pixels of one byte
+_PAPER_OPTIONS = Options(flops_per_mac=1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyOptions:
+    """What may be changed in a family; None is the family's own choice.
+
+    Parameters
+    ----------
+    tasks
+        ``paper``, ``scarce`` and ``fleet``: "imagenet" leaves every node ResNet34's float32 input tensor, "table4"
+        gives each node the raw image of one of Table 4's three tasks at random.
+    epsilon
+        ``near``: relative spread of compute and uplink.
+    cloud_gflops
+        Total compute of the cloud, GFLOP/s.
+    delay
+        Delay curve; service times do not vary unless the scenario's ``service_scv`` is set afterwards.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range.
+    """
+
+    tasks: Literal["imagenet", "table4"] | None = None
+    epsilon: float | None = None
+    cloud_gflops: float | None = None
+    delay: Delay | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.delay not in (None, *get_args(Delay)):
+            raise InputError(f'delay = "{self.delay}" is unknown; choose {", ".join(get_args(Delay))}')
+        if self.tasks not in (None, "imagenet", "table4"):
+            raise InputError(f'tasks = "{self.tasks}" is unknown; choose imagenet or table4')
+        if self.epsilon is not None and not 0.0 <= self.epsilon < 1.0:
+            raise InputError(f"epsilon must lie in [0, 1), got {self.epsilon}")
+        if self.cloud_gflops is not None and not 0.0 < self.cloud_gflops < np.inf:
+            raise InputError(f"cloud_gflops must be finite and > 0, got {self.cloud_gflops}")
+
+    def label(self) -> str:
+        """Return what is changed, as part of a scenario's name."""
+        tasks = "" if self.tasks is None else f"-{self.tasks}"
+        epsilon = "" if self.epsilon is None else f"-epsilon{self.epsilon:g}"
+        cloud = "" if self.cloud_gflops is None else f"-cloud{self.cloud_gflops:g}"
+        delay = "" if self.delay is None else f"-{self.delay}"
+        return tasks + epsilon + cloud + delay
+
+
+Family = Callable[[int, np.random.Generator, FamilyOptions], Scenario]
+
+
+def paper(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenario:
+    """Draw Table 5: ResNet34, 5 to 9 GFLOPS, 1 to 5 "MHz" (MiB/s), λ one of 0.5, 1, 2 per second, cloud 400 GFLOPS."""
+    _refuse(options, "paper", "epsilon")
+    return _paper(nodes, rng, options, 400.0)
+
+
+def scarce(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenario:
+    """Draw Table 5 with 1 to 5 GFLOPS of cloud a node; a fleet of one or two nodes may come out overloaded."""
+    _refuse(options, "scarce", "epsilon")
+    return _paper(nodes, rng, options, nodes * float(rng.uniform(1.0, 5.0)))
+
+
+def fleet(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenario:
+    """Draw Table 5 with 20 GFLOPS of cloud a node, the paper's own ratio at 20 nodes, for any number of nodes."""
+    _refuse(options, "fleet", "epsilon")
+    return _paper(nodes, rng, options, 20.0 * nodes)
+
+
+def homogeneous(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenario:
+    """Return identical nodes (5 GFLOPS, λ = 1/s, 1 MiB/s) with 1 GFLOPS of cloud a node: symmetry at its worst."""
+    _refuse(options, "homogeneous", "tasks", "epsilon")
+    return _similar(nodes, rng, 0.0, options.cloud_gflops or 1.0 * nodes)
+
+
+def near(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenario:
+    """Draw almost identical nodes with 2 GFLOPS of cloud a node: symmetry that no grouping of equals removes."""
+    _refuse(options, "near", "tasks")
+    epsilon = 1e-3 if options.epsilon is None else options.epsilon
+    return _similar(nodes, rng, epsilon, options.cloud_gflops or 2.0 * nodes)
+
+
+def mixed(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenario:
+    """Draw nodes with three models of different depth and their own load, averaged over tasks.
+
+    ResNet34 and two made-up chains of 6 and 16 layers, 2 FLOPs per MAC. Alone, a node would be loaded 0.2 to 1.4, so
+    that some cannot do without the cloud; its 8 GFLOPS a node always leave a plan.
+    """
+    _refuse(options, "mixed", "tasks", "epsilon")
+    settings = Options(average="tasks")
+    chains = (_chain("chain-6", 6, 0.6e9), _chain("chain-16", 16, 7e9))
+    profiles = {"resnet34": zoo_profile("resnet34")} | {f"{chain.name}.json": chain for chain in chains}
+    references = list(profiles)
+    drawn = rng.integers(len(references), size=nodes)
+    first = list(dict.fromkeys(drawn.tolist()))
+    work = np.array([profile.total_macs for profile in profiles.values()])[drawn] * settings.flops_per_mac
+    compute = rng.uniform(5.0, 9.0, nodes)
+    table = NodeTable(
+        names=_names(nodes),
+        models=tuple(references[k] for k in first),
+        model_index=np.argsort(first)[np.searchsorted(np.sort(first), drawn)],
+        compute_gflops=compute,
+        uplink_mbps=PAPER_MHZ_IN_MBPS * rng.uniform(1.0, 5.0, nodes),
+        arrival_rate=rng.uniform(0.2, 1.4, nodes) * compute * 1e9 / work,
+        input_bytes=np.full(nodes, np.nan),
+    )
+    return Scenario(options.cloud_gflops or 8.0 * nodes, table, settings, profiles)
+
+
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {
+        "paper": paper,
+        "homogeneous": homogeneous,
+        "near": near,
+        "scarce": scarce,
+        "mixed": mixed,
+        "fleet": fleet,
+    }
+)
+
+
+def generate(
+    family: str,
+    *,
+    nodes: int,
+    seed: int = 0,
+    tasks: Literal["imagenet", "table4"] | None = None,
+    epsilon: float | None = None,
+    cloud_gflops: float | None = None,
+    delay: Delay | None = None,
+) -> Scenario:
+    """Draw a scenario from a family; the same arguments always give the same scenario.
+
+    Parameters
+    ----------
+    family
+        A key of `FAMILIES`.
+    nodes
+        Number of edge nodes, at least 1.
+    seed
+        Seed of ``numpy.random.default_rng``, at least 0.
+    tasks, epsilon, cloud_gflops, delay
+        See `FamilyOptions`.
+
+    Raises
+    ------
+    InputError
+        If the family is unknown, a value is out of range, or an option does not apply to the family.
+    """
+    if family not in FAMILIES:
+        raise InputError(f'unknown family "{family}"; choose one of {", ".join(FAMILIES)}')
+    if nodes < 1:
+        raise InputError(f"nodes must be at least 1, got {nodes}")
+    if seed < 0:
+        raise InputError(f"seed must be at least 0, got {seed}")
+    options = FamilyOptions(tasks, epsilon, cloud_gflops, delay)
+    scenario = FAMILIES[family](nodes, np.random.default_rng(seed), options)
+    if delay is not None:
+        scenario = replace(scenario, options=scenario.options.model_copy(update={"delay": delay}))
+    return replace(scenario, name=f"{family}{options.label()}-n{nodes}-s{seed}")
+
+
+def _refuse(options: FamilyOptions, family: str, *names: str) -> None:
+    for name in names:
+        if getattr(options, name) is not None:
+            raise InputError(f'option {name} does not apply to the family "{family}"; leave it out')
+
+
+def _names(nodes: int) -> tuple[str, ...]:
+    width = max(4, len(str(nodes)))
+    return tuple(f"node-{d:0{width}d}" for d in range(1, nodes + 1))
+
+
+def _paper(nodes: int, rng: np.random.Generator, options: FamilyOptions, cloud_gflops: float) -> Scenario:
+    table = NodeTable(
+        names=_names(nodes),
+        models=("resnet34",),
+        model_index=np.zeros(nodes, dtype=np.int64),
+        arrival_rate=rng.choice([0.5, 1.0, 2.0], nodes),
+        compute_gflops=rng.uniform(5.0, 9.0, nodes),
+        uplink_mbps=PAPER_MHZ_IN_MBPS * rng.uniform(1.0, 5.0, nodes),
+        input_bytes=rng.choice(_TABLE_4_INPUT_BYTES, nodes) if options.tasks == "table4" else np.full(nodes, np.nan),
+    )
+    return Scenario(options.cloud_gflops or cloud_gflops, table, _PAPER_OPTIONS)
+
+
+def _similar(nodes: int, rng: np.random.Generator, epsilon: float, cloud_gflops: float) -> Scenario:
+    table = NodeTable(
+        names=_names(nodes),
+        models=("resnet34",),
+        model_index=np.zeros(nodes, dtype=np.int64),
+        compute_gflops=5.0 * (1.0 + epsilon * rng.uniform(-1.0, 1.0, nodes)),
+        uplink_mbps=PAPER_MHZ_IN_MBPS * (1.0 + epsilon * rng.uniform(-1.0, 1.0, nodes)),
+        arrival_rate=np.ones(nodes),
+        input_bytes=np.full(nodes, np.nan),
+    )
+    return Scenario(cloud_gflops, table, _PAPER_OPTIONS)
+
+
+def _chain(name: str, n_layers: int, macs: float) -> LayerProfile:
+    depth = np.arange(n_layers)
+    share = 1.0 + 0.5 * (depth % 2)
+    return LayerProfile(
+        name=name,
+        input_bytes=3 * 96 * 96 * 4,
+        layer_names=tuple(f"layer{k + 1}" for k in depth),
+        macs=np.round(macs * share / share.sum()),
+        output_bytes=4.0 * np.round(65536.0 * 0.001 ** (depth / (n_layers - 1))),
+        source="made up for the family of mixed instances",
+    )

@@ -1,0 +1,149 @@
+"""The fleet by columns, and one node as a scenario file has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from dmcjia_opt.base.arrays import FloatArray, IntArray, frozen, frozen_int
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.fields import RANGE, STRICT, Name, NonNegative, Positive, check_names
+from dmcjia_opt.base.limits import MOST, MOST_NODES
+
+
+class Node(BaseModel):
+    """One ``[[nodes]]`` entry of a scenario file; ``device`` names measured times in place of ``compute_gflops``."""
+
+    model_config = STRICT
+    name: Name
+    model: Name
+    compute_gflops: Positive
+    uplink_mbps: Positive
+    arrival_rate: Positive
+    input_bytes: NonNegative | None = None
+    device: Name | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NodeTable:
+    """The fleet by columns; row d is node d.
+
+    Parameters
+    ----------
+    names
+        (n_nodes,) unique node names.
+    models
+        Distinct model references (zoo names or profile paths), in order of first use.
+    model_index
+        (n_nodes,) index into `models`.
+    compute_gflops, uplink_mbps, arrival_rate
+        (n_nodes,) GFLOP/s, Mbit/s (10⁶ bit/s) and tasks per second.
+    input_bytes
+        (n_nodes,) bytes of the raw input, NaN where the profile's own holds.
+    devices
+        Distinct devices whose measured times replace ``compute_gflops``.
+    device_index
+        (n_nodes,) index into `devices`, −1 for a node without measured times; −1 for all when omitted.
+    """
+
+    names: tuple[str, ...]
+    models: tuple[str, ...]
+    model_index: IntArray
+    compute_gflops: FloatArray
+    uplink_mbps: FloatArray
+    arrival_rate: FloatArray
+    input_bytes: FloatArray
+    devices: tuple[str, ...] = ()
+    device_index: IntArray | None = None
+
+    def __post_init__(self) -> None:
+        """Freeze the columns and check their lengths and values."""
+        object.__setattr__(self, "model_index", frozen_int(self.model_index))
+        if self.device_index is None:
+            object.__setattr__(self, "device_index", np.full(len(self.names), -1, dtype=np.int64))
+        object.__setattr__(self, "device_index", frozen_int(self.on_device))
+        for key in ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes"):
+            object.__setattr__(self, key, frozen(getattr(self, key)))
+            if getattr(self, key).shape != (len(self.names),):
+                raise InputError(
+                    f"nodes: column {key} has {getattr(self, key).size} values for {len(self.names)} names"
+                )
+        if not self.names:
+            raise InputError("nodes: a scenario needs at least one node")
+        if len(self.names) > MOST_NODES:
+            raise InputError(f"nodes: {len(self.names):,} nodes are refused; the most is {MOST_NODES:,}")
+        for what, names in (("name", self.names), ("model", self.models), ("device", self.devices)):
+            check_names(f"nodes: the {what}", names)
+        if not all(map(str.strip, self.names)):
+            d = next(d for d, name in enumerate(self.names) if not name.strip())
+            raise InputError(f"nodes: node {d + 1} has no name; give every node its own")
+        index = self.model_index
+        if index.shape != (len(self.names),) or index.min() < 0 or index.max() >= len(self.models):
+            raise InputError("nodes: model_index needs one row of models for every name")
+        index = self.on_device
+        if index.shape != (len(self.names),) or index.min() < -1 or index.max() >= len(self.devices):
+            raise InputError("nodes: device_index needs −1 or one row of devices for every name")
+        for key in ("compute_gflops", "uplink_mbps", "arrival_rate"):
+            self._require(key, np.isfinite(getattr(self, key)) & (getattr(self, key) > 0), "finite and > 0")
+            sensible = (getattr(self, key) >= 1 / MOST) & (getattr(self, key) <= MOST)
+            self._require(key, sensible, RANGE)
+        ok = np.isnan(self.input_bytes) | (np.isfinite(self.input_bytes) & (self.input_bytes >= 0))
+        self._require("input_bytes", ok, "finite and >= 0")
+        absurd = (self.input_bytes > MOST) | ((self.input_bytes > 0) & (self.input_bytes < 1 / MOST))
+        self._require("input_bytes", ~absurd, f"0 or {RANGE}")
+        if len(set(self.names)) < len(self.names):
+            seen: set[str] = set()
+            twice = next(n for n in self.names if n in seen or seen.add(n))  # type: ignore[func-returns-value]
+            raise InputError(f'nodes: the name "{twice}" is used twice; give every node its own')
+
+    def _require(self, key: str, ok: np.ndarray[Any, np.dtype[np.bool_]], what: str) -> None:
+        if not ok.all():
+            d = int(np.flatnonzero(~ok)[0])
+            raise InputError(f'nodes: {key} of "{self.names[d]}" must be {what}, got {getattr(self, key)[d]}')
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def model_of(self, d: int) -> str:
+        """Return the model reference of node `d`."""
+        return self.models[int(self.model_index[d])]
+
+    @property
+    def on_device(self) -> IntArray:
+        """(n_nodes,) index into `devices`, −1 for a node without measured times."""
+        assert self.device_index is not None  # set in __post_init__
+        return self.device_index
+
+    def device_of(self, d: int) -> str | None:
+        """Return the device of node `d`, None if its times are not measured."""
+        row = int(self.on_device[d])
+        return self.devices[row] if row >= 0 else None
+
+    def measured(self) -> tuple[tuple[str, str], ...]:
+        """Return every pair of a device and a model reference that some node has, in order of the tables."""
+        keys = np.unique((self.on_device * len(self.models) + self.model_index)[self.on_device >= 0])
+        return tuple((self.devices[key // len(self.models)], self.models[key % len(self.models)]) for key in keys)
+
+
+def node_table(nodes: Iterable[Node]) -> NodeTable:
+    """Return the columns of validated nodes."""
+    rows = list(nodes)
+    index: dict[str, int] = {}
+    model_index = [index.setdefault(node.model, len(index)) for node in rows]
+    devices: dict[str, int] = {}
+    on = [-1 if node.device is None else devices.setdefault(node.device, len(devices)) for node in rows]
+    return NodeTable(
+        names=tuple(node.name for node in rows),
+        models=tuple(index),
+        model_index=np.array(model_index, dtype=np.int64),
+        compute_gflops=np.array([node.compute_gflops for node in rows]),
+        uplink_mbps=np.array([node.uplink_mbps for node in rows]),
+        arrival_rate=np.array([node.arrival_rate for node in rows]),
+        input_bytes=np.array([np.nan if node.input_bytes is None else node.input_bytes for node in rows]),
+        devices=tuple(devices),
+        device_index=np.array(on, dtype=np.int64),
+    )

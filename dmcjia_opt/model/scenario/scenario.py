@@ -1,0 +1,340 @@
+"""A scenario: the cloud, the options and a columnar table of edge nodes, read from and written to TOML."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import tomli_w
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.fields import RANGE, STRICT, Name, NonNegative, Positive
+from dmcjia_opt.base.files import explain, is_beneath, read_text, write_text
+from dmcjia_opt.base.limits import FILES, MOST
+from dmcjia_opt.model.networks.graph import Cuts
+from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
+from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
+from dmcjia_opt.model.networks.zoo import ZOO, zoo_profile
+from dmcjia_opt.model.scenario.node_files import read_nodes, write_nodes
+from dmcjia_opt.model.scenario.nodes import Node, NodeTable, node_table
+
+GIGA = 1e9
+BYTE_PER_S_PER_MBPS = 1e6 / 8
+#: The paper's "1 MHz" of bandwidth, read as 1 MiB/s and expressed in Mbit/s (see the errata in the docs).
+PAPER_MHZ_IN_MBPS = 2**20 * 8 / 1e6
+_MOST_DOTS = 100  # the time that tomllib takes for a dotted key grows with the square of its parts
+_BETWEEN_VALUES = re.compile(r"[^=,{}\[\]#\n]+")
+
+Ordering = Literal["stability", "cloud-faster"]
+Average = Literal["nodes", "tasks"]
+Delay = Literal["md1", "mm1", "mg1", "tandem"]
+Uplink = Literal["delay", "queue"]
+
+
+class Cloud(BaseModel):
+    """The ``[cloud]`` table: total compute in GFLOP/s; ``device`` names measured times in its place."""
+
+    model_config = STRICT
+    compute_gflops: Positive
+    device: Name | None = None
+
+
+class Profiles(BaseModel):
+    """The ``[profiles]`` table: how ``.onnx`` models are cut, and the file of measured times.
+
+    ``input_shapes`` is by the name of the input and holds for every ONNX model that has such an input.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    times_file: Name | None = None
+    cuts: Cuts = "layers"
+    upload_dtype: Literal["float32", "float16", "bfloat16", "int8", "uint8", "int4", "uint4"] | None = None
+    input_shapes: dict[str, list[Annotated[int, Field(ge=1, le=2**31 - 1)]]] = {}
+
+
+class Options(BaseModel):
+    """The ``[options]`` table: what delay is, which constraints hold and how nodes are averaged.
+
+    ``service_scv`` is the squared coefficient of variation of the cloud's service times; only ``mg1`` reads it.
+    ``uplink`` says whether tasks overlap on the link (``"delay"``) or it serves one at a time (``"queue"``), which
+    only ``tandem`` knows of.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    delay: Delay = "md1"
+    uplink: Uplink = "delay"
+    service_scv: NonNegative = 0.0
+    ordering: Ordering = "stability"
+    average: Average = "nodes"
+    flops_per_mac: Positive = 2.0
+
+    @model_validator(mode="after")
+    def _only_a_tandem_has_a_queue_at_the_uplink(self) -> Options:
+        if self.uplink == "queue" and self.delay != "tandem":
+            raise PydanticCustomError(
+                "uplink", 'uplink = "queue" needs delay = "tandem", not "{delay}"', {"delay": self.delay}
+            )
+        return self
+
+
+class _File(BaseModel):
+    model_config = STRICT
+    name: Name | None = None
+    cloud: Cloud
+    options: Options = Options()
+    profiles: Profiles = Profiles()
+    nodes: Annotated[list[Node], FailFast()] = []
+    nodes_file: Name | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scenario:
+    """Everything that defines one placement problem, in the units of its file.
+
+    Parameters
+    ----------
+    cloud_gflops
+        Total compute of the cloud, GFLOP/s.
+    nodes
+        The fleet.
+    options
+        Delay curve, ordering constraint, average and FLOPs per MAC.
+    profiles
+        One profile for every entry of ``nodes.models``.
+    name
+        A label for reports.
+    times
+        Measured seconds of each layer, for nodes with a device and for the cloud if it has one.
+    cloud_device
+        The device whose measured times, at full share, replace `cloud_gflops`; empty for none.
+    """
+
+    cloud_gflops: float
+    nodes: NodeTable
+    options: Options = field(default_factory=Options)
+    profiles: Mapping[str, LayerProfile] = field(default_factory=dict)
+    name: str = ""
+    times: MeasuredTimes = field(default_factory=MeasuredTimes)
+    cloud_device: str = ""
+
+    def __post_init__(self) -> None:
+        """Resolve zoo models that no profile was given for, and look every measured time up."""
+        if not (np.isfinite(self.cloud_gflops) and self.cloud_gflops > 0):
+            raise InputError(f"cloud.compute_gflops must be finite and > 0, got {self.cloud_gflops}")
+        if not 1 / MOST <= self.cloud_gflops <= MOST:
+            raise InputError(f"cloud.compute_gflops must lie {RANGE}, got {self.cloud_gflops}")
+        profiles = {m: self.profiles[m] if m in self.profiles else zoo_profile(m) for m in self.nodes.models}
+        object.__setattr__(self, "profiles", profiles)
+        for device, model in self._measured():
+            self.times.of(device, profiles[model])
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of edge nodes."""
+        return len(self.nodes)
+
+    def seconds(self, device: str, model: str) -> FloatArray:
+        """Return the measured seconds of each layer of the model called `model` by nodes, (n_layers,)."""
+        return self.times.of(device, self.profiles[model])
+
+    def _measured(self) -> list[tuple[str, str]]:
+        """Return every pair of device and model reference whose times matter."""
+        in_cloud = [(self.cloud_device, model) for model in self.nodes.models] if self.cloud_device else []
+        return [*self.nodes.measured(), *in_cloud]
+
+    def sha256(self) -> str:
+        """Return the hash of the content: columns, options, cloud, profiles and times; not of the file's layout."""
+        options = self.options.model_dump()
+        if self.options.delay != "tandem":
+            del options["uplink"]  # the other curves do not read it
+        head = {
+            "cloud_gflops": float(self.cloud_gflops),
+            "options": options,
+            "names": self.nodes.names,
+            "models": [self.profiles[m].fingerprint() for m in self.nodes.models],
+        }
+        digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+        digest.update(self.nodes.model_index.astype("<i8").tobytes())
+        for key in ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes"):
+            digest.update(getattr(self.nodes, key).astype("<f8").tobytes())
+        measured = self._measured()
+        if measured:
+            on = [self.nodes.devices, self.cloud_device, measured]
+            digest.update(json.dumps(on).encode() + self.nodes.on_device.astype("<i8").tobytes())
+            for device, model in measured:
+                digest.update(self.seconds(device, model).astype("<f8").tobytes())
+        return digest.hexdigest()
+
+    def save(self, path: str | Path, *, nodes_file: str | None = None) -> None:
+        """Write the scenario as TOML, its nodes inline or in `nodes_file` (``.csv`` or ``.parquet``) beside it.
+
+        Profiles that are not the zoo's are written beside it too, as JSON under their reference's name (with
+        ``.json`` added where it ends otherwise), and so are the measured times.
+
+        Raises
+        ------
+        InputError
+            If the folder cannot be written, a file would lie outside of it, or too many nodes are to be inline.
+        """
+        path = Path(path)
+        options = self.options.model_dump(exclude_defaults=True)
+        options["flops_per_mac"] = self.options.flops_per_mac
+        content: dict[str, Any] = {"name": self.name} if self.name else {}
+        table = replace(self.nodes, models=tuple(self._saved_as(model) for model in self.nodes.models))
+        written = [reference for reference in table.models if reference not in ZOO]
+        for reference in [*written, *([] if nodes_file is None else [nodes_file])]:
+            if not is_beneath(path.parent, reference):
+                raise InputError(f'"{reference}" would be written outside the folder of {path}; choose another name')
+        if nodes_file is not None:
+            write_nodes(path.parent / nodes_file, table)
+            content["nodes_file"] = nodes_file
+        content |= {"cloud": {"compute_gflops": float(self.cloud_gflops)}, "options": options}
+        if self.cloud_device:
+            content["cloud"]["device"] = self.cloud_device
+        measured = [(device, self.profiles[model].name) for device, model in self._measured()]
+        if measured:
+            content["profiles"] = {"times_file": f"{path.stem}-times.csv"}
+            self.times.only(measured).save(path.parent / f"{path.stem}-times.csv")
+        if nodes_file is None:
+            content["nodes"] = [_node(table, d) for d in range(self.n_nodes)]
+        for model, reference in zip(self.nodes.models, table.models, strict=True):
+            if reference not in ZOO:
+                self.profiles[model].save(path.parent / reference)
+        text = tomli_w.dumps(content)
+        most, remedy = FILES["the scenario"]
+        if len(text) > most:
+            raise InputError(f"{path}: {len(text):,} bytes could not be read again; the most is {most:,}: {remedy}")
+        write_text(path, text)
+
+    def _saved_as(self, model: str) -> str:
+        """Return the reference of a model's profile once it is written; an ONNX file is never written over."""
+        if Path(model).suffix == ".json":
+            return model
+        zoo = model in ZOO and self.profiles[model].fingerprint() == zoo_profile(model).fingerprint()
+        return model if zoo else f"{model}.json"
+
+
+def _node(table: NodeTable, d: int) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "name": table.names[d],
+        "model": table.model_of(d),
+        "compute_gflops": float(table.compute_gflops[d]),
+        "uplink_mbps": float(table.uplink_mbps[d]),
+        "arrival_rate": float(table.arrival_rate[d]),
+    }
+    if np.isfinite(table.input_bytes[d]):
+        row["input_bytes"] = float(table.input_bytes[d])
+    device = table.device_of(d)
+    if device is not None:
+        row["device"] = device
+    return row
+
+
+def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
+    """Read a scenario from a TOML file and whatever it refers to.
+
+    Parameters
+    ----------
+    path
+        The file.
+    outside
+        Whether it may refer to files outside its folder. By default it may not, so that a scenario from elsewhere
+        cannot make this machine read what lies around.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or malformed; the message names the file, the field and the remedy.
+    """
+    path = Path(path)
+    text = read_text(path, "the scenario", "TOML")
+    if any(piece.group().count(".") > _MOST_DOTS for piece in _BETWEEN_VALUES.finditer(text)):
+        raise InputError(f"{path}: not a scenario: a key has more than {_MOST_DOTS} parts")
+    try:
+        raw = tomllib.loads(text)
+    except ValueError as error:  # a TOMLDecodeError, or a number of more digits than Python reads
+        raise InputError(f"{path}: not valid TOML: {error}") from None
+    except RecursionError:
+        raise InputError(f"{path}: not a scenario: its values are nested too deeply") from None
+    try:
+        parsed = _File.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(f"{path}: {explain(error)}") from None
+    if ("nodes" in parsed.model_fields_set) == (parsed.nodes_file is not None):
+        raise InputError(f"{path}: give the nodes either inline as [[nodes]] or by nodes_file, one of the two")
+    folder = _Folder(path.parent, outside)
+    try:
+        if parsed.nodes_file is not None:
+            nodes = read_nodes(folder.path("nodes_file", parsed.nodes_file))
+        else:
+            nodes = node_table(parsed.nodes)
+        measured = [*nodes.devices, *filter(None, [parsed.cloud.device])]
+        if measured and parsed.profiles.times_file is None:
+            raise InputError(f'device "{measured[0]}" needs its measured times; add [profiles] times_file')
+        times_file = parsed.profiles.times_file
+        times = MeasuredTimes() if times_file is None else load_times(folder.path("times_file", times_file))
+        return Scenario(
+            cloud_gflops=parsed.cloud.compute_gflops,
+            nodes=nodes,
+            options=parsed.options,
+            profiles=_resolve(nodes.models, folder, parsed.profiles),
+            name=parsed.name or path.stem,
+            times=times,
+            cloud_device=parsed.cloud.device or "",
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """Where a scenario's files are, and whether they may be elsewhere."""
+
+    folder: Path
+    outside: bool
+
+    def path(self, field: str, reference: str) -> Path:
+        """Return the path that a field refers to."""
+        if not (self.outside or is_beneath(self.folder, reference)):
+            raise InputError(
+                f'{field} = "{reference}" is outside the folder of the scenario; put the file there, or allow it with '
+                "--outside"
+            )
+        return self.folder / reference
+
+
+def _resolve(models: Sequence[str], folder: _Folder, how: Profiles) -> dict[str, LayerProfile]:
+    """Return the profile of every model reference."""
+    found = {}
+    shapes = {name: tuple(shape) for name, shape in how.input_shapes.items()}
+    unused = set(shapes)
+    for model in models:
+        suffix = Path(model).suffix
+        if model in ZOO:
+            found[model] = zoo_profile(model)
+        elif suffix == ".json":
+            found[model] = load_profile(folder.path("model", model))
+        elif suffix == ".onnx":
+            from dmcjia_opt.model.networks.onnx_ import read_onnx
+
+            network = read_onnx(folder.path("model", model), shapes, shared=True).network
+            unused -= set(network.inputs)
+            found[model] = LayerProfile.of_network(network, how.cuts, how.upload_dtype)
+        else:
+            raise InputError(
+                f'unknown model "{model}"; use one of the zoo ({", ".join(sorted(ZOO))}) or the path of a profile '
+                ".json or an .onnx file"
+            )
+    if unused:
+        raise InputError(f'profiles.input_shapes: no ONNX model has an input "{min(unused)}"; correct its name')
+    return found

@@ -1,0 +1,1 @@
+"""How a scenario becomes a certified plan."""

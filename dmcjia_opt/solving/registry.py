@@ -1,0 +1,418 @@
+"""Every method by name: what it is, what it needs, and why it cannot run when it cannot.
+
+A method of this package is one row here and one file. Libraries are looked for without being imported, and a method's
+module is imported only when the method is built. What others wrote is found by `plugins`.
+
+A name is ``name[:variant][:option=value]…``, such as ``"cvxpy:SCS"`` or ``"genetic:population=50"``. In the place of a
+registered name ``module:Class`` or ``./file.py:Class`` may stand.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from types import MappingProxyType
+from typing import cast
+
+from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
+from dmcjia_opt.solving import plugins
+from dmcjia_opt.solving.contract import Allocator, Placer
+from dmcjia_opt.solving.options import Option, options_of, settings, values
+from dmcjia_opt.solving.spec import Kind, Spec
+
+_BASELINES = "dmcjia_opt.methods.placers.baselines"
+
+_ROWS = (
+    Spec(
+        "waterfilling",
+        "allocator",
+        "dmcjia_opt.methods.allocators.waterfilling:WaterFilling",
+        "closed form, Newton on the price, whole populations at once",
+        exact=True,
+    ),
+    Spec(
+        "alm",
+        "allocator",
+        "dmcjia_opt.methods.allocators.augmented_lagrangian:AugmentedLagrangian",
+        "the paper's augmented Lagrangian (P5), hand-written and batched",
+        exact=True,
+    ),
+    Spec(
+        "cvxpy",
+        "allocator",
+        "dmcjia_opt.methods.allocators.cvxpy_:CvxpyAllocator",
+        "cone program through CVXPY, compiled once a shape; cvxpy:SOLVER chooses the solver",
+        exact=True,
+        requires=("cvxpy",),
+        variant="solver",
+        variants="dmcjia_opt.methods.allocators.cvxpy_:installed_solvers",
+    ),
+    Spec(
+        "ipopt",
+        "allocator",
+        "dmcjia_opt.methods.allocators.pyomo_:IpoptAllocator",
+        "Pyomo model solved by IPOPT, the program on PATH or CasADi's",
+        exact=True,
+        requires=("pyomo", "casadi"),
+    ),
+    Spec(
+        "exact",
+        "placer",
+        "dmcjia_opt.methods.placers.exact.exact:Exact",
+        "the proved optimum: Lagrangian search, branch and bound on class counts, Benders",
+        exact=True,
+        requires=("highspy",),
+        proves=True,
+    ),
+    Spec(
+        "branch-and-bound",
+        "placer",
+        "dmcjia_opt.methods.placers.exact.branch_and_bound:BranchAndBound",
+        "Lagrangian search, then branch and bound on counts of identical nodes; no solver",
+        exact=True,
+        proves=True,
+    ),
+    Spec(
+        "benders",
+        "placer",
+        "dmcjia_opt.methods.placers.exact.benders:Benders",
+        "Lagrangian search, then generalised Benders with a HiGHS master",
+        exact=True,
+        requires=("highspy",),
+        proves=True,
+    ),
+    Spec(
+        "lagrangian",
+        "placer",
+        "dmcjia_opt.methods.placers.exact.lagrangian:Lagrangian",
+        "the best price and the plans around it; optimal on most large fleets",
+        proves=True,
+    ),
+    Spec(
+        "dmcjia",
+        "placer",
+        "dmcjia_opt.methods.placers.genetic.dmcjia:Dmcjia",
+        "the paper's binary genetic algorithm at its published settings",
+        requires=("pymoo",),
+    ),
+    Spec(
+        "genetic",
+        "placer",
+        "dmcjia_opt.methods.placers.genetic.genetic:Genetic",
+        "genetic algorithm on integers by default; encoding, operators, elitism, repair are options",
+        requires=("pymoo",),
+    ),
+    Spec(
+        "memetic",
+        "placer",
+        "dmcjia_opt.methods.placers.genetic.memetic:Memetic",
+        "genetic algorithm with a local search, both led by the price of cloud capacity",
+        requires=("pymoo",),
+    ),
+    Spec(
+        "pymoo",
+        "placer",
+        "dmcjia_opt.methods.placers.genetic.pymoo_:PymooPlacer",
+        "any single-objective pymoo algorithm; pymoo:NAME chooses it",
+        requires=("pymoo",),
+        variant="algorithm",
+        variants="dmcjia_opt.methods.placers.genetic.pymoo_:algorithms",
+    ),
+    Spec(
+        "exhaustive",
+        "placer",
+        "dmcjia_opt.methods.placers.exact.exhaustive:Exhaustive",
+        "every plan that the Pareto filter leaves, for small instances",
+        exact=True,
+        proves=True,
+    ),
+    Spec(
+        "nevergrad",
+        "placer",
+        "dmcjia_opt.methods.placers.blackbox.nevergrad_:Nevergrad",
+        "nevergrad's optimisers for integers, asked and told; nevergrad:OPTIMIZER chooses one",
+        requires=("nevergrad",),
+        extra="nevergrad",
+        variant="optimizer",
+        variants="dmcjia_opt.methods.placers.blackbox.nevergrad_:optimizers",
+    ),
+    Spec(
+        "cma",
+        "placer",
+        "dmcjia_opt.methods.placers.blackbox.cma_:Cma",
+        "CMA-ES with integer handling by pycma, restarted with larger populations",
+        requires=("cma",),
+        extra="cma",
+    ),
+    Spec(
+        "optuna",
+        "placer",
+        "dmcjia_opt.methods.placers.blackbox.optuna_:Optuna",
+        "Optuna's samplers, TPE unless optuna:SAMPLER chooses another; slow, for costly evaluations",
+        requires=("optuna",),
+        extra="optuna",
+        variant="sampler",
+        variants="dmcjia_opt.methods.placers.blackbox.optuna_:samplers",
+    ),
+    Spec(
+        "scipy",
+        "placer",
+        "dmcjia_opt.methods.placers.blackbox.scipy_:Scipy",
+        "SciPy's differential evolution on integers, or another global optimiser by scipy:METHOD",
+        requires=("scipy",),
+        variant="method",
+        variants="dmcjia_opt.methods.placers.blackbox.scipy_:methods",
+    ),
+    Spec(
+        "cpsat",
+        "placer",
+        "dmcjia_opt.methods.placers.solvers.ortools_:CpSat",
+        "OR-Tools CP-SAT on menus of splits and shares, refined around the price of capacity",
+        requires=("ortools",),
+        extra="ortools",
+    ),
+    Spec(
+        "scip",
+        "placer",
+        "dmcjia_opt.methods.placers.solvers.scip_:Scip",
+        "mixed-integer cone model in SCIP, whose bound is a claim; scip:perspective has a cone a split",
+        exact=True,
+        requires=("pyscipopt",),
+        extra="scip",
+        variant="formulation",
+        variants="dmcjia_opt.methods.placers.solvers.scip_:formulations",
+    ),
+    Spec(
+        "bonmin",
+        "placer",
+        "dmcjia_opt.methods.placers.solvers.casadi_:Bonmin",
+        "mixed-integer cone model in CasADi's Bonmin; bonmin:ALGORITHM chooses the algorithm",
+        exact=True,
+        requires=("casadi",),
+        variant="algorithm",
+        variants="dmcjia_opt.methods.placers.solvers.casadi_:algorithms",
+    ),
+    Spec(
+        "cvxpy",
+        "placer",
+        "dmcjia_opt.methods.placers.solvers.cvxpy_cones:CvxpyPlacer",
+        "mixed-integer cone model through CVXPY, in SCIP unless cvxpy:SOLVER chooses another",
+        exact=True,
+        requires=("cvxpy", "pyscipopt"),
+        extra="scip",
+        variant="solver",
+        variants="dmcjia_opt.methods.placers.solvers.cvxpy_cones:installed_solvers",
+    ),
+    Spec(
+        "mindtpy",
+        "placer",
+        "dmcjia_opt.methods.placers.solvers.mindtpy_:MindtPy",
+        "mixed-integer cone model in Pyomo's MindtPy: outer approximation by HiGHS and CasADi's IPOPT",
+        exact=True,
+        requires=("pyomo", "casadi", "highspy"),
+    ),
+    Spec(
+        "cloud-only",
+        "placer",
+        f"{_BASELINES}:CloudOnly",
+        "everything in the cloud, at equal shares",
+        baseline=True,
+    ),
+    Spec(
+        "cloud-only+",
+        "placer",
+        f"{_BASELINES}:CloudOnly",
+        "everything in the cloud, at the allocator's shares",
+        options=(("optimal_shares", True),),
+        baseline=True,
+    ),
+    Spec(
+        "edge-only",
+        "placer",
+        f"{_BASELINES}:EdgeOnly",
+        "everything at the edge; the cloud is not used",
+        baseline=True,
+    ),
+    Spec(
+        "greedy",
+        "placer",
+        f"{_BASELINES}:Greedy",
+        "fewest upload bytes, shares in proportion to cloud work",
+        baseline=True,
+    ),
+    Spec(
+        "greedy+",
+        "placer",
+        f"{_BASELINES}:Greedy",
+        "fewest upload bytes, at the allocator's shares",
+        options=(("optimal_shares", True),),
+        baseline=True,
+    ),
+    Spec(
+        "neurosurgeon",
+        "placer",
+        f"{_BASELINES}:Neurosurgeon",
+        "each node's own least predicted latency, at equal shares",
+        baseline=True,
+    ),
+    Spec(
+        "neurosurgeon+",
+        "placer",
+        f"{_BASELINES}:Neurosurgeon",
+        "each node's own least predicted latency, then the allocator's shares",
+        options=(("optimal_shares", True),),
+        baseline=True,
+    ),
+)
+
+METHODS: Mapping[tuple[Kind, str], Spec] = MappingProxyType({(spec.kind, spec.name): spec for spec in _ROWS})
+
+
+KINDS: tuple[Kind, Kind] = ("allocator", "placer")
+
+
+def specs(kind: Kind) -> tuple[Spec, ...]:
+    """Return every method of one kind that this package brings."""
+    return tuple(spec for spec in METHODS.values() if spec.kind == kind)
+
+
+def with_plugins(kind: Kind) -> tuple[Spec, ...]:
+    """Return every method of one kind, plug-ins last; these are imported, and those that fail say so."""
+    others = (plugins.find(kind, name) for name in plugins.names(kind) if (kind, name) not in METHODS)
+    return specs(kind) + tuple(spec for spec in others if spec is not None)
+
+
+def specs_called(name: str) -> tuple[Spec, ...]:
+    """Return the placer and the allocator of one name, at least one of them (see `spec_of` for what it raises)."""
+    found: list[Spec] = []
+    errors: list[InputError] = []
+    for kind in reversed(KINDS):
+        try:
+            found.append(spec_of(kind, name))
+        except InputError as error:
+            errors.append(error)
+    if not found:
+        raise InputError("; ".join(map(str, errors)))
+    return tuple(found)
+
+
+def conflicts() -> dict[tuple[Kind, str], str]:
+    """Return a sentence for each plug-in that is not used because another method has its name."""
+    return plugins.conflicts(METHODS)
+
+
+def why_not(spec: Spec) -> str | None:
+    """Return None if the method can run here, or a sentence that says what is missing and how to get it."""
+    if spec.broken:
+        return spec.broken
+    missing = [module for module in spec.requires if find_spec(module) is None]
+    if not missing:
+        return None
+    wanted = f"dmcjia-opt[{spec.extra}]" if spec.extra else " ".join(missing)
+    return f"{' and '.join(missing)} not installed; pip install '{wanted}'"
+
+
+def variants(spec: Spec) -> tuple[str, ...]:
+    """Return what may follow the colon in the method's name on this machine."""
+    if not spec.variants or why_not(spec):
+        return ()
+    return tuple(cast(Callable[[], tuple[str, ...]], _load(spec.variants))())
+
+
+def options(spec: Spec) -> tuple[Option, ...]:
+    """Return what a name of the method may set, importing its class; empty where that cannot run here."""
+    if why_not(spec):
+        return ()
+    return options_of(_class_of(spec), fixed=[name for name, _ in spec.options])
+
+
+def spec_of(kind: Kind, name: str) -> Spec:
+    """Return what is known of the method that `name` builds; its variant and options play no part.
+
+    Raises
+    ------
+    InputError
+        If there is no such method; the message lists those there are.
+    BackendMissing, BackendFailed
+        If ``module:Class`` or ``file.py:Class`` cannot be imported.
+    """
+    return _find(kind, name)[0]
+
+
+def build_allocator(name: str) -> Allocator:
+    """Return the allocator called `name`, such as ``"waterfilling"``, ``"cvxpy:SCS"`` or ``"./mine.py:Mine"``.
+
+    Raises
+    ------
+    InputError, BackendMissing, BackendFailed
+        If there is no such method or option, its library is not installed, or a plug-in cannot be loaded.
+    """
+    return cast(Allocator, _build("allocator", name))
+
+
+def build_placer(name: str) -> Placer:
+    """Return the placer called `name`, such as ``"pymoo:DE"`` or ``"dmcjia:population=9"`` (see `build_allocator`)."""
+    return cast(Placer, _build("placer", name))
+
+
+def register_allocator(name: str) -> Callable[[plugins.Class], plugins.Class]:
+    """Make a class known in this process as the allocator `name`: ``@register_allocator("mine")``.
+
+    Raises
+    ------
+    InputError
+        If the name cannot be one or is taken, or the class is no allocator.
+    """
+    return plugins.register("allocator", name, METHODS)
+
+
+def register_placer(name: str) -> Callable[[plugins.Class], plugins.Class]:
+    """Make a class known in this process as the placer `name` (see `register_allocator`)."""
+    return plugins.register("placer", name, METHODS)
+
+
+def _build(kind: Kind, name: str) -> object:
+    spec, rest = _find(kind, name)
+    if why := why_not(spec):
+        error = BackendFailed if spec.broken else BackendMissing
+        raise error(f'{kind} "{spec.name}" cannot run: {why}')
+    known = options(spec) if rest or spec.origin else ()
+    method = f'{kind} "{spec.name}"'
+    variant, texts = settings(rest, known, method, spec.variant)
+    given: dict[str, object] = {**dict(spec.options), **values(known, texts, method)}
+    if variant:
+        given[spec.variant] = variant
+    needed = [option for option in known if not option.default and option.name not in given]
+    if needed:
+        what = ":".join(f"{option.name}=…" for option in needed)
+        raise InputError(f"{method} must be told {'; '.join(map(str, needed))}: write {spec.name}:{what}")
+    return plugins.build(spec, _class_of(spec), given) if spec.origin else _class_of(spec)(**given)
+
+
+def _find(kind: Kind, name: str) -> tuple[Spec, str]:
+    """Return the method and what follows it in `name`."""
+    base, _, rest = name.partition(":")
+    spec = METHODS.get((kind, base)) or plugins.find(kind, base)
+    if spec is None and (found := plugins.split_target(name)) is not None:
+        target, rest = found
+        spec = plugins.of_target(kind, target)
+    if spec is None:
+        known = list(dict.fromkeys([*(s.name for s in specs(kind)), *plugins.names(kind)]))
+        close = difflib.get_close_matches(base, known, 1)
+        hint = f'did you mean "{close[0]}"? Otherwise' if close else "choose"
+        raise InputError(
+            f'unknown {kind} "{base}"; {hint} one of {", ".join(known)}, or name your own as module:Class or '
+            "./file.py:Class"
+        )
+    return spec, rest
+
+
+def _class_of(spec: Spec) -> type:
+    return plugins.class_of(spec) if spec.origin else cast(type, _load(spec.target))
+
+
+def _load(target: str) -> object:
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)

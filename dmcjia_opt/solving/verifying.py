@@ -1,0 +1,185 @@
+"""What is true about a plan: every claim of its file beside its recomputation, and a proof that others can check."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.bounds.certificate import certify, lower_bound, relative_gap
+from dmcjia_opt.bounds.proof.checking import check_proof
+from dmcjia_opt.bounds.proof.document import Proof
+from dmcjia_opt.bounds.proof.making import MOST_LEAVES, prove_bound
+from dmcjia_opt.bounds.violation import violation
+from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.scenario.scenario import Scenario
+from dmcjia_opt.solving.contract import Status, Stop
+from dmcjia_opt.solving.plan import Plan, PlanFile
+from dmcjia_opt.solving.registry import build_allocator, build_placer, specs
+
+#: Relative difference up to which a claimed number and its recomputation count as the same.
+CLAIM_TOLERANCE = 1e-9
+_PROVED = str(Status.OPTIMAL)
+_OF_A_PLAN = {str(Status.FEASIBLE), str(Status.LIMIT)}
+
+
+def prove(scenario: Scenario, plan: Plan, *, most_leaves: int = MOST_LEAVES) -> Proof:
+    """Return a proof of how good a plan is, which anyone can check without a solver (`checking.check_proof`).
+
+    Parameters
+    ----------
+    scenario, plan
+        The plan must be one of this scenario.
+    most_leaves
+        Give up beyond so many cases, and prove what a single price proves.
+
+    Returns
+    -------
+    A proof of the plan's lower bound up to half the gap at which it counts as optimal; where that would take too
+    many cases, of the best bound one price gives.
+
+    Raises
+    ------
+    InputError
+        If the plan was made for another scenario.
+    """
+    if plan.scenario_sha256 != (digest := scenario.sha256()):
+        raise InputError("the plan was made for another scenario; prove it with its own")
+    wanted = min(plan.lower_bound, plan.objective * (1.0 - 0.5 * plan.gap_tolerance))
+    return prove_bound(compile_problem(scenario), digest, wanted, most_leaves=most_leaves)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One claim of a plan file beside its recomputation."""
+
+    what: str
+    claimed: str
+    recomputed: str
+    true: bool
+
+
+def verify(scenario: Scenario, claims: PlanFile, proof: Proof | None = None) -> tuple[Check, ...]:
+    """Recompute everything a plan file claims about a scenario.
+
+    With a proof the bound is derived anew from that, instead of being searched for again; the proof's own claim is
+    checked too.
+
+    Raises
+    ------
+    InputError
+        If the plan is not one for this fleet at all: another number of nodes, or splits that do not exist.
+    Unproved
+        If the proof is none.
+    """
+    problem = compile_problem(scenario)
+    if not (len(claims.splits) == len(claims.shares) == len(claims.nodes) == problem.n_nodes):
+        raise InputError(
+            f"the plan has {len(claims.splits)} splits, {len(claims.shares)} shares and {len(claims.nodes)} nodes, "
+            f"the scenario {problem.n_nodes} nodes; verify a plan with the scenario it was made for"
+        )
+    splits = problem.check_splits(np.array(claims.splits, dtype=np.int64))
+    shares = np.array(claims.shares, dtype=np.float64)
+    certificate = certify(problem, splits, shares)
+    broken = violation(problem, splits, shares, scenario.nodes.names)
+    digest = scenario.sha256()
+    derived, proved = _derived(problem, proof, digest)
+    bound, how = _provable(problem, claims, certificate.lower_bound, derived)
+    gap = relative_gap(certificate.objective, claims.lower_bound_s)
+    return (
+        Check("scenario", claims.scenario_sha256[:12], digest[:12], claims.scenario_sha256 == digest),
+        Check("feasible", "yes", f"no: {broken}" if broken else "yes", certificate.feasible),
+        _number("objective_s", claims.objective_s, certificate.objective),
+        Check(
+            "lower_bound_s", f"{claims.lower_bound_s:.9g}", f"{bound:.9g} ({how})", claims.lower_bound_s <= _up(bound)
+        ),
+        *_price(problem, claims),
+        *proved,
+        Check("gap", f"{claims.gap:.3e}", f"{gap:.3e}", abs(claims.gap - gap) <= CLAIM_TOLERANCE),
+        _status(claims),
+        _nodes(scenario, problem, claims, splits, shares),
+    )
+
+
+def _up(bound: float) -> float:
+    return bound + CLAIM_TOLERANCE * abs(bound)
+
+
+def _number(what: str, claimed: float, recomputed: float) -> Check:
+    same = math.isclose(claimed, recomputed, rel_tol=CLAIM_TOLERANCE)
+    return Check(what, f"{claimed:.9g}", f"{recomputed:.9g}", same)
+
+
+def _derived(problem: Problem, proof: Proof | None, digest: str) -> tuple[float, tuple[Check, ...]]:
+    """Return the bound that a proof of this very scenario proves, −inf if there is none, and what it claims."""
+    if proof is None:
+        return -math.inf, ()
+    mine = proof.scenario_sha256 == digest
+    about = Check("proof: scenario", proof.scenario_sha256[:12], digest[:12], mine)
+    if not mine:
+        return -math.inf, (about,)
+    bound = check_proof(problem, proof)
+    cases = f"{proof.leaves:,} case{'s' if proof.leaves > 1 else ''}"
+    return bound, (
+        about,
+        Check("proof: bound_s", f"{proof.bound:.15g}", f"{bound:.15g}, {cases}", proof.bound <= bound),
+    )
+
+
+def _provable(problem: Problem, claims: PlanFile, dual: float, derived: float) -> tuple[float, str]:
+    """Return the largest bound that can be proved here, proving it again by search if nothing else is enough."""
+    if claims.lower_bound_s <= _up(dual):
+        return dual, "dual"
+    if claims.lower_bound_s <= _up(derived):
+        return derived, "the proof"
+    for spec in specs("placer"):
+        if spec.proves and spec.name == claims.bound_from:
+            placer, allocator = build_placer(spec.name), build_allocator("waterfilling")
+            if placer.supports(problem) is None:
+                again = placer.place(problem, allocator, stop=Stop(), rng=np.random.default_rng(0))
+                return max(dual, again.lower_bound), f"{spec.name}, searched again"
+    return dual, "dual; what the rest of the claim rests on cannot be checked"
+
+
+def _price(problem: Problem, claims: PlanFile) -> tuple[Check, ...]:
+    """Return whether the bound follows from the price, where that is what it is said to rest on."""
+    if claims.price_s is None or claims.bound_from != "dual":
+        return ()
+    bound = lower_bound(problem, claims.price_s)
+    found = f"proves {bound:.9g}"
+    return (Check("price_s", f"{claims.price_s:.9g}", found, claims.lower_bound_s <= _up(bound)),)
+
+
+def _status(claims: PlanFile) -> Check:
+    closed = claims.gap <= claims.gap_tolerance
+    found = f"gap {'within' if closed else 'above'} {claims.gap_tolerance:.0e}"
+    return Check("status", claims.status, found, claims.status in _OF_A_PLAN or (closed and claims.status == _PROVED))
+
+
+def _nodes(scenario: Scenario, problem: Problem, claims: PlanFile, splits: IntArray, shares: FloatArray) -> Check:
+    delays = problem.breakdown(splits, shares)
+    total = delays.total
+    models = [scenario.profiles[m].name for m in scenario.nodes.models]
+    for d, row in enumerate(claims.nodes):
+        name = scenario.nodes.names[d]
+        facts = {
+            "name": (row.name, name),
+            "model": (row.model, models[scenario.nodes.model_index[d]]),
+            "split": (row.split, int(splits[d])),
+            "share": (row.share, float(shares[d])),
+            "edge_s": (row.edge_s, float(delays.edge[d])),
+            "upload_s": (row.upload_s, float(delays.upload[d])),
+            "cloud_s": (row.cloud_s, float(delays.cloud[d])),
+            "total_s": (row.total_s, float(total[d])),
+        }
+        for key, (claimed, true) in facts.items():
+            same = claimed == true
+            if isinstance(claimed, float) and isinstance(true, float):
+                scale = abs(float(total[d])) if key.endswith("_s") else 0.0
+                same = math.isclose(claimed, true, rel_tol=CLAIM_TOLERANCE, abs_tol=CLAIM_TOLERANCE * scale)
+            if not same:
+                return Check("nodes", f'{key} of "{name}" = {claimed}', str(true), False)
+    return Check("nodes", f"{len(claims.nodes)} rows", "all the same", True)

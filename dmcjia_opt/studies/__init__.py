@@ -1,0 +1,1 @@
+"""What is learnt from plans: benchmarks, simulations, reports, the paper's results."""

@@ -1,0 +1,258 @@
+"""From what a run says to what is true of it: every number of a row that is not called a claim is computed here."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.bounds.certificate import best_lower_bound, lower_bound, relative_gap, splits_lower_bound
+from dmcjia_opt.bounds.dual import least_load
+from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
+from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.solving.contract import Status
+from dmcjia_opt.studies.bench.instances import Instance
+from dmcjia_opt.studies.bench.library import BestKnown
+from dmcjia_opt.studies.bench.lineup import parts, spec_or_none
+from dmcjia_opt.studies.bench.rows import Outcome
+from dmcjia_opt.studies.bench.running.child import Reply, Task
+from dmcjia_opt.studies.bench.sampling import feasible_plans
+
+#: Relative rounding a claimed bound may be above a plan that exists.
+BOUND_TOLERANCE = 1e-9
+#: Relative error at which a claim of "optimal" counts as contradicted, where no gap was asked for.
+OPTIMAL_TOLERANCE = 1e-6
+_PROBLEMS_KEPT = 2
+_TINY = float(np.finfo(np.float64).tiny)
+_SHARES = {int(Status.OPTIMAL), int(Status.FEASIBLE)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """What is known of an instance before a method is run on it.
+
+    Parameters
+    ----------
+    problem
+        Its tables.
+    bound
+        The best proved lower bound, s: the dual's, or the library's where that is larger; +inf without any plan.
+    best
+        The least objective known, s: the library's, +inf if there is none.
+    exists
+        Whether there is a plan at all.
+    """
+
+    problem: Problem
+    bound: float
+    best: float
+    exists: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The part of a row that a verification gives; fields as in `Row`."""
+
+    outcome: Outcome
+    message: str = ""
+    claimed_status: str | None = None
+    claimed_objective_s: float | None = None
+    claimed_lower_bound_s: float | None = None
+    objective_s: float | None = None
+    lower_bound_s: float | None = None
+    own_bound_s: float | None = None
+    gap: float | None = None
+    correct: bool | None = None
+    plans: int | None = None
+    converged: int | None = None
+    worst_error: float | None = None
+
+
+class Verifier:
+    """Verifies the replies of any thread; the last instances are kept compiled.
+
+    Parameters
+    ----------
+    library
+        Best known values by instance hash.
+    """
+
+    def __init__(self, library: Mapping[str, BestKnown]) -> None:
+        self._library = library
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, Reference] = OrderedDict()
+
+    def reference(self, instance: Instance) -> Reference:
+        """Return what is known of an instance.
+
+        Raises
+        ------
+        InputError
+            If the instance generated here is not the one its hash was taken of.
+        """
+        with self._lock:
+            if instance.sha256 not in self._kept:
+                problem = compile_problem(instance.load())
+                bound, _ = best_lower_bound(problem)
+                known = self._library.get(instance.sha256)
+                best = math.inf if known is None else known.objective_s
+                bound = bound if known is None else max(bound, known.lower_bound_s)
+                self._kept[instance.sha256] = Reference(problem, bound, best, least_load(problem) < 1.0)
+                while len(self._kept) > _PROBLEMS_KEPT:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(instance.sha256)
+            return self._kept[instance.sha256]
+
+    def bound(self, instance: Instance) -> float | None:
+        """Return the best proved bound on an instance, s; None where it is not finite."""
+        return finite(self.reference(instance).bound)
+
+    def check(self, task: Task, reply: Reply) -> Finding:
+        """Return what is true of a reply that is not an error."""
+        reference = self.reference(task.instance)
+        if task.kind == "allocator":
+            return _batch(task, reference.problem, reply)
+        return _plan(task, reference, reply)
+
+
+def _plan(task: Task, reference: Reference, reply: Reply) -> Finding:
+    problem = reference.problem
+    outcome, message, objective = _value(problem, reply)
+    placer = parts(task.kind, task.method)[0] or ""
+    spec = spec_or_none("placer", placer)
+    own = lower_bound(problem, reply.price) if _is_number(reply.price) else -math.inf
+    if spec is not None and spec.proves and not math.isnan(reply.lower_bound):
+        own = max(own, min(reply.lower_bound, objective))  # above the plan it has found a bound has only rounding
+    bound = max(reference.bound, own if own < math.inf else -math.inf)
+    tolerance = OPTIMAL_TOLERANCE if task.stop.gap is None else task.stop.gap
+    return Finding(
+        outcome,
+        message,
+        claimed_status=reply.status,
+        claimed_objective_s=finite(reply.trace[-1][2]) if reply.trace else None,
+        claimed_lower_bound_s=finite(reply.lower_bound),
+        objective_s=finite(objective),
+        lower_bound_s=finite(bound),
+        own_bound_s=finite(own),
+        gap=finite(relative_gap(objective, bound)),
+        correct=_correct(reply, objective, reference, tolerance),
+    )
+
+
+def _value(problem: Problem, reply: Reply) -> tuple[Outcome, str, float]:
+    """Return how the plan of a reply is to be called, why, and its recomputed mean delay, s."""
+    try:
+        splits = problem.check_splits(reply.splits) if reply.splits is not None else None
+    except InputError as error:
+        return Outcome.INVALID, str(error), math.inf
+    if splits is None:
+        return Outcome.INVALID, "no splits were returned", math.inf
+    if splits.shape != (problem.n_nodes,):
+        return Outcome.INVALID, f"splits of shape {splits.shape} for {problem.n_nodes} nodes", math.inf
+    gave_up = reply.status in (str(Status.INFEASIBLE), str(Status.LIMIT), str(Status.FAILED))
+    if reply.shares is None:
+        what = "found no plan" if gave_up else "returned splits that no shares make a plan"
+        return (Outcome.NO_PLAN if gave_up else Outcome.INVALID), what, math.inf
+    if reply.shares.shape != (problem.n_nodes,):
+        return Outcome.INVALID, f"shares of shape {reply.shares.shape} for {problem.n_nodes} nodes", math.inf
+    shares = np.asarray(reply.shares, dtype=np.float64)
+    if not np.isfinite(shares).all():
+        return Outcome.INVALID, "shares that are not finite numbers", math.inf
+    residuals = problem.residuals(splits, shares)
+    objective = float(problem.objective(splits, shares))
+    if residuals.feasible and math.isfinite(objective):
+        return Outcome.ANSWER, "", objective
+    if reply.status == str(Status.INFEASIBLE):
+        return Outcome.NO_PLAN, "says itself that its plan is infeasible", math.inf
+    over, queues = float(residuals.budget), int((residuals.stability >= 0).sum())
+    slow = int((residuals.ordering > 0).sum())
+    why = (
+        f"{queues} of {problem.n_nodes} queues are unstable"
+        if queues
+        else f"shares exceed the cloud by {over:.2g}"
+        if over > 0
+        else ""
+    )
+    return Outcome.INVALID, f"infeasible: {why or f'{slow} nodes slower in the cloud than at the edge'}", math.inf
+
+
+def _correct(reply: Reply, objective: float, reference: Reference, tolerance: float) -> bool | None:
+    """Return None without a claim, False if the claimed bound or the claim to be optimal is contradicted."""
+    best = min(objective, reference.best)
+    nothing = reply.status == str(Status.INFEASIBLE) and reply.lower_bound == math.inf
+    optimal = reply.status == str(Status.OPTIMAL)
+    if not (nothing or optimal or reply.lower_bound > -math.inf or math.isnan(reply.lower_bound)):
+        return None
+    if nothing:
+        return not reference.exists
+    if math.isnan(reply.lower_bound) or reply.lower_bound > best * (1 + BOUND_TOLERANCE):
+        return False
+    return not optimal or (math.isfinite(objective) and (objective - best) / objective <= tolerance + BOUND_TOLERANCE)
+
+
+def _batch(task: Task, problem: Problem, reply: Reply) -> Finding:
+    plans = feasible_plans(problem, task.plans, np.random.default_rng(task.seed))
+    if plans is None:
+        return Finding(Outcome.NO_PLAN, "no plan exists for this instance", plans=task.plans)
+    expected = {"shares": plans.shape, "price": plans.shape[:1], "status": plans.shape[:1]}
+    for what, shape in expected.items():
+        if np.shape(getattr(reply, what)) != shape:
+            found = np.shape(getattr(reply, what))
+            return Finding(Outcome.INVALID, f"{what} of shape {found} for plans of {plans.shape}", plans=task.plans)
+    shares = np.asarray(reply.shares, dtype=np.float64)
+    status = np.asarray(reply.status).astype(np.int64)
+    value, bound = problem.objective(plans, shares), _bounds(problem, plans, np.asarray(reply.price, dtype=np.float64))
+    usable = np.isfinite(shares).all(axis=1) & problem.residuals(plans, shares).feasible & np.isfinite(value)
+    optimal = status == int(Status.OPTIMAL)
+    error = np.maximum(value[usable] - bound[usable], 0.0) / np.maximum(bound[usable], _TINY)
+    false = int((np.isin(status, list(_SHARES)) & ~usable).sum())
+    worst = float(error.max()) if usable.any() else None
+    claimed = optimal & usable
+    wrong = bool(((value - bound)[claimed] > OPTIMAL_TOLERANCE * bound[claimed]).any())
+    outcome, message = Outcome.ANSWER, ""
+    if false:
+        outcome, message = Outcome.INVALID, f"the shares of {false} of {task.plans} plans are infeasible or not finite"
+    elif not usable.any():
+        outcome, message = Outcome.NO_PLAN, "no plan of the batch was given shares"
+    elif not usable.all():
+        message = f"{int((~usable).sum())} of {task.plans} plans without shares"
+    return Finding(
+        outcome,
+        message,
+        claimed_status=", ".join(f"{int((status == s).sum())} {_name(s)}" for s in np.unique(status)),
+        correct=None if not optimal.any() else not (wrong or (optimal & ~usable).any()),
+        plans=task.plans,
+        converged=int(claimed.sum()),
+        worst_error=worst,
+    )
+
+
+def _bounds(problem: Problem, plans: IntArray, price: FloatArray) -> FloatArray:
+    """Return the best proved bound, s, on each plan of a batch: at the method's own price, or at water-filling's."""
+    filled = WaterFilling().allocate(problem, plans)
+    return np.maximum(splits_lower_bound(problem, plans, filled.price), splits_lower_bound(problem, plans, price))
+
+
+def _name(status: int) -> str:
+    return str(Status(status)) if status in set(map(int, Status)) else f"of unknown status {status}"
+
+
+def _is_number(value: Any) -> bool:  # noqa: ANN401 - whatever a method returned
+    return isinstance(value, float) and math.isfinite(value)
+
+
+def trace(reply: Reply) -> tuple[tuple[int, float, float | None, float | None], ...]:
+    """Return the trace of a reply with numbers that JSON has."""
+    return tuple((count, seconds, finite(best), finite(bound)) for count, seconds, best, bound in reply.trace)
+
+
+def finite(value: float | None) -> float | None:
+    """Return a number that JSON has, or None."""
+    return None if value is None or not math.isfinite(value) else float(value)

@@ -1,0 +1,1 @@
+"""Runs of a benchmark, each in a process of its own."""

@@ -1,0 +1,346 @@
+"""The process that runs methods, kept warm from run to run: ``python -m dmcjia_opt.studies.bench.running.child``.
+
+Requests come in on standard input and answers go out on what was standard output, as length-prefixed pickles.
+Whatever a solver prints goes to standard error, which the parent keeps as a log. When the parent dies, its end of the
+pipe closes, and so does this process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import pickle
+import queue
+import random
+import resource
+import struct
+import sys
+import threading
+import time
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from dmcjia_opt.base.errors import BackendMissing, InputError
+from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.scenario.scenario import Scenario
+from dmcjia_opt.solving.contract import Allocation, Allocator, Placement, Placer, Status, Stop
+from dmcjia_opt.solving.spec import Kind
+from dmcjia_opt.studies.bench.instances import Instance, generated
+from dmcjia_opt.studies.bench.lineup import build
+from dmcjia_opt.studies.bench.sampling import feasible_plans
+
+HEADER = struct.Struct("<Q")
+_WARM_UP = "paper-n3-s0"
+_SCENARIOS_KEPT = 2
+_TIMED_SECONDS = 0.1
+_MOST_PASSES = 100
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """One run, as it is sent to a child.
+
+    Parameters
+    ----------
+    instance, kind, method, seed, stop
+        What to run, and its budget.
+    plans
+        Size of an allocator's batch.
+    """
+
+    instance: Instance
+    kind: Kind
+    method: str
+    seed: int
+    stop: Stop
+    plans: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Sent when a run enters ``"warm-up"`` or ``"solve"``."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reply:
+    """What a run ended with; nothing of it is believed.
+
+    Parameters
+    ----------
+    error
+        The exception, as a sentence; empty where there was none.
+    refused
+        The exception says that the method cannot take the instance, or cannot run here.
+    splits, shares, price, status
+        Of the plan, (n_nodes,), or of a batch of plans, (n_plans, n_nodes) and (n_plans,). Arrays of numbers, or None.
+    lower_bound, evaluations, trace
+        As in `Placement`.
+    setup_seconds, wall_seconds, cpu_seconds, peak_mb
+        What it took.
+    """
+
+    error: str = ""
+    refused: bool = False
+    splits: Any = None
+    shares: Any = None
+    price: Any = None
+    status: Any = None
+    lower_bound: float = -np.inf
+    evaluations: int | None = None
+    trace: tuple[tuple[int, float, float, float], ...] = ()
+    setup_seconds: float | None = None
+    wall_seconds: float | None = None
+    cpu_seconds: float | None = None
+    peak_mb: float | None = None
+
+
+class Runner:
+    """Runs tasks one after the other, each with a method and a problem of its own.
+
+    Parameters
+    ----------
+    send
+        Called with every `Phase` and `Reply`.
+    restore
+        Undoes what a method may have done to the process.
+    """
+
+    def __init__(self, send: Callable[[object], None], restore: Callable[[], None]) -> None:
+        self._send, self._restore = send, restore
+        self._warm: set[tuple[str, str]] = set()
+        self._scenarios: OrderedDict[str, Scenario] = OrderedDict()
+
+    def run(self, task: Task) -> None:
+        """Run one task, and send what came of it."""
+        try:
+            scenario = self._scenario(task.instance)
+            if (task.kind, task.method) not in self._warm:
+                self._send(Phase("warm-up"))
+                self._restore()
+                self._warm_up(task)
+                self._warm.add((task.kind, task.method))
+            self._restore()
+            self._send(Phase("solve"))
+            reply = _measured(task, scenario)
+        except KeyboardInterrupt:
+            reply = Reply("KeyboardInterrupt")
+        except (BackendMissing, _Refusal) as error:
+            reply = Reply(str(error), refused=True)
+        except BaseException as error:  # noqa: BLE001 - a method may raise anything, SystemExit too: it costs one row
+            reply = Reply(_sentence(error))
+        self._send(reply)
+
+    def _scenario(self, instance: Instance) -> Scenario:
+        if instance.sha256 not in self._scenarios:
+            self._scenarios[instance.sha256] = instance.load()
+            while len(self._scenarios) > _SCENARIOS_KEPT:
+                self._scenarios.popitem(last=False)
+        self._scenarios.move_to_end(instance.sha256)
+        return self._scenarios[instance.sha256]
+
+    def _warm_up(self, task: Task) -> None:
+        """Import what the method imports, and solve a tiny instance; a failure is left for the run to show."""
+        small = replace(task, stop=Stop(seconds=2.0, evaluations=20, gap=task.stop.gap), plans=min(task.plans, 2))
+        try:
+            _measured(small, generated(_WARM_UP))
+        except Exception:  # noqa: BLE001 - see above
+            return
+
+
+class _Refusal(Exception):
+    pass
+
+
+@dataclass(slots=True)
+class _Clock:
+    wall: float = 0.0
+    cpu: float = 0.0
+
+
+def _measured(task: Task, scenario: Scenario) -> Reply:
+    # methods take their randomness from the generator they are handed; one that does not still repeats
+    random.seed(task.seed)
+    np.random.seed(task.seed % 2**32)  # noqa: NPY002
+    gc.collect()
+    before = _forget_peak()
+    setup, solve = _Clock(), _Clock()
+    with _timed(setup):
+        placer, allocator = build(task.kind, task.method)
+        problem = compile_problem(scenario)
+        for method in (placer, allocator):
+            if method is not None and (why := method.supports(problem)):
+                raise _Refusal(why)
+    if placer is None:
+        reply = _allocated(task, problem, allocator, setup, solve)
+    else:
+        reply = _placed(task, problem, placer, allocator, solve)
+    peak = max(0.0, _peak_mb() - before)
+    return replace(reply, setup_seconds=setup.wall, wall_seconds=solve.wall, cpu_seconds=solve.cpu, peak_mb=peak)
+
+
+def _placed(task: Task, problem: Problem, placer: Placer, allocator: Allocator, clock: _Clock) -> Reply:
+    with _timed(clock):
+        found = placer.place(problem, allocator, stop=task.stop, rng=np.random.default_rng(task.seed))
+        shares = found.shares if isinstance(found, Placement) else None
+        if isinstance(found, Placement) and shares is None and found.status != Status.INFEASIBLE:
+            shares = _filled(problem, allocator, found)
+    if not isinstance(found, Placement):
+        raise TypeError(f"place returned {type(found).__name__} instead of a Placement")
+    return Reply(
+        splits=_numbers(found.splits, "splits"),
+        shares=_numbers(shares, "shares"),
+        price=float(found.price),
+        status=str(Status(found.status)),
+        lower_bound=float(found.lower_bound),
+        evaluations=int(found.evaluations),
+        trace=tuple(
+            (int(p.evaluations), float(p.seconds), float(p.objective), float(p.lower_bound)) for p in found.trace
+        ),
+    )
+
+
+def _filled(problem: Problem, allocator: Allocator, found: Placement) -> Any:  # noqa: ANN401 - as the allocator gives
+    try:
+        splits = problem.check_splits(found.splits)
+    except InputError:
+        return None  # the parent will say so
+    if splits.ndim != 1 or problem.overload(splits) > 0:
+        return None
+    return allocator.allocate(problem, splits[None, :]).shares[0]
+
+
+def _allocated(task: Task, problem: Problem, allocator: Allocator, setup: _Clock, clock: _Clock) -> Reply:
+    """Allocate the batch once, in which models are compiled, then again for as long as timing needs."""
+    plans = feasible_plans(problem, task.plans, np.random.default_rng(task.seed))
+    if plans is None:
+        raise _Refusal("no plan exists for this instance, so there are no shares to compute")
+    plans.setflags(write=False)
+    with _timed(setup):
+        found = allocator.allocate(problem, plans)
+    if not isinstance(found, Allocation):
+        raise TypeError(f"allocate returned {type(found).__name__} instead of an Allocation")
+    passes = 0
+    while passes == 0 or (clock.wall < _TIMED_SECONDS and passes < _MOST_PASSES):
+        with _timed(clock):
+            allocator.allocate(problem, plans)
+        passes += 1
+    clock.wall /= passes
+    clock.cpu /= passes
+    return Reply(
+        shares=_numbers(found.shares, "shares"),
+        price=_numbers(found.price, "price"),
+        status=_numbers(found.status, "status"),
+        evaluations=task.plans,
+    )
+
+
+def _numbers(values: Any, what: str) -> Any:  # noqa: ANN401 - whatever a method returns
+    if values is None:
+        return None
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{what} must be an array of numbers, got {type(values).__name__} of {array.dtype}")
+    return array
+
+
+@contextmanager
+def _timed(clock: _Clock) -> Iterator[None]:
+    wall, cpu = time.perf_counter(), _cpu_seconds()
+    try:
+        yield
+    finally:
+        clock.wall += time.perf_counter() - wall
+        clock.cpu += _cpu_seconds() - cpu
+
+
+def _cpu_seconds() -> float:
+    """Return the CPU time of this process, all threads, and of the programs it has run."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
+
+
+def _forget_peak() -> float:
+    """Give freed memory back to the system and return what is left, MB: from here on the peak is counted anew."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except (OSError, AttributeError):
+        pass  # another system: what it held at its highest counts as held before
+    return _peak_mb()
+
+
+def _peak_mb() -> float:
+    """Return the peak memory since `_forget_peak`, MB; where the system cannot forget, since the process began."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+        return int(kilobytes) * 1024 / 1e6
+    except (OSError, StopIteration):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def _sentence(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    name = type(error).__name__
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return (f"{name}: {text}" if text else name)[:400] + where
+
+
+def _requests(stream: BinaryIO, found: queue.SimpleQueue[Task]) -> None:
+    """Hand on what the parent sends; when it is gone, end at once, even in the middle of a run."""
+    while True:
+        header = stream.read(HEADER.size)
+        if len(header) < HEADER.size:
+            os._exit(0)
+        (size,) = HEADER.unpack(header)
+        found.put(pickle.loads(stream.read(size)))
+
+
+def _restore(log: int, folder: Path) -> None:
+    """Undo what an earlier method may have done to the process: closed or redirected its output, changed folder."""
+    for descriptor in (1, 2):
+        os.dup2(log, descriptor)
+    sys.stdout = os.fdopen(1, "w", closefd=False, errors="replace")
+    sys.stderr = os.fdopen(2, "w", closefd=False, errors="replace")
+    os.chdir(folder)
+
+
+def main() -> None:
+    """Serve until the parent closes the pipe."""
+    requests = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nowhere, 0)
+    os.close(nowhere)
+    restore = partial(_restore, os.dup(2), Path.cwd())
+
+    def send(message: object) -> None:
+        frame = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+        answers.write(HEADER.pack(len(frame)) + frame)
+        answers.flush()
+
+    found: queue.SimpleQueue[Task] = queue.SimpleQueue()
+    threading.Thread(target=_requests, args=(requests, found), daemon=True).start()
+    runner = Runner(send, restore)
+    while True:
+        runner.run(found.get())
+
+
+if __name__ == "__main__":
+    # the parent unpickles by module name: this module must be known by it, not as __main__
+    from dmcjia_opt.studies.bench.running.child import main as named_main
+
+    named_main()

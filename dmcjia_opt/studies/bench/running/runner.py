@@ -1,0 +1,250 @@
+"""Runs a benchmark: workers take runs in order, answers are verified here, rows are written as they come.
+
+A worker's thread verifies what its child answered before the child gets its next run, so that verification takes the
+core that the child leaves idle and disturbs no other measurement.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dmcjia_opt.base.errors import BackendMissing, DmcjiaError
+from dmcjia_opt.base.machine import commit, cores, machine, revision, versions
+from dmcjia_opt.studies.bench.claims import Finding, Verifier, trace
+from dmcjia_opt.studies.bench.folder import Folder
+from dmcjia_opt.studies.bench.instances import Instance, named
+from dmcjia_opt.studies.bench.library import Library, find_library
+from dmcjia_opt.studies.bench.planning import Run, changed, plan_runs, suite_called
+from dmcjia_opt.studies.bench.rows import Outcome, Row
+from dmcjia_opt.studies.bench.running.worker import Ran, Stopped, Worker
+from dmcjia_opt.studies.bench.suites import Suite
+
+#: Called with what is done, all there is, both in runs, and the fraction of the expected time.
+Progress = Callable[[int, int, float], None]
+
+
+class Interrupted(DmcjiaError):
+    """The user stopped the benchmark; it can be resumed."""
+
+    exit_code = 130
+
+
+def bench(
+    suite: str,
+    out: Path,
+    *,
+    methods: Sequence[str] | None = None,
+    instances: Sequence[str] | None = None,
+    seeds: int | None = None,
+    seconds: float | None = None,
+    workers: int | None = None,
+    dask: str | None = None,
+    resume: bool = False,
+    outside: bool = False,
+    progress: Progress | None = None,
+) -> list[Row]:
+    """Run a suite and return its rows, in the order of the suite.
+
+    Parameters
+    ----------
+    suite
+        A key of `SUITES`.
+    out
+        The folder for rows; see `Folder`.
+    methods, instances, seeds, seconds
+        What is put in the place of the suite's own; see `changed`. Instances are names, files or folders.
+    workers
+        Child processes; by default one a core.
+    dask
+        Address of a Dask scheduler whose workers run the children instead.
+    resume
+        Go on in a folder that has rows; runs whose key is there are not made again.
+    outside
+        Whether scenarios among `instances` may refer to files outside their folder.
+    progress
+        Called as runs end.
+
+    Raises
+    ------
+    InputError, BackendMissing, BackendFailed, Interrupted
+        If an argument is malformed, what a benchmark needs is not installed, the scheduler is lost, or Ctrl-C.
+    """
+    require()
+    spec = suite_called(suite)
+    own = None if instances is None else named(instances, _hashes(find_library()), outside=outside)
+    names = None if own is None else [each.name for each in own]
+    spec = changed(spec, methods=methods, instances=names, seeds=seeds, seconds=seconds)
+    return run_suite(spec, out, own=own or (), workers=workers, dask=dask, resume=resume, progress=progress)
+
+
+def run_suite(
+    suite: Suite,
+    out: Path,
+    *,
+    own: Sequence[Instance] = (),
+    workers: int | None = None,
+    dask: str | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> list[Row]:
+    """Run a suite of one's own; parameters and errors as of `bench`, and `own` the instances that it made."""
+    require()
+    library = find_library()
+    runs = plan_runs(suite, own, _hashes(library))
+    with Folder(out, suite.name, resume=resume) as folder:
+        folder.describe(_description(suite, runs, workers, dask))
+        left = [run for run in runs if run.key not in folder.rows]
+        total = sum(run.cost for run in runs) or 1.0
+        done = total - sum(run.cost for run in left)
+        verifier = Verifier({} if library is None else library.best_by_hash)
+        try:
+            with _rows(left, verifier, workers, dask) as rows:
+                for number, (run, row) in enumerate(rows, len(runs) - len(left) + 1):
+                    folder.append(row)
+                    done += run.cost
+                    if progress is not None:
+                        progress(number, len(runs), done / total)
+        except KeyboardInterrupt:
+            kept = sum(run.key in folder.rows for run in runs)
+            raise Interrupted(f"interrupted; {kept} of {len(runs)} runs are kept, go on with --resume") from None
+        folder.finish([run.key for run in runs])
+        return [folder.rows[run.key] for run in runs]
+
+
+def _hashes(library: Library | None) -> dict[str, str]:
+    return {} if library is None else library.hashes
+
+
+def require() -> None:
+    """Raise BackendMissing unless what a benchmark needs is installed."""
+    for module in ("psutil", "pandas", "pyarrow"):
+        try:
+            __import__(module)
+        except ModuleNotFoundError:
+            raise BackendMissing(f"a benchmark needs {module}; pip install 'dmcjia-opt[bench]'") from None
+
+
+def row_of(run: Run, ran: Ran, verifier: Verifier) -> Row:
+    """Return the row of a run, its answer verified."""
+    task, stop, reply = run.task, run.task.stop, ran.reply
+    if reply is None:
+        finding = Finding(ran.outcome, ran.message)
+    elif reply.error:
+        finding = Finding(Outcome.REFUSED if reply.refused else Outcome.ERROR, reply.error)
+    else:
+        finding = verifier.check(task, reply)
+    values: dict[str, Any] = asdict(finding)
+    if values["lower_bound_s"] is None and task.kind == "placer":
+        values["lower_bound_s"] = verifier.bound(task.instance)
+    return Row(
+        key=run.key,
+        suite=run.suite,
+        instance=task.instance.name,
+        instance_sha256=task.instance.sha256,
+        family=task.instance.family,
+        n_nodes=task.instance.n_nodes,
+        n_splits=verifier.reference(task.instance).problem.n_splits,
+        method=task.method,
+        kind=task.kind,
+        seed=task.seed,
+        limit_seconds=stop.seconds,
+        limit_evaluations=stop.evaluations,
+        limit_gap=stop.gap,
+        evaluations=None if reply is None else reply.evaluations,
+        setup_seconds=None if reply is None else reply.setup_seconds,
+        wall_seconds=ran.wall_seconds if reply is None else reply.wall_seconds,
+        cpu_seconds=None if reply is None else reply.cpu_seconds,
+        peak_mb=ran.peak_mb if reply is None else reply.peak_mb,
+        trace=() if reply is None else trace(reply),
+        started=ran.started,
+        machine=ran.machine,
+        load=ran.load,
+        versions=run.versions,
+        revision=revision(),
+        **values,
+    )
+
+
+@contextmanager
+def _rows(
+    runs: Sequence[Run], verifier: Verifier, workers: int | None, dask: str | None
+) -> Iterator[Iterable[tuple[Run, Row]]]:
+    if dask is not None:
+        from dmcjia_opt.studies.bench.running.dask_ import on_dask
+
+        with on_dask(dask, runs) as found:
+            yield ((run, row_of(run, ran, verifier)) for run, ran in found)
+        return
+    number = min(cores() if workers is None else workers, max(len(runs), 1))
+    team = _Team(runs, verifier, number)
+    try:
+        yield team.rows()
+    finally:
+        team.end()
+
+
+class _Team:
+    """Local workers, each a thread with a child process of its own."""
+
+    def __init__(self, runs: Sequence[Run], verifier: Verifier, number: int) -> None:
+        self._runs, self._verifier = runs, verifier
+        self._todo: queue.SimpleQueue[Run] = queue.SimpleQueue()
+        for run in runs:
+            self._todo.put(run)
+        self._done: queue.SimpleQueue[tuple[Run, Row] | BaseException] = queue.SimpleQueue()
+        available = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        own_core = number <= len(available)  # with more workers than cores the system had better choose
+        self._workers = [Worker(available[i] if own_core else None) for i in range(number)]
+        self._threads = [threading.Thread(target=self._work, args=(w,), daemon=True) for w in self._workers]
+
+    def rows(self) -> Iterator[tuple[Run, Row]]:
+        for thread in self._threads:
+            thread.start()
+        for _ in self._runs:
+            found = self._done.get()
+            if isinstance(found, BaseException):
+                raise found
+            yield found
+
+    def end(self) -> None:
+        for worker in self._workers:
+            worker.stop()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+
+    def _work(self, worker: Worker) -> None:
+        try:
+            while True:
+                run = self._todo.get_nowait()
+                ran = worker.run(run.task, run.limits)
+                self._done.put((run, row_of(run, ran, self._verifier)))
+        except (queue.Empty, Stopped):
+            return
+        except BaseException as error:  # noqa: BLE001 - raised again by the thread that reads
+            self._done.put(error)
+        finally:
+            worker.close()
+
+
+def _description(suite: Suite, runs: Sequence[Run], workers: int | None, dask: str | None) -> dict[str, Any]:
+    return {
+        "spec": asdict(suite),
+        "runs": len(runs),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": ["dmcjia", *sys.argv[1:]],
+        "workers": dask or (cores() if workers is None else workers),
+        "machine": machine(),
+        "versions": versions(),
+        "revision": revision(),
+        "commit": commit(),
+    }

@@ -1,0 +1,208 @@
+"""Summary tables of a benchmark: one row a method, or a method and an instance. Every run counts, failures too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.studies.bench.results import by_instance, common, methods, runtimes, spent
+from dmcjia_opt.studies.bench.rows import Outcome
+from dmcjia_opt.studies.bench.statistics import (
+    TARGETS,
+    compare,
+    expected_running_time,
+    penalised_average,
+    proportion,
+    scaling,
+    shifted_geometric_mean,
+    spread,
+    virtual_best,
+)
+
+VIRTUAL_BEST = "virtual best"
+
+
+def reliability(frame: pd.DataFrame, targets: Sequence[float] = TARGETS) -> pd.DataFrame:
+    """Return, for each method, runs, answers, successes at each target with Wilson bounds, and quartiles of the error.
+
+    The columns of a target end in its number, such as ``rate_1e-04``; sorted by successes at the last target, then
+    at those before it.
+    """
+    rows = []
+    for method, runs in frame.groupby("method", sort=False):
+        row: dict[str, object] = {
+            "method": method,
+            "instances": runs["instance"].nunique(),
+            "runs": len(runs),
+            "answers": int(runs["answered"].sum()),
+        }
+        for target in targets:
+            found = proportion(int((runs["error"] <= target).sum()), len(runs))
+            row |= {f"successes_{target:.0e}": found.successes, f"rate_{target:.0e}": found.rate}
+            row |= {f"low_{target:.0e}": found.low, f"high_{target:.0e}": found.high}
+        quartiles = spread(runs["error"])
+        rows.append(row | {"error_low": quartiles.low, "error": quartiles.median, "error_high": quartiles.high})
+    order = [f"rate_{target:.0e}" for target in reversed(targets)]
+    return pd.DataFrame(rows).sort_values(order, ascending=False, kind="stable", ignore_index=True)
+
+
+def speed(frame: pd.DataFrame, target: float) -> pd.DataFrame:
+    """Return, for each method, what reaching `target` cost, fastest first, and for the virtual best of them.
+
+    Seconds: shifted geometric mean with failures at the limit, PAR10, ERT, quartiles (+inf where that many runs
+    failed). Evaluations: ERT. The virtual best takes on each instance the least median over seeds.
+    """
+    time = runtimes(frame, [target])[:, 0]
+    counted = runtimes(frame, [target], "evaluations")[:, 0]
+    limit = np.asarray(frame["limit"], dtype=np.float64)
+    rows: list[dict[str, Any]] = []
+    for method in methods(frame):
+        mine = (frame["method"] == method).to_numpy()
+        rows.append(
+            {
+                "method": method,
+                "runs": int(mine.sum()),
+                "reached": int(np.isfinite(time[mine]).sum()),
+                **_costs(time[mine], limit[mine]),
+                "ert_seconds": expected_running_time(time[mine], spent(frame)[mine]),
+                "ert_evaluations": expected_running_time(counted[mine], spent(frame, "evaluations")[mine]),
+            }
+        )
+    rows.sort(key=lambda row: row["geometric_mean"])
+    if len(rows) > 1:
+        best = np.asarray(virtual_best(by_instance(frame, time)), dtype=np.float64)
+        limits = np.asarray(frame.groupby("instance", sort=False)["limit"].max(), dtype=np.float64)
+        oracle = {"method": VIRTUAL_BEST, "runs": len(best), "reached": int(np.isfinite(best).sum())}
+        rows.append(oracle | _costs(best, limits) | {"ert_seconds": math.nan, "ert_evaluations": math.nan})
+    return pd.DataFrame(rows)
+
+
+def claims(frame: pd.DataFrame, optimal: float = min(TARGETS)) -> pd.DataFrame:
+    """Return, for each method, what it claimed beside what was verified.
+
+    ``claims`` that could be checked, those ``held`` with Wilson bounds, those ``false``; ``said_optimal`` and how
+    many of these were ``within`` the gap `optimal`; ``proved``: answers whose own bound, recomputed, closes that gap;
+    ``worst_claim``: the largest relative difference between the claimed and the recomputed delay.
+    """
+    rows = []
+    for method, runs in frame.groupby("method", sort=False):
+        checked = runs["correct"].dropna()
+        held = proportion(int((checked == True).sum()), len(checked))  # noqa: E712 - an object column
+        said = runs["claimed_status"].fillna("").str.lower() == "optimal"
+        own = (runs["objective_s"] - runs["own_bound_s"]) / runs["objective_s"]
+        difference = ((runs["claimed_objective_s"] - runs["objective_s"]) / runs["objective_s"]).abs()
+        rows.append(
+            {
+                "method": method,
+                "runs": len(runs),
+                "claims": held.runs,
+                "held": held.successes,
+                "false": held.runs - held.successes,
+                "low": held.low,
+                "high": held.high,
+                "said_optimal": int(said.sum()),
+                "within": int((said & (runs["error"] <= optimal)).sum()),
+                "proved": int((runs["answered"] & (own <= optimal)).sum()),
+                "worst_claim": float(difference.max()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def outcomes(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return how many runs of each method ended in each way; ways in which none ended are left out."""
+    counts = pd.crosstab(frame["method"], frame["outcome"])
+    ways = [str(way) for way in Outcome if str(way) in counts]
+    counts = counts.loc[methods(frame), ways].reset_index()
+    counts.columns.name = None
+    return counts
+
+
+def failures(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return method, instance, outcome, message and number of runs of everything that gave no answer."""
+    failed = frame[~frame["answered"]]
+    keys = ["method", "instance", "outcome", "message"]
+    return failed.groupby(keys, sort=False).agg(runs=("key", "size")).reset_index()
+
+
+def pairs(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return Wilcoxon's test with Holm's correction between all methods on their common instances (see `compare`).
+
+    Paired over instances on log₁₀ of the median error over seeds: no answer counts as 1, and what is below the last
+    target as that target, because nobody would call the difference one of quality.
+    """
+    shared = common(frame)
+    if shared.empty:
+        return compare(pd.DataFrame(columns=methods(frame)))[:0]
+    gaps = by_instance(shared, np.asarray(shared["error"], dtype=np.float64)).clip(min(TARGETS), 1.0)
+    return compare(gaps.map(math.log10))
+
+
+def sizes(frame: pd.DataFrame, target: float) -> pd.DataFrame:
+    """Return family, method, n_nodes, instances, solved and the median time, s, over the instances of each size."""
+    wide = by_instance(frame, runtimes(frame, [target])[:, 0])
+    time = wide.melt(var_name="method", value_name="seconds", ignore_index=False).set_index("method", append=True)
+    facts = frame.groupby(["instance", "method"], sort=False)[["family", "n_nodes"]].first()
+    rows = []
+    for (family, method, n_nodes), group in facts.join(time).groupby(["family", "method", "n_nodes"], sort=False):
+        row = {"family": family, "method": method, "n_nodes": n_nodes, "instances": len(group)}
+        rows.append(
+            row | {"solved": int(np.isfinite(group["seconds"]).sum()), "seconds": spread(group["seconds"]).median}
+        )
+    return pd.DataFrame(rows)
+
+
+def slopes(frame: pd.DataFrame, target: float) -> pd.DataFrame:
+    """Return family, method, exponent, low, high, constant and points of time ∝ nodes^exponent, per run that solved."""
+    rows = []
+    time = pd.Series(runtimes(frame, [target])[:, 0], index=frame.index)
+    for (family, method), runs in frame.groupby(["family", "method"], sort=False):
+        fit = scaling(runs["n_nodes"], time[runs.index])
+        if fit is not None:
+            row = {"family": family, "method": method, "exponent": fit.exponent, "low": fit.low, "high": fit.high}
+            rows.append(row | {"constant": fit.constant, "points": fit.points})
+    columns = ["family", "method", "exponent", "low", "high", "constant", "points"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def detail(frame: pd.DataFrame, target: float) -> pd.DataFrame:
+    """Return a row an instance and method: runs, answers, successes, quartiles of error and time, ERT, outcomes."""
+    time = pd.Series(runtimes(frame, [target])[:, 0], index=frame.index)
+    rows = []
+    for (instance, method), runs in frame.groupby(["instance", "method"], sort=False):
+        error, wall = spread(runs["error"]), spread(runs["spent"])
+        rows.append(
+            {
+                "instance": instance,
+                "n_nodes": int(runs["n_nodes"].iloc[0]),
+                "method": method,
+                "runs": len(runs),
+                "answers": int(runs["answered"].sum()),
+                "successes": int((runs["error"] <= target).sum()),
+                "error_low": error.low,
+                "error": error.median,
+                "error_high": error.high,
+                "seconds_low": wall.low,
+                "seconds": wall.median,
+                "seconds_high": wall.high,
+                "ert_seconds": expected_running_time(time[runs.index], runs["spent"]),
+                "outcome": ", ".join(f"{n} {way}" for way, n in runs["outcome"].value_counts().items()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _costs(time: FloatArray, limit: FloatArray) -> dict[str, float]:
+    quartiles = spread(time)
+    return {
+        "geometric_mean": shifted_geometric_mean(np.where(np.isfinite(time), time, limit)),
+        "par10": penalised_average(time, limit),
+        "seconds_low": quartiles.low,
+        "seconds": quartiles.median,
+        "seconds_high": quartiles.high,
+    }

@@ -1,0 +1,1 @@
+"""How pages, figures and sentences look."""

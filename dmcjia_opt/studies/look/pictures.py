@@ -1,0 +1,71 @@
+"""One look for every figure, and files that are the same bytes for the same data."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from dmcjia_opt.base.files import write_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+DPI = 150
+#: Told apart by people with any colour vision (Okabe and Ito).
+COLOURS: Mapping[str, str] = MappingProxyType(
+    {
+        "black": "#000000",
+        "orange": "#E69F00",
+        "sky": "#56B4E9",
+        "green": "#009E73",
+        "blue": "#0072B2",
+        "red": "#D55E00",
+        "pink": "#CC79A7",
+        "grey": "#8C8C8C",
+    }
+)
+#: Salt of the identifiers inside an SVG file, which are random without one.
+_SALT = "dmcjia_opt"
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of `width` × `height` inches whose parts keep out of each other's way."""
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def tidy(axes: Axes, title: str, x: str, y: str) -> None:
+    """Label axes and take away what does not carry data."""
+    axes.set_title(title, fontsize=10, loc="left")
+    axes.set_xlabel(x, fontsize=9)
+    axes.set_ylabel(y, fontsize=9)
+    axes.tick_params(labelsize=8)
+    axes.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def save_figure(figure: Figure, stem: Path) -> tuple[Path, Path]:
+    """Write `figure` as PNG and SVG and return their paths."""
+    paths = (stem.with_suffix(".png"), stem.with_suffix(".svg"))
+    for path in paths:
+        save_as(figure, path)
+    return paths
+
+
+def save_as(figure: Figure, path: Path) -> None:
+    """Write `figure` as PNG or SVG, by the suffix of `path`."""
+    with matplotlib.rc_context({"svg.hashsalt": _SALT, "svg.fonttype": "path"}):
+        buffer = io.BytesIO()
+        metadata = {"Date": None} if path.suffix == ".svg" else None
+        figure.savefig(buffer, format=path.suffix[1:], dpi=DPI, metadata=metadata)
+        write_bytes(path, buffer.getvalue())

@@ -1,0 +1,81 @@
+"""Numbers and answers in words: the same on the terminal and in reports."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+from dmcjia_opt.solving.contract import Status
+
+#: Units of time and their size, s.
+UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
+
+
+_BOUNDS = {"dual": "the price of cloud capacity", "benders": "Benders cuts; it rests on HiGHS"}
+
+
+class Proved(Protocol):
+    """A plan with its proof: mean delay and lower bound in s, and the relative gap between them."""
+
+    @property
+    def status(self) -> Status:
+        """OPTIMAL where the gap is closed."""
+
+    @property
+    def objective(self) -> float:
+        """Mean delay, s."""
+
+    @property
+    def lower_bound(self) -> float:
+        """Proved lower bound on the optimum, s."""
+
+    @property
+    def gap(self) -> float:
+        """(objective − lower bound)/objective."""
+
+
+def unit_of(largest: float) -> tuple[str, float]:
+    """Return the unit in which durations up to `largest` seconds read well, and its size, s."""
+    return next(((unit, size) for unit, size in UNITS if largest >= size), UNITS[-1])
+
+
+def source_of_bound(bound_from: str) -> str:
+    """Return what a lower bound rests on, by its name in plan files."""
+    return _BOUNDS.get(bound_from, bound_from)
+
+
+def seconds(value: float) -> str:
+    """Return a duration with a unit that suits its size."""
+    if not math.isfinite(value):
+        return "∞"
+    for unit, size in UNITS:
+        if abs(value) >= size:
+            return f"{value / size:.4g} {unit}"
+    return f"{value:.3g} s"
+
+
+def percent(gap: float) -> str:
+    """Return a relative gap as a percentage that never reads as zero unless it is."""
+    return f"{100 * gap:.2f} %" if gap >= 1e-4 else f"{gap:.1e}" if gap > 0 else "0"
+
+
+def scientific(gap: float) -> str:
+    """Return a relative gap in scientific notation; what is below 1e-12 is rounding, and +inf is no gap at all."""
+    if math.isnan(gap):
+        return "–"
+    if math.isinf(gap):
+        return "none"
+    if gap < 1e-12:
+        return "< 1e-12"
+    mantissa, exponent = f"{gap:.1e}".split("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+
+
+def in_plain_words(plan: Proved) -> str:
+    """Return one sentence on how good the plan is."""
+    if plan.status == Status.OPTIMAL:
+        return f"Proved: no plan is faster by more than {percent(plan.gap)} of this delay."
+    return (
+        f"Proved: no plan is faster than {seconds(plan.lower_bound)}. "
+        f"This one is at most {percent(plan.objective / plan.lower_bound - 1)} slower than the best there is."
+    )

@@ -1,0 +1,1 @@
+"""One network's delays along its cuts."""

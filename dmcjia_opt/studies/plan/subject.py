@@ -1,0 +1,197 @@
+"""What a plan report is about: a plan whose every number is recomputed, and how busy its queues are."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.errors import ClaimFalse, InputError
+from dmcjia_opt.bounds.certificate import certify, relative_gap
+from dmcjia_opt.bounds.violation import violation
+from dmcjia_opt.model.problem import Problem, StageDelays, compile_problem
+from dmcjia_opt.model.scenario.scenario import Scenario
+from dmcjia_opt.model.scenario.services import Services, StageTimes, stage_times
+from dmcjia_opt.solving.contract import Status
+from dmcjia_opt.solving.plan import Plan, PlanFile, Provenance
+from dmcjia_opt.solving.verifying import CLAIM_TOLERANCE
+
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loads:
+    """The part of the time that each queue is busy; at 1 it is unstable.
+
+    Parameters
+    ----------
+    edge
+        (n_nodes,) λ x_e; 0 where nothing runs at the edge.
+    upload
+        (n_nodes,) λ x_u where the uplink serves one task at a time; NaN where it is no queue.
+    cloud
+        (n_nodes,) λ/μ; NaN where nothing runs in the cloud.
+    cloud_total
+        Σ λ s: the part of the whole cloud that is busy.
+    """
+
+    edge: FloatArray
+    upload: FloatArray
+    cloud: FloatArray
+    cloud_total: float
+
+    @property
+    def busiest(self) -> FloatArray:
+        """(n_nodes,) the load of each node's busiest queue."""
+        return np.fmax(np.fmax(self.edge, self.upload), self.cloud)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """A feasible plan with its scenario, everything about it recomputed.
+
+    Parameters
+    ----------
+    scenario, problem, times
+        What was planned, compiled, and the service times behind it.
+    splits, shares
+        (n_nodes,) the plan.
+    objective, lower_bound, gap
+        Mean delay, s; proved lower bound on every plan's, s; the relative gap between them.
+    gap_tolerance
+        The gap at which the plan counts as optimal.
+    bound_from
+        What the bound rests on.
+    price
+        Price of cloud capacity where the dual is largest, s per unit share.
+    delays
+        Each node's delay by stage, s.
+    scenario_sha256
+        Hash of the scenario's content.
+    provenance
+        What is said about how the plan was made.
+    scenario_file
+        The scenario's file as whoever reads the report finds it; empty for none.
+    claimed_bound
+        What a plan file says its bound is, s; −inf where nothing but this package said so.
+    """
+
+    scenario: Scenario
+    problem: Problem
+    times: StageTimes
+    splits: IntArray
+    shares: FloatArray
+    objective: float
+    lower_bound: float
+    gap_tolerance: float
+    bound_from: str
+    price: float
+    delays: StageDelays
+    scenario_sha256: str
+    provenance: Provenance
+    scenario_file: str = ""
+    claimed_bound: float = -math.inf
+
+    @property
+    def gap(self) -> float:
+        """(objective − lower bound)/objective."""
+        return relative_gap(self.objective, self.lower_bound)
+
+    @property
+    def status(self) -> Status:
+        """OPTIMAL where the gap is closed."""
+        return Status.OPTIMAL if self.gap <= self.gap_tolerance else Status.FEASIBLE
+
+    @property
+    def services(self) -> Services:
+        """Service times of each node at its split, s."""
+        return self.times.at(self.splits)
+
+    def with_bound(self, bound: float, bound_from: str) -> Subject:
+        """Return the same with a proved lower bound, s, where that is more than rounding above the one it has."""
+        if bound <= self.lower_bound * (1.0 + _ROUNDING):
+            return self
+        return replace(self, lower_bound=min(bound, self.objective), bound_from=bound_from)
+
+    def loads(self) -> Loads:
+        """Return how busy every queue is."""
+        rate, services = self.problem.arrival_rate, self.services
+        with np.errstate(divide="ignore", invalid="ignore"):
+            cloud = np.where(services.cloud > 0, rate * services.cloud / self.shares, np.nan)
+        queue = self.scenario.options.uplink == "queue"
+        upload = rate * services.upload if queue else np.full(len(rate), np.nan)
+        return Loads(rate * services.edge, upload, cloud, float((rate * services.cloud).sum()))
+
+
+def subject_of_plan(scenario: Scenario, plan: Plan, scenario_file: str = "") -> Subject:
+    """Return the subject of a report on a plan that `solve` has just made, with the bound it proved."""
+    times = stage_times(scenario)
+    problem = compile_problem(scenario, times)
+    return Subject(
+        scenario=scenario,
+        problem=problem,
+        times=times,
+        splits=plan.splits,
+        shares=plan.shares,
+        objective=float(problem.objective(plan.splits, plan.shares)),
+        lower_bound=plan.lower_bound,
+        gap_tolerance=plan.gap_tolerance,
+        bound_from=plan.bound_from,
+        price=plan.price,
+        delays=problem.breakdown(plan.splits, plan.shares),
+        scenario_sha256=plan.scenario_sha256,
+        provenance=Provenance.model_validate(plan.provenance()),
+        scenario_file=scenario_file,
+    )
+
+
+def subject_of_file(scenario: Scenario, claims: PlanFile, scenario_file: str = "") -> Subject:
+    """Return the subject of a report on a plan file, with the bound that the dual proves.
+
+    Raises
+    ------
+    InputError
+        If the plan has other splits than the scenario's nodes, or a field is malformed.
+    ClaimFalse
+        If it was made for another scenario, is not feasible, or has another mean delay than it says.
+    """
+    digest = scenario.sha256()
+    if claims.scenario_sha256 != digest:
+        raise ClaimFalse(
+            f"it was made for another scenario: its hash is {claims.scenario_sha256[:12]}, that of "
+            f"{scenario_file or scenario.name} {digest[:12]}; name the scenario it was made for with --scenario"
+        )
+    if not len(claims.splits) == len(claims.shares) == scenario.n_nodes:
+        raise InputError(
+            f"it has {len(claims.splits)} splits and {len(claims.shares)} shares, the scenario {scenario.n_nodes} nodes"
+        )
+    times = stage_times(scenario)
+    problem = compile_problem(scenario, times)
+    splits, shares = problem.check_splits(np.array(claims.splits)), np.array(claims.shares)
+    certificate = certify(problem, splits, shares)
+    if not certificate.feasible:
+        raise ClaimFalse(f"it is no plan: {violation(problem, splits, shares, scenario.nodes.names)}")
+    if not math.isclose(claims.objective_s, certificate.objective, rel_tol=CLAIM_TOLERANCE):
+        raise ClaimFalse(
+            f"objective_s is {claims.objective_s:.9g}, recomputed {certificate.objective:.9g}; "
+            "dmcjia verify checks every claim"
+        )
+    return Subject(
+        scenario=scenario,
+        problem=problem,
+        times=times,
+        splits=splits,
+        shares=shares,
+        objective=certificate.objective,
+        lower_bound=min(certificate.lower_bound, certificate.objective),
+        gap_tolerance=claims.gap_tolerance,
+        bound_from="dual",
+        price=certificate.price,
+        delays=problem.breakdown(splits, shares),
+        scenario_sha256=digest,
+        provenance=claims,
+        scenario_file=scenario_file,
+        claimed_bound=claims.lower_bound_s,
+    )

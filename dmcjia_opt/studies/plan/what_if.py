@@ -1,0 +1,142 @@
+"""What more capacity would buy: the changed fleet planned anew, with proof, and with the splits held."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import IntArray
+from dmcjia_opt.bounds.certificate import relative_gap
+from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
+from dmcjia_opt.methods.placers.exact.exact import Exact
+from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.scenario.services import StageTimes
+from dmcjia_opt.solving.contract import OPTIMALITY_GAP, Stop
+from dmcjia_opt.studies.plan.subject import Subject
+
+#: How much more of something each change gives, relative.
+MORE = 0.1
+#: Wall time limit of each search, s.
+SEARCH_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Least:
+    """What is known of the least mean delay of a fleet.
+
+    Parameters
+    ----------
+    bound
+        No plan is faster, s; +inf where no plan exists.
+    reached
+        A plan of this mean delay was found, s; +inf where none was.
+    bound_from
+        What the bound rests on.
+    """
+
+    bound: float
+    reached: float
+    bound_from: str
+
+    @property
+    def closed(self) -> bool:
+        """Whether the two meet."""
+        return relative_gap(self.reached, self.bound) <= OPTIMALITY_GAP
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """One change of the fleet.
+
+    Parameters
+    ----------
+    name
+        What is changed, in words.
+    least
+        The least mean delay then.
+    held
+        Mean delay, s, with the plan's splits and the best shares for them; +inf where these have no plan.
+    """
+
+    name: str
+    least: Least
+    held: float
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIfs:
+    """The fleet as it is, and each change of it; `unchanged` is None where the plan is known to be optimal."""
+
+    unchanged: WhatIf | None
+    changes: tuple[WhatIf, ...]
+
+
+def least_delay(problem: Problem, seconds: float) -> Least:
+    """Search for the optimum with its proof, for at most `seconds`."""
+    found = Exact().place(problem, WaterFilling(), stop=Stop(seconds=seconds), rng=np.random.default_rng(0))
+    reached = math.inf if found.shares is None else float(problem.objective(found.splits, found.shares))
+    return Least(min(found.lower_bound, reached), reached, found.bound_from or "dual")
+
+
+def best_shares(problem: Problem, splits: IntArray) -> float:
+    """Return the mean delay of given splits (n_nodes,) with the best shares, s; +inf where there are none."""
+    if problem.overload(splits) > 0:
+        return math.inf
+    shares = WaterFilling().allocate(problem, splits[None, :]).shares[0]
+    return float(problem.objective(splits, shares))
+
+
+def what_ifs(
+    subject: Subject, seconds: float = SEARCH_SECONDS, progress: Callable[[float], None] | None = None
+) -> WhatIfs:
+    """Plan every change anew.
+
+    Parameters
+    ----------
+    subject
+        The plan.
+    seconds
+        Wall time limit of each of the searches, of which there are three or four.
+    progress
+        Called with the part of the searches that is done.
+    """
+    search = partial(_what_if, subject, seconds)
+    unchanged = None
+    if subject.gap > subject.gap_tolerance:
+        unchanged = search("as it is", subject.problem)
+    changes = []
+    for k, (name, change) in enumerate(_CHANGES.items()):
+        if progress is not None:
+            progress((k + 1) / (len(_CHANGES) + 1))
+        changes.append(search(name, compile_problem(subject.scenario, change(subject.times))))
+    return WhatIfs(unchanged, tuple(changes))
+
+
+def _what_if(subject: Subject, seconds: float, name: str, problem: Problem) -> WhatIf:
+    held = best_shares(problem, subject.splits)
+    least = least_delay(problem, seconds)
+    return WhatIf(name, replace(least, reached=max(min(least.reached, held), least.bound)), held)
+
+
+def _more_cloud(times: StageTimes) -> StageTimes:
+    return replace(times, cloud=times.cloud / (1.0 + MORE))
+
+
+def _more_bandwidth(times: StageTimes) -> StageTimes:
+    return replace(times, bandwidth=times.bandwidth * (1.0 + MORE))
+
+
+def _more_edge(times: StageTimes) -> StageTimes:
+    faster = {which: service / (1.0 + MORE) for which, service in times.measured.items()}
+    return replace(times, compute=times.compute * (1.0 + MORE), measured=faster)
+
+
+_CHANGES: Mapping[str, Callable[[StageTimes], StageTimes]] = {
+    "10 % more cloud": _more_cloud,
+    "10 % more bandwidth for every node": _more_bandwidth,
+    "10 % more compute for every node": _more_edge,
+}

@@ -1,0 +1,98 @@
+"""Fig. 4: the work of each layer of ResNet34, and how long its output takes to upload at the paper's 1 MHz."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dmcjia_opt.base.processes import Job
+from dmcjia_opt.model.networks.zoo import zoo_profile
+from dmcjia_opt.studies.look.pictures import COLOURS, new_figure, tidy
+from dmcjia_opt.studies.reproduce.item import Finding, Item, Statement
+from dmcjia_opt.studies.reproduce.paper import FIG_4_SPREAD_MS, MHZ_BYTES
+from dmcjia_opt.studies.reproduce.tables import percent
+
+_SAME = 0.05  # work within 5 % of the usual layer's counts as unchanged
+_TEXT = """![Work and upload delay of each layer of ResNet34](fig4.png)
+
+At 1 MHz read as 1 MiB/s the outputs of the convolutions span {most:.0f} KiB ({first}) to {least:.0f} KiB ({last}),
+a spread of **{spread:.0f} ms** beside the paper's {paper:.0f} ms, {difference} more. With the classifier's
+{classes:.1f} KiB it is {whole:.0f} ms.
+
+- **Units.** Table 5 speaks of Mbps, the text of MHz. Only float32 activations at 1 MiB/s come near the paper's number:
+  at 1 Mbit/s the spread is {mbit:.1f} s, and with one byte an activation {byte:.0f} ms.
+- The raw input (float32, {raw:.0f} KiB, {raw_ms:.0f} ms) is smaller than the output of each of the first {behind}
+  layers, so a split among those is never better than sending the input, if the cloud can take the work.
+"""
+
+
+def _nothing(seeds: int) -> list[Job[None]]:
+    return []
+
+
+def _conclude(seeds: int, results: list[None]) -> Finding:
+    profile = zoo_profile("resnet34")
+    layer = np.arange(1, profile.n_layers + 1)
+    kib = profile.output_bytes / 1024
+    delay = 1e3 * profile.output_bytes / MHZ_BYTES
+    mmac = profile.macs / 1e6
+    spread = float(delay[0] - delay[-2])
+    usual = float(np.median(mmac))
+    same = int((np.abs(mmac - usual) <= _SAME * usual).sum())
+    figure = new_figure(6.4, 5.0)
+    work, upload = figure.subplots(2, 1, sharex=True)
+    work.bar(layer, mmac, color=COLOURS["blue"], width=0.7)
+    tidy(work, "Work of each layer", "", "work, 10⁶ MAC")
+    upload.bar(layer, delay, color=COLOURS["orange"], width=0.7)
+    tidy(upload, "Upload of its output at 1 MiB/s, float32", "layer of ResNet34", "upload delay, ms")
+    upload.set_xticks([1, *range(5, 35, 5), 34])
+    upload.set_xlim(0.2, 34.8)
+    raw = 1e3 * profile.input_bytes / MHZ_BYTES
+    upload.axhline(raw, color=COLOURS["black"], linewidth=1.0, linestyle="--")
+    upload.annotate(
+        f"raw input, {raw:.0f} ms", (34.6, raw), xytext=(0, 4), textcoords="offset points", ha="right", fontsize=8
+    )
+    statements = (
+        Statement(
+            "the work of each layer remains basically unchanged",
+            same > profile.n_layers / 2,
+            f"{same} of {profile.n_layers} layers are within {percent(_SAME)} of {usual:.1f} million MAC; each later "
+            f"stage's first layer has half, the classifier {mmac[-1]:.2f}",
+        ),
+        Statement(
+            "the output of the layers only ever falls",
+            bool((np.diff(kib) <= 0).all()),
+            f"from {kib[0]:.0f} KiB to {kib[-1]:.1f} KiB without a rise",
+        ),
+        Statement(
+            f"upload delays differ by up to {FIG_4_SPREAD_MS:.0f} ms (within 1 %)",
+            abs(spread - FIG_4_SPREAD_MS) <= 0.01 * FIG_4_SPREAD_MS,
+            f"{spread:.0f} ms between {profile.layer_names[0]} and {profile.layer_names[-2]}",
+        ),
+    )
+    table = {
+        "layer": layer.tolist(),
+        "name": profile.layer_names,
+        "macs": profile.macs.tolist(),
+        "output_bytes": profile.output_bytes.tolist(),
+        "upload_ms_at_1_mib_per_s": delay.tolist(),
+    }
+    text = _TEXT.format(
+        most=kib[0],
+        first=profile.layer_names[0],
+        least=kib[-2],
+        last=profile.layer_names[-2],
+        spread=spread,
+        paper=FIG_4_SPREAD_MS,
+        difference=percent(spread / FIG_4_SPREAD_MS - 1),
+        classes=kib[-1],
+        whole=delay[0] - delay[-1],
+        mbit=spread * MHZ_BYTES * 8e-9,
+        byte=spread / 4,
+        raw=profile.input_bytes / 1024,
+        raw_ms=raw,
+        behind=int(np.argmax(profile.output_bytes < profile.input_bytes)),
+    )
+    return Finding({"fig4": table}, text, statements, figure)
+
+
+FIG4: Item[None] = Item("fig4", "Fig. 4: work and upload delay of each layer of ResNet34", _nothing, _conclude)

@@ -1,0 +1,288 @@
+"""When tasks arrive: renewal processes of a given rate, and times read from a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import FloatArray, frozen
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.fields import number
+from dmcjia_opt.base.files import read_text
+
+#: Tasks drawn and simulated at a time; it bounds the memory, and part of what a seed means.
+BLOCK = 1 << 16
+_NAMES = "poisson, deterministic, erlang:K, hyperexponential:SCV or a .csv file of arrival times"
+
+
+class Arrivals(Protocol):
+    """An arrival process, the same for every plan it is simulated with."""
+
+    @property
+    def label(self) -> str:
+        """How it is named in results."""
+        ...
+
+    def rate(self, node: str, arrival_rate: float) -> float:
+        """Return the arrivals a second that `node` sees, whose scenario says `arrival_rate`."""
+        ...
+
+    def available(self, node: str) -> int | None:
+        """Return how many arrivals there are for `node`, None if without end."""
+        ...
+
+    def gaps(self, node: str, arrival_rate: float, tasks: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+        """Yield the times between arrivals, s, in blocks of `BLOCK`, the last one shorter; `tasks` in all."""
+        ...
+
+
+class Renewal:
+    """Independent times between arrivals, of mean 1/λ; subclasses say how they are distributed around it."""
+
+    __slots__ = ()
+
+    def rate(self, node: str, arrival_rate: float) -> float:
+        """Return the scenario's own rate, 1/s."""
+        return arrival_rate
+
+    def available(self, node: str) -> int | None:
+        """Return None: they never end."""
+        return None
+
+    def gaps(self, node: str, arrival_rate: float, tasks: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+        """Yield the times between arrivals, s, block by block."""
+        for start in range(0, tasks, BLOCK):
+            block = self.draw(min(BLOCK, tasks - start), rng)
+            block /= arrival_rate
+            yield block
+
+    def draw(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Return (n,) times of mean 1."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Poisson(Renewal):
+    """Exponential times between arrivals, as the delay models assume."""
+
+    @property
+    def label(self) -> str:
+        """``poisson``."""
+        return "poisson"
+
+    def draw(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Return (n,) exponential times of mean 1."""
+        return rng.standard_exponential(n)
+
+
+@dataclass(frozen=True, slots=True)
+class Deterministic(Renewal):
+    """Arrivals at equal distances, as from a camera."""
+
+    @property
+    def label(self) -> str:
+        """``deterministic``."""
+        return "deterministic"
+
+    def draw(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Return (n,) ones."""
+        return np.ones(n)
+
+
+@dataclass(frozen=True, slots=True)
+class Erlang(Renewal):
+    """Sums of `k` exponential times: more regular than Poisson, squared coefficient of variation 1/k.
+
+    Parameters
+    ----------
+    k
+        Number of phases, at least 1.
+    """
+
+    k: int
+
+    def __post_init__(self) -> None:
+        """Check the number of phases."""
+        if self.k < 1:
+            raise InputError(f"erlang:K needs K of at least 1, got {self.k}")
+
+    @property
+    def label(self) -> str:
+        """``erlang:K``."""
+        return f"erlang:{self.k}"
+
+    def draw(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Return (n,) Erlang times of mean 1."""
+        return rng.standard_gamma(self.k, n) / self.k
+
+
+@dataclass(frozen=True, slots=True)
+class HyperExponential(Renewal):
+    """A mix of short and long exponential times with balanced means: burstier than Poisson.
+
+    Parameters
+    ----------
+    scv
+        Squared coefficient of variation, at least 1.
+
+    Notes
+    -----
+    With probability p = ½(1 + √((c² − 1)/(c² + 1))) the rate is 2p, else 2(1 − p), so that both kinds take up half
+    of the time (H. C. Tijms, A First Course in Stochastic Models, 2003, appendix B).
+    """
+
+    scv: float
+
+    def __post_init__(self) -> None:
+        """Check the variability."""
+        if not (math.isfinite(self.scv) and self.scv >= 1.0):
+            raise InputError(f"hyperexponential:SCV needs a finite SCV of at least 1, got {self.scv:g}")
+
+    @property
+    def label(self) -> str:
+        """``hyperexponential:SCV``."""
+        return f"hyperexponential:{self.scv:g}"
+
+    def draw(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Return (n,) hyper-exponential times of mean 1."""
+        p = 0.5 * (1.0 + math.sqrt((self.scv - 1.0) / (self.scv + 1.0)))
+        times = rng.standard_exponential(n)
+        times *= np.where(rng.random(n) < p, 0.5 / p, 0.5 / (1.0 - p))
+        return times
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """Arrival times as measured; the scenario's arrival rates play no part.
+
+    Parameters
+    ----------
+    times
+        Arrival times, s, in order: one array for every node, or an array for each node by name.
+    label
+        How the trace is named in results.
+
+    Raises
+    ------
+    InputError
+        If times are not finite, negative, out of order, or all the same.
+    """
+
+    times: FloatArray | Mapping[str, FloatArray]
+    label: str = "trace"
+
+    def __post_init__(self) -> None:
+        """Freeze the times and check them."""
+        if isinstance(self.times, Mapping):
+            object.__setattr__(self, "times", {node: self._check(t, node) for node, t in self.times.items()})
+        else:
+            object.__setattr__(self, "times", self._check(self.times, ""))
+
+    def _check(self, values: FloatArray, node: str) -> FloatArray:
+        times = frozen(values)
+        of = f' of node "{node}"' if node else ""
+        if times.ndim != 1 or len(times) < 2 or not np.isfinite(times).all():
+            raise InputError(f"{self.label}: the arrival times{of} must be two or more finite numbers, in seconds")
+        if times[0] < 0:
+            raise InputError(f"{self.label}: arrival 1{of} is at {times[0]:g} s; arrival times must be >= 0")
+        late = np.flatnonzero(np.diff(times) < 0)
+        if late.size:
+            k = int(late[0]) + 1
+            raise InputError(
+                f"{self.label}: arrival {k + 1}{of}, at {times[k]:.9g} s, is before arrival {k}, at "
+                f"{times[k - 1]:.9g} s; sort the file by time"
+            )
+        if times[-1] == times[0]:
+            raise InputError(f"{self.label}: the arrivals{of} are all at {times[0]:g} s; they must span some time")
+        return times
+
+    def _of(self, node: str) -> FloatArray:
+        if not isinstance(self.times, Mapping):
+            return self.times
+        if node not in self.times:
+            raise InputError(f'{self.label}: there is no arrival for node "{node}"; add it or leave out column node')
+        return self.times[node]
+
+    def rate(self, node: str, arrival_rate: float) -> float:
+        """Return the trace's own rate, 1/s, from its first arrival to its last."""
+        times = self._of(node)
+        return float((len(times) - 1) / (times[-1] - times[0]))
+
+    def available(self, node: str) -> int | None:
+        """Return the number of arrivals in the trace."""
+        return len(self._of(node))
+
+    def gaps(self, node: str, arrival_rate: float, tasks: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+        """Yield the times between arrivals, s, block by block; the first arrival is at time 0."""
+        times = self._of(node)
+        for start in range(0, tasks, BLOCK):
+            before = times[max(start - 1, 0)]
+            yield np.diff(times[start : min(start + BLOCK, tasks)], prepend=before)
+
+
+def build_arrivals(name: str) -> Arrivals:
+    """Return the arrival process that `name` describes: ``poisson``, ``erlang:4``, ``trace.csv`` and so on.
+
+    Raises
+    ------
+    InputError
+        If there is no such process, its parameter is malformed, or the file cannot be read.
+    """
+    if name.lower().endswith(".csv"):
+        return load_trace(name)
+    kind, _, value = name.partition(":")
+    plain: Mapping[str, Callable[[], Arrivals]] = {"poisson": Poisson, "deterministic": Deterministic}
+    try:
+        if kind in plain and not value:
+            return plain[kind]()
+        if kind == "erlang":
+            return Erlang(int(value))
+        if kind == "hyperexponential":
+            return HyperExponential(float(value))
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f'arrivals "{name}": "{value}" is not a number; choose {_NAMES}') from None
+    raise InputError(f'arrivals "{name}" are unknown; choose {_NAMES}')
+
+
+def load_trace(path: str | Path) -> Trace:
+    """Read arrival times, s, one a line; with a header ``time_s,node`` each node has its own.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or malformed, or the times of a node are out of order; the message names the line.
+    """
+    text = read_text(path, "the arrival times", "a CSV file")
+    times: dict[str, list[float]] = {}
+    own = False
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for line, row in enumerate(reader, start=1):
+            cells = [cell.strip() for cell in row]
+            if not any(cells):
+                continue
+            if line == 1 and cells in (["time_s"], ["time_s", "node"]):
+                own = len(cells) == 2
+                continue
+            if len(cells) != 1 + own:
+                what = "a time in seconds and a node's name" if own else "one time in seconds"
+                raise InputError(f'{path}: line {line} must hold {what}, got "{",".join(row)}"')
+            try:
+                times.setdefault(cells[1] if own else "", []).append(number(cells[0]))
+            except ValueError:
+                raise InputError(f'{path}: line {line}: "{cells[0]}" is not a time in seconds') from None
+    except csv.Error as error:
+        raise InputError(f"{path}: line {reader.line_num}: not a CSV file of arrival times: {error}") from None
+    if not times:
+        raise InputError(f"{path}: holds no arrival times; give one a line, in seconds")
+    arrays = {node: np.array(values) for node, values in times.items()}
+    return Trace(arrays if own else arrays[""], str(path))

@@ -1,0 +1,259 @@
+"""Simulates a plan on every node of a scenario."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, Protocol
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.errors import InfeasibleError, InputError
+from dmcjia_opt.model.problem import BUDGET_TOLERANCE, Problem, StageDelays, compile_problem
+from dmcjia_opt.model.scenario.scenario import Options, Scenario
+from dmcjia_opt.model.scenario.services import stage_times
+from dmcjia_opt.solving.plan import PlanFile
+from dmcjia_opt.studies.simulation.arrivals import Arrivals, Poisson
+from dmcjia_opt.studies.simulation.estimates import N_BATCHES, Histogram
+from dmcjia_opt.studies.simulation.node import Pipeline, run_node
+from dmcjia_opt.studies.simulation.queues import Family, Variability
+from dmcjia_opt.studies.simulation.result import LEVELS, Settings, Simulation
+
+#: Tasks a node, unless told otherwise.
+TASKS = 100_000
+#: Share of the tasks left out at the start, unless told otherwise.
+WARM_UP = 0.1
+_LEAST_BATCH = 10
+_STAGES = ("edge", "uplink", "cloud")
+
+Uplink = Literal["delay", "queue"]
+
+
+class HasPlan(Protocol):
+    """Anything that says where to split and how to share: a `Plan`, a plan file as read, a `Placement`."""
+
+    @property
+    def splits(self) -> Sequence[int] | IntArray:
+        """(n_nodes,) split points."""
+        ...
+
+    @property
+    def shares(self) -> Sequence[float] | FloatArray | None:
+        """(n_nodes,) cloud shares."""
+        ...
+
+
+def simulate(
+    scenario: Scenario,
+    plan: HasPlan,
+    *,
+    tasks: int | None = None,
+    seed: int = 0,
+    arrivals: Arrivals | None = None,
+    service_cv: float | None = None,
+    service_family: Family = "gamma",
+    uplink: Uplink | None = None,
+    warm_up: float = WARM_UP,
+    progress: Callable[[float], None] | None = None,
+) -> Simulation:
+    """Send tasks through the edge queue, the uplink and the cloud queue of every node, and measure their delay.
+
+    Every node starts empty; the first `warm_up` of its tasks does not count, and the rest is cut into 32 batches of
+    equal size, whose means give the confidence intervals. What arrives and how service times scatter depends on
+    `seed` and the node's place in the scenario only, not on the plan, so that plans can be compared task by task.
+
+    Parameters
+    ----------
+    scenario
+        The fleet and the cloud.
+    plan
+        Its splits and shares.
+    tasks
+        Tasks a node, warm-up included; 100,000 by default, or the whole trace.
+    seed
+        Same seed, same numbers.
+    arrivals
+        The arrival process; Poisson by default.
+    service_cv
+        Coefficient of variation of service times at the edge and in the cloud. By default what the scenario's delay
+        model says: deterministic at the edge; in the cloud deterministic, exponential (``mm1``) or as
+        ``service_scv`` says (``mg1``).
+    service_family
+        ``gamma`` (exponential at a `service_cv` of 1) or ``lognormal``.
+    uplink
+        ``delay``: uploads do not wait for each other, as in the paper; ``queue``: one at a time. By default what the
+        scenario's options say.
+    warm_up
+        Share of the tasks left out at the start, in [0, 1).
+    progress
+        Called with the fraction done.
+
+    Raises
+    ------
+    InputError
+        If an argument is malformed or the plan is not one for this scenario.
+    InfeasibleError
+        If a queue would grow without end, or the shares exceed the cloud.
+    """
+    started = time.perf_counter()
+    arrivals = Poisson() if arrivals is None else arrivals
+    uplink = uplink or scenario.options.uplink
+    if uplink not in ("delay", "queue"):
+        raise InputError(f'uplink = "{uplink}" is unknown; choose delay or queue')
+    if seed < 0:
+        raise InputError(f"seed must be at least 0, got {seed}")
+    if not 0.0 <= warm_up < 1.0:
+        raise InputError(f"warm_up must be at least 0 and below 1, got {warm_up:g}")
+    edge_varies = Variability(service_cv or 0.0, service_family)
+    cloud_varies = Variability(_cloud_cv(scenario.options) if service_cv is None else service_cv, service_family)
+    problem = compile_problem(scenario)
+    splits, shares = _checked(scenario, plan, problem)
+    names, rates = scenario.nodes.names, scenario.nodes.arrival_rate.tolist()
+    services = stage_times(scenario).at(splits)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cloud = np.where(services.cloud > 0, services.cloud / shares, 0.0)
+    stages = np.stack([services.edge, services.upload, cloud], axis=-1)
+    own_rates = np.array([arrivals.rate(name, rate) for name, rate in zip(names, rates, strict=True)])
+    _require_stable(names, splits, own_rates[:, None] * stages, uplink)
+    measured, skipped = _numbers(arrivals, names, tasks, warm_up)
+
+    n = scenario.n_nodes
+    batch_means, levels = np.empty((n, N_BATCHES)), np.empty((n, len(LEVELS)))
+    delays, load = np.empty((3, n)), np.empty((3, n))
+    mixed = Histogram()
+    total, done = float((measured + skipped).sum()), 0.0
+    for d, name in enumerate(names):
+        sources = [np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(d, k))) for k in range(3)]
+        each = int(measured[d] + skipped[d])
+        edge_s, upload_s, cloud_s = stages[d].tolist()
+        pipeline = Pipeline(edge_s, upload_s, cloud_s, uplink == "queue", edge_varies, cloud_varies)
+        gaps = arrivals.gaps(name, rates[d], each, sources[0])
+        if progress is not None:
+            gaps = _reported(gaps, progress, done, total)
+        run = run_node(pipeline, gaps, int(measured[d]), int(skipped[d]), *sources[1:])
+        done += each
+        batch_means[d], delays[:, d] = run.batch_means, run.delays
+        load[:, d] = run.busy / run.span
+        levels[d] = run.histogram.quantiles(LEVELS)
+        mixed.mix(run.histogram, float(problem.weight[d] / measured[d]))
+    return Simulation(
+        settings=Settings(
+            scenario_sha256=scenario.sha256(),
+            tasks=tasks if tasks is not None or arrivals.available(names[0]) is not None else TASKS,
+            seed=seed,
+            arrivals=arrivals.label,
+            edge_cv=edge_varies.cv,
+            cloud_cv=cloud_varies.cv,
+            service_family=service_family,
+            uplink=uplink,
+            warm_up=warm_up,
+        ),
+        names=names,
+        weight=problem.weight,
+        batch_means=batch_means,
+        delays=StageDelays(*delays),
+        load=StageDelays(*load),
+        quantiles=levels,
+        mean_quantiles=mixed.quantiles(LEVELS),
+        model=problem.breakdown(splits, shares).total,
+        measured=measured,
+        warm_up=skipped,
+        wall_seconds=time.perf_counter() - started,
+    )
+
+
+def made_for(scenario: Scenario, claims: PlanFile) -> bool:
+    """Return whether a plan file was made for exactly this scenario; its nodes must be the same in any case.
+
+    Raises
+    ------
+    InputError
+        If the plan is for other nodes.
+    """
+    names = scenario.nodes.names
+    found = [row.name for row in claims.nodes]
+    if len(found) != len(names):
+        raise InputError(
+            f"the plan has {len(found)} nodes, the scenario {len(names)}; simulate a plan with the scenario it was "
+            "made for"
+        )
+    for d, (row, name) in enumerate(zip(claims.nodes, names, strict=True)):
+        model = scenario.profiles[scenario.nodes.model_of(d)].name
+        if (row.name, row.model) != (name, model):
+            raise InputError(
+                f'node {d + 1} is "{row.name}" running {row.model} in the plan and "{name}" running {model} in the '
+                "scenario; simulate a plan with the scenario it was made for"
+            )
+    return claims.scenario_sha256 == scenario.sha256()
+
+
+def _cloud_cv(options: Options) -> float:
+    """Return how the cloud's service times scatter in the scenario's delay model."""
+    return {"mm1": 1.0, "mg1": math.sqrt(options.service_scv)}.get(options.delay, 0.0)
+
+
+def _checked(scenario: Scenario, plan: HasPlan, problem: Problem) -> tuple[IntArray, FloatArray]:
+    splits = problem.check_splits(np.asarray(plan.splits))
+    shares = np.asarray(np.nan if plan.shares is None else plan.shares, dtype=np.float64)
+    if splits.ndim != 1 or shares.shape != splits.shape:
+        raise InputError(f"a plan needs {problem.n_nodes} splits and shares, got {splits.size} and {shares.size}")
+    bad = np.flatnonzero(~(np.isfinite(shares) & (shares >= 0)))
+    if bad.size:
+        raise InputError(
+            f'the share of "{scenario.nodes.names[bad[0]]}" must be finite and >= 0, got {shares[bad[0]]:g}'
+        )
+    over = float(shares.sum() - 1.0)
+    if over > BUDGET_TOLERANCE:
+        raise InfeasibleError(f"the plan's shares exceed the cloud by {over:.3g}; scale them to a sum of at most 1")
+    return splits, shares + 0.0  # −0 becomes 0: work over −0 is −inf, which no queue can be
+
+
+def _require_stable(names: Sequence[str], splits: IntArray, load: FloatArray, uplink: Uplink) -> None:
+    """Refuse a plan under which some queue grows without end; `load` is (n_nodes, 3) by stage."""
+    queues = load if uplink == "queue" else load[:, [0, 2]]
+    unstable = ~(queues < 1.0)
+    if not unstable.any():
+        return
+    d, k = map(int, np.argwhere(unstable)[0])
+    stage = _STAGES[k if uplink == "queue" else 2 * k]
+    asked = queues[d, k]
+    what = f"is asked for {100 * asked:.4g} % of its time" if np.isfinite(asked) else "has work and no share"
+    nodes = int(unstable.any(axis=1).sum())
+    more = f" (and {nodes - 1} more node{'s' if nodes > 2 else ''})" if nodes > 1 else ""
+    raise InfeasibleError(
+        f'the {stage} of "{names[d]}" {what} at split {splits[d]}{more}: its queue grows without end, and there is '
+        "no mean delay to simulate; change the plan or lower the arrival rate"
+    )
+
+
+def _numbers(arrivals: Arrivals, names: Sequence[str], tasks: int | None, warm_up: float) -> tuple[IntArray, IntArray]:
+    """Return how many tasks of each node count and how many come before them, each (n_nodes,)."""
+    each = np.empty(len(names), dtype=np.int64)
+    for d, name in enumerate(names):
+        available = arrivals.available(name)
+        each[d] = tasks if tasks is not None else TASKS if available is None else available
+        if available is not None and each[d] > available:
+            raise InputError(
+                f'{arrivals.label} has {available} arrivals for "{name}", fewer than the {tasks} tasks asked for; '
+                "ask for fewer"
+            )
+    measured = ((1.0 - warm_up) * each).astype(np.int64) // N_BATCHES * N_BATCHES
+    if measured.min() < _LEAST_BATCH * N_BATCHES:
+        d = int(measured.argmin())
+        least = math.ceil(_LEAST_BATCH * N_BATCHES / (1.0 - warm_up))
+        raise InputError(
+            f'{each[d]} tasks are too few for "{names[d]}": {N_BATCHES} batches of {_LEAST_BATCH} and a warm-up of '
+            f"{100 * warm_up:g} % need at least {least}"
+        )
+    return measured, each - measured
+
+
+def _reported(
+    gaps: Iterator[FloatArray], progress: Callable[[float], None], done: float, total: float
+) -> Iterator[FloatArray]:
+    for block in gaps:
+        yield block
+        done += len(block)
+        progress(done / total)

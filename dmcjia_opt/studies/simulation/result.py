@@ -1,0 +1,236 @@
+"""What a simulation found, and how two plans compare on the same arrivals."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.files import write_text
+from dmcjia_opt.base.machine import installed_versions
+from dmcjia_opt.model.problem import StageDelays
+from dmcjia_opt.studies.simulation.estimates import N_BATCHES, correlated, half_width
+
+#: The quantiles of a task's delay that are estimated.
+LEVELS = (0.5, 0.95, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What was asked of a simulation; two results compare only where these agree.
+
+    Parameters
+    ----------
+    scenario_sha256
+        Hash of the scenario's content.
+    tasks
+        Tasks asked for a node, None for the whole trace.
+    seed
+        Seed of every stream.
+    arrivals
+        Name of the arrival process.
+    edge_cv, cloud_cv
+        Coefficients of variation of the service times.
+    service_family
+        How they are distributed.
+    uplink
+        ``delay`` or ``queue``.
+    warm_up
+        Share of the tasks left out at the start.
+    """
+
+    scenario_sha256: str
+    tasks: int | None
+    seed: int
+    arrivals: str
+    edge_cv: float
+    cloud_cv: float
+    service_family: str
+    uplink: str
+    warm_up: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Simulation:
+    """Simulated delays of a plan, warm-up left out.
+
+    Parameters
+    ----------
+    settings
+        What was asked.
+    names
+        (n_nodes,) of the nodes.
+    weight
+        (n_nodes,) weight of each node's delay in the mean, as in the problem.
+    batch_means
+        (n_nodes, N_BATCHES) mean delay of each batch of tasks, s.
+    delays
+        Mean delay by stage, s; the total is the mean of `batch_means`.
+    load
+        Share of the time that each stage works, dimensionless, by stage; an uplink that does not queue may exceed 1.
+    quantiles
+        (n_nodes, n_levels) quantiles of a task's delay at `LEVELS`, s, within 0.4 %.
+    mean_quantiles
+        (n_levels,) the same over the whole fleet, nodes mixed by weight.
+    model
+        (n_nodes,) the scenario's own delay model at the same plan, s; +inf where it has none.
+    measured, warm_up
+        (n_nodes,) tasks that count and tasks before them.
+    wall_seconds
+        What it cost.
+    """
+
+    settings: Settings
+    names: tuple[str, ...]
+    weight: FloatArray
+    batch_means: FloatArray
+    delays: StageDelays
+    load: StageDelays
+    quantiles: FloatArray
+    mean_quantiles: FloatArray
+    model: FloatArray
+    measured: IntArray
+    warm_up: IntArray
+    wall_seconds: float
+
+    @property
+    def delay(self) -> FloatArray:
+        """(n_nodes,) mean delay, s."""
+        return np.asarray(self.batch_means.mean(axis=-1))
+
+    @property
+    def mean_delay(self) -> float:
+        """Mean delay over the fleet, s, weighted as the objective is."""
+        return float(self.weight @ self.delay)
+
+    @property
+    def mean_model(self) -> float:
+        """The objective of the scenario's own delay model, s."""
+        return float(self.weight @ self.model)
+
+    def half_width(self, confidence: float = 0.95) -> FloatArray:
+        """Return (n_nodes,) half-widths, s, of the intervals around `delay`."""
+        return half_width(self.batch_means, confidence)
+
+    def mean_half_width(self, confidence: float = 0.95) -> float:
+        """Return the half-width, s, of the interval around `mean_delay`."""
+        return float(half_width(self.weight @ self.batch_means, confidence))
+
+    @property
+    def too_short(self) -> BoolArray:
+        """(n_nodes + 1,) whose batches still depend on each other, so that no interval holds; the fleet's mean last."""
+        return correlated(np.vstack([self.batch_means, self.weight @ self.batch_means]))
+
+    def to_dict(self, confidence: float = 0.95) -> dict[str, Any]:
+        """Return the content of a result file, intervals at `confidence`."""
+        labels = [f"p{100 * level:g}_s" for level in LEVELS]
+        short = self.too_short
+        columns = {
+            "name": self.names,
+            "mean_s": self.delay,
+            "half_width_s": self.half_width(confidence),
+            "batches_independent": ~short[:-1],
+            **dict(zip(labels, self.quantiles.T, strict=True)),
+            "model_s": self.model,
+            "edge_s": self.delays.edge,
+            "upload_s": self.delays.upload,
+            "cloud_s": self.delays.cloud,
+            "edge_load": self.load.edge,
+            "uplink_load": self.load.upload,
+            "cloud_load": self.load.cloud,
+            "measured_tasks": self.measured,
+            "warm_up_tasks": self.warm_up,
+        }
+        rows = zip(*(_plain(values) for values in columns.values()), strict=True)
+        return {
+            "mean_s": self.mean_delay,
+            "half_width_s": self.mean_half_width(confidence),
+            "batches_independent": bool(~short[-1]),
+            **dict(zip(labels, self.mean_quantiles.tolist(), strict=True)),
+            "model_s": self.mean_model if np.isfinite(self.mean_model) else None,
+            "wall_s": self.wall_seconds,
+            "nodes": [dict(zip(columns, row, strict=True)) for row in rows],
+        }
+
+
+def _plain(values: object) -> list[object]:
+    cells = values.tolist() if isinstance(values, np.ndarray) else list(values)  # type: ignore[call-overload]
+    return [None if cell == np.inf else cell for cell in cells]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Difference:
+    """How much longer tasks take under one plan than under another, on the same arrivals and services.
+
+    Parameters
+    ----------
+    batch_means
+        (N_BATCHES,) difference of the fleets' mean delays in each batch, s.
+    """
+
+    batch_means: FloatArray
+
+    @property
+    def mean(self) -> float:
+        """Mean difference, s; above 0 where the second plan is slower."""
+        return float(self.batch_means.mean())
+
+    def half_width(self, confidence: float = 0.95) -> float:
+        """Return the half-width, s, of the interval around `mean`."""
+        return float(half_width(self.batch_means, confidence))
+
+    def is_clear(self, confidence: float = 0.95) -> bool:
+        """Return whether the interval leaves 0 out."""
+        return abs(self.mean) > self.half_width(confidence)
+
+
+def compare(first: Simulation, second: Simulation) -> Difference:
+    """Return the paired difference, second minus first: common random numbers take most of the noise away.
+
+    Raises
+    ------
+    InputError
+        If the two were not simulated alike: another scenario, seed, number of tasks, arrivals or services.
+    """
+    for key in Settings.__slots__:
+        one, other = getattr(first.settings, key), getattr(second.settings, key)
+        if one != other:
+            raise InputError(f"two simulations compare only with the same {key}, got {one} and {other}")
+    return Difference(second.weight @ second.batch_means - first.weight @ first.batch_means)
+
+
+def save(
+    path: str | Path,
+    simulations: dict[str, Simulation],
+    confidence: float = 0.95,
+) -> None:
+    """Write simulations, by the name of their plan, as JSON; the file appears whole or not at all."""
+    write_text(path, json.dumps(content(simulations, confidence), indent=1, allow_nan=False) + "\n")
+
+
+def content(simulations: dict[str, Simulation], confidence: float = 0.95) -> dict[str, Any]:
+    """Return what a result file holds: settings, every plan, and each plan's difference from the first."""
+    (base_name, base), *others = simulations.items()
+    settings = base.settings
+    differences = {name: compare(base, other) for name, other in others}
+    return {
+        "settings": {key: getattr(settings, key) for key in Settings.__slots__}
+        | {"batches": N_BATCHES, "confidence": confidence},
+        "plans": [{"plan": name, **found.to_dict(confidence)} for name, found in simulations.items()],
+        "differences": [
+            {
+                "plan": name,
+                "minus": base_name,
+                "mean_s": difference.mean,
+                "half_width_s": difference.half_width(confidence),
+                "clear": difference.is_clear(confidence),
+            }
+            for name, difference in differences.items()
+        ],
+        "versions": installed_versions(),
+    }

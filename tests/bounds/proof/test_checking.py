@@ -1,0 +1,217 @@
+"""A proof proves what exhaustive search finds and no more, and does not survive being tampered with."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dmcjia_opt.base.arrays import EPS
+from dmcjia_opt.bounds.proof.checking import Unproved, check_proof, node_classes, price_bound, split_bounds
+from dmcjia_opt.bounds.proof.document import Branch, Leaf, Proof
+from dmcjia_opt.bounds.proof.making import prove_bound
+from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.testing.problems import CURVES, brute_force, random_problem
+from dmcjia_opt.testing.strategies import problems
+
+#: What computing the delay of the best plan may err by, relative.
+ROUNDING = 64 * EPS
+
+
+def proof_of(problem: Problem, gap: float = 1e-9) -> tuple[Proof, float]:
+    optimum = brute_force(problem)[0]
+    return prove_bound(problem, "hash", optimum * (1 - gap)), optimum
+
+
+@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: f"{curve.name} {curve.pieces[0].a}")
+def test_bounds_of_splits_against_fifty_digits(curve):
+    """The minimum over the service rate by golden section, in numbers of fifty digits."""
+    problem = random_problem(np.random.default_rng(2), 4, 5, curve=curve)[0]
+    price = 3.7 * float(problem.weight[0])
+    got = split_bounds(problem, np.arange(4), price)
+    golden = (mpmath.sqrt(5) - 1) / 2
+    for d in range(4):
+        for g in range(5):
+            if math.isinf(problem.local_delay[d, g]):
+                assert got[d, g] == math.inf
+                continue
+            with mpmath.workdps(50):
+                s, w, rate, local = (
+                    mpmath.mpf(float(x))
+                    for x in (
+                        problem.cloud_time[d, g],
+                        problem.weight[d],
+                        problem.arrival_rate[d],
+                        problem.local_delay[d, g],
+                    )
+                )
+                wait = mpmath.mpf(0 if problem.upstream_wait is None else float(problem.upstream_wait[d, g]))
+
+                def cost(log_x, s=s, w=w, rate=rate, wait=wait):
+                    x = mpmath.exp(log_x)
+                    delay = max(p.a / (rate + x) + p.b / x - p.relief * wait for p in curve.pieces)
+                    return w * delay + mpmath.mpf(price) * s * (rate + x)
+
+                true = w * local
+                if s > 0:
+                    low, high = mpmath.mpf(-15), mpmath.mpf(15)
+                    for _ in range(140):
+                        one, two = high - golden * (high - low), low + golden * (high - low)
+                        low, high = (low, two) if cost(one) < cost(two) else (one, high)
+                    true += cost((low + high) / 2)
+                assert got[d, g] <= true
+                assert got[d, g] >= true * (1 - mpmath.mpf(1e-13))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_small_problems_are_proved_to_their_optimum(seed):
+    rng = np.random.default_rng(seed)
+    problem = random_problem(
+        rng,
+        int(rng.integers(1, 5)),
+        4,
+        curve=CURVES[seed % len(CURVES)],
+        ordering=("stability", "cloud-faster")[seed % 2],
+    )[0]
+    proof, optimum = proof_of(problem)
+    bound = check_proof(problem, proof)
+    assert bound * (1 - 1.1e-14) <= proof.bound <= bound
+    assert optimum * (1 - 1.1e-9) <= bound <= optimum * (1 + ROUNDING)
+
+
+def test_identical_nodes_need_few_cases():
+    problem = compile_problem(generate("homogeneous", nodes=20, seed=0))
+    first, sizes = node_classes(problem)
+    assert (first.tolist(), sizes.tolist()) == ([0], [20])
+    proof = prove_bound(problem, "hash", _optimum(problem) * (1 - 1e-9))
+    assert 1 < proof.leaves < 100
+    assert check_proof(problem, proof) >= _optimum(problem) * (1 - 1.1e-9)
+
+
+def _optimum(problem: Problem) -> float:
+    from dmcjia_opt.solving.contract import Stop
+    from dmcjia_opt.solving.registry import build_allocator, build_placer
+
+    found = build_placer("exact").place(
+        problem, build_allocator("waterfilling"), stop=Stop(), rng=np.random.default_rng(0)
+    )
+    assert found.shares is not None
+    return float(problem.objective(found.splits, found.shares))
+
+
+def branched() -> tuple[Problem, Proof, float]:
+    """Return a problem that one price cannot prove, its proof, and its optimum."""
+    for seed in range(100):
+        problem = random_problem(np.random.default_rng(seed), 4, 4)[0]
+        proof, optimum = proof_of(problem)
+        if proof.leaves >= 4:
+            return problem, proof, optimum
+    raise AssertionError("no random problem needs a branch")
+
+
+def test_a_tree_must_be_whole():
+    problem, proof, _ = branched()
+    for tree, why in (
+        (proof.tree[:-1], "cases open"),
+        ((*proof.tree, Leaf(0)), "every case is closed already"),
+        ((), "cases open"),
+        ((Branch(99, 0, 0), *proof.tree), "there is no class 99"),
+        ((Branch(0, 99, 0), *proof.tree), "there is no split 99"),
+        ((Branch(0, 0, 1), *proof.tree), "class 0 has 1 nodes"),
+        ((Branch(None, 0, 4), *proof.tree), "the scenario has 4 nodes"),
+        ((Branch(0, 0, 0), Leaf(0, ((99, 1.0),)), Leaf(0)), "there is no split 99"),
+        ((Branch(0, 0, 0), Leaf(77), Leaf(0)), "there is no price 77"),
+        ((Branch(0, 0, 0), Leaf(None), Leaf(0)), "the cloud can carry a plan of this case"),
+    ):
+        with pytest.raises(Unproved, match=why):
+            check_proof(problem, replace(proof, tree=tree))
+
+
+def test_another_price_proves_less():
+    problem, proof, optimum = branched()
+    bounds = []
+    for k in range(len(proof.prices)):
+        prices = tuple(price * (0.3 if i == k else 1.0) for i, price in enumerate(proof.prices))
+        bounds.append(check_proof(problem, replace(proof, prices=prices)))
+    assert max(bounds) <= check_proof(problem, proof)
+    assert min(bounds) < optimum * (1 - 1e-3)
+
+
+@settings(max_examples=150, deadline=None)
+@given(problems(max_nodes=3), st.integers(0, 2**32 - 1))
+def test_whatever_is_changed_nothing_false_is_proved(drawn, seed):
+    """Prices and branches of a proof are changed at random: it is refused, or what it proves is still true."""
+    problem = drawn[0]
+    optimum = brute_force(problem)[0]
+    proof = prove_bound(problem, "hash", optimum * (1 - 1e-6), most_leaves=50)
+    assert check_proof(problem, proof) <= optimum * (1 + ROUNDING)
+    rng = np.random.default_rng(seed)
+    tree = list(proof.tree)
+    sizes = node_classes(problem)[1]
+    for _ in range(3):
+        at = int(rng.integers(len(tree)))
+        if rng.random() < 0.5:
+            index = int(rng.integers(len(sizes))) if rng.random() < 0.6 else None
+            size = int(sizes.sum() if index is None else sizes[index])
+            split = int(rng.integers(problem.n_splits))
+            tree[at : at + 1] = [
+                Branch(index, split, int(rng.integers(size))),
+                *rng.permutation([tree[at], Leaf(0)]),
+            ]
+        else:
+            charges = tuple((int(rng.integers(problem.n_splits)), float(rng.normal())) for _ in range(rng.integers(3)))
+            tree[at] = Leaf(None) if rng.random() < 0.2 else Leaf(int(rng.integers(max(1, len(proof.prices)))), charges)
+    prices = tuple(float(p * np.exp(rng.normal())) for p in proof.prices)
+    try:
+        bound = check_proof(problem, replace(proof, tree=tuple(tree), prices=prices))
+    except Unproved:
+        return
+    assert bound <= optimum * (1 + ROUNDING)
+
+
+def test_limits_on_all_nodes_close_what_classes_cannot():
+    """Twenty nodes, no two alike, any of which could take another's place: a few cases, with charges."""
+    problem = compile_problem(generate("near", nodes=20, seed=1))
+    optimum = _optimum(problem)
+    proof = prove_bound(problem, "hash", optimum * (1 - 1e-9))
+    assert proof.leaves < 20
+    assert any(isinstance(node, Branch) and node.index is None for node in proof.tree)
+    assert any(isinstance(node, Leaf) and node.charges for node in proof.tree)
+    assert check_proof(problem, proof) >= optimum * (1 - 1.1e-9)
+
+
+def test_a_price_of_zero_proves_the_local_delay():
+    problem = random_problem(np.random.default_rng(0), 3, 3)[0]
+    floor = (problem.weight[:, None] * problem.local_delay).min(axis=1).sum()
+    assert price_bound(problem, 0.0) == pytest.approx(floor, rel=1e-14)
+    assert price_bound(problem, 0.0) <= floor
+
+
+def test_an_impossible_fleet_is_proved_so():
+    problem = Problem(np.full((3, 2), 0.1), np.full((3, 2), 1.0), np.full(3, 0.5), np.full(3, 1 / 3))
+    proof = prove_bound(problem, "hash", 1.0)
+    assert proof.tree == (Leaf(None),)
+    assert check_proof(problem, proof) == math.inf
+    feasible = random_problem(np.random.default_rng(0), 3, 3)[0]
+    with pytest.raises(Unproved, match="the cloud can carry a plan"):
+        check_proof(feasible, proof)
+
+
+def test_a_large_fleet_is_proved_by_one_price():
+    problem = compile_problem(generate("fleet", nodes=3000, seed=1))
+    optimum = _optimum(problem)
+    proof = prove_bound(problem, "hash", optimum * (1 - 1e-9))
+    assert check_proof(problem, proof) >= optimum * (1 - 1.1e-9)
+
+
+def test_too_large_a_proof_is_given_up_for_the_best_price():
+    problem, proof, _ = branched()
+    small = prove_bound(problem, "hash", proof.bound, most_leaves=1)
+    assert small.leaves == 1
+    assert small.bound <= check_proof(problem, small) < proof.bound

@@ -1,0 +1,53 @@
+"""Proof files: written, read back, and refused with a sentence."""
+
+import json
+
+import pytest
+
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.limits import FILES, FileLimit
+from dmcjia_opt.bounds.proof.document import Branch, Leaf, Proof, load_proof
+
+PROOF = Proof(
+    "abc", 0.1 + 0.2, (1 / 3, 5e-324), (Branch(0, 2, 1), Leaf(0), Branch(None, 0, 0), Leaf(None), Leaf(1, ((3, -0.5),)))
+)
+
+
+def test_read_is_what_was_written(tmp_path):
+    PROOF.save(tmp_path / "proof.json")
+    assert load_proof(tmp_path / "proof.json") == PROOF
+    assert PROOF.leaves == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"format": "dmcjia-proof-9"}, '"format"'),
+        ({"prices_s": [-1.0]}, r'"prices_s\[0\]"'),
+        ({"prices_s": [float("nan")]}, "proof.json"),
+        ({"tree": [{"price": -1}]}, r"tree\[0\]"),
+        ({"tree": [{"overload": False}]}, r"tree\[0\]"),
+        ({"tree": [{"class": 0, "split": 1}]}, r"tree\[0\]"),
+        ({"more": 1}, 'unknown key "more"'),
+        ({"bound_s": "0.3"}, '"bound_s"'),
+    ],
+)
+def test_a_malformed_file_is_one_sentence(tmp_path, change, why):
+    PROOF.save(tmp_path / "proof.json")
+    content = json.loads((tmp_path / "proof.json").read_text()) | change
+    (tmp_path / "proof.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=why) as caught:
+        load_proof(tmp_path / "proof.json")
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_none(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="cannot read the proof"):
+        load_proof(tmp_path / "none.json")
+    (tmp_path / "torn.json").write_text('{"format": "dmc')
+    with pytest.raises(InputError, match=r"torn\.json"):
+        load_proof(tmp_path / "torn.json")
+    PROOF.save(tmp_path / "large.json")
+    monkeypatch.setitem(FILES, "the proof", FileLimit(10, "shorten it"))
+    with pytest.raises(InputError, match="is refused"):
+        load_proof(tmp_path / "large.json")

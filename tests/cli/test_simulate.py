@@ -1,0 +1,137 @@
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.solving.solve import solve
+from dmcjia_opt.studies.simulation import build_arrivals, simulate
+from tests.cli.test_main import fails, misused
+from tests.command_line import run
+
+SCENARIO = generate("paper", nodes=3, seed=1, cloud_gflops=12.0)
+
+
+@pytest.fixture(scope="module")
+def plans():
+    return {placer: solve(SCENARIO, placer, seed=1) for placer in ("exact", "dmcjia")}
+
+
+@pytest.fixture
+def dmcjia(monkeypatch, capsys, tmp_path, plans):
+    """Run a command in a folder that holds `s.toml` and two plans for it."""
+    monkeypatch.chdir(tmp_path)
+    SCENARIO.save("s.toml")
+    for name, plan in plans.items():
+        plan.save(f"{name}.json")
+
+    def command(*arguments):
+        return run(monkeypatch, capsys, *arguments)
+
+    return command
+
+
+def test_one_plan_by_node(dmcjia, plans):
+    ended = dmcjia("simulate", "s.toml", "exact.json", "--tasks", 5000, "--seed", 4)
+    assert (ended.code, ended.err) == (0, "")
+    found = simulate(SCENARIO, plans["exact"], tasks=5000, seed=4)
+    assert "delays in ms, loads in %" in ended.out
+    for d, name in enumerate(found.names):
+        (line,) = [line for line in ended.out.splitlines() if line.startswith(f" {name}")]
+        cells = line.split()
+        assert cells[1] == f"{1e3 * found.delay[d]:.4g}"
+        assert cells[3] == f"{1e3 * found.model[d]:.4g}"
+        assert cells[-1] == f"{1e3 * found.quantiles[d, 2]:.4g}"
+    assert "95 % interval" in ended.out
+    assert "arrivals      poisson, seed 4" in ended.out
+    assert f"{found.measured.sum():,} tasks after a warm-up of {found.warm_up.sum():,}" in ended.out
+
+
+def test_plans_are_compared_on_the_same_arrivals(dmcjia):
+    ended = dmcjia("simulate", "s.toml", "exact.json", "dmcjia.json", "--tasks", 20_000)
+    assert ended.code == 0
+    assert "dmcjia.json is slower than exact.json by " in ended.out
+    assert "node-0001" not in ended.out
+    turned = dmcjia("simulate", "s.toml", "dmcjia.json", "exact.json", "--tasks", 20_000)
+    assert "exact.json is faster than dmcjia.json by " in turned.out
+
+
+def test_plans_that_are_the_same_do_not_differ(dmcjia, tmp_path):
+    (tmp_path / "copy.json").write_bytes((tmp_path / "exact.json").read_bytes())
+    ended = dmcjia("simulate", "s.toml", "exact.json", "copy.json", "--tasks", 1000)
+    assert "copy.json and exact.json do not differ clearly" in ended.out
+    fails(dmcjia("simulate", "s.toml", "copy.json", "copy.json"), 2, "copy.json is given twice")
+
+
+def test_json_on_standard_output_and_in_a_file(dmcjia, tmp_path, plans):
+    options = ("--tasks", 1000, "--confidence", 0.99, "--arrivals", "erlang:2", "--uplink", "queue")
+    ended = dmcjia("simulate", "s.toml", "exact.json", *options, "--json", "--out", "sim.json")
+    printed, written = json.loads(ended.out), json.loads((tmp_path / "sim.json").read_text())
+    assert printed == written
+    found = simulate(SCENARIO, plans["exact"], tasks=1000, arrivals=build_arrivals("erlang:2"), uplink="queue")
+    assert printed["plans"][0]["mean_s"] == found.mean_delay
+    assert printed["plans"][0]["half_width_s"] == found.mean_half_width(0.99)
+    assert printed["settings"]["arrivals"] == "erlang:2"
+    ended = dmcjia("simulate", "s.toml", "exact.json", "--tasks", 1000, "--out", "sim.json")
+    assert "Simulation written to sim.json" in ended.out
+
+
+def test_a_trace(dmcjia, tmp_path):
+    times = np.cumsum(np.random.default_rng(1).exponential(1.0, 2000))
+    (tmp_path / "times.csv").write_text("\n".join(map(str, times)))
+    ended = dmcjia("simulate", "s.toml", "exact.json", "--arrivals", "times.csv", "--service-cv", 0.3)
+    assert ended.code == 0
+    assert "arrivals      times.csv, seed 0" in ended.out
+    (tmp_path / "times.csv").write_text("3\n1\n")
+    fails(dmcjia("simulate", "s.toml", "exact.json", "--arrivals", "times.csv"), 2, "times.csv: arrival 2, at 1 s")
+
+
+def test_short_runs_are_called_short(dmcjia, tmp_path):
+    text = (tmp_path / "s.toml").read_text()
+    (tmp_path / "s.toml").write_text(text.replace("arrival_rate = 2.0", "arrival_rate = 2.42"))
+    ended = dmcjia("simulate", "s.toml", "exact.json", "--tasks", 3000, "--arrivals", "hyperexponential:30")
+    assert ended.code == 0
+    assert "exact.json was made when s.toml said something else; it is simulated as it stands" in ended.err
+    assert "The run is too short: batches of" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (("--tasks", 10), ["exact.json: 10 tasks are too few"]),
+        (("--warm-up", 1.5), ["warm_up must be at least 0 and below 1"]),
+        (("--confidence", 95), ["--confidence must lie between 0 and 1, got 95"]),
+        (("--arrivals", "often"), ['arrivals "often" are unknown']),
+        (("--service-cv", -1), ["coefficient of variation"]),
+        (("--out", "none/sim.json"), ["the folder none does not exist"]),
+    ],
+)
+def test_nonsense_is_refused(dmcjia, options, parts):
+    fails(dmcjia("simulate", "s.toml", "exact.json", *options), 2, *parts)
+
+
+def test_what_the_parser_refuses(dmcjia):
+    misused(dmcjia("simulate", "s.toml"), "Missing argument")
+    misused(dmcjia("simulate", "s.toml", "exact.json", "--uplink", "wire"), "--uplink")
+    misused(dmcjia("simulate", "s.toml", "exact.json", "--seed", -1), "--seed")
+
+
+def test_plans_that_cannot_be_simulated(dmcjia, tmp_path):
+    fails(dmcjia("simulate", "s.toml", "none.json"), 2, "none.json: cannot read the plan")
+    generate("paper", nodes=2, seed=1).save("two.toml")
+    fails(dmcjia("simulate", "two.toml", "exact.json"), 2, "exact.json: the plan has 3 nodes, the scenario 2")
+    plan = json.loads((tmp_path / "exact.json").read_text())
+    plan["splits"][0], plan["shares"] = 20, [0.0, 0.5, 0.5]
+    (tmp_path / "bad.json").write_text(json.dumps(plan))
+    fails(dmcjia("simulate", "s.toml", "bad.json"), 3, 'bad.json: the cloud of "node-0001" has work and no share')
+
+
+def test_the_python_in_the_docs_runs(capsys):
+    page = (Path(__file__).parents[2] / "docs" / "simulation.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    exec(compile(code, "simulation.md", "exec"), {})  # noqa: S102 - our own page
+    difference, plus_minus, half, unit = capsys.readouterr().out.split()
+    assert float(difference) > 3 * float(half) > 0
+    assert (plus_minus, unit) == ("±", "s")

@@ -1,0 +1,82 @@
+import cma
+import numpy as np
+import pytest
+
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.methods.placers.blackbox.cma_ import Cma
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.solving.contract import Status, Stop
+from tests.methods.placers.searches import assert_it_gets_somewhere, assert_its_seed_alone_decides, five_nodes, place
+
+
+def start(problem, seed=1, **options):
+    return Cma(**options).start(problem, Stop(), np.random.default_rng(seed))
+
+
+def test_it_gets_somewhere():
+    assert_it_gets_somewhere(Cma(), 1500)
+
+
+def test_its_seed_alone_decides():
+    assert_its_seed_alone_decides(Cma(), five_nodes(), Stop(evaluations=200))
+
+
+def test_the_strategy_is_pycmas_with_integers():
+    problem = five_nodes()
+    searcher = start(problem, population=11)
+    assert isinstance(searcher.strategy, cma.CMAEvolutionStrategy)
+    assert searcher.strategy.opts["integer_variables"] == [0, 1, 2, 3, 4]
+    population = searcher.ask()
+    assert population.shape == (11, 5)
+    assert (population >= 0).all()
+    assert (population <= problem.layers).all()
+    searcher.tell(population, np.arange(11.0))
+    assert searcher.strategy.countevals == 11
+    assert searcher.strategy.best.f == 0.0
+
+
+def test_it_begins_anew_with_a_larger_population_when_it_has_converged():
+    searcher = start(five_nodes(), population=6, growth=3.0)
+    sizes = []
+    while len(set(sizes)) < 3 and len(sizes) < 200:
+        population = searcher.ask()
+        sizes.append(len(population))
+        searcher.tell(population, np.full(len(population), 1.0))  # there is nothing to learn
+    assert list(dict.fromkeys(sizes)) == [6, 18, 54]
+
+
+def test_one_node():
+    problem = Problem(np.array([[0.2, 0.25, 0.6]]), np.array([[0.1, 0.0, 0.0]]), np.ones(1), np.ones(1))
+    searcher = start(problem)
+    assert searcher.ask().shape[1] == 1
+    assert place(Cma(), problem).splits.tolist() == [1]
+
+
+def test_it_reads_and_writes_no_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cma_signals.in").write_text("{'timeout': 0}")
+    found = place(Cma(), five_nodes(), stop=Stop(evaluations=300))
+    assert found.evaluations == 300
+    assert [path.name for path in tmp_path.iterdir()] == ["cma_signals.in"]
+
+
+def test_its_options_end_it():
+    found = place(Cma(evaluations=30), five_nodes())
+    assert (found.evaluations, found.status) == (30, Status.FEASIBLE)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"population": 2}, "population must be 0, for pycma's choice, or at least 3, got 2"),
+        ({"population": -1}, "population must be"),
+        ({"step": 0.0}, r"step must be in \(0, 1\], got 0.0"),
+        ({"step": float("nan")}, "step must be in"),
+        ({"growth": 0.5}, "growth must be at least 1, got 0.5"),
+        ({"evaluations": 0}, "evaluations must be at least 1"),
+        ({"patience": 0}, "patience must be at least 1"),
+    ],
+)
+def test_nonsense_is_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        Cma(**options)

@@ -1,0 +1,192 @@
+"""The exact placers against every plan of small instances, and against each other on larger ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dmcjia_opt import compile_problem, generate
+from dmcjia_opt.bounds.certificate import certify
+from dmcjia_opt.bounds.dual import least_load
+from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
+from dmcjia_opt.methods.placers.exact import branch_and_bound
+from dmcjia_opt.methods.placers.exact.benders import Benders
+from dmcjia_opt.methods.placers.exact.branch_and_bound import BranchAndBound, Limits, node_classes
+from dmcjia_opt.methods.placers.exact.exact import Exact
+from dmcjia_opt.methods.placers.exact.exhaustive import Exhaustive
+from dmcjia_opt.methods.placers.exact.lagrangian import Lagrangian, Search
+from dmcjia_opt.model.delay import TANDEM, DelayCurve
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.scenario import Options
+from dmcjia_opt.solving.contract import Placer, Status, Stop
+from dmcjia_opt.testing.problems import AVERAGES, ORDERINGS, QUEUES, brute_force, random_problem
+
+CHUNKS, PER_CHUNK = 8, 250
+FAMILIES = ("paper", "homogeneous", "near", "scarce", "mixed")
+
+
+def small_problem(seed: int, curves: Sequence[DelayCurve]) -> Problem:
+    """Return a random instance of at most about 1,000 plans; half of them have nodes that are alike."""
+    rng = np.random.default_rng(seed)
+    n_splits = int(rng.integers(2, 6))
+    n_nodes = int(rng.integers(1, 1 + int(math.log(1100) / math.log(n_splits))))
+    problem, _ = random_problem(
+        rng,
+        n_nodes,
+        n_splits,
+        utilisation=float(rng.choice([0.05, 0.5, 0.9, 0.99])),
+        spread=float(rng.choice([1.0, 3.0, 1e3, 1e6])),
+        curve=curves[rng.integers(len(curves))],
+        ordering=ORDERINGS[rng.integers(len(ORDERINGS))],
+        average=AVERAGES[rng.integers(len(AVERAGES))],
+    )
+    if n_nodes > 1 and rng.random() < 0.5:
+        alike = np.sort(rng.integers(0, max(1, n_nodes // 2), n_nodes))
+        weight = problem.weight[alike] / problem.weight[alike].sum()
+        problem = dataclasses.replace(
+            problem,
+            local_delay=problem.local_delay[alike],
+            cloud_time=problem.cloud_time[alike],
+            arrival_rate=problem.arrival_rate[alike],
+            weight=weight,
+            least_rate=None if problem.least_rate is None else problem.least_rate[alike],
+            upstream_wait=None if problem.upstream_wait is None else problem.upstream_wait[alike],
+        )
+    return problem
+
+
+def place(placer: Placer, problem: Problem, **stop: float):
+    found = placer.place(problem, WaterFilling(), stop=Stop(**stop), rng=np.random.default_rng(0))
+    objective = float(problem.objective(found.splits, found.shares))
+    assert problem.residuals(found.splits, found.shares).feasible
+    return found, objective
+
+
+@pytest.mark.parametrize("curves", [QUEUES, (TANDEM,)], ids=["queues", "tandem"])
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_exact_equals_every_plan_tried(chunk, curves):
+    compared = 0
+    for seed in range(chunk * PER_CHUNK, (chunk + 1) * PER_CHUNK)[:: 1 if curves is QUEUES else 4]:
+        problem = small_problem(seed, curves)
+        best, _, _ = brute_force(problem)
+        if not math.isfinite(best) or least_load(problem) >= 1:
+            continue
+        found, objective = place(Exact(), problem)
+        assert objective <= best * (1 + 1e-9), seed
+        assert objective >= best * (1 - 1e-9), seed
+        assert found.lower_bound <= best, seed
+        assert found.status == Status.OPTIMAL, seed
+        assert objective - found.lower_bound <= 1e-9 * objective, seed
+        compared += 1
+    assert compared > PER_CHUNK // (2 if curves is QUEUES else 5)
+
+
+#: The last stages of `exact`, which most small instances never reach, and the other exact placers.
+STAGES = {
+    "merging": Exact(Limits(quick_plans=0, bucket=1e-3)),
+    "benders after nothing": Exact(Limits(quick_plans=0, max_plans=0)),
+    "branch-and-bound": BranchAndBound(),
+    "benders": Benders(),
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_ends_at_the_optimum(stage, monkeypatch):
+    monkeypatch.setattr(branch_and_bound, "_MERGE_ABOVE", 1)
+    for curves, seed in [(QUEUES, 10_000 + k) for k in range(40)] + [((TANDEM,), 10_000 + k) for k in range(8)]:
+        problem = small_problem(seed, curves)
+        best, _, _ = brute_force(problem)
+        if not math.isfinite(best):
+            continue
+        found, objective = place(STAGES[stage], problem)
+        assert found.lower_bound <= best * (1 + 1e-12), seed
+        assert objective <= best * (1 + 1e-8), seed
+
+
+@pytest.mark.parametrize("ordering", ORDERINGS)
+@pytest.mark.parametrize("delay", ["md1", "mm1", "mg1", "tandem"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_families_equal_exhaustive_search(family, delay, ordering):
+    for seed in range(3):
+        scenario = generate(family, nodes=3, seed=seed)
+        changed = {"delay": delay, "ordering": ordering, "average": AVERAGES[seed % 2]}
+        options = Options(
+            **(scenario.options.model_dump() | changed | ({"service_scv": 2.0} if delay == "mg1" else {}))
+        )
+        problem = compile_problem(dataclasses.replace(scenario, options=options))
+        if least_load(problem) >= 1:
+            continue
+        found, objective = place(Exact(), problem)
+        oracle, best = place(Exhaustive(), problem)
+        assert objective == pytest.approx(best, rel=1e-9)
+        assert found.lower_bound <= best
+        assert oracle.lower_bound <= objective
+
+
+@pytest.mark.parametrize("nodes", [5, 10, 20])
+def test_paper_instances_are_closed(nodes):
+    for seed in range(100):
+        found, objective = place(Exact(), compile_problem(generate("paper", nodes=nodes, seed=seed)))
+        assert objective - found.lower_bound <= 1e-9 * objective, seed
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 1e-3, 1e-2, 1e-1])
+@pytest.mark.parametrize("nodes", [10, 20, 50])
+def test_alike_and_nearly_alike_nodes_are_closed(nodes, epsilon):
+    for cloud in (20.0, 50.0, 100.0):
+        family = {"family": "near", "epsilon": epsilon} if epsilon else {"family": "homogeneous"}
+        problem = compile_problem(generate(**family, nodes=nodes, seed=1, cloud_gflops=cloud))
+        found, objective = place(Exact(), problem, seconds=60.0)
+        assert objective - found.lower_bound <= 1e-6 * objective, cloud
+
+
+def test_identical_nodes_are_one_class():
+    problem = compile_problem(generate("homogeneous", nodes=20, seed=1))
+    search = Search(problem, WaterFilling(), Stop(), None)
+    classes = node_classes(problem, search.survivors())
+    assert [len(c.nodes) for c in classes] == [20]
+
+
+def test_a_large_fleet_is_closed_by_the_price_alone():
+    problem = compile_problem(generate("fleet", nodes=20_000, seed=3))
+    found, objective = place(Lagrangian(), problem)
+    assert found.status == Status.OPTIMAL
+    assert objective - found.lower_bound <= 1e-9 * objective
+    assert certify(problem, found.splits, found.shares, price=found.price).gap <= 1e-9
+
+
+def test_a_time_limit_returns_incumbent_and_bound():
+    problem = compile_problem(generate("near", nodes=100, seed=1, epsilon=1e-3, cloud_gflops=50.0))
+    found, objective = place(Benders(), problem, seconds=0.5)
+    assert found.status == Status.LIMIT
+    assert 0 < found.lower_bound < objective
+    assert certify(problem, found.splits, found.shares).gap < 1e-2
+
+
+def test_an_interrupt_returns_incumbent_and_bound():
+    script = Path(__file__).with_name("interrupted.py")
+    child = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    assert child.stdout.readline() == "begun\n"
+    child.send_signal(signal.SIGINT)
+    printed, _ = child.communicate(timeout=60)
+    status, objective, bound = printed.split()[-3:]
+    assert child.returncode == 0
+    assert status == "limit"
+    assert 0 < float(bound) < float(objective)
+
+
+def test_a_looser_gap_is_enough_when_asked_for():
+    problem = compile_problem(generate("near", nodes=20, seed=1, epsilon=1e-3, cloud_gflops=50.0))
+    loose, objective = place(Exact(), problem, gap=1e-2)
+    tight, _ = place(Exact(), problem)
+    assert loose.status == Status.OPTIMAL
+    assert objective - loose.lower_bound <= 1e-2 * objective
+    assert loose.evaluations < tight.evaluations

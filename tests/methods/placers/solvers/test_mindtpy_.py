@@ -1,0 +1,93 @@
+import logging
+
+import pytest
+from pyomo.opt import TerminationCondition
+
+from dmcjia_opt.base.errors import BackendFailed
+from dmcjia_opt.methods.allocators.nl_bridge import NlSolution
+from dmcjia_opt.methods.placers.solvers import mindtpy_
+from dmcjia_opt.methods.placers.solvers.mindtpy_ import MindtPy
+from dmcjia_opt.solving.contract import Status, Stop
+from tests.methods.placers.anchors import (
+    FAMILIES,
+    SMALL,
+    agrees,
+    agrees_with_brute_force,
+    family,
+    keeps_its_time,
+    place,
+    stops_at_a_gap,
+)
+
+
+@pytest.mark.parametrize("k", range(len(SMALL)))
+def test_agrees_with_brute_force(k):
+    agrees_with_brute_force(MindtPy(), k)
+
+
+@pytest.mark.parametrize(("name", "nodes"), FAMILIES)
+def test_agrees_with_branch_and_bound(name, nodes):
+    agrees(MindtPy(), *family(name, nodes))
+
+
+def test_time_limit():
+    keeps_its_time(MindtPy(), 0.5, 4.0)
+
+
+def test_gap():
+    stops_at_a_gap(MindtPy())
+
+
+def test_no_program_is_looked_for(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    agrees_with_brute_force(MindtPy(), 0)
+
+
+def test_silence(capfd, caplog):
+    before = logging.getLogger("pyomo").handlers[:], logging.getLogger("pyomo.contrib.mindtpy").handlers[:]
+    place(MindtPy(), SMALL[3])
+    assert capfd.readouterr() == ("", "")
+    assert not caplog.records
+    assert before == (logging.getLogger("pyomo").handlers, logging.getLogger("pyomo.contrib.mindtpy").handlers)
+
+
+@pytest.mark.parametrize("answer", [None, NlSolution("Invalid_Number_Detected", (), ())])
+def test_an_nlp_without_answer_is_a_failure(monkeypatch, answer):
+    monkeypatch.setattr(mindtpy_, "solve_with_casadi", lambda *_: answer)
+    with pytest.raises(BackendFailed, match=r"^MindtPy crashed: MindtPy unable to handle relaxed NLP .*error"):
+        place(MindtPy(), SMALL[0])
+
+
+def test_an_nlp_at_its_time_limit_ends_the_search(monkeypatch):
+    monkeypatch.setattr(mindtpy_, "solve_with_casadi", lambda *_: NlSolution("Maximum_CpuTime_Exceeded", (), ()))
+    placement = place(MindtPy(), SMALL[0], Stop(seconds=0.0))
+    assert placement.status == Status.LIMIT
+    assert placement.shares is None
+
+
+@pytest.mark.parametrize(
+    ("ended", "outcome"), [("infeasible", "no plan exists, and there is one"), ("unbounded", 'status "unbounded"')]
+)
+def test_nonsense_is_a_failure(monkeypatch, ended, outcome):
+    def solve(self, program, **_):
+        self.dual_bound = 0.0
+        self.results.solver.termination_condition = TerminationCondition(ended)
+        return self.results
+
+    monkeypatch.setattr(mindtpy_.MindtPy_OA_Solver, "solve", solve)
+    with pytest.raises(BackendFailed, match=outcome):
+        place(MindtPy(), SMALL[0])
+
+
+def test_a_search_that_goes_in_a_cycle_is_inaccurate(monkeypatch):
+    solve = mindtpy_.MindtPy_OA_Solver.solve
+
+    def cycle(self, program, **options):
+        results = solve(self, program, **options)
+        results.solver.termination_condition = TerminationCondition.feasible
+        return results
+
+    monkeypatch.setattr(mindtpy_.MindtPy_OA_Solver, "solve", cycle)
+    placement = place(MindtPy(), SMALL[0])
+    assert placement.status == Status.INACCURATE
+    assert SMALL[0].residuals(placement.splits, placement.shares).feasible

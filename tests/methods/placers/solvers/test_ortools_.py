@@ -1,0 +1,204 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from ortools.sat.python import cp_model
+
+from dmcjia_opt.base.errors import BackendFailed, InputError
+from dmcjia_opt.bounds.candidates import pareto_splits
+from dmcjia_opt.bounds.certificate import best_lower_bound
+from dmcjia_opt.bounds.dual import maximise
+from dmcjia_opt.methods.placers.solvers import ortools_
+from dmcjia_opt.methods.placers.solvers.ortools_ import CpSat, least_load_plan, menu
+from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.solving.contract import Status, Stop
+from dmcjia_opt.testing.problems import ORDERINGS, brute_force, only_way_out, random_problem
+from tests.methods.placers.searches import five_nodes, objective, optimum, place
+
+CAPACITY = ortools_._CAPACITY
+
+
+@pytest.fixture
+def solved(monkeypatch):
+    """What CP-SAT was asked, and how it ended."""
+    seen = []
+    original = cp_model.CpSolver.solve
+
+    def solve(self, model, callback=None):
+        status = original(self, model, callback)
+        seen.append((self, status))
+        return status
+
+    monkeypatch.setattr(cp_model.CpSolver, "solve", solve)
+    return seen
+
+
+@pytest.mark.parametrize("family", ["paper", "scarce", "mixed"])
+def test_the_optimum_of_small_fleets(family):
+    problem = compile_problem(generate(family, nodes=5, seed=2))
+    found = place(CpSat(), problem)
+    assert objective(problem, found) == pytest.approx(optimum(problem), rel=1e-6)
+
+
+@pytest.mark.parametrize("ordering", ORDERINGS)
+@pytest.mark.parametrize("seed", range(4))
+def test_it_comes_close_to_every_optimum(seed, ordering):
+    problem, _ = random_problem(np.random.default_rng(seed), 4, 5, ordering=ordering, utilisation=0.95)
+    found = place(CpSat(), problem)
+    assert brute_force(problem)[0] * (1 - 1e-12) <= objective(problem, found) <= brute_force(problem)[0] * 1.01
+
+
+def test_a_plan_that_the_dual_proves_is_optimal():
+    problem = five_nodes()
+    found = place(CpSat(), problem)
+    assert found.status == Status.OPTIMAL
+    assert found.lower_bound == best_lower_bound(problem)[0]
+    assert objective(problem, found) <= found.lower_bound * (1 + 2e-9)
+
+
+def test_what_no_dual_proves_is_only_feasible():
+    problem, _ = random_problem(np.random.default_rng(3), 3, 4)
+    best = brute_force(problem)[0]
+    found = place(CpSat(), problem)
+    assert found.lower_bound < best * (1 - 1e-6)  # an instance with a duality gap
+    assert found.status == Status.FEASIBLE
+
+
+def test_it_is_cp_sat_and_held_to_one_thread_a_seed_and_a_limit(solved):
+    problem = compile_problem(generate("scarce", nodes=5, seed=1))
+    place(CpSat(effort=0.7), problem, stop=Stop(seconds=50))
+    parameters = [solver.parameters for solver, _ in solved]
+    assert all(p.num_workers == 1 and p.max_deterministic_time == 0.7 for p in parameters)
+    assert all(0 < p.max_time_in_seconds <= 50 for p in parameters)
+    assert len({p.random_seed for p in parameters}) == 1
+    assert all(status in (cp_model.OPTIMAL, cp_model.FEASIBLE) for _, status in solved)
+    place(CpSat(), problem)
+    assert solved[-1][0].parameters.max_time_in_seconds == np.inf
+
+
+def test_rounds_end_it(solved):
+    problem, _ = random_problem(np.random.default_rng(3), 3, 4)
+    place(CpSat(rounds=1), problem)
+    assert len(solved) == 1
+
+
+def test_its_seed_decides():
+    problem, _ = random_problem(np.random.default_rng(3), 3, 4)
+    first, second = (place(CpSat(), problem, seed=5) for _ in range(2))
+    np.testing.assert_array_equal(first.splits, second.splits)
+    assert [(p.evaluations, p.objective) for p in first.trace] == [(p.evaluations, p.objective) for p in second.trace]
+
+
+@pytest.mark.parametrize("ordering", ORDERINGS)
+def test_a_menu_holds_what_each_split_wants_and_nothing_beaten(ordering):
+    problem, _ = random_problem(np.random.default_rng(4), 5, 6, ordering=ordering)
+    bound, _ = best_lower_bound(problem)
+    price = maximise(problem)[0].price
+    keep = pareto_splits(problem)
+    entries = menu(problem, keep, price * np.array([0.5, 1.0, 2.0]), bound)
+    assert keep[entries.node, entries.split].all()
+    assert (np.diff(entries.node) >= 0).all()
+    for d in range(5):
+        here = entries.node == d
+        assert here.any()
+        share, cost = entries.share[here], entries.cost[here]
+        assert (np.diff(share) > 0).all()
+        assert (np.diff(cost) <= 0).all()
+        assert cost.min() == 0
+        shares = share / CAPACITY
+        splits = np.tile(0, (here.sum(), 5))
+        splits[:, d] = entries.split[here]
+        delay = problem.weight[d] * (
+            problem.local_delay[d, splits[:, d]]
+            + problem.cloud_delay(splits, np.where(np.arange(5) == d, shares[:, None], 1.0))[:, d]
+        )
+        np.testing.assert_allclose((delay - delay.min()) / bound, cost * 1e-9, atol=1e-5)
+
+
+def test_free_capacity_leaves_nothing_to_choose(solved):
+    problem = Problem(np.array([[0.2, 0.1], [0.3, 0.1]]), np.array([[0.1, 0.0]] * 2), np.ones(2), np.full(2, 0.5))
+    found = place(CpSat(), problem)
+    assert found.splits.tolist() == [1, 1]
+    assert solved == []
+
+
+def test_a_grid_too_coarse_is_widened_and_in_the_end_the_least_load_taken(monkeypatch):
+    problem, _ = random_problem(np.random.default_rng(5), 4, 4, utilisation=0.999)
+    monkeypatch.setattr(ortools_, "_SPAN", 1.0 + 1e-9)
+    found = place(CpSat(levels=2), problem)
+    assert np.isfinite(objective(problem, found))
+    monkeypatch.setattr(CpSat, "_choose", lambda *_: (np.zeros((0, 4), dtype=np.int64), False))
+    last = place(CpSat(), problem)
+    assert last.splits.tolist() == least_load_plan(problem).tolist()
+    assert last.evaluations == 1
+
+
+def test_the_least_load_is_the_least_load():
+    assert least_load_plan(only_way_out()).tolist() == [3, 3, 3]
+    problem, _ = random_problem(np.random.default_rng(6), 4, 4, ordering="cloud-faster")
+    plan = least_load_plan(problem)
+    for d in range(4):
+        for split in np.flatnonzero(np.isfinite(problem.local_delay[d])):
+            other = plan.copy()
+            other[d] = split
+            assert problem.least_share(plan).sum() <= problem.least_share(other).sum()
+
+
+INTERRUPTED = """
+import os, signal, time
+from ortools.sat.python import cp_model
+from dmcjia_opt.methods.placers.solvers.ortools_ import CpSat
+from tests.methods.placers.searches import five_nodes, objective, place
+
+original = cp_model.CpSolver.solve
+
+def solve(self, model, callback=None):
+    status = original(self, model, callback)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.3)  # as if it were still at work
+    return status
+
+cp_model.CpSolver.solve = solve
+problem = five_nodes()
+found = place(CpSat(), problem)
+print(found.status, objective(problem, found))
+"""
+
+
+def test_ctrl_c_returns_what_was_found():
+    """In a process of its own: some solvers leave a handler of theirs in place of Python's."""
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=True)
+    status, value = done.stdout.split()
+    assert status == "limit"
+    assert float(value) >= optimum(five_nodes()) * (1 - 1e-12)
+
+
+def test_a_model_that_cp_sat_refuses_is_a_failure(monkeypatch):
+    monkeypatch.setattr(cp_model.CpSolver, "solve", lambda *_: cp_model.MODEL_INVALID)
+    with pytest.raises(BackendFailed, match="CP-SAT refuses its model"):
+        place(CpSat(), five_nodes())
+
+
+def test_large_fleets_are_refused_with_a_sentence():
+    problem = compile_problem(generate("paper", nodes=6, seed=1))
+    placer = CpSat(max_nodes=5)
+    assert placer.supports(problem) == "6 nodes are more than CP-SAT is given (max_nodes = 5); use exact"
+    with pytest.raises(InputError, match="more than CP-SAT is given"):
+        place(placer, problem)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"levels": 1}, "levels must be at least 2, got 1"),
+        ({"rounds": 0}, "rounds must be at least 1"),
+        ({"effort": 0.0}, "effort must be a finite number > 0, got 0.0"),
+        ({"effort": float("nan")}, "effort must be a finite number"),
+        ({"max_nodes": 0}, "max_nodes must be at least 1"),
+    ],
+)
+def test_nonsense_is_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        CpSat(**options)

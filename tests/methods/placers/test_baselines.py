@@ -1,0 +1,309 @@
+"""The rules of section 4.2.2 on two nodes worked by hand, and what they say when they have no plan."""
+
+import json
+import math
+import pickle
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dmcjia_opt.base.errors import InfeasibleError, InputError
+from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
+from dmcjia_opt.methods.placers.baselines import CloudOnly, EdgeOnly, Greedy, Neurosurgeon
+from dmcjia_opt.model.problem import Problem, Uplinks, compile_problem
+from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.solving.contract import Placer, Status, Stop
+from dmcjia_opt.solving.plan import PlanFile
+from dmcjia_opt.solving.registry import build_placer, specs
+from dmcjia_opt.solving.solve import solve
+from dmcjia_opt.solving.verifying import verify
+from dmcjia_opt.testing.doubles import Counting, Even, Failing
+from dmcjia_opt.testing.problems import impossible
+
+BASELINES = [spec.name for spec in specs("placer") if spec.baseline]
+every_baseline = pytest.mark.parametrize("name", BASELINES)
+every_optimal = pytest.mark.parametrize("name", [name for name in BASELINES if name.endswith("+")])
+
+#: Bytes sent at splits 0 … 3 of two models; the second has no split 3.
+SENT = np.array([[6.0, 8.0, 2.0, 1.0], [9.0, 3.0, 3.0, 0.0]])
+
+
+def two_nodes(**changes) -> Problem:
+    """Return two nodes with 1 byte/s uplinks; node 0 has three layers, node 1 two.
+
+    Edge delays 0, 1, 2, 4 s and 0, 2, 5 s; λ = 0.1/s; full-share cloud times 2, 1.5, 1, 0 s and 4, 1, 0 s.
+    """
+    edge = np.array([[0.0, 1.0, 2.0, 4.0], [0.0, 2.0, 5.0, np.inf]])
+    fields = {
+        "local_delay": edge + SENT,
+        "cloud_time": np.array([[2.0, 1.5, 1.0, 0.0], [4.0, 1.0, 0.0, 0.0]]),
+        "arrival_rate": np.full(2, 0.1),
+        "weight": np.full(2, 0.5),
+        "n_layers": np.array([3, 2]),
+        "uplinks": Uplinks(SENT, np.array([0, 1]), np.ones(2), SENT[:, 0]),
+    }
+    return Problem(**(fields | changes))
+
+
+def place(placer, problem, allocator=None, *, stop=None, callback=None):
+    return placer.place(
+        problem,
+        allocator or WaterFilling(),
+        stop=stop or Stop(),
+        rng=np.random.default_rng(0),
+        callback=callback,
+    )
+
+
+def test_cloud_only_by_hand():
+    """Equal shares: service 4 s and 8 s at λ = 0.1, so waits of 0.1·16/1.2 and 0.1·64/0.4 s, after 6 s and 9 s."""
+    placement = place(CloudOnly(), two_nodes())
+    assert placement.splits.tolist() == [0, 0]
+    assert placement.shares.tolist() == [0.5, 0.5]
+    assert placement.status == Status.FEASIBLE
+    assert placement.trace[-1].objective == pytest.approx((6 + 4 + 1.6 / 1.2 + 9 + 8 + 6.4 / 0.4) / 2, rel=1e-12)
+
+
+def test_edge_only_by_hand():
+    placement = place(EdgeOnly(), two_nodes())
+    assert placement.splits.tolist() == [3, 2]
+    assert not placement.shares.any()
+    assert placement.trace[-1].objective == pytest.approx((4 + 1 + 5 + 3) / 2)
+
+
+def test_greedy_by_hand():
+    """Node 0 sends 2 bytes after two layers, node 1 3 after one; cloud work 1 s each gives equal shares."""
+    placement = place(Greedy(), two_nodes())
+    assert placement.splits.tolist() == [2, 1]
+    assert placement.shares.tolist() == [0.5, 0.5]
+    both = 2 + 0.1 * 4 / (2 * 0.8)
+    assert placement.trace[-1].objective == pytest.approx((2 + 2 + both + 2 + 3 + both) / 2, rel=1e-12)
+
+
+def test_greedy_shares_follow_the_cloud_work():
+    cloud = np.array([[2.0, 1.5, 1.0, 0.0], [4.0, 3.0, 0.0, 0.0]])
+    placement = place(Greedy(), two_nodes(cloud_time=cloud))
+    assert placement.splits.tolist() == [2, 1]
+    assert placement.shares.tolist() == [0.25, 0.75]
+
+
+def test_greedy_may_be_told_to_mind_bytes_alone():
+    """Then node 0 keeps everything (1 byte); of node 1's two splits with 3 bytes the earlier leaves the cloud more."""
+    placement = place(Greedy(cloud_work=False), two_nodes())
+    assert placement.splits.tolist() == [3, 1]
+    assert placement.shares.tolist() == [0.0, 1.0]
+
+
+def test_greedy_without_any_cloud_work():
+    placement = place(Greedy(), two_nodes(cloud_time=np.zeros((2, 4))))
+    assert placement.splits.tolist() == [3, 1]
+    assert placement.shares.tolist() == [0.0, 0.0]
+    assert placement.status == Status.FEASIBLE
+
+
+def test_greedy_counts_the_nodes_own_input():
+    """A node whose raw input is an 1.5-byte image sends that, whatever its model's input tensor has."""
+    uplinks = Uplinks(SENT, np.array([0, 1]), np.ones(2), np.array([1.5, 9.0]))
+    assert place(Greedy(), two_nodes(uplinks=uplinks)).splits.tolist() == [0, 1]
+
+
+def test_greedy_on_resnet34_is_the_first_activation_of_98_kib():
+    scenario = generate("paper", nodes=3, seed=1)
+    placement = place(Greedy(), compile_problem(scenario))
+    assert placement.splits.tolist() == [28] * 3
+    upload = scenario.profiles["resnet34"].upload_bytes
+    assert upload[28] == upload[:34].min() == 98 * 1024 < upload[27]
+
+
+def test_greedy_needs_upload_bytes():
+    problem = two_nodes(uplinks=None)
+    assert "does not have (uplinks)" in Greedy().supports(problem)
+    assert Greedy().supports(two_nodes()) is None
+    with pytest.raises(InputError, match="greedy cannot take this problem: it chooses by upload bytes"):
+        place(Greedy(), problem)
+
+
+def test_neurosurgeon_by_hand():
+    """Half the cloud each: node 0 predicts 10, 12, 6 and 5 s, node 1 17, 7 and 8 s."""
+    placement = place(Neurosurgeon(), two_nodes())
+    assert placement.splits.tolist() == [3, 1]
+    assert placement.shares.tolist() == [0.5, 0.5]
+    assert placement.trace[-1].objective == pytest.approx((5 + 5 + 2 + 0.1 * 4 / 1.6) / 2, rel=1e-12)
+
+
+def test_a_loaded_server_drives_neurosurgeon_to_the_edge():
+    """At twice the cloud latency node 1 predicts 25, 9 and 8 s."""
+    assert place(Neurosurgeon(server_load=2.0), two_nodes()).splits.tolist() == [3, 2]
+    assert place(Neurosurgeon(server_load=1.4), two_nodes()).splits.tolist() == [3, 1]
+
+
+@pytest.mark.parametrize("load", [0.5, -1.0, math.nan, math.inf])
+def test_impossible_server_loads_are_refused(load):
+    with pytest.raises(InputError, match="server_load must be finite and >= 1"):
+        Neurosurgeon(server_load=load)
+
+
+def test_neurosurgeon_leaves_splits_that_its_share_cannot_serve():
+    """At λ = 0.5 node 1's split 1 loads half the cloud to 0.5·2 = 1, however short the 2 s it predicts for it."""
+    assert place(Neurosurgeon(), two_nodes(arrival_rate=np.array([0.1, 0.5]))).splits.tolist() == [3, 2]
+    assert place(Neurosurgeon(), two_nodes(arrival_rate=np.array([0.1, 0.49]))).splits.tolist() == [3, 1]
+
+
+def test_neurosurgeon_heeds_a_least_cloud_rate():
+    """Split 1 of node 1 has a rate of 0.5/s at half the cloud."""
+    floor = np.zeros((2, 4))
+    floor[1, 1] = 0.5
+    assert place(Neurosurgeon(), two_nodes(least_rate=floor)).splits.tolist() == [3, 1]
+    assert place(Neurosurgeon(), two_nodes(least_rate=floor * 1.01)).splits.tolist() == [3, 2]
+
+
+@pytest.mark.parametrize("placer", [Greedy(), Neurosurgeon()])
+def test_an_unstable_edge_is_chosen_only_where_there_is_nothing_else(placer):
+    local = two_nodes().local_delay.copy()
+    first = place(placer, two_nodes()).splits
+    local[0, first[0]] = np.inf
+    other = place(placer, two_nodes(local_delay=local))
+    assert other.splits[0] != first[0]
+    assert other.splits[1] == first[1]
+    assert other.status == Status.FEASIBLE
+    local[0] = np.inf
+    stuck = place(placer, two_nodes(local_delay=local))
+    assert stuck.status == Status.INFEASIBLE
+    assert 0 <= stuck.splits[0] <= 3
+
+
+@pytest.mark.parametrize(
+    ("plain", "plus"),
+    [("cloud-only", "cloud-only+"), ("greedy", "greedy+"), ("neurosurgeon", "neurosurgeon+")],
+)
+def test_optimal_shares_keep_the_splits_and_gain(plain, plus):
+    scenario = generate("paper", nodes=6, seed=3)
+    fixed, better = solve(scenario, plain), solve(scenario, plus)
+    np.testing.assert_array_equal(fixed.splits, better.splits)
+    assert better.objective < fixed.objective
+    problem = compile_problem(scenario)
+    best = WaterFilling().allocate(problem, fixed.splits[None]).shares[0]
+    np.testing.assert_array_equal(better.shares, best)
+
+
+@every_baseline
+def test_plans_are_certified_like_any_other(name):
+    scenario = generate("paper", nodes=4, seed=1)
+    scenario = replace(scenario, nodes=replace(scenario.nodes, arrival_rate=np.full(4, 0.5)))
+    plan = solve(scenario, name)
+    assert (plan.placer, plan.evaluations, plan.bound_from) == (name, 1, "dual")
+    assert solve(scenario).objective <= plan.objective
+    assert plan.lower_bound <= plan.objective
+    claims = PlanFile.model_validate_json(json.dumps(plan.to_dict()))
+    assert [check.what for check in verify(scenario, claims) if not check.true] == []
+
+
+def test_the_registry_fixes_the_option():
+    assert build_placer("greedy+") == Greedy(optimal_shares=True)
+    assert build_placer("neurosurgeon+") == Neurosurgeon(optimal_shares=True)
+    assert build_placer("cloud-only+") == CloudOnly(optimal_shares=True)
+    assert build_placer("greedy") == Greedy()
+    assert build_placer("edge-only") == EdgeOnly()
+
+
+def test_every_rule_of_the_paper_is_registered():
+    names = ["cloud-only", "cloud-only+", "edge-only", "greedy", "greedy+", "neurosurgeon", "neurosurgeon+"]
+    assert names == BASELINES
+
+
+@every_baseline
+def test_one_plan_and_no_more(name):
+    seen = []
+    counting = Counting()
+    placement = place(build_placer(name), two_nodes(), counting, stop=Stop(evaluations=1), callback=seen.append)
+    assert placement.evaluations == 1
+    assert len(counting.plans) == name.endswith("+")
+    assert placement.trace == tuple(seen)
+    assert [point.evaluations for point in seen] == [1]
+    problem = two_nodes()
+    assert problem.residuals(problem.check_splits(placement.splits), placement.shares).feasible
+    assert seen[0].objective == problem.objective(placement.splits, placement.shares)
+    assert placement.lower_bound == -math.inf
+
+
+@every_baseline
+def test_the_problem_is_left_alone_and_the_placer_travels(name):
+    problem = two_nodes()
+    placer = pickle.loads(pickle.dumps(build_placer(name)))
+    assert isinstance(placer, Placer)
+    assert placer == build_placer(name)
+    first, second = place(placer, problem), place(placer, problem)
+    np.testing.assert_array_equal(first.splits, second.splits)
+    np.testing.assert_array_equal(first.shares, second.shares)
+    first.splits[:] = 0
+    first.shares[:] = 0
+    assert problem.layers.tolist() == [3, 2]
+    assert problem.uplinks.upload_bytes[0, 0] == 6.0
+
+
+@every_baseline
+@pytest.mark.parametrize("nodes", [1, 3, 7, 49, 1000])
+def test_shares_never_exceed_the_cloud(name, nodes):
+    """Equal shares of 49 nodes sum to 1 only up to rounding."""
+    scenario = generate("fleet", nodes=nodes, seed=2)
+    slow = replace(scenario.nodes, arrival_rate=np.full(nodes, 0.5))
+    placement = place(build_placer(name), compile_problem(replace(scenario, nodes=slow)))
+    assert placement.status == Status.FEASIBLE
+    assert placement.shares.sum() <= 1 + 1e-14
+
+
+@every_optimal
+def test_a_third_partys_allocator_will_do(name):
+    placement = place(build_placer(name), two_nodes(), Even())
+    np.testing.assert_array_equal(placement.shares, Even().allocate(two_nodes(), placement.splits[None]).shares[0])
+    assert math.isnan(placement.price)
+
+
+@every_optimal
+def test_a_failing_allocator_leaves_no_plan(name):
+    assert place(build_placer(name), two_nodes(), Failing()).status == Status.FAILED
+    with pytest.raises(InfeasibleError, match="choose another placer"):
+        solve(generate("paper", nodes=3), name, Failing())
+
+
+@every_baseline
+def test_an_impossible_problem(name):
+    uplinks = Uplinks(np.ones((1, 4)), np.zeros(3, dtype=np.int64), np.ones(3), np.ones(3))
+    placement = place(build_placer(name), replace(impossible(), uplinks=uplinks))
+    assert placement.status == Status.INFEASIBLE
+    assert placement.splits.shape == (3,)
+    assert placement.trace[-1].objective == math.inf
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("cloud-only", r'the share of "node-0001", 0\.333, leaves its cloud queue unstable at split 0'),
+        ("cloud-only+", r"its splits load the cloud to 366\.4 %"),
+    ],
+)
+def test_a_scarce_cloud_is_too_small_for_everything(name, sentence):
+    with pytest.raises(InfeasibleError, match=f'"{re.escape(name)}" gives no feasible plan: {sentence}; other placers'):
+        solve(generate("homogeneous", nodes=3), name)
+
+
+def test_an_edge_too_slow_for_everything_is_named():
+    scenario = generate("homogeneous", nodes=3)
+    nodes = replace(scenario.nodes, arrival_rate=np.array([1.0, 2.0, 1.0]))
+    scenario = replace(scenario, nodes=nodes, cloud_gflops=100.0)
+    with pytest.raises(
+        InfeasibleError, match='the edge queue of "node-0002" is unstable at split 34; other placers may'
+    ):
+        solve(scenario, "edge-only")
+    assert solve(scenario, "neurosurgeon").objective < math.inf
+
+
+def test_a_cloud_slower_than_the_edge_is_named():
+    """Greedy's share of a fast edge's few last layers is below what the literal C3 asks for."""
+    scenario = generate("homogeneous", nodes=3)
+    literal = scenario.options.model_copy(update={"ordering": "cloud-faster"})
+    nodes = replace(scenario.nodes, compute_gflops=np.array([5.0, 500.0, 5.0]))
+    with pytest.raises(InfeasibleError, match=r'share of "node-0002", 0\.333, leaves its cloud slower than its edge'):
+        solve(replace(scenario, nodes=nodes, options=literal, cloud_gflops=100.0), "greedy")

@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
+from dmcjia_opt.model.networks.profile import LayerProfile
+
+HEAD = "device,model,layer,seconds\n"
+NET = LayerProfile("net", 8.0, ("a", "b"), [1e9, 2e9], [4.0, 2.0])
+GOOD = HEAD + "pi,net,a,0.5\npi,net,b,0.25\ncloud,net,b,0.01\ncloud,net,a,0.02\n"
+
+
+def write(folder, text):
+    path = folder / "times.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_layers_are_found_by_name_whatever_their_order(tmp_path):
+    times = load_times(write(tmp_path, GOOD))
+    np.testing.assert_array_equal(times.of("pi", NET), [0.5, 0.25])
+    np.testing.assert_array_equal(times.of("cloud", NET), [0.02, 0.01])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "seconds,layer,device,model\n0.5,a,pi,net\n",
+        "\ufeff" + HEAD + "pi,net,a,0.5\n",
+        " device , model,layer,seconds\r\n pi , net ,a, 5e-1\r\n",
+        HEAD + '"pi","net","a","0.5"\n\n',
+    ],
+)
+def test_files_of_spreadsheets_are_read(text, tmp_path):
+    times = load_times(write(tmp_path, text))
+    assert times.seconds == {("pi", "net"): {"a": 0.5}}
+
+
+def test_what_is_saved_is_read_back_bit_for_bit(tmp_path):
+    layers = {"a, with a comma": 1 / 3, 'b "quoted"': 0.0, "ü": 1e-9}
+    MeasuredTimes({("pi", "net"): layers}).save(tmp_path / "t.csv")
+    assert load_times(tmp_path / "t.csv").seconds == {("pi", "net"): layers}
+
+
+def test_merging_replaces_a_device_and_a_model_whole():
+    old = MeasuredTimes({("pi", "net"): {"a": 1.0, "b": 1.0}, ("pi", "other"): {"x": 1.0}})
+    new = MeasuredTimes({("pi", "net"): {"ab": 3.0}})
+    assert old.merged(new).seconds == {("pi", "net"): {"ab": 3.0}, ("pi", "other"): {"x": 1.0}}
+    assert old.only([("pi", "other")]).seconds == {("pi", "other"): {"x": 1.0}}
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", ["columns must be device, model, layer, seconds"]),
+        (HEAD, ["no times"]),
+        ("device,layer,seconds\npi,a,1\n", ["columns must be"]),
+        ("device,model,layer,seconds,unit\npi,net,a,1,s\n", ["columns must be"]),
+        ("device,model,layer,layer\npi,net,a,1\n", ["columns must be"]),
+        (HEAD + "pi,net,a,fast\n", ["line 2", '"seconds"', "'fast'"]),
+        (HEAD + "pi,net,a,1\npi,net,b,-1\n", ["line 3", '"seconds"', "greater than or equal to 0"]),
+        (HEAD + "pi,net,a,nan\n", ['"seconds"', "finite"]),
+        (HEAD + "pi,net,a,inf\n", ['"seconds"']),
+        (HEAD + "pi,net,a,1e300\n", ['"seconds"', "between 1e-30 and 1e+30"]),
+        (HEAD + "pi,net,a,1e16\n", ['"seconds"', "1000000000000000"]),
+        (HEAD + "pi,net,a\n", ["line 2", '"seconds"']),
+        (HEAD + "pi,net,a,1,2\n", ["line 2 has more than 4 cells"]),
+        (HEAD + ",net,a,1\n", ['"device"']),
+        (HEAD + "pi,net, ,1\n", ['"layer"']),
+        (HEAD + "pi,net,a,1\npi,net,a,2\n", ["line 3", 'layer "a" of "net" on "pi" is there twice']),
+        (HEAD + 'pi,net,"a,1\n', ["not valid CSV"]),
+    ],
+)
+def test_malformed_files_are_refused_by_line(text, parts, tmp_path):
+    path = write(tmp_path, text)
+    with pytest.raises(InputError) as caught:
+        load_times(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+def test_unreadable_files_are_refused(tmp_path):
+    with pytest.raises(InputError, match="No such file"):
+        load_times(tmp_path / "absent.csv")
+    (tmp_path / "t.csv").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(InputError, match="not a CSV file in UTF-8"):
+        load_times(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("device", "names", "parts"),
+    [
+        ("tpu", ("a", "b"), ['on device "tpu"', "it has cloud, pi"]),
+        ("pi", ("a", "b", "c"), ['layer "c" has no time', "measure with the cuts"]),
+        ("pi", ("a",), ['no layer "b"']),
+        ("pi", ("a", "a"), ["several layers of one name"]),
+    ],
+)
+def test_times_of_other_cuts_are_refused(device, names, parts, tmp_path):
+    times = load_times(write(tmp_path, GOOD))
+    profile = LayerProfile("net", 8.0, names, [1.0] * len(names), [1.0] * len(names))
+    with pytest.raises(InputError) as caught:
+        times.of(device, profile)
+    for part in (str(tmp_path), *parts):
+        assert part in str(caught.value)
+
+
+def test_times_of_another_model_are_refused():
+    with pytest.raises(InputError, match='no times of model "net" on device "pi"; it has none of that model'):
+        MeasuredTimes().of("pi", NET)

@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.bounds.certificate import certify
+from dmcjia_opt.bounds.dual import least_load
+from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
+from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.model.scenario.families import FAMILIES, generate
+from dmcjia_opt.model.scenario.scenario import PAPER_MHZ_IN_MBPS, load_scenario
+from dmcjia_opt.testing.known_answers import known_answers
+from dmcjia_opt.testing.problems import brute_force
+
+FROZEN = {
+    "paper": "734a9e6da8c7c9da87688b07be367c5bf1bb3429f1b9894f1f0808369810bf94",
+    "mixed": "b4694d66cae92adb279f3aedbecdfa19c6ecbb00208d3d6b74828320d5bbd8bc",
+}
+ANSWERS = known_answers()
+answers = pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.name)
+
+
+def column(scenario, key):
+    return getattr(scenario.nodes, key)
+
+
+def within(values, low, high):
+    return low <= values.min() and values.max() <= high
+
+
+def test_the_families_are_those_of_the_command_line():
+    assert list(FAMILIES) == ["paper", "homogeneous", "near", "scarce", "mixed", "fleet"]
+    with pytest.raises(TypeError):
+        FAMILIES["mine"] = FAMILIES["paper"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_same_seed_same_scenario(family):
+    first, again = (generate(family, nodes=30, seed=5) for _ in range(2))
+    assert first.sha256() == again.sha256()
+    assert first.name == f"{family}-n30-s5"
+    assert first.nodes.names[:2] == ("node-0001", "node-0002")
+    if family != "homogeneous":
+        assert generate(family, nodes=30, seed=6).sha256() != first.sha256()
+
+
+def test_the_instances_never_change():
+    """Published bounds and best-known values refer to these hashes."""
+    assert generate("paper", nodes=10, seed=1).sha256() == FROZEN["paper"]
+    assert generate("mixed", nodes=10, seed=1).sha256() == FROZEN["mixed"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("nodes", [3, 5, 40])
+def test_every_instance_has_a_plan(family, nodes):
+    for seed in range(5):
+        assert least_load(compile_problem(generate(family, nodes=nodes, seed=seed))) < 1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_instance_survives_its_file(family, tmp_path):
+    scenario = generate(family, nodes=6, seed=2)
+    scenario.save(tmp_path / "s.toml")
+    again = load_scenario(tmp_path / "s.toml")
+    assert (again.name, again.sha256()) == (scenario.name, scenario.sha256())
+
+
+def test_paper_is_table_5():
+    scenario = generate("paper", nodes=500, seed=0)
+    assert scenario.cloud_gflops == 400
+    assert set(column(scenario, "arrival_rate")) == {0.5, 1.0, 2.0}
+    assert within(column(scenario, "compute_gflops"), 5, 9)
+    assert within(column(scenario, "uplink_mbps") / PAPER_MHZ_IN_MBPS, 1, 5)
+    assert np.ptp(column(scenario, "compute_gflops")) > 3.9
+    assert np.ptp(column(scenario, "uplink_mbps")) > 3.9 * PAPER_MHZ_IN_MBPS
+    assert np.isnan(column(scenario, "input_bytes")).all()
+    assert scenario.nodes.models == ("resnet34",)
+    assert scenario.options.flops_per_mac == 1
+    assert (scenario.options.delay, scenario.options.ordering, scenario.options.average) == (
+        "md1",
+        "stability",
+        "nodes",
+    )
+
+
+def test_table_4_gives_every_node_one_of_three_raw_inputs():
+    scenario = generate("paper", nodes=300, seed=0, tasks="table4")
+    values, counts = np.unique(column(scenario, "input_bytes"), return_counts=True)
+    np.testing.assert_array_equal(values, [28 * 28, 32 * 32 * 3, 224 * 224 * 3])
+    assert counts.min() > 60
+    assert scenario.name == "paper-table4-n300-s0"
+    plain = generate("paper", nodes=300, seed=0, tasks="imagenet")
+    for key in ("arrival_rate", "compute_gflops", "uplink_mbps"):
+        np.testing.assert_array_equal(column(plain, key), column(scenario, key))
+    assert plain.sha256() == generate("paper", nodes=300, seed=0).sha256()
+
+
+def test_homogeneous_nodes_are_identical():
+    scenario = generate("homogeneous", nodes=8, seed=3)
+    np.testing.assert_array_equal(column(scenario, "compute_gflops"), 5)
+    np.testing.assert_array_equal(column(scenario, "uplink_mbps"), PAPER_MHZ_IN_MBPS)
+    np.testing.assert_array_equal(column(scenario, "arrival_rate"), 1)
+    assert scenario.cloud_gflops == 8
+    problem = compile_problem(scenario)
+    assert (problem.local_delay == problem.local_delay[0]).all()
+
+
+@pytest.mark.parametrize(("epsilon", "most"), [(None, 1e-3), (0.2, 0.2), (0.0, 0.0)])
+def test_near_nodes_differ_by_epsilon(epsilon, most):
+    scenario = generate("near", nodes=200, seed=0, epsilon=epsilon)
+    assert scenario.cloud_gflops == 400
+    for key, centre in (("compute_gflops", 5.0), ("uplink_mbps", PAPER_MHZ_IN_MBPS)):
+        off = np.abs(column(scenario, key) / centre - 1)
+        assert 0.9 * most <= off.max() <= most * (1 + 1e-9)
+    np.testing.assert_array_equal(column(scenario, "arrival_rate"), 1)
+
+
+def test_scarce_and_fleet_are_the_paper_with_another_cloud():
+    clouds = [generate("scarce", nodes=10, seed=seed).cloud_gflops / 10 for seed in range(200)]
+    assert 1 <= min(clouds) < 1.2
+    assert 4.8 < max(clouds) <= 5
+    paper, fleet = generate("paper", nodes=20, seed=7), generate("fleet", nodes=20, seed=7)
+    assert fleet.cloud_gflops == 400
+    assert fleet.sha256() == paper.sha256()
+
+
+def test_mixed_has_several_models_and_rates():
+    scenario = generate("mixed", nodes=200, seed=0)
+    assert sorted(scenario.nodes.models) == ["chain-16.json", "chain-6.json", "resnet34"]
+    assert {profile.n_layers for profile in scenario.profiles.values()} == {6, 16, 34}
+    assert np.bincount(scenario.nodes.model_index).min() > 40
+    problem = compile_problem(scenario)
+    alone = np.isfinite(problem.local_delay[np.arange(200), problem.layers])
+    assert 100 < alone.sum() < 200
+    assert scenario.options.average == "tasks"
+    load = [
+        scenario.nodes.arrival_rate[d]
+        * scenario.profiles[scenario.nodes.model_of(d)].total_macs
+        * 2e-9
+        / scenario.nodes.compute_gflops[d]
+        for d in range(200)
+    ]
+    assert within(np.array(load), 0.2, 1.4)
+
+
+def test_mixed_models_are_listed_by_first_use():
+    for seed in range(10):
+        nodes = generate("mixed", nodes=7, seed=seed).nodes
+        assert list(nodes.models) == list(dict.fromkeys(nodes.model_of(d) for d in range(7)))
+
+
+def test_mixed_profiles_go_from_large_to_small_activations():
+    for profile in generate("mixed", nodes=50, seed=0).profiles.values():
+        assert profile.output_bytes[0] > 100 * profile.output_bytes[-1]
+
+
+def test_fleets_are_drawn_by_columns():
+    scenario = generate("fleet", nodes=200_000, seed=1)
+    assert scenario.cloud_gflops == 4e6
+    assert scenario.nodes.names[0] == "node-000001"
+    assert scenario.nodes.names[-1] == "node-200000"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_cloud_of_any_family_can_be_set(family):
+    scenario = generate(family, nodes=4, seed=1, cloud_gflops=12.5)
+    assert scenario.cloud_gflops == 12.5
+    assert scenario.name == f"{family}-cloud12.5-n4-s1"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_delay_curve_of_any_family_can_be_set(family):
+    scenario, own = generate(family, nodes=4, seed=1, delay="tandem"), generate(family, nodes=4, seed=1)
+    assert scenario.options == own.options.model_copy(update={"delay": "tandem"})
+    assert scenario.name == f"{family}-tandem-n4-s1"
+    np.testing.assert_array_equal(scenario.nodes.arrival_rate, own.nodes.arrival_rate)
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "name"),
+    [
+        ("paper", {"epsilon": 0.1}, "epsilon"),
+        ("scarce", {"epsilon": 0.1}, "epsilon"),
+        ("fleet", {"epsilon": 0.0}, "epsilon"),
+        ("homogeneous", {"epsilon": 0.1}, "epsilon"),
+        ("mixed", {"epsilon": 0.1}, "epsilon"),
+        ("homogeneous", {"tasks": "table4"}, "tasks"),
+        ("near", {"tasks": "imagenet"}, "tasks"),
+        ("mixed", {"tasks": "table4"}, "tasks"),
+    ],
+)
+def test_an_option_of_another_family_is_refused(family, options, name):
+    with pytest.raises(InputError, match=f'option {name} does not apply to the family "{family}"'):
+        generate(family, nodes=3, seed=0, **options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"family": "papers"}, r'unknown family "papers".*paper, homogeneous'),
+        ({"nodes": 0}, "nodes must be at least 1"),
+        ({"nodes": -3}, "nodes must be at least 1"),
+        ({"seed": -1}, "seed must be at least 0"),
+        ({"tasks": "mnist"}, 'tasks = "mnist" is unknown'),
+        ({"family": "near", "epsilon": 1.0}, "epsilon must lie in"),
+        ({"family": "near", "epsilon": -0.1}, "epsilon must lie in"),
+        ({"family": "near", "epsilon": np.nan}, "epsilon must lie in"),
+        ({"delay": "md2"}, 'delay = "md2" is unknown.*tandem'),
+        ({"cloud_gflops": 0.0}, "cloud_gflops must be finite and > 0"),
+        ({"cloud_gflops": -1.0}, "cloud_gflops"),
+        ({"cloud_gflops": np.inf}, "cloud_gflops"),
+        ({"cloud_gflops": np.nan}, "cloud_gflops"),
+    ],
+)
+def test_impossible_arguments_are_refused_by_name(arguments, message):
+    with pytest.raises(InputError, match=message):
+        generate(**({"family": "paper", "nodes": 3, "seed": 0} | arguments))
+
+
+def test_known_answers_have_names_of_their_own():
+    assert len({answer.name for answer in ANSWERS}) == len(ANSWERS) >= 15
+    assert all(answer.name == answer.problem.name for answer in ANSWERS)
+
+
+@answers
+def test_known_shares_give_the_known_objective(answer):
+    assert answer.problem.objective(answer.splits, answer.shares) == pytest.approx(answer.objective, rel=1e-12)
+    assert answer.problem.residuals(answer.splits, answer.shares).feasible
+
+
+@answers
+def test_no_small_move_of_the_known_shares_is_better(answer):
+    """Moving share between any two nodes that may give some away costs time; the whole of the cloud is used."""
+    problem, splits, shares = answer.problem, answer.splits, answer.shares
+    spare = np.flatnonzero(shares > problem.least_share(splits) * (1 + 1e-9))
+    assert (len(spare) == 0) == (answer.price == 0)
+    if len(spare):
+        assert shares.sum() == pytest.approx(1.0, abs=1e-15)
+    busy = np.flatnonzero(problem.at(problem.cloud_time, splits) > 0)
+    for giver in spare:
+        for taker in busy[busy != giver]:
+            moved = shares.copy()
+            amount = 1e-4 * (shares[giver] - problem.least_share(splits)[giver])
+            moved[giver] -= amount
+            moved[taker] += amount
+            assert problem.objective(splits, moved) > problem.objective(splits, shares) * (1 - 1e-15)
+
+
+@answers
+def test_the_known_price_is_what_more_cloud_saves(answer):
+    """A little more cloud, given to the nodes that are neither at a floor nor at a kink, saves price times as much."""
+    problem, splits, shares = answer.problem, answer.splits, answer.shares
+    least = problem.least_share(splits)
+    spare = shares > least * (1 + 1e-9)
+    wait = problem.wait_at(splits)
+    if wait is not None:
+        rate, s = problem.arrival_rate, problem.at(problem.cloud_time, splits)
+        spare &= ~np.isclose(shares / s - rate, problem.curve.crossing(rate, wait), rtol=1e-9)
+    extra = np.where(spare, shares - problem.arrival_rate * problem.at(problem.cloud_time, splits), 0.0)
+    step = 1e-4 * extra
+    saved = problem.objective(splits, shares - step) - problem.objective(splits, shares + step)
+    assert saved == pytest.approx(answer.price * 2 * step.sum(), rel=1e-7, abs=0.0)
+
+
+@answers
+def test_known_splits_are_the_best_ones(answer):
+    value, _, _ = brute_force(answer.problem)
+    assert value == pytest.approx(answer.objective, rel=1e-12)
+
+
+@answers
+def test_water_filling_finds_the_known_answer(answer):
+    allocation = WaterFilling().allocate(answer.problem, answer.splits[None])
+    np.testing.assert_allclose(allocation.shares[0], answer.shares, rtol=1e-12, atol=0.0)
+    assert allocation.price[0] == pytest.approx(answer.price, rel=1e-11)
+
+
+@answers
+def test_the_known_answer_is_certified(answer):
+    certificate = certify(answer.problem, answer.splits, answer.shares)
+    assert certificate.feasible
+    assert certificate.lower_bound <= answer.objective
+    assert certificate.gap < (0.01 if answer.name == "symmetry broken" else 1e-10)
+
+
+def test_general_service_has_the_answers_of_its_special_cases():
+    by_name = {answer.name: answer for answer in ANSWERS}
+    for general, special in (("mg1, c² = 0", "md1"), ("mg1, c² = 1", "mm1")):
+        one, other = by_name[f"identical, {general}"], by_name[f"identical, {special}"]
+        assert (one.objective, one.price) == (other.objective, other.price)
+        assert one.problem.curve.name == "mg1"
+
+
+def test_known_answers_reach_the_hard_corners():
+    loads = {
+        a.name: float((a.problem.arrival_rate * a.problem.at(a.problem.cloud_time, a.splits)).sum()) for a in ANSWERS
+    }
+    assert max(loads.values()) > 0.999
+    assert min(loads.values()) == 0.0
+    assert any(a.problem.least_rate is not None for a in ANSWERS)
+    assert {a.problem.curve.name for a in ANSWERS} == {"md1", "mm1", "mg1", "tandem"}
+    assert max(np.ptp(np.log10(a.problem.cloud_time[:, -1])) for a in ANSWERS if (a.problem.cloud_time > 0).all()) >= 6

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dmcjia_opt.base.errors import BackendMissing, InputError
+from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.model.scenario.node_files import read_nodes, write_nodes
+from dmcjia_opt.model.scenario.nodes import NodeTable
+from dmcjia_opt.model.scenario.scenario import Scenario, load_scenario
+
+HEADER = "name,model,compute_gflops,uplink_mbps,arrival_rate\n"
+ROW = {"name": ["a"], "model": ["resnet34"], "compute_gflops": [5.0], "uplink_mbps": [8.0], "arrival_rate": [1.0]}
+
+
+def csv(folder, text):
+    path = folder / "n.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refused(path, *parts):
+    with pytest.raises(InputError) as caught:
+        read_nodes(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_written_nodes_read_back_bit_for_bit(suffix, tmp_path):
+    nodes = generate("paper", nodes=50, seed=2, tasks="table4").nodes
+    write_nodes(tmp_path / f"n{suffix}", nodes)
+    again = read_nodes(tmp_path / f"n{suffix}")
+    assert again.names == nodes.names
+    assert again.models == nodes.models
+    for key in ("model_index", "compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes"):
+        np.testing.assert_array_equal(getattr(again, key), getattr(nodes, key))
+
+
+def test_a_csv_may_be_written_by_hand(tmp_path):
+    text = "uplink_mbps,arrival_rate,name,model,compute_gflops,input_bytes\n8,1,007,b.json,5,\n9,2e0,NA,a.json,6,784\n"
+    nodes = read_nodes(csv(tmp_path, text))
+    assert nodes.names == ("007", "NA")
+    assert nodes.models == ("b.json", "a.json")
+    np.testing.assert_array_equal(nodes.model_index, [0, 1])
+    np.testing.assert_array_equal(nodes.compute_gflops, [5, 6])
+    np.testing.assert_array_equal(nodes.arrival_rate, [1, 2])
+    np.testing.assert_array_equal(nodes.input_bytes, [np.nan, 784])
+
+
+def test_a_fleet_goes_through_a_file_by_columns(tmp_path):
+    scenario = generate("fleet", nodes=100_000, seed=1)
+    scenario.save(tmp_path / "s.toml", nodes_file="n.csv")
+    again = load_scenario(tmp_path / "s.toml")
+    assert again.n_nodes == 100_000
+    assert again.sha256() == scenario.sha256()
+    assert again.nodes.models == ("resnet34",)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", ["n.csv", "lacks column name"]),
+        (HEADER, ["at least one node"]),
+        (HEADER.replace("uplink_mbps", "uplink"), ["lacks column uplink_mbps", "name, model"]),
+        (HEADER.replace("\n", ",colour\n") + "a,resnet34,5,8,1,red\n", ['unknown column "colour"']),
+        (HEADER.replace(",", ";") + "a;resnet34;5;8;1\n", ["lacks column name"]),
+        (HEADER.replace("name,", "name,name,") + "a,b,resnet34,5,8,1\n", ["has column name twice"]),
+        (HEADER + "a,resnet34,five,8,1\n", ["n.csv", "compute_gflops", "five"]),
+        (HEADER + 'a,resnet34,"5,0",8,1\n', ["compute_gflops", "5,0"]),
+        (HEADER + "a,resnet34,5,8,2024-01-01\n", ["arrival_rate"]),
+        (HEADER + "a,resnet34,True,8,1\n", ["compute_gflops", "numbers"]),
+        (HEADER + "a,resnet34,5,8,1\nb,resnet34,,8,1\n", ['compute_gflops of "b"']),
+        (HEADER + "a,resnet34,5,8\n", ['arrival_rate of "a"']),
+        (HEADER + "a,resnet34,5,nan,1\n", ["uplink_mbps", '"nan"']),
+        (HEADER + "a,resnet34,5,inf,1\n", ['uplink_mbps of "a"', "inf"]),
+        (HEADER + "a,resnet34,5,8,-1\n", ['arrival_rate of "a"', "-1"]),
+        (HEADER + "a,resnet34,0,8,1\n", ['compute_gflops of "a"']),
+        (HEADER + "a,resnet34,5,8,1\na,resnet34,5,8,1\n", ['"a" is used twice']),
+        (HEADER + "a,resnet34,5,8,1\n,resnet34,5,8,1\n", ["row 2 has no name"]),
+        (HEADER + " ,resnet34,5,8,1\n", ["node 1 has no name"]),
+        (HEADER + "a,,5,8,1\n", ["row 1 has no model"]),
+        (HEADER + "a,resnet34,5,8,1,602112\n", ["n.csv", "more cells than the header"]),
+        (HEADER + "a,resnet34,5,8,1\nb,resnet34,5,8,1,9\n", ["n.csv", "line 3"]),
+        (HEADER + '"a,resnet34,5,8,1\n', ["n.csv", "not a readable node table"]),
+        (HEADER.replace("\n", ",input_bytes\n") + "a,resnet34,5,8,1,-4\n", ['input_bytes of "a"']),
+        (HEADER.replace("\n", ",input_bytes\n") + "a,resnet34,5,8,1,big\n", ["input_bytes", "big"]),
+    ],
+)
+def test_a_malformed_csv_is_refused_by_column(text, parts, tmp_path):
+    refused(csv(tmp_path, text), *parts)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "parts"),
+    [
+        ("compute_gflops", [True], ["compute_gflops", "bool"]),
+        ("arrival_rate", pd.to_datetime(["2024-01-01"]), ["arrival_rate", "timestamp"]),
+        ("uplink_mbps", [[1, 2]], ["uplink_mbps"]),
+        ("compute_gflops", [None], ["compute_gflops must hold numbers, not null"]),
+        ("name", [None], ["name must hold text, not null"]),
+        ("compute_gflops", ["5.0"], ["must hold numbers, not "]),
+        ("name", [""], ["node 1 has no name"]),
+        ("colour", ["red"], ['unknown column "colour"']),
+    ],
+)
+def test_a_malformed_parquet_is_refused_by_column(column, values, parts, tmp_path):
+    frame = pd.DataFrame(ROW)
+    frame[column] = values
+    frame.to_parquet(tmp_path / "n.parquet", index=False)
+    refused(tmp_path / "n.parquet", *parts)
+
+
+def test_a_parquet_with_an_index_of_its_own_is_read(tmp_path):
+    frame = pd.DataFrame(ROW)
+    frame.index = [17]
+    frame.to_parquet(tmp_path / "n.parquet")
+    assert read_nodes(tmp_path / "n.parquet").names == ("a",)
+
+
+@pytest.mark.parametrize("name", ["n.csv", "n.parquet"])
+def test_files_that_cannot_be_read_are_named(name, tmp_path):
+    refused(tmp_path / name, name, "No such file")
+    (tmp_path / name).write_bytes(b"\xff\xfe\x00\x01")
+    refused(tmp_path / name, name, "not a readable node table")
+
+
+@pytest.mark.parametrize("name", ["n.txt", "nodes", "n.csv.gz"])
+def test_other_kinds_of_file_are_refused(name, tmp_path):
+    refused(tmp_path / name, name, ".csv or .parquet")
+    with pytest.raises(InputError, match=r"\.csv or \.parquet"):
+        generate("paper", nodes=2, seed=0).save(tmp_path / "s.toml", nodes_file=name)
+
+
+def test_an_error_names_the_scenario_and_the_table(tmp_path):
+    csv(tmp_path, HEADER + "a,resnet34,5,8,1\n" + "b,resnet35,5,8,1\n")
+    (tmp_path / "s.toml").write_text('nodes_file = "n.csv"\n[cloud]\ncompute_gflops = 1\n')
+    with pytest.raises(InputError, match=r's\.toml: unknown model "resnet35"'):
+        load_scenario(tmp_path / "s.toml")
+
+
+def test_a_missing_library_is_named_with_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(BackendMissing, match=r"pyarrow.*dmcjia-opt\[fleet\]"):
+        read_nodes(tmp_path / "n.csv")
+
+
+def test_writing_into_a_missing_folder_says_so(tmp_path):
+    scenario: Scenario = generate("paper", nodes=2, seed=0)
+    with pytest.raises(InputError, match="cannot write"):
+        write_nodes(tmp_path / "absent" / "n.csv", scenario.nodes)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_devices_are_optional_for_each_node(suffix, tmp_path):
+    frame = pd.DataFrame(
+        {"name": ["a", "b", "c"], "model": ["resnet34"] * 3}
+        | dict.fromkeys(["compute_gflops", "uplink_mbps", "arrival_rate"], 1.0)
+    )
+    frame["device"] = ["pi", None, "gpu"]
+    path = tmp_path / f"n{suffix}"
+    frame.to_csv(path, index=False) if suffix == ".csv" else frame.to_parquet(path)
+    nodes = read_nodes(path)
+    assert nodes.devices == ("pi", "gpu")
+    assert [nodes.device_of(d) for d in range(3)] == ["pi", None, "gpu"]
+    write_nodes(path, nodes)
+    again = read_nodes(path)
+    assert again.devices == nodes.devices
+    np.testing.assert_array_equal(again.on_device, nodes.on_device)
+
+
+def test_devices_are_text(tmp_path):
+    nodes = read_nodes(
+        csv(tmp_path, HEADER.strip() + ",device\na,resnet34,5,8,1,007\nb,resnet34,5,8,1,NA\nc,resnet34,5,8,1,\n")
+    )
+    assert nodes.devices == ("007", "NA")
+    np.testing.assert_array_equal(nodes.on_device, [0, 1, -1])
+
+
+def test_which_device_runs_which_model():
+    columns = dict.fromkeys(["compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes"], np.ones(5))
+    nodes = NodeTable(
+        names=tuple("abcde"),
+        models=("m", "n"),
+        model_index=[0, 1, 1, 1, 0],
+        devices=("pi", "gpu"),
+        device_index=[1, 0, -1, 0, 1],
+        **columns,
+    )
+    assert nodes.measured() == (("pi", "n"), ("gpu", "m"))

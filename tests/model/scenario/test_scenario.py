@@ -1,0 +1,407 @@
+from __future__ import annotations
+
+import os
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dmcjia_opt.base.errors import InputError, UncountedOperators
+from dmcjia_opt.model.networks.measured import MeasuredTimes
+from dmcjia_opt.model.networks.onnx_ import read_onnx
+from dmcjia_opt.model.networks.profile import LayerProfile
+from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.model.scenario.nodes import NodeTable
+from dmcjia_opt.model.scenario.scenario import PAPER_MHZ_IN_MBPS, Options, Scenario, load_scenario
+from tests.model.networks.onnx_models import residual_block
+from tests.model.networks.test_onnx_ import branching, flattened
+
+CLOUD = "[cloud]\ncompute_gflops = 400.0\n"
+NODE = {
+    "name": '"camera-7"',
+    "model": '"resnet34"',
+    "compute_gflops": "5.0",
+    "uplink_mbps": "8",
+    "arrival_rate": "1.0",
+}
+
+
+def node(**changes):
+    lines = NODE | changes
+    return "[[nodes]]\n" + "".join(f"{key} = {value}\n" for key, value in lines.items() if value is not None)
+
+
+def write(folder, text):
+    path = folder / "s.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def table(**changes):
+    columns = {
+        "names": ("a", "b"),
+        "models": ("resnet34",),
+        "model_index": [0, 0],
+        "compute_gflops": [5.0, 6.0],
+        "uplink_mbps": [8.0, 9.0],
+        "arrival_rate": [1.0, 2.0],
+        "input_bytes": [np.nan, 784.0],
+    }
+    return NodeTable(**(columns | changes))
+
+
+def refused(path, *parts):
+    with pytest.raises(InputError) as caught:
+        load_scenario(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+def test_the_example_of_the_format_loads(tmp_path):
+    options = (
+        '[options]\ndelay = "mg1"\nservice_scv = 0.5\nordering = "cloud-faster"\naverage = "tasks"\nflops_per_mac = 1\n'
+    )
+    path = write(tmp_path, CLOUD + options + node(input_bytes="602112") + node(name='"b"'))
+    scenario = load_scenario(path)
+    assert scenario.name == "s"
+    assert scenario.cloud_gflops == 400
+    assert scenario.options == Options(
+        delay="mg1", service_scv=0.5, ordering="cloud-faster", average="tasks", flops_per_mac=1.0
+    )
+    assert scenario.nodes.names == ("camera-7", "b")
+    assert scenario.nodes.models == ("resnet34",)
+    np.testing.assert_array_equal(scenario.nodes.input_bytes, [602112, np.nan])
+    np.testing.assert_array_equal(scenario.nodes.uplink_mbps, [8, 8])
+    assert scenario.profiles["resnet34"].n_layers == 34
+
+
+def test_the_defaults_are_those_of_the_format(tmp_path):
+    options = load_scenario(write(tmp_path, CLOUD + node())).options
+    assert options == Options(delay="md1", ordering="stability", average="nodes", flops_per_mac=2.0)
+
+
+def test_one_megahertz_of_the_paper_is_one_mebibyte_per_second():
+    assert PAPER_MHZ_IN_MBPS == 8.388608
+
+
+def test_a_profile_file_is_found_beside_the_scenario(tmp_path):
+    (tmp_path / "nets").mkdir()
+    LayerProfile("tiny", 8.0, ("a",), [1e9], [4.0]).save(tmp_path / "nets" / "tiny.json")
+    scenario = load_scenario(write(tmp_path, CLOUD + node(model='"nets/tiny.json"')))
+    assert scenario.profiles["nets/tiny.json"].total_macs == 1e9
+
+
+@pytest.mark.parametrize("family", ["paper", "mixed", "near"])
+@pytest.mark.parametrize("nodes_file", [None, "n.csv", "n.parquet"])
+def test_what_is_saved_loads_with_the_same_hash(family, nodes_file, tmp_path):
+    scenario = generate(family, nodes=12, seed=3)
+    scenario.save(tmp_path / "s.toml", nodes_file=nodes_file)
+    again = load_scenario(tmp_path / "s.toml")
+    assert again.sha256() == scenario.sha256()
+    assert again.name == scenario.name
+    assert again.options == scenario.options
+    assert (tmp_path / "n.csv").exists() == (nodes_file == "n.csv")
+
+
+@pytest.mark.parametrize("nodes_file", [None, "n.csv", "n.parquet"])
+def test_raw_inputs_survive_saving(nodes_file, tmp_path):
+    scenario = Scenario(3.0, table())
+    scenario.save(tmp_path / "s.toml", nodes_file=nodes_file)
+    np.testing.assert_array_equal(load_scenario(tmp_path / "s.toml").nodes.input_bytes, [np.nan, 784])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(delay="mm1"),
+        Options(delay="mg1", service_scv=0.3),
+        Options(delay="tandem"),
+        Options(delay="tandem", uplink="queue"),
+        Options(ordering="cloud-faster", average="tasks", flops_per_mac=1.0),
+    ],
+)
+def test_options_survive_saving(options, tmp_path):
+    Scenario(3.0, table(), options).save(tmp_path / "s.toml")
+    assert load_scenario(tmp_path / "s.toml").options == options
+
+
+def test_the_hash_is_of_the_content():
+    base = Scenario(3.0, table())
+    assert replace(base, name="another").sha256() == base.sha256()
+    tiny = LayerProfile("resnet34", 1.0, ("a",), [1.0], [1.0])
+    others = [
+        Scenario(3.5, table()),
+        Scenario(3.0, table(), Options(delay="mm1")),
+        Scenario(3.0, table(), Options(delay="tandem")),
+        Scenario(3.0, table(), Options(delay="tandem", uplink="queue")),
+        Scenario(3.0, table(names=("a", "c"))),
+        Scenario(3.0, table(compute_gflops=[5.0, 6.5])),
+        Scenario(3.0, table(uplink_mbps=[8.0, 9.5])),
+        Scenario(3.0, table(arrival_rate=[1.0, 2.5])),
+        Scenario(3.0, table(input_bytes=[np.nan, 785.0])),
+        Scenario(3.0, table(), profiles={"resnet34": tiny}),
+    ]
+    hashes = {scenario.sha256() for scenario in [base, *others]}
+    assert len(hashes) == len(others) + 1
+
+
+def test_columns_are_copied_and_read_only():
+    compute = np.array([5.0, 6.0])
+    nodes = table(compute_gflops=compute)
+    compute[0] = -1.0
+    assert nodes.compute_gflops[0] == 5.0
+    with pytest.raises(ValueError, match="read-only"):
+        nodes.model_index[0] = 1
+    with pytest.raises(ValueError, match="read-only"):
+        nodes.compute_gflops[0] = 1.0
+
+
+def test_a_missing_file_is_named(tmp_path):
+    refused(tmp_path / "absent.toml", "cannot read the scenario", "No such file")
+
+
+@pytest.mark.parametrize("text", ["[cloud", "cloud = = 3", "a = 1\na = 2", "[cloud]\ncompute_gflops = 4 GFLOPS\n"])
+def test_broken_toml_says_so(text, tmp_path):
+    refused(write(tmp_path, text), "not valid TOML")
+
+
+def test_bytes_that_are_no_text_say_so(tmp_path):
+    (tmp_path / "s.toml").write_bytes(b"\xff\xfe\x00")
+    refused(tmp_path / "s.toml", "not TOML in UTF-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (node(), ['"cloud" is missing']),
+        ("[cloud]\n" + node(), ['"cloud.compute_gflops" is missing']),
+        ("cloud = 3\n" + node(), ['"cloud"']),
+        ("colour = 3\n" + CLOUD + node(), ['unknown key "colour"']),
+        (CLOUD + "gpus = 4\n" + node(), ['unknown key "cloud.gpus"']),
+        (CLOUD + '[options]\ndelays = "md1"\n' + node(), ['unknown key "options.delays"']),
+        (CLOUD + '[options]\ndelay = "md2"\n' + node(), ['"options.delay"', "md2", "mm1"]),
+        (CLOUD + '[options]\nuplink = "link"\n' + node(), ['"options.uplink"', "link", "queue"]),
+        (CLOUD + '[options]\nuplink = "queue"\n' + node(), ['uplink = "queue" needs delay = "tandem"', '"md1"']),
+        (CLOUD + '[options]\nuplink = "queue"\ndelay = "mm1"\n' + node(), ['uplink = "queue" needs', '"mm1"']),
+        (CLOUD + '[options]\nordering = "none"\n' + node(), ['"options.ordering"', "cloud-faster"]),
+        (CLOUD + '[options]\naverage = "mean"\n' + node(), ['"options.average"', "tasks"]),
+        (CLOUD + "[options]\nflops_per_mac = 0\n" + node(), ['"options.flops_per_mac"', "0"]),
+        (CLOUD + "[options]\nflops_per_mac = true\n" + node(), ['"options.flops_per_mac"']),
+        (CLOUD + "[options]\nservice_scv = -0.1\n" + node(), ['"options.service_scv"']),
+        (CLOUD + "[options]\nservice_scv = nan\n" + node(), ['"options.service_scv"']),
+        ("name = 7\n" + CLOUD + node(), ['"name"']),
+        (CLOUD, ["[[nodes]]", "nodes_file"]),
+        ('nodes_file = "n.csv"\n' + CLOUD + node(), ["[[nodes]]", "nodes_file"]),
+        ("nodes_file = 3\n" + CLOUD, ['"nodes_file"']),
+        ('nodes_file = "absent.csv"\n' + CLOUD, ["absent.csv", "No such file"]),
+        ("nodes = []\n" + CLOUD, ["at least one node"]),
+        ("nodes = 3\n" + CLOUD, ['"nodes"']),
+        (CLOUD + node() + node(), ['"camera-7" is used twice']),
+        (CLOUD + node(name='"  "'), ['"nodes[0].name"']),
+        (CLOUD + node(name="7"), ['"nodes[0].name"']),
+        (CLOUD + node(model='"resnet35"'), ['unknown model "resnet35"', "resnet34", ".json", ".onnx"]),
+        (CLOUD + node(model='"absent.onnx"'), ["absent.onnx", "No such file"]),
+        (CLOUD + '[profiles]\ncuts = "some"\n' + node(), ['"profiles.cuts"', "blocks"]),
+        (CLOUD + '[profiles]\nupload_dtype = "int3"\n' + node(), ['"profiles.upload_dtype"', "uint8"]),
+        (CLOUD + "[profiles]\ninput_shapes = { x = [1, 0] }\n" + node(), ['"profiles.input_shapes.x[1]"']),
+        (CLOUD + "[profiles]\ninput_shapes = { x = [1, 3] }\n" + node(), ['no ONNX model has an input "x"']),
+        (CLOUD + '[profiles]\ntimes = "t.csv"\n' + node(), ['unknown key "profiles.times"']),
+        (CLOUD + '[profiles]\ntimes_file = "t.csv"\n' + node(), ["t.csv", "No such file"]),
+        (CLOUD + node(device='"pi"'), ['device "pi" needs its measured times', "[profiles] times_file"]),
+        (CLOUD + 'device = "gpu"\n' + node(), ['device "gpu" needs its measured times']),
+        (CLOUD + node(device='""'), ['"nodes[0].device"']),
+        (CLOUD + node(device="4"), ['"nodes[0].device"']),
+        (CLOUD + node(compute_gflops="1e300"), ['"nodes[0].compute_gflops"', "must lie between 1e-30 and 1e+30"]),
+        (CLOUD + node(uplink_mbps="1e-300"), ['"nodes[0].uplink_mbps"', "must lie between 1e-30 and 1e+30"]),
+        (CLOUD + node(input_bytes="1e31"), ['"nodes[0].input_bytes"', "must lie between 1e-30 and 1e+30"]),
+        (CLOUD + "[options]\nflops_per_mac = 1e31\n" + node(), ['"options.flops_per_mac"', "1e+30"]),
+        (CLOUD.replace("400.0", "1e300") + node(), ['"cloud.compute_gflops"', "must lie between 1e-30 and 1e+30"]),
+        (CLOUD + node(model='"absent.json"'), ["absent.json", "No such file"]),
+        (CLOUD + node(model='""'), ['"nodes[0].model"']),
+        (CLOUD + node(gpu="true"), ['unknown key "nodes[0].gpu"']),
+        (CLOUD + node() + node(name='"b"', uplink_mbps="-8"), ['"nodes[1].uplink_mbps"', "-8"]),
+        (CLOUD + node(input_bytes="-1"), ['"nodes[0].input_bytes"']),
+        (CLOUD + node(input_bytes="inf"), ['"nodes[0].input_bytes"']),
+        (CLOUD + node(input_bytes='"588 KiB"'), ['"nodes[0].input_bytes"']),
+    ],
+)
+def test_a_malformed_file_is_refused_by_field(text, parts, tmp_path):
+    refused(write(tmp_path, text), *parts)
+
+
+@pytest.mark.parametrize("key", ["compute_gflops", "uplink_mbps", "arrival_rate"])
+@pytest.mark.parametrize(
+    "value", ["0", "0.0", "-1.0", "nan", "inf", "-inf", '"5"', "true", "[5.0]", "2024-01-01", None]
+)
+def test_every_number_of_a_node_must_be_positive(key, value, tmp_path):
+    refused(write(tmp_path, CLOUD + node(**{key: value})), f'"nodes[0].{key}"')
+
+
+@pytest.mark.parametrize("value", ["0", "-1.0", "nan", "inf", '"400"', "true"])
+def test_the_cloud_must_be_positive(value, tmp_path):
+    refused(write(tmp_path, f"[cloud]\ncompute_gflops = {value}\n" + node()), '"cloud.compute_gflops"')
+
+
+def test_several_problems_are_counted(tmp_path):
+    refused(write(tmp_path, CLOUD + node(compute_gflops="-1", uplink_mbps="-1", colour="1")), "and 2 more problems")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"compute_gflops": [5.0, -6.0]}, 'compute_gflops of "b" must be finite and > 0, got -6.0'),
+        ({"uplink_mbps": [np.nan, 1.0]}, 'uplink_mbps of "a" must be finite'),
+        ({"arrival_rate": [1.0, np.inf]}, 'arrival_rate of "b" must be finite'),
+        ({"arrival_rate": [0.0, 1.0]}, 'arrival_rate of "a" must be finite and > 0'),
+        ({"input_bytes": [-1.0, 1.0]}, 'input_bytes of "a" must be finite and >= 0'),
+        ({"input_bytes": [np.inf, 1.0]}, 'input_bytes of "a"'),
+        ({"compute_gflops": [5.0, 1e300]}, 'compute_gflops of "b" must be between 1e-30 and 1e+30; check its unit'),
+        ({"arrival_rate": [1e-31, 1.0]}, 'arrival_rate of "a" must be between 1e-30 and 1e+30'),
+        ({"input_bytes": [np.nan, 1e31]}, 'input_bytes of "b" must be 0 or between 1e-30 and 1e+30'),
+        ({"devices": ("pi",), "device_index": [0, 1]}, "device_index"),
+        ({"devices": ("pi",), "device_index": [-2, 0]}, "device_index"),
+        ({"devices": ("pi",), "device_index": [0]}, "device_index"),
+        ({"compute_gflops": [5.0]}, "column compute_gflops has 1 values for 2 names"),
+        ({"names": ("a", "a")}, '"a" is used twice'),
+        ({"names": ("a", " ")}, "node 2 has no name"),
+        ({"model_index": [0]}, "model_index"),
+        ({"model_index": [0, 1]}, "model_index"),
+        ({"model_index": [0, -1]}, "model_index"),
+    ],
+)
+def test_impossible_columns_are_refused(changes, message):
+    with pytest.raises(InputError) as caught:
+        table(**changes)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("cloud", [0.0, -1.0, np.nan, np.inf, 1e31, 1e-31])
+def test_an_impossible_cloud_is_refused(cloud):
+    with pytest.raises(InputError, match=r"cloud\.compute_gflops"):
+        Scenario(cloud, table())
+
+
+def test_a_scenario_with_an_unknown_model_is_refused():
+    with pytest.raises(InputError, match='unknown model "resnet35"'):
+        Scenario(1.0, table(models=("resnet35",)))
+
+
+def test_saving_into_a_missing_folder_says_so(tmp_path):
+    with pytest.raises(InputError, match="cannot write"):
+        Scenario(1.0, table()).save(tmp_path / "absent" / "s.toml")
+
+
+def test_saving_leaves_nothing_else_behind(tmp_path):
+    Scenario(1.0, table()).save(tmp_path / "s.toml")
+    Scenario(2.0, table()).save(tmp_path / "s.toml")
+    assert os.listdir(tmp_path) == ["s.toml"]
+    assert load_scenario(tmp_path / "s.toml").cloud_gflops == 2.0
+
+
+TINY = LayerProfile("tiny", 8.0, ("a", "b"), [1e9, 2e9], [4.0, 2.0])
+TIMES = MeasuredTimes({("pi", "tiny"): {"a": 0.5, "b": 0.25}, ("gpu", "tiny"): {"a": 0.02, "b": 0.01}})
+
+
+def measured(cloud_device="", times=TIMES, **changes):
+    columns = {"models": ("tiny.json",), "devices": ("pi",), "device_index": [-1, 0]} | changes
+    return Scenario(3.0, table(**columns), profiles={"tiny.json": TINY}, times=times, cloud_device=cloud_device)
+
+
+@pytest.mark.parametrize("cuts", ["layers", "blocks", "all", "chain"])
+def test_an_onnx_file_is_a_model(cuts, tmp_path):
+    path = residual_block().save(tmp_path / "net.onnx")
+    text = CLOUD + f'[profiles]\ncuts = "{cuts}"\nupload_dtype = "uint8"\n' + node(model='"net.onnx"')
+    profile = load_scenario(write(tmp_path, text)).profiles["net.onnx"]
+    assert profile.to_dict() == LayerProfile.of_network(read_onnx(path).network, cuts, "uint8").to_dict()
+    assert profile.input_bytes == 256
+
+
+def test_open_shapes_are_given_in_the_scenario(tmp_path):
+    flattened().save(tmp_path / "open.onnx")
+    residual_block().save(tmp_path / "closed.onnx")
+    nodes = node(model='"open.onnx"') + node(name='"b"', model='"closed.onnx"')
+    refused(write(tmp_path, CLOUD + nodes), "open.onnx", "[profiles] input_shapes")
+    # both call their input x; the shape holds for both, and the second contradicts it
+    text = CLOUD + "[profiles]\ninput_shapes = { x = [1, 3, 4, 4] }\n"
+    refused(write(tmp_path, text + nodes), "closed.onnx", "does not fit")
+    scenario = load_scenario(write(tmp_path, text + node(model='"open.onnx"') + node(name='"b"')))
+    assert scenario.profiles["open.onnx"].total_macs == 5 * 4 * 27 + 20 * 7
+
+
+def test_operators_without_a_rule_are_warned_of(tmp_path):
+    branching().save(tmp_path / "net.onnx")
+    with pytest.warns(UncountedOperators, match="If"):
+        load_scenario(write(tmp_path, CLOUD + node(model='"net.onnx"')))
+
+
+def test_a_scenario_of_an_onnx_file_never_writes_over_it(tmp_path):
+    content = residual_block().save(tmp_path / "net.onnx").read_bytes()
+    scenario = load_scenario(write(tmp_path, CLOUD + node(model='"net.onnx"')))
+    scenario.save(tmp_path / "again.toml")
+    assert (tmp_path / "net.onnx").read_bytes() == content
+    again = load_scenario(tmp_path / "again.toml")
+    assert again.nodes.models == ("net.onnx.json",)
+    assert again.sha256() == scenario.sha256()
+
+
+def test_a_zoo_name_with_another_profile_is_saved_with_it(tmp_path):
+    scenario = Scenario(3.0, table(), profiles={"resnet34": TINY})
+    scenario.save(tmp_path / "s.toml")
+    again = load_scenario(tmp_path / "s.toml")
+    assert again.nodes.models == ("resnet34.json",)
+    assert again.sha256() == scenario.sha256()
+
+
+def test_measured_times_are_read_with_the_scenario(tmp_path):
+    TINY.save(tmp_path / "tiny.json")
+    TIMES.save(tmp_path / "times.csv")
+    text = CLOUD + 'device = "gpu"\n[profiles]\ntimes_file = "times.csv"\n'
+    text += node(model='"tiny.json"') + node(name='"b"', model='"tiny.json"', device='"pi"')
+    scenario = load_scenario(write(tmp_path, text))
+    assert scenario.nodes.devices == ("pi",)
+    assert [scenario.nodes.device_of(d) for d in range(2)] == [None, "pi"]
+    assert scenario.cloud_device == "gpu"
+    np.testing.assert_array_equal(scenario.seconds("pi", "tiny.json"), [0.5, 0.25])
+
+
+@pytest.mark.parametrize("cloud_device", ["", "gpu"])
+@pytest.mark.parametrize("nodes_file", [None, "n.csv", "n.parquet"])
+def test_measured_times_survive_saving(nodes_file, cloud_device, tmp_path):
+    scenario = measured(cloud_device)
+    scenario.save(tmp_path / "s.toml", nodes_file=nodes_file)
+    again = load_scenario(tmp_path / "s.toml")
+    assert again.sha256() == scenario.sha256()
+    assert again.nodes.devices == ("pi",)
+    np.testing.assert_array_equal(again.nodes.on_device, [-1, 0])
+    assert set(again.times.seconds) == {("pi", "tiny")} | ({("gpu", "tiny")} if cloud_device else set())
+
+
+def test_the_hash_covers_the_measured_times_that_matter():
+    base = measured()
+    slower = {("pi", "tiny"): {"a": 0.5, "b": 0.26}}
+    unused = {**TIMES.seconds, ("tpu", "tiny"): {"a": 1.0}}
+    assert measured(times=MeasuredTimes(unused)).sha256() == base.sha256()
+    others = [
+        measured(times=MeasuredTimes(slower)),
+        measured("gpu"),
+        measured(device_index=[0, 0]),
+        measured(device_index=[-1, -1]),
+        measured(devices=("gpu",)),
+    ]
+    assert len({scenario.sha256() for scenario in [base, *others]}) == len(others) + 1
+
+
+def test_times_are_looked_up_when_the_scenario_is_made():
+    with pytest.raises(InputError, match='no times of model "tiny" on device "tpu"'):
+        measured(devices=("tpu",))
+    with pytest.raises(InputError, match='no times of model "tiny" on device "tpu"'):
+        measured("tpu")
+
+
+def test_scenarios_go_to_other_processes():
+    scenario = measured("gpu")
+    assert pickle.loads(pickle.dumps(scenario)).sha256() == scenario.sha256()

@@ -1,0 +1,289 @@
+"""Whatever methods of others do, the answer is a plan with our numbers or a sentence that names them."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dmcjia_opt.base.errors import BackendFailed, InputError
+from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
+from dmcjia_opt.methods.placers.genetic.genetic import Genetic
+from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.solving import meter
+from dmcjia_opt.solving.contract import Placement, Status, Stop
+from dmcjia_opt.solving.registry import METHODS, build_allocator, build_placer
+from dmcjia_opt.solving.running import guarded_allocator, guarded_placer, is_ours
+from dmcjia_opt.solving.solve import solve
+from dmcjia_opt.testing.doubles import Counting
+from tests.command_line import run
+from tests.solving import misbehaving
+
+FILE = Path(misbehaving.__file__)
+PAPER = generate("paper", nodes=4, seed=1)
+TEN = Stop(evaluations=10)
+
+
+@pytest.fixture
+def dmcjia(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.chdir(tmp_path)
+    PAPER.save(tmp_path / "s.toml")
+
+    def command(*arguments):
+        return run(monkeypatch, capsys, "solve", "s.toml", *arguments)
+
+    return command
+
+
+PLACERS = {
+    "Raises": "failed: KeyError\n",
+    "Exits": "failed: SystemExit: 3",
+    "Writes": "tried to change what it was given; splits and the problem are read-only, it should change copies",
+    "Replaces": "tried to change what it was given; splits and the problem are read-only",
+    "Forces": "changed the problem it was given, so that no result can be trusted",
+    "ReplacesByForce": "changed the problem it was given, so that no result can be trusted",
+    "OutOfRange": "returned a plan that is none: the split of node 0 must lie in 0 … 34",
+    "AsksOutOfRange": "asked for shares of a plan that is none: the split of node 0 must lie in 0 … 34",
+    "AsksForOnePlan": "asked for shares of splits of shape (4,); it must be (n_plans, n_nodes)",
+    "AsksOfAnother": "asked for shares of another problem than the one it was given",
+    "Sends": "sends the allocator it was given to another process, where nobody counts",
+    "Floats": "returned a plan that is none: splits must be integers, got float64",
+    "Garbage": "returned a dict instead of a Placement",
+    "Nothing": "returned a NoneType instead of a Placement",
+    "Ragged": "returned a plan that is none: setting an array element with a sequence",
+    "OddStatus": "returned a plan that is none: 'great' is not a valid Status",
+    "NanShares": 'returned a plan that is none: the share of "node-0001" is nan',
+    "TooMuch": "returned a plan that is none: its shares exceed the cloud by 3",
+    "Words": "returned shares that are no array of real numbers: numbers of type <U4",
+    "Answers": "answered supports() with False; it must be None, or a sentence",
+    "Cracks": "failed: RuntimeError: no licence: none found",
+}
+ALLOCATORS = {
+    "NanAllocator": "calls shares optimal that are none: the share of node 0 is nan",
+    "GenerousAllocator": "calls shares optimal that are none: its shares exceed the cloud by 0.1",
+    "FlatAllocator": "returned shares of shape (4,); it must be (1, 4)",
+    "PricelessAllocator": "returned prices that are no array of real numbers: numbers of type object",
+    "OddStatusAllocator": "returned a status that is none; use OPTIMAL, FEASIBLE, LIMIT",
+    "GarbageAllocator": "returned a ndarray instead of an Allocation",
+    "WritingAllocator": "tried to change what it was given; splits and the problem are read-only",
+    "RaisingAllocator": "failed: ZeroDivisionError",
+}
+
+
+@pytest.mark.parametrize("name", PLACERS)
+def test_misbehaving_placers_are_caught_in_a_sentence(dmcjia, name):
+    ended = dmcjia("--placer", f"{FILE}:{name}", "--evaluations", 10)
+    assert ended.code == 4
+    assert ended.out == ""
+    assert ended.err.startswith(f'dmcjia: placer "{FILE}:{name}" ')
+    assert ended.err.count("\n") == 1
+    assert PLACERS[name] in ended.err
+
+
+@pytest.mark.parametrize("placer", ["dmcjia", "tests.solving.misbehaving:Placer", "cloud-only+"])
+@pytest.mark.parametrize("name", ALLOCATORS)
+def test_misbehaving_allocators_are_caught_in_a_sentence(dmcjia, name, placer):
+    ended = dmcjia("--placer", placer, "--allocator", f"{FILE}:{name}", "--evaluations", 10)
+    assert ended.code == 4
+    assert ended.out == ""
+    assert ended.err.startswith(f'dmcjia: allocator "{FILE}:{name}" ')
+    assert ended.err.count("\n") == 1
+    assert ALLOCATORS[name].replace("(1, 4)", "") in re.sub(r"\(\d+, 4\)", "", ended.err)
+
+
+@pytest.mark.parametrize("name", ["Placer", "Greedy", "DeafToStops", "WrapsStops"])
+def test_a_budget_of_evaluations_is_kept_for_them(dmcjia, tmp_path, name):
+    ended = dmcjia("--placer", f"{FILE}:{name}", "--evaluations", 10, "--out", "p.json")
+    assert ended.code == 0
+    note = f'placer "{FILE}:{name}" asked for plan 11 of a budget of 10 and was stopped there'
+    assert "Note: " in ended.out
+    plan = json.loads((tmp_path / "p.json").read_text())
+    assert plan["notes"] == [note]
+    assert (plan["status"], plan["evaluations"]) == ("limit", 10)
+    assert plan["trace"][-1]["evaluations"] == 10
+
+
+def test_the_plans_within_the_budget_are_the_ones_that_were_evaluated():
+    counting = Counting()
+    plan = solve(PAPER, misbehaving.Greedy(), counting, stop=TEN, seed=3)
+    assert len(counting.plans) == len(set(counting.plans)) <= 10
+    values = [solve(PAPER, Fixed(splits)).objective for splits in counting.plans]
+    assert plan.objective == min(values)
+
+
+class Fixed(misbehaving.Base):
+    def __init__(self, splits):
+        self.splits = splits
+
+    def place(self, problem, allocator, *, stop, rng, callback=None):
+        return Placement(np.array(self.splits))
+
+
+class Contrary(misbehaving.Base):
+    """Spends the budget to the last plan, and returns the worst."""
+
+    def place(self, problem, allocator, *, stop, rng, callback=None):
+        plans = rng.integers(0, 3, (stop.evaluations, problem.n_nodes))
+        values = problem.objective(plans, allocator.allocate(problem, plans).shares)
+        return Placement(plans[np.argmax(values)])
+
+
+def test_who_stays_within_the_budget_is_not_stopped():
+    plan = solve(PAPER, Contrary(), stop=TEN, seed=3)
+    best = plan.trace[-1].objective
+    assert best < plan.objective
+    assert plan.notes == (f'placer "Contrary" returned a plan of {plan.objective:.6g} s after one of {best:.6g} s',)
+    assert plan.evaluations == 10
+
+
+def test_asking_for_known_plans_costs_nothing_but_is_not_for_ever():
+    plan = solve(PAPER, misbehaving.Repeats(), stop=TEN)
+    assert plan.evaluations == 1
+    assert plan.splits.tolist() == [0] * 4
+    assert "times in a row for plans it knew, and was stopped there" in plan.notes[0]
+
+
+def test_a_gap_that_is_reached_ends_them_too():
+    plan = solve(PAPER, misbehaving.DeafToStops(), stop=Stop(gap=0.9))
+    assert plan.evaluations == 1
+    assert plan.status == Status.OPTIMAL
+    assert plan.notes == ()
+
+
+def test_time_is_looked_at_when_they_ask():
+    slow = Counting(seconds_a_plan=0.005)
+    plan = solve(PAPER, misbehaving.DeafToStops(), slow, stop=Stop(seconds=0.05))
+    assert plan.status == Status.LIMIT
+    assert 1 <= len(slow.plans) <= 12
+    assert plan.notes == ()
+
+
+def test_who_never_asks_is_ended_when_time_is_up():
+    """In a process of its own, whose main thread can be interrupted."""
+    code = """
+from dmcjia_opt import Stop, generate, solve
+from dmcjia_opt.base.errors import BackendFailed
+from tests.solving import misbehaving
+paper = generate("paper", nodes=4, seed=1)
+try:
+    solve(paper, misbehaving.Sleeps(), stop=Stop(seconds=0.05))
+except BackendFailed as error:
+    print(error)
+plan = solve(paper, misbehaving.DawdlesAfterAPlan(), stop=Stop(seconds=0.05))
+print(plan.status, plan.evaluations, *plan.notes)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=FILE.parents[2])
+    nothing, plan = done.stdout.splitlines()
+    after = r"was ended after 0\.\d+ s of a limit of 0\.05 s"
+    assert re.fullmatch(f'placer "Sleeps" {after} without having had one plan evaluated', nothing)
+    assert re.fullmatch(f'limit 1 placer "DawdlesAfterAPlan" {after}', plan)
+
+
+def test_where_nobody_can_be_interrupted_the_time_is_measured(monkeypatch):
+    monkeypatch.setattr(meter, "GRACE_SECONDS", 0.01)
+    plans = []
+    thread = threading.Thread(target=lambda: plans.append(solve(PAPER, misbehaving.Dawdles(), stop=Stop(seconds=0.05))))
+    thread.start()
+    thread.join()
+    assert re.fullmatch(r'placer "Dawdles" returned after 0\.\d+ s of a limit of 0\.05 s', plans[0].notes[0])
+
+
+def test_alarms_of_others_are_restored():
+    rung = []
+    before = signal.signal(signal.SIGALRM, lambda number, frame: rung.append(number))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 100.0, 7.0)
+        handler = signal.getsignal(signal.SIGALRM)
+        solve(PAPER, Fixed([0] * 4), stop=Stop(seconds=5))
+        assert signal.getsignal(signal.SIGALRM) is handler
+        left, interval = signal.setitimer(signal.ITIMER_REAL, 0)
+        assert 90 < left <= 100
+        assert interval == 7.0
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_what_they_claim_is_not_used():
+    seen = []
+    plan = solve(PAPER, misbehaving.Boasts(), stop=TEN, callback=seen.append)
+    assert plan.evaluations == 2
+    assert plan.lower_bound < plan.objective
+    assert plan.status == Status.FEASIBLE
+    assert plan.trace
+    assert seen == list(plan.trace)
+    json.dumps(plan.to_dict())
+
+
+def test_interrupts_pass_unless_there_is_a_plan():
+    with pytest.raises(KeyboardInterrupt):
+        solve(PAPER, misbehaving.Interrupted())
+    plan = solve(PAPER, misbehaving.InterruptedLater())
+    assert plan.splits.tolist() == [0] * 4
+    assert plan.notes == ('placer "InterruptedLater" was interrupted',)
+
+
+def test_errors_of_the_allocator_and_the_callback_are_theirs():
+    with pytest.raises(BackendFailed, match=r'^allocator "RaisingAllocator" failed: ZeroDivisionError$'):
+        solve(PAPER, misbehaving.WrapsStops(), misbehaving.RaisingAllocator(), stop=TEN)
+
+    def follow(point):
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        solve(PAPER, misbehaving.WrapsStops(), stop=TEN, callback=follow)
+
+
+def test_other_types_of_numbers_will_do():
+    plan = solve(PAPER, "genetic", misbehaving.SingleAllocator(), stop=TEN)
+    assert plan.shares.dtype == np.float64
+    assert plan.shares.sum() == pytest.approx(0.999, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("placer", "allocator", "message"),
+    [
+        (misbehaving.Raises, "waterfilling", r'placer "type" is a class; hand over an object of it, Raises\(\)'),
+        (misbehaving.Incomplete(), "waterfilling", 'placer "Incomplete" cannot be used: it has no method place'),
+        ("genetic", misbehaving.Raises(), 'allocator "Raises" cannot be used: it has no method allocate'),
+        ("genetic", WaterFilling, r"hand over an object of it, WaterFilling\(\)"),
+    ],
+)
+def test_what_is_no_method_is_refused(placer, allocator, message):
+    with pytest.raises(InputError, match=message):
+        solve(PAPER, placer, allocator)
+
+
+def test_our_own_methods_run_without_supervision():
+    for spec in METHODS.values():
+        method = build_placer(spec.name) if spec.kind == "placer" else build_allocator(spec.name)
+        assert is_ours(method)
+    genetic, waterfilling = Genetic(), WaterFilling()
+    assert guarded_placer(genetic, "genetic", ()) is genetic
+    assert guarded_allocator(waterfilling, "waterfilling") is waterfilling
+    Sub = type("Genetic", (Genetic,), {"__module__": "dmcjia_opt.methods.placers.genetic.genetic", "__slots__": ()})
+    assert not is_ours(Sub())
+
+
+def test_an_adapter_of_ours_may_ask_for_supervision(monkeypatch):
+    monkeypatch.setattr(Genetic, "supervised", True, raising=False)
+    assert not is_ours(Genetic())
+
+
+def test_the_supervised_search_is_the_same_search():
+    class Mine(Genetic):
+        pass
+
+    counting = Counting()
+    ours = solve(PAPER, Genetic(), stop=Stop(evaluations=80), seed=5)
+    theirs = solve(PAPER, Mine(), counting, stop=Stop(evaluations=80), seed=5)
+    np.testing.assert_array_equal(ours.splits, theirs.splits)
+    np.testing.assert_array_equal(ours.shares, theirs.shares)
+    assert theirs.evaluations == len(counting.plans) <= ours.evaluations == 80
+    assert ours.trace[-1].objective == theirs.trace[-1].objective
+    assert theirs.notes == ()

@@ -1,0 +1,262 @@
+import copy
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.solving.contract import Stop
+from dmcjia_opt.solving.plan import PlanFile
+from dmcjia_opt.solving.registry import specs, why_not
+from dmcjia_opt.solving.solve import solve
+from dmcjia_opt.solving.verifying import verify
+from tests.command_line import run
+
+PAPER = generate("paper", nodes=4, seed=1)
+#: The dual leaves a gap here, so the bound of an exact plan rests on the search that proved it.
+EQUAL = generate("homogeneous", nodes=3, seed=0)
+PLACERS = [spec.name for spec in specs("placer") if why_not(spec) is None and not spec.baseline]
+PROVING = [spec.name for spec in specs("placer") if why_not(spec) is None and spec.proves and spec.exact]
+
+
+@pytest.fixture(scope="module")
+def content():
+    """What an honest plan file holds: not optimal, so that every claim has room to be false."""
+    return solve(PAPER, "genetic", stop=Stop(evaluations=60), seed=1).to_dict()
+
+
+def check(scenario, content):
+    return verify(scenario, PlanFile.model_validate_json(json.dumps(content)))
+
+
+def false_claims(scenario, content):
+    return [check.what for check in check(scenario, content) if not check.true]
+
+
+@pytest.mark.parametrize("scenario", [PAPER, EQUAL], ids=["paper", "equal"])
+@pytest.mark.parametrize("placer", PLACERS)
+def test_honest_plans_of_every_placer_pass(placer, scenario):
+    assert false_claims(scenario, solve(scenario, placer, stop=Stop(evaluations=100)).to_dict()) == []
+
+
+@pytest.mark.parametrize("allocator", ["alm", "cvxpy:SCS", "ipopt"])
+def test_honest_plans_of_other_allocators_pass(allocator):
+    assert false_claims(PAPER, solve(PAPER, "genetic", allocator, stop=Stop(evaluations=30)).to_dict()) == []
+
+
+@pytest.mark.parametrize("allocator", ["alm", "cvxpy:CLARABEL", "cvxpy:SCS"])
+def test_bounds_proved_with_other_allocators_hold_too(allocator):
+    scenario = generate("mixed", nodes=2, seed=4)
+    assert false_claims(scenario, solve(scenario, "exhaustive", allocator).to_dict()) == []
+
+
+def test_checks_are_named_and_readable(content):
+    checks = check(PAPER, content)
+    assert [c.what for c in checks] == [
+        "scenario",
+        "feasible",
+        "objective_s",
+        "lower_bound_s",
+        "price_s",
+        "gap",
+        "status",
+        "nodes",
+    ]
+    assert all(c.true and c.claimed and c.recomputed for c in checks)
+
+
+def scaled(key, factor):
+    def edit(content):
+        content[key] *= factor
+
+    return edit
+
+
+def at(key, index, factor):
+    def edit(content):
+        content[key][index] *= factor
+
+    return edit
+
+
+def of_node(key, value):
+    def edit(content):
+        node = content["nodes"][2]
+        node[key] = value(node[key]) if callable(value) else value
+
+    return edit
+
+
+def move_split(content):
+    content["splits"][1] += 1
+
+
+def move_split_everywhere(content):
+    content["splits"][1] += 1
+    content["nodes"][1]["split"] += 1
+
+
+def swap_shares(content):
+    for node, other in ((0, 1), (1, 0)):
+        content["nodes"][node]["share"] = content["shares"][other]
+    content["shares"][:2] = content["shares"][1::-1]
+
+
+def better_bound_with_its_gap(content):
+    content["lower_bound_s"] *= 1 + 1e-6
+    content["gap"] = 1 - content["lower_bound_s"] / content["objective_s"]
+
+
+EDITS = {
+    "objective lower": (scaled("objective_s", 1 - 1e-7), {"objective_s"}),
+    "objective higher": (scaled("objective_s", 1 + 1e-7), {"objective_s"}),
+    "bound higher": (scaled("lower_bound_s", 1 + 1e-6), {"lower_bound_s", "price_s", "gap"}),
+    "bound lower": (scaled("lower_bound_s", 1 - 1e-6), {"gap"}),
+    "bound negative": (scaled("lower_bound_s", -1.0), {"gap"}),
+    "bound with its gap": (better_bound_with_its_gap, {"lower_bound_s", "price_s"}),
+    "price": (scaled("price_s", 1.1), {"price_s"}),
+    "price negative": (scaled("price_s", -1.0), {"price_s"}),
+    "gap": (scaled("gap", 1 - 1e-6), {"gap"}),
+    "gap zero": (scaled("gap", 0.0), {"gap"}),
+    "status optimal": (lambda c: c.update(status="optimal"), {"status"}),
+    "status infeasible": (lambda c: c.update(status="infeasible"), {"status"}),
+    "status nonsense": (lambda c: c.update(status="splendid"), {"status"}),
+    "share less": (at("shares", 0, 1 - 1e-6), {"objective_s", "nodes"}),
+    "share more": (at("shares", 0, 1 + 1e-6), {"feasible", "objective_s", "nodes"}),
+    "share gone": (at("shares", 0, 0.0), {"feasible", "objective_s", "gap", "nodes"}),
+    "share negative": (at("shares", 0, -1.0), {"feasible", "objective_s", "gap", "nodes"}),
+    "shares swapped": (swap_shares, {"objective_s", "nodes"}),
+    "split": (move_split, {"objective_s", "nodes"}),
+    "split everywhere": (move_split_everywhere, {"objective_s", "nodes"}),
+    "hash": (lambda c: c.update(scenario_sha256="0" * 64), {"scenario"}),
+    "node's split": (of_node("split", lambda k: k + 1), {"nodes"}),
+    "node's share": (of_node("share", lambda x: x * (1 - 1e-7)), {"nodes"}),
+    "node's edge delay": (of_node("edge_s", lambda x: x + 1e-7), {"nodes"}),
+    "node's upload delay": (of_node("upload_s", lambda x: x * (1 - 1e-6)), {"nodes"}),
+    "node's cloud delay": (of_node("cloud_s", lambda x: x * (1 - 1e-6)), {"nodes"}),
+    "node's total delay": (of_node("total_s", lambda x: x * (1 - 1e-7)), {"nodes"}),
+    "node's name": (of_node("name", "somebody else"), {"nodes"}),
+    "node's model": (of_node("model", "alexnet"), {"nodes"}),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_every_edited_number_is_found_out(name, content, tmp_path, monkeypatch, capsys):
+    edit, expected = EDITS[name]
+    edited = copy.deepcopy(content)
+    edit(edited)
+    found = set(false_claims(PAPER, edited))
+    assert expected <= found
+    assert found <= expected | {"objective_s", "gap"}
+    scenario, plan = tmp_path / "s.toml", tmp_path / "p.json"
+    PAPER.save(scenario)
+    plan.write_text(json.dumps(edited))
+    ended = run(monkeypatch, capsys, "verify", scenario, plan)
+    assert ended.code == 1
+    assert ended.err.startswith(f"dmcjia: {plan}: false: ")
+    assert expected <= set(ended.err.partition(": false: ")[2].strip().split(", "))
+
+
+def test_an_honest_file_passes(content, tmp_path, monkeypatch, capsys):
+    scenario, plan = tmp_path / "s.toml", tmp_path / "p.json"
+    PAPER.save(scenario)
+    plan.write_text(json.dumps(content))
+    ended = run(monkeypatch, capsys, "verify", scenario, plan)
+    assert ended.code == 0
+    assert ended.out.rstrip().endswith("Every claim holds.")
+    assert "FALSE" not in ended.out
+
+
+def test_a_weaker_claim_that_is_true_passes(content):
+    weaker = copy.deepcopy(content)
+    weaker["lower_bound_s"] *= 0.5
+    weaker["gap"] = 1 - weaker["lower_bound_s"] / weaker["objective_s"]
+    weaker["status"] = "feasible"
+    assert false_claims(PAPER, weaker) == []
+
+
+def test_rounding_of_the_last_digits_passes(content):
+    rounded = json.loads(json.dumps(content), parse_float=lambda text: float(f"{float(text):.15g}"))
+    assert false_claims(PAPER, rounded) == []
+
+
+def test_optional_claims_may_be_missing(content):
+    short = {k: v for k, v in content.items() if k not in ("gap_tolerance", "bound_from", "price_s", "trace")}
+    assert false_claims(PAPER, short) == []
+
+
+@pytest.mark.parametrize("placer", PROVING)
+def test_a_bound_beyond_the_dual_is_proved_again(placer):
+    content = solve(EQUAL, placer).to_dict()
+    assert content["bound_from"] == {"exact": "branch-and-bound"}.get(placer, placer)
+    bound = next(c for c in check(EQUAL, content) if c.what == "lower_bound_s")
+    assert bound.true
+    assert "searched again" in bound.recomputed
+    for edited in (
+        content | {"bound_from": "dual"},
+        content | {"bound_from": "a friend"},
+        content | {"lower_bound_s": content["lower_bound_s"] * (1 + 1e-6)},
+    ):
+        assert "lower_bound_s" in false_claims(EQUAL, edited)
+
+
+def test_an_optimum_that_is_none_is_found_out():
+    content = solve(EQUAL, "genetic", stop=Stop(evaluations=20)).to_dict()
+    best = solve(EQUAL, "exhaustive").objective
+    assert content["objective_s"] > best * (1 + 1e-6)
+    content |= {
+        "status": "optimal",
+        "lower_bound_s": content["objective_s"],
+        "gap": 0.0,
+        "bound_from": "exhaustive",
+    }
+    assert false_claims(EQUAL, content) == ["lower_bound_s"]
+
+
+def test_another_scenario_of_the_same_size(content):
+    other = replace(PAPER, cloud_gflops=401.0)
+    assert {"scenario", "objective_s"} <= set(false_claims(other, content))
+    relaid = replace(PAPER, name="another label")
+    assert false_claims(relaid, content) == []
+
+
+def test_why_a_plan_is_infeasible(content):
+    def sentence(scenario, edited):
+        return next(c.recomputed for c in check(scenario, edited) if c.what == "feasible")
+
+    over, starved, slow = (copy.deepcopy(content) for _ in range(3))
+    over["shares"][0] += 0.25
+    assert sentence(PAPER, over) == "no: its shares exceed the cloud by 0.25"
+    starved["shares"][3] = 0.0
+    starved["splits"][3] = 0
+    assert sentence(PAPER, starved) == 'no: the share of "node-0004", 0, leaves its cloud queue unstable at split 0'
+    literal = replace(PAPER, options=PAPER.options.model_copy(update={"ordering": "cloud-faster"}))
+    slow["splits"] = [1, 1, 1, 1]
+    slow["shares"] = [0.2, 0.2, 0.2, 0.05]
+    slower = 'no: the share of "node-0001", 0.2, leaves its cloud slower than its edge at split 1'
+    assert sentence(literal, slow) == slower
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda c: c["splits"].pop(), "the plan has 3 splits, 4 shares and 4 nodes, the scenario 4 nodes"),
+        (lambda c: c["shares"].append(0.0), "the plan has 4 splits, 5 shares and 4 nodes"),
+        (lambda c: c["nodes"].clear(), "the plan has 4 splits, 4 shares and 0 nodes"),
+        (lambda c: c["splits"].__setitem__(2, 35), "the split of node 2 must lie in 0 … 34"),
+    ],
+)
+def test_what_is_no_plan_for_this_fleet_is_refused(content, edit, message):
+    edited = copy.deepcopy(content)
+    edit(edited)
+    with pytest.raises(InputError, match=message):
+        check(PAPER, edited)
+
+
+def test_a_single_node():
+    scenario = generate("paper", nodes=1, seed=0)
+    plan = solve(scenario, "exhaustive")
+    assert false_claims(scenario, plan.to_dict()) == []
+    assert np.isclose(plan.shares.sum(), 1.0) or plan.shares[0] == 0.0

@@ -1,0 +1,82 @@
+import pytest
+
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.studies.bench.instances import OWN, family_and_nodes, generated, instance, is_name, named
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("paper-n20-s3", {"nodes": 20, "seed": 3}),
+        ("paper-table4-n5-s0", {"nodes": 5, "tasks": "table4"}),
+        ("near-epsilon0.01-cloud20-n40-s1", {"nodes": 40, "seed": 1, "epsilon": 0.01, "cloud_gflops": 20.0}),
+        ("near-epsilon1e-05-n4-s1", {"nodes": 4, "seed": 1, "epsilon": 1e-5}),
+        ("mixed-n7-s2", {"nodes": 7, "seed": 2}),
+    ],
+)
+def test_a_name_is_what_generate_calls_its_scenario(name, arguments):
+    scenario = generate(name.partition("-")[0], **arguments)
+    assert scenario.name == name
+    assert is_name(name)
+    assert generated(name).sha256() == scenario.sha256()
+    assert family_and_nodes(name) == (name.partition("-")[0], arguments["nodes"])
+
+
+def test_options_after_a_plus_sign():
+    plain, changed = generated("scarce-n5-s1"), generated("scarce-n5-s1+mm1+cloud-faster+tasks")
+    assert changed.name == "scarce-n5-s1+mm1+cloud-faster+tasks"
+    options = changed.options
+    assert (options.delay, options.ordering, options.average) == ("mm1", "cloud-faster", "tasks")
+    assert options.flops_per_mac == plain.options.flops_per_mac
+    assert changed.sha256() != plain.sha256()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("paper-n020-s1", 'write the instance "paper-n020-s1" as "paper-n20-s1"'),
+        ("paper-epsilon0.1-n3-s1", "option epsilon does not apply"),
+        ("paper-n3-s1+fast", r'no option "\+fast"; choose one of \+md1'),
+        ("nonsense-n3-s1", "is not the name of an instance.*paper"),
+        ("paper", "is not the name of an instance"),
+        ("paper-n99999999-s1", "more than 10,000,000 nodes"),
+        ("paper-n0-s1", "nodes must be at least 1"),
+    ],
+)
+def test_names_that_are_none(name, message):
+    with pytest.raises(InputError, match=message):
+        generated(name)
+
+
+def test_a_hash_that_does_not_fit_is_refused():
+    wrong = instance("paper-n3-s1", {"paper-n3-s1": "0" * 64})
+    with pytest.raises(InputError, match="not the one the library's hash was taken of"):
+        wrong.load()
+
+
+def test_scenarios_of_ones_own(tmp_path):
+    for seed in (1, 2):
+        generate("paper", nodes=3, seed=seed).save(tmp_path / f"site{seed}.toml")
+    found = named([str(tmp_path), "paper-n5-s1"], {})
+    assert [(each.name, each.family, each.n_nodes) for each in found] == [
+        ("site1", OWN, 3),
+        ("site2", OWN, 3),
+        ("paper-n5-s1", "paper", 5),
+    ]
+    assert found[0].sha256 == generated("paper-n3-s1").sha256()
+    assert found[0].load().name == "paper-n3-s1"
+
+
+def test_what_is_no_instance(tmp_path):
+    with pytest.raises(InputError, match="no scenario"):
+        named([str(tmp_path)], {})
+    with pytest.raises(InputError, match="neither a scenario file, nor a folder"):
+        named(["my-fleet"], {})
+    with pytest.raises(InputError, match="cannot read the scenario"):
+        named([str(tmp_path / "absent.toml")], {})
+    (tmp_path / "a.toml").write_text("cloud = 1\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"a\.toml: .*cloud"):
+        named([str(tmp_path)], {})
+    with pytest.raises(InputError, match='two instances are called "paper-n3-s1"'):
+        named(["paper-n3-s1", "paper-n3-s1"], {})

@@ -1,0 +1,13 @@
+"""``python -m tools.fuzz``: tries to break the bounds."""
+
+from functools import partial
+
+import typer
+
+from dmcjia_opt.cli.main import guarded
+from tools.fuzz.command import main
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
+    guarded(partial(app, prog_name="python -m tools.fuzz"), "fuzz")

@@ -1,0 +1,126 @@
+"""Problems that are small, odd and at the edge: what a benchmark never holds.
+
+Half of them are tables, the other half scenarios compiled to tables. Scales reach from 1e-9 to 1e12 and beyond, clouds
+are nearly full, and splits and nodes are repeated, free, or impossible.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.model.delay import MD1, MM1, TANDEM, DelayCurve, mg1
+from dmcjia_opt.model.networks.profile import LayerProfile
+from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.scenario.nodes import NodeTable
+from dmcjia_opt.model.scenario.scenario import Options, Scenario
+
+_CURVES: tuple[DelayCurve, ...] = (MD1, MD1, MM1, mg1(0.3), mg1(4.0), mg1(1e4), TANDEM, TANDEM)
+_SCALES = (1e-9, 1e-3, 1.0, 1.0, 1.0, 1e3, 1e12)
+#: How much of the cloud is left when everything but the last split is at its least.
+_SURPLUS = (0.9, 0.5, 0.1, 1e-3, 1e-6, 1e-9, 1e-12)
+
+
+def draw(seed: int, number: int) -> Problem:
+    """Return problem `number` of the series `seed`; the same on every machine of one NumPy version."""
+    rng = np.random.default_rng((seed, number))
+    return _of_scenario(rng) if rng.random() < 0.5 else _of_tables(rng)
+
+
+def _size(rng: np.random.Generator) -> tuple[int, int]:
+    """Mostly as small as can be, now and then with many nodes or many splits."""
+    kind = rng.random()
+    if kind < 0.01:
+        return int(rng.integers(1, 3)), int(rng.integers(1000, 3000))
+    if kind < 0.05:
+        return int(rng.integers(10, 40)), int(rng.integers(2, 12))
+    return int(rng.integers(1, 6)), int(rng.integers(1, 7))
+
+
+def _spread(rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+    """Positive numbers around 1 that all agree, differ a little, or differ by up to twenty orders of magnitude."""
+    orders = float(rng.choice([0.0, 1e-13, 1e-3, 1.0, 1.0, 3.0, 20.0]))
+    drawn: FloatArray = 10.0 ** (orders * rng.uniform(-0.5, 0.5, shape))
+    return drawn
+
+
+def _of_tables(rng: np.random.Generator) -> Problem:
+    n, m = _size(rng)
+    scale = float(rng.choice(_SCALES))
+    curve = _CURVES[int(rng.integers(len(_CURVES)))]
+    rate = _spread(rng, (n,)) / scale
+    s = -np.sort(-_spread(rng, (n, m)), axis=1) * scale
+    if rng.random() < 0.3:  # the work of a network falls along its layers, that of any table need not
+        s = rng.permuted(s, axis=1)
+    if rng.random() < 0.7:
+        s[:, -1] = 0.0
+    local = _spread(rng, (n, m)) * scale * float(rng.choice(_SCALES))
+    local[rng.random((n, m)) < 0.1] = 0.0
+    local[rng.random((n, m)) < 0.1] = np.inf
+    here = rng.integers(m, size=n)
+    _fill(rng, s, rate, here)
+    weight = _spread(rng, (n,)) if rng.random() < 0.3 else np.ones(n)
+    least = None
+    if rng.random() < 0.3:
+        least = rate[:, None] * _spread(rng, (n, m)) * (rng.random((n, m)) < 0.5) * (s > 0)
+    wait = None
+    if curve is TANDEM and rng.random() < 0.9:
+        wait = np.where(np.isfinite(local), local, 0.0) * rng.choice([0.0, 1e-9, 0.1, 0.9, 1.0], size=(n, m))
+    for _ in range(int(rng.integers(3))):  # twins
+        one, other = rng.integers(n, size=2)
+        for table in (s, local, rate, weight, least, wait):
+            if table is not None:
+                table[other] = table[one]
+    for _ in range(int(rng.integers(3))):  # splits that tie
+        one, other = rng.integers(m, size=2)
+        for table in (s, local, least, wait):
+            if table is not None:
+                table[:, other] = table[:, one]
+    return Problem(local, s, rate, weight / weight.sum(), curve, least, wait, name="tables")
+
+
+def _fill(rng: np.random.Generator, s: FloatArray, rate: FloatArray, here: IntArray) -> None:
+    """Scale the cloud's times, in place, so that the plan `here` leaves a drawn part of the cloud."""
+    load = float((rate * s[np.arange(len(rate)), here]).sum())
+    if load > 0:
+        s *= (1.0 - float(rng.choice(_SURPLUS))) / load
+
+
+def _of_scenario(rng: np.random.Generator) -> Problem:
+    n, m = _size(rng)
+    options = Options(
+        delay=rng.choice(["md1", "mm1", "mg1", "tandem"]),
+        service_scv=float(rng.choice([0.0, 0.5, 10.0])),
+        ordering=rng.choice(["stability", "stability", "cloud-faster"]),
+        average=rng.choice(["nodes", "tasks"]),
+    )
+    if options.delay == "tandem" and rng.random() < 0.5:
+        options = options.model_copy(update={"uplink": "queue"})
+    macs = _spread(rng, (m,)) * 1e8 * (rng.random(m) < 0.9)
+    sent = _spread(rng, (m,)) * 1e5 * (rng.random(m) < 0.9)
+    names = tuple(f"layer {i}" for i in range(m))
+    profile = LayerProfile("drawn", float(rng.choice([0.0, 1.0, 6e5, 1e12])), names, macs, sent)
+    work = max(2e-9 * float(macs.sum()), 1e-12)  # GFLOP a task
+    rate = _spread(rng, (n,)) * float(rng.choice(_SCALES))
+    edge = work * rate * _spread(rng, (n,)) * float(rng.choice([0.01, 0.5, 1.0 + 1e-9, 2.0, 100.0]))
+    bits = max(8e-6 * float(sent.max()), 1e-6)
+    uplink = bits * rate * _spread(rng, (n,)) * float(rng.choice([0.5, 2.0, 100.0, 1e6]))
+    twins = rng.random(n) < 0.3
+    for column in (rate, edge, uplink):
+        column[twins] = column[0]
+    nodes = NodeTable(
+        names=tuple(f"node {d}" for d in range(n)),
+        models=("drawn",),
+        model_index=np.zeros(n, dtype=np.int64),
+        compute_gflops=edge,
+        uplink_mbps=uplink,
+        arrival_rate=rate,
+        input_bytes=np.full(n, np.nan),
+    )
+    cloud = (
+        work * float(rate.sum()) / (1.0 - float(rng.choice(_SURPLUS))) * float(rng.choice([1.0, 1.0, 0.3, 3.0, 0.9]))
+    )
+    scenario = Scenario(cloud, nodes, options, {"drawn": profile}, "scenario")
+    return replace(compile_problem(scenario), uplinks=None)

@@ -1,0 +1,171 @@
+"""A problem on which something failed, as a small file; and how it is made small."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, FailFast, Field
+
+from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.base.errors import DmcjiaError, InputError
+from dmcjia_opt.base.files import read_json, write_text
+from dmcjia_opt.model.delay import delay_curve
+from dmcjia_opt.model.problem import Problem
+
+_TABLES = ("local_delay", "cloud_time", "arrival_rate", "weight", "least_rate", "upstream_wait", "n_layers")
+_MOST_TRIES = 150
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Regression:
+    """A problem, the invariant that it broke, and how.
+
+    Parameters
+    ----------
+    problem
+        As small as it could be made.
+    invariant, message
+        What failed.
+    seed, number
+        Which problem of which series it was made from.
+    """
+
+    problem: Problem
+    invariant: str
+    message: str
+    seed: int
+    number: int
+
+    def save(self, path: Path) -> None:
+        """Write the file; numbers are written so that they are read back as they are."""
+        problem = self.problem
+        scv = 2.0 * problem.curve.pieces[0].b - 1.0 if problem.curve.name == "mg1" else 0.0
+        content: dict[str, Any] = {
+            "format": "dmcjia-problem-1",
+            "invariant": self.invariant,
+            "message": self.message,
+            "seed": self.seed,
+            "number": self.number,
+            "delay": problem.curve.name,
+            "service_scv": scv,
+        }
+        for key in _TABLES:
+            table = getattr(problem, key)
+            content[key] = None if table is None else _finite(table.tolist())
+        write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+_Numbers = Annotated[list[float], FailFast()]
+_Table = Annotated[list[_Numbers], FailFast()]
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    format: Literal["dmcjia-problem-1"]
+    invariant: str
+    message: str
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)]
+    number: Annotated[int, Field(ge=0, le=2**63 - 1)]
+    delay: str
+    service_scv: float
+    local_delay: Annotated[list[Annotated[list[float | None], FailFast()]], FailFast()]
+    cloud_time: _Table
+    arrival_rate: _Numbers
+    weight: _Numbers
+    least_rate: list[list[float]] | None
+    upstream_wait: list[list[float]] | None
+    n_layers: list[Annotated[int, Field(ge=0, le=2**31 - 1)]] | None
+
+
+def load_regression(path: Path) -> Regression:
+    """Read a file of `Regression.save`.
+
+    Raises
+    ------
+    InputError
+        If it is missing, is not one, or holds no problem.
+    """
+    read = read_json(path, "the problem", _File)
+    try:
+        local = [[math.inf if value is None else value for value in row] for row in read.local_delay]
+        problem = Problem(
+            local_delay=np.array(local),
+            cloud_time=np.array(read.cloud_time),
+            arrival_rate=np.array(read.arrival_rate),
+            weight=np.array(read.weight),
+            curve=delay_curve(read.delay, read.service_scv),
+            least_rate=None if read.least_rate is None else np.array(read.least_rate),
+            upstream_wait=None if read.upstream_wait is None else np.array(read.upstream_wait),
+            n_layers=None if read.n_layers is None else np.array(read.n_layers),
+            name="regression",
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except ValueError:
+        raise InputError(f"{path}: a table's rows differ in length; give every node one entry a split") from None
+    return Regression(problem, read.invariant, read.message, read.seed, read.number)
+
+
+def shrink(problem: Problem, fails: Callable[[Problem], bool]) -> Problem:
+    """Return a smaller, rounder problem that still `fails`: fewer nodes and splits, fewer tables, fewer digits."""
+    tries = 0
+    smaller = True
+    while smaller and tries < _MOST_TRIES:
+        smaller = False
+        for make in _simpler(problem):
+            tries += 1
+            try:
+                other = make()
+            except DmcjiaError:
+                continue
+            if fails(other):
+                problem, smaller = other, True
+                break
+            if tries >= _MOST_TRIES:
+                break
+    return problem
+
+
+def _simpler(problem: Problem) -> Iterator[Callable[[], Problem]]:
+    for axis, length in enumerate(problem.local_delay.shape):
+        for size in sorted({length // 2, 1} - {0, length}, reverse=True):
+            for start in range(0, length, size):
+                yield partial(_without, problem, start, size, axis)
+    if problem.least_rate is not None:
+        yield partial(replace, problem, least_rate=None)
+    if problem.upstream_wait is not None:
+        yield partial(replace, problem, upstream_wait=None)
+    for key in ("local_delay", "cloud_time", "arrival_rate"):
+        table = getattr(problem, key)
+        rounded = np.array([float(f"{value:.1g}") for value in table.ravel()]).reshape(table.shape)
+        if not np.array_equal(rounded, table):
+            yield partial(_with, problem, key, rounded)
+
+
+def _with(problem: Problem, key: str, table: FloatArray) -> Problem:
+    changed: dict[str, Any] = {key: table}
+    return replace(problem, **changed)
+
+
+def _without(problem: Problem, start: int, size: int, axis: int) -> Problem:
+    gone = slice(start, start + size)
+    tables: dict[str, Any] = {"n_layers": None}
+    for key in _TABLES[:-1]:
+        table = getattr(problem, key)
+        per_node = key in ("arrival_rate", "weight")
+        tables[key] = table if table is None or (per_node and axis == 1) else np.delete(table, gone, axis)
+    tables["weight"] = tables["weight"] / tables["weight"].sum()
+    return replace(problem, **tables, uplinks=None)
+
+
+def _finite(values: Any) -> Any:  # noqa: ANN401  nested lists of numbers
+    if isinstance(values, list):
+        return [_finite(value) for value in values]
+    return None if isinstance(values, float) and math.isinf(values) else values
