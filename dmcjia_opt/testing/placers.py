@@ -282,8 +282,8 @@ class PlacerConformance(BaselineConformance):
     def test_problems_that_nothing_solves(self, placer: Placer) -> None:
         """An overloaded cloud, and a node without a stable split: INFEASIBLE, without shares."""
         stuck = Problem(
-            local_delay=np.array([[0.1, 0.2], [np.inf, np.inf]]),
-            cloud_time=np.array([[0.1, 0.0], [0.1, 0.0]]),
+            fixed_delay=np.array([[0.1, 0.2], [np.inf, np.inf]]),
+            service=np.array([[0.1, 0.0], [0.1, 0.0]]),
             arrival_rate=np.ones(2),
             weight=np.full(2, 0.5),
         )

@@ -39,7 +39,7 @@ def overloaded():
 
 
 def scaled(problem, factor):
-    return replace(problem, cloud_time=problem.cloud_time * factor)
+    return replace(problem, service=problem.service[..., 0] * factor)
 
 
 def exact_dual(problem, price):
@@ -51,8 +51,8 @@ def exact_dual(problem, price):
         for d in range(problem.n_nodes):
             rate, weight = mp.mpf(float(problem.arrival_rate[d])), mp.mpf(float(problem.weight[d]))
             costs = []
-            waits = problem.cloud_time[d] * 0 if problem.upstream_wait is None else problem.upstream_wait[d]
-            for local, time, wait in zip(problem.local_delay[d], problem.cloud_time[d], waits, strict=True):
+            waits = problem.service[..., 0][d] * 0 if not problem.kinked else problem.wait[d]
+            for local, time, wait in zip(problem.fixed_delay[d], problem.service[..., 0][d], waits, strict=True):
                 if np.isinf(local):
                     continue
                 s = mp.mpf(float(time))
@@ -145,7 +145,7 @@ def test_a_price_that_is_nonsense_proves_nothing(price):
 
 def test_price_zero_proves_the_least_local_delay():
     problem, _ = random_problem(np.random.default_rng(0), 3, 3)
-    least = problem.weight @ problem.local_delay.min(axis=1)
+    least = problem.weight @ problem.fixed_delay.min(axis=1)
     assert lower_bound(problem, 0.0) == pytest.approx(least, rel=1e-14)
     assert lower_bound(problem, 0.0) < least
 
@@ -185,16 +185,16 @@ def test_more_cloud_never_raises_the_bound(curve):
 
 def test_another_constraint_never_lowers_the_bound():
     problem, splits = random_problem(np.random.default_rng(7), 6, 4, ordering="cloud-faster")
-    free = replace(problem, least_rate=None)
+    free = replace(problem, least_rate=())
     assert best_lower_bound(problem)[0] >= best_lower_bound(free)[0] * (1 - 1e-13)
-    fixed = np.full(problem.local_delay.shape, np.inf)
-    fixed[np.arange(6), splits] = problem.at(problem.local_delay, splits)
-    assert best_lower_bound(replace(problem, local_delay=fixed))[0] >= best_lower_bound(problem)[0] * (1 - 1e-13)
+    fixed = np.full(problem.fixed_delay.shape, np.inf)
+    fixed[np.arange(6), splits] = problem.at(problem.fixed_delay, splits)
+    assert best_lower_bound(replace(problem, fixed_delay=fixed))[0] >= best_lower_bound(problem)[0] * (1 - 1e-13)
 
 
 def test_more_local_delay_lifts_the_bound_by_as_much():
     problem, _ = random_problem(np.random.default_rng(9), 6, 4)
-    later = replace(problem, local_delay=problem.local_delay + 2.5)
+    later = replace(problem, fixed_delay=problem.fixed_delay + 2.5)
     assert best_lower_bound(later)[0] == pytest.approx(best_lower_bound(problem)[0] + 2.5, rel=1e-13)
 
 
@@ -236,8 +236,8 @@ def test_a_price_from_elsewhere_only_chooses_where_the_bound_is_computed():
     problem, _ = random_problem(np.random.default_rng(5), 4, 3)
     _, splits, shares = brute_force(problem)
     best = certify(problem, splits, shares)
-    assert certify(problem, splits, shares, price=best.price).lower_bound == best.lower_bound
-    other = certify(problem, splits, shares, price=3 * best.price)
+    assert certify(problem, splits, shares, prices=best.price).lower_bound == best.lower_bound
+    other = certify(problem, splits, shares, prices=3 * best.price)
     assert other.price == 3 * best.price
     assert other.lower_bound == lower_bound(problem, 3 * best.price) < best.lower_bound
 
@@ -281,7 +281,7 @@ def test_bounds_of_given_splits_are_below_their_best_delay_and_close_at_the_pric
         bound = splits_lower_bound(problem, plans, factor * allocation.price)
         assert (bound[fine] <= value[fine]).all()
         assert np.isfinite(bound[fine]).all()
-        assert (bound[np.isinf(problem.at(problem.local_delay, plans)).any(axis=1)] == np.inf).all()
+        assert (bound[np.isinf(problem.at(problem.fixed_delay, plans)).any(axis=1)] == np.inf).all()
         if factor == 1.0:
             np.testing.assert_allclose(bound[fine], value[fine], rtol=1e-9)
 
@@ -289,7 +289,7 @@ def test_bounds_of_given_splits_are_below_their_best_delay_and_close_at_the_pric
 @pytest.mark.parametrize("price", [*NONSENSE, 0.0])
 def test_bounds_of_given_splits_fall_back_on_the_local_delay(price):
     problem, splits = random_problem(np.random.default_rng(2), 3, 3)
-    local = problem.weight @ problem.at(problem.local_delay, splits)
+    local = problem.weight @ problem.at(problem.fixed_delay, splits)
     bound = splits_lower_bound(problem, splits[None], np.array([price]))
     assert bound[0] == pytest.approx(local, rel=1e-13)
     assert bound[0] < local

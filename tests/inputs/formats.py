@@ -122,7 +122,7 @@ def _beside(folder: Path) -> None:
 def solved(scenario: Scenario) -> None:
     """Plan a scenario; what comes out must be a feasible plan of finite numbers."""
     problem = compile_problem(scenario)
-    assert not np.isnan(problem.local_delay).any()
+    assert not np.isnan(problem.fixed_delay).any()
     for placer in ("greedy+", "exact"):
         plan = solve(scenario, placer, stop=Stop(seconds=2.0))
         assert 0 <= plan.objective < math.inf

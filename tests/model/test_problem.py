@@ -146,7 +146,7 @@ def test_every_stage_of_a_tandem_has_the_wait_that_it_adds(uplink):
     problem = compile_problem(
         replace(scenario, nodes=replace(scenario.nodes, arrival_rate=rates), options=options, cloud_gflops=2000.0)
     )
-    stable = [np.flatnonzero(np.isfinite(row)) for row in problem.local_delay]
+    stable = [np.flatnonzero(np.isfinite(row)) for row in problem.fixed_delay]
     rng = np.random.default_rng(1)
     splits = np.array([rng.choice(some) for some in stable])
     shares = WaterFilling().allocate(problem, splits[None]).shares[0]
@@ -154,7 +154,7 @@ def test_every_stage_of_a_tandem_has_the_wait_that_it_adds(uplink):
     assert problem.weight @ stages.total == pytest.approx(problem.objective(splits, shares), rel=1e-14)
     sent = problem.uplinks.delay(splits)
     service = scenario.profiles["resnet34"].work[splits] / (scenario.nodes.compute_gflops * 1e9)
-    cloud = np.where(shares > 0, problem.at(problem.cloud_time, splits) / np.where(shares > 0, shares, 1.0), 0.0)
+    cloud = np.where(shares > 0, problem.at(problem.service[..., 0], splits) / np.where(shares > 0, shares, 1.0), 0.0)
     before = after = 0.0
     link = sent if uplink == "queue" else 0.0 * sent
     slowest = [service, np.maximum(service, link), np.maximum(np.maximum(service, link), cloud)]
@@ -200,12 +200,12 @@ def test_a_link_that_serves_one_task_at_a_time_must_keep_up():
     options = Options(delay="tandem", flops_per_mac=1.0)
     free = compile_problem(replace(scenario, nodes=nodes, options=options))
     queue = compile_problem(replace(scenario, nodes=nodes, options=options.model_copy(update={"uplink": "queue"})))
-    assert np.isfinite(free.local_delay[0, 0])
-    assert np.isinf(queue.local_delay[0, 0])
-    assert queue.upstream_wait[0, 0] == 0.0
+    assert np.isfinite(free.fixed_delay[0, 0])
+    assert np.isinf(queue.fixed_delay[0, 0])
+    assert queue.wait[0, 0] == 0.0
     poisson = compile_problem(replace(scenario, nodes=nodes, options=Options(flops_per_mac=1.0)))
-    np.testing.assert_array_equal(free.local_delay, poisson.local_delay)
-    assert poisson.upstream_wait is None
+    np.testing.assert_array_equal(free.fixed_delay, poisson.fixed_delay)
+    assert poisson.wait is None
 
 
 def test_stages_of_a_plan_whose_link_cannot_keep_up_are_infinite():
@@ -224,7 +224,7 @@ def test_a_wait_upstream_is_for_a_tandem_and_a_part_of_the_delay_there():
     both, shares = np.array([0, 0]), np.array([0.5, 0.5])
     md1 = small().cloud_delay(both, shares)  # 0.4 s of service and 4/15 s of waiting; 0.2 s and 1/15 s
     np.testing.assert_allclose(md1, [0.4 + 2 / 15, 0.2 + 1 / 15])
-    np.testing.assert_allclose(problem.cloud_delay(both, shares), [0.4 + 2 / 15 - 0.1, 0.2 + 1 / 15])
+    np.testing.assert_allclose(problem.use_delay(both, shares), [0.4 + 2 / 15 - 0.1, 0.2 + 1 / 15])
 
 
 def test_a_problem_without_uplinks_has_no_upload_stage():
@@ -238,13 +238,13 @@ def test_fewer_layers_are_padded():
     nodes = NodeTable(("x", "y"), ("resnet34", "tiny.json"), [0, 1], [50.0, 50.0], [8.0, 8.0], [1.0, 1.0], [np.nan] * 2)
     scenario = Scenario(100.0, nodes, profiles={"tiny.json": tiny})
     problem = compile_problem(scenario)
-    assert problem.local_delay.shape == (2, 35)
+    assert problem.fixed_delay.shape == (2, 35)
     np.testing.assert_array_equal(problem.layers, [34, 2])
-    assert np.isinf(problem.local_delay[1, 3:]).all()
-    np.testing.assert_array_equal(problem.cloud_time[1, 2:], 0.0)
-    np.testing.assert_allclose(problem.cloud_time[1, :3], [0.06, 0.04, 0.0])
+    assert np.isinf(problem.fixed_delay[1, 3:]).all()
+    np.testing.assert_array_equal(problem.service[..., 0][1, 2:], 0.0)
+    np.testing.assert_allclose(problem.service[..., 0][1, :3], [0.06, 0.04, 0.0])
     np.testing.assert_allclose(
-        problem.local_delay[1, :3] - [0.0, *(1 / mu + 1 / (2 * mu * (mu - 1)) for mu in (25, 25 / 3))],
+        problem.fixed_delay[1, :3] - [0.0, *(1 / mu + 1 / (2 * mu * (mu - 1)) for mu in (25, 25 / 3))],
         [1e-3, 5e-4, 1e-4],
     )
     problem.check_splits(np.array([34, 2]))
@@ -257,9 +257,9 @@ def test_an_unstable_edge_is_infinite():
     nodes = replace(scenario.nodes, arrival_rate=np.array([1.0, 2.0]))
     problem = compile_problem(replace(scenario, nodes=nodes))
     work = scenario.profiles["resnet34"].work
-    np.testing.assert_array_equal(np.isinf(problem.local_delay[1]), 2.0 * work / 5e9 >= 1.0)
-    assert np.isinf(problem.local_delay[1]).any()
-    assert np.isfinite(problem.local_delay[0]).all()
+    np.testing.assert_array_equal(np.isinf(problem.fixed_delay[1]), 2.0 * work / 5e9 >= 1.0)
+    assert np.isinf(problem.fixed_delay[1]).any()
+    assert np.isfinite(problem.fixed_delay[0]).all()
 
 
 @pytest.mark.parametrize("delay", ["md1", "tandem"])
@@ -278,7 +278,7 @@ def test_large_fleets_compile_block_by_block(delay):
     for key in ("local_delay", "cloud_time", "least_rate", "arrival_rate"):
         np.testing.assert_array_equal(getattr(whole, key)[rows], getattr(part, key))
     if delay == "tandem":
-        np.testing.assert_array_equal(whole.upstream_wait[rows], part.upstream_wait)
+        np.testing.assert_array_equal(whole.wait[rows], part.wait)
 
 
 def test_task_average_weighs_by_arrival_rate():
@@ -292,7 +292,7 @@ def test_literal_ordering_asks_for_the_rate_of_the_edge_where_both_work():
     scenario = generate("paper", nodes=3, seed=0)
     assert compile_problem(scenario).least_rate is None
     problem = compile_problem(replace(scenario, options=Options(ordering="cloud-faster", flops_per_mac=1.0)))
-    floor = problem.least_rate
+    floor = problem.least_rate[..., 0]
     np.testing.assert_array_equal(floor[:, [0, -1]], 0.0)
     want = scenario.nodes.compute_gflops[:, None] * 1e9 / scenario.profiles["resnet34"].work[1:-1]
     np.testing.assert_allclose(floor[:, 1:-1], want, rtol=1e-14)
@@ -306,8 +306,8 @@ def test_with_the_literal_ordering_no_task_of_a_tandem_waits_at_the_cloud():
     shares = WaterFilling().allocate(problem, plans).shares
     fine = np.isfinite(shares).all(axis=1)
     assert fine.sum() > 20
-    service = problem.at(problem.cloud_time, plans)[fine] / shares[fine]
-    np.testing.assert_allclose(problem.cloud_delay(plans[fine], shares[fine]), service, rtol=1e-9)
+    service = problem.at(problem.service[..., 0], plans)[fine] / shares[fine]
+    np.testing.assert_allclose(problem.use_delay(plans[fine], shares[fine]), service, rtol=1e-9)
 
 
 def test_layers_without_work_ask_for_nothing():
@@ -315,13 +315,13 @@ def test_layers_without_work_ask_for_nothing():
     nodes = NodeTable(("x",), ("tiny.json",), [0], [5.0], [8.0], [1.0], [np.nan])
     options = Options(ordering="cloud-faster", flops_per_mac=1.0)
     problem = compile_problem(Scenario(10.0, nodes, options, {"tiny.json": profile}))
-    np.testing.assert_array_equal(problem.least_rate, 0.0)
-    np.testing.assert_array_equal(problem.cloud_time, [[0.1, 0.1, 0.0, 0.0]])
+    np.testing.assert_array_equal(problem.least_rate[..., 0], 0.0)
+    np.testing.assert_array_equal(problem.service[..., 0], [[0.1, 0.1, 0.0, 0.0]])
 
 
 def test_nodes_without_cloud_work_have_no_cloud_delay():
     problem = small()
-    np.testing.assert_array_equal(problem.cloud_delay(np.array([1, 1]), np.zeros(2)), 0.0)
+    np.testing.assert_array_equal(problem.use_delay(np.array([1, 1]), np.zeros(2)), 0.0)
     assert problem.objective(np.array([1, 1]), np.zeros(2)) == pytest.approx(0.3)
 
 
@@ -378,22 +378,22 @@ def test_residuals_measure_each_violation():
     ],
 )
 def test_no_violation_counts_as_feasible(splits, shares):
-    problem = small(local_delay=[[0.1, 0.2, np.inf], [0.3, 0.4, 0.5]], cloud_time=[[0.2, 0.0, 0.0], [0.1, 0.0, 0.0]])
+    problem = small(fixed_delay=[[0.1, 0.2, np.inf], [0.3, 0.4, 0.5]], service=[[0.2, 0.0, 0.0], [0.1, 0.0, 0.0]])
     assert problem.residuals(np.array([0, 0]), np.array([0.5, 0.5])).feasible
     assert not problem.residuals(np.array(splits), np.array(shares)).feasible
 
 
 def test_an_unstable_edge_is_a_residual():
-    problem = small(local_delay=[[0.1, np.inf], [0.3, 0.4]])
+    problem = small(fixed_delay=[[0.1, np.inf], [0.3, 0.4]])
     residuals = problem.residuals(np.array([1, 1]), np.zeros(2))
     np.testing.assert_array_equal(residuals.stability, [np.inf, -1.0])
 
 
 def test_overload_counts_load_and_unstable_edges():
-    problem = small(cloud_time=[[0.75, 0.0], [0.375, 0.0]], local_delay=[[0.1, 0.2], [0.3, np.inf]])
+    problem = small(service=[[0.75, 0.0], [0.375, 0.0]], fixed_delay=[[0.1, 0.2], [0.3, np.inf]])
     plans = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
     np.testing.assert_allclose(problem.overload(plans), [0.5, 0.0, 1.0, 1.0], atol=1e-11)
-    full = small(cloud_time=[[0.5, 0.0], [0.25, 0.0]])
+    full = small(service=[[0.5, 0.0], [0.25, 0.0]])
     assert full.overload(np.array([0, 0])) > 0
 
 
@@ -464,12 +464,12 @@ def test_impossible_tables_are_refused_by_name(changes, field):
 
 def test_tables_are_read_only_and_frozen_ones_are_not_copied():
     local = np.array(TABLES["local_delay"])
-    problem = small(local_delay=local)
+    problem = small(fixed_delay=local)
     local[0, 0] = 99.0
-    assert problem.local_delay[0, 0] == 0.1
+    assert problem.fixed_delay[0, 0] == 0.1
     with pytest.raises(ValueError, match="read-only"):
-        problem.local_delay[0, 0] = 1.0
-    assert replace(problem, curve=MM1).local_delay is problem.local_delay
+        problem.fixed_delay[0, 0] = 1.0
+    assert replace(problem, curve=MM1).local_delay is problem.fixed_delay
 
 
 def test_measured_seconds_stand_for_work_at_the_edge_and_in_the_cloud():
@@ -498,15 +498,15 @@ def test_measured_seconds_stand_for_work_at_the_edge_and_in_the_cloud():
     profiles = {"tiny.json": tiny, "longer.json": longer}
     computed = compile_problem(Scenario(100.0, nodes, profiles=profiles, times=times))
     problem = compile_problem(Scenario(100.0, nodes, profiles=profiles, times=times, cloud_device="gpu"))
-    np.testing.assert_array_equal(problem.local_delay[[0, 2]], computed.local_delay[[0, 2]])
+    np.testing.assert_array_equal(problem.fixed_delay[[0, 2]], computed.fixed_delay[[0, 2]])
     service = np.array([0.0, 0.5, 0.75])
     upload = np.array([8.0, 4.0, 2.0]) / 1e6
     expected = service + 0.5 * service**2 / (2 * (1 - 0.5 * service)) + upload
-    np.testing.assert_allclose(problem.local_delay[1, :3], expected, rtol=1e-14)
-    assert np.isinf(problem.local_delay[1, 3])
-    np.testing.assert_allclose(computed.cloud_time[1, :3], [0.06, 0.04, 0.0])
-    np.testing.assert_allclose(problem.cloud_time, [[0.03, 0.01, 0, 0], [0.03, 0.01, 0, 0], [0.6, 0.3, 0.1, 0]])
-    assert (problem.cloud_time[:, -1] == 0).all()  # exactly: all at the edge leaves the cloud nothing
+    np.testing.assert_allclose(problem.fixed_delay[1, :3], expected, rtol=1e-14)
+    assert np.isinf(problem.fixed_delay[1, 3])
+    np.testing.assert_allclose(computed.service[1, :3], [0.06, 0.04, 0.0])
+    np.testing.assert_allclose(problem.service[..., 0], [[0.03, 0.01, 0, 0], [0.03, 0.01, 0, 0], [0.6, 0.3, 0.1, 0]])
+    assert (problem.service[..., 0][:, -1] == 0).all()  # exactly: all at the edge leaves the cloud nothing
 
 
 def test_measured_nodes_have_the_literal_c3_of_their_seconds():
@@ -516,4 +516,4 @@ def test_measured_nodes_have_the_literal_c3_of_their_seconds():
     nodes = NodeTable(("x",), ("t",), [0], **columns, input_bytes=[np.nan], devices=("pi",), device_index=[0])
     options = Options(ordering="cloud-faster")
     problem = compile_problem(Scenario(100.0, nodes, options, {"t": tiny}, times=times))
-    np.testing.assert_allclose(problem.least_rate, [[0.0, 2.0, 0.0]])
+    np.testing.assert_allclose(problem.least_rate[..., 0], [[0.0, 2.0, 0.0]])

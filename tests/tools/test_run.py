@@ -51,7 +51,7 @@ def test_a_failure_is_kept_small_and_can_be_looked_at_again(dmcjia, tmp_path, mo
     (path,) = (tmp_path / FAILURES).iterdir()
     kept = load_regression(path)
     assert (kept.invariant, kept.message, kept.seed, kept.number) == ("bound", "too many nodes", 3, number)
-    assert kept.problem.local_delay.shape == (2, 1)
+    assert kept.problem.fixed_delay.shape == (2, 1)
     monkeypatch.undo()
     assert dmcjia("--replay", path).out.endswith("above what a plan attains: holds\n")
 
@@ -68,9 +68,9 @@ def test_a_kept_problem_is_the_same_to_the_last_bit(tmp_path, curve):
 
 def test_what_is_shrunk_still_fails():
     problem, _ = random_problem(np.random.default_rng(2), 6, 5)
-    small = shrink(problem, lambda other: bool((other.cloud_time == 0).any()))
-    assert small.local_delay.shape == (1, 1)
-    assert (small.cloud_time == 0).all()
+    small = shrink(problem, lambda other: bool((other.service[..., 0] == 0).any()))
+    assert small.fixed_delay.shape == (1, 1)
+    assert (small.service[..., 0] == 0).all()
 
 
 def test_a_process_that_dies_is_a_sentence(tmp_path, monkeypatch):

@@ -74,7 +74,7 @@ class Subject:
             splits = self.rng.integers(problem.layers + 1, size=(20, problem.n_nodes))
         found = WaterFilling().allocate(problem, splits)
         feasible = problem.residuals(splits, found.shares).feasible
-        return [Plan(splits[i], found.shares[i], float(found.price[i])) for i in np.flatnonzero(feasible)]
+        return [Plan(splits[i], found.shares[i, :, 0], float(found.prices[i, 0])) for i in np.flatnonzero(feasible)]
 
     @cached_property
     def values(self) -> FloatArray:
@@ -105,7 +105,7 @@ class Subject:
         """The best plan known."""
         known = [self.plans[int(self.values.argmin())]] if self.plans else []
         if self.exact is not None and self.exact.splits is not None and self.exact.shares is not None:
-            known.append(Plan(self.exact.splits, self.exact.shares, self.exact.price))
+            known.append(Plan(self.exact.splits, self.exact.shares.ravel(), self.exact.price))
         return min(known, key=self.value, default=None)
 
     def value(self, plan: Plan) -> float:

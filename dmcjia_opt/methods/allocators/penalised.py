@@ -165,7 +165,7 @@ class KinkedLagrangian(Lagrangian):
         are, ρ_y would be infinite.
         """
         excess, free = self.base + x, self.t * (x > 0)
-        answers = [(free / self.curve.curvature(excess, self.rho, wait)).sum(-1) for wait in (self.wait, None)]
+        answers = [(free / self.curve.curvature(excess, self.rho, wait)).sum(-1) for wait in (self.wait, 0.0)]
         answer = np.maximum(*answers)
         with np.errstate(divide="ignore"):
             return replace(self, beta=beta, rho_y=penalty * np.where(answer > 0, 1.0 / answer, beta))

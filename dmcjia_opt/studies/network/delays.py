@@ -148,7 +148,7 @@ def one_node(profile: LayerProfile, device: Device, times: MeasuredTimes | None 
 def delay_along_cuts(scenario: Scenario) -> Delays:
     """Return the delay of a scenario's only node at each of its splits, with the whole cloud to itself."""
     problem = compile_problem(scenario)
-    splits = np.arange(problem.n_splits)[:, None]
+    splits = np.arange(problem.n_options)[:, None]
     stages = problem.breakdown(splits, np.ones(splits.shape))
     edge, upload, cloud = stages.edge[:, 0], stages.upload[:, 0], stages.cloud[:, 0]
     total = edge + upload + cloud

@@ -39,20 +39,20 @@ def test_bounds_of_splits_against_fifty_digits(curve):
     golden = (mpmath.sqrt(5) - 1) / 2
     for d in range(4):
         for g in range(5):
-            if math.isinf(problem.local_delay[d, g]):
+            if math.isinf(problem.fixed_delay[d, g]):
                 assert got[d, g] == math.inf
                 continue
             with mpmath.workdps(50):
                 s, w, rate, local = (
                     mpmath.mpf(float(x))
                     for x in (
-                        problem.cloud_time[d, g],
+                        problem.service[..., 0][d, g],
                         problem.weight[d],
                         problem.arrival_rate[d],
-                        problem.local_delay[d, g],
+                        problem.fixed_delay[d, g],
                     )
                 )
-                wait = mpmath.mpf(0 if problem.upstream_wait is None else float(problem.upstream_wait[d, g]))
+                wait = mpmath.mpf(0 if not problem.kinked else float(problem.wait[d, g]))
 
                 def cost(log_x, s=s, w=w, rate=rate, wait=wait):
                     x = mpmath.exp(log_x)
@@ -160,13 +160,13 @@ def test_whatever_is_changed_nothing_false_is_proved(drawn, seed):
         if rng.random() < 0.5:
             index = int(rng.integers(len(sizes))) if rng.random() < 0.6 else None
             size = int(sizes.sum() if index is None else sizes[index])
-            split = int(rng.integers(problem.n_splits))
+            split = int(rng.integers(problem.n_options))
             tree[at : at + 1] = [
                 Branch(index, split, int(rng.integers(size))),
                 *rng.permutation([tree[at], Leaf(0)]),
             ]
         else:
-            charges = tuple((int(rng.integers(problem.n_splits)), float(rng.normal())) for _ in range(rng.integers(3)))
+            charges = tuple((int(rng.integers(problem.n_options)), float(rng.normal())) for _ in range(rng.integers(3)))
             tree[at] = Leaf(None) if rng.random() < 0.2 else Leaf(int(rng.integers(max(1, len(proof.prices)))), charges)
     prices = tuple(float(p * np.exp(rng.normal())) for p in proof.prices)
     try:
@@ -189,7 +189,7 @@ def test_limits_on_all_nodes_close_what_classes_cannot():
 
 def test_a_price_of_zero_proves_the_local_delay():
     problem = random_problem(np.random.default_rng(0), 3, 3)[0]
-    floor = (problem.weight[:, None] * problem.local_delay).min(axis=1).sum()
+    floor = (problem.weight[:, None] * problem.fixed_delay).min(axis=1).sum()
     assert price_bound(problem, 0.0) == pytest.approx(floor, rel=1e-14)
     assert price_bound(problem, 0.0) <= floor
 

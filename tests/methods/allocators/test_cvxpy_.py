@@ -48,9 +48,11 @@ def test_every_listed_solver_gives_a_near_optimal_plan(mixed_batch, solver):
     rows = best.status == Status.OPTIMAL
     assert not (got.status[rows] == Status.FAILED).any()
     np.testing.assert_allclose(
-        problem.objective(splits[rows], got.shares[rows]), problem.objective(splits[rows], best.shares[rows]), rtol=1e-5
+        problem.objective(splits[rows], got.shares[..., 0][rows]),
+        problem.objective(splits[rows], best.shares[..., 0][rows]),
+        rtol=1e-5,
     )
-    assert problem.residuals(splits[rows], got.shares[rows]).feasible.all()
+    assert problem.residuals(splits[rows], got.shares[..., 0][rows]).feasible.all()
 
 
 @pytest.mark.parametrize("solver", ["CLARABEL", "SCS"])
@@ -62,18 +64,20 @@ def test_one_and_many_nodes(random_problem, solver):
         splits = np.zeros((1, n), dtype=np.int64)
         got, best = allocator.allocate(problem, splits), WaterFilling().allocate(problem, splits)
         assert got.status[0] == Status.OPTIMAL
-        np.testing.assert_allclose(problem.objective(splits, got.shares), problem.objective(splits, best.shares), 1e-8)
+        np.testing.assert_allclose(
+            problem.objective(splits, got.shares[..., 0]), problem.objective(splits, best.shares[..., 0]), 1e-8
+        )
 
 
 def test_rows_with_nothing_to_solve(mixed_batch):
     problem, splits = mixed_batch
     got = CvxpyAllocator().allocate(problem, splits)
     assert [Status(s).name for s in got.status] == ["OPTIMAL", "OPTIMAL", "OPTIMAL", "INFEASIBLE", "OPTIMAL", "OPTIMAL"]
-    assert (got.shares[2] == 0).all()
-    assert got.price[2] == 0.0
-    assert np.isnan(got.shares[3]).all()
-    assert np.isnan(got.price[3])
-    assert (got.shares[1, 2:4] == 0).all()
+    assert (got.shares[..., 0][2] == 0).all()
+    assert got.prices[:, 0][2] == 0.0
+    assert np.isnan(got.shares[..., 0][3]).all()
+    assert np.isnan(got.prices[:, 0][3])
+    assert (got.shares[..., 0][1, 2:4] == 0).all()
 
 
 @pytest.mark.parametrize("solver", ["CLARABEL", "SCS"])
@@ -97,7 +101,7 @@ def test_used_allocator_can_be_sent_elsewhere(mixed_batch, duplicate):
     assert hash(twin) == hash(allocator)
     assert repr(twin) == "CvxpyAllocator(solver='SCS')"
     assert len(pickle.dumps(allocator)) < 1000
-    np.testing.assert_array_equal(twin.allocate(*mixed_batch).shares, before.shares)
+    np.testing.assert_array_equal(twin.allocate(*mixed_batch).shares[..., 0], before.shares[..., 0])
 
 
 def test_threads_share_an_allocator(mixed_batch):
@@ -105,7 +109,7 @@ def test_threads_share_an_allocator(mixed_batch):
     alone = allocator.allocate(*mixed_batch)
     with ThreadPoolExecutor(2) as pool:
         for got in pool.map(lambda _: allocator.allocate(*mixed_batch), range(8)):
-            np.testing.assert_array_equal(got.shares, alone.shares)
+            np.testing.assert_array_equal(got.shares[..., 0], alone.shares[..., 0])
 
 
 def test_compiled_once_for_each_shape(mixed_batch, monkeypatch):
@@ -154,7 +158,7 @@ def test_unfinished_solves_say_so_and_keep_the_budget(mixed_batch, monkeypatch, 
     got = CvxpyAllocator(solver).allocate(problem, splits)
     assert list(got.status) == [status, status, Status.OPTIMAL, Status.INFEASIBLE, status, status]
     rows = [0, 1, 4, 5]
-    assert problem.residuals(splits[rows], got.shares[rows]).feasible.all()
+    assert problem.residuals(splits[rows], got.shares[..., 0][rows]).feasible.all()
 
 
 def test_a_loose_claim_is_called_inaccurate(mixed_batch, monkeypatch):
@@ -177,7 +181,7 @@ def test_a_crash_costs_one_row(mixed_batch, monkeypatch, crash):
     monkeypatch.setattr(CLARABEL, "solve_via_data", second_crashes)
     got = CvxpyAllocator().allocate(*mixed_batch)
     assert [Status(s).name for s in got.status] == ["OPTIMAL", "FAILED", "OPTIMAL", "INFEASIBLE", "OPTIMAL", "OPTIMAL"]
-    assert np.isnan(got.shares[1]).all()
+    assert np.isnan(got.shares[..., 0][1]).all()
 
 
 def test_a_solver_that_gives_up_costs_one_row(mixed_batch, monkeypatch):

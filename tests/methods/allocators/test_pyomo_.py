@@ -107,10 +107,10 @@ def test_rows_with_nothing_to_solve_and_silence(mixed_batch, capfd):
     assert allocator.supports(problem) is None
     got = allocator.allocate(problem, splits)
     assert [Status(s).name for s in got.status] == ["OPTIMAL", "OPTIMAL", "OPTIMAL", "INFEASIBLE", "OPTIMAL", "OPTIMAL"]
-    assert (got.shares[2] == 0).all()
-    assert got.price[2] == 0.0
-    assert np.isnan(got.shares[3]).all()
-    assert (got.shares[1, 2:4] == 0).all()
+    assert (got.shares[..., 0][2] == 0).all()
+    assert got.prices[:, 0][2] == 0.0
+    assert np.isnan(got.shares[..., 0][3]).all()
+    assert (got.shares[..., 0][1, 2:4] == 0).all()
     assert capfd.readouterr() == ("", "")
 
 
@@ -120,7 +120,9 @@ def test_one_and_many_nodes(random_problem, n):
     splits = np.zeros((1, n), dtype=np.int64)
     got, best = IpoptAllocator().allocate(problem, splits), WaterFilling().allocate(problem, splits)
     assert got.status[0] == Status.OPTIMAL
-    np.testing.assert_allclose(problem.objective(splits, got.shares), problem.objective(splits, best.shares), 1e-9)
+    np.testing.assert_allclose(
+        problem.objective(splits, got.shares[..., 0]), problem.objective(splits, best.shares[..., 0]), 1e-9
+    )
 
 
 def test_a_batch_is_the_same_as_a_loop_and_as_itself_reversed(mixed_batch):
@@ -142,7 +144,7 @@ def test_used_allocator_can_be_pickled(mixed_batch):
     twin = pickle.loads(sent)
     assert twin == allocator
     assert repr(twin) == "IpoptAllocator(tolerance=1e-10, max_iterations=100)"
-    np.testing.assert_array_equal(twin.allocate(*mixed_batch).shares, before.shares)
+    np.testing.assert_array_equal(twin.allocate(*mixed_batch).shares[..., 0], before.shares[..., 0])
 
 
 def test_module_imports_no_solver():
@@ -155,7 +157,7 @@ def test_limit_is_said_and_the_budget_kept(mixed_batch):
     got = IpoptAllocator(max_iterations=2).allocate(problem, splits)
     rows = [0, 1, 4, 5]
     assert (got.status[rows] == Status.LIMIT).all()
-    assert problem.residuals(splits[rows], got.shares[rows]).feasible.all()
+    assert problem.residuals(splits[rows], got.shares[..., 0][rows]).feasible.all()
 
 
 def test_a_loose_claim_is_called_inaccurate(mixed_batch):
@@ -176,7 +178,7 @@ def test_a_crash_costs_one_row(mixed_batch, monkeypatch):
     monkeypatch.setattr(casadi, "nlpsol", second_crashes)
     got = IpoptAllocator().allocate(*mixed_batch)
     assert [Status(s).name for s in got.status] == ["OPTIMAL", "FAILED", "OPTIMAL", "INFEASIBLE", "OPTIMAL", "OPTIMAL"]
-    assert np.isnan(got.shares[1]).all()
+    assert np.isnan(got.shares[..., 0][1]).all()
 
 
 def test_no_answer_where_the_start_cannot_be_evaluated():
@@ -199,8 +201,8 @@ def test_program_on_path_agrees_with_the_wheel(random_problem, install, floors, 
     program = IpoptAllocator().allocate(problem, splits)
     assert Path(os.environ["PATH"], "ran").exists()
     assert program.status[0] == wheel.status[0] == Status.OPTIMAL
-    np.testing.assert_allclose(program.shares, wheel.shares, rtol=1e-6)
-    np.testing.assert_allclose(program.price, wheel.price, rtol=1e-6)
+    np.testing.assert_allclose(program.shares[..., 0], wheel.shares[..., 0], rtol=1e-6)
+    np.testing.assert_allclose(program.prices[:, 0], wheel.prices[:, 0], rtol=1e-6)
     assert capfd.readouterr() == ("", "")
 
 
@@ -209,7 +211,7 @@ def test_program_that_reaches_its_limit_says_so_silently(mixed_batch, install, c
     problem, splits = mixed_batch
     got = IpoptAllocator(max_iterations=2).allocate(problem, splits[:1])
     assert got.status[0] == Status.LIMIT
-    assert problem.residuals(splits[:1], got.shares).feasible.all()
+    assert problem.residuals(splits[:1], got.shares[..., 0]).feasible.all()
     assert capfd.readouterr() == ("", "")
 
 
@@ -223,4 +225,4 @@ def test_program_that_crashes_costs_its_rows(mixed_batch, install, start):
     problem, splits = mixed_batch
     got = IpoptAllocator().allocate(problem, splits[1:4])
     assert list(got.status) == [Status.FAILED, Status.OPTIMAL, Status.INFEASIBLE]
-    assert np.isnan(got.shares[0]).all()
+    assert np.isnan(got.shares[..., 0][0]).all()

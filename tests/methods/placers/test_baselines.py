@@ -85,7 +85,7 @@ def test_greedy_by_hand():
 
 def test_greedy_shares_follow_the_cloud_work():
     cloud = np.array([[2.0, 1.5, 1.0, 0.0], [4.0, 3.0, 0.0, 0.0]])
-    placement = place(Greedy(), two_nodes(cloud_time=cloud))
+    placement = place(Greedy(), two_nodes(service=cloud))
     assert placement.splits.tolist() == [2, 1]
     assert placement.shares.tolist() == [0.25, 0.75]
 
@@ -98,7 +98,7 @@ def test_greedy_may_be_told_to_mind_bytes_alone():
 
 
 def test_greedy_without_any_cloud_work():
-    placement = place(Greedy(), two_nodes(cloud_time=np.zeros((2, 4))))
+    placement = place(Greedy(), two_nodes(service=np.zeros((2, 4))))
     assert placement.splits.tolist() == [3, 1]
     assert placement.shares.tolist() == [0.0, 0.0]
     assert placement.status == Status.FEASIBLE
@@ -165,12 +165,12 @@ def test_an_unstable_edge_is_chosen_only_where_there_is_nothing_else(placer):
     local = two_nodes().local_delay.copy()
     first = place(placer, two_nodes()).splits
     local[0, first[0]] = np.inf
-    other = place(placer, two_nodes(local_delay=local))
+    other = place(placer, two_nodes(fixed_delay=local))
     assert other.splits[0] != first[0]
     assert other.splits[1] == first[1]
     assert other.status == Status.FEASIBLE
     local[0] = np.inf
-    stuck = place(placer, two_nodes(local_delay=local))
+    stuck = place(placer, two_nodes(fixed_delay=local))
     assert stuck.status == Status.INFEASIBLE
     assert 0 <= stuck.splits[0] <= 3
 

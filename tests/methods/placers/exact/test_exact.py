@@ -53,12 +53,12 @@ def small_problem(seed: int, curves: Sequence[DelayCurve]) -> Problem:
         weight = problem.weight[alike] / problem.weight[alike].sum()
         problem = dataclasses.replace(
             problem,
-            local_delay=problem.local_delay[alike],
-            cloud_time=problem.cloud_time[alike],
+            fixed_delay=problem.fixed_delay[alike],
+            service=problem.service[..., 0][alike],
             arrival_rate=problem.arrival_rate[alike],
             weight=weight,
-            least_rate=None if problem.least_rate is None else problem.least_rate[alike],
-            upstream_wait=None if problem.upstream_wait is None else problem.upstream_wait[alike],
+            least_rate=() if not problem.ordered else problem.least_rate[..., 0][alike],
+            wait=() if not problem.kinked else problem.wait[alike],
         )
     return problem
 

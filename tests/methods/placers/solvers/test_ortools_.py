@@ -112,8 +112,8 @@ def test_a_menu_holds_what_each_split_wants_and_nothing_beaten(ordering):
         splits = np.tile(0, (here.sum(), 5))
         splits[:, d] = entries.split[here]
         delay = problem.weight[d] * (
-            problem.local_delay[d, splits[:, d]]
-            + problem.cloud_delay(splits, np.where(np.arange(5) == d, shares[:, None], 1.0))[:, d]
+            problem.fixed_delay[d, splits[:, d]]
+            + problem.use_delay(splits, np.where(np.arange(5) == d, shares[:, None], 1.0))[:, d]
         )
         np.testing.assert_allclose((delay - delay.min()) / bound, cost * 1e-9, atol=1e-5)
 
@@ -141,7 +141,7 @@ def test_the_least_load_is_the_least_load():
     problem, _ = random_problem(np.random.default_rng(6), 4, 4, ordering="cloud-faster")
     plan = least_load_plan(problem)
     for d in range(4):
-        for split in np.flatnonzero(np.isfinite(problem.local_delay[d])):
+        for split in np.flatnonzero(np.isfinite(problem.fixed_delay[d])):
             other = plan.copy()
             other[d] = split
             assert problem.least_share(plan).sum() <= problem.least_share(other).sum()
