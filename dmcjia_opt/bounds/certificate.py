@@ -115,7 +115,7 @@ def splits_lower_bound(problem: Problem, splits: IntArray, prices: FloatArray) -
         `dual` proves nothing but the fixed delay.
     """
     prices = prices[:, None] if prices.ndim == 1 else prices
-    usable = ((prices >= LEAST_PRICE) & (prices <= MOST_PRICE)).all(-1)
+    usable: BoolArray = np.all((prices >= LEAST_PRICE) & (prices <= MOST_PRICE), axis=-1)
     value = fixed_dual(problem, splits, np.where(usable[:, None], prices, 1.0))
     paid = np.where(usable, prices.sum(-1), 0.0)
     fixed = (problem.weight * problem.at(problem.fixed_delay, splits)).sum(-1)

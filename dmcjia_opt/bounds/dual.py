@@ -236,7 +236,7 @@ def split_costs(problem: Problem, nodes: IntArray, splits: IntArray, price: Floa
 
     `nodes`, `splits` and `price` (> 0, s per unit share) broadcast against each other; so does the result.
     """
-    s, weight, rate = problem.service[nodes, splits], problem.weight[nodes], problem.arrival_rate[nodes, None]
+    s, weight, rate = problem.service[nodes, splits], problem.weight[nodes], problem.arrival_rate[nodes][..., None]
     wait, price = problem.wait[nodes, splits][..., None], np.asarray(price)[..., None]
     busy = s > 0
     excess = problem.curve.excess_at(np.where(busy, price * s / weight[..., None], 1.0), rate, wait)

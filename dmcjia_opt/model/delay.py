@@ -186,8 +186,8 @@ class TandemCurve:
 
         The positive root of x² + λx = λ/(2W), in a form that loses no digits.
         """
-        with np.errstate(divide="ignore", over="ignore"):
-            return np.asarray(1.0 / (wait + np.sqrt(wait * (wait + 2.0 / rate))))
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            return np.where(np.greater(wait, 0.0), 1.0 / (wait + np.sqrt(wait * (wait + 2.0 / rate))), np.inf)
 
     def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
         """Return the mean delay T, s."""

@@ -190,7 +190,7 @@ class Problem:
         }
         for key, shape in shapes.items():
             value = getattr(self, key)
-            if np.size(value) == 0:
+            if value is None or np.size(value) == 0:
                 value = constant(0.0, shape)
             elif not (isinstance(value, np.ndarray) and value.dtype == np.float64 and not value.flags.writeable):
                 value = frozen(value)  # those that are frozen, such as tables of large fleets, are not copied

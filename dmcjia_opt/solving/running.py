@@ -15,7 +15,7 @@ from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray, frozen_int
+from dmcjia_opt.base.arrays import FloatArray, IntArray, frozen_int, over_uses
 from dmcjia_opt.base.errors import BackendFailed, InputError, in_one_line
 from dmcjia_opt.bounds.certificate import judge, overload_of
 from dmcjia_opt.model.problem import Problem
@@ -209,14 +209,13 @@ class SupervisedPlacer:
             raise BackendFailed(f"{self.who} returned splits of shape {splits.shape} for {problem.n_nodes} nodes")
         splits, shares, price = frozen_int(splits), None, np.nan
         if returned.shares is not None:
-            shares = problem.by_use(splits, np.asarray(returned.shares))
-            shares = _numbers(shares, f"{self.who} returned shares", (*splits.shape, problem.n_uses))
+            shares = _numbers(returned.shares, f"{self.who} returned shares", splits.shape)
         elif best.splits is not None and np.array_equal(best.splits, splits):
             shares, price = best.shares, best.price
         elif problem.overload(splits) == 0:
             answer = allocator.allocate(problem, splits[None])
             if np.isfinite(answer.shares).all():
-                shares, price = answer.shares[0], float(answer.prices[0, 0])
+                shares, price = over_uses(answer.shares[0]), float(answer.prices[0, 0])
         verdict = None if shares is None else judge(problem, splits, shares, self.nodes)
         broken = overload_of(problem, splits, self.nodes) if verdict is None else verdict.violation
         if broken and (status in _CLAIMS_A_PLAN or (shares is not None and status != Status.INFEASIBLE)):

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, over_uses
 from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.base.processes import raise_if_interrupted
 from dmcjia_opt.bounds.certificate import best_lower_bound, relative_gap
@@ -165,7 +165,7 @@ class Evaluation:
             improved = bool(objective[rows[best]] < self.objective)
             if improved:
                 self.objective = float(objective[rows[best]])
-                self.splits, self.shares = candidates[best].copy(), allocation.shares[best].copy()
+                self.splits, self.shares = candidates[best].copy(), over_uses(allocation.shares[best]).copy()
                 self.price = float(allocation.prices[best, 0])
             self._rate = (time.perf_counter() - before) / rows.size
         self.evaluations += len(splits)

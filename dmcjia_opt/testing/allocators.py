@@ -218,7 +218,7 @@ class AllocatorConformance(Conformance):
         fresh = self.make()
         for row in range(len(plans)):
             alone = fresh.allocate(problem, plans[row : row + 1])
-            for key in ("shares", "price", "status"):
+            for key in ("shares", "prices", "status"):
                 np.testing.assert_array_equal(getattr(whole, key)[row], getattr(alone, key)[0])
                 np.testing.assert_array_equal(getattr(whole, key)[row], getattr(backwards, key)[-1 - row])
 

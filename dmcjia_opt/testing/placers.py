@@ -85,7 +85,7 @@ def value_of(problem: Problem, placement: Placement) -> float:
     assert splits.shape == (problem.n_nodes,)
     shares = placement.shares
     if shares is None:
-        shares = WaterFilling().allocate(problem, splits[None]).shares[0]
+        shares = WaterFilling().allocate(problem, splits[None]).shares[0, :, 0]
     assert shares.shape == (problem.n_nodes,)
     assert problem.residuals(splits, shares).feasible
     return float(problem.objective(splits, shares))
@@ -299,7 +299,7 @@ class PlacerConformance(BaselineConformance):
         problem, best = small(0)
         placement = place(placer, problem, Even())
         assert value_of(problem, placement) >= best * (1 - 1e-12)
-        expected = Even().allocate(problem, placement.splits[None]).shares[0]
+        expected = Even().allocate(problem, placement.splits[None]).shares[0, :, 0]
         np.testing.assert_array_equal(expected if placement.shares is None else placement.shares, expected)
         assert placement.lower_bound <= best * (1 + self.bound_accuracy)
 

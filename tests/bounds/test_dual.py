@@ -26,7 +26,7 @@ def grid_cost(problem, d, split, price):
     floor = 0.0 if not problem.ordered else max(0.0, problem.least_rate[..., 0][d, split] - rate)
     excess = np.geomspace(1e-8, 1e8, 200_001)
     excess = np.append(excess[excess >= floor], floor if floor > 0 else [])
-    wait = None if not problem.kinked else problem.wait[d, split]
+    wait = problem.wait[d, split]
     if wait:
         kink = problem.curve.crossing(rate, wait)
         excess = np.append(excess, kink if kink >= floor else [])
@@ -40,6 +40,7 @@ def test_priced_cost_is_the_least_over_all_shares(curve, ordering):
     problem, _ = random_problem(np.random.default_rng(1), 3, 3, curve=curve, ordering=ordering)
     for price in (0.01, 1.0, 100.0):
         cost, share = priced(problem, price)
+        share = share[..., 0]
         want = [[grid_cost(problem, d, split, price) for split in range(3)] for d in range(3)]
         np.testing.assert_allclose(cost, want, rtol=1e-7)
         assert (cost <= np.array(want) * (1 + 1e-14)).all()
@@ -82,7 +83,7 @@ def test_the_cost_of_given_splits_is_that_of_the_table(drawn):
         cost, _ = priced(problem, price)
         got = split_costs(problem, nodes[:, None], np.arange(problem.n_options), np.array(price))
         np.testing.assert_allclose(got, cost, rtol=1e-13)
-        one = fixed_dual(problem, splits[None], np.array([price]))
+        one = fixed_dual(problem, splits[None], np.array([[price]]))
         assert one.shape == (1,)
         assert one[0] == pytest.approx(cost[nodes, splits].sum() - price, rel=1e-12, abs=1e-13 * price)
 
@@ -141,6 +142,7 @@ def test_large_fleets_agree_with_the_table_priced_at_once():
     low, high = maximise(problem)
     for point in (low, high):
         cost, share = priced(problem, point.price)
+        share = share[..., 0]
         choice = cost.argmin(axis=1)
         assert point.value == pytest.approx(cost.min(axis=1).sum() - point.price, rel=1e-12)
         assert point.use == pytest.approx(share[np.arange(9000), choice].sum(), rel=1e-9)

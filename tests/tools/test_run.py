@@ -7,6 +7,7 @@ import pytest
 
 from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.model.delay import MD1, TANDEM, mg1
+from dmcjia_opt.model.problem import TABLES
 from dmcjia_opt.testing.problems import random_problem
 from tools.fuzz import fuzzing as run
 from tools.fuzz.fuzzing import BLOCKS, FAILURES, Failure, fuzz, keep
@@ -62,7 +63,7 @@ def test_a_kept_problem_is_the_same_to_the_last_bit(tmp_path, curve):
     Regression(problem, "bound", "why", 1, 2).save(tmp_path / "kept.json")
     read = load_regression(tmp_path / "kept.json").problem
     assert read.curve == curve
-    for key in ("local_delay", "cloud_time", "arrival_rate", "weight", "least_rate", "upstream_wait", "n_layers"):
+    for key in TABLES:
         np.testing.assert_array_equal(getattr(read, key), getattr(problem, key))
 
 

@@ -250,7 +250,7 @@ def _compared(subject: Subject) -> tuple[float, float] | None:
     found = subject.exact
     if found is None or found.status != Status.OPTIMAL or found.shares is None:
         return None
-    plan = Plan(found.splits, found.shares.ravel(), found.price)
+    plan = Plan(found.splits, found.shares, found.price)
     loss = 4e-9 + 1e4 * EPS * condition(subject.problem, plan)
     return (subject.value(plan), loss) if loss < 1e-3 else None
 

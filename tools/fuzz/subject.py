@@ -105,7 +105,7 @@ class Subject:
         """The best plan known."""
         known = [self.plans[int(self.values.argmin())]] if self.plans else []
         if self.exact is not None and self.exact.splits is not None and self.exact.shares is not None:
-            known.append(Plan(self.exact.splits, self.exact.shares.ravel(), self.exact.price))
+            known.append(Plan(self.exact.splits, self.exact.shares, self.exact.price))
         return min(known, key=self.value, default=None)
 
     def value(self, plan: Plan) -> float:

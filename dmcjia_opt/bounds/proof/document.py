@@ -7,13 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, FailFast, Field, Tag
 
 from dmcjia_opt.base.files import read_json, write_text
 
 _Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Price = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+#: A price, or one for each resource; told apart by their types, so that a mistake is told of the one that was meant.
+_Prices = Annotated[
+    Annotated[_Price, Tag("")] | Annotated[list[_Price], Field(min_length=1), Tag("prices")],
+    Discriminator(lambda value: "prices" if isinstance(value, list) else ""),
+]
 
 #: A price for each resource, s per unit share.
 Prices = tuple[float, ...]
@@ -132,7 +138,7 @@ class _ProofFile(_Strict):
     format: Literal["dmcjia-proof-1"]
     scenario_sha256: str
     bound_s: _Finite
-    prices_s: Annotated[list[_Price | Annotated[list[_Price], Field(min_length=1)]], FailFast()]
+    prices_s: Annotated[list[_Prices], FailFast()]
     tree: Annotated[list[_BranchFile | _RangeFile | _PriceFile | _OverloadFile], FailFast()]
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, over_uses
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop, TracePoint
@@ -45,7 +45,7 @@ class Rule(ABC):
         price, status, objective = np.nan, Status.INFEASIBLE, np.inf
         if shares is None and problem.overload(splits) == 0:
             allocation = allocator.allocate(problem, splits[None, :])
-            shares, price = allocation.shares[0], float(allocation.prices[0, 0])
+            shares, price = over_uses(allocation.shares[0]), float(allocation.prices[0, 0])
             status = Status.FAILED
         if shares is not None and problem.residuals(splits, shares).feasible:
             objective, status = float(problem.objective(splits, shares)), Status.FEASIBLE

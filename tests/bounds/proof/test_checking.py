@@ -35,7 +35,7 @@ def test_bounds_of_splits_against_fifty_digits(curve):
     """The minimum over the service rate by golden section, in numbers of fifty digits."""
     problem = random_problem(np.random.default_rng(2), 4, 5, curve=curve)[0]
     price = 3.7 * float(problem.weight[0])
-    got = split_bounds(problem, np.arange(4), price)
+    got = split_bounds(problem, np.arange(4), (price,))
     golden = (mpmath.sqrt(5) - 1) / 2
     for d in range(4):
         for g in range(5):
@@ -52,7 +52,7 @@ def test_bounds_of_splits_against_fifty_digits(curve):
                         problem.fixed_delay[d, g],
                     )
                 )
-                wait = mpmath.mpf(0 if not problem.kinked else float(problem.wait[d, g]))
+                wait = mpmath.mpf(float(problem.wait[d, g]))
 
                 def cost(log_x, s=s, w=w, rate=rate, wait=wait):
                     x = mpmath.exp(log_x)
@@ -138,7 +138,7 @@ def test_another_price_proves_less():
     problem, proof, optimum = branched()
     bounds = []
     for k in range(len(proof.prices)):
-        prices = tuple(price * (0.3 if i == k else 1.0) for i, price in enumerate(proof.prices))
+        prices = tuple((price * (0.3 if i == k else 1.0),) for i, (price,) in enumerate(proof.prices))
         bounds.append(check_proof(problem, replace(proof, prices=prices)))
     assert max(bounds) <= check_proof(problem, proof)
     assert min(bounds) < optimum * (1 - 1e-3)
@@ -168,7 +168,7 @@ def test_whatever_is_changed_nothing_false_is_proved(drawn, seed):
         else:
             charges = tuple((int(rng.integers(problem.n_options)), float(rng.normal())) for _ in range(rng.integers(3)))
             tree[at] = Leaf(None) if rng.random() < 0.2 else Leaf(int(rng.integers(max(1, len(proof.prices)))), charges)
-    prices = tuple(float(p * np.exp(rng.normal())) for p in proof.prices)
+    prices = tuple((float(p * np.exp(rng.normal())),) for (p,) in proof.prices)
     try:
         bound = check_proof(problem, replace(proof, tree=tuple(tree), prices=prices))
     except Unproved:
@@ -190,8 +190,8 @@ def test_limits_on_all_nodes_close_what_classes_cannot():
 def test_a_price_of_zero_proves_the_local_delay():
     problem = random_problem(np.random.default_rng(0), 3, 3)[0]
     floor = (problem.weight[:, None] * problem.fixed_delay).min(axis=1).sum()
-    assert price_bound(problem, 0.0) == pytest.approx(floor, rel=1e-14)
-    assert price_bound(problem, 0.0) <= floor
+    assert price_bound(problem, (0.0,)) == pytest.approx(floor, rel=1e-14)
+    assert price_bound(problem, (0.0,)) <= floor
 
 
 def test_an_impossible_fleet_is_proved_so():

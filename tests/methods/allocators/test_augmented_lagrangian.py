@@ -95,7 +95,7 @@ def test_shares_and_price_meet_the_kkt_conditions_of_the_original_problem():
         found = AugmentedLagrangian().allocate(problem, splits)
         s, share = problem.service[..., 0][:, 0], found.shares[..., 0][0]
         saved = problem.weight / s * MD1.marginal(share / s - problem.arrival_rate, problem.arrival_rate)
-        least = problem.least_share(splits)[0]
+        least = problem.least_share(splits)[0, :, 0]
         held = share - least <= 1e-8 * (share - problem.arrival_rate * s)
         at_floor += held.sum()
         np.testing.assert_allclose(saved[~held], found.prices[:, 0][0], rtol=1e-7)

@@ -87,7 +87,7 @@ def test_a_batch_is_the_same_as_a_loop_and_as_itself_reversed(mixed_batch, solve
     batch, back = allocator.allocate(problem, splits), allocator.allocate(problem, splits[::-1])
     for row in range(len(splits)):
         alone = CvxpyAllocator(solver).allocate(problem, splits[row : row + 1])
-        for key in ("shares", "price", "status"):
+        for key in ("shares", "prices", "status"):
             np.testing.assert_array_equal(getattr(batch, key)[row], getattr(alone, key)[0])
             np.testing.assert_array_equal(getattr(batch, key)[row], getattr(back, key)[-1 - row])
 

@@ -32,7 +32,7 @@ class Reference:
         self.rate, self.weight = column(problem.arrival_rate), column(problem.weight)
         least = np.zeros(problem.n_nodes) if not problem.ordered else problem.at(problem.least_rate[..., 0], splits)
         self.floor = [max(m - rate, mp.mpf(0)) for m, rate in zip(column(least), self.rate, strict=True)]
-        self.wait = column(np.zeros(problem.n_nodes) if not problem.kinked else problem.wait_at(splits))
+        self.wait = column(problem.wait_at(splits)[:, 0])
         self.kinked = problem.kinked
         first = problem.curve.pieces[0]
         self.a, self.b = mp.mpf(first.a), mp.mpf(first.b)
@@ -232,8 +232,8 @@ def test_a_tandem_saves_the_same_with_every_last_unit_but_at_kinks_and_floors(or
             problem.arrival_rate,
         )
         on = s > 0
-        free = on & (shares > problem.least_share(splits) * (1 + 1e-12))
-        excess, wait = shares[free] / s[free] - rate[free], problem.wait_at(splits)[free]
+        free = on & (shares > problem.least_share(splits)[:, 0] * (1 + 1e-12))
+        excess, wait = shares[free] / s[free] - rate[free], problem.wait_at(splits)[free, 0]
         worth = problem.weight[free] / s[free]
         saved = worth * TANDEM.marginal(excess * (1 - 1e-9), rate[free], wait)
         saves = worth * TANDEM.marginal(excess * (1 + 1e-9), rate[free], wait)
@@ -279,17 +279,17 @@ def test_nothing_to_share_costs_nothing():
     ("changes", "infeasible"),
     [
         ({}, False),
-        ({"cloud_time": [[0.5], [0.5]]}, True),
-        ({"cloud_time": [[0.9], [0.9]]}, True),
-        ({"local_delay": [[0.1], [np.inf]]}, True),
+        ({"service": [[0.5], [0.5]]}, True),
+        ({"service": [[0.9], [0.9]]}, True),
+        ({"fixed_delay": [[0.1], [np.inf]]}, True),
         ({"least_rate": [[2.5], [1.5]]}, False),
         ({"least_rate": [[2.5], [1.6]]}, True),
     ],
 )
 def test_plans_that_no_shares_can_serve(changes, infeasible):
     tables = {
-        "local_delay": [[0.1], [0.1]],
-        "cloud_time": [[0.25], [0.25]],
+        "fixed_delay": [[0.1], [0.1]],
+        "service": [[0.25], [0.25]],
         "arrival_rate": [1, 1],
         "weight": [0.5, 0.5],
     }

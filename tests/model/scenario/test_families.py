@@ -233,7 +233,7 @@ def test_known_shares_give_the_known_objective(answer):
 def test_no_small_move_of_the_known_shares_is_better(answer):
     """Moving share between any two nodes that may give some away costs time; the whole of the cloud is used."""
     problem, splits, shares = answer.problem, answer.splits, answer.shares
-    spare = np.flatnonzero(shares > problem.least_share(splits) * (1 + 1e-9))
+    spare = np.flatnonzero(shares > problem.least_share(splits)[:, 0] * (1 + 1e-9))
     assert (len(spare) == 0) == (answer.price == 0)
     if len(spare):
         assert shares.sum() == pytest.approx(1.0, abs=1e-15)
@@ -241,7 +241,7 @@ def test_no_small_move_of_the_known_shares_is_better(answer):
     for giver in spare:
         for taker in busy[busy != giver]:
             moved = shares.copy()
-            amount = 1e-4 * (shares[giver] - problem.least_share(splits)[giver])
+            amount = 1e-4 * (shares[giver] - problem.least_share(splits)[:, 0][giver])
             moved[giver] -= amount
             moved[taker] += amount
             assert problem.objective(splits, moved) > problem.objective(splits, shares) * (1 - 1e-15)
@@ -251,10 +251,10 @@ def test_no_small_move_of_the_known_shares_is_better(answer):
 def test_the_known_price_is_what_more_cloud_saves(answer):
     """A little more cloud, given to the nodes that are neither at a floor nor at a kink, saves price times as much."""
     problem, splits, shares = answer.problem, answer.splits, answer.shares
-    least = problem.least_share(splits)
+    least = problem.least_share(splits)[:, 0]
     spare = shares > least * (1 + 1e-9)
-    wait = problem.wait_at(splits)
-    if wait is not None:
+    if problem.kinked:
+        wait = problem.wait_at(splits)[:, 0]
         rate, s = problem.arrival_rate, problem.at(problem.service[..., 0], splits)
         spare &= ~np.isclose(shares / s - rate, problem.curve.crossing(rate, wait), rtol=1e-9)
     extra = np.where(spare, shares - problem.arrival_rate * problem.at(problem.service[..., 0], splits), 0.0)
@@ -272,8 +272,8 @@ def test_known_splits_are_the_best_ones(answer):
 @answers
 def test_water_filling_finds_the_known_answer(answer):
     allocation = WaterFilling().allocate(answer.problem, answer.splits[None])
-    np.testing.assert_allclose(allocation.shares[0], answer.shares, rtol=1e-12, atol=0.0)
-    assert allocation.price[0] == pytest.approx(answer.price, rel=1e-11)
+    np.testing.assert_allclose(allocation.shares[0, :, 0], answer.shares, rtol=1e-12, atol=0.0)
+    assert allocation.prices[0, 0] == pytest.approx(answer.price, rel=1e-11)
 
 
 @answers

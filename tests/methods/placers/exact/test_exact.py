@@ -160,7 +160,7 @@ def test_a_large_fleet_is_closed_by_the_price_alone():
     found, objective = place(Lagrangian(), problem)
     assert found.status == Status.OPTIMAL
     assert objective - found.lower_bound <= 1e-9 * objective
-    assert certify(problem, found.splits, found.shares, price=found.price).gap <= 1e-9
+    assert certify(problem, found.splits, found.shares, prices=found.price).gap <= 1e-9
 
 
 def test_a_time_limit_returns_incumbent_and_bound():
