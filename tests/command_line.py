@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from dmcjia_opt.cli.main import main
+from dmcjia_opt.__main__ import main
 
 
 class Ended(NamedTuple):

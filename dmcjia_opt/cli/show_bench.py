@@ -1,4 +1,4 @@
-"""What the command line shows of benchmarks: the suites there are, progress, and a summary of rows."""
+"""What the command line shows of benchmarks: the suites there are, and a summary of rows."""
 
 from __future__ import annotations
 
@@ -14,24 +14,6 @@ from dmcjia_opt.studies.bench.lineup import expand
 from dmcjia_opt.studies.bench.planning import estimate
 from dmcjia_opt.studies.bench.rows import Outcome, Row
 from dmcjia_opt.studies.bench.suites import Block, Suite
-from dmcjia_opt.studies.look.progress import Bar
-
-
-class BenchProgress(Bar):
-    """A bar on standard error: runs done of all there are, and about how long the rest will take.
-
-    Parameters
-    ----------
-    title
-        What is running.
-    """
-
-    def __init__(self, title: str) -> None:
-        super().__init__(title, "{task.fields[state]}")
-
-    def update_runs(self, done: int, total: int, fraction: float) -> None:
-        """Show that `done` of `total` runs are over, which took `fraction` of the expected time."""
-        self.show(fraction, f"{done} of {total} runs")
 
 
 def show_suites(suites: Mapping[str, Suite], workers: int) -> None:

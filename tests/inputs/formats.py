@@ -21,7 +21,9 @@ from dmcjia_opt.base.errors import ClaimFalse, InfeasibleError, InputError, Unco
 from dmcjia_opt.bounds.certificate import best_lower_bound
 from dmcjia_opt.bounds.proof.checking import check_proof
 from dmcjia_opt.bounds.proof.document import load_proof
-from dmcjia_opt.cli.show import show_checks, show_plan, show_simulation
+from dmcjia_opt.cli.show import show_checks, show_plan
+from dmcjia_opt.cli.show_network import show_profile
+from dmcjia_opt.cli.show_simulation import show_simulation
 from dmcjia_opt.model.networks.measured import load_times
 from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
 from dmcjia_opt.model.problem import compile_problem
@@ -33,7 +35,6 @@ from dmcjia_opt.solving.verifying import prove, verify
 from dmcjia_opt.studies.bench.folder import Folder, read_rows
 from dmcjia_opt.studies.bench.results import load
 from dmcjia_opt.studies.network.delays import Device, delay_along_cuts, one_node, read_profile
-from dmcjia_opt.studies.network.picture import show_profile
 from dmcjia_opt.studies.plan.subject import subject_of_file
 from dmcjia_opt.studies.simulation import build_arrivals, simulate
 from tests.inputs import onnx_files
