@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -52,9 +52,10 @@ def profile(
     from dmcjia_opt.model.networks.measuring import Measurement
     from dmcjia_opt.model.networks.measuring import measure as time_layers
     from dmcjia_opt.model.networks.onnx_ import parse_shape
+    from dmcjia_opt.model.networks.reading import read_profile
     from dmcjia_opt.studies.look.progress import Bar
     from dmcjia_opt.studies.look.words import seconds
-    from dmcjia_opt.studies.network.delays import Device, delay_along_cuts, one_node, read_profile
+    from dmcjia_opt.studies.network.delays import one_node
     from dmcjia_opt.studies.network.picture import check_picture, draw_profile
 
     shapes: dict[str, tuple[int, ...]] = {}
@@ -71,8 +72,15 @@ def profile(
     if measure is not None and cuts == "chain":
         raise InputError("--measure needs cuts that are real: leave --cuts chain out")
     profiled = read_profile(model, cuts, upload_dtype, shapes)
-    device = Device(compute_gflops, uplink_mbps, arrival_rate, cloud_gflops)
-    lone, times = one_node(profiled.profile, device), None
+    node = partial(
+        one_node,
+        profiled.profile,
+        compute_gflops=compute_gflops,
+        uplink_mbps=uplink_mbps,
+        arrival_rate=arrival_rate,
+        cloud_gflops=cloud_gflops,
+    )
+    lone, times = node(), None
     if measure is not None:
         if profiled.model is None:
             raise InputError(f'"{model}" cannot be measured: only an .onnx file can run')
@@ -81,12 +89,11 @@ def profile(
             times = time_layers(
                 profiled.model, measure, cuts or "layers", how, lambda done, total: bar.show(done / total)
             )
-        device = replace(device, name=measure.strip())
-        lone = one_node(profiled.profile, device, times)
+        lone = node(device=measure.strip(), times=times)
     show_profile(profiled)
     if times is not None:
         total = sum(sum(layers.values()) for layers in times.seconds.values())
-        typer.echo(f'The network takes {seconds(total)} on "{device.name}", layer by layer.')
+        typer.echo(f'The network takes {seconds(total)} on "{lone.nodes.device_of(0)}", layer by layer.')
         if out_times is not None:
             known = load_times(out_times).merged(times) if out_times.exists() else times
             known.save(out_times)
@@ -95,9 +102,8 @@ def profile(
         profiled.profile.save(out)
         typer.echo(f'Profile written to {out}; in a scenario: model = "{out.name}"')
     if picture is not None:
-        delays = delay_along_cuts(lone)
-        draw_profile(profiled.profile, delays, device, picture)
-        typer.echo(best_cut(profiled.profile, delays, device))
+        draw_profile(lone, picture)
+        typer.echo(best_cut(lone))
         typer.echo(f"Picture written to {picture}")
     if scenario is not None:
         lone.save(scenario)

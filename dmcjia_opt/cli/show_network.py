@@ -8,9 +8,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from dmcjia_opt.model.networks.graph import single_tensor_cuts
-from dmcjia_opt.model.networks.profile import LayerProfile
+from dmcjia_opt.model.networks.reading import Profiled
+from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.studies.look.words import seconds
-from dmcjia_opt.studies.network.delays import Delays, Device, Profiled
+from dmcjia_opt.studies.network.delays import best_split, conditions, delay_along_cuts
 
 _KIB = 1024.0
 
@@ -19,32 +20,28 @@ def show_profile(profiled: Profiled) -> None:
     """Print a profile as a table of layers, and what its graph says about the cuts."""
     profile, console = profiled.profile, Console()
     own = [cut.own_bytes for cut in profiled.cuts]
-    hidden = [o < cut.upload_bytes for o, cut in zip(own, profiled.cuts, strict=True)]
-    table = Table(title=escape(_title(profile)), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    hidden = sum(o < cut.upload_bytes for o, cut in zip(own, profiled.cuts, strict=True))
+    title = f"{profile.name}: {profile.n_layers} layers, {_work(profile.total_macs)}, {profile.parameters:,} parameters"
+    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("split", justify="right")
     table.add_column("layer", overflow="fold")
-    for name in ("MMAC", "done %", *(["own KiB"] if any(hidden) else []), "cut KiB", "tensors"):
+    for name in ("MMAC", "done %", *(["own KiB"] if hidden else []), "cut KiB", "tensors"):
         table.add_column(name, justify="right", no_wrap=True)
     total = profile.total_macs or 1.0
-    table.add_row("0", "(input)", "", "0", *([""] if any(hidden) else []), _kib(profile.input_bytes), "")
+    table.add_row("0", "(input)", "", "0", *([""] if hidden else []), _kib(profile.input_bytes), "")
     for k in range(profile.n_layers):
-        tensors = "?" if profile.tensors is None else str(profile.tensors[k])
         table.add_row(
             str(k + 1),
             escape(profile.layer_names[k]),
             f"{profile.macs[k] / 1e6:,.4g}" if profile.macs[k] < 1e9 else f"{profile.macs[k] / 1e6:,.0f}",
             f"{100 * profile.work[k + 1] / total:.1f}",
-            *([_kib(own[k])] if any(hidden) else []),
+            *([_kib(own[k])] if hidden else []),
             _kib(profile.output_bytes[k]),
-            tensors,
+            "?" if profile.tensors is None else str(profile.tensors[k]),
         )
     console.print(table)
-    for line in _remarks(profiled, sum(hidden)):
+    for line in _remarks(profiled, hidden):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _title(profile: LayerProfile) -> str:
-    return f"{profile.name}: {profile.n_layers} layers, {_work(profile.total_macs)}, {profile.parameters:,} parameters"
 
 
 def _work(macs: float) -> str:
@@ -74,13 +71,12 @@ def _remarks(profiled: Profiled, hidden: int) -> list[str]:
     return lines
 
 
-def best_cut(profile: LayerProfile, delays: Delays, device: Device) -> str:
-    """Return one sentence on the cut of least delay."""
-    on = device.name or f"{device.compute_gflops:g} GFLOP/s"
-    where = (
-        f"{on}, {device.uplink_mbps:g} Mbit/s, {device.arrival_rate:g} tasks/s, cloud {device.cloud_gflops:g} GFLOP/s"
-    )
-    if delays.best is None:
+def best_cut(scenario: Scenario) -> str:
+    """Return one sentence on the cut of least delay of a scenario's only node."""
+    delays, where = delay_along_cuts(scenario), conditions(scenario)
+    (profile,) = scenario.profiles.values()
+    best = best_split(delays)
+    if best is None:
         return f"No cut is stable on one node ({where}): lower --arrival-rate, or raise what computes."
-    at = f"after {profile.layer_names[delays.best - 1]}" if delays.best else "before the first layer"
-    return f"Least delay on one node ({where}): {seconds(float(delays.total[delays.best]))}, split {delays.best}, {at}."
+    at = f"after {profile.layer_names[best - 1]}" if best else "before the first layer"
+    return f"Least delay on one node ({where}): {seconds(float(delays.total[best]))}, split {best}, {at}."

@@ -412,7 +412,7 @@ def test_an_interrupt_is_one_sentence_too(dmcjia, monkeypatch):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dmcjia_opt.cli.solve.solve", interrupted)
+    monkeypatch.setattr("dmcjia_opt.solving.solve.solve", interrupted)
     fails(dmcjia("solve", "s.toml"), 130, "interrupted before there was an answer")
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.model.networks.profile import LayerProfile
+from dmcjia_opt.model.problem import StageDelays
+from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.studies.look.words import seconds
-from dmcjia_opt.studies.network.delays import Delays, Device
+from dmcjia_opt.studies.network.delays import best_split, conditions, delay_along_cuts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,23 +26,14 @@ def check_picture(path: Path) -> None:
         raise InputError(f"--picture {path}: a picture is a .png or .svg file")
 
 
-def draw_profile(profile: LayerProfile, delays: Delays, device: Device, path: Path) -> None:
-    """Draw work, upload bytes and delay along the cuts, with the cut of least delay marked.
-
-    Parameters
-    ----------
-    profile
-        The network.
-    delays
-        Its delay at each split.
-    device
-        The node they hold for.
-    path
-        A .png or .svg file.
-    """
+def draw_profile(scenario: Scenario, path: Path) -> None:
+    """Draw work, upload bytes and delay along the cuts of a scenario's only node, the best cut marked, in a file."""
     from dmcjia_opt.studies.look.pictures import COLOURS, new_figure, save_as, tidy
 
     check_picture(path)
+    (profile,) = scenario.profiles.values()
+    delays = delay_along_cuts(scenario)
+    best = best_split(delays)
     splits = np.arange(profile.n_layers + 1)
     figure = new_figure(9.0, 8.0)
     work, sent, delay = figure.subplots(3, 1, sharex=True)
@@ -57,25 +49,20 @@ def draw_profile(profile: LayerProfile, delays: Delays, device: Device, path: Pa
         sent.legend(fontsize=8, frameon=False)
     if (kib > 0).all() and kib.max() > 50 * kib.min():
         sent.set_yscale("log")
-    on = device.name or f"{device.compute_gflops:g} GFLOP/s"
-    title = (
-        f"Mean delay on one node: {on}, {device.uplink_mbps:g} Mbit/s, {device.arrival_rate:g} tasks/s, "
-        f"cloud {device.cloud_gflops:g} GFLOP/s"
-    )
-    tidy(delay, title, "split: layers that the node runs itself", "s")
+    tidy(delay, f"Mean delay on one node: {conditions(scenario)}", "split: layers that the node runs itself", "s")
     _stack(delay, splits, delays, COLOURS["blue"], COLOURS["green"], COLOURS["sky"])
-    if delays.best is not None:
-        label = f"least delay: {seconds(float(delays.total[delays.best]))} at split {delays.best}"
+    if best is not None:
+        label = f"least delay: {seconds(float(delays.total[best]))} at split {best}"
         for axes in (work, sent, delay):
-            axes.axvline(delays.best, color=COLOURS["red"], linestyle="--", linewidth=1.2)
-        delay.plot(delays.best, delays.total[delays.best], "v", color=COLOURS["red"], label=label, clip_on=False)
+            axes.axvline(best, color=COLOURS["red"], linestyle="--", linewidth=1.2)
+        delay.plot(best, delays.total[best], "v", color=COLOURS["red"], label=label, clip_on=False)
     figure.legend(*delay.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8, frameon=False)
     if profile.n_layers <= _NAMED_TICKS:
         delay.set_xticks(splits, ["input", *profile.layer_names], rotation=90, fontsize=6)
     save_as(figure, path)
 
 
-def _stack(axes: Axes, splits: np.ndarray[tuple[int], np.dtype[np.int64]], delays: Delays, *colours: str) -> None:
+def _stack(axes: Axes, splits: np.ndarray[tuple[int], np.dtype[np.int64]], delays: StageDelays, *colours: str) -> None:
     """Draw the stages of delay on top of each other, leaving out splits whose queues are unstable."""
     stable = np.isfinite(delays.total)
     base = np.zeros(len(splits))
