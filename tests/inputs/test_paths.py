@@ -10,6 +10,7 @@ from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.model.scenario.scenario import load_scenario
 from dmcjia_opt.studies.bench.instances import named
 from tests.command_line import run
+from tests.studies.network.nodes import on_a_node
 
 CLOUD = "[cloud]\ncompute_gflops = 40.0\n"
 NODE = '[[nodes]]\nname = "a"\nmodel = "{}"\ncompute_gflops = 5.0\nuplink_mbps = 8.0\narrival_rate = 0.1\n'

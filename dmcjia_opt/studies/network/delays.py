@@ -6,7 +6,8 @@ import numpy as np
 
 from dmcjia_opt.model.networks.measured import MeasuredTimes
 from dmcjia_opt.model.networks.profile import LayerProfile
-from dmcjia_opt.model.problem import StageDelays, compile_problem
+from dmcjia_opt.model.problem import StageDelays
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.nodes import NodeTable
 from dmcjia_opt.model.scenario.scenario import Scenario
 
