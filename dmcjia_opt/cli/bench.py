@@ -35,11 +35,11 @@ def bench(
     [bold]dmcjia bench smoke --out DIR[/bold] shows how it works in under a minute.
     """
     from dmcjia_opt.base.machine import cores
+    from dmcjia_opt.cli.progress import bar
     from dmcjia_opt.cli.show_bench import show_rows, show_suites
     from dmcjia_opt.studies.bench.folder import ROWS, TABLE
     from dmcjia_opt.studies.bench.running.runner import bench as run
     from dmcjia_opt.studies.bench.suites import SUITES
-    from dmcjia_opt.studies.look.progress import Bar
 
     if list_suites:
         show_suites({name: SUITES[name] for name in SUITES if suite in (None, name)}, workers or cores())
@@ -50,7 +50,7 @@ def bench(
         raise InputError(f"add --out DIR, the folder for the rows of {suite}")
     if dask is not None and workers is not None:
         raise InputError("--workers is for this machine and --dask for a cluster; give one of the two")
-    with Bar(f"bench {suite}", "{task.fields[state]}") as bar:
+    with bar(f"bench {suite}", "{task.fields[state]}") as live:
         rows = run(
             suite,
             out,
@@ -62,7 +62,7 @@ def bench(
             dask=dask,
             resume=resume,
             outside=outside,
-            progress=lambda done, total, fraction: bar.show(fraction, f"{done} of {total} runs"),
+            progress=lambda done, total, fraction: live.show(fraction, f"{done} of {total} runs"),
         )
     show_rows(rows)
     typer.echo(f"{len(rows)} rows: {out / ROWS}, and as a table {out / TABLE}")

@@ -47,13 +47,13 @@ def profile(
 ) -> None:
     """Show what each layer of a network computes and what each cut sends; write it down, draw it, time it."""
     from dmcjia_opt.base.files import check_destination
+    from dmcjia_opt.cli.progress import bar
     from dmcjia_opt.cli.show_network import best_cut, show_profile
     from dmcjia_opt.model.networks.measured import load_times
     from dmcjia_opt.model.networks.measuring import Measurement
     from dmcjia_opt.model.networks.measuring import measure as time_layers
     from dmcjia_opt.model.networks.onnx_ import parse_shape
     from dmcjia_opt.model.networks.reading import read_profile
-    from dmcjia_opt.studies.look.progress import Bar
     from dmcjia_opt.studies.look.words import seconds
     from dmcjia_opt.studies.network.delays import one_node
     from dmcjia_opt.studies.network.picture import check_picture, draw_profile
@@ -85,9 +85,9 @@ def profile(
         if profiled.model is None:
             raise InputError(f'"{model}" cannot be measured: only an .onnx file can run')
         how = Measurement(repeats=repeats, threads=threads)
-        with Bar("measuring") as bar:
+        with bar("measuring") as live:
             times = time_layers(
-                profiled.model, measure, cuts or "layers", how, lambda done, total: bar.show(done / total)
+                profiled.model, measure, cuts or "layers", how, lambda done, total: live.show(done / total)
             )
         lone = node(device=measure.strip(), times=times)
     show_profile(profiled)

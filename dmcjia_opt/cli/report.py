@@ -66,11 +66,11 @@ def check_page(option: str, path: Path) -> None:
 def write_page(subject: Subject, out: Path) -> None:
     """Write the report of a plan, and say so."""
     from dmcjia_opt.base.files import write_text
-    from dmcjia_opt.studies.look.progress import Bar
+    from dmcjia_opt.cli.progress import bar
     from dmcjia_opt.studies.plan.plan_page import plan_report
 
-    with Bar("report") as bar:
-        write_text(out, plan_report(subject, progress=bar.update))
+    with bar("report") as live:
+        write_text(out, plan_report(subject, progress=live.show))
     typer.echo(f"Page written to {out}")
 
 

@@ -23,13 +23,13 @@ def reproduce(
     optimum at 1, 10 and 100 times the paper's budget, [bold]delay[/bold] the paper's delay beside the exact one and a
     simulation.
     """
-    from dmcjia_opt.studies.look.progress import Bar
+    from dmcjia_opt.cli.progress import bar
     from dmcjia_opt.studies.reproduce import ITEMS
     from dmcjia_opt.studies.reproduce import reproduce as compute
 
-    with Bar(f"reproduce {item}") as bar:
+    with bar(f"reproduce {item}") as live:
         findings = compute(
-            list(ITEMS) if item == "all" else [item], out, seeds=seeds, workers=workers, progress=bar.update
+            list(ITEMS) if item == "all" else [item], out, seeds=seeds, workers=workers, progress=live.show
         )
     for name, finding in findings.items():
         hold = sum(statement.holds for statement in finding.statements)

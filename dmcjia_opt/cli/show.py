@@ -1,8 +1,7 @@
-"""What the command line shows: progress while a search runs, plans, proofs and claims; and how tables look."""
+"""What the command line shows of plans, proofs and claims; and how its tables look."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -10,17 +9,15 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.bounds.proof.document import Proof
 from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.solving.contract import Status, Stop, TracePoint
+from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.plan import Plan
 from dmcjia_opt.solving.verifying import Check
-from dmcjia_opt.studies.look.progress import Live
 from dmcjia_opt.studies.look.words import in_plain_words, percent, seconds, source_of_bound, unit_of
 
 #: Nodes shown one by one; of larger fleets the slowest are shown.
@@ -31,54 +28,6 @@ _STATUS = {
     Status.FEASIBLE: "feasible, not proved optimal",
     Status.LIMIT: "limit: the best when the budget was spent",
 }
-
-
-class SearchProgress(Live):
-    """A live line on standard error: plans evaluated, incumbent, proved gap.
-
-    Parameters
-    ----------
-    stop
-        The budget; it sets the length of the bar.
-    title
-        What is running.
-    """
-
-    def __init__(self, stop: Stop, title: str) -> None:
-        self._stop = stop
-        super().__init__(
-            title,
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[state]}"),
-            TimeElapsedColumn(),
-            total=1.0 if stop.seconds is not None or stop.evaluations is not None else None,
-        )
-
-    def update(self, point: TracePoint) -> None:
-        """Show a point of the search's trace."""
-        done = [0.0]
-        if self._stop.seconds:
-            done.append(point.seconds / self._stop.seconds)
-        if self._stop.evaluations:
-            done.append(point.evaluations / self._stop.evaluations)
-        gap = relative_gap(point.objective, point.lower_bound)
-        best = f"best {seconds(point.objective)}, gap {percent(gap)}" if math.isfinite(gap) else "no feasible plan yet"
-        self.show(max(done), f"{point.evaluations:,} plans, {best}")
-
-
-class Spinner(Live):
-    """A line on standard error that shows that work goes on, and for how long.
-
-    Parameters
-    ----------
-    title
-        What is running.
-    """
-
-    def __init__(self, title: str) -> None:
-        super().__init__(title, SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), total=None)
 
 
 def warn(sentence: str) -> None:

@@ -55,12 +55,12 @@ def simulate(
     Several plans meet the same arrivals, so that even small differences between them show.
     """
     from dmcjia_opt.base.files import check_destination
+    from dmcjia_opt.cli.progress import bar
     from dmcjia_opt.cli.show import warn
     from dmcjia_opt.cli.show_simulation import show_differences, show_simulation
     from dmcjia_opt.model.scenario.scenario import load_scenario
     from dmcjia_opt.solving.plan import load_plan
     from dmcjia_opt.studies import simulation
-    from dmcjia_opt.studies.look.progress import Bar
 
     check_destination("--out", out)
     if not 0.0 < confidence < 1.0:
@@ -69,7 +69,7 @@ def simulate(
     if len(set(plans)) < len(plans):
         raise InputError(f"{max(plans, key=plans.count)} is given twice; name each plan once")
     found = {}
-    with Bar("simulate") as bar:
+    with bar("simulate") as live:
         for k, path in enumerate(plans):
             plan = load_plan(path)
             try:
@@ -85,7 +85,7 @@ def simulate(
                     service_family=service_family,
                     uplink=uplink,
                     warm_up=warm_up,
-                    progress=partial(bar.update_part, k, len(plans)),
+                    progress=partial(live.show_part, k, len(plans)),
                 )
             except DmcjiaError as error:
                 raise type(error)(f"{path}: {error}") from None

@@ -38,8 +38,9 @@ def solve(
     from dmcjia_opt.base.files import check_destination, path_from
     from dmcjia_opt.base.machine import computer
     from dmcjia_opt.base.processes import interrupts_remembered
+    from dmcjia_opt.cli.progress import SearchProgress, spinner
     from dmcjia_opt.cli.report import check_page, write_page
-    from dmcjia_opt.cli.show import SearchProgress, Spinner, show_plan, show_proof, warn
+    from dmcjia_opt.cli.show import show_plan, show_proof, warn
     from dmcjia_opt.model.scenario.scenario import load_scenario
     from dmcjia_opt.solving.contract import Stop
     from dmcjia_opt.solving.registry import conflicts
@@ -65,7 +66,7 @@ def solve(
         replace(plan, scenario_file=path_from(out.parent, scenario)).save(out)
     show_plan(plan, loaded)
     if proof is not None:
-        with Spinner("finding a proof that anyone can check"):
+        with spinner("finding a proof that anyone can check"):
             made = prove(loaded, plan)
         made.save(proof)
         show_proof(made, plan)
