@@ -49,7 +49,27 @@ def report(
         )
     if csv is not None:
         raise InputError(f"--csv belongs to the folder of a benchmark, and {what} is a file; leave it out")
-    _plan(what, out, scenario)
+    from dmcjia_opt.model.scenario.scenario import load_scenario
+    from dmcjia_opt.solving.plan import load_plan
+    from dmcjia_opt.studies.plan.subject import subject_of_file
+
+    claims = load_plan(what)
+    if scenario is None:
+        if not claims.scenario_file:
+            raise InputError(
+                f"{what}: it does not say which file its scenario is; name it with --scenario SCENARIO.toml"
+            )
+        scenario = what.parent / claims.scenario_file
+        if not scenario.is_file():
+            raise InputError(
+                f"{what}: its scenario {scenario} is not there; name the file with --scenario SCENARIO.toml"
+            )
+    loaded = load_scenario(scenario)
+    try:
+        subject = subject_of_file(loaded, claims, str(scenario))
+    except DmcjiaError as error:
+        raise type(error)(f"{what}: {error}") from None
+    write_page(subject, out)
 
 
 def check_page(option: str, path: Path) -> None:
@@ -72,30 +92,6 @@ def write_page(subject: Subject, out: Path) -> None:
     with bar("report") as live:
         write_text(out, plan_report(subject, progress=live.show))
     typer.echo(f"Page written to {out}")
-
-
-def _plan(path: Path, out: Path, scenario: Path | None) -> None:
-    from dmcjia_opt.model.scenario.scenario import load_scenario
-    from dmcjia_opt.solving.plan import load_plan
-    from dmcjia_opt.studies.plan.subject import subject_of_file
-
-    claims = load_plan(path)
-    if scenario is None:
-        if not claims.scenario_file:
-            raise InputError(
-                f"{path}: it does not say which file its scenario is; name it with --scenario SCENARIO.toml"
-            )
-        scenario = path.parent / claims.scenario_file
-        if not scenario.is_file():
-            raise InputError(
-                f"{path}: its scenario {scenario} is not there; name the file with --scenario SCENARIO.toml"
-            )
-    loaded = load_scenario(scenario)
-    try:
-        subject = subject_of_file(loaded, claims, str(scenario))
-    except DmcjiaError as error:
-        raise type(error)(f"{path}: {error}") from None
-    write_page(subject, out)
 
 
 def _benchmark(folder: Path, out: Path, csv: Path | None) -> None:

@@ -24,8 +24,8 @@ def reproduce(
     simulation.
     """
     from dmcjia_opt.cli.progress import bar
-    from dmcjia_opt.studies.reproduce import ITEMS
-    from dmcjia_opt.studies.reproduce import reproduce as compute
+    from dmcjia_opt.studies.reproduce.run import ITEMS
+    from dmcjia_opt.studies.reproduce.run import reproduce as compute
 
     with bar(f"reproduce {item}") as live:
         findings = compute(

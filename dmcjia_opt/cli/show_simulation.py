@@ -12,7 +12,7 @@ from rich.table import Table
 
 from dmcjia_opt.cli.show import MAX_ROWS, facts, slowest, table_of
 from dmcjia_opt.studies.look.words import percent, seconds, unit_of
-from dmcjia_opt.studies.simulation import Simulation, compare
+from dmcjia_opt.studies.simulation.result import Simulation, compare
 
 
 def show_simulation(found: Simulation, title: str, confidence: float, *, by_node: bool) -> None:

@@ -60,12 +60,15 @@ def simulate(
     from dmcjia_opt.cli.show_simulation import show_differences, show_simulation
     from dmcjia_opt.model.scenario.scenario import load_scenario
     from dmcjia_opt.solving.plan import load_plan
-    from dmcjia_opt.studies import simulation
+    from dmcjia_opt.studies.simulation.arrivals import build_arrivals
+    from dmcjia_opt.studies.simulation.fleet import made_for
+    from dmcjia_opt.studies.simulation.fleet import simulate as send_tasks
+    from dmcjia_opt.studies.simulation.result import content, save
 
     check_destination("--out", out)
     if not 0.0 < confidence < 1.0:
         raise InputError(f"--confidence must lie between 0 and 1, got {confidence:g}")
-    loaded, process = load_scenario(scenario, outside=outside), simulation.build_arrivals(arrivals)
+    loaded, process = load_scenario(scenario, outside=outside), build_arrivals(arrivals)
     if len(set(plans)) < len(plans):
         raise InputError(f"{max(plans, key=plans.count)} is given twice; name each plan once")
     found = {}
@@ -73,9 +76,9 @@ def simulate(
         for k, path in enumerate(plans):
             plan = load_plan(path)
             try:
-                if not simulation.made_for(loaded, plan):
+                if not made_for(loaded, plan):
                     warn(f"{path} was made when {scenario} said something else; it is simulated as it stands")
-                found[str(path)] = simulation.simulate(
+                found[str(path)] = send_tasks(
                     loaded,
                     plan,
                     tasks=tasks,
@@ -90,12 +93,12 @@ def simulate(
             except DmcjiaError as error:
                 raise type(error)(f"{path}: {error}") from None
     if out is not None:
-        simulation.save(out, found, confidence)
+        save(out, found, confidence)
     if as_json:
-        typer.echo(json.dumps(simulation.content(found, confidence), indent=1, allow_nan=False))
+        typer.echo(json.dumps(content(found, confidence), indent=1, allow_nan=False))
         return
-    for name, one in found.items():
-        show_simulation(one, f"{loaded.name}, {name}", confidence, by_node=len(found) == 1)
+    for name, simulation in found.items():
+        show_simulation(simulation, f"{loaded.name}, {name}", confidence, by_node=len(found) == 1)
     if len(found) > 1:
         show_differences(found, confidence)
     if out is not None:

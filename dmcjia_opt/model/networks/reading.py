@@ -36,7 +36,7 @@ def read_profile(
     upload_dtype: str | None = None,
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
     *,
-    folder: Path | None = None,
+    path: Path | None = None,
     shared: bool = False,
 ) -> Profiled:
     """Return the profile of a zoo network, a profile .json or an .onnx file.
@@ -47,8 +47,8 @@ def read_profile(
         The name or the path.
     cuts, upload_dtype, input_shapes
         See `LayerProfile.from_onnx`; only an ONNX file has a graph to cut, and a .json holds its own bytes.
-    folder
-        What a relative path starts from, if not where this process is.
+    path
+        Where the file is, if not where `reference` says.
     shared
         See `read_onnx`.
 
@@ -57,7 +57,7 @@ def read_profile(
     InputError
         If there is no such network, it cannot be read, or an option does not apply to it.
     """
-    path = (folder or Path()) / reference
+    path = path or Path(reference)
     if is_graph(reference):
         from dmcjia_opt.model.networks.onnx_ import read_onnx
 

@@ -320,15 +320,14 @@ def _resolve(models: Sequence[str], folder: _Folder, how: Profiles) -> dict[str,
     shapes = {name: tuple(shape) for name, shape in how.input_shapes.items()}
     unused = set(shapes)
     for model in models:
-        if model not in ZOO and Path(model).suffix.lower() not in (".json", ".onnx"):
+        zoo = model in ZOO
+        if not zoo and Path(model).suffix.lower() not in (".json", ".onnx"):
             raise InputError(
                 f'unknown model "{model}"; use one of the zoo ({", ".join(sorted(ZOO))}) or the path of a profile '
                 ".json or an .onnx file"
             )
-        if model not in ZOO:
-            folder.path("model", model)
         asked = (how.cuts, how.upload_dtype, shapes) if is_graph(model) else ()
-        read = read_profile(model, *asked, folder=folder.folder, shared=True)
+        read = read_profile(model, *asked, path=None if zoo else folder.path("model", model), shared=True)
         if read.model is not None:
             unused -= set(read.model.network.inputs)
         found[model] = read.profile
