@@ -72,14 +72,7 @@ def profile(
     if measure is not None and cuts == "chain":
         raise InputError("--measure needs cuts that are real: leave --cuts chain out")
     profiled = read_profile(model, cuts, upload_dtype, shapes)
-    node = partial(
-        one_node,
-        profiled.profile,
-        compute_gflops=compute_gflops,
-        uplink_mbps=uplink_mbps,
-        arrival_rate=arrival_rate,
-        cloud_gflops=cloud_gflops,
-    )
+    node = partial(one_node, profiled.profile, compute_gflops, uplink_mbps, arrival_rate, cloud_gflops)
     lone, times = node(), None
     if measure is not None:
         if profiled.model is None:

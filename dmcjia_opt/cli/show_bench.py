@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from rich.box import SIMPLE_HEAD
@@ -49,7 +50,7 @@ def show_rows(rows: Iterable[Row]) -> None:
     table.add_column("other")
     for (kind, method), found in by_method.items():
         answers = [row for row in found if row.outcome == Outcome.ANSWER]
-        other = [f"{sum(row.outcome == outcome for row in found)} {outcome}" for outcome in _others(found)]
+        counts = Counter(row.outcome for row in found)
         errors = [row.worst_error for row in answers if row.worst_error is not None]
         times = [row.wall_seconds / (row.plans or 1) for row in answers if row.wall_seconds is not None]
         gaps = [row.gap for row in answers if row.gap is not None]
@@ -61,14 +62,9 @@ def show_rows(rows: Iterable[Row]) -> None:
             f"{statistics.median(gaps):.1e}" if gaps else "–",
             f"{max(errors):.1e}" if errors else "–",
             f"{statistics.median(times):.2g}" if times else "–",
-            ", ".join(other),
+            ", ".join(f"{counts[other]} {other}" for other in Outcome if other != Outcome.ANSWER and counts[other]),
         )
     Console().print(table)
-
-
-def _others(rows: Iterable[Row]) -> list[Outcome]:
-    found = {row.outcome for row in rows}
-    return [outcome for outcome in Outcome if outcome in found and outcome != Outcome.ANSWER]
 
 
 def _budget(block: Block) -> str:

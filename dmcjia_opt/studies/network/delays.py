@@ -14,11 +14,11 @@ from dmcjia_opt.model.scenario.scenario import Scenario
 
 def one_node(
     profile: LayerProfile,
-    *,
     compute_gflops: float,
     uplink_mbps: float,
     arrival_rate: float,
     cloud_gflops: float,
+    *,
     device: str = "",
     times: MeasuredTimes | None = None,
 ) -> Scenario:
