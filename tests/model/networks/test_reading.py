@@ -5,6 +5,7 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.reading import read_profile
 from dmcjia_opt.model.networks.zoo import zoo_profile
+from dmcjia_opt.model.scenario.scenario import load_scenario
 from tests.model.networks.onnx_models import residual_block
 
 TINY = LayerProfile("tiny", 1e6, ("a", "b"), [1e9, 1e9], [1e5, 10.0])
@@ -44,3 +45,14 @@ def test_the_zoo_quantised():
 def test_what_does_not_apply_is_refused(reference, options, part):
     with pytest.raises(InputError, match=part):
         read_profile(reference, **options)
+
+
+def test_scenarios_read_networks_in_the_same_way(tmp_path):
+    residual_block().save(tmp_path / "NET.ONNX")
+    node = '[[nodes]]\nname = "a"\nmodel = "{}"\ncompute_gflops = 1.0\nuplink_mbps = 8.0\narrival_rate = 1.0\n'
+    (tmp_path / "s.toml").write_text("[cloud]\ncompute_gflops = 4.0\n" + node.format("NET.ONNX"))
+    (profile,) = load_scenario(tmp_path / "s.toml").profiles.values()
+    assert profile.to_dict() == read_profile(str(tmp_path / "NET.ONNX")).profile.to_dict()
+    (tmp_path / "s.toml").write_text("[cloud]\ncompute_gflops = 4.0\n" + node.format("../resnet35"))
+    with pytest.raises(InputError, match='unknown model "../resnet35"'):
+        load_scenario(tmp_path / "s.toml")
