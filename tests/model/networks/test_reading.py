@@ -54,5 +54,5 @@ def test_scenarios_read_networks_in_the_same_way(tmp_path):
     (profile,) = load_scenario(tmp_path / "s.toml").profiles.values()
     assert profile.to_dict() == read_profile(str(tmp_path / "NET.ONNX")).profile.to_dict()
     (tmp_path / "s.toml").write_text("[cloud]\ncompute_gflops = 4.0\n" + node.format("../resnet35"))
-    with pytest.raises(InputError, match='unknown model "../resnet35"'):
+    with pytest.raises(InputError, match=r'unknown model "\.\./resnet35"'):
         load_scenario(tmp_path / "s.toml")
