@@ -7,7 +7,6 @@ from functools import cache
 
 import numpy as np
 
-from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.branch_and_bound import BranchAndBound
 from dmcjia_opt.methods.placers.solvers.cone_placer import ConePlacer
 from dmcjia_opt.model.delay import MD1, MM1, TANDEM, mg1
@@ -15,6 +14,7 @@ from dmcjia_opt.model.problem import Problem, compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Placement, Status, Stop
 from dmcjia_opt.testing.problems import brute_force, random_problem
+from tests.methods.placers.searches import place
 
 SMALL = tuple(
     random_problem(
@@ -37,15 +37,11 @@ SMALL = tuple(
 FAMILIES = (("paper", 8), ("homogeneous", 4), ("scarce", 8))
 
 
-def place(placer: ConePlacer, problem: Problem, stop: Stop | None = None) -> Placement:
-    return placer.place(problem, WaterFilling(), stop=stop or Stop(), rng=np.random.default_rng(0))
-
-
 @cache
 def family(name: str, nodes: int) -> tuple[Problem, float]:
     """Return a problem and its optimum by our own branch and bound."""
     problem = compile_problem(generate(name, nodes=nodes, seed=3))
-    best = BranchAndBound().place(problem, WaterFilling(), stop=Stop(), rng=np.random.default_rng(0))
+    best = place(BranchAndBound(), problem)
     assert best.status == Status.OPTIMAL
     return problem, best.lower_bound
 

@@ -85,7 +85,7 @@ def test_evaluations_happen_outside(four):
     states = []
     with global_state_kept(7):
         own = np.random.get_state()[1][0]  # noqa: NPY002
-        place(RudeSearch(), four, Noticing())
+        place(RudeSearch(), four, allocator=Noticing())
     assert set(states) == {own}
 
 

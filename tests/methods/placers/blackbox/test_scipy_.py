@@ -47,7 +47,7 @@ def test_differential_evolution_is_scipys_and_sees_integers_a_generation_at_once
             return super().allocate(problem, splits)
 
     monkeypatch.setattr(scipy.optimize, "differential_evolution", watched)
-    place(Scipy(population=33), five_nodes(), Watching(), stop=Stop(evaluations=200))
+    place(Scipy(population=33), five_nodes(), allocator=Watching(), stop=Stop(evaluations=200))
     assert calls[0]["integrality"].all()
     assert max(batches) > 20
 

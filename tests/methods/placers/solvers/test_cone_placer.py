@@ -17,7 +17,8 @@ from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.solving.registry import spec_of
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.testing.problems import brute_force, impossible, random_problem
-from tests.methods.placers.anchors import SMALL, place
+from tests.methods.placers.anchors import SMALL
+from tests.methods.placers.searches import place
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ from tests.methods.placers.anchors import (
     agrees_with_brute_force,
     family,
     keeps_its_time,
-    place,
     stops_at_a_gap,
 )
+from tests.methods.placers.searches import place
 
 every_solver = pytest.mark.parametrize("solver", installed_solvers())
 

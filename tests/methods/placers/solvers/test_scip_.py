@@ -13,9 +13,9 @@ from tests.methods.placers.anchors import (
     agrees_with_brute_force,
     family,
     keeps_its_time,
-    place,
     stops_at_a_gap,
 )
+from tests.methods.placers.searches import place
 
 every_formulation = pytest.mark.parametrize("formulation", formulations())
 
