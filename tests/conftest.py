@@ -1,11 +1,13 @@
 """Settings of the whole suite: property tests draw the same examples everywhere; no module leaves processes behind."""
 
 import signal
+import time
 
 import pytest
 from hypothesis import settings
 
 from dmcjia_opt.testing.methods import end_workers
+from tests.waiting import Clock
 
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
 settings.load_profile("fixed")
@@ -15,6 +17,16 @@ settings.load_profile("fixed")
 def no_processes_left():
     yield
     end_workers()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Put a clock that only sleeping moves in the place of this process's."""
+    clock = Clock()
+    for name in ("perf_counter", "monotonic"):
+        monkeypatch.setattr(time, name, clock.look)
+    monkeypatch.setattr(time, "sleep", clock.sleep)
+    return clock
 
 
 def pytest_configure() -> None:

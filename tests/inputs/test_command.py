@@ -11,6 +11,7 @@ import pytest
 from tests.command_line import run
 from tests.inputs.formats import bench_rows, planned
 from tests.inputs.onnx_files import exploding
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,7 +64,7 @@ def test_in_a_process_of_its_own(folder, arguments):
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")

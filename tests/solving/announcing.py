@@ -1,4 +1,4 @@
-"""Runs a module as a command that prints "at work" when its progress first moves: for who wants to interrupt it then."""
+"""Runs a module as a command that prints "at work" when its progress first moves, for who wants to interrupt it."""
 
 import runpy
 import sys
@@ -11,7 +11,7 @@ show = Live.show
 def announced(self, fraction, state=""):
     if "no feasible plan yet" not in state:
         Live.show = show
-        print("at work", flush=True)
+        print("at work", flush=True)  # noqa: T201
     show(self, fraction, state)
 
 

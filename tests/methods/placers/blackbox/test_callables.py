@@ -10,7 +10,7 @@ from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.solving.search import Evaluation
 from dmcjia_opt.solving.solve import solve
-from dmcjia_opt.testing.doubles import Failing
+from dmcjia_opt.testing.doubles import Counting, Failing
 from dmcjia_opt.testing.placers import trace_of
 from dmcjia_opt.testing.problems import all_plans, brute_force, only_way_out, random_problem
 from tests.methods.placers.searches import place
@@ -144,13 +144,14 @@ def test_a_search_that_ends_has_ended(four):
     assert whole.trace[-1].objective == best
 
 
-def test_evaluations_are_the_default_end_and_a_budget_replaces_them(four):
+def test_evaluations_are_the_default_end_and_a_budget_replaces_them(four, clock):
     own = search(at_random, four, evaluations=30)
     assert (own.evaluations, own.status) == (30, Status.FEASIBLE)
     given = search(at_random, four, evaluations=30, stop=Stop(evaluations=50))
     assert (given.evaluations, given.status) == (50, Status.LIMIT)
-    timed = search(at_random, four, evaluations=1, stop=Stop(seconds=0.3))
-    assert timed.evaluations > 1
+    slow = Counting(seconds_a_plan=1 / 64)
+    search(at_random, four, slow, evaluations=1, stop=Stop(seconds=0.25))
+    assert len(slow.plans) == 16
 
 
 def test_the_trace_has_points_between_improvements():

@@ -18,7 +18,7 @@ from dmcjia_opt.bounds.certificate import certify
 from dmcjia_opt.bounds.dual import least_load
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact import branch_and_bound
-from dmcjia_opt.methods.placers.exact.benders import Benders
+from dmcjia_opt.methods.placers.exact.benders import Benders, Master
 from dmcjia_opt.methods.placers.exact.branch_and_bound import BranchAndBound, Limits, node_classes
 from dmcjia_opt.methods.placers.exact.exact import Exact
 from dmcjia_opt.methods.placers.exact.exhaustive import Exhaustive
@@ -29,6 +29,7 @@ from dmcjia_opt.model.scenario.scenario import Options
 from dmcjia_opt.solving.contract import Placer, Status, Stop
 from dmcjia_opt.testing.problems import AVERAGES, ORDERINGS, QUEUES, brute_force, random_problem
 from tests.methods.placers.searches import place
+from tests.waiting import PATIENCE
 
 CHUNKS, PER_CHUNK = 8, 250
 FAMILIES = ("paper", "homogeneous", "near", "scarce", "mixed")
@@ -145,7 +146,7 @@ def test_alike_and_nearly_alike_nodes_are_closed(nodes, epsilon):
     for cloud in (20.0, 50.0, 100.0):
         family = {"family": "near", "epsilon": epsilon} if epsilon else {"family": "homogeneous"}
         problem = compile_problem(generate(**family, nodes=nodes, seed=1, cloud_gflops=cloud))
-        found, objective = search(Exact(), problem, seconds=60.0)
+        found, objective = search(Exact(), problem)
         assert objective - found.lower_bound <= 1e-6 * objective, cloud
 
 
@@ -164,9 +165,18 @@ def test_a_large_fleet_is_closed_by_the_price_alone():
     assert certify(problem, found.splits, found.shares, price=found.price).gap <= 1e-9
 
 
-def test_a_time_limit_returns_incumbent_and_bound():
+def test_a_time_limit_returns_incumbent_and_bound(clock, monkeypatch):
+    """Time is up after three of the master problems that it would take."""
+    solve, times = Master.solve, iter((0.0, 0.0, PATIENCE))
+
+    def timed(self, gap, seconds):
+        found = solve(self, gap, seconds)
+        clock.sleep(next(times))
+        return found
+
+    monkeypatch.setattr(Master, "solve", timed)
     problem = compile_problem(generate("near", nodes=100, seed=1, epsilon=1e-3, cloud_gflops=50.0))
-    found, objective = search(Benders(), problem, seconds=0.5)
+    found, objective = search(Benders(), problem, seconds=PATIENCE)
     assert found.status == Status.LIMIT
     assert 0 < found.lower_bound < objective
     assert certify(problem, found.splits, found.shares).gap < 1e-2
@@ -177,7 +187,7 @@ def test_an_interrupt_returns_incumbent_and_bound():
     child = subprocess.Popen(command, cwd=Path(__file__).parents[4], stdout=subprocess.PIPE, text=True)
     assert child.stdout.readline() == "begun\n"
     child.send_signal(signal.SIGINT)
-    printed, _ = child.communicate(timeout=60)
+    printed, _ = child.communicate(timeout=PATIENCE)
     status, objective, bound = printed.split()[-3:]
     assert child.returncode == 0
     assert status == "limit"

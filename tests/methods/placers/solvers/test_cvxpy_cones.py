@@ -15,46 +15,8 @@ from dmcjia_opt.model.problem import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.solving.registry import build_placer, spec_of, variants
-from tests.methods.placers.anchors import (
-    FAMILIES,
-    SMALL,
-    agrees,
-    agrees_with_brute_force,
-    family,
-    keeps_its_time,
-    stops_at_a_gap,
-)
 from tests.methods.placers.searches import place
-
-every_solver = pytest.mark.parametrize("solver", installed_solvers())
-
-
-@every_solver
-@pytest.mark.parametrize("k", range(len(SMALL)))
-def test_agrees_with_brute_force(solver, k):
-    agrees_with_brute_force(CvxpyPlacer(solver), k)
-
-
-@every_solver
-@pytest.mark.parametrize(("name", "nodes"), FAMILIES)
-def test_agrees_with_branch_and_bound(solver, name, nodes):
-    agrees(CvxpyPlacer(solver), *family(name, nodes))
-
-
-@every_solver
-def test_time_limit(solver):
-    keeps_its_time(CvxpyPlacer(solver), 0.5, 10.0)
-
-
-@every_solver
-def test_gap(solver):
-    stops_at_a_gap(CvxpyPlacer(solver))
-
-
-@every_solver
-def test_silence(capfd, solver):
-    place(CvxpyPlacer(solver), SMALL[3])
-    assert capfd.readouterr() == ("", "")
+from tests.methods.placers.solvers.test_general_solvers import SMALL, agrees
 
 
 @pytest.mark.parametrize("seed", [0, 2])
@@ -73,7 +35,7 @@ def test_names_lead_to_solvers():
     assert variants(spec_of("placer", "cvxpy")) == installed_solvers()
     assert build_placer("cvxpy:ECOS_BB") == CvxpyPlacer("ECOS_BB")
     assert build_placer("cvxpy") == CvxpyPlacer("SCIP")
-    agrees_with_brute_force(build_placer("cvxpy:scip"), 0)
+    agrees("cvxpy:scip", SMALL[0])
 
 
 @pytest.mark.parametrize("solver", ["CLARABEL", "HIGHS", "nope"])
