@@ -106,7 +106,7 @@ def test_scip_claims_a_bound_at_a_limit_too(monkeypatch):
             self.setParam("limits/nodes", 1)
             super().optimize()
 
-        def getStatus(self):  # noqa: N802 - SCIP's own name
+        def getStatus(self):
             return super().getStatus().replace("node", "time")
 
     monkeypatch.setattr(pyscipopt, "Model", Short)
