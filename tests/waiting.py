@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 #: After so many seconds what a test waits for will not come; no test that passes comes near it.
 PATIENCE = 300.0
@@ -36,3 +38,19 @@ def until(happened: Callable[[], object]) -> None:
     while not happened():
         assert time.monotonic() < gives_up, "it has not happened and will not"
         time.sleep(0.01)
+
+
+@contextmanager
+def ends() -> Iterator[None]:
+    """Fail if what is done inside does not come to an end."""
+
+    def ring(*_: object) -> None:
+        raise AssertionError("it does not end")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(int(PATIENCE))
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
