@@ -229,7 +229,8 @@ class PlacerConformance(BaselineConformance):
         placement = place(placer, problem, counting, stop=Stop(seconds=0.3))
         assert len(counting.plans) <= 100
         value_of(problem, placement)
-        assert placement.evaluations >= 1 or not self.accounts
+        is_solver = self.bound_accuracy > 1e-12  # which may have nothing yet when its time is up
+        assert placement.evaluations >= 1 or is_solver or not self.accounts
 
     def test_a_gap_that_is_reached_ends_the_search(self, placer: Placer) -> None:
         """A gap of 90 % is reached by nearly any plan."""
