@@ -13,7 +13,8 @@ from dmcjia_opt.methods.placers.solvers.casadi_ import algorithms
 from dmcjia_opt.methods.placers.solvers.cvxpy_cones import installed_solvers
 from dmcjia_opt.methods.placers.solvers.scip_ import formulations
 from dmcjia_opt.model.delay import MD1, MM1, TANDEM, mg1
-from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Placement, Status, Stop
 from dmcjia_opt.solving.registry import build_placer
