@@ -2,11 +2,13 @@
 
 import signal
 import time
+from functools import partial
 
 import pytest
 from hypothesis import settings
 
 from dmcjia_opt.testing.methods import end_workers
+from tests.command_line import run
 from tests.waiting import Clock
 
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
@@ -27,6 +29,13 @@ def clock(monkeypatch):
         monkeypatch.setattr(time, name, clock.look)
     monkeypatch.setattr(time, "sleep", clock.sleep)
     return clock
+
+
+@pytest.fixture
+def dmcjia(monkeypatch, capsys, tmp_path):
+    """Run a command in an empty folder; modules override it with one that fills the folder."""
+    monkeypatch.chdir(tmp_path)
+    return partial(run, monkeypatch, capsys)
 
 
 def pytest_configure() -> None:

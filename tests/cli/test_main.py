@@ -11,7 +11,7 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.cli.main import main
 from dmcjia_opt.model.scenario.families import FAMILIES, generate
 from dmcjia_opt.solving.registry import METHODS
-from tests.command_line import run
+from tests.command_line import fails, misused
 
 CLOUD = "[cloud]\ncompute_gflops = 400.0\n"
 OPTIONS = "[options]\nflops_per_mac = 1\n"
@@ -29,33 +29,10 @@ TWO = CLOUD + OPTIONS + node("a") + node("b", compute=7.0, uplink=20.0, rate=0.5
 
 
 @pytest.fixture
-def dmcjia(monkeypatch, capsys, tmp_path):
-    """Run a command in an empty folder that holds `s.toml`, a scenario of two nodes."""
-    monkeypatch.chdir(tmp_path)
+def dmcjia(dmcjia, tmp_path):
+    """Run a command in a folder that holds `s.toml`, a scenario of two nodes."""
     (tmp_path / "s.toml").write_text(TWO, encoding="utf-8")
-
-    def command(*arguments):
-        return run(monkeypatch, capsys, *arguments)
-
-    return command
-
-
-def fails(ended, code, *parts):
-    """One sentence on standard error, nothing on standard output, and the exit code of its kind."""
-    assert ended.code == code
-    assert ended.out == ""
-    assert ended.err.startswith("dmcjia: ")
-    assert ended.err.count("\n") == 1
-    for part in parts:
-        assert part in ended.err
-
-
-def misused(ended, *parts):
-    """What the argument parser refuses by itself."""
-    assert ended.code == 2
-    assert "Usage: dmcjia" in ended.err
-    for part in parts:
-        assert part in ended.err
+    return dmcjia
 
 
 def test_solve_verify_round_trip(dmcjia, tmp_path):

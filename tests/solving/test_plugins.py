@@ -9,7 +9,6 @@ from dmcjia_opt.methods.placers.genetic.genetic import Genetic
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving import plugins
 from dmcjia_opt.solving.registry import build_allocator, build_placer, conflicts, spec_of, why_not, with_plugins
-from tests.command_line import run
 from tests.solving import misbehaving
 
 GOOD = '''"""A module of methods."""
@@ -80,14 +79,9 @@ def install(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def dmcjia(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
+def dmcjia(dmcjia, tmp_path):
     generate("paper", nodes=3, seed=1).save(tmp_path / "s.toml")
-
-    def command(*arguments):
-        return run(monkeypatch, capsys, *arguments)
-
-    return command
+    return dmcjia
 
 
 BROKEN = {

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,6 @@ from dmcjia_opt.solving.registry import METHODS, build_allocator, build_placer
 from dmcjia_opt.solving.running import guarded_allocator, guarded_placer, is_ours
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.testing.doubles import Counting
-from tests.command_line import run
 from tests.solving import misbehaving
 
 FILE = Path(misbehaving.__file__)
@@ -29,15 +29,10 @@ TEN = Stop(evaluations=10)
 
 
 @pytest.fixture
-def dmcjia(monkeypatch, capsys, tmp_path):
+def dmcjia(dmcjia, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.chdir(tmp_path)
     PAPER.save(tmp_path / "s.toml")
-
-    def command(*arguments):
-        return run(monkeypatch, capsys, "solve", "s.toml", *arguments)
-
-    return command
+    return partial(dmcjia, "solve", "s.toml")
 
 
 PLACERS = {
