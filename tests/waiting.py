@@ -21,7 +21,7 @@ class Clock:
     """
 
     def __init__(self, tick: float = 0.0) -> None:
-        self.now, self.tick, self.looks = 1000.0, tick, 0
+        self.now, self.tick, self.looks = 0.0, tick, 0
 
     def look(self) -> float:
         self.looks += 1

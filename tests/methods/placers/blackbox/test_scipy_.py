@@ -4,7 +4,6 @@ import scipy.optimize
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.blackbox.scipy_ import METHODS, Scipy, methods
 from dmcjia_opt.solving.contract import Status, Stop
-from dmcjia_opt.testing.problems import random_problem
 from tests.methods.placers.searches import (
     five_nodes,
     place,
@@ -52,11 +51,6 @@ def test_annealing_reaches_first_and_last_splits_as_often_as_others(monkeypatch)
     assert found.status == Status.FEASIBLE
     assert found.splits.tolist() == [0] * 5
     np.testing.assert_allclose(boxes[0].ub - boxes[0].lb, problem.layers + 1, atol=0.01)
-
-
-def test_a_node_with_one_split_is_refused_with_a_sentence():
-    problem, _ = random_problem(np.random.default_rng(0), 3, 1)
-    assert Scipy().supports(problem) == "a node has only one split"
 
 
 def test_the_names_are_the_tables():

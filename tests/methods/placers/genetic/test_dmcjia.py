@@ -97,10 +97,3 @@ def test_the_clock_and_global_seeds_have_no_say():
 def test_nonsense_is_refused(options):
     with pytest.raises(InputError):
         Dmcjia(**options)
-
-
-def test_a_node_with_one_split_is_refused_with_a_sentence():
-    problem, _ = random_problem(np.random.default_rng(0), 3, 1)
-    assert Dmcjia().supports(problem) == "a node has only one split"
-    with pytest.raises(InputError, match="two splits"):
-        search(problem)

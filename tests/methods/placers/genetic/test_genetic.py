@@ -177,8 +177,3 @@ def test_started_from_the_dual_in_any_encoding(encoding):
 def test_nonsense_is_refused_with_a_remedy(options, sentence):
     with pytest.raises(InputError, match=sentence):
         Genetic(**options)
-
-
-def test_a_node_with_one_split_is_refused_with_a_sentence():
-    problem, _ = random_problem(np.random.default_rng(0), 3, 1)
-    assert Genetic().supports(problem) == "a node has only one split"

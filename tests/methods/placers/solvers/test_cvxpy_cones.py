@@ -73,13 +73,6 @@ def pretend(monkeypatch):
     return install
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(cvxpy_.time, "perf_counter", lambda: clock.now)
-    return clock
-
-
 def test_other_solvers_run_without_limits_and_claim_nothing(pretend):
     program = pretend("MOSEK", status="user_limit")
     placement = place(CvxpyPlacer("MOSEK"), SMALL[0])
