@@ -205,11 +205,23 @@ def test_clocks_that_jump_change_nothing(tmp_path, monkeypatch):
     assert all(0.0 <= row.wall_seconds <= PATIENCE for row in run_suite(suite, tmp_path / "out", workers=1))
 
 
+def clocks_in(path):
+    """Return which functions of `time` a module uses."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return {
+        n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == "time"
+    }
+
+
 def test_nothing_measures_by_a_clock_that_jumps():
     for path in Path(dmcjia_opt.__file__).parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                assert (node.value.id, node.attr) != ("time", "time"), path
+        assert "time" not in clocks_in(path), path
+
+
+def test_no_test_measures_at_all():
+    for path in (ROOT / "tests").rglob("*.py"):
+        if path.name != "waiting.py":
+            assert not {"time", "perf_counter", "monotonic", "process_time"} & clocks_in(path), path
 
 
 def test_a_torn_plan_is_refused(scenario, tmp_path):
