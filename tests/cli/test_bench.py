@@ -6,13 +6,12 @@ import pytest
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.studies.bench.rows import Outcome
 from dmcjia_opt.studies.bench.suites import SUITES
-from tests.command_line import fails, run
+from tests.command_line import fails
 
 
 @pytest.fixture
-def bench(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    return partial(run, monkeypatch, capsys, "bench")
+def bench(dmcjia):
+    return partial(dmcjia, "bench")
 
 
 def test_list(bench):

@@ -82,7 +82,7 @@ class Dawdles(Base):
     """Returns a plan, but late."""
 
     def place(self, problem, allocator, *, stop, rng, callback=None):
-        time.sleep(0.2)
+        time.sleep(5.0)
         return Placement(cloud_only(problem))
 
 

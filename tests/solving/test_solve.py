@@ -8,7 +8,6 @@ import pytest
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InfeasibleError, InputError
 from dmcjia_opt.bounds.certificate import certify
 from dmcjia_opt.methods.allocators.cvxpy_ import CvxpyAllocator
-from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exhaustive import Exhaustive
 from dmcjia_opt.methods.placers.genetic.genetic import Genetic
 from dmcjia_opt.model.scenario.compiling import compile_problem
@@ -17,6 +16,7 @@ from dmcjia_opt.solving.contract import Placement, Status, Stop
 from dmcjia_opt.solving.registry import specs, why_not
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.testing.doubles import Counting, Even, Failing
+from tests.methods.placers.searches import place
 
 PAPER = generate("paper", nodes=4, seed=1)
 #: The dual leaves a gap here: equal nodes, of which some should go to the cloud and some not.
@@ -113,7 +113,7 @@ def test_a_third_partys_bound_does_not():
     plan = solve(PAPER, Says(claimed))
     assert plan.lower_bound <= optimum(PAPER).objective
     assert plan.bound_from == "dual"
-    own = Says(replace(Exhaustive().place(compile_problem(EQUAL), WaterFilling(), stop=Stop(), rng=None)))
+    own = Says(replace(place(Exhaustive(), compile_problem(EQUAL))))
     assert solve(EQUAL, own).status == Status.FEASIBLE
 
 

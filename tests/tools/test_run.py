@@ -18,7 +18,7 @@ CHEAP = ["objective", "no-plan"]
 
 
 def go(folder, **changes):
-    settings = {"instances": 200, "seconds": None, "seed": 3, "workers": 2, "chosen": CHEAP}
+    settings = {"instances": 200, "seconds": None, "seed": 3, "workers": 1, "chosen": CHEAP}
     seen = []
     tally = fuzz(folder, **{**settings, **changes}, progress=lambda part, tally: seen.append(part))
     return tally, seen
@@ -82,7 +82,7 @@ def test_a_process_that_dies_is_a_sentence(tmp_path, monkeypatch):
 
     monkeypatch.setattr(run, "wait", dead)
     with pytest.raises(BackendFailed, match="a process died on one of the problems 0 to 399 of series 3"):
-        go(tmp_path, instances=1000)
+        go(tmp_path, workers=2, instances=1000)
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path):

@@ -15,11 +15,13 @@ from dmcjia_opt.base.arrays import EPS
 from dmcjia_opt.bounds.proof.checking import Unproved, check_proof, node_classes, price_bound, split_bounds
 from dmcjia_opt.bounds.proof.document import Branch, Leaf, Proof
 from dmcjia_opt.bounds.proof.making import prove_bound
+from dmcjia_opt.methods.placers.exact.exact import Exact
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.testing.problems import CURVES, brute_force, random_problem
 from dmcjia_opt.testing.strategies import problems
+from tests.methods.placers.searches import place
 
 #: What computing the delay of the best plan may err by, relative.
 ROUNDING = 64 * EPS
@@ -96,12 +98,7 @@ def test_identical_nodes_need_few_cases():
 
 
 def _optimum(problem: Problem) -> float:
-    from dmcjia_opt.solving.contract import Stop
-    from dmcjia_opt.solving.registry import build_allocator, build_placer
-
-    found = build_placer("exact").place(
-        problem, build_allocator("waterfilling"), stop=Stop(), rng=np.random.default_rng(0)
-    )
+    found = place(Exact(), problem)
     assert found.shares is not None
     return float(problem.objective(found.splits, found.shares))
 

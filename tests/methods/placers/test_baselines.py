@@ -22,6 +22,7 @@ from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.solving.verifying import verify
 from dmcjia_opt.testing.doubles import Counting, Even, Failing
 from dmcjia_opt.testing.problems import impossible
+from tests.methods.placers.searches import place
 
 BASELINES = [spec.name for spec in specs("placer") if spec.baseline]
 every_baseline = pytest.mark.parametrize("name", BASELINES)
@@ -46,16 +47,6 @@ def two_nodes(**changes) -> Problem:
         "uplinks": Uplinks(SENT, np.array([0, 1]), np.ones(2), SENT[:, 0]),
     }
     return Problem(**(fields | changes))
-
-
-def place(placer, problem, allocator=None, *, stop=None, callback=None):
-    return placer.place(
-        problem,
-        allocator or WaterFilling(),
-        stop=stop or Stop(),
-        rng=np.random.default_rng(0),
-        callback=callback,
-    )
 
 
 def test_cloud_only_by_hand():
@@ -218,7 +209,7 @@ def test_every_rule_of_the_paper_is_registered():
 def test_one_plan_and_no_more(name):
     seen = []
     counting = Counting()
-    placement = place(build_placer(name), two_nodes(), counting, stop=Stop(evaluations=1), callback=seen.append)
+    placement = place(build_placer(name), two_nodes(), Stop(evaluations=1), allocator=counting, callback=seen.append)
     assert placement.evaluations == 1
     assert len(counting.plans) == name.endswith("+")
     assert placement.trace == tuple(seen)
@@ -257,14 +248,14 @@ def test_shares_never_exceed_the_cloud(name, nodes):
 
 @every_optimal
 def test_a_third_partys_allocator_will_do(name):
-    placement = place(build_placer(name), two_nodes(), Even())
+    placement = place(build_placer(name), two_nodes(), allocator=Even())
     np.testing.assert_array_equal(placement.shares, Even().allocate(two_nodes(), placement.splits[None]).shares[0])
     assert math.isnan(placement.price)
 
 
 @every_optimal
 def test_a_failing_allocator_leaves_no_plan(name):
-    assert place(build_placer(name), two_nodes(), Failing()).status == Status.FAILED
+    assert place(build_placer(name), two_nodes(), allocator=Failing()).status == Status.FAILED
     with pytest.raises(InfeasibleError, match="choose another placer"):
         solve(generate("paper", nodes=3), name, Failing())
 

@@ -9,7 +9,7 @@ from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.testing.problems import all_plans, impossible, random_problem
-from tests.methods.placers.anchors import SMALL
+from tests.methods.placers.solvers.test_general_solvers import SMALL
 
 
 def of_each_node(model, values, z):
