@@ -97,7 +97,7 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
     """Print a plan as a table of nodes and a summary."""
     console = Console()
     order = np.arange(len(plan.splits))
-    models = sorted(set(plan.models))
+    models = sorted(set(plan.networks))
     title = f"{scenario.name}: {len(order):,} node{'s' if len(order) > 1 else ''}"
     if len(models) == 1:
         title += f" running {models[0]}"
@@ -113,10 +113,10 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
     for name in ("split", "share %", *(f"{stage} {unit}" for stage in ("edge", "upload", "cloud", "total"))):
         table.add_column(name, justify="right", no_wrap=True)
     for d in order:
-        layers = scenario.profiles[scenario.nodes.model_of(int(d))].n_layers
+        layers = scenario.profiles[scenario.nodes.network_of(int(d))].n_layers
         table.add_row(
             escape(plan.names[d]),
-            *([escape(plan.models[d])] if len(models) > 1 else []),
+            *([escape(plan.networks[d])] if len(models) > 1 else []),
             f"{plan.splits[d]}/{layers}",
             f"{100 * plan.shares[d]:.3g}",
             *(f"{stage[d] / size:.4g}" if stage[d] else "–" for stage in stages),

@@ -85,22 +85,22 @@ class Uplinks:
     Parameters
     ----------
     upload_bytes
-        (n_models, n_splits) bytes sent at each split.
-    model_index, bandwidth, input_bytes
+        (n_networks, n_splits) bytes sent at each split.
+    network_index, bandwidth, input_bytes
         (n_nodes,) row of `upload_bytes`; byte/s; raw input bytes of the node.
     queue
         Whether the link serves one task at a time, so that tasks may wait for it.
     """
 
     upload_bytes: FloatArray
-    model_index: IntArray
+    network_index: IntArray
     bandwidth: FloatArray
     input_bytes: FloatArray
     queue: bool = False
 
     def delay(self, splits: IntArray) -> FloatArray:
         """Return the upload time without any wait, s, of each node at `splits` (..., n_nodes)."""
-        sent = self.upload_bytes[self.model_index, splits]
+        sent = self.upload_bytes[self.network_index, splits]
         return np.where(splits == 0, self.input_bytes, sent) / self.bandwidth
 
 

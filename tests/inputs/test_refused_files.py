@@ -392,7 +392,7 @@ def test_a_pickle_is_never_read(name, tmp_path):
 
 
 def test_numbers_at_the_ends_of_their_ranges_are_planned_without_a_warning():
-    table = {"names": ("a", "b"), "models": ("net",), "model_index": [0, 0], "input_bytes": [1e30, 1e-30]}
+    table = {"names": ("a", "b"), "networks": ("net",), "network_index": [0, 0], "input_bytes": [1e30, 1e-30]}
     profile = LayerProfile("net", 1e30, ("a", "b"), [1e30, 1e-30], [1e-30, 1e30])
     with warnings.catch_warnings():
         warnings.simplefilter("error")

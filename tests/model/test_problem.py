@@ -38,7 +38,7 @@ def wait(scv, rate, service):
 def paper_delay(scenario, d, split, share):
     """(3-1) to (3-6) for one node, in the units of the file, with the cloud's queue as the options ask."""
     nodes, options = scenario.nodes, scenario.options
-    profile = scenario.profiles[nodes.model_of(d)]
+    profile = scenario.profiles[nodes.network_of(d)]
     flop = [macs * options.flops_per_mac for macs in profile.macs]
     done, total = sum(flop[:split]), sum(flop)
     rate = float(nodes.arrival_rate[d])
@@ -268,10 +268,10 @@ def test_large_fleets_compile_block_by_block(delay):
     scenario = replace(generate("fleet", nodes=40_000, seed=2, tasks="table4"), options=options)
     whole = compile_problem(scenario)
     rows = [0, 1, 16383, 16384, 32767, 32768, 39999]
-    columns = ("model_index", "compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes")
+    columns = ("network_index", "compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes")
     nodes = NodeTable(
         tuple(scenario.nodes.names[d] for d in rows),
-        scenario.nodes.models,
+        scenario.nodes.networks,
         **{key: getattr(scenario.nodes, key)[rows] for key in columns},
     )
     part = compile_problem(replace(scenario, nodes=nodes))
@@ -486,8 +486,8 @@ def test_measured_seconds_stand_for_work_at_the_edge_and_in_the_cloud():
     )
     nodes = NodeTable(
         names=("a", "b", "c"),
-        models=("tiny.json", "longer.json"),
-        model_index=[0, 0, 1],
+        networks=("tiny.json", "longer.json"),
+        network_index=[0, 0, 1],
         compute_gflops=[50.0] * 3,
         uplink_mbps=[8.0] * 3,
         arrival_rate=[1.0, 0.5, 1.0],

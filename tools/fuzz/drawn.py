@@ -113,8 +113,8 @@ def _of_scenario(rng: np.random.Generator) -> Problem:
         column[twins] = column[0]
     nodes = NodeTable(
         names=tuple(f"node {d}" for d in range(n)),
-        models=("drawn",),
-        model_index=np.zeros(n, dtype=np.int64),
+        networks=("drawn",),
+        network_index=np.zeros(n, dtype=np.int64),
         compute_gflops=edge,
         uplink_mbps=uplink,
         arrival_rate=rate,

@@ -97,7 +97,7 @@ class Network:
     Parameters
     ----------
     name
-        The model's name.
+        The network's name.
     operations
         Those that lead from an input to an output, in any order.
     tensors

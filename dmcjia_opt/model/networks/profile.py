@@ -32,7 +32,7 @@ class LayerProfile:
     Parameters
     ----------
     name
-        The model's name, as nodes refer to it.
+        The network's name, as nodes refer to it.
     input_bytes
         Bytes of the raw input, uploaded when the split is 0.
     layer_names

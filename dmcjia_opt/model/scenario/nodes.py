@@ -36,10 +36,10 @@ class NodeTable:
     ----------
     names
         (n_nodes,) unique node names.
-    models
-        Distinct model references (zoo names or profile paths), in order of first use.
-    model_index
-        (n_nodes,) index into `models`.
+    networks
+        Distinct network references (zoo names or profile paths), in order of first use.
+    network_index
+        (n_nodes,) index into `networks`.
     compute_gflops, uplink_mbps, arrival_rate
         (n_nodes,) GFLOP/s, Mbit/s (10⁶ bit/s) and tasks per second.
     input_bytes
@@ -51,8 +51,8 @@ class NodeTable:
     """
 
     names: tuple[str, ...]
-    models: tuple[str, ...]
-    model_index: IntArray
+    networks: tuple[str, ...]
+    network_index: IntArray
     compute_gflops: FloatArray
     uplink_mbps: FloatArray
     arrival_rate: FloatArray
@@ -62,7 +62,7 @@ class NodeTable:
 
     def __post_init__(self) -> None:
         """Freeze the columns and check their lengths and values."""
-        object.__setattr__(self, "model_index", frozen_int(self.model_index))
+        object.__setattr__(self, "network_index", frozen_int(self.network_index))
         if self.device_index is None:
             object.__setattr__(self, "device_index", np.full(len(self.names), -1, dtype=np.int64))
         object.__setattr__(self, "device_index", frozen_int(self.on_device))
@@ -76,14 +76,14 @@ class NodeTable:
             raise InputError("nodes: a scenario needs at least one node")
         if len(self.names) > MOST_NODES:
             raise InputError(f"nodes: {len(self.names):,} nodes are refused; the most is {MOST_NODES:,}")
-        for what, names in (("name", self.names), ("model", self.models), ("device", self.devices)):
+        for what, names in (("name", self.names), ("model", self.networks), ("device", self.devices)):
             check_names(f"nodes: the {what}", names)
         if not all(map(str.strip, self.names)):
             d = next(d for d, name in enumerate(self.names) if not name.strip())
             raise InputError(f"nodes: node {d + 1} has no name; give every node its own")
-        index = self.model_index
-        if index.shape != (len(self.names),) or index.min() < 0 or index.max() >= len(self.models):
-            raise InputError("nodes: model_index needs one row of models for every name")
+        index = self.network_index
+        if index.shape != (len(self.names),) or index.min() < 0 or index.max() >= len(self.networks):
+            raise InputError("nodes: network_index needs one row of networks for every name")
         index = self.on_device
         if index.shape != (len(self.names),) or index.min() < -1 or index.max() >= len(self.devices):
             raise InputError("nodes: device_index needs −1 or one row of devices for every name")
@@ -108,9 +108,9 @@ class NodeTable:
     def __len__(self) -> int:
         return len(self.names)
 
-    def model_of(self, d: int) -> str:
-        """Return the model reference of node `d`."""
-        return self.models[int(self.model_index[d])]
+    def network_of(self, d: int) -> str:
+        """Return the network reference of node `d`."""
+        return self.networks[int(self.network_index[d])]
 
     @property
     def on_device(self) -> IntArray:
@@ -124,22 +124,22 @@ class NodeTable:
         return self.devices[row] if row >= 0 else None
 
     def measured(self) -> tuple[tuple[str, str], ...]:
-        """Return every pair of a device and a model reference that some node has, in order of the tables."""
-        keys = np.unique((self.on_device * len(self.models) + self.model_index)[self.on_device >= 0])
-        return tuple((self.devices[key // len(self.models)], self.models[key % len(self.models)]) for key in keys)
+        """Return every pair of a device and a network reference that some node has, in order of the tables."""
+        keys = np.unique((self.on_device * len(self.networks) + self.network_index)[self.on_device >= 0])
+        return tuple((self.devices[key // len(self.networks)], self.networks[key % len(self.networks)]) for key in keys)
 
 
 def node_table(nodes: Iterable[Node]) -> NodeTable:
     """Return the columns of validated nodes."""
     rows = list(nodes)
     index: dict[str, int] = {}
-    model_index = [index.setdefault(node.model, len(index)) for node in rows]
+    network_index = [index.setdefault(node.model, len(index)) for node in rows]
     devices: dict[str, int] = {}
     on = [-1 if node.device is None else devices.setdefault(node.device, len(devices)) for node in rows]
     return NodeTable(
         names=tuple(node.name for node in rows),
-        models=tuple(index),
-        model_index=np.array(model_index, dtype=np.int64),
+        networks=tuple(index),
+        network_index=np.array(network_index, dtype=np.int64),
         compute_gflops=np.array([node.compute_gflops for node in rows]),
         uplink_mbps=np.array([node.uplink_mbps for node in rows]),
         arrival_rate=np.array([node.arrival_rate for node in rows]),

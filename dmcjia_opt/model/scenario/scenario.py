@@ -110,7 +110,7 @@ class Scenario:
     options
         Delay curve, ordering constraint, average and FLOPs per MAC.
     profiles
-        One profile for every entry of ``nodes.models``.
+        One profile for every entry of ``nodes.networks``.
     name
         A label for reports.
     times
@@ -128,28 +128,28 @@ class Scenario:
     cloud_device: str = ""
 
     def __post_init__(self) -> None:
-        """Resolve zoo models that no profile was given for, and look every measured time up."""
+        """Resolve zoo networks that no profile was given for, and look every measured time up."""
         if not (np.isfinite(self.cloud_gflops) and self.cloud_gflops > 0):
             raise InputError(f"cloud.compute_gflops must be finite and > 0, got {self.cloud_gflops}")
         if not 1 / MOST <= self.cloud_gflops <= MOST:
             raise InputError(f"cloud.compute_gflops must lie {RANGE}, got {self.cloud_gflops}")
-        profiles = {m: self.profiles[m] if m in self.profiles else zoo_profile(m) for m in self.nodes.models}
+        profiles = {m: self.profiles[m] if m in self.profiles else zoo_profile(m) for m in self.nodes.networks}
         object.__setattr__(self, "profiles", profiles)
-        for device, model in self._measured():
-            self.times.of(device, profiles[model])
+        for device, network in self._measured():
+            self.times.of(device, profiles[network])
 
     @property
     def n_nodes(self) -> int:
         """Number of edge nodes."""
         return len(self.nodes)
 
-    def seconds(self, device: str, model: str) -> FloatArray:
-        """Return the measured seconds of each layer of the model called `model` by nodes, (n_layers,)."""
-        return self.times.of(device, self.profiles[model])
+    def seconds(self, device: str, network: str) -> FloatArray:
+        """Return the measured seconds of each layer of the network called `network` by nodes, (n_layers,)."""
+        return self.times.of(device, self.profiles[network])
 
     def _measured(self) -> list[tuple[str, str]]:
-        """Return every pair of device and model reference whose times matter."""
-        in_cloud = [(self.cloud_device, model) for model in self.nodes.models] if self.cloud_device else []
+        """Return every pair of device and network reference whose times matter."""
+        in_cloud = [(self.cloud_device, network) for network in self.nodes.networks] if self.cloud_device else []
         return [*self.nodes.measured(), *in_cloud]
 
     def sha256(self) -> str:
@@ -161,18 +161,18 @@ class Scenario:
             "cloud_gflops": float(self.cloud_gflops),
             "options": options,
             "names": self.nodes.names,
-            "models": [self.profiles[m].fingerprint() for m in self.nodes.models],
+            "models": [self.profiles[m].fingerprint() for m in self.nodes.networks],
         }
         digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
-        digest.update(self.nodes.model_index.astype("<i8").tobytes())
+        digest.update(self.nodes.network_index.astype("<i8").tobytes())
         for key in ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes"):
             digest.update(getattr(self.nodes, key).astype("<f8").tobytes())
         measured = self._measured()
         if measured:
             on = [self.nodes.devices, self.cloud_device, measured]
             digest.update(json.dumps(on).encode() + self.nodes.on_device.astype("<i8").tobytes())
-            for device, model in measured:
-                digest.update(self.seconds(device, model).astype("<f8").tobytes())
+            for device, network in measured:
+                digest.update(self.seconds(device, network).astype("<f8").tobytes())
         return digest.hexdigest()
 
     def save(self, path: str | Path, *, nodes_file: str | None = None) -> None:
@@ -190,8 +190,8 @@ class Scenario:
         options = self.options.model_dump(exclude_defaults=True)
         options["flops_per_mac"] = self.options.flops_per_mac
         content: dict[str, Any] = {"name": self.name} if self.name else {}
-        table = replace(self.nodes, models=tuple(self._saved_as(model) for model in self.nodes.models))
-        written = [reference for reference in table.models if reference not in ZOO]
+        table = replace(self.nodes, networks=tuple(self._saved_as(network) for network in self.nodes.networks))
+        written = [reference for reference in table.networks if reference not in ZOO]
         for reference in [*written, *([] if nodes_file is None else [nodes_file])]:
             if not is_beneath(path.parent, reference):
                 raise InputError(f'"{reference}" would be written outside the folder of {path}; choose another name')
@@ -201,33 +201,33 @@ class Scenario:
         content |= {"cloud": {"compute_gflops": float(self.cloud_gflops)}, "options": options}
         if self.cloud_device:
             content["cloud"]["device"] = self.cloud_device
-        measured = [(device, self.profiles[model].name) for device, model in self._measured()]
+        measured = [(device, self.profiles[network].name) for device, network in self._measured()]
         if measured:
             content["profiles"] = {"times_file": f"{path.stem}-times.csv"}
             self.times.only(measured).save(path.parent / f"{path.stem}-times.csv")
         if nodes_file is None:
             content["nodes"] = [_node(table, d) for d in range(self.n_nodes)]
-        for model, reference in zip(self.nodes.models, table.models, strict=True):
+        for network, reference in zip(self.nodes.networks, table.networks, strict=True):
             if reference not in ZOO:
-                self.profiles[model].save(path.parent / reference)
+                self.profiles[network].save(path.parent / reference)
         text = tomli_w.dumps(content)
         most, remedy = FILES["the scenario"]
         if len(text) > most:
             raise InputError(f"{path}: {len(text):,} bytes could not be read again; the most is {most:,}: {remedy}")
         write_text(path, text)
 
-    def _saved_as(self, model: str) -> str:
-        """Return the reference of a model's profile once it is written; an ONNX file is never written over."""
-        if Path(model).suffix == ".json":
-            return model
-        zoo = model in ZOO and self.profiles[model].fingerprint() == zoo_profile(model).fingerprint()
-        return model if zoo else f"{model}.json"
+    def _saved_as(self, network: str) -> str:
+        """Return the reference of a network's profile once it is written; an ONNX file is never written over."""
+        if Path(network).suffix == ".json":
+            return network
+        zoo = network in ZOO and self.profiles[network].fingerprint() == zoo_profile(network).fingerprint()
+        return network if zoo else f"{network}.json"
 
 
 def _node(table: NodeTable, d: int) -> dict[str, Any]:
     row: dict[str, Any] = {
         "name": table.names[d],
-        "model": table.model_of(d),
+        "model": table.network_of(d),
         "compute_gflops": float(table.compute_gflops[d]),
         "uplink_mbps": float(table.uplink_mbps[d]),
         "arrival_rate": float(table.arrival_rate[d]),
@@ -287,7 +287,7 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
             cloud_gflops=parsed.cloud.compute_gflops,
             nodes=nodes,
             options=parsed.options,
-            profiles=_resolve(nodes.models, folder, parsed.profiles),
+            profiles=_resolve(nodes.networks, folder, parsed.profiles),
             name=parsed.name or path.stem,
             times=times,
             cloud_device=parsed.cloud.device or "",
@@ -313,26 +313,26 @@ class _Folder:
         return self.folder / reference
 
 
-def _resolve(models: Sequence[str], folder: _Folder, how: Profiles) -> dict[str, LayerProfile]:
-    """Return the profile of every model reference."""
+def _resolve(networks: Sequence[str], folder: _Folder, how: Profiles) -> dict[str, LayerProfile]:
+    """Return the profile of every network reference."""
     found = {}
     shapes = {name: tuple(shape) for name, shape in how.input_shapes.items()}
     unused = set(shapes)
-    for model in models:
-        suffix = Path(model).suffix
-        if model in ZOO:
-            found[model] = zoo_profile(model)
+    for network in networks:
+        suffix = Path(network).suffix
+        if network in ZOO:
+            found[network] = zoo_profile(network)
         elif suffix == ".json":
-            found[model] = load_profile(folder.path("model", model))
+            found[network] = load_profile(folder.path("model", network))
         elif suffix == ".onnx":
             from dmcjia_opt.model.networks.onnx_ import read_onnx
 
-            network = read_onnx(folder.path("model", model), shapes, shared=True).network
-            unused -= set(network.inputs)
-            found[model] = LayerProfile.of_network(network, how.cuts, how.upload_dtype)
+            graph = read_onnx(folder.path("model", network), shapes, shared=True).network
+            unused -= set(graph.inputs)
+            found[network] = LayerProfile.of_network(graph, how.cuts, how.upload_dtype)
         else:
             raise InputError(
-                f'unknown model "{model}"; use one of the zoo ({", ".join(sorted(ZOO))}) or the path of a profile '
+                f'unknown model "{network}"; use one of the zoo ({", ".join(sorted(ZOO))}) or the path of a profile '
                 ".json or an .onnx file"
             )
     if unused:

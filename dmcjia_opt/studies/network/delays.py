@@ -133,8 +133,8 @@ def one_node(profile: LayerProfile, device: Device, times: MeasuredTimes | None 
     model = profile.name if unchanged else f"{profile.name}.json"
     nodes = NodeTable(
         names=("node-1",),
-        models=(model,),
-        model_index=np.array([0]),
+        networks=(model,),
+        network_index=np.array([0]),
         compute_gflops=np.array([device.compute_gflops]),
         uplink_mbps=np.array([device.uplink_mbps]),
         arrival_rate=np.array([device.arrival_rate]),

@@ -76,8 +76,8 @@ def fleet(compute_gflops: FloatArray, mhz: float, cloud_gflops: float = CLOUD_GF
     n = len(compute_gflops)
     nodes = NodeTable(
         names=tuple(f"node-{d + 1}" for d in range(n)),
-        models=("resnet34",),
-        model_index=np.zeros(n, dtype=np.int64),
+        networks=("resnet34",),
+        network_index=np.zeros(n, dtype=np.int64),
         compute_gflops=compute_gflops,
         uplink_mbps=np.full(n, PAPER_MHZ_IN_MBPS * mhz),
         arrival_rate=np.ones(n),

@@ -181,10 +181,10 @@ def made_for(scenario: Scenario, claims: PlanFile) -> bool:
             "made for"
         )
     for d, (row, name) in enumerate(zip(claims.nodes, names, strict=True)):
-        model = scenario.profiles[scenario.nodes.model_of(d)].name
-        if (row.name, row.model) != (name, model):
+        network = scenario.profiles[scenario.nodes.network_of(d)].name
+        if (row.name, row.model) != (name, network):
             raise InputError(
-                f'node {d + 1} is "{row.name}" running {row.model} in the plan and "{name}" running {model} in the '
+                f'node {d + 1} is "{row.name}" running {row.model} in the plan and "{name}" running {network} in the '
                 "scenario; simulate a plan with the scenario it was made for"
             )
     return claims.scenario_sha256 == scenario.sha256()

@@ -54,7 +54,7 @@ def test_the_best_cut_is_the_proved_optimum(device):
     delays, plan = delay_along_cuts(scenario), solve(scenario)
     assert delays.best == plan.splits[0]
     assert delays.total[delays.best] == pytest.approx(plan.objective, rel=1e-9)
-    assert scenario.nodes.models == ("alexnet",)
+    assert scenario.nodes.networks == ("alexnet",)
 
 
 def test_measured_times_drive_the_delay():
@@ -73,4 +73,4 @@ def test_where_nothing_is_stable_there_is_no_best_cut():
 
 def test_a_changed_profile_of_the_zoos_name_is_not_taken_for_the_zoos():
     small = read_profile("resnet34", upload_dtype="uint8").profile
-    assert one_node(small, Device()).nodes.models == ("resnet34.json",)
+    assert one_node(small, Device()).nodes.networks == ("resnet34.json",)
