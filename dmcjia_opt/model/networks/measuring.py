@@ -24,9 +24,6 @@ from dmcjia_opt.model.networks.onnx_ import OnnxModel, reads_of
 if TYPE_CHECKING:
     import onnx
 
-#: Called after every layer with how many are done and how many there are.
-Progress = Callable[[int, int], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
@@ -63,7 +60,7 @@ def measure(
     device: str,
     cuts: Cuts = "layers",
     how: Measurement | None = None,
-    progress: Progress | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> MeasuredTimes:
     """Return the seconds of each layer of a model on this machine.
 
@@ -78,7 +75,7 @@ def measure(
     how
         Repeats and threads.
     progress
-        Called after every layer.
+        Called after every layer with how many are done and how many there are.
 
     Raises
     ------

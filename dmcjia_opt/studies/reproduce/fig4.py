@@ -7,7 +7,7 @@ import numpy as np
 from dmcjia_opt.base.processes import Job
 from dmcjia_opt.model.networks.zoo import zoo_profile
 from dmcjia_opt.studies.look.pictures import COLOURS, new_figure, tidy
-from dmcjia_opt.studies.reproduce.item import Finding, Item, Statement
+from dmcjia_opt.studies.reproduce.item import Conclusion, Item, Statement
 from dmcjia_opt.studies.reproduce.paper import FIG_4_SPREAD_MS, MHZ_BYTES
 from dmcjia_opt.studies.reproduce.tables import percent
 
@@ -29,7 +29,7 @@ def _nothing(seeds: int) -> list[Job[None]]:
     return []
 
 
-def _conclude(seeds: int, results: list[None]) -> Finding:
+def _conclude(seeds: int, results: list[None]) -> Conclusion:
     profile = zoo_profile("resnet34")
     layer = np.arange(1, profile.n_layers + 1)
     kib = profile.output_bytes / 1024
@@ -92,7 +92,7 @@ def _conclude(seeds: int, results: list[None]) -> Finding:
         raw_ms=raw,
         behind=int(np.argmax(profile.output_bytes < profile.input_bytes)),
     )
-    return Finding({"fig4": table}, text, statements, figure)
+    return Conclusion({"fig4": table}, text, statements, figure)
 
 
 FIG4: Item[None] = Item("fig4", "Fig. 4: work and upload delay of each layer of ResNet34", _nothing, _conclude)

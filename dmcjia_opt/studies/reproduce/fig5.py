@@ -12,7 +12,7 @@ from dmcjia_opt.base.processes import Job
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.look.pictures import COLOURS, new_figure, tidy
 from dmcjia_opt.studies.reproduce.generations import ByGeneration
-from dmcjia_opt.studies.reproduce.item import Finding, Item, Statement
+from dmcjia_opt.studies.reproduce.item import Conclusion, Item, Statement
 from dmcjia_opt.studies.reproduce.paper import COMPUTE_GFLOPS, GENERATIONS, fleet, mean_delay
 from dmcjia_opt.studies.reproduce.tables import markdown, percent
 
@@ -49,7 +49,7 @@ def _jobs(seeds: int) -> list[Job[tuple[FloatArray, float]]]:
     return [Job(partial(converge, n, seed), 0.2) for n in NODES for seed in range(seeds)]
 
 
-def _conclude(seeds: int, results: list[tuple[FloatArray, float]]) -> Finding:
+def _conclude(seeds: int, results: list[tuple[FloatArray, float]]) -> Conclusion:
     curves = np.array([curve for curve, _ in results]).reshape(len(NODES), seeds, GENERATIONS)
     optima = np.array([optimum for _, optimum in results]).reshape(len(NODES), seeds)
     iteration = np.arange(1, GENERATIONS + 1)
@@ -103,7 +103,7 @@ def _conclude(seeds: int, results: list[tuple[FloatArray, float]]) -> Finding:
         "optimum_s": np.repeat(optima.ravel(), GENERATIONS).tolist(),
     }
     text = _TEXT.format(seeds=seeds, table=markdown(head, rows))
-    return Finding({"fig5": table}, text, statements, figure)
+    return Conclusion({"fig5": table}, text, statements, figure)
 
 
 FIG5 = Item("fig5", "Fig. 5: convergence of DMCJIA", _jobs, _conclude)

@@ -11,7 +11,7 @@ from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.processes import Job
 from dmcjia_opt.model.networks.zoo import zoo_profile
 from dmcjia_opt.studies.look.pictures import COLOURS, new_figure, tidy
-from dmcjia_opt.studies.reproduce.item import Finding, Item, Statement
+from dmcjia_opt.studies.reproduce.item import Conclusion, Item, Statement
 from dmcjia_opt.studies.reproduce.paper import CLOUD_GFLOPS, COMPUTE_GFLOPS, fleet, mean_delay
 from dmcjia_opt.studies.reproduce.tables import markdown, percent
 
@@ -65,7 +65,7 @@ def _jobs(seeds: int) -> list[Job[FloatArray]]:
     return [Job(partial(compare, cloud, mhz, seeds), 0.1 * seeds + 0.1) for cloud in CLOUDS for mhz in BANDWIDTHS]
 
 
-def _conclude(seeds: int, results: list[FloatArray]) -> Finding:
+def _conclude(seeds: int, results: list[FloatArray]) -> Conclusion:
     delays = np.array(results).reshape(len(CLOUDS), len(BANDWIDTHS), -1)
     fixed = dict(zip((*RULES, "exact"), np.moveaxis(delays, -1, 0), strict=False))
     runs = delays[:, :, len(fixed) :]
@@ -84,7 +84,7 @@ def _conclude(seeds: int, results: list[FloatArray]) -> Finding:
             for method, seed, value in values:
                 for column, cell in zip(table, (cloud, mhz, method, seed, value), strict=True):
                     table[column].append(cell)
-    return Finding({"fig6": table}, _text(seeds, lines), _statements(lines, runs), figure)
+    return Conclusion({"fig6": table}, _text(seeds, lines), _statements(lines, runs), figure)
 
 
 def _draw(axes: Axes, k: int, lines: dict[str, FloatArray], runs: FloatArray) -> None:

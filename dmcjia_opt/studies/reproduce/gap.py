@@ -22,7 +22,7 @@ from dmcjia_opt.solving.contract import Placer, Stop, TracePoint
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.look.pictures import COLOURS, new_figure, tidy
 from dmcjia_opt.studies.reproduce.generations import ByGeneration
-from dmcjia_opt.studies.reproduce.item import Finding, Item, Statement
+from dmcjia_opt.studies.reproduce.item import Conclusion, Item, Statement
 from dmcjia_opt.studies.reproduce.paper import GENERATIONS
 from dmcjia_opt.studies.reproduce.tables import markdown, percent
 
@@ -143,7 +143,7 @@ def _jobs(seeds: int) -> list[Job[Climb]]:
     return [Job(partial(climb, tasks, n, s), 5.0 + 0.2 * n) for tasks, n in _FLEETS for s in range(seeds)]
 
 
-def _conclude(seeds: int, results: list[Climb]) -> Finding:
+def _conclude(seeds: int, results: list[Climb]) -> Conclusion:
     rungs = {fleet: results[k * seeds : (k + 1) * seeds] for k, fleet in enumerate(_FLEETS)}
     excess = {  # (methods, factors, seeds)
         fleet: np.array([[[rung.excess for rung in ladder] for ladder in c.rungs] for c in climbs]).transpose(1, 2, 0)
@@ -168,7 +168,7 @@ def _conclude(seeds: int, results: list[Climb]) -> Finding:
         for method, r in zip(METHODS, (ladder[k] for ladder in one.rungs), strict=True)
     ]
     table = dict(zip(_COLUMNS, map(list, zip(*rows, strict=True)), strict=True))
-    return Finding({"gap": table}, _text(seeds, rungs, excess), _statements(excess), figure)
+    return Conclusion({"gap": table}, _text(seeds, rungs, excess), _statements(excess), figure)
 
 
 def _draw(axes: Axes, excess: FloatArray) -> None:

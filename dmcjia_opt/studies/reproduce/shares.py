@@ -15,7 +15,7 @@ from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.model.scenario.scenario import PAPER_MHZ_IN_MBPS, Scenario
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.look.pictures import COLOURS, new_figure, tidy
-from dmcjia_opt.studies.reproduce.item import Finding, Item, Statement
+from dmcjia_opt.studies.reproduce.item import Conclusion, Item, Statement
 from dmcjia_opt.studies.reproduce.tables import markdown, percent
 
 _NODES, _FLEET_SEED, _CLOUD_GFLOPS = 10, 4, 40.0
@@ -71,7 +71,7 @@ def _jobs(seeds: int) -> list[Job[Allocated]]:
     return [Job(partial(allocate, method)) for method in _METHODS]
 
 
-def _conclude(seeds: int, results: list[Allocated]) -> Finding:
+def _conclude(seeds: int, results: list[Allocated]) -> Conclusion:
     plans = dict(zip(_METHODS, results, strict=True))
     nodes = _scenario().nodes
     order = np.argsort(-nodes.arrival_rate / nodes.compute_gflops, kind="stable")
@@ -149,7 +149,7 @@ def _conclude(seeds: int, results: list[Allocated]) -> Finding:
             f"{paper.objective:.4f} s against {best.objective:.4f} s",
         ),
     )
-    return Finding({"shares": table}, text, statements, figure)
+    return Conclusion({"shares": table}, text, statements, figure)
 
 
 def _scenario() -> Scenario:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dmcjia_opt.base.processes import Job
 from dmcjia_opt.model.networks.zoo import zoo_profile
-from dmcjia_opt.studies.reproduce.item import Finding, Item, Statement
+from dmcjia_opt.studies.reproduce.item import Conclusion, Item, Statement
 from dmcjia_opt.studies.reproduce.paper import TABLE_1
 from dmcjia_opt.studies.reproduce.tables import markdown, percent
 
@@ -31,7 +31,7 @@ def _nothing(seeds: int) -> list[Job[None]]:
     return []
 
 
-def _conclude(seeds: int, results: list[None]) -> Finding:
+def _conclude(seeds: int, results: list[None]) -> Conclusion:
     names = (*TABLE_1, *_MORE)
     profiles = [zoo_profile(name) for name in names]
     published = [TABLE_1.get(name) for name in names]
@@ -95,7 +95,7 @@ def _conclude(seeds: int, results: list[None]) -> Finding:
         inception=mib[inception],
         paper_mb=TABLE_1[_NETWORK].megabytes,
     )
-    return Finding({"table1": table}, text, tuple(statements))
+    return Conclusion({"table1": table}, text, tuple(statements))
 
 
 TABLE1: Item[None] = Item("table1", "Table 1: resource usage of different models", _nothing, _conclude)

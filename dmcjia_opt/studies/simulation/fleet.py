@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -13,13 +13,13 @@ from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.model.problem import BUDGET_TOLERANCE, Problem, StageDelays
 from dmcjia_opt.model.scenario.compiling import compile_problem
-from dmcjia_opt.model.scenario.scenario import Options, Scenario
+from dmcjia_opt.model.scenario.scenario import Options, Scenario, Uplink
 from dmcjia_opt.model.scenario.services import stage_times
 from dmcjia_opt.solving.plan import PlanFile
 from dmcjia_opt.studies.simulation.arrivals import Arrivals, Poisson
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, Histogram
 from dmcjia_opt.studies.simulation.node import Pipeline, run_node
-from dmcjia_opt.studies.simulation.queues import Family, Variability
+from dmcjia_opt.studies.simulation.queues import ServiceFamily, Variability
 from dmcjia_opt.studies.simulation.result import LEVELS, Settings, Simulation
 
 #: Tasks a node, unless told otherwise.
@@ -28,8 +28,6 @@ TASKS = 100_000
 WARM_UP = 0.1
 _LEAST_BATCH = 10
 _STAGES = ("edge", "uplink", "cloud")
-
-Uplink = Literal["delay", "queue"]
 
 
 class HasPlan(Protocol):
@@ -54,7 +52,7 @@ def simulate(
     seed: int = 0,
     arrivals: Arrivals | None = None,
     service_cv: float | None = None,
-    service_family: Family = "gamma",
+    service_family: ServiceFamily = "gamma",
     uplink: Uplink | None = None,
     warm_up: float = WARM_UP,
     progress: Callable[[float], None] | None = None,

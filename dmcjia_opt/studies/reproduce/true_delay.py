@@ -15,7 +15,7 @@ from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.look.pictures import COLOURS, new_figure, tidy
-from dmcjia_opt.studies.reproduce.item import Finding, Item, Statement
+from dmcjia_opt.studies.reproduce.item import Conclusion, Item, Statement
 from dmcjia_opt.studies.reproduce.tables import markdown, percent
 from dmcjia_opt.studies.simulation import build_arrivals, compare, simulate
 
@@ -111,7 +111,7 @@ def _jobs(seeds: int) -> list[Job[Compared | None]]:
     ]
 
 
-def _conclude(seeds: int, results: list[Compared | None]) -> Finding:
+def _conclude(seeds: int, results: list[Compared | None]) -> Conclusion:
     rows = [row for row in results if row is not None]
     by_factor = {f: mine for f in _FACTORS if (mine := [row for row in rows if row.factor == f])}
     too_high = {f: _mean(row.md1 / row.simulated - 1 for row in mine) for f, mine in by_factor.items()}
@@ -189,7 +189,7 @@ def _conclude(seeds: int, results: list[Compared | None]) -> Finding:
         "nodes_changed": [row.changed for row in rows],
     }
     table |= {f"{name}_s": [getattr(row, name) for row in rows] for name in fields}
-    return Finding({"delay": table}, text, statements, figure)
+    return Conclusion({"delay": table}, text, statements, figure)
 
 
 def _mean(values: Iterable[float]) -> float:
