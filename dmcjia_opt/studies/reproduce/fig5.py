@@ -20,19 +20,6 @@ NODES = (5, 10, 15, 20)
 _COLOURS = dict(zip(NODES, ("blue", "green", "orange", "red"), strict=True))
 _NEAR = 0.01  # converged: within 1 % of the optimum
 _HALF = GENERATIONS // 2
-_TEXT = """![Convergence of DMCJIA, and the proved optimum](fig5.png)
-
-DMCJIA at the settings of Table 5 with optimal shares inside (water-filling), {seeds} seeds; λ = 1/s, 1 MHz read as
-1 MiB/s, cloud 400 GFLOPS, 5 to 9 GFLOPS a node. A seed draws a fleet of 20, of which a smaller one has the first nodes,
-and starts the search. Lines are medians, bands reach from the lower to the upper quartile, dashed lines are the medians
-of the proved optimum.
-
-{table}
-
-The last column is how much of the way from the random population to the optimum DMCJIA has gone after half of its
-iterations. What the paper's figure cannot show is the dashed line: the curves flatten above it, and further above it
-the more nodes there are. An iteration is a generation; the first is the random population.
-"""
 
 
 def converge(n_nodes: int, seed: int) -> tuple[FloatArray, float]:
@@ -102,8 +89,20 @@ def _conclude(seeds: int, results: list[tuple[FloatArray, float]]) -> Conclusion
         "mean_delay_s": curves.ravel().tolist(),
         "optimum_s": np.repeat(optima.ravel(), GENERATIONS).tolist(),
     }
-    text = _TEXT.format(seeds=seeds, table=markdown(head, rows))
+    text = f"""![Convergence of DMCJIA, and the proved optimum](fig5.png)
+
+DMCJIA at the settings of Table 5 with optimal shares inside (water-filling), {seeds} seeds; λ = 1/s, 1 MHz read as
+1 MiB/s, cloud 400 GFLOPS, 5 to 9 GFLOPS a node. A seed draws a fleet of 20, of which a smaller one has the first nodes,
+and starts the search. Lines are medians, bands reach from the lower to the upper quartile, dashed lines are the medians
+of the proved optimum.
+
+{markdown(head, rows)}
+
+The last column is how much of the way from the random population to the optimum DMCJIA has gone after half of its
+iterations. What the paper's figure cannot show is the dashed line: the curves flatten above it, and further above it
+the more nodes there are. An iteration is a generation; the first is the random population.
+"""
     return Conclusion({"fig5": table}, text, statements, figure)
 
 
-FIG5 = Item("fig5", "Fig. 5: convergence of DMCJIA", _jobs, _conclude)
+FIG5 = Item("fig5", "Fig. 5: convergence of DMCJIA", _conclude, _jobs)

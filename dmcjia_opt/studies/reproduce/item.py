@@ -68,13 +68,13 @@ class Item(Generic[R]):
         As given on the command line, and the stem of its files.
     title
         Its heading.
-    jobs
-        Returns the work for a number of seeds.
     conclude
         Draws the conclusion from the number of seeds and the jobs' results, in order.
+    jobs
+        Returns the work for a number of seeds; none if omitted.
     """
 
     name: str
     title: str
-    jobs: Callable[[int], list[Job[R]]]
     conclude: Callable[[int, list[R]], Conclusion]
+    jobs: Callable[[int], list[Job[R]]] = lambda seeds: []
