@@ -18,7 +18,7 @@ from dmcjia_opt.model.scenario.services import stage_times
 from dmcjia_opt.solving.plan import PlanFile
 from dmcjia_opt.studies.simulation.arrivals import Arrivals, Poisson
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, Histogram
-from dmcjia_opt.studies.simulation.node import Pipeline, run_node
+from dmcjia_opt.studies.simulation.node import run_node
 from dmcjia_opt.studies.simulation.queues import ServiceFamily, Variability
 from dmcjia_opt.studies.simulation.result import LEVELS, Settings, Simulation
 
@@ -105,8 +105,8 @@ def simulate(
         raise InputError(f"seed must be at least 0, got {seed}")
     if not 0.0 <= warm_up < 1.0:
         raise InputError(f"warm_up must be at least 0 and below 1, got {warm_up:g}")
-    edge_varies = Variability(service_cv or 0.0, service_family)
-    cloud_varies = Variability(_cloud_cv(scenario.options) if service_cv is None else service_cv, service_family)
+    cvs = (0.0, _cloud_cv(scenario.options)) if service_cv is None else (service_cv, service_cv)
+    scatter = Variability(cvs[0], service_family), Variability(cvs[1], service_family)
     problem = compile_problem(scenario)
     splits, shares = _checked(scenario, plan, problem)
     names, rates = scenario.nodes.names, scenario.nodes.arrival_rate.tolist()
@@ -124,14 +124,20 @@ def simulate(
     mixed = Histogram()
     total, done = float((measured + skipped).sum()), 0.0
     for d, name in enumerate(names):
-        sources = [np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(d, k))) for k in range(3)]
+        arrivals_rng, *rngs = (np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(d, k))) for k in range(3))
         each = int(measured[d] + skipped[d])
-        edge_s, upload_s, cloud_s = stages[d].tolist()
-        pipeline = Pipeline(edge_s, upload_s, cloud_s, uplink == "queue", edge_varies, cloud_varies)
-        gaps = arrivals.gaps(name, rates[d], each, sources[0])
+        gaps = arrivals.gaps(name, rates[d], each, arrivals_rng)
         if progress is not None:
             gaps = _reported(gaps, progress, done, total)
-        run = run_node(pipeline, gaps, int(measured[d]), int(skipped[d]), *sources[1:])
+        run = run_node(
+            stages[d].tolist(),
+            gaps,
+            int(measured[d]),
+            int(skipped[d]),
+            uplink_queues=uplink == "queue",
+            scatter=scatter,
+            rngs=(rngs[0], rngs[1]),
+        )
         done += each
         batch_means[d], delays[:, d] = run.batch_means, run.delays
         load[:, d] = run.busy / run.span
@@ -143,8 +149,8 @@ def simulate(
             tasks=tasks if tasks is not None or arrivals.available(names[0]) is not None else TASKS,
             seed=seed,
             arrivals=arrivals.label,
-            edge_cv=edge_varies.cv,
-            cloud_cv=cloud_varies.cv,
+            edge_cv=cvs[0],
+            cloud_cv=cvs[1],
             service_family=service_family,
             uplink=uplink,
             warm_up=warm_up,
