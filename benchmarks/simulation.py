@@ -31,11 +31,9 @@ def node() -> Scenario:
     table = NodeTable(
         names=("node",),
         networks=("resnet34",),
-        network_index=np.zeros(1, dtype=np.int64),
         compute_gflops=np.array([10.0]),
         uplink_mbps=np.array([20.0]),
         arrival_rate=np.array([RATE]),
-        input_bytes=np.array([np.nan]),
     )
     return Scenario(6.0, table)
 

@@ -124,7 +124,6 @@ def mixed(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scena
         compute_gflops=compute,
         uplink_mbps=PAPER_MHZ_IN_MBPS * rng.uniform(1.0, 5.0, nodes),
         arrival_rate=rng.uniform(0.2, 1.4, nodes) * compute * 1e9 / work,
-        input_bytes=np.full(nodes, np.nan),
     )
     return Scenario(options.cloud_gflops or 8.0 * nodes, table, settings, profiles)
 
@@ -197,7 +196,6 @@ def _paper(nodes: int, rng: np.random.Generator, options: FamilyOptions, cloud_g
     table = NodeTable(
         names=_names(nodes),
         networks=("resnet34",),
-        network_index=np.zeros(nodes, dtype=np.int64),
         arrival_rate=rng.choice([0.5, 1.0, 2.0], nodes),
         compute_gflops=rng.uniform(5.0, 9.0, nodes),
         uplink_mbps=PAPER_MHZ_IN_MBPS * rng.uniform(1.0, 5.0, nodes),
@@ -210,11 +208,9 @@ def _similar(nodes: int, rng: np.random.Generator, epsilon: float, cloud_gflops:
     table = NodeTable(
         names=_names(nodes),
         networks=("resnet34",),
-        network_index=np.zeros(nodes, dtype=np.int64),
         compute_gflops=5.0 * (1.0 + epsilon * rng.uniform(-1.0, 1.0, nodes)),
         uplink_mbps=PAPER_MHZ_IN_MBPS * (1.0 + epsilon * rng.uniform(-1.0, 1.0, nodes)),
         arrival_rate=np.ones(nodes),
-        input_bytes=np.full(nodes, np.nan),
     )
     return Scenario(cloud_gflops, table, _PAPER_OPTIONS)
 

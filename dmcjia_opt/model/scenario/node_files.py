@@ -55,7 +55,7 @@ def write_nodes(path: Path, nodes: NodeTable) -> None:
     if np.isfinite(nodes.input_bytes).any():
         columns["input_bytes"] = nodes.input_bytes
     if nodes.devices:
-        columns["device"] = np.array([*nodes.devices, ""])[nodes.on_device]
+        columns["device"] = np.array([*nodes.devices, ""])[nodes.device_index]
     frame = pandas.DataFrame(columns)
     buffer = io.BytesIO()
     if path.suffix == ".csv":

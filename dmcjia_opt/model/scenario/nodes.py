@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,9 @@ from dmcjia_opt.base.arrays import FloatArray, IntArray, frozen, frozen_int
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import RANGE, STRICT, Name, NonNegative, Positive, check_names
 from dmcjia_opt.base.limits import MOST, MOST_NODES
+
+_QUANTITIES = ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes")
+_INDICES = ("network_index", "device_index")
 
 
 class Node(BaseModel):
@@ -30,7 +33,7 @@ class Node(BaseModel):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NodeTable:
-    """The fleet by columns; row d is node d.
+    """The fleet by columns; row d is node d, and one number stands for a column of it.
 
     Parameters
     ----------
@@ -38,40 +41,36 @@ class NodeTable:
         (n_nodes,) unique node names.
     networks
         Distinct network references (zoo names or profile paths), in order of first use.
-    network_index
-        (n_nodes,) index into `networks`.
     compute_gflops, uplink_mbps, arrival_rate
         (n_nodes,) GFLOP/s, Mbit/s (10⁶ bit/s) and tasks per second.
+    network_index
+        (n_nodes,) index into `networks`; 0 if omitted.
     input_bytes
-        (n_nodes,) bytes of the raw input, NaN where the profile's own holds.
+        (n_nodes,) bytes of the raw input; NaN, as if omitted, where the profile's own holds.
     devices
         Distinct devices whose measured times replace ``compute_gflops``.
     device_index
-        (n_nodes,) index into `devices`, −1 for a node without measured times; −1 for all when omitted.
+        (n_nodes,) index into `devices`; −1, as if omitted, for a node without measured times.
     """
 
     names: tuple[str, ...]
     networks: tuple[str, ...]
-    network_index: IntArray
     compute_gflops: FloatArray
     uplink_mbps: FloatArray
     arrival_rate: FloatArray
-    input_bytes: FloatArray
+    network_index: IntArray = field(default_factory=lambda: frozen_int(0))
+    input_bytes: FloatArray = field(default_factory=lambda: frozen(np.nan))
     devices: tuple[str, ...] = ()
-    device_index: IntArray | None = None
+    device_index: IntArray = field(default_factory=lambda: frozen_int(-1))
 
     def __post_init__(self) -> None:
         """Freeze the columns and check their lengths and values."""
-        object.__setattr__(self, "network_index", frozen_int(self.network_index))
-        if self.device_index is None:
-            object.__setattr__(self, "device_index", np.full(len(self.names), -1, dtype=np.int64))
-        object.__setattr__(self, "device_index", frozen_int(self.on_device))
-        for key in ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes"):
-            object.__setattr__(self, key, frozen(getattr(self, key)))
-            if getattr(self, key).shape != (len(self.names),):
-                raise InputError(
-                    f"nodes: column {key} has {getattr(self, key).size} values for {len(self.names)} names"
-                )
+        n = len(self.names)
+        for key, freeze in (*dict.fromkeys(_QUANTITIES, frozen).items(), *dict.fromkeys(_INDICES, frozen_int).items()):
+            column = np.asarray(getattr(self, key))
+            object.__setattr__(self, key, freeze(column if column.ndim else np.full(n, column)))
+            if getattr(self, key).shape != (n,):
+                raise InputError(f"nodes: column {key} has {column.size} values for {n} names")
         if not self.names:
             raise InputError("nodes: a scenario needs at least one node")
         if len(self.names) > MOST_NODES:
@@ -81,11 +80,9 @@ class NodeTable:
         if not all(map(str.strip, self.names)):
             d = next(d for d, name in enumerate(self.names) if not name.strip())
             raise InputError(f"nodes: node {d + 1} has no name; give every node its own")
-        index = self.network_index
-        if index.shape != (len(self.names),) or index.min() < 0 or index.max() >= len(self.networks):
+        if self.network_index.min() < 0 or self.network_index.max() >= len(self.networks):
             raise InputError("nodes: network_index needs one row of networks for every name")
-        index = self.on_device
-        if index.shape != (len(self.names),) or index.min() < -1 or index.max() >= len(self.devices):
+        if self.device_index.min() < -1 or self.device_index.max() >= len(self.devices):
             raise InputError("nodes: device_index needs −1 or one row of devices for every name")
         for key in ("compute_gflops", "uplink_mbps", "arrival_rate"):
             self._require(key, np.isfinite(getattr(self, key)) & (getattr(self, key) > 0), "finite and > 0")
@@ -112,20 +109,14 @@ class NodeTable:
         """Return the network reference of node `d`."""
         return self.networks[int(self.network_index[d])]
 
-    @property
-    def on_device(self) -> IntArray:
-        """(n_nodes,) index into `devices`, −1 for a node without measured times."""
-        assert self.device_index is not None  # set in __post_init__
-        return self.device_index
-
     def device_of(self, d: int) -> str | None:
         """Return the device of node `d`, None if its times are not measured."""
-        row = int(self.on_device[d])
+        row = int(self.device_index[d])
         return self.devices[row] if row >= 0 else None
 
     def measured(self) -> tuple[tuple[str, str], ...]:
         """Return every pair of a device and a network reference that some node has, in order of the tables."""
-        keys = np.unique((self.on_device * len(self.networks) + self.network_index)[self.on_device >= 0])
+        keys = np.unique((self.device_index * len(self.networks) + self.network_index)[self.device_index >= 0])
         return tuple((self.devices[key // len(self.networks)], self.networks[key % len(self.networks)]) for key in keys)
 
 

@@ -170,7 +170,7 @@ class Scenario:
         measured = self._measured()
         if measured:
             on = [self.nodes.devices, self.cloud_device, measured]
-            digest.update(json.dumps(on).encode() + self.nodes.on_device.astype("<i8").tobytes())
+            digest.update(json.dumps(on).encode() + self.nodes.device_index.astype("<i8").tobytes())
             for device, network in measured:
                 digest.update(self.seconds(device, network).astype("<f8").tobytes())
         return digest.hexdigest()

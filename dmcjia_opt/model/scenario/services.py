@@ -117,7 +117,7 @@ def stage_times(scenario: Scenario) -> StageTimes:
         compute=nodes.compute_gflops * GIGA,
         bandwidth=nodes.uplink_mbps * BYTE_PER_S_PER_MBPS,
         input_bytes=np.where(np.isnan(nodes.input_bytes), sent[nodes.network_index, 0], nodes.input_bytes),
-        device_index=nodes.on_device,
+        device_index=nodes.device_index,
         measured=_measured(scenario, shape[1]),
     )
 

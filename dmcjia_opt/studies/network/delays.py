@@ -134,13 +134,11 @@ def one_node(profile: LayerProfile, device: Device, times: MeasuredTimes | None 
     nodes = NodeTable(
         names=("node-1",),
         networks=(model,),
-        network_index=np.array([0]),
         compute_gflops=np.array([device.compute_gflops]),
         uplink_mbps=np.array([device.uplink_mbps]),
         arrival_rate=np.array([device.arrival_rate]),
-        input_bytes=np.array([np.nan]),
         devices=(device.name,) if device.name else (),
-        device_index=np.array([0]) if device.name else None,
+        device_index=np.array([0 if device.name else -1]),
     )
     return Scenario(device.cloud_gflops, nodes, profiles={model: profile}, times=times or MeasuredTimes())
 

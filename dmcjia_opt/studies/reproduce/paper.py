@@ -77,11 +77,9 @@ def fleet(compute_gflops: FloatArray, mhz: float, cloud_gflops: float = CLOUD_GF
     nodes = NodeTable(
         names=tuple(f"node-{d + 1}" for d in range(n)),
         networks=("resnet34",),
-        network_index=np.zeros(n, dtype=np.int64),
         compute_gflops=compute_gflops,
         uplink_mbps=np.full(n, PAPER_MHZ_IN_MBPS * mhz),
         arrival_rate=np.ones(n),
-        input_bytes=np.full(n, np.nan),
     )
     return Scenario(cloud_gflops, nodes, Options(flops_per_mac=1.0), name=f"{n} nodes, {mhz:g} MiB/s")
 

@@ -171,7 +171,7 @@ def test_devices_are_optional_for_each_node(suffix, tmp_path):
     write_nodes(path, nodes)
     again = read_nodes(path)
     assert again.devices == nodes.devices
-    np.testing.assert_array_equal(again.on_device, nodes.on_device)
+    np.testing.assert_array_equal(again.device_index, nodes.device_index)
 
 
 def test_devices_are_text(tmp_path):
@@ -179,7 +179,7 @@ def test_devices_are_text(tmp_path):
         csv(tmp_path, HEADER.strip() + ",device\na,resnet34,5,8,1,007\nb,resnet34,5,8,1,NA\nc,resnet34,5,8,1,\n")
     )
     assert nodes.devices == ("007", "NA")
-    np.testing.assert_array_equal(nodes.on_device, [0, 1, -1])
+    np.testing.assert_array_equal(nodes.device_index, [0, 1, -1])
 
 
 def test_which_device_runs_which_model():

@@ -376,7 +376,7 @@ def test_measured_times_survive_saving(nodes_file, cloud_device, tmp_path):
     again = load_scenario(tmp_path / "s.toml")
     assert again.sha256() == scenario.sha256()
     assert again.nodes.devices == ("pi",)
-    np.testing.assert_array_equal(again.nodes.on_device, [-1, 0])
+    np.testing.assert_array_equal(again.nodes.device_index, [-1, 0])
     assert set(again.times.seconds) == {("pi", "tiny")} | ({("gpu", "tiny")} if cloud_device else set())
 
 

@@ -24,11 +24,9 @@ def loaded(edge, uplink, cloud, *, splits=MIDDLE, rate=RATE, **options):
     nodes = NodeTable(
         names=tuple(f"node-{d}" for d in range(n)),
         networks=("resnet34",),
-        network_index=np.zeros(n, dtype=np.int64),
         compute_gflops=np.where(before > 0, np.nan_to_num(rate * before / edge, nan=1e9) / 1e9, 1.0),
         uplink_mbps=8e-6 * rate * PROFILE.upload_bytes[splits] / uplink,
         arrival_rate=rate,
-        input_bytes=np.full(n, np.nan),
     )
     total = needed.sum() or 1.0
     scenario = Scenario(total / 1e9, nodes, Options(**options), name="loaded")
