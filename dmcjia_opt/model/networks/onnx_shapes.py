@@ -268,9 +268,9 @@ def _evaluate(model: onnx.ModelProto, node: onnx.NodeProto, facts: Facts) -> Non
     from onnx.reference import ReferenceEvaluator
 
     names = [name for name in node.output if name]
-    values = [facts.values[name] for name in node.input if name]
+    values = [renamed(facts.values[name], name) for name in dict.fromkeys(node.input) if name]
     outputs = [helper.make_value_info(name, facts.types[name]) for name in names]
-    single = helper.make_graph([node], "constant", [], outputs, _called(values, [n for n in node.input if n]))
+    single = helper.make_graph([node], "constant", [], outputs, values)
     try:
         with np.errstate(all="ignore"):
             program = helper.make_model(single, opset_imports=list(model.opset_import), ir_version=model.ir_version)
@@ -288,14 +288,11 @@ def _is_beyond(attribute: onnx.AttributeProto) -> bool:
     return attribute.HasField("g") or any(tensor.data_location == TensorProto.EXTERNAL for tensor in tensors)
 
 
-def _called(values: Sequence[onnx.TensorProto], names: Sequence[str]) -> list[onnx.TensorProto]:
-    """Return copies of `values` under `names`, each once."""
+def renamed(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
+    """Return a copy of a tensor under another name."""
     from onnx import TensorProto
 
-    found: dict[str, onnx.TensorProto] = {}
-    for value, name in zip(values, names, strict=True):
-        copy = TensorProto()
-        copy.CopyFrom(value)
-        copy.name = name
-        found[name] = copy
-    return list(found.values())
+    copy = TensorProto()
+    copy.CopyFrom(tensor)
+    copy.name = name
+    return copy

@@ -14,7 +14,8 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import RANGE, STRICT, Name, NonNegative, Positive, check_names
 from dmcjia_opt.base.limits import MOST, MOST_NODES
 
-_QUANTITIES = ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes")
+#: Columns of numbers.
+QUANTITIES = ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes")
 _INDICES = ("network_index", "device_index")
 
 
@@ -66,7 +67,7 @@ class NodeTable:
     def __post_init__(self) -> None:
         """Freeze the columns and check their lengths and values."""
         n = len(self.names)
-        for key, freeze in (*dict.fromkeys(_QUANTITIES, frozen).items(), *dict.fromkeys(_INDICES, frozen_int).items()):
+        for key, freeze in (*dict.fromkeys(QUANTITIES, frozen).items(), *dict.fromkeys(_INDICES, frozen_int).items()):
             column = np.asarray(getattr(self, key))
             object.__setattr__(self, key, freeze(column if column.ndim else np.full(n, column)))
             if getattr(self, key).shape != (n,):
@@ -131,10 +132,7 @@ def node_table(nodes: Iterable[Node]) -> NodeTable:
         names=tuple(node.name for node in rows),
         networks=tuple(index),
         network_index=np.array(network_index, dtype=np.int64),
-        compute_gflops=np.array([node.compute_gflops for node in rows]),
-        uplink_mbps=np.array([node.uplink_mbps for node in rows]),
-        arrival_rate=np.array([node.arrival_rate for node in rows]),
-        input_bytes=np.array([np.nan if node.input_bytes is None else node.input_bytes for node in rows]),
+        **{key: np.array([getattr(node, key) for node in rows], dtype=np.float64) for key in QUANTITIES},
         devices=tuple(devices),
         device_index=np.array(on, dtype=np.int64),
     )

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,7 +26,7 @@ from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
 from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
 from dmcjia_opt.model.networks.zoo import ZOO, zoo_profile
 from dmcjia_opt.model.scenario.node_files import read_nodes, write_nodes
-from dmcjia_opt.model.scenario.nodes import Node, NodeTable, node_table
+from dmcjia_opt.model.scenario.nodes import QUANTITIES, Node, NodeTable, node_table
 
 GIGA = 1e9
 BYTE_PER_S_PER_MBPS = 1e6 / 8
@@ -165,7 +165,7 @@ class Scenario:
         }
         digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
         digest.update(self.nodes.network_index.astype("<i8").tobytes())
-        for key in ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes"):
+        for key in QUANTITIES:
             digest.update(getattr(self.nodes, key).astype("<f8").tobytes())
         measured = self._measured()
         if measured:
@@ -225,19 +225,10 @@ class Scenario:
 
 
 def _node(table: NodeTable, d: int) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "name": table.names[d],
-        "model": table.network_of(d),
-        "compute_gflops": float(table.compute_gflops[d]),
-        "uplink_mbps": float(table.uplink_mbps[d]),
-        "arrival_rate": float(table.arrival_rate[d]),
-    }
-    if np.isfinite(table.input_bytes[d]):
-        row["input_bytes"] = float(table.input_bytes[d])
+    quantities = {key: float(getattr(table, key)[d]) for key in QUANTITIES if not np.isnan(getattr(table, key)[d])}
     device = table.device_of(d)
-    if device is not None:
-        row["device"] = device
-    return row
+    named = {"name": table.names[d], "model": table.network_of(d)}
+    return named | quantities | ({} if device is None else {"device": device})
 
 
 def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
@@ -272,22 +263,30 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
         raise InputError(f"{path}: {explain(error)}") from None
     if ("nodes" in parsed.model_fields_set) == (parsed.nodes_file is not None):
         raise InputError(f"{path}: give the nodes either inline as [[nodes]] or by nodes_file, one of the two")
-    folder = _Folder(path.parent, outside)
+
+    def beside(field: str, reference: str) -> Path:
+        if not (outside or is_beneath(path.parent, reference)):
+            raise InputError(
+                f'{field} = "{reference}" is outside the folder of the scenario; put the file there, or allow it with '
+                "--outside"
+            )
+        return path.parent / reference
+
     try:
         if parsed.nodes_file is not None:
-            nodes = read_nodes(folder.path("nodes_file", parsed.nodes_file))
+            nodes = read_nodes(beside("nodes_file", parsed.nodes_file))
         else:
             nodes = node_table(parsed.nodes)
         measured = [*nodes.devices, *filter(None, [parsed.cloud.device])]
         if measured and parsed.profiles.times_file is None:
             raise InputError(f'device "{measured[0]}" needs its measured times; add [profiles] times_file')
         times_file = parsed.profiles.times_file
-        times = MeasuredTimes() if times_file is None else load_times(folder.path("times_file", times_file))
+        times = MeasuredTimes() if times_file is None else load_times(beside("times_file", times_file))
         return Scenario(
             cloud_gflops=parsed.cloud.compute_gflops,
             nodes=nodes,
             options=parsed.options,
-            profiles=_resolve(nodes.networks, folder, parsed.profiles),
+            profiles=_resolve(nodes.networks, beside, parsed.profiles),
             name=parsed.name or path.stem,
             times=times,
             cloud_device=parsed.cloud.device or "",
@@ -296,24 +295,7 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
         raise InputError(f"{path}: {error}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Folder:
-    """Where a scenario's files are, and whether they may be elsewhere."""
-
-    folder: Path
-    outside: bool
-
-    def path(self, field: str, reference: str) -> Path:
-        """Return the path that a field refers to."""
-        if not (self.outside or is_beneath(self.folder, reference)):
-            raise InputError(
-                f'{field} = "{reference}" is outside the folder of the scenario; put the file there, or allow it with '
-                "--outside"
-            )
-        return self.folder / reference
-
-
-def _resolve(networks: Sequence[str], folder: _Folder, how: Profiles) -> dict[str, LayerProfile]:
+def _resolve(networks: Sequence[str], beside: Callable[[str, str], Path], how: Profiles) -> dict[str, LayerProfile]:
     """Return the profile of every network reference."""
     found = {}
     shapes = {name: tuple(shape) for name, shape in how.input_shapes.items()}
@@ -323,11 +305,11 @@ def _resolve(networks: Sequence[str], folder: _Folder, how: Profiles) -> dict[st
         if network in ZOO:
             found[network] = zoo_profile(network)
         elif suffix == ".json":
-            found[network] = load_profile(folder.path("model", network))
+            found[network] = load_profile(beside("model", network))
         elif suffix == ".onnx":
             from dmcjia_opt.model.networks.onnx_ import read_onnx
 
-            graph = read_onnx(folder.path("model", network), shapes, shared=True).network
+            graph = read_onnx(beside("model", network), shapes, shared=True).network
             unused -= set(graph.inputs)
             found[network] = LayerProfile.of_network(graph, how.cuts, how.upload_dtype)
         else:

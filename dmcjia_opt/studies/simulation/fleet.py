@@ -13,7 +13,7 @@ from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.model.problem import BUDGET_TOLERANCE, Problem, StageDelays
 from dmcjia_opt.model.scenario.compiling import compile_problem
-from dmcjia_opt.model.scenario.scenario import Options, Scenario, Uplink
+from dmcjia_opt.model.scenario.scenario import Scenario, Uplink
 from dmcjia_opt.model.scenario.services import stage_times
 from dmcjia_opt.solving.plan import PlanFile
 from dmcjia_opt.studies.simulation.arrivals import Arrivals, Poisson
@@ -105,7 +105,8 @@ def simulate(
         raise InputError(f"seed must be at least 0, got {seed}")
     if not 0.0 <= warm_up < 1.0:
         raise InputError(f"warm_up must be at least 0 and below 1, got {warm_up:g}")
-    cvs = (0.0, _cloud_cv(scenario.options)) if service_cv is None else (service_cv, service_cv)
+    modelled = {"mm1": 1.0, "mg1": math.sqrt(scenario.options.service_scv)}.get(scenario.options.delay, 0.0)
+    cvs = (0.0, modelled) if service_cv is None else (service_cv, service_cv)
     scatter = Variability(cvs[0], service_family), Variability(cvs[1], service_family)
     problem = compile_problem(scenario)
     splits, shares = _checked(scenario, plan, problem)
@@ -192,11 +193,6 @@ def made_for(scenario: Scenario, claims: PlanFile) -> bool:
                 "scenario; simulate a plan with the scenario it was made for"
             )
     return claims.scenario_sha256 == scenario.sha256()
-
-
-def _cloud_cv(options: Options) -> float:
-    """Return how the cloud's service times scatter in the scenario's delay model."""
-    return {"mm1": 1.0, "mg1": math.sqrt(options.service_scv)}.get(options.delay, 0.0)
 
 
 def _checked(scenario: Scenario, plan: HasPlan, problem: Problem) -> tuple[IntArray, FloatArray]:
