@@ -305,8 +305,8 @@ def reproduce(
     simulation.
     """
     from dmcjia_opt.studies.look.progress import Bar
-    from dmcjia_opt.studies.reproduce import ITEMS
-    from dmcjia_opt.studies.reproduce import reproduce as compute
+    from dmcjia_opt.studies.reproduce.run import ITEMS
+    from dmcjia_opt.studies.reproduce.run import reproduce as compute
 
     with Bar(f"reproduce {item}") as bar:
         findings = compute(

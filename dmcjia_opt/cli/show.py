@@ -23,7 +23,7 @@ from dmcjia_opt.solving.spec import Spec
 from dmcjia_opt.solving.verifying import Check
 from dmcjia_opt.studies.look.progress import Live
 from dmcjia_opt.studies.look.words import in_plain_words, percent, seconds, source_of_bound, unit_of
-from dmcjia_opt.studies.simulation import Simulation, compare
+from dmcjia_opt.studies.simulation.result import Simulation, compare
 
 #: Nodes shown one by one; of larger fleets the slowest are shown.
 MAX_ROWS = 40

@@ -14,7 +14,9 @@ from dmcjia_opt.cli.show import say, show_differences, show_simulation, warn
 from dmcjia_opt.model.scenario.scenario import load_scenario
 from dmcjia_opt.solving.plan import load_plan
 from dmcjia_opt.studies.look.progress import Bar
-from dmcjia_opt.studies.simulation import build_arrivals, content, made_for, save, simulate
+from dmcjia_opt.studies.simulation.arrivals import build_arrivals
+from dmcjia_opt.studies.simulation.fleet import made_for, simulate
+from dmcjia_opt.studies.simulation.result import content, save
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,8 @@ from dmcjia_opt.studies.bench.results import load
 from dmcjia_opt.studies.network.delays import Device, delay_along_cuts, one_node, read_profile
 from dmcjia_opt.studies.network.picture import show_profile
 from dmcjia_opt.studies.plan.subject import subject_of_file
-from dmcjia_opt.studies.simulation import build_arrivals, simulate
+from dmcjia_opt.studies.simulation.arrivals import build_arrivals
+from dmcjia_opt.studies.simulation.fleet import simulate
 from tests.inputs import onnx_files
 from tests.inputs.mutations import damaged, mutated, scalar
 from tools.fuzz.regression import load_regression

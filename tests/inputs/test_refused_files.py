@@ -28,7 +28,8 @@ from dmcjia_opt.model.scenario.scenario import Scenario, load_scenario
 from dmcjia_opt.solving.plan import load_plan
 from dmcjia_opt.studies.bench.folder import Folder, read_rows
 from dmcjia_opt.studies.bench.results import load
-from dmcjia_opt.studies.simulation import load_trace, simulate
+from dmcjia_opt.studies.simulation.arrivals import load_trace
+from dmcjia_opt.studies.simulation.fleet import simulate
 from tests.inputs.formats import bench_rows, planned
 from tests.inputs.onnx_files import exploding, nested, with_subgraphs
 from tests.model.networks.onnx_models import Builder, residual_block

@@ -17,7 +17,9 @@ from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.look.pictures import COLOURS, new_figure, tidy
 from dmcjia_opt.studies.reproduce.item import Conclusion, Item, Statement
 from dmcjia_opt.studies.reproduce.tables import markdown, percent
-from dmcjia_opt.studies.simulation import build_arrivals, compare, simulate
+from dmcjia_opt.studies.simulation.arrivals import build_arrivals
+from dmcjia_opt.studies.simulation.fleet import simulate
+from dmcjia_opt.studies.simulation.result import compare
 
 _NODES, _CLOUD_GFLOPS, _TASKS = 10, 40.0, 200_000
 _FACTORS = (0.5, 0.75, 1.0, 1.25)

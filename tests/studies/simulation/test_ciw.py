@@ -4,8 +4,9 @@ import ciw
 import numpy as np
 import pytest
 
-from dmcjia_opt.studies.simulation import Trace, simulate
+from dmcjia_opt.studies.simulation.arrivals import Trace
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, half_width
+from dmcjia_opt.studies.simulation.fleet import simulate
 from dmcjia_opt.studies.simulation.node import run_node
 from dmcjia_opt.studies.simulation.queues import Variability
 from tests.studies.simulation.fleets import RATE, loaded, service_times
