@@ -65,8 +65,8 @@ class Residuals:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StageDelays:
-    """Mean delay of each node by stage, s, each (..., n_nodes)."""
+class Stages:
+    """What is said of each node by stage, each (..., n_nodes): mean delay or service time, s, or load."""
 
     edge: FloatArray
     upload: FloatArray
@@ -266,7 +266,7 @@ class Problem:
         total = self.at(self.local_delay, splits) + self.cloud_delay(splits, shares)
         return np.asarray((self.weight * total).sum(-1))
 
-    def breakdown(self, splits: IntArray, shares: FloatArray) -> StageDelays:
+    def breakdown(self, splits: IntArray, shares: FloatArray) -> Stages:
         """Return each node's delay by stage, s, each with the wait at that stage.
 
         In the tandem model too: the first k stages are a tandem of their own, and what they have less than the first
@@ -279,7 +279,7 @@ class Problem:
             upload = self.uplinks.delay(splits)
             if self.uplinks.queue and (wait := self.wait_at(splits)) is not None:
                 upload = upload + self._wait_for_uplink(local, upload, wait)
-        return StageDelays(local - upload, upload, self.cloud_delay(splits, shares))
+        return Stages(local - upload, upload, self.cloud_delay(splits, shares))
 
     def _wait_for_uplink(self, local: FloatArray, upload: FloatArray, wait: FloatArray) -> FloatArray:
         """Return how much of the wait upstream is at the uplink, s: none where the edge is the slower of the two."""

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.files import read_json, write_text
 from dmcjia_opt.base.limits import MOST_NODES
-from dmcjia_opt.model.problem import StageDelays
+from dmcjia_opt.model.problem import Stages
 from dmcjia_opt.solving.contract import OPTIMALITY_GAP, Status, Stop, TracePoint
 
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -79,7 +79,7 @@ class Plan:
     shares: FloatArray
     names: tuple[str, ...]
     networks: tuple[str, ...]
-    delays: StageDelays
+    delays: Stages
     placer: str
     allocator: str
     seed: int

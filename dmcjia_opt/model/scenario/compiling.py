@@ -26,16 +26,19 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
     InputError
         If they do not fit into this machine.
     """
-    _require_room(scenario)
     nodes, options = scenario.nodes, scenario.options
+    n, n_networks = len(nodes), len(nodes.networks)
+    m = 1 + max(profile.n_layers for profile in scenario.profiles.values())
+    literal, tandem = options.ordering == "cloud-faster", options.delay == "tandem"
+    n_rows = n * (1 + (n_networks > 1) + tandem + literal) + 4 * n_networks + len(nodes.measured())
+    what = f"a problem of {n:,} nodes × {m:,} splits with tables"
+    require_memory(8 * m * n_rows, what, "plan fewer nodes or layers")
     if times is None:
         times = stage_times(scenario)
-    n, m = len(nodes), times.work.shape[1]
     cloud = times.cloud
     local = np.empty((n, m))
-    literal = options.ordering == "cloud-faster"
     least = np.zeros((n, m)) if literal else None
-    upstream = np.empty((n, m)) if options.delay == "tandem" else None
+    upstream = np.empty((n, m)) if tandem else None
     for start in range(0, n, BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
         network = nodes.network_index[rows]
@@ -67,13 +70,3 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
         uplinks=Uplinks(times.sent, nodes.network_index, times.bandwidth, times.input_bytes, options.uplink == "queue"),
         name=scenario.name,
     )
-
-
-def _require_room(scenario: Scenario) -> None:
-    n, networks = len(scenario.nodes), scenario.nodes.networks
-    m = 1 + max(scenario.profiles[network].n_layers for network in networks)
-    tables = 1 + (len(networks) > 1) + (scenario.options.delay == "tandem")
-    tables += scenario.options.ordering == "cloud-faster"
-    of_networks = 4 * len(networks) + len(scenario.nodes.measured())
-    n_bytes = 8 * m * (tables * n + of_networks)
-    require_memory(n_bytes, f"a problem of {n:,} nodes × {m:,} splits with tables", "plan fewer nodes or layers")

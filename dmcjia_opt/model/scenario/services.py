@@ -8,29 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
+from dmcjia_opt.model.problem import Stages
 from dmcjia_opt.model.scenario.scenario import BYTE_PER_S_PER_MBPS, GIGA, Scenario
 
 #: Rows of a fleet's table that are worked on at a time.
 BLOCK_ROWS = 16384
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Services:
-    """Service times of each node at its split, s, each (n_nodes,).
-
-    Parameters
-    ----------
-    edge
-        x_e = C(γ)/F_d.
-    upload
-        x_u = M(γ)/B_d.
-    cloud
-        s = (C − C(γ))/F_ε, at full share; divide by the share for the node's own.
-    """
-
-    edge: FloatArray
-    upload: FloatArray
-    cloud: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,15 +59,15 @@ class StageTimes:
         upload[:, 0] = self.input_bytes[rows] / self.bandwidth[rows]
         return edge, upload
 
-    def at(self, splits: IntArray) -> Services:
-        """Return the service times, s, of every node at `splits` (n_nodes,)."""
+    def at(self, splits: IntArray) -> Stages:
+        """Return the service times, s, of every node at `splits` (n_nodes,); the cloud's at full share."""
         edge, upload = np.empty(len(splits)), np.empty(len(splits))
         for start in range(0, len(splits), BLOCK_ROWS):
             rows = slice(start, start + BLOCK_ROWS)
             chosen = splits[rows, None]
             for values, table in zip((edge, upload), self.local(rows), strict=True):
                 values[rows] = np.take_along_axis(table, chosen, axis=1)[:, 0]
-        return Services(edge, upload, self.cloud[self.network_index, splits])
+        return Stages(edge, upload, self.cloud[self.network_index, splits])
 
 
 def stage_times(scenario: Scenario) -> StageTimes:

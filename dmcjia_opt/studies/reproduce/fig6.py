@@ -13,7 +13,7 @@ from dmcjia_opt.model.networks.zoo import zoo_profile
 from dmcjia_opt.studies.look.pictures import COLOURS, new_figure, tidy
 from dmcjia_opt.studies.reproduce.item import Conclusion, Item, Statement
 from dmcjia_opt.studies.reproduce.paper import CLOUD_GFLOPS, COMPUTE_GFLOPS, fleet, mean_delay
-from dmcjia_opt.studies.reproduce.tables import markdown, percent
+from dmcjia_opt.studies.reproduce.tables import by_column, markdown, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,14 +58,14 @@ def _conclude(seeds: int, results: list[FloatArray]) -> Conclusion:
         _draw(axes, k, lines, runs)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(METHODS), fontsize=8, frameon=False)
-    table: dict[str, list[object]] = {"cloud_gflops": [], "bandwidth_mib_per_s": [], "method": [], "seed": []}
-    table["mean_delay_s"] = []
-    for k, cloud in enumerate(CLOUDS):
-        for j, mhz in enumerate(BANDWIDTHS):
-            values = [(m, None, fixed[m][k, j]) for m in fixed] + [("dmcjia", s, runs[k, j, s]) for s in range(seeds)]
-            for method, seed, value in values:
-                for column, cell in zip(table, (cloud, mhz, method, seed, value), strict=True):
-                    table[column].append(cell)
+    each = [*((method, None) for method in fixed), *(("dmcjia", seed) for seed in range(seeds))]
+    rows = [
+        (cloud, mhz, *which, value)
+        for cloud, at_cloud in zip(CLOUDS, delays, strict=True)
+        for mhz, at_both in zip(BANDWIDTHS, at_cloud, strict=True)
+        for which, value in zip(each, at_both, strict=True)
+    ]
+    table = by_column(("cloud_gflops", "bandwidth_mib_per_s", "method", "seed", "mean_delay_s"), rows)
     return Conclusion({"fig6": table}, _text(seeds, lines), _statements(lines, runs), figure)
 
 

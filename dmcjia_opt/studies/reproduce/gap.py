@@ -24,7 +24,7 @@ from dmcjia_opt.studies.look.pictures import COLOURS, new_figure, tidy
 from dmcjia_opt.studies.reproduce.generations import ByGeneration
 from dmcjia_opt.studies.reproduce.item import Conclusion, Item, Statement
 from dmcjia_opt.studies.reproduce.paper import GENERATIONS
-from dmcjia_opt.studies.reproduce.tables import markdown, percent
+from dmcjia_opt.studies.reproduce.tables import by_column, markdown, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -135,8 +135,7 @@ def _conclude(seeds: int, results: list[Climb]) -> Conclusion:
         for seed, c in enumerate(climbs)
         for method, r in zip(METHODS, (ladder[k] for ladder in c.rungs), strict=True)
     ]
-    table = dict(zip(_COLUMNS, map(list, zip(*rows, strict=True)), strict=True))
-    return Conclusion({"gap": table}, _text(seeds, rungs, excess), _statements(excess), figure)
+    return Conclusion({"gap": by_column(_COLUMNS, rows)}, _text(seeds, rungs, excess), _statements(excess), figure)
 
 
 def _draw(axes: Axes, excess: FloatArray) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
-from dmcjia_opt.model.problem import BUDGET_TOLERANCE, Problem, StageDelays
+from dmcjia_opt.model.problem import BUDGET_TOLERANCE, Problem, Stages
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario, Uplink
 from dmcjia_opt.model.scenario.services import stage_times
@@ -125,20 +125,14 @@ def simulate(
     mixed = Histogram()
     total, done = float((measured + skipped).sum()), 0.0
     for d, name in enumerate(names):
-        arrivals_rng, *rngs = (np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(d, k))) for k in range(3))
-        each = int(measured[d] + skipped[d])
+        seeds = (np.random.SeedSequence(seed, spawn_key=(d, k)) for k in range(3))
+        arrivals_rng, *rngs = map(np.random.default_rng, seeds)
+        counts = int(measured[d]), int(skipped[d])
+        each = sum(counts)
         gaps = arrivals.gaps(name, rates[d], each, arrivals_rng)
         if progress is not None:
             gaps = _reported(gaps, progress, done, total)
-        run = run_node(
-            stages[d].tolist(),
-            gaps,
-            int(measured[d]),
-            int(skipped[d]),
-            uplink_queues=uplink == "queue",
-            scatter=scatter,
-            rngs=(rngs[0], rngs[1]),
-        )
+        run = run_node(stages[d].tolist(), uplink == "queue", gaps, *counts, scatter, rngs)
         done += each
         batch_means[d], delays[:, d] = run.batch_means, run.delays
         load[:, d] = run.busy / run.span
@@ -159,8 +153,8 @@ def simulate(
         names=names,
         weight=problem.weight,
         batch_means=batch_means,
-        delays=StageDelays(*delays),
-        load=StageDelays(*load),
+        delays=Stages(*delays),
+        load=Stages(*load),
         quantiles=levels,
         mean_quantiles=mixed.quantiles(LEVELS),
         model=problem.breakdown(splits, shares).total,

@@ -39,13 +39,12 @@ class NodeRun:
 
 def run_node(
     services: Sequence[float],
+    uplink_queues: bool,
     gaps: Iterable[FloatArray],
     measured: int,
     warm_up: int,
-    *,
-    uplink_queues: bool,
-    scatter: tuple[Variability, Variability],
-    rngs: tuple[np.random.Generator, np.random.Generator],
+    scatter: Sequence[Variability],
+    rngs: Sequence[np.random.Generator],
 ) -> NodeRun:
     """Send tasks through a node that starts empty.
 
@@ -54,16 +53,16 @@ def run_node(
     services
         (3,) mean service times, s, at the edge, on the uplink and in the cloud at the node's share; 0 for a stage
         that is not there.
+    uplink_queues
+        Whether the uplink sends one task at a time; otherwise it is a pure delay.
     gaps
         Times between arrivals, s, in blocks; `warm_up` + `measured` in all.
     measured
         Tasks that count, a multiple of `N_BATCHES`.
     warm_up
         Tasks before them that do not.
-    uplink_queues
-        Whether the uplink sends one task at a time; otherwise it is a pure delay.
     scatter, rngs
-        How the edge's and the cloud's service times scatter, and from which source; uploads always take their mean.
+        (2,) how the edge's and the cloud's service times scatter, and from which source; uploads all take the mean.
     """
     queues = FifoQueue(), FifoQueue(), FifoQueue()
     batches, histogram = BatchSums(measured // N_BATCHES), Histogram()

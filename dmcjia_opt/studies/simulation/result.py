@@ -13,7 +13,7 @@ from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.files import write_text
 from dmcjia_opt.base.machine import installed_versions
-from dmcjia_opt.model.problem import StageDelays
+from dmcjia_opt.model.problem import Stages
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, correlated, half_width
 
 #: The quantiles of a task's delay that are estimated.
@@ -89,8 +89,8 @@ class Simulation:
     names: tuple[str, ...]
     weight: FloatArray
     batch_means: FloatArray
-    delays: StageDelays
-    load: StageDelays
+    delays: Stages
+    load: Stages
     quantiles: FloatArray
     mean_quantiles: FloatArray
     model: FloatArray

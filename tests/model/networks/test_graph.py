@@ -23,13 +23,13 @@ def tensor(name, size, item=4.0, floating=True, data=None):
     return Tensor(name, (size,), item, floating, data or name)
 
 
-def network(operations, sizes, inputs=("x",), outputs=("z",), **more):
+def network(operations, sizes, inputs=("x",), outputs=("z",)):
     """Build a network of (name, inputs, MACs) triples, each making one tensor of its own name."""
     ops = tuple(
         Operation(name, "Op", tuple(reads), (name,), macs, i) for i, (name, reads, macs) in enumerate(operations)
     )
     tensors = {name: tensor(name, size) for name, size in sizes.items()}
-    return Network("net", ops, tensors, inputs, outputs, **more)
+    return Network("net", ops, tensors, inputs, outputs)
 
 
 #: x → stem → relu → (a → b) + relu → z

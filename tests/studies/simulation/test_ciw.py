@@ -58,7 +58,7 @@ def test_the_same_services_take_the_same_time():
     gaps = np.random.default_rng(1).exponential(1.0, TASKS)
     rngs = np.random.default_rng(2), np.random.default_rng(3)
     blocks = [gaps[:1500], gaps[1500:]]
-    found = run_node((0.6, 0.3, 0.5), blocks, TASKS, 0, uplink_queues=False, scatter=(varies, varies), rngs=rngs)
+    found = run_node((0.6, 0.3, 0.5), False, blocks, TASKS, 0, (varies, varies), rngs)
     edge, cloud = (
         mean * np.concatenate([varies.draw(n, rng) for n in (1500, 1700)])
         for mean, rng in ((0.6, np.random.default_rng(2)), (0.5, np.random.default_rng(3)))
