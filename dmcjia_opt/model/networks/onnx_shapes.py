@@ -182,34 +182,27 @@ def _input_types(
         tensor = value.type.tensor_type
         dims = tensor.shape.dim if tensor.HasField("shape") else ()
         said = [dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in dims]
+        known = [str(dim.dim_value) if size else dim.dim_param or "?" for dim, size in zip(dims, said, strict=True)]
         shape = shapes.get(value.name)
         if shape is None:
             if not tensor.HasField("shape") or None in said:
-                raise InputError(_open(value.name, dims, said))
+                shown = "x".join(known) or "of unknown rank"
+                usual = _EXAMPLE if len(said) in (0, len(_EXAMPLE)) else [1] * len(said)
+                example = "x".join(str(size or other) for size, other in zip(said or usual, usual, strict=True))
+                raise InputError(
+                    f'the shape of input "{value.name}" is open ({shown}); give one, for '
+                    f"instance --input-shape {value.name}={example}, or in a scenario [profiles] input_shapes"
+                )
             shape = tuple(size for size in said if size is not None)
         elif tensor.HasField("shape") and (
             len(shape) != len(said) or any(s not in (None, size) for s, size in zip(said, shape, strict=True))
         ):
-            wanted = "x".join(_label(dim, size) for dim, size in zip(dims, said, strict=True))
+            given_shape = "x".join(map(str, shape))
             raise InputError(
-                f'the shape {"x".join(map(str, shape))} does not fit the input "{value.name}", which is {wanted}'
+                f'the shape {given_shape} does not fit the input "{value.name}", which is {"x".join(known)}'
             )
         found[value.name] = make_tensor_type_proto(tensor.elem_type, list(shape))
     return found
-
-
-def _label(dim: onnx.TensorShapeProto.Dimension, size: int | None) -> str:
-    return str(size) if size is not None else dim.dim_param or "?"
-
-
-def _open(name: str, dims: Sequence[onnx.TensorShapeProto.Dimension], said: Sequence[int | None]) -> str:
-    shown = "x".join(_label(dim, size) for dim, size in zip(dims, said, strict=True)) or "of unknown rank"
-    example = [size or (_EXAMPLE[k] if len(said) == len(_EXAMPLE) else 1) for k, size in enumerate(said)] or _EXAMPLE
-    shape = "x".join(map(str, example))
-    return (
-        f'the shape of input "{name}" is open ({shown}); give one, for instance --input-shape {name}={shape}, or in a '
-        f"scenario [profiles] input_shapes"
-    )
 
 
 def _infer_node(

@@ -153,15 +153,15 @@ class _Reader:
         attributes: Attributes = {}
         if kind in _AS_ONNX:
             rule, which = _AS_ONNX[kind]
-            return count_macs(rule, [_shape(_value(node.args[k])) for k in which], outputs, attributes)
+            return count_macs(rule, [_shape_of(node.args[k]) for k in which], outputs, attributes)
         if kind == "einsum":
             operands: Any = node.args[1]
             attributes = {"equation": node.args[0]}
-            return count_macs("Einsum", [_shape(_value(a)) for a in operands], outputs, attributes)
+            return count_macs("Einsum", list(map(_shape_of, operands)), outputs, attributes)
         if kind in _RECURRENT:
             weights: Any = node.args[2]
-            steps = math.prod(_shape(_value(node.args[0]))[:-1])
-            return steps * sum(math.prod(s) for s in (_shape(_value(w)) for w in weights) if len(s) == 2)
+            steps = math.prod(_shape_of(node.args[0])[:-1])
+            return steps * sum(math.prod(s) for s in map(_shape_of, weights) if len(s) == 2)
         if kind in FREE or getattr(node.target, "is_view", False):
             return 0
         tags = {str(tag) for tag in getattr(node.target, "tags", ())}
@@ -174,8 +174,8 @@ class _Reader:
         self._tensors[name] = Tensor(name, shape, size, bool(value.is_floating_point()), data)
 
 
-def _value(node: Any) -> Any:  # noqa: ANN401 - a node of torch.fx and its fake tensor
-    return node.meta["val"]
+def _shape_of(node: Any) -> Shape:  # noqa: ANN401 - a node of torch.fx
+    return _shape(node.meta["val"])
 
 
 def _shape(value: Any) -> Shape:  # noqa: ANN401 - a fake tensor

@@ -129,14 +129,7 @@ def mixed(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scena
 
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
-    {
-        "paper": paper,
-        "homogeneous": homogeneous,
-        "near": near,
-        "scarce": scarce,
-        "mixed": mixed,
-        "fleet": fleet,
-    }
+    {draw.__name__: draw for draw in (paper, homogeneous, near, scarce, mixed, fleet)}
 )
 
 

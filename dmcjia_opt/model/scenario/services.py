@@ -89,6 +89,11 @@ def stage_times(scenario: Scenario) -> StageTimes:
             seconds = scenario.seconds(scenario.cloud_device, reference)
             cloud[row] = 0.0
             cloud[row, : len(seconds)] = np.cumsum(seconds[::-1])[::-1]
+    measured = {}
+    for device, network in nodes.measured():
+        service = np.concatenate([[0.0], np.cumsum(scenario.seconds(device, network))])
+        padded = np.pad(service, (0, shape[1] - len(service)), mode="edge")
+        measured[nodes.devices.index(device), nodes.networks.index(network)] = padded
     return StageTimes(
         work=work,
         sent=sent,
@@ -100,15 +105,5 @@ def stage_times(scenario: Scenario) -> StageTimes:
         bandwidth=nodes.uplink_mbps * BYTE_PER_S_PER_MBPS,
         input_bytes=np.where(np.isnan(nodes.input_bytes), sent[nodes.network_index, 0], nodes.input_bytes),
         device_index=nodes.device_index,
-        measured=_measured(scenario, shape[1]),
+        measured=measured,
     )
-
-
-def _measured(scenario: Scenario, n_splits: int) -> dict[tuple[int, int], FloatArray]:
-    """Return the measured edge service times, s, (n_splits,), by the rows of a device and a network."""
-    nodes, found = scenario.nodes, {}
-    for device, network in nodes.measured():
-        service = np.concatenate([[0.0], np.cumsum(scenario.seconds(device, network))])
-        padded = np.pad(service, (0, n_splits - len(service)), mode="edge")
-        found[nodes.devices.index(device), nodes.networks.index(network)] = padded
-    return found
