@@ -16,7 +16,6 @@ from dmcjia_opt.base.limits import MOST, MOST_NODES
 
 #: Columns of numbers.
 QUANTITIES = ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes")
-_INDICES = ("network_index", "device_index")
 
 
 class Node(BaseModel):
@@ -67,8 +66,9 @@ class NodeTable:
     def __post_init__(self) -> None:
         """Freeze the columns and check their lengths and values."""
         n = len(self.names)
-        for key, freeze in (*dict.fromkeys(QUANTITIES, frozen).items(), *dict.fromkeys(_INDICES, frozen_int).items()):
+        for key in (*QUANTITIES, "network_index", "device_index"):
             column = np.asarray(getattr(self, key))
+            freeze = frozen if key in QUANTITIES else frozen_int
             object.__setattr__(self, key, freeze(column if column.ndim else np.full(n, column)))
             if getattr(self, key).shape != (n,):
                 raise InputError(f"nodes: column {key} has {column.size} values for {n} names")
