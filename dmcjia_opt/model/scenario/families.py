@@ -186,25 +186,16 @@ def _names(nodes: int) -> tuple[str, ...]:
 
 
 def _paper(nodes: int, rng: np.random.Generator, options: FamilyOptions, cloud_gflops: float) -> Scenario:
-    table = NodeTable(
-        names=_names(nodes),
-        networks=("resnet34",),
-        arrival_rate=rng.choice([0.5, 1.0, 2.0], nodes),
-        compute_gflops=rng.uniform(5.0, 9.0, nodes),
-        uplink_mbps=PAPER_MHZ_IN_MBPS * rng.uniform(1.0, 5.0, nodes),
-        input_bytes=rng.choice(_TABLE_4_INPUT_BYTES, nodes) if options.tasks == "table4" else np.full(nodes, np.nan),
-    )
+    rate = rng.choice([0.5, 1.0, 2.0], nodes)
+    compute, uplink = rng.uniform(5.0, 9.0, nodes), rng.uniform(1.0, 5.0, nodes)
+    sent = rng.choice(_TABLE_4_INPUT_BYTES, nodes) if options.tasks == "table4" else np.full(nodes, np.nan)
+    table = NodeTable(_names(nodes), ("resnet34",), compute, PAPER_MHZ_IN_MBPS * uplink, rate, input_bytes=sent)
     return Scenario(options.cloud_gflops or cloud_gflops, table, _PAPER_OPTIONS)
 
 
 def _similar(nodes: int, rng: np.random.Generator, epsilon: float, cloud_gflops: float) -> Scenario:
-    table = NodeTable(
-        names=_names(nodes),
-        networks=("resnet34",),
-        compute_gflops=5.0 * (1.0 + epsilon * rng.uniform(-1.0, 1.0, nodes)),
-        uplink_mbps=PAPER_MHZ_IN_MBPS * (1.0 + epsilon * rng.uniform(-1.0, 1.0, nodes)),
-        arrival_rate=np.ones(nodes),
-    )
+    compute, uplink = (1.0 + epsilon * rng.uniform(-1.0, 1.0, nodes) for _ in range(2))
+    table = NodeTable(_names(nodes), ("resnet34",), 5.0 * compute, PAPER_MHZ_IN_MBPS * uplink, np.ones(nodes))
     return Scenario(cloud_gflops, table, _PAPER_OPTIONS)
 
 
