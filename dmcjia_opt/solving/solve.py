@@ -92,7 +92,9 @@ def solve(
         splits=splits,
         shares=shares,
         names=scenario.nodes.names,
-        models=tuple(scenario.profiles[m].name for m in np.array(scenario.nodes.models)[scenario.nodes.model_index]),
+        networks=tuple(
+            scenario.profiles[m].name for m in np.array(scenario.nodes.networks)[scenario.nodes.network_index]
+        ),
         delays=problem.breakdown(splits, shares),
         placer=names[0],
         allocator=names[1],

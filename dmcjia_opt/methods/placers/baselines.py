@@ -125,7 +125,7 @@ class Greedy(Rule):
         uplinks = problem.uplinks
         if uplinks is None:
             raise InputError(f"greedy cannot take this problem: {self.supports(problem)}")
-        sent = uplinks.upload_bytes[uplinks.model_index]
+        sent = uplinks.upload_bytes[uplinks.network_index]
         sent[:, 0] = uplinks.input_bytes
         wanted = [np.isfinite(problem.fixed_delay)]
         if self.cloud_work:

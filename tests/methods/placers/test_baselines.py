@@ -153,7 +153,7 @@ def test_neurosurgeon_heeds_a_least_cloud_rate():
 
 @pytest.mark.parametrize("placer", [Greedy(), Neurosurgeon()])
 def test_an_unstable_edge_is_chosen_only_where_there_is_nothing_else(placer):
-    local = two_nodes().local_delay.copy()
+    local = two_nodes().fixed_delay.copy()
     first = place(placer, two_nodes()).splits
     local[0, first[0]] = np.inf
     other = place(placer, two_nodes(fixed_delay=local))
