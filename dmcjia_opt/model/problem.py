@@ -238,7 +238,7 @@ class Problem:
 
     @property
     def n_options(self) -> int:
-        """Number of columns of the tables: with one cloud, the largest number of layers plus one."""
+        """Number of columns of the tables; with one cloud, the largest number of layers plus one."""
         return int(self.fixed_delay.shape[1])
 
     @property

@@ -238,7 +238,7 @@ class AllocatorConformance(Conformance):
         assert_equal_if_comparable(twin, allocator)
         elsewhere = in_two_processes(allocator.allocate, problem, splits[None])
         for there in (twin.allocate(problem, splits[None]), *elsewhere):
-            for key in ("shares", "price", "status"):
+            for key in ("shares", "prices", "status"):
                 np.testing.assert_array_equal(getattr(here, key), getattr(there, key))
 
     def test_a_scenario_in_si_units(self, allocator: Allocator) -> None:
