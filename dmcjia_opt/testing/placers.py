@@ -17,7 +17,9 @@ from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.delay import MD1, MM1, TANDEM, mg1
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.scenario import Average, Ordering
-from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Placer, Status, Stop, TracePoint
+from dmcjia_opt.solving import running
+from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop, TracePoint
+from dmcjia_opt.solving.search import Placer
 from dmcjia_opt.testing.doubles import Counting, Even, Failing
 from dmcjia_opt.testing.known_answers import KnownAnswer, known_answers
 from dmcjia_opt.testing.methods import (
@@ -70,7 +72,7 @@ def place(
 ) -> Placement:
     """Return what `placer` returns, with water-filling and a small budget unless told otherwise."""
     rng = np.random.default_rng(seed)
-    return placer.place(problem, allocator or WaterFilling(), stop=stop, rng=rng, callback=callback)
+    return running.place(placer, problem, allocator or WaterFilling(), stop=stop, rng=rng, callback=callback)
 
 
 def outcome(placer: Placer, problem: Problem, seed: int) -> tuple[list[int], list[float] | None]:

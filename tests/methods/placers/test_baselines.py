@@ -15,9 +15,10 @@ from dmcjia_opt.methods.placers.baselines import CloudOnly, EdgeOnly, Greedy, Ne
 from dmcjia_opt.model.problem import Problem, Uplinks
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
-from dmcjia_opt.solving.contract import Placer, Status, Stop
+from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.solving.plan import PlanFile
 from dmcjia_opt.solving.registry import build_placer, specs
+from dmcjia_opt.solving.search import Placer
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.solving.verifying import verify
 from dmcjia_opt.testing.doubles import Counting, Even, Failing

@@ -26,7 +26,8 @@ from dmcjia_opt.methods.placers.exact.lagrangian import Lagrangian, Search
 from dmcjia_opt.model.delay import TANDEM, DelayCurve
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.scenario import Options
-from dmcjia_opt.solving.contract import Placer, Status, Stop
+from dmcjia_opt.solving.contract import Status, Stop
+from dmcjia_opt.solving.search import Placer
 from dmcjia_opt.testing.problems import AVERAGES, ORDERINGS, QUEUES, brute_force, random_problem
 
 CHUNKS, PER_CHUNK = 8, 250
