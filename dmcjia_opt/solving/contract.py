@@ -113,8 +113,8 @@ class Placement:
     lower_bound
         A proved lower bound on the optimum, s; −inf if none was asked for.
     status
-        How the search ended: OPTIMAL where the proved gap is closed, LIMIT where the budget or Ctrl-C ended it, FAILED
-        where the allocator did, INFEASIBLE where there is no plan, or splits and shares are none.
+        How the search ended: LIMIT where the budget or Ctrl-C ended it, FAILED where the allocator did, INFEASIBLE
+        where there is no plan, or splits and shares are none; or what the method says, a claim until recomputed.
     trace
         The incumbent over time.
     evaluations
@@ -125,8 +125,8 @@ class Placement:
         The registered placer whose search proves `lower_bound`; empty where it is the dual's.
     notes
         What whoever reads the plan should know of how it was made, a sentence each.
-    claimed_status, claimed_bound
-        What the method says and nobody believes; None where it says nothing.
+    claimed_bound
+        The lower bound that the method says and nobody believes, s; None where it says none.
     """
 
     splits: IntArray
@@ -138,7 +138,6 @@ class Placement:
     price: float = np.nan
     bound_from: str = ""
     notes: tuple[str, ...] = ()
-    claimed_status: Status | None = None
     claimed_bound: float | None = None
 
 

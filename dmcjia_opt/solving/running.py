@@ -112,13 +112,12 @@ def place(
         verb = "was ended" if ended else "returned"
         notes.append(f"{who} {verb} after {seconds:.3g} s of a limit of {stop.seconds:g} s")
     found = search.placement(limited=limited, notes=notes)
-    nothing = search.evaluations == 0 and not np.isposinf(found.lower_bound) and found.claimed_status is None
+    nothing = search.evaluations == 0 and not np.isposinf(found.lower_bound)
     if nothing and (supervised or ended):
         raise BackendFailed(f"{notes[0] if notes else who + ' ended'} without having had one plan evaluated")
-    none = found.status == Status.INFEASIBLE and found.claimed_status in _CLAIMS_A_PLAN
-    if supervised and none and found.shares is not None:
+    if supervised and search.splits is None and found.shares is not None and found.status in _CLAIMS_A_PLAN:
         why = judge(problem, found.splits, found.shares, nodes).violation
-        raise BackendFailed(f"{who} calls a plan {found.claimed_status} that is none: {why}")
+        raise BackendFailed(f"{who} calls a plan {found.status} that is none: {why}")
     return found
 
 

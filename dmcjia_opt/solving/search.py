@@ -102,7 +102,9 @@ class Search:
         self._sure: float | None = None
         self._sure_at = np.nan
         self._proved, self._proved_by = -np.inf, ""
-        self._claim: tuple[Status | None, float | None] = (None, None)
+        self._says: Status | None = None
+        self._says_bound: float | None = None
+        self._reached = False
         self._rejected: tuple[IntArray, FloatArray | None] | None = None
         self._started = time.perf_counter()
         self._known: dict[bytes, tuple[float, float]] = {}
@@ -259,7 +261,8 @@ class Search:
     def claim(self, status: Status | None = None, bound: float | None = None) -> None:
         """Record what a solver says of its status and its bound, s; nobody believes it, and benchmarks show it."""
         try:
-            self._claim = (None if status is None else Status(status)), (None if bound is None else float(bound))
+            self._says = None if status is None else Status(status)
+            self._says_bound = None if bound is None else float(bound)
         except (ValueError, TypeError) as error:
             raise BackendFailed(f"{self.who} claims what cannot be: {error}") from None
 
@@ -297,23 +300,22 @@ class Search:
             Further sentences.
         """
         splits, shares, believed = self.splits, self.shares, self._believed()
-        last = self.trace[-1] if self.trace else None
-        if last is None or (last.evaluations, last.lower_bound) != (self.evaluations, believed):
-            self.tick()
+        self.tick()
         proved = self._proves and self._proved >= believed
-        claimed, bound = self._claim
-        if self._proved_by and not self._proves:
-            bound = self._proved
         if splits is None and self._rejected is not None:
             splits, shares = self._rejected
             failed = shares is None and self.problem.overload(splits) == 0
             status = Status.FAILED if failed else Status.INFEASIBLE
+            if self._says is not None:
+                status = self._says
         elif splits is None:
             splits, status = self.problem.layers, Status.INFEASIBLE if np.isposinf(believed) else Status.LIMIT
-        elif relative_gap(self.objective, believed) <= self.stop.tolerance:
+        elif self._reached:
             status = Status.OPTIMAL
+        elif limited:
+            status = Status.LIMIT
         else:
-            status = Status.LIMIT if limited or claimed == Status.LIMIT else Status.FEASIBLE
+            status = Status.FEASIBLE if self._says is None else self._says
         return Placement(
             splits,
             shares,
@@ -324,8 +326,7 @@ class Search:
             self.price if np.isnan(self._sure_at) else self._sure_at,
             self._proved_by if proved else "",
             (*self.notes, *notes),
-            claimed,
-            bound,
+            self._proved if self._proved_by and not self._proves else self._says_bound,
         )
 
     @contextmanager
@@ -439,8 +440,9 @@ class Search:
         if stop is None:
             return
         stalled = self._repeats >= STALLED_AFTER
+        self._reached = stop.gap is not None and relative_gap(self.objective, self.lower_bound) <= stop.gap
         if (
-            (stop.gap is not None and relative_gap(self.objective, self.lower_bound) <= stop.gap)
+            self._reached
             or (stop.evaluations is not None and self.evaluations >= stop.evaluations)
             or (stop.seconds is not None and self.evaluations > 0 and self.seconds >= stop.seconds)
             or stalled

@@ -161,14 +161,13 @@ class LagrangianPlacer(AnyProblem, ABC):
 
     def search(self, search: Search, rng: np.random.Generator) -> None:
         """Search around the best price, then close what is left open."""
+        search.raise_bound(search.dual.point.price)
         if search.dual.load >= 1.0:
             return  # no plan exists, and the bound says so
-        search.raise_bound(search.dual.point.price)
         recover(search)
         if not search.closed:
             self.close(search)
-        if not search.closed:
-            search.claim(Status.LIMIT)
+        search.claim(Status.OPTIMAL if search.closed else Status.LIMIT)
 
     @abstractmethod
     def close(self, search: Search) -> None:

@@ -103,9 +103,9 @@ class ConePlacer(ABC):
         BackendFailed
             If the solver crashes, or what it says is nonsense.
         """
-        model = cone_model(search.problem)
-        if model is None or math.isinf(search.lower_bound):
-            return
+        model = None if math.isinf(search.lower_bound) else cone_model(search.problem)
+        if model is None:
+            return  # no plan exists, and the bound says so
         gap, deadline = search.stop.gap, time.perf_counter() + search.seconds_left
         with silenced(), redirect_stdout(io.StringIO()):  # CasADi prints to Python's own
             answer = self.solve(model, SolverLimits(DEFAULT_GAP if gap is None else gap, deadline))

@@ -22,6 +22,7 @@ from dmcjia_opt.bounds.candidates import pareto_splits
 from dmcjia_opt.bounds.dual import priced
 from dmcjia_opt.methods.placers.blackbox.library_search import draw_seed
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.search import Search, check_positive
 
 _CAPACITY = 10**7  # units of share
@@ -162,7 +163,10 @@ class CpSat:
             if interrupted:
                 raise KeyboardInterrupt
             search.tick()
-            if search.closed or (turn > 0 and len(plans) and search.objective >= before):
+            if search.closed:
+                search.claim(Status.OPTIMAL)
+                return
+            if turn > 0 and len(plans) and search.objective >= before:
                 return
 
     def _choose(self, entries: Menu, search: Search, seed: int) -> tuple[IntArray, bool]:
