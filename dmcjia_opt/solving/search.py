@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, frozen, frozen_int
 from dmcjia_opt.base.errors import BackendFailed, InputError
@@ -225,7 +226,7 @@ class Search:
             If these are no splits and shares.
         """
         with self._working():
-            plan = self._plans(np.asarray(splits)[None])[0]
+            plan = self._plans([splits])[0]
             if self.evaluations:
                 self._check()
             if shares is None and self.problem.overload(plan) == 0:
@@ -246,9 +247,11 @@ class Search:
     def raise_bound(self, price: float) -> None:
         """Raise the lower bound to what a price of cloud capacity proves, whoever says it (weak duality)."""
         with self._working():
-            bound = lower_bound(self.problem, price)
+            if not isinstance(price, int | float | np.number):
+                raise BackendFailed(f"{self.who} raises the bound by what is no price: {price!r}")
+            bound = lower_bound(self.problem, float(price))
             if bound >= self._by_price() and bound > -np.inf:
-                self._sure, self._sure_at = bound, price
+                self._sure, self._sure_at = bound, float(price)
 
     def prove(self, bound: float, source: str) -> None:
         """Raise the lower bound to one that the method has derived, s; `source` is the placer whose search proves it.
@@ -260,11 +263,12 @@ class Search:
 
     def claim(self, status: Status | None = None, bound: float | None = None) -> None:
         """Record what a solver says of its status and its bound, s; nobody believes it, and benchmarks show it."""
-        try:
-            self._says = None if status is None else Status(status)
-            self._says_bound = None if bound is None else float(bound)
-        except (ValueError, TypeError) as error:
-            raise BackendFailed(f"{self.who} claims what cannot be: {error}") from None
+        with self._working():
+            try:
+                self._says = None if status is None else Status(status)
+                self._says_bound = None if bound is None else float(bound)
+            except (ValueError, TypeError) as error:
+                raise BackendFailed(f"{self.who} claims what cannot be: {error}") from None
 
     def note(self, sentence: str) -> None:
         """Add a sentence for whoever reads the plan."""
@@ -290,7 +294,7 @@ class Search:
         self._closed = True
 
     def placement(self, *, limited: bool = False, notes: Sequence[str] = ()) -> Placement:
-        """Return the incumbent; without one, what was offered last, or the all-edge plan.
+        """Return the incumbent; without one, what was offered last, or the all-edge plan if it is one.
 
         Parameters
         ----------
@@ -309,7 +313,8 @@ class Search:
             if self._says is not None:
                 status = self._says
         elif splits is None:
-            splits, status = self.problem.layers, Status.INFEASIBLE if np.isposinf(believed) else Status.LIMIT
+            status = Status.INFEASIBLE if np.isposinf(believed) else Status.LIMIT
+            splits, shares = self.problem.layers, None if np.isposinf(believed) else self._at_the_edge()
         elif self._reached:
             status = Status.OPTIMAL
         elif limited:
@@ -344,7 +349,7 @@ class Search:
             finally:
                 self.at_work = before
 
-    def _plans(self, splits: IntArray) -> IntArray:
+    def _plans(self, splits: ArrayLike) -> IntArray:
         try:
             plans = self.problem.check_splits(np.asarray(splits))
         except (InputError, ValueError, TypeError) as error:
@@ -403,6 +408,14 @@ class Search:
         if improved:
             self._tick()
         return objective, price
+
+    def _at_the_edge(self) -> FloatArray | None:
+        """Return the shares of the all-edge plan, the last resort of a search without a plan; None if it has none."""
+        plan = self.problem.layers
+        if self.problem.overload(plan) > 0:
+            return None
+        shares = self.allocator.allocate(self.problem, plan[None]).shares[0]
+        return shares if judge(self.problem, plan, shares).feasible else None
 
     def _keep(self, objective: float, splits: IntArray, shares: FloatArray, price: float) -> None:
         self.objective, self.price = objective, price

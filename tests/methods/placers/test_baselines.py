@@ -234,7 +234,7 @@ def test_the_problem_is_left_alone_and_the_placer_travels(name):
     first, second = place(placer, problem), place(placer, problem)
     np.testing.assert_array_equal(first.splits, second.splits)
     np.testing.assert_array_equal(first.shares, second.shares)
-    assert not (first.splits.flags.writeable or first.shares.flags.writeable)
+    assert not any(part.flags.writeable for part in (first.splits, first.shares))
     splits, _ = placer.plan(problem)
     splits[:] = 0
     assert problem.layers.tolist() == [3, 2]
