@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -55,6 +55,7 @@ class Nevergrad(LibrarySearch):
         If there is no such optimiser, or an option is not positive.
     """
 
+    library: ClassVar[str] = "nevergrad"
     optimizer: str = "NGOpt"
     evaluations: int = DEFAULT_EVALUATIONS
     patience: int = DEFAULT_PATIENCE
@@ -69,11 +70,6 @@ class Nevergrad(LibrarySearch):
             )
         check_positive(self.evaluations, "evaluations")
         check_positive(self.patience, "patience")
-
-    @property
-    def library(self) -> str:
-        """Name in messages."""
-        return "nevergrad"
 
     def start(self, problem: Problem, stop: Stop, rng: np.random.Generator) -> NevergradSearcher:
         """Return the optimiser (see the base class)."""
