@@ -104,7 +104,7 @@ def explain(error: ValidationError) -> str:
     details = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
     first = details[0]
     where = ""
-    for part in first["loc"]:
+    for part in filter(lambda part: part != "", first["loc"]):  # "" stands for one kind of a union
         shown = str(part) if len(str(part)) <= _LONGEST_KEY else f"{str(part)[:_LONGEST_KEY]}…"
         where += f"[{part}]" if isinstance(part, int) else f".{shown}" if where else shown
     if first["type"] == "extra_forbidden":

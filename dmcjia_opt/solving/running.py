@@ -181,8 +181,8 @@ class CheckedAllocator:
             article = "an" if kind[0].lower() in "aeiou" else "a"
             raise BackendFailed(f"{self.who} returned {article} {kind} instead of an Allocation")
         n = len(splits)
-        shares = numbers(given.shares, f"{self.who} returned shares", splits.shape)
-        price = numbers(given.price, f"{self.who} returned prices", (n,))
+        shares = numbers(given.shares, f"{self.who} returned shares", (*splits.shape, problem.n_uses))
+        prices = numbers(given.prices, f"{self.who} returned prices", (n, problem.n_resources))
         codes = numbers(given.status, f"{self.who} returned statuses", (n,))
         if not np.isin(codes, list(Status)).all():
             raise BackendFailed(f"{self.who} returned a status that is none; use {', '.join(s.name for s in Status)}")
@@ -195,7 +195,7 @@ class CheckedAllocator:
                 f"{self.who} calls shares {Status(status[row])} that are none: "
                 f"{judge(problem, splits[row], shares[row]).violation}"
             )
-        return Allocation(shares, price, status)
+        return Allocation(shares, prices, status)
 
 
 @contextmanager

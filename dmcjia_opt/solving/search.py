@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, frozen, frozen_int
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, frozen, frozen_int, over_uses
 from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.base.processes import raise_if_interrupted
 from dmcjia_opt.bounds.best import BestPrice
@@ -156,7 +156,7 @@ class Search:
     @cached_property
     def penalty(self) -> float:
         """A delay, s, far above the local delay of any node."""
-        table = self.problem.local_delay
+        table = self.problem.fixed_delay
         return 1e3 * max(float(table.max(where=np.isfinite(table), initial=0.0)), 1.0)
 
     def evaluate(self, splits: IntArray) -> FloatArray:
@@ -391,19 +391,19 @@ class Search:
             before = time.perf_counter()
             candidates = splits[rows]
             allocation = self.allocator.allocate(problem, candidates)
-            if allocation.shares.shape != candidates.shape:
+            if allocation.shares.shape != (*candidates.shape, problem.n_uses):
                 raise BackendFailed(
                     f"the allocator returned shares of shape {allocation.shares.shape} for plans of {candidates.shape}"
                 )
             values = problem.objective(candidates, allocation.shares)
             usable = problem.residuals(candidates, allocation.shares).feasible & ~np.isnan(values)
             objective[rows] = np.where(usable, values, np.inf)
-            price[rows] = allocation.price
+            price[rows] = allocation.prices[:, 0]
             best = int(np.argmin(objective[rows]))
             improved = bool(objective[rows[best]] < self.objective)
             if improved:
-                value, at = float(objective[rows[best]]), float(allocation.price[best])
-                self._keep(value, candidates[best], allocation.shares[best], at)
+                value, at = float(objective[rows[best]]), float(allocation.prices[best, 0])
+                self._keep(value, candidates[best], over_uses(allocation.shares[best]), at)
             self._rate = (time.perf_counter() - before) / rows.size
         self.evaluations += len(splits)
         if improved:
@@ -415,7 +415,7 @@ class Search:
         plan = self.problem.layers
         if self.problem.overload(plan) > 0:
             return None
-        shares = self.allocator.allocate(self.problem, plan[None]).shares[0]
+        shares = over_uses(self.allocator.allocate(self.problem, plan[None]).shares[0])
         return shares if judge(self.problem, plan, shares).feasible else None
 
     def _keep(self, objective: float, splits: IntArray, shares: FloatArray, price: float) -> None:

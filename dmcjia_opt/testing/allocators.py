@@ -71,7 +71,7 @@ def refused(allocator: Allocator, problem: Problem, splits: IntArray) -> bool:
 def answers(allocator: Allocator, problem: Problem, plans: IntArray) -> tuple[FloatArray, FloatArray, StatusArray]:
     """Return shares, prices and statuses."""
     got = allocator.allocate(problem, plans)
-    return got.shares, got.price, got.status
+    return got.shares, got.prices, got.status
 
 
 class AllocatorConformance(Conformance):
@@ -118,9 +118,9 @@ class AllocatorConformance(Conformance):
             assert value >= known.objective * (1 - self.accuracy)
             return
         assert value == pytest.approx(known.objective, rel=self.accuracy)
-        np.testing.assert_allclose(got.shares[0], known.shares, rtol=0, atol=np.sqrt(self.accuracy))
-        if optimal or not np.isnan(got.price[0]):
-            assert got.price[0] == pytest.approx(known.price, rel=10 * np.sqrt(self.accuracy))
+        np.testing.assert_allclose(got.shares[0, :, 0], known.shares, rtol=0, atol=np.sqrt(self.accuracy))
+        if optimal or not np.isnan(got.prices[0, 0]):
+            assert got.prices[0, 0] == pytest.approx(known.price, rel=10 * np.sqrt(self.accuracy))
 
     def test_random_problems(self, allocator: Allocator, optimal: bool) -> None:
         """Shares are a plan wherever one exists, and within the accuracy of a proved bound where called optimal."""
@@ -129,7 +129,7 @@ class AllocatorConformance(Conformance):
             if refused(allocator, problem, splits):
                 continue
             got = allocator.allocate(problem, splits)
-            price = WaterFilling().allocate(problem, splits).price
+            price = WaterFilling().allocate(problem, splits).prices
             bound = splits_lower_bound(problem, splits, price)
             value = problem.objective(splits, got.shares)
             solvable = problem.overload(splits) == 0
@@ -145,7 +145,7 @@ class AllocatorConformance(Conformance):
                 assert status != Status.OPTIMAL or value[row] <= bound[row] * (1 + self.accuracy) + slack
             kept = solvable & (got.status != Status.FAILED)
             assert problem.residuals(splits[kept], got.shares[kept]).feasible.all()
-            assert (got.shares[kept].sum(-1) <= 1.0).all()
+            assert (got.shares[kept].sum((-2, -1)) <= 1.0).all()
         assert solved >= 20
         assert unsolved <= solved // 10
 
@@ -153,9 +153,9 @@ class AllocatorConformance(Conformance):
         """An unstable edge queue or an overloaded cloud is a row of NaN with status INFEASIBLE."""
         rng = np.random.default_rng(1)
         problem, fine = random_problem(rng, 6, 4)
-        table = problem.local_delay.copy()
+        table = problem.fixed_delay.copy()
         table[0, 2] = np.inf
-        problem = Problem(table, problem.cloud_time * 1.2, problem.arrival_rate, problem.weight)
+        problem = Problem(table, problem.service * 1.2, problem.arrival_rate, problem.weight)
         unstable = fine.copy()
         unstable[0] = 2
         overloaded = np.zeros(6, dtype=np.int64)
@@ -164,7 +164,7 @@ class AllocatorConformance(Conformance):
         got = allocator.allocate(problem, splits)
         assert (got.status == Status.INFEASIBLE).tolist() == [False, True, False, True]
         assert np.isnan(got.shares[[1, 3]]).all()
-        assert np.isnan(got.price[[1, 3]]).all()
+        assert np.isnan(got.prices[[1, 3]]).all()
         assert np.isfinite(got.shares[[0, 2]]).all()
 
     def test_exactly_full_is_infeasible(self, allocator: Allocator) -> None:
@@ -177,33 +177,33 @@ class AllocatorConformance(Conformance):
     def test_a_node_without_cloud_work_gets_no_share(self, allocator: Allocator, optimal: bool) -> None:
         """And a plan without any needs no cloud, whose price is then zero."""
         drawn, splits = random_problem(np.random.default_rng(3), 6, 4)
-        table = np.where(np.isinf(drawn.local_delay), 1.0, drawn.local_delay)
-        problem = Problem(table, drawn.cloud_time, drawn.arrival_rate, drawn.weight)
+        table = np.where(np.isinf(drawn.fixed_delay), 1.0, drawn.fixed_delay)
+        problem = Problem(table, drawn.service, drawn.arrival_rate, drawn.weight)
         idle = np.full(6, 3)
         splits[[1, 4]] = 3
         got = allocator.allocate(problem, np.stack([splits, idle]))
-        assert (got.shares[0] > 0).tolist() == [True, False, True, True, False, True]
+        assert (got.shares[0, :, 0] > 0).tolist() == [True, False, True, True, False, True]
         assert not got.shares[1].any()
-        assert got.price[1] == 0.0 or (np.isnan(got.price[1]) and not optimal)
+        assert got.prices[1] == 0.0 or (np.isnan(got.prices[1]) and not optimal)
         assert np.isin(got.status, self.claims(got, optimal)).all()
 
     def test_one_node_gets_the_whole_cloud(self, allocator: Allocator, optimal: bool) -> None:
         """All of it where it claims the optimum, and never more."""
         problem = Problem(np.zeros((1, 1)), np.full((1, 1), 0.1), np.ones(1), np.ones(1))
         got = allocator.allocate(problem, np.zeros((1, 1), dtype=np.int64))
-        assert 0.1 < got.shares[0, 0] <= 1.0
+        assert 0.1 < got.shares[0, 0, 0] <= 1.0
         if optimal or got.status[0] == Status.OPTIMAL:
-            assert got.shares[0, 0] == pytest.approx(1.0, rel=self.accuracy)
+            assert got.shares[0, 0, 0] == pytest.approx(1.0, rel=self.accuracy)
 
     def test_results_have_one_row_a_plan(self, allocator: Allocator) -> None:
         """For no plan, one and several; in the types that the protocol names."""
         problem, splits = random_problem(np.random.default_rng(3), 6, 4)
         for n in (0, 1, 3):
             got = allocator.allocate(problem, np.repeat(splits[None], n, axis=0))
-            assert got.shares.shape == (n, 6)
-            assert got.price.shape == got.status.shape == (n,)
+            assert got.shares.shape == (n, 6, 1)
+            assert (got.prices.shape, got.status.shape) == ((n, 1), (n,))
             assert got.status.dtype == np.int8
-            assert got.shares.dtype == got.price.dtype == np.float64
+            assert got.shares.dtype == got.prices.dtype == np.float64
 
     @pytest.mark.parametrize("curve", [MD1, mg1(0.3), TANDEM], ids=lambda curve: curve.name)
     def test_a_batch_is_the_same_as_a_loop(self, allocator: Allocator, curve: DelayCurve) -> None:
@@ -218,7 +218,7 @@ class AllocatorConformance(Conformance):
         fresh = self.make()
         for row in range(len(plans)):
             alone = fresh.allocate(problem, plans[row : row + 1])
-            for key in ("shares", "price", "status"):
+            for key in ("shares", "prices", "status"):
                 np.testing.assert_array_equal(getattr(whole, key)[row], getattr(alone, key)[0])
                 np.testing.assert_array_equal(getattr(whole, key)[row], getattr(backwards, key)[-1 - row])
 

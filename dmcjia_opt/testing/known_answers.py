@@ -76,17 +76,17 @@ def _known(
     shares: Sequence[float],
     objective: float,
     price: float,
-    floor: Sequence[float] | None = None,
-    wait: Sequence[float] | None = None,
+    floor: Sequence[float] = (),
+    wait: Sequence[float] = (),
 ) -> KnownAnswer:
     problem = Problem(
-        local_delay=np.column_stack([np.add(local, 1.0), local]),
-        cloud_time=np.column_stack([cloud, cloud]),
+        fixed_delay=np.column_stack([np.add(local, 1.0), local]),
+        service=np.column_stack([cloud, cloud]),
         arrival_rate=np.array(rate),
         weight=np.array(weight),
         curve=curve,
-        least_rate=None if floor is None else np.column_stack([floor, floor]),
-        upstream_wait=None if wait is None else np.column_stack([wait, wait]),
+        least_rate=np.column_stack([floor, floor]),
+        wait=np.column_stack([wait, wait]),
         name=name,
     )
     return KnownAnswer(name, problem, frozen_int(np.ones(len(rate))), frozen(shares), objective, price)
@@ -271,27 +271,27 @@ def _choices() -> list[KnownAnswer]:
     it need not wait there.
     """
     edge = Problem(
-        local_delay=np.array([[0.9, 0.4, 0.6], [0.8, 0.7, 0.2]]),
-        cloud_time=np.array([[0.2, 0.0, 0.0], [0.1, 0.05, 0.0]]),
+        fixed_delay=np.array([[0.9, 0.4, 0.6], [0.8, 0.7, 0.2]]),
+        service=np.array([[0.2, 0.0, 0.0], [0.1, 0.05, 0.0]]),
         arrival_rate=np.array([1.0, 2.0]),
         weight=np.array([0.75, 0.25]),
         name="all at the edge",
     )
     broken = Problem(
-        local_delay=np.array([[0.1, 1.0]] * 2),
-        cloud_time=np.array([[0.25, 0.0]] * 2),
+        fixed_delay=np.array([[0.1, 1.0]] * 2),
+        service=np.array([[0.25, 0.0]] * 2),
         arrival_rate=np.ones(2),
         weight=np.full(2, 0.5),
         curve=MM1,
         name="symmetry broken",
     )
     saved = Problem(
-        local_delay=np.array([[0.3, 0.4, 2.0]]),
-        cloud_time=np.array([[0.5, 0.5, 0.0]]),
+        fixed_delay=np.array([[0.3, 0.4, 2.0]]),
+        service=np.array([[0.5, 0.5, 0.0]]),
         arrival_rate=np.ones(1),
         weight=np.ones(1),
         curve=TANDEM,
-        upstream_wait=np.array([[0.0, 0.3, 0.0]]),
+        wait=np.array([[0.0, 0.3, 0.0]]),
         name="a wait saved",
     )
     return [

@@ -11,10 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from dmcjia_opt.model.problem import Problem
-
-#: The tables and vectors of a problem, none of which a method may change.
-TABLES = ("local_delay", "cloud_time", "arrival_rate", "weight", "least_rate", "layers")
+from dmcjia_opt.model.problem import TABLES, Problem
 
 
 class Conformance:

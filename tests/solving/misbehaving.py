@@ -82,7 +82,7 @@ class Dawdles(Base):
     """Has a plan, but late."""
 
     def search(self, search, rng):
-        time.sleep(0.2)
+        time.sleep(5.0)
         search.offer(cloud_only(search.problem))
 
 
@@ -138,7 +138,7 @@ class InterruptedLater(Offers):
 
 class Writes(Offers):
     def before(self, search):
-        search.problem.local_delay[0, 0] = 0.0
+        search.problem.fixed_delay[0, 0] = 0.0
 
 
 class WritesTheBest(Offers):
@@ -148,7 +148,7 @@ class WritesTheBest(Offers):
 
 class Forces(Offers):
     def before(self, search):
-        table = search.problem.local_delay
+        table = search.problem.fixed_delay
         table.setflags(write=True)
         table[0, 0] /= 2
         table.setflags(write=False)

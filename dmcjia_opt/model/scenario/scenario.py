@@ -23,7 +23,8 @@ from dmcjia_opt.base.files import explain, is_beneath, read_text, write_text
 from dmcjia_opt.base.limits import FILES, MOST
 from dmcjia_opt.model.networks.graph import Cuts
 from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
-from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
+from dmcjia_opt.model.networks.profile import LayerProfile
+from dmcjia_opt.model.networks.reading import is_graph, read_profile
 from dmcjia_opt.model.networks.zoo import ZOO, zoo_profile
 from dmcjia_opt.model.scenario.node_files import read_nodes, write_nodes
 from dmcjia_opt.model.scenario.nodes import Node, NodeTable, node_table
@@ -319,22 +320,17 @@ def _resolve(models: Sequence[str], folder: _Folder, how: Profiles) -> dict[str,
     shapes = {name: tuple(shape) for name, shape in how.input_shapes.items()}
     unused = set(shapes)
     for model in models:
-        suffix = Path(model).suffix
-        if model in ZOO:
-            found[model] = zoo_profile(model)
-        elif suffix == ".json":
-            found[model] = load_profile(folder.path("model", model))
-        elif suffix == ".onnx":
-            from dmcjia_opt.model.networks.onnx_ import read_onnx
-
-            network = read_onnx(folder.path("model", model), shapes, shared=True).network
-            unused -= set(network.inputs)
-            found[model] = LayerProfile.of_network(network, how.cuts, how.upload_dtype)
-        else:
+        zoo = model in ZOO
+        if not zoo and Path(model).suffix.lower() not in (".json", ".onnx"):
             raise InputError(
                 f'unknown model "{model}"; use one of the zoo ({", ".join(sorted(ZOO))}) or the path of a profile '
                 ".json or an .onnx file"
             )
+        asked = (how.cuts, how.upload_dtype, shapes) if is_graph(model) else ()
+        read = read_profile(model, *asked, path=None if zoo else folder.path("model", model), shared=True)
+        if read.model is not None:
+            unused -= set(read.model.network.inputs)
+        found[model] = read.profile
     if unused:
         raise InputError(f'profiles.input_shapes: no ONNX model has an input "{min(unused)}"; correct its name')
     return found

@@ -161,9 +161,9 @@ def _value(problem: Problem, reply: Reply) -> tuple[Outcome, str, float]:
     if reply.shares is None:
         what = "found no plan" if gave_up else "returned splits that no shares make a plan"
         return (Outcome.NO_PLAN if gave_up else Outcome.INVALID), what, math.inf
-    if reply.shares.shape != (problem.n_nodes,):
+    shares = np.asarray(problem.by_use(splits, reply.shares), dtype=np.float64)
+    if shares.shape != (problem.n_nodes, problem.n_uses):
         return Outcome.INVALID, f"shares of shape {reply.shares.shape} for {problem.n_nodes} nodes", math.inf
-    shares = np.asarray(reply.shares, dtype=np.float64)
     if not np.isfinite(shares).all():
         return Outcome.INVALID, "shares that are not finite numbers", math.inf
     residuals = problem.residuals(splits, shares)
@@ -172,7 +172,7 @@ def _value(problem: Problem, reply: Reply) -> tuple[Outcome, str, float]:
         return Outcome.ANSWER, "", objective
     if reply.status == str(Status.INFEASIBLE):
         return Outcome.NO_PLAN, "says itself that its plan is infeasible", math.inf
-    over, queues = float(residuals.budget), int((residuals.stability >= 0).sum())
+    over, queues = float(residuals.budget.max()), int((residuals.stability >= 0).sum())
     slow = int((residuals.ordering > 0).sum())
     why = (
         f"{queues} of {problem.n_nodes} queues are unstable"
@@ -202,7 +202,8 @@ def _batch(task: Task, problem: Problem, reply: Reply) -> Finding:
     plans = feasible_plans(problem, task.plans, np.random.default_rng(task.seed))
     if plans is None:
         return Finding(Outcome.NO_PLAN, "no plan exists for this instance", plans=task.plans)
-    expected = {"shares": plans.shape, "price": plans.shape[:1], "status": plans.shape[:1]}
+    n = len(plans)
+    expected = {"shares": (*plans.shape, problem.n_uses), "price": (n, problem.n_resources), "status": (n,)}
     for what, shape in expected.items():
         if np.shape(getattr(reply, what)) != shape:
             found = np.shape(getattr(reply, what))
@@ -210,7 +211,7 @@ def _batch(task: Task, problem: Problem, reply: Reply) -> Finding:
     shares = np.asarray(reply.shares, dtype=np.float64)
     status = np.asarray(reply.status).astype(np.int64)
     value, bound = problem.objective(plans, shares), _bounds(problem, plans, np.asarray(reply.price, dtype=np.float64))
-    usable = np.isfinite(shares).all(axis=1) & problem.residuals(plans, shares).feasible & np.isfinite(value)
+    usable = np.isfinite(shares).all(axis=(1, 2)) & problem.residuals(plans, shares).feasible & np.isfinite(value)
     optimal = status == int(Status.OPTIMAL)
     error = np.maximum(value[usable] - bound[usable], 0.0) / np.maximum(bound[usable], _TINY)
     false = int((np.isin(status, list(_SHARES)) & ~usable).sum())
@@ -238,7 +239,7 @@ def _batch(task: Task, problem: Problem, reply: Reply) -> Finding:
 def _bounds(problem: Problem, plans: IntArray, price: FloatArray) -> FloatArray:
     """Return the best proved bound, s, on each plan of a batch: at the method's own price, or at water-filling's."""
     filled = WaterFilling().allocate(problem, plans)
-    return np.maximum(splits_lower_bound(problem, plans, filled.price), splits_lower_bound(problem, plans, price))
+    return np.maximum(splits_lower_bound(problem, plans, filled.prices), splits_lower_bound(problem, plans, price))
 
 
 def _name(status: int) -> str:

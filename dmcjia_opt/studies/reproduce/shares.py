@@ -63,8 +63,8 @@ def allocate(method: str) -> Allocated:
     scenario = _scenario()
     plan = solve(scenario, method)
     problem = compile_problem(scenario)
-    work = problem.at(problem.cloud_time, plan.splits)
-    return Allocated(plan.splits, plan.shares, problem.least_share(plan.splits), work, plan.objective)
+    work = problem.at(problem.service, plan.splits)[:, 0]
+    return Allocated(plan.splits, plan.shares, problem.least_share(plan.splits)[:, 0], work, plan.objective)
 
 
 def _jobs(seeds: int) -> list[Job[Allocated]]:

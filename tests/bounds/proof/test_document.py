@@ -9,7 +9,10 @@ from dmcjia_opt.base.limits import FILES, FileLimit
 from dmcjia_opt.bounds.proof.document import Branch, Leaf, Proof, load_proof
 
 PROOF = Proof(
-    "abc", 0.1 + 0.2, (1 / 3, 5e-324), (Branch(0, 2, 1), Leaf(0), Branch(None, 0, 0), Leaf(None), Leaf(1, ((3, -0.5),)))
+    "abc",
+    0.1 + 0.2,
+    ((1 / 3,), (5e-324,)),
+    (Branch(0, 2, 1), Leaf(0), Branch(None, 0, 0), Leaf(None), Leaf(1, ((3, -0.5),))),
 )
 
 

@@ -15,16 +15,22 @@ from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving import running
-from dmcjia_opt.solving.contract import Allocator, Placement, Stop
+from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Stop
 from dmcjia_opt.solving.search import Placer
 from dmcjia_opt.testing.problems import brute_force, random_problem
 
 
 def place(
-    placer: Placer, problem: Problem, allocator: Allocator | None = None, *, stop: Stop | None = None, seed: int = 0
+    placer: Placer,
+    problem: Problem,
+    stop: Stop | None = None,
+    seed: int = 0,
+    allocator: Allocator | None = None,
+    callback: Callback | None = None,
 ) -> Placement:
+    """Search with a method on its own, without the supervision of `solve`."""
     rng = np.random.default_rng(seed)
-    return running.place(placer, problem, allocator or WaterFilling(), stop=stop, rng=rng)
+    return running.place(placer, problem, allocator or WaterFilling(), stop=stop, rng=rng, callback=callback)
 
 
 def five_nodes() -> Problem:

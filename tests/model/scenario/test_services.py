@@ -53,4 +53,4 @@ def test_the_compiled_tables_are_these_times_and_the_waits():
     assert stable.any()
     assert (delays.edge / found.edge)[stable] == pytest.approx((1 + load / (2 * (1 - load)))[stable])
     assert delays.upload == pytest.approx(found.upload)
-    assert (problem.at(problem.cloud_time, splits) == found.cloud).all()
+    assert (problem.at(problem.service[..., 0], splits) == found.cloud).all()

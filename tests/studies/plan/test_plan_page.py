@@ -91,7 +91,7 @@ def test_shares_are_what_keeps_up_and_what_is_to_spare(plan, page):
     problem = compile_problem(SCENARIO)
     order = np.argsort(-plan.shares, kind="stable")
     needed, spare = (np.array(trace["x"]) / 100 for trace in plots(page)["Share of each node"]["data"])
-    least = problem.arrival_rate * problem.at(problem.cloud_time, plan.splits)
+    least = problem.arrival_rate * problem.at(problem.service[..., 0], plan.splits)
     np.testing.assert_allclose(needed, least[order], rtol=1e-12)
     np.testing.assert_allclose(needed + spare, plan.shares[order], rtol=1e-12)
     busy = percent(float(least.sum()))
