@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from dmcjia_opt.solving.search import BudgetSpent, Placer, Search
     from dmcjia_opt.solving.solve import solve
     from dmcjia_opt.solving.verifying import prove, verify
-    from dmcjia_opt.studies.simulation import Simulation, build_arrivals, compare, simulate
+    from dmcjia_opt.studies.simulation.arrivals import build_arrivals
+    from dmcjia_opt.studies.simulation.fleet import simulate
+    from dmcjia_opt.studies.simulation.result import Simulation, compare
 
 _HOMES = {
     "bounds.certificate": ("Certificate", "best_lower_bound", "certify", "lower_bound"),
@@ -44,7 +46,9 @@ _HOMES = {
     "solving.search": ("BudgetSpent", "Placer", "Search"),
     "solving.solve": ("solve",),
     "solving.verifying": ("prove", "verify"),
-    "studies.simulation": ("Simulation", "build_arrivals", "compare", "simulate"),
+    "studies.simulation.arrivals": ("build_arrivals",),
+    "studies.simulation.fleet": ("simulate",),
+    "studies.simulation.result": ("Simulation", "compare"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

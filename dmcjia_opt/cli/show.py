@@ -62,7 +62,7 @@ def slowest(delays: FloatArray) -> IntArray:
 def show_plan(plan: Plan, scenario: Scenario) -> None:
     """Print a plan as a table of nodes and a summary."""
     console = Console()
-    n_nodes, models = len(plan.splits), sorted(set(plan.models))
+    n_nodes, models = len(plan.splits), sorted(set(plan.networks))
     title = f"{scenario.name}: {n_nodes:,} node{'s' if n_nodes > 1 else ''}"
     if len(models) == 1:
         title += f" running {models[0]}"
@@ -77,10 +77,10 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
     for name in ("split", "share %", *(f"{stage} {unit}" for stage in ("edge", "upload", "cloud", "total"))):
         table.add_column(name, justify="right", no_wrap=True)
     for d in slowest(plan.delays.total):
-        layers = scenario.profiles[scenario.nodes.model_of(int(d))].n_layers
+        layers = scenario.profiles[scenario.nodes.network_of(int(d))].n_layers
         table.add_row(
             escape(plan.names[d]),
-            *([escape(plan.models[d])] if len(models) > 1 else []),
+            *([escape(plan.networks[d])] if len(models) > 1 else []),
             f"{plan.splits[d]}/{layers}",
             f"{100 * plan.shares[d]:.3g}",
             *(f"{stage[d] / size:.4g}" if stage[d] else "–" for stage in stages),

@@ -81,8 +81,8 @@ class Residuals:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StageDelays:
-    """Mean delay of each node by stage, s, each (..., n_nodes)."""
+class Stages:
+    """What is said of each node by stage, each (..., n_nodes): mean delay or service time, s, or load."""
 
     edge: FloatArray
     upload: FloatArray
@@ -101,22 +101,22 @@ class Uplinks:
     Parameters
     ----------
     upload_bytes
-        (n_models, n_splits) bytes sent at each split.
-    model_index, bandwidth, input_bytes
+        (n_networks, n_splits) bytes sent at each split.
+    network_index, bandwidth, input_bytes
         (n_nodes,) row of `upload_bytes`; byte/s; raw input bytes of the node.
     queue
         Whether the link serves one task at a time, so that tasks may wait for it.
     """
 
     upload_bytes: FloatArray
-    model_index: IntArray
+    network_index: IntArray
     bandwidth: FloatArray
     input_bytes: FloatArray
     queue: bool = False
 
     def delay(self, splits: IntArray) -> FloatArray:
         """Return the upload time without any wait, s, of each node at `splits` (..., n_nodes)."""
-        sent = self.upload_bytes[self.model_index, splits]
+        sent = self.upload_bytes[self.network_index, splits]
         return np.where(splits == 0, self.input_bytes, sent) / self.bandwidth
 
 
@@ -340,7 +340,7 @@ class Problem:
         total = self.at(self.fixed_delay, options) + over_uses(self.use_delay(options, shares))
         return np.asarray((self.weight * total).sum(-1))
 
-    def breakdown(self, options: IntArray, shares: FloatArray) -> StageDelays:
+    def breakdown(self, options: IntArray, shares: FloatArray) -> Stages:
         """Return each node's delay by stage, s, each with the wait at that stage.
 
         In the tandem model too: the first k stages are a tandem of their own, and what they have less than the first
@@ -353,7 +353,7 @@ class Problem:
             upload = self.uplinks.delay(options)
             if self.uplinks.queue and self.kinked:
                 upload = upload + self._wait_for_uplink(fixed, upload, self.at(self.wait, options))
-        return StageDelays(fixed - upload, upload, over_uses(self.use_delay(options, shares)))
+        return Stages(fixed - upload, upload, over_uses(self.use_delay(options, shares)))
 
     def _wait_for_uplink(self, fixed: FloatArray, upload: FloatArray, wait: FloatArray) -> FloatArray:
         """Return how much of the wait upstream is at the uplink, s: none where the edge is the slower of the two."""

@@ -109,7 +109,9 @@ def solve(
         splits=splits,
         shares=shares,
         names=nodes,
-        models=tuple(scenario.profiles[m].name for m in np.array(scenario.nodes.models)[scenario.nodes.model_index]),
+        networks=tuple(
+            scenario.profiles[m].name for m in np.array(scenario.nodes.networks)[scenario.nodes.network_index]
+        ),
         delays=problem.breakdown(splits, shares),
         placer=name,
         allocator=inner_name,

@@ -64,7 +64,7 @@ def end_workers() -> None:
 
 
 def in_two_processes(function: Callable[..., Any], *arguments: object) -> list[Any]:
-    """Return what `function`, of module level, returns in either of two other processes at the same time."""
+    """Return what `function`, which can be pickled, returns in either of two other processes at the same time."""
     return [future.result() for future in [workers().submit(function, *arguments) for _ in range(2)]]
 
 

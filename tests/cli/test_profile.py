@@ -136,7 +136,7 @@ def test_nonsense_is_answered_with_a_sentence(dmcjia, tmp_path, arguments, parts
     (tmp_path / "text.onnx").write_text("no model at all")
     (tmp_path / "broken.onnx").write_bytes((tmp_path / "net.onnx").read_bytes()[:-20])
     with (tmp_path / "enormous.onnx").open("wb") as stream:
-        os.truncate(stream.fileno(), FILES["the model"].most_bytes + 1)
+        os.truncate(stream.fileno(), FILES["the model"][0] + 1)
     fails(dmcjia("profile", *arguments), 2, *parts)
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.solve import solve
-from dmcjia_opt.studies.simulation import build_arrivals, simulate
+from dmcjia_opt.studies.simulation.arrivals import build_arrivals
+from dmcjia_opt.studies.simulation.fleet import simulate
 from tests.command_line import fails, misused
 
 SCENARIO = generate("paper", nodes=3, seed=1, cloud_gflops=12.0)

@@ -37,7 +37,8 @@ from dmcjia_opt.studies.bench.folder import Folder, read_rows
 from dmcjia_opt.studies.bench.results import load
 from dmcjia_opt.studies.network.delays import delay_along_cuts
 from dmcjia_opt.studies.plan.subject import subject_of_file
-from dmcjia_opt.studies.simulation import build_arrivals, simulate
+from dmcjia_opt.studies.simulation.arrivals import build_arrivals
+from dmcjia_opt.studies.simulation.fleet import simulate
 from tests.inputs import onnx_files
 from tests.inputs.mutations import damaged, mutated, scalar
 from tests.studies.network.nodes import on_a_node

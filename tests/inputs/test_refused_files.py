@@ -29,7 +29,8 @@ from dmcjia_opt.model.scenario.scenario import Scenario, load_scenario
 from dmcjia_opt.solving.plan import load_plan
 from dmcjia_opt.studies.bench.folder import Folder, read_rows
 from dmcjia_opt.studies.bench.results import load
-from dmcjia_opt.studies.simulation import load_trace, simulate
+from dmcjia_opt.studies.simulation.arrivals import load_trace
+from dmcjia_opt.studies.simulation.fleet import simulate
 from tests.inputs.formats import bench_rows, planned
 from tests.inputs.onnx_files import exploding, nested, with_subgraphs
 from tests.model.networks.onnx_models import Builder, residual_block
@@ -396,7 +397,7 @@ def test_a_pickle_is_never_read(name, tmp_path):
 
 
 def test_numbers_at_the_ends_of_their_ranges_are_planned_without_a_warning():
-    table = {"names": ("a", "b"), "models": ("net",), "model_index": [0, 0], "input_bytes": [1e30, 1e-30]}
+    table = {"names": ("a", "b"), "networks": ("net",), "network_index": [0, 0], "input_bytes": [1e30, 1e-30]}
     profile = LayerProfile("net", 1e30, ("a", "b"), [1e30, 1e-30], [1e-30, 1e30])
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -38,7 +38,7 @@ def wait(scv, rate, service):
 def paper_delay(scenario, d, split, share):
     """(3-1) to (3-6) for one node, in the units of the file, with the cloud's queue as the options ask."""
     nodes, options = scenario.nodes, scenario.options
-    profile = scenario.profiles[nodes.model_of(d)]
+    profile = scenario.profiles[nodes.network_of(d)]
     flop = [macs * options.flops_per_mac for macs in profile.macs]
     done, total = sum(flop[:split]), sum(flop)
     rate = float(nodes.arrival_rate[d])
@@ -183,7 +183,7 @@ def simulated(rate, services, queues, n, rng):
 def test_a_simulated_tandem_has_the_delays_of_every_stage(gflops, mbps, share, uplink):
     """The edge, the link and the cloud take turns at being the slowest; 400,000 tasks at 1/s."""
     profile = LayerProfile("tiny", 1e6, ("a", "b"), [2e9, 1e9], [4e5, 100.0])
-    nodes = NodeTable(("x",), ("tiny.json",), [0], [gflops], [mbps], [1.0], [np.nan])
+    nodes = NodeTable(("x",), ("tiny.json",), [gflops], [mbps], [1.0])
     options = Options(delay="tandem", uplink=uplink, flops_per_mac=1.0)
     problem = compile_problem(Scenario(24.0, nodes, options, {"tiny.json": profile}))
     stages = problem.breakdown(np.array([1]), np.array([share]))
@@ -235,7 +235,7 @@ def test_a_problem_without_uplinks_has_no_upload_stage():
 
 def test_fewer_layers_are_padded():
     tiny = LayerProfile("tiny", 1000.0, ("a", "b"), [1e9, 2e9], [500.0, 100.0])
-    nodes = NodeTable(("x", "y"), ("resnet34", "tiny.json"), [0, 1], [50.0, 50.0], [8.0, 8.0], [1.0, 1.0], [np.nan] * 2)
+    nodes = NodeTable(("x", "y"), ("resnet34", "tiny.json"), 50.0, 8.0, 1.0, [0, 1])
     scenario = Scenario(100.0, nodes, profiles={"tiny.json": tiny})
     problem = compile_problem(scenario)
     assert problem.fixed_delay.shape == (2, 35)
@@ -268,10 +268,10 @@ def test_large_fleets_compile_block_by_block(delay):
     scenario = replace(generate("fleet", nodes=40_000, seed=2, tasks="table4"), options=options)
     whole = compile_problem(scenario)
     rows = [0, 1, 16383, 16384, 32767, 32768, 39999]
-    columns = ("model_index", "compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes")
+    columns = ("network_index", "compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes")
     nodes = NodeTable(
         tuple(scenario.nodes.names[d] for d in rows),
-        scenario.nodes.models,
+        scenario.nodes.networks,
         **{key: getattr(scenario.nodes, key)[rows] for key in columns},
     )
     part = compile_problem(replace(scenario, nodes=nodes))
@@ -313,7 +313,7 @@ def test_with_the_literal_ordering_no_task_of_a_tandem_waits_at_the_cloud():
 
 def test_layers_without_work_ask_for_nothing():
     profile = LayerProfile("tiny", 8.0, ("pool", "conv", "view"), [0.0, 1e9, 0.0], [4.0, 4.0, 4.0])
-    nodes = NodeTable(("x",), ("tiny.json",), [0], [5.0], [8.0], [1.0], [np.nan])
+    nodes = NodeTable(("x",), ("tiny.json",), [5.0], [8.0], [1.0])
     options = Options(ordering="cloud-faster", flops_per_mac=1.0)
     problem = compile_problem(Scenario(10.0, nodes, options, {"tiny.json": profile}))
     np.testing.assert_array_equal(problem.least_rate[..., 0], 0.0)
@@ -487,8 +487,8 @@ def test_measured_seconds_stand_for_work_at_the_edge_and_in_the_cloud():
     )
     nodes = NodeTable(
         names=("a", "b", "c"),
-        models=("tiny.json", "longer.json"),
-        model_index=[0, 0, 1],
+        networks=("tiny.json", "longer.json"),
+        network_index=[0, 0, 1],
         compute_gflops=[50.0] * 3,
         uplink_mbps=[8.0] * 3,
         arrival_rate=[1.0, 0.5, 1.0],
@@ -514,7 +514,7 @@ def test_measured_nodes_have_the_literal_c3_of_their_seconds():
     tiny = LayerProfile("tiny", 8.0, ("a", "b"), [1e9, 2e9], [4.0, 2.0])
     times = MeasuredTimes({("pi", "tiny"): {"a": 0.5, "b": 0.25}})
     columns = {key: [1.0] for key in ("compute_gflops", "uplink_mbps", "arrival_rate")}
-    nodes = NodeTable(("x",), ("t",), [0], **columns, input_bytes=[np.nan], devices=("pi",), device_index=[0])
+    nodes = NodeTable(("x",), ("t",), **columns, devices=("pi",), device_index=[0])
     options = Options(ordering="cloud-faster")
     problem = compile_problem(Scenario(100.0, nodes, options, {"t": tiny}, times=times))
     np.testing.assert_allclose(problem.least_rate[..., 0], [[0.0, 2.0, 0.0]])

@@ -65,7 +65,7 @@ def test_every_placer_makes_a_certified_plan(placer):
     assert plan.evaluations <= 80
     assert plan.scenario_sha256 == PAPER.sha256()
     assert plan.names == PAPER.nodes.names
-    assert plan.models == ("resnet34",) * 4
+    assert plan.networks == ("resnet34",) * 4
     assert (plan.status == Status.OPTIMAL) == (plan.gap <= 1e-9)
 
 
@@ -268,4 +268,4 @@ def test_weights_by_tasks_count():
     plan = optimum(scenario)
     rates = scenario.nodes.arrival_rate
     assert plan.objective == pytest.approx((rates * plan.delays.total).sum() / rates.sum(), rel=1e-12)
-    assert plan.models == tuple(scenario.profiles[scenario.nodes.model_of(d)].name for d in range(3))
+    assert plan.networks == tuple(scenario.profiles[scenario.nodes.network_of(d)].name for d in range(3))

@@ -112,12 +112,10 @@ def _of_scenario(rng: np.random.Generator) -> Problem:
         column[twins] = column[0]
     nodes = NodeTable(
         names=tuple(f"node {d}" for d in range(n)),
-        models=("drawn",),
-        model_index=np.zeros(n, dtype=np.int64),
+        networks=("drawn",),
         compute_gflops=edge,
         uplink_mbps=uplink,
         arrival_rate=rate,
-        input_bytes=np.full(n, np.nan),
     )
     cloud = (
         work * float(rate.sum()) / (1.0 - float(rng.choice(_SURPLUS))) * float(rng.choice([1.0, 1.0, 0.3, 3.0, 0.9]))

@@ -94,7 +94,7 @@ class Greedy(Rule):
         """Return each node's split with the fewest upload bytes."""
         uplinks = problem.uplinks
         assert uplinks is not None  # see `supports`
-        sent = uplinks.upload_bytes[uplinks.model_index]
+        sent = uplinks.upload_bytes[uplinks.network_index]
         sent[:, 0] = uplinks.input_bytes
         wanted = [np.isfinite(problem.fixed_delay)]
         if self.cloud_work:

@@ -6,7 +6,7 @@ import numpy as np
 
 from dmcjia_opt.model.networks.measured import MeasuredTimes
 from dmcjia_opt.model.networks.profile import LayerProfile
-from dmcjia_opt.model.problem import StageDelays
+from dmcjia_opt.model.problem import Stages
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.nodes import NodeTable
 from dmcjia_opt.model.scenario.scenario import Scenario
@@ -37,14 +37,12 @@ def one_node(
     """
     nodes = NodeTable(
         names=("node-1",),
-        models=(profile.name,),
-        model_index=np.array([0]),
+        networks=(profile.name,),
         compute_gflops=np.array([compute_gflops]),
         uplink_mbps=np.array([uplink_mbps]),
         arrival_rate=np.array([arrival_rate]),
-        input_bytes=np.array([np.nan]),
         devices=(device,) if device else (),
-        device_index=np.array([0]) if device else None,
+        device_index=np.array([0 if device else -1]),
     )
     return Scenario(cloud_gflops, nodes, profiles={profile.name: profile}, times=times or MeasuredTimes())
 
@@ -59,7 +57,7 @@ def conditions(scenario: Scenario) -> str:
     )
 
 
-def delay_along_cuts(scenario: Scenario) -> StageDelays:
+def delay_along_cuts(scenario: Scenario) -> Stages:
     """Return the delay of a scenario's only node at each of its splits, (n_layers + 1,), with the cloud to itself.
 
     Where a queue is unstable it is +inf.
@@ -67,9 +65,9 @@ def delay_along_cuts(scenario: Scenario) -> StageDelays:
     problem = compile_problem(scenario)
     splits = np.arange(problem.n_options)[:, None]
     stages = problem.breakdown(splits, np.ones(splits.shape))
-    return StageDelays(stages.edge[:, 0], stages.upload[:, 0], stages.cloud[:, 0])
+    return Stages(stages.edge[:, 0], stages.upload[:, 0], stages.cloud[:, 0])
 
 
-def best_split(delays: StageDelays) -> int | None:
+def best_split(delays: Stages) -> int | None:
     """Return the split of least delay along the cuts, None if none is stable."""
     return int(np.argmin(delays.total)) if np.isfinite(delays.total).any() else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.model.problem import StageDelays
+from dmcjia_opt.model.problem import Stages
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.studies.look.words import seconds
 from dmcjia_opt.studies.network.delays import best_split, conditions, delay_along_cuts
@@ -62,7 +62,7 @@ def draw_profile(scenario: Scenario, path: Path) -> None:
     save_as(figure, path)
 
 
-def _stack(axes: Axes, splits: np.ndarray[tuple[int], np.dtype[np.int64]], delays: StageDelays, *colours: str) -> None:
+def _stack(axes: Axes, splits: np.ndarray[tuple[int], np.dtype[np.int64]], delays: Stages, *colours: str) -> None:
     """Draw the stages of delay on top of each other, leaving out splits whose queues are unstable."""
     stable = np.isfinite(delays.total)
     base = np.zeros(len(splits))

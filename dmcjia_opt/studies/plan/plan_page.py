@@ -137,7 +137,7 @@ def _node_table(subject: Subject, order: IntArray, caption: str) -> Html:
     scenario, delays = subject.scenario, subject.delays
     rows: list[list[Cell | str]] = []
     for d in order.tolist():
-        profile = scenario.profiles[scenario.nodes.model_of(d)]
+        profile = scenario.profiles[scenario.nodes.network_of(d)]
         split, share = int(subject.splits[d]), float(subject.shares[d])
         stages = [float(stage[d]) for stage in (delays.edge, delays.upload, delays.cloud, delays.total)]
         rows.append(
@@ -176,12 +176,12 @@ def _shares(subject: Subject) -> tuple[Html, ...]:
 
 def _cuts(subject: Subject) -> tuple[Html, ...]:
     nodes = subject.scenario.nodes
-    counts = np.bincount(nodes.model_index, minlength=len(nodes.models))
+    counts = np.bincount(nodes.network_index, minlength=len(nodes.networks))
     order = [int(m) for m in np.argsort(-counts, kind="stable") if counts[m]]
     panels = {}
     for m in order[:MOST_MODELS]:
-        profile = subject.scenario.profiles[nodes.models[m]]
-        chosen = np.bincount(subject.splits[nodes.model_index == m], minlength=profile.n_layers + 1)
+        profile = subject.scenario.profiles[nodes.networks[m]]
+        chosen = np.bincount(subject.splits[nodes.network_index == m], minlength=profile.n_layers + 1)
         used = np.flatnonzero(chosen)
         shown = np.sort(used[np.argsort(-chosen[used], kind="stable")[:MOST_CUTS]])
         labels = [_cut(split, profile.layer_names) for split in shown.tolist()]
@@ -190,7 +190,7 @@ def _cuts(subject: Subject) -> tuple[Html, ...]:
             rest = int(chosen.sum() - chosen[shown].sum())
             how += f" The {len(shown)} most frequent cuts; {_nodes(rest)} have {len(used) - len(shown)} others."
         title = f"{profile.name}, {profile.n_layers} layers"
-        label = nodes.models[m] if nodes.models[m] not in panels else f"{nodes.models[m]} ({m + 1})"
+        label = nodes.networks[m] if nodes.networks[m] not in panels else f"{nodes.networks[m]} ({m + 1})"
         panels[label] = figure(figures.cuts(labels, chosen[shown]), title, how)
     blocks = [choice("Model:", panels)]
     if len(order) > MOST_MODELS:

@@ -10,10 +10,10 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import ClaimFalse, InputError
 from dmcjia_opt.bounds.certificate import certify, relative_gap
-from dmcjia_opt.model.problem import Problem, StageDelays
+from dmcjia_opt.model.problem import Problem, Stages
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.model.scenario.services import Services, StageTimes, stage_times
+from dmcjia_opt.model.scenario.services import StageTimes, stage_times
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.plan import Plan, PlanFile, Provenance
 from dmcjia_opt.solving.verifying import CLAIM_TOLERANCE
@@ -88,7 +88,7 @@ class Subject:
     gap_tolerance: float
     bound_from: str
     price: float
-    delays: StageDelays
+    delays: Stages
     scenario_sha256: str
     provenance: Provenance
     scenario_file: str = ""
@@ -105,7 +105,7 @@ class Subject:
         return Status.OPTIMAL if self.gap <= self.gap_tolerance else Status.FEASIBLE
 
     @property
-    def services(self) -> Services:
+    def services(self) -> Stages:
         """Service times of each node at its split, s."""
         return self.times.at(self.splits)
 

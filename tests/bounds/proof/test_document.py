@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.base.limits import FILES, FileLimit
+from dmcjia_opt.base.limits import FILES
 from dmcjia_opt.bounds.proof.document import Branch, Leaf, Proof, load_proof
 
 PROOF = Proof(
@@ -51,6 +51,6 @@ def test_files_that_are_none(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"torn\.json"):
         load_proof(tmp_path / "torn.json")
     PROOF.save(tmp_path / "large.json")
-    monkeypatch.setitem(FILES, "the proof", FileLimit(10, "shorten it"))
+    monkeypatch.setitem(FILES, "the proof", (10, "shorten it"))
     with pytest.raises(InputError, match="is refused"):
         load_proof(tmp_path / "large.json")

@@ -40,8 +40,8 @@ def two_nodes(**changes) -> Problem:
     """
     edge = np.array([[0.0, 1.0, 2.0, 4.0], [0.0, 2.0, 5.0, np.inf]])
     fields = {
-        "local_delay": edge + SENT,
-        "cloud_time": np.array([[2.0, 1.5, 1.0, 0.0], [4.0, 1.0, 0.0, 0.0]]),
+        "fixed_delay": edge + SENT,
+        "service": np.array([[2.0, 1.5, 1.0, 0.0], [4.0, 1.0, 0.0, 0.0]]),
         "arrival_rate": np.full(2, 0.1),
         "weight": np.full(2, 0.5),
         "n_layers": np.array([3, 2]),
@@ -154,7 +154,7 @@ def test_neurosurgeon_heeds_a_least_cloud_rate():
 
 @pytest.mark.parametrize("placer", [Greedy(), Neurosurgeon()])
 def test_an_unstable_edge_is_chosen_only_where_there_is_nothing_else(placer):
-    local = two_nodes().local_delay.copy()
+    local = two_nodes().fixed_delay.copy()
     first = place(placer, two_nodes()).splits
     local[0, first[0]] = np.inf
     other = place(placer, two_nodes(fixed_delay=local))

@@ -75,7 +75,7 @@ def test_paper_is_table_5():
     assert np.ptp(column(scenario, "compute_gflops")) > 3.9
     assert np.ptp(column(scenario, "uplink_mbps")) > 3.9 * PAPER_MHZ_IN_MBPS
     assert np.isnan(column(scenario, "input_bytes")).all()
-    assert scenario.nodes.models == ("resnet34",)
+    assert scenario.nodes.networks == ("resnet34",)
     assert scenario.options.flops_per_mac == 1
     assert (scenario.options.delay, scenario.options.ordering, scenario.options.average) == (
         "md1",
@@ -127,16 +127,16 @@ def test_scarce_and_fleet_are_the_paper_with_another_cloud():
 
 def test_mixed_has_several_models_and_rates():
     scenario = generate("mixed", nodes=200, seed=0)
-    assert sorted(scenario.nodes.models) == ["chain-16.json", "chain-6.json", "resnet34"]
+    assert sorted(scenario.nodes.networks) == ["chain-16.json", "chain-6.json", "resnet34"]
     assert {profile.n_layers for profile in scenario.profiles.values()} == {6, 16, 34}
-    assert np.bincount(scenario.nodes.model_index).min() > 40
+    assert np.bincount(scenario.nodes.network_index).min() > 40
     problem = compile_problem(scenario)
     alone = np.isfinite(problem.fixed_delay[np.arange(200), problem.layers])
     assert 100 < alone.sum() < 200
     assert scenario.options.average == "tasks"
     load = [
         scenario.nodes.arrival_rate[d]
-        * scenario.profiles[scenario.nodes.model_of(d)].total_macs
+        * scenario.profiles[scenario.nodes.network_of(d)].total_macs
         * 2e-9
         / scenario.nodes.compute_gflops[d]
         for d in range(200)
@@ -147,7 +147,7 @@ def test_mixed_has_several_models_and_rates():
 def test_mixed_models_are_listed_by_first_use():
     for seed in range(10):
         nodes = generate("mixed", nodes=7, seed=seed).nodes
-        assert list(nodes.models) == list(dict.fromkeys(nodes.model_of(d) for d in range(7)))
+        assert list(nodes.networks) == list(dict.fromkeys(nodes.network_of(d) for d in range(7)))
 
 
 def test_mixed_profiles_go_from_large_to_small_activations():

@@ -42,8 +42,8 @@ def write(folder, text):
 def table(**changes):
     columns = {
         "names": ("a", "b"),
-        "models": ("resnet34",),
-        "model_index": [0, 0],
+        "networks": ("resnet34",),
+        "network_index": [0, 0],
         "compute_gflops": [5.0, 6.0],
         "uplink_mbps": [8.0, 9.0],
         "arrival_rate": [1.0, 2.0],
@@ -64,7 +64,7 @@ def test_the_example_of_the_format_loads(tmp_path):
         delay="mg1", service_scv=0.5, ordering="cloud-faster", average="tasks", flops_per_mac=1.0
     )
     assert scenario.nodes.names == ("camera-7", "b")
-    assert scenario.nodes.models == ("resnet34",)
+    assert scenario.nodes.networks == ("resnet34",)
     np.testing.assert_array_equal(scenario.nodes.input_bytes, [602112, np.nan])
     np.testing.assert_array_equal(scenario.nodes.uplink_mbps, [8, 8])
     assert scenario.profiles["resnet34"].n_layers == 34
@@ -146,7 +146,7 @@ def test_columns_are_copied_and_read_only():
     compute[0] = -1.0
     assert nodes.compute_gflops[0] == 5.0
     with pytest.raises(ValueError, match="read-only"):
-        nodes.model_index[0] = 1
+        nodes.network_index[0] = 1
     with pytest.raises(ValueError, match="read-only"):
         nodes.compute_gflops[0] = 1.0
 
@@ -263,9 +263,9 @@ def test_several_problems_are_counted(tmp_path):
         ({"compute_gflops": [5.0]}, "column compute_gflops has 1 values for 2 names"),
         ({"names": ("a", "a")}, '"a" is used twice'),
         ({"names": ("a", " ")}, "node 2 has no name"),
-        ({"model_index": [0]}, "model_index"),
-        ({"model_index": [0, 1]}, "model_index"),
-        ({"model_index": [0, -1]}, "model_index"),
+        ({"network_index": [0]}, "network_index"),
+        ({"network_index": [0, 1]}, "network_index"),
+        ({"network_index": [0, -1]}, "network_index"),
     ],
 )
 def test_impossible_columns_are_refused(changes, message):
@@ -282,7 +282,7 @@ def test_an_impossible_cloud_is_refused(cloud):
 
 def test_a_scenario_with_an_unknown_model_is_refused():
     with pytest.raises(InputError, match='unknown model "resnet35"'):
-        Scenario(1.0, table(models=("resnet35",)))
+        Scenario(1.0, table(networks=("resnet35",)))
 
 
 def test_saving_into_a_missing_folder_says_so(tmp_path):
@@ -302,7 +302,7 @@ TIMES = MeasuredTimes({("pi", "tiny"): {"a": 0.5, "b": 0.25}, ("gpu", "tiny"): {
 
 
 def measured(cloud_device="", times=TIMES, **changes):
-    columns = {"models": ("tiny.json",), "devices": ("pi",), "device_index": [-1, 0]} | changes
+    columns = {"networks": ("tiny.json",), "devices": ("pi",), "device_index": [-1, 0]} | changes
     return Scenario(3.0, table(**columns), profiles={"tiny.json": TINY}, times=times, cloud_device=cloud_device)
 
 
@@ -339,7 +339,7 @@ def test_a_scenario_of_an_onnx_file_never_writes_over_it(tmp_path):
     scenario.save(tmp_path / "again.toml")
     assert (tmp_path / "net.onnx").read_bytes() == content
     again = load_scenario(tmp_path / "again.toml")
-    assert again.nodes.models == ("net.onnx.json",)
+    assert again.nodes.networks == ("net.onnx.json",)
     assert again.sha256() == scenario.sha256()
 
 
@@ -347,7 +347,7 @@ def test_a_zoo_name_with_another_profile_is_saved_with_it(tmp_path):
     scenario = Scenario(3.0, table(), profiles={"resnet34": TINY})
     scenario.save(tmp_path / "s.toml")
     again = load_scenario(tmp_path / "s.toml")
-    assert again.nodes.models == ("resnet34.json",)
+    assert again.nodes.networks == ("resnet34.json",)
     assert again.sha256() == scenario.sha256()
 
 
@@ -371,7 +371,7 @@ def test_measured_times_survive_saving(nodes_file, cloud_device, tmp_path):
     again = load_scenario(tmp_path / "s.toml")
     assert again.sha256() == scenario.sha256()
     assert again.nodes.devices == ("pi",)
-    np.testing.assert_array_equal(again.nodes.on_device, [-1, 0])
+    np.testing.assert_array_equal(again.nodes.device_index, [-1, 0])
     assert set(again.times.seconds) == {("pi", "tiny")} | ({("gpu", "tiny")} if cloud_device else set())
 
 

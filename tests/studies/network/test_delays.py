@@ -19,7 +19,7 @@ def test_the_best_cut_is_the_proved_optimum(given):
     delays, plan = delay_along_cuts(scenario), solve(scenario)
     assert best_split(delays) == plan.splits[0]
     assert delays.total[plan.splits[0]] == pytest.approx(plan.objective, rel=1e-9)
-    assert scenario.nodes.models == ("alexnet",)
+    assert scenario.nodes.networks == ("alexnet",)
 
 
 def test_measured_times_drive_the_delay():
@@ -40,5 +40,5 @@ def test_a_changed_profile_of_the_zoos_name_is_not_taken_for_the_zoos(tmp_path):
     small = read_profile("resnet34", upload_dtype="uint8").profile
     on_a_node(small).save(tmp_path / "one.toml")
     loaded = load_scenario(tmp_path / "one.toml")
-    assert loaded.nodes.models == ("resnet34.json",)
+    assert loaded.nodes.networks == ("resnet34.json",)
     assert loaded.profiles["resnet34.json"].to_dict() == small.to_dict()

@@ -172,7 +172,7 @@ def test_every_name_is_escaped():
     layers = tuple(f"</script>{NASTY}{name}" for name in profile.layer_names)
     nasty = replace(
         SCENARIO,
-        nodes=replace(SCENARIO.nodes, names=(NASTY, "</script>", *SCENARIO.nodes.names[2:]), models=(NASTY,)),
+        nodes=replace(SCENARIO.nodes, names=(NASTY, "</script>", *SCENARIO.nodes.names[2:]), networks=(NASTY,)),
         profiles={NASTY: replace(profile, layer_names=layers)},
         name=NASTY,
     )

@@ -4,7 +4,8 @@ import pytest
 
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.cli.reproduce import reproduce as command
-from dmcjia_opt.studies.reproduce import ITEMS, fig6, gap, reproduce
+from dmcjia_opt.studies.reproduce import fig6, gap
+from dmcjia_opt.studies.reproduce.run import ITEMS, reproduce
 from tests.command_line import run
 
 PAGES = [f"{name}.md" for name in ITEMS]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dmcjia_opt.studies.reproduce.delay import DELAY, compared
+from dmcjia_opt.studies.reproduce.true_delay import DELAY, compared
 
 ITEM, SEEDS = DELAY, 2
 
