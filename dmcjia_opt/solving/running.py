@@ -13,12 +13,12 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import FrozenInstanceError, fields, is_dataclass
+from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 from types import FrameType
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import IntArray, frozen_int
+from dmcjia_opt.base.arrays import IntArray, frozen_int, over_uses
 from dmcjia_opt.base.errors import BackendFailed, DmcjiaError, InputError, in_one_line
 from dmcjia_opt.bounds.best import BestPrice
 from dmcjia_opt.bounds.certificate import judge
@@ -119,6 +119,14 @@ def place(
         why = judge(problem, found.splits, found.shares, nodes).violation
         raise BackendFailed(f"{who} calls a plan {found.status} that is none: {why}")
     return found
+
+
+def at_the_edge(found: Placement, problem: Problem, allocator: Allocator) -> Placement:
+    """Return what was found; where that is nothing, the all-edge plan with its shares, if it is one."""
+    if found.shares is not None or found.status != Status.LIMIT or problem.overload(found.splits) > 0:
+        return found
+    shares = over_uses(allocator.allocate(problem, found.splits[None]).shares[0])
+    return replace(found, shares=shares) if judge(problem, found.splits, shares).feasible else found
 
 
 def check_support(method: Placer | Allocator, problem: Problem, name: str, who: str) -> None:

@@ -294,7 +294,7 @@ class Search:
         self._closed = True
 
     def placement(self, *, limited: bool = False, notes: Sequence[str] = ()) -> Placement:
-        """Return the incumbent; without one, what was offered last, or the all-edge plan if it is one.
+        """Return the incumbent; without one, what was offered last, or the splits of the all-edge plan.
 
         Parameters
         ----------
@@ -315,7 +315,7 @@ class Search:
         elif splits is None:
             none = np.isposinf(believed) or self._says == Status.INFEASIBLE
             status = Status.INFEASIBLE if none else Status.LIMIT
-            splits, shares = self.problem.layers, None if np.isposinf(believed) else self._at_the_edge()
+            splits = self.problem.layers
         elif self._reached:
             status = Status.OPTIMAL
         elif limited:
@@ -409,14 +409,6 @@ class Search:
         if improved:
             self._tick()
         return objective, price
-
-    def _at_the_edge(self) -> FloatArray | None:
-        """Return the shares of the all-edge plan, the last resort of a search without a plan; None if it has none."""
-        plan = self.problem.layers
-        if self.problem.overload(plan) > 0:
-            return None
-        shares = over_uses(self.allocator.allocate(self.problem, plan[None]).shares[0])
-        return shares if judge(self.problem, plan, shares).feasible else None
 
     def _keep(self, objective: float, splits: IntArray, shares: FloatArray, price: float) -> None:
         self.objective, self.price = objective, price

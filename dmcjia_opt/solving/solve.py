@@ -19,7 +19,7 @@ from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Allocator, Callback, Kind, Placement, Spec, Status, Stop
 from dmcjia_opt.solving.plan import Plan
 from dmcjia_opt.solving.registry import build_allocator, build_placer, spec_of
-from dmcjia_opt.solving.running import CheckedAllocator, check_method, check_support, place, unchanged
+from dmcjia_opt.solving.running import CheckedAllocator, at_the_edge, check_method, check_support, place, unchanged
 from dmcjia_opt.solving.search import Placer
 
 Method = TypeVar("Method", Placer, Allocator)
@@ -84,6 +84,7 @@ def solve(
             proves=row is not None and row.proves,
             supervised=who in others,
         )
+        found = at_the_edge(found, problem, inner)
         seconds = time.perf_counter() - started
     splits, shares = found.splits, found.shares
     if shares is None:

@@ -282,7 +282,7 @@ class Allocator(Base):
 
     def allocate(self, problem, splits):
         good = WaterFilling().allocate(problem, splits)
-        return self.spoil(good.shares.copy(), good.price, good.status)
+        return self.spoil(good.shares.copy(), good.prices, good.status)
 
     def spoil(self, shares, price, status):
         return Allocation(shares, price, status)
@@ -300,7 +300,7 @@ class GenerousAllocator(Allocator):
 
 class FlatAllocator(Allocator):
     def spoil(self, shares, price, status):
-        return Allocation(shares[0], price, status)
+        return Allocation(shares[0, :, 0], price, status)
 
 
 class PricelessAllocator(Allocator):

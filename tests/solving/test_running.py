@@ -60,7 +60,7 @@ PLACERS = {
 ALLOCATORS = {
     "NanAllocator": "calls shares optimal that are none: the share of node 0 is nan",
     "GenerousAllocator": "calls shares optimal that are none: its shares exceed the cloud by 0.1",
-    "FlatAllocator": "returned shares of shape (4,); it must be (1, 4)",
+    "FlatAllocator": "returned shares of shape (4,); it must be (1, 4, 1)",
     "PricelessAllocator": "returned prices that are no array of real numbers: numbers of type object",
     "OddStatusAllocator": "returned a status that is none; use OPTIMAL, FEASIBLE, LIMIT",
     "GarbageAllocator": "returned a ndarray instead of an Allocation",
@@ -87,7 +87,7 @@ def test_misbehaving_allocators_are_caught_in_a_sentence(dmcjia, name, placer):
     assert ended.out == ""
     assert ended.err.startswith(f'dmcjia: allocator "{FILE}:{name}" ')
     assert ended.err.count("\n") == 1
-    assert ALLOCATORS[name].replace("(1, 4)", "") in re.sub(r"\(\d+, 4\)", "", ended.err)
+    assert ALLOCATORS[name].replace("(1, 4, 1)", "") in re.sub(r"\(\d+, 4, 1\)", "", ended.err)
 
 
 @pytest.mark.parametrize("name", ["Placer", "Greedy", "DeafToStops", "WrapsStops"])

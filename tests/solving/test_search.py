@@ -41,7 +41,7 @@ def test_the_incumbent_is_the_best_plan(problem):
     assert search.objective == best
     np.testing.assert_array_equal(got.splits, splits)
     np.testing.assert_array_equal(got.shares, shares)
-    assert got.price == WaterFilling().allocate(problem, splits[None]).price[0]
+    assert got.price == WaterFilling().allocate(problem, splits[None]).prices[0, 0]
     assert got.lower_bound == best_lower_bound(problem)[0] <= best
     assert got.status == Status.LIMIT
     assert got.evaluations == 4**4
@@ -251,7 +251,7 @@ def test_shares_that_break_a_constraint_are_not_believed(problem):
     class Greedy(Even):
         def allocate(self, problem, splits):
             good = super().allocate(problem, splits)
-            return Allocation(good.shares * 1.01, good.price, good.status)
+            return Allocation(good.shares * 1.01, good.prices, good.status)
 
     assert np.isinf(Search(problem, Greedy()).evaluate(brute_force(problem)[1][None])).all()
 
@@ -260,7 +260,7 @@ def test_shares_of_another_shape_are_the_backends_fault(problem):
     class Flat(Even):
         def allocate(self, problem, splits):
             good = super().allocate(problem, splits)
-            return Allocation(good.shares[0], good.price, good.status)
+            return Allocation(good.shares[0, :, 0], good.prices, good.status)
 
     with pytest.raises(BackendFailed, match=r"shape \(4,\)"):
         Search(problem, Flat()).evaluate(brute_force(problem)[1][None])

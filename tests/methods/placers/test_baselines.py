@@ -177,7 +177,7 @@ def test_optimal_shares_keep_the_splits_and_gain(plain, plus):
     np.testing.assert_array_equal(fixed.splits, better.splits)
     assert better.objective < fixed.objective
     problem = compile_problem(scenario)
-    best = WaterFilling().allocate(problem, fixed.splits[None]).shares[0]
+    best = WaterFilling().allocate(problem, fixed.splits[None]).shares[0, :, 0]
     np.testing.assert_array_equal(better.shares, best)
 
 
@@ -251,7 +251,9 @@ def test_shares_never_exceed_the_cloud(name, nodes):
 @every_optimal
 def test_a_third_partys_allocator_will_do(name):
     placement = place(build_placer(name), two_nodes(), allocator=Even())
-    np.testing.assert_array_equal(placement.shares, Even().allocate(two_nodes(), placement.splits[None]).shares[0])
+    np.testing.assert_array_equal(
+        placement.shares, Even().allocate(two_nodes(), placement.splits[None]).shares[0, :, 0]
+    )
     assert math.isnan(placement.price)
 
 

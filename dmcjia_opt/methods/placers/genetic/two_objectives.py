@@ -18,7 +18,7 @@ from pymoo.operators.crossover.ux import UniformCrossover
 from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from pymoo.optimize import minimize
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.arrays import FloatArray, IntArray, over_uses
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.placers.genetic.guided import DualSampling
 from dmcjia_opt.methods.placers.genetic.operators import ResetOrCreep
@@ -60,7 +60,7 @@ class TwoObjectiveProblem(PlacementProblem):
         rows = np.flatnonzero(problem.overload(splits) == 0)
         if rows.size:
             plans = splits[rows]
-            found = self.search.allocator.allocate(problem, plans).shares
+            found = over_uses(self.search.allocator.allocate(problem, plans).shares)
             mean, worst = problem.objective(plans, found), problem.breakdown(plans, found).total.max(axis=1)
             usable = problem.residuals(plans, found).feasible & np.isfinite(mean) & np.isfinite(worst)
             shares[rows[usable]] = found[usable]

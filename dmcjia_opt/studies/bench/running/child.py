@@ -34,7 +34,7 @@ from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Allocation, Allocator, Kind, Stop
-from dmcjia_opt.solving.running import place
+from dmcjia_opt.solving.running import at_the_edge, place
 from dmcjia_opt.solving.search import Placer
 from dmcjia_opt.studies.bench.instances import Instance, generated
 from dmcjia_opt.studies.bench.lineup import build
@@ -195,6 +195,7 @@ def _placed(task: Task, problem: Problem, placer: Placer, allocator: Allocator, 
     """Run a placer unsupervised, as the parent watches this process, with its claims as it makes them."""
     with _timed(clock):
         found = place(placer, problem, allocator, stop=task.stop, rng=np.random.default_rng(task.seed))
+        found = at_the_edge(found, problem, allocator)
     return Reply(
         splits=found.splits,
         shares=found.shares,
