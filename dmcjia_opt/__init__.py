@@ -14,17 +14,16 @@ if TYPE_CHECKING:
     from dmcjia_opt.bounds.certificate import Certificate, best_lower_bound, certify, lower_bound
     from dmcjia_opt.bounds.proof.checking import check_proof
     from dmcjia_opt.bounds.proof.document import Proof, load_proof
-    from dmcjia_opt.methods.placers.blackbox.asktell import AskTell, Searcher
-    from dmcjia_opt.methods.placers.blackbox.callables import FromFunction, MeanDelay
+    from dmcjia_opt.methods.placers.blackbox.asktell import AskTell, FromFunction, MeanDelay, Searcher
     from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
     from dmcjia_opt.model.problem import Problem
     from dmcjia_opt.model.scenario.compiling import compile_problem
     from dmcjia_opt.model.scenario.families import generate
     from dmcjia_opt.model.scenario.scenario import Scenario, load_scenario
-    from dmcjia_opt.solving.contract import Allocation, Allocator, Callback, Placement, Placer, Status, Stop
+    from dmcjia_opt.solving.contract import Allocation, Allocator, Callback, Placement, Status, Stop
     from dmcjia_opt.solving.plan import Plan, load_plan
     from dmcjia_opt.solving.registry import build_allocator, build_placer, register_allocator, register_placer
-    from dmcjia_opt.solving.search import BudgetSpent, Evaluation
+    from dmcjia_opt.solving.search import BudgetSpent, Placer, Search
     from dmcjia_opt.solving.solve import solve
     from dmcjia_opt.solving.verifying import prove, verify
     from dmcjia_opt.studies.simulation.arrivals import build_arrivals
@@ -35,17 +34,16 @@ _HOMES = {
     "bounds.certificate": ("Certificate", "best_lower_bound", "certify", "lower_bound"),
     "bounds.proof.checking": ("check_proof",),
     "bounds.proof.document": ("Proof", "load_proof"),
-    "methods.placers.blackbox.asktell": ("AskTell", "Searcher"),
-    "methods.placers.blackbox.callables": ("FromFunction", "MeanDelay"),
+    "methods.placers.blackbox.asktell": ("AskTell", "FromFunction", "MeanDelay", "Searcher"),
     "model.networks.profile": ("LayerProfile", "load_profile"),
     "model.problem": ("Problem",),
     "model.scenario.compiling": ("compile_problem",),
     "model.scenario.families": ("generate",),
     "model.scenario.scenario": ("Scenario", "load_scenario"),
-    "solving.contract": ("Allocation", "Allocator", "Callback", "Placement", "Placer", "Status", "Stop"),
+    "solving.contract": ("Allocation", "Allocator", "Callback", "Placement", "Status", "Stop"),
     "solving.plan": ("Plan", "load_plan"),
     "solving.registry": ("build_allocator", "build_placer", "register_allocator", "register_placer"),
-    "solving.search": ("BudgetSpent", "Evaluation"),
+    "solving.search": ("BudgetSpent", "Placer", "Search"),
     "solving.solve": ("solve",),
     "solving.verifying": ("prove", "verify"),
     "studies.simulation.arrivals": ("build_arrivals",),
@@ -69,7 +67,7 @@ __all__ = [  # noqa: RUF022 - as a reader meets them
     "Status",
     "Stop",
     "Callback",
-    "Evaluation",
+    "Search",
     "BudgetSpent",
     "build_allocator",
     "build_placer",

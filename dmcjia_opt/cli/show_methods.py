@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from dmcjia_opt.cli.show import facts, table_of
+from dmcjia_opt.solving.contract import Spec
 from dmcjia_opt.solving.registry import KINDS, options, variants, why_not
-from dmcjia_opt.solving.spec import Spec
 
 
 def show_methods(found: Sequence[Spec]) -> None:

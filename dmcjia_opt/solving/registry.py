@@ -18,9 +18,9 @@ from typing import cast
 
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
 from dmcjia_opt.solving import plugins
-from dmcjia_opt.solving.contract import Allocator, Placer
+from dmcjia_opt.solving.contract import Allocator, Kind, Spec
 from dmcjia_opt.solving.options import Option, options_of, settings, values
-from dmcjia_opt.solving.spec import Kind, Spec
+from dmcjia_opt.solving.search import Placer
 
 _BASELINES = "dmcjia_opt.methods.placers.baselines"
 

@@ -14,7 +14,9 @@ from dmcjia_opt.methods.placers.exact.exact import Exact
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
-from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Placer, Stop
+from dmcjia_opt.solving import running
+from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Stop
+from dmcjia_opt.solving.search import Placer
 from dmcjia_opt.testing.problems import brute_force, random_problem
 
 
@@ -28,7 +30,7 @@ def place(
 ) -> Placement:
     """Search with a method on its own, without the supervision of `solve`."""
     rng = np.random.default_rng(seed)
-    return placer.place(problem, allocator or WaterFilling(), stop=stop or Stop(), rng=rng, callback=callback)
+    return running.place(placer, problem, allocator or WaterFilling(), stop=stop, rng=rng, callback=callback)
 
 
 def five_nodes() -> Problem:

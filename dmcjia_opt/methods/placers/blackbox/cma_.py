@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.methods.placers.blackbox.asktell import DEFAULT_PATIENCE
-from dmcjia_opt.methods.placers.blackbox.callables import DEFAULT_EVALUATIONS
+from dmcjia_opt.methods.placers.blackbox.asktell import DEFAULT_EVALUATIONS, DEFAULT_PATIENCE
 from dmcjia_opt.methods.placers.blackbox.library_search import LibrarySearch
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Stop
@@ -42,6 +41,7 @@ class Cma(LibrarySearch):
         If an option is out of range.
     """
 
+    library: ClassVar[str] = "pycma"
     population: int = 0
     step: float = 0.3
     growth: float = 2.0
@@ -59,11 +59,6 @@ class Cma(LibrarySearch):
         check_positive(self.growth, "growth")
         check_positive(self.evaluations, "evaluations")
         check_positive(self.patience, "patience")
-
-    @property
-    def library(self) -> str:
-        """Name in messages."""
-        return "pycma"
 
     def start(self, problem: Problem, stop: Stop, rng: np.random.Generator) -> CmaSearcher:
         """Return the first run (see the base class)."""

@@ -7,16 +7,14 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from dmcjia_opt.base.errors import BackendFailed, DmcjiaError
-from dmcjia_opt.methods.placers.blackbox.asktell import Searcher, ask_and_tell
-from dmcjia_opt.methods.placers.blackbox.callables import MeanDelay, SearchPlacer
+from dmcjia_opt.methods.placers.blackbox.asktell import CallingPlacer, MeanDelay, Searcher, ask_and_tell
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Stop
+from dmcjia_opt.solving.contract import AnyChoice, Stop
 
 
 class Manners:
@@ -71,45 +69,27 @@ def draw_seed(rng: np.random.Generator) -> int:
     return int(rng.integers(1, 2**31 - 1))
 
 
-class LibrarySearch(SearchPlacer):
-    """A placer that asks a library's optimiser for plans; a subclass builds the optimiser."""
+class LibrarySearch(AnyChoice, CallingPlacer):
+    """A placer that asks a library's optimiser for plans; a subclass builds the optimiser.
+
+    Attributes
+    ----------
+    library
+        What to call the library in a message.
+    """
 
     __slots__ = ()
 
+    library: ClassVar[str]
     patience: int
-
-    @property
-    @abstractmethod
-    def library(self) -> str:
-        """What to call the library in a message."""
 
     @abstractmethod
     def start(self, problem: Problem, stop: Stop, rng: np.random.Generator) -> Searcher:
         """Return a fresh optimiser over the splits of `problem` for a budget of `stop`."""
 
-    def supports(self, problem: Problem) -> str | None:
-        """Return why not, if a node has a single split."""
-        return "a node has only one split" if (problem.layers == 0).any() else None
-
-    def search(self, f: MeanDelay, stop: Stop, rng: np.random.Generator) -> None:
-        """Ask the optimiser, evaluate, and tell it."""
+    def run(self, f: MeanDelay, stop: Stop, rng: np.random.Generator) -> None:
+        """Ask the optimiser, evaluate, and tell it; evaluations happen outside of its manners."""
         manners = Manners(self.library, rng)
         with manners.kept():
             searcher = self.start(f.problem, stop, rng)
-        ask_and_tell(_Mannered(searcher, manners), f, self.patience)
-
-
-class _Mannered:
-    """Another searcher, under `Manners`; evaluations happen outside them."""
-
-    def __init__(self, searcher: Searcher, manners: Manners) -> None:
-        self._searcher = searcher
-        self._manners = manners
-
-    def ask(self) -> ArrayLike:
-        with self._manners.kept():
-            return self._searcher.ask()
-
-    def tell(self, candidates: Any, values: Any, /) -> None:  # noqa: ANN401 - what the library proposed
-        with self._manners.kept():
-            self._searcher.tell(candidates, values)
+        ask_and_tell(searcher, f, self.patience, manners.kept)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import IntArray
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.methods.placers.blackbox.asktell import DEFAULT_PATIENCE
-from dmcjia_opt.methods.placers.blackbox.callables import DEFAULT_EVALUATIONS
+from dmcjia_opt.methods.placers.blackbox.asktell import DEFAULT_EVALUATIONS, DEFAULT_PATIENCE
 from dmcjia_opt.methods.placers.blackbox.library_search import LibrarySearch, draw_seed
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Stop
@@ -56,6 +55,7 @@ class Nevergrad(LibrarySearch):
         If there is no such optimiser, or an option is not positive.
     """
 
+    library: ClassVar[str] = "nevergrad"
     optimizer: str = "NGOpt"
     evaluations: int = DEFAULT_EVALUATIONS
     patience: int = DEFAULT_PATIENCE
@@ -70,11 +70,6 @@ class Nevergrad(LibrarySearch):
             )
         check_positive(self.evaluations, "evaluations")
         check_positive(self.patience, "patience")
-
-    @property
-    def library(self) -> str:
-        """Name in messages."""
-        return "nevergrad"
 
     def start(self, problem: Problem, stop: Stop, rng: np.random.Generator) -> NevergradSearcher:
         """Return the optimiser (see the base class)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -47,6 +47,7 @@ class Optuna(LibrarySearch):
         If there is no such sampler, or an option is not positive.
     """
 
+    library: ClassVar[str] = "Optuna"
     sampler: str = "TPE"
     startup: int = 10
     multivariate: bool = False
@@ -62,11 +63,6 @@ class Optuna(LibrarySearch):
         check_positive(self.startup, "startup")
         check_positive(self.evaluations, "evaluations")
         check_positive(self.patience, "patience")
-
-    @property
-    def library(self) -> str:
-        """Name in messages."""
-        return "Optuna"
 
     def start(self, problem: Problem, stop: Stop, rng: np.random.Generator) -> OptunaSearcher:
         """Return a new study in memory (see the base class)."""

@@ -12,9 +12,8 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.methods.placers.blackbox.callables import DEFAULT_EVALUATIONS, MeanDelay, SearchPlacer
-from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Stop
+from dmcjia_opt.methods.placers.blackbox.asktell import DEFAULT_EVALUATIONS, CallingPlacer, MeanDelay
+from dmcjia_opt.solving.contract import AnyChoice, Stop
 from dmcjia_opt.solving.search import check_positive
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ _ALMOST_HALF = 0.499  # a rounded variable meets its first and last value as oft
 
 
 @dataclass(frozen=True, slots=True)
-class Scipy(SearchPlacer):
+class Scipy(AnyChoice, CallingPlacer):
     """A global optimiser of `scipy.optimize`.
 
     Parameters
@@ -58,11 +57,7 @@ class Scipy(SearchPlacer):
             raise InputError(f"population must be at least 5, got {self.population}")
         check_positive(self.evaluations, "evaluations")
 
-    def supports(self, problem: Problem) -> str | None:
-        """Return why not, if a node has a single split."""
-        return "a node has only one split" if (problem.layers == 0).any() else None
-
-    def search(self, f: MeanDelay, stop: Stop, rng: np.random.Generator) -> None:
+    def run(self, f: MeanDelay, stop: Stop, rng: np.random.Generator) -> None:
         """Hand `f` to SciPy."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

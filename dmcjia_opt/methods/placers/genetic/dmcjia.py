@@ -13,7 +13,7 @@ from pymoo.operators.sampling.rnd import BinaryRandomSampling
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.placers.genetic.coding import BinaryPlacementProblem
 from dmcjia_opt.methods.placers.genetic.pymoo_ import EvolutionaryPlacer, PlacementProblem
-from dmcjia_opt.solving.search import Evaluation
+from dmcjia_opt.solving.search import Search
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Dmcjia(EvolutionaryPlacer):
         if not (0 <= self.crossover <= 1 and 0 <= self.mutation <= 1):
             raise InputError("crossover and mutation are probabilities, in [0, 1]")
 
-    def start(self, evaluation: Evaluation) -> tuple[Any, PlacementProblem, int]:
+    def start(self, search: Search) -> tuple[Any, PlacementProblem, int]:
         """Return pymoo's genetic algorithm with these operators (see the base class)."""
         algorithm = GA(
             pop_size=self.population,
@@ -56,4 +56,4 @@ class Dmcjia(EvolutionaryPlacer):
             mutation=BitflipMutation(prob=1.0, prob_var=self.mutation),
             eliminate_duplicates=False,
         )
-        return algorithm, BinaryPlacementProblem(evaluation), self.generations
+        return algorithm, BinaryPlacementProblem(search), self.generations

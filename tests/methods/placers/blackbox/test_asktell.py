@@ -10,7 +10,8 @@ from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.blackbox.asktell import AskTell, Searcher
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
-from dmcjia_opt.solving.contract import Placer, Status, Stop
+from dmcjia_opt.solving.contract import Status, Stop
+from dmcjia_opt.solving.search import Placer
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.testing.problems import all_plans, brute_force, impossible, only_way_out, random_problem
 from tests.methods.placers.searches import place

@@ -31,7 +31,7 @@ def test_no_plan_is_better_than_the_dual_plus_its_reduced_costs(seed):
     assert value == max(point.value for point in maximise(problem))
     plans = all_plans(problem)
     seen = PlacementProblem(problem)
-    objective = seen.evaluation(plans)
+    objective = seen.search.evaluate(plans)
     bound = value + costs.table[np.arange(4), plans].sum(axis=1)
     assert (objective >= bound * (1 - 1e-12))[np.isfinite(objective)].all()
     assert np.isinf(costs.table[np.isinf(problem.fixed_delay)]).all()
@@ -167,14 +167,14 @@ def test_repair_chooses_well():
             if problem.least_share(row).sum() <= repair.enough:
                 break
             row[d] = max(row[d], np.flatnonzero(np.isfinite(problem.fixed_delay[d]))[-1])
-    ours, theirs = seen.evaluation(fixed), seen.evaluation(blind)
+    ours, theirs = seen.search.evaluate(fixed), seen.search.evaluate(blind)
     assert np.isfinite(ours).all()
     assert np.median(ours) < 0.95 * np.median(theirs)
 
 
 def test_in_bits_only_what_was_infeasible_is_coded_anew():
     problem = only_way_out(4, 5)
-    seen = BinaryPlacementProblem(PlacementProblem(problem).evaluation, GrayCode(problem.layers))
+    seen = BinaryPlacementProblem(PlacementProblem(problem).search, GrayCode(problem.layers))
     bits = rng().random((200, seen.n_var)) < 0.5
     bits[0] = seen.encode(np.full((1, 4), 4))
     fixed = ToFeasible(problem)._do(seen, bits)

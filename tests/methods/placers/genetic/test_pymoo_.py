@@ -24,7 +24,7 @@ from dmcjia_opt.methods.placers.genetic.pymoo_ import (
 )
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
-from dmcjia_opt.solving import search as evaluation
+from dmcjia_opt.solving import search as searching
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.testing.doubles import Counting, Failing
 from dmcjia_opt.testing.placers import trace_of
@@ -185,7 +185,7 @@ def test_a_node_with_one_split_is_refused():
 
 @pytest.mark.parametrize("name", algorithms())
 def test_every_algorithm_runs_within_its_budget_and_by_its_seed(four, name, monkeypatch):
-    monkeypatch.setattr(evaluation, "STALLED_AFTER", 300)
+    monkeypatch.setattr(searching, "STALLED_AFTER", 300)
     best, _, _ = brute_force(four)
     counting = Counting()
     placement = search(name, four, counting, Stop(evaluations=60))
@@ -247,8 +247,8 @@ def test_an_interrupt_returns_the_incumbent_if_there_is_one(four):
     class Placer(EvolutionaryPlacer):
         patience: int
 
-        def start(self, evaluation):
-            return Interrupting(self.patience), PlacementProblem(four, evaluation=evaluation), 100
+        def start(self, search):
+            return Interrupting(self.patience), PlacementProblem(four, search=search), 100
 
     def start(patience, allocator):
         return place(Placer(patience), four, allocator=allocator)

@@ -44,7 +44,7 @@ def test_every_plan_of_candidates_costs_what_it_costs(problem, smoothing):
     model = cone_model(problem)
     plans = all_plans(problem)
     plans = plans[pareto_splits(problem)[np.arange(problem.n_nodes), plans].all(axis=1)]
-    shares = WaterFilling().allocate(problem, plans).shares
+    shares = WaterFilling().allocate(problem, plans).shares[..., 0]
     feasible = problem.overload(plans) == 0
     assert feasible.any()
     for splits, share, value in zip(
@@ -62,7 +62,7 @@ def test_the_ordering_constraint_is_in_it(k):
     assert (model.least >= model.load).all()
     assert (model.least > model.load * 1.01).any()
     splits = model.splits(np.ones(len(model.node)))
-    expected = problem.n_nodes * problem.least_share(splits)
+    expected = problem.n_nodes * problem.least_share(splits)[:, 0]
     np.testing.assert_allclose(of_each_node(model, model.least, choice(model, splits)), expected)
 
 

@@ -113,7 +113,7 @@ def test_a_menu_holds_what_each_split_wants_and_nothing_beaten(ordering):
         splits[:, d] = entries.split[here]
         delay = problem.weight[d] * (
             problem.fixed_delay[d, splits[:, d]]
-            + problem.use_delay(splits, np.where(np.arange(5) == d, shares[:, None], 1.0))[:, d]
+            + problem.use_delay(splits, np.where(np.arange(5) == d, shares[:, None], 1.0)[..., None])[:, d, 0]
         )
         np.testing.assert_allclose((delay - delay.min()) / bound, cost * 1e-9, atol=1e-5)
 
