@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
-from dmcjia_opt.base.errors import BackendFailed, InputError
+from dmcjia_opt.base.errors import BackendFailed
 from dmcjia_opt.base.processes import raise_if_interrupted
 from dmcjia_opt.bounds.certificate import best_lower_bound, relative_gap
 from dmcjia_opt.model.problem import Problem
@@ -235,9 +235,3 @@ class Evaluation:
         )
         if spent:
             raise BudgetSpent
-
-
-def check_positive(value: float, name: str) -> None:
-    """Raise InputError unless an option called `name` is at least 1."""
-    if not value >= 1:
-        raise InputError(f"{name} must be at least 1, got {value}")

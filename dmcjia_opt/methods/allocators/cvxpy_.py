@@ -18,6 +18,7 @@ from dmcjia_opt.base.errors import BackendMissing
 from dmcjia_opt.methods.allocators.one_by_one import Answer, Models, OneByOne, OnePlan
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Status
+from dmcjia_opt.solving.options import method
 
 _STATUS = {
     "optimal": Status.OPTIMAL,
@@ -43,7 +44,7 @@ def installed_solvers() -> tuple[str, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class CvxpyAllocator(OneByOne):
     """Optimal shares by a cone solver.
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop, TracePoint
+from dmcjia_opt.solving.options import AtLeastOne, method
 
 
 class Rule(ABC):
@@ -59,7 +59,7 @@ class Rule(ABC):
         """Return splits and shares, (n_nodes,) each; None for shares leaves them to the allocator."""
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class CloudOnly(Rule):
     """Every node sends its raw input; nothing runs at the edge.
 
@@ -77,7 +77,7 @@ class CloudOnly(Rule):
         return np.zeros_like(problem.layers), shares
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class EdgeOnly(Rule):
     """Every node runs its whole network; the cloud is not used, and only the network's output is uploaded."""
 
@@ -86,7 +86,7 @@ class EdgeOnly(Rule):
         return problem.layers.copy(), np.zeros(problem.n_nodes)
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class Greedy(Rule):
     """Every node uploads as little as it can, and leaves the cloud as much work as that allows.
 
@@ -136,7 +136,7 @@ class Greedy(Rule):
         return splits, shares
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class Neurosurgeon(Rule):
     """Every node takes the split with the least latency it predicts for itself, at an equal share of the cloud.
 
@@ -156,12 +156,7 @@ class Neurosurgeon(Rule):
     """
 
     optimal_shares: bool = False
-    server_load: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Check the factor."""
-        if not 1.0 <= self.server_load < np.inf:
-            raise InputError(f"server_load must be finite and >= 1, got {self.server_load}")
+    server_load: AtLeastOne = 1.0
 
     def plan(self, problem: Problem) -> tuple[IntArray, FloatArray | None]:
         """Return each node's split with the least predicted latency."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sized
-from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -13,7 +12,7 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.placers.blackbox.callables import DEFAULT_EVALUATIONS, MeanDelay, SearchPlacer
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Stop
-from dmcjia_opt.solving.search import check_positive
+from dmcjia_opt.solving.options import Count, method
 
 #: Plans that a search may propose again, beyond one for each new plan, before it is taken to have ended.
 DEFAULT_PATIENCE = 1000
@@ -33,7 +32,7 @@ class Searcher(Protocol):
 Start = Callable[[Problem, Stop, np.random.Generator], Searcher]
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class AskTell(SearchPlacer):
     """A placer made of anything with `ask` and `tell`.
 
@@ -51,23 +50,13 @@ class AskTell(SearchPlacer):
         Round candidates to the nearest integer and clip them into range; without it, such candidates are an error.
     finite
         Tell a large finite value, which grows with the overload, for infeasible plans, instead of +inf.
-
-    Raises
-    ------
-    InputError
-        If `evaluations` or `patience` is not positive.
     """
 
     start: Start
-    evaluations: int = DEFAULT_EVALUATIONS
-    patience: int = DEFAULT_PATIENCE
+    evaluations: Count = DEFAULT_EVALUATIONS
+    patience: Count = DEFAULT_PATIENCE
     repair: bool = False
     finite: bool = True
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        check_positive(self.evaluations, "evaluations")
-        check_positive(self.patience, "patience")
 
     def search(self, f: MeanDelay, stop: Stop, rng: np.random.Generator) -> None:
         """Ask, evaluate and tell in turn.

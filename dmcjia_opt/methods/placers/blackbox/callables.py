@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -15,7 +15,8 @@ from dmcjia_opt.base.errors import BackendFailed
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop
-from dmcjia_opt.solving.search import BudgetSpent, Evaluation, check_positive
+from dmcjia_opt.solving.options import Count, method
+from dmcjia_opt.solving.search import BudgetSpent, Evaluation
 
 #: Distinct plans that a search without a budget and without an end of its own may evaluate.
 DEFAULT_EVALUATIONS = 2000
@@ -174,7 +175,7 @@ class SearchPlacer(ABC):
 Minimiser = Callable[[MeanDelay, IntArray, np.random.Generator], object]
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class FromFunction(SearchPlacer):
     """A placer made of a function that minimises another over a box of integers.
 
@@ -187,21 +188,12 @@ class FromFunction(SearchPlacer):
         Distinct plans, when no budget of evaluations or seconds is given.
     repair, finite
         As for `MeanDelay`.
-
-    Raises
-    ------
-    InputError
-        If `evaluations` is not positive.
     """
 
     minimise: Minimiser
-    evaluations: int = DEFAULT_EVALUATIONS
+    evaluations: Count = DEFAULT_EVALUATIONS
     repair: bool = True
     finite: bool = True
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        check_positive(self.evaluations, "evaluations")
 
     def search(self, f: MeanDelay, stop: Stop, rng: np.random.Generator) -> None:
         """Hand `f` over."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import IntArray
-from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.placers.blackbox.asktell import DEFAULT_PATIENCE
 from dmcjia_opt.methods.placers.blackbox.callables import DEFAULT_EVALUATIONS
 from dmcjia_opt.methods.placers.blackbox.library_search import LibrarySearch, draw_seed
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Stop
-from dmcjia_opt.solving.search import check_positive
+from dmcjia_opt.solving.options import Count, OneOf, method
 
 #: Those of nevergrad's several hundred that suit an integer problem or are a known name to compare with. Left out are
 #: those that stop proposing anything new, such as OnePlusOne, and those that take hundredfold time, such as cGA.
@@ -37,7 +35,7 @@ OPTIMIZERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class Nevergrad(LibrarySearch):
     """A nevergrad optimiser on one integer array (https://facebookresearch.github.io/nevergrad).
 
@@ -49,27 +47,13 @@ class Nevergrad(LibrarySearch):
         Distinct plans, when no budget of evaluations or seconds is given.
     patience
         Plans it may propose again, beyond one for each new plan, before the search is taken to have ended.
-
-    Raises
-    ------
-    InputError
-        If there is no such optimiser, or an option is not positive.
     """
 
-    optimizer: str = "NGOpt"
-    evaluations: int = DEFAULT_EVALUATIONS
-    patience: int = DEFAULT_PATIENCE
+    optimizer: Annotated[str, OneOf(OPTIMIZERS)] = "NGOpt"
+    evaluations: Count = DEFAULT_EVALUATIONS
+    patience: Count = DEFAULT_PATIENCE
     repair: bool = False
     finite: bool = True
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        if self.optimizer not in OPTIMIZERS:
-            raise InputError(
-                f'nevergrad has no optimizer "{self.optimizer}" that suits; choose {", ".join(OPTIMIZERS)}'
-            )
-        check_positive(self.evaluations, "evaluations")
-        check_positive(self.patience, "patience")
 
     @property
     def library(self) -> str:

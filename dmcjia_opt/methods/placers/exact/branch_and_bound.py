@@ -18,6 +18,7 @@ from dmcjia_opt.bounds.certificate import rounding_slack, splits_lower_bound
 from dmcjia_opt.bounds.dual import split_costs
 from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, Search, Survivors
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.solving.options import method
 
 _MARGIN = 1e-13  # relative: plans better by less than this are not looked for
 _FIRST_LEAVES = 32
@@ -292,7 +293,7 @@ def close_in_turn(search: Search, limits: Limits) -> None:
         close(search, max_plans=limits.max_plans, bucket=limits.bucket)
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class BranchAndBound(LagrangianPlacer):
     """The proved optimum by price, reduced costs and branch and bound on class counts; no solver.
 

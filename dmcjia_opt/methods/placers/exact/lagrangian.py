@@ -20,6 +20,7 @@ from dmcjia_opt.bounds.certificate import relative_gap, rounding_slack
 from dmcjia_opt.bounds.dual import DualPoint, dual_point, least_load, maximise, priced
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop
+from dmcjia_opt.solving.options import method
 from dmcjia_opt.solving.search import BudgetSpent, Evaluation
 
 _BLOCK = 1 << 16
@@ -228,7 +229,7 @@ class LagrangianPlacer(ABC):
         """Raise the search's bound and improve its incumbent until they meet or there is no more to do."""
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class Lagrangian(LagrangianPlacer):
     """The best price and the best plan around it; optimal whenever the two meet, as they do on large fleets."""
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 import warnings
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from pymoo.core.problem import Problem as PymooProblem
@@ -19,7 +18,8 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop
-from dmcjia_opt.solving.search import BudgetSpent, Evaluation, check_positive
+from dmcjia_opt.solving.options import Count, OneOf, method
+from dmcjia_opt.solving.search import BudgetSpent, Evaluation
 
 _UNLIMITED = 10**9
 DEFAULT_GENERATIONS = 100
@@ -122,32 +122,6 @@ class EvolutionaryPlacer(ABC):
         """Return a fresh pymoo algorithm, the problem it sees, and its generations when there is no budget."""
 
 
-@dataclass(frozen=True, slots=True)
-class PymooPlacer(EvolutionaryPlacer):
-    """Any single-objective pymoo algorithm that suits an integer problem.
-
-    Parameters
-    ----------
-    algorithm
-        One of `ALGORITHMS`.
-    generations
-        Generations when no budget is given.
-    """
-
-    algorithm: str = "GA"
-    generations: int = DEFAULT_GENERATIONS
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        check_positive(self.generations, "generations")
-        if self.algorithm not in ALGORITHMS:
-            raise InputError(f'pymoo has no algorithm "{self.algorithm}" that suits; choose {", ".join(ALGORITHMS)}')
-
-    def start(self, evaluation: Evaluation) -> tuple[Any, PlacementProblem, int]:
-        """Return the algorithm with pymoo's own settings (see the base class)."""
-        return _build(self.algorithm), PlacementProblem(evaluation.problem, evaluation=evaluation), self.generations
-
-
 #: Name → (module, whether it takes integer sampling, whether it takes a rounding repair). pymoo's NicheGA,
 #: PatternSearch and DIRECT are left out: they draw from generators of their own, so that no seed repeats a plan.
 ALGORITHMS: dict[str, tuple[str, bool, bool]] = {
@@ -165,6 +139,26 @@ ALGORITHMS: dict[str, tuple[str, bool, bool]] = {
     "RandomSearch": ("random_search", True, False),
     "NelderMead": ("nelder", False, False),
 }
+
+
+@method
+class PymooPlacer(EvolutionaryPlacer):
+    """Any single-objective pymoo algorithm that suits an integer problem.
+
+    Parameters
+    ----------
+    algorithm
+        One of `ALGORITHMS`.
+    generations
+        Generations when no budget is given.
+    """
+
+    algorithm: Annotated[str, OneOf(ALGORITHMS)] = "GA"
+    generations: Count = DEFAULT_GENERATIONS
+
+    def start(self, evaluation: Evaluation) -> tuple[Any, PlacementProblem, int]:
+        """Return the algorithm with pymoo's own settings (see the base class)."""
+        return _build(self.algorithm), PlacementProblem(evaluation.problem, evaluation=evaluation), self.generations
 
 
 def _build(name: str) -> Any:  # noqa: ANN401 - a pymoo Algorithm

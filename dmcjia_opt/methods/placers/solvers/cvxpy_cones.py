@@ -17,6 +17,7 @@ from dmcjia_opt.methods.placers.solvers.cone_model import ConeModel
 from dmcjia_opt.methods.placers.solvers.cone_placer import MAX_NODES, Answer, ConePlacer, Limits
 from dmcjia_opt.methods.placers.solvers.scip_ import scip_bound, scip_settings, scip_status
 from dmcjia_opt.solving.contract import Status
+from dmcjia_opt.solving.options import method
 
 _STATUS: Mapping[str, Status] = MappingProxyType(
     {
@@ -44,7 +45,7 @@ def installed_solvers() -> tuple[str, ...]:
     return tuple(name for name in cp.installed_solvers() if name in MI_SOCP_SOLVERS)
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class CvxpyPlacer(ConePlacer):
     """The optimum by a mixed-integer cone solver.
 

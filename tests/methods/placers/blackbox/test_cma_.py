@@ -68,13 +68,13 @@ def test_its_options_end_it():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"population": 2}, "population must be 0, for pycma's choice, or at least 3, got 2"),
-        ({"population": -1}, "population must be"),
-        ({"step": 0.0}, r"step must be in \(0, 1\], got 0.0"),
-        ({"step": float("nan")}, "step must be in"),
-        ({"growth": 0.5}, "growth must be at least 1, got 0.5"),
-        ({"evaluations": 0}, "evaluations must be at least 1"),
-        ({"patience": 0}, "patience must be at least 1"),
+        ({"population": 2}, "Cma: population must be 0 or int >= 3, got 2"),
+        ({"population": -1}, "population must be 0 or int >= 3, got -1"),
+        ({"step": 0.0}, r"step must be float > 0 and <= 1, got 0.0"),
+        ({"step": float("nan")}, "step must be float > 0 and <= 1, got nan"),
+        ({"growth": 0.5}, "growth must be finite float >= 1, got 0.5"),
+        ({"evaluations": 0}, "evaluations must be int >= 1"),
+        ({"patience": 0}, "patience must be int >= 1"),
     ],
 )
 def test_nonsense_is_refused(options, message):

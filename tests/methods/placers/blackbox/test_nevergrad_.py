@@ -70,9 +70,11 @@ def test_the_names_are_nevergrads():
 
 
 def test_nonsense_is_refused():
-    with pytest.raises(InputError, match=r'nevergrad has no optimizer "ngopt" that suits; choose NGOpt, Disc.*RandomS'):
+    with pytest.raises(
+        InputError, match=r'Nevergrad: optimizer must be "NGOpt", "Disc.* or "RandomSearch", got "ngopt"'
+    ):
         Nevergrad("ngopt")
-    with pytest.raises(InputError, match="evaluations must be at least 1"):
+    with pytest.raises(InputError, match="evaluations must be int >= 1"):
         Nevergrad(evaluations=0)
-    with pytest.raises(InputError, match="patience must be at least 1"):
+    with pytest.raises(InputError, match="patience must be int >= 1"):
         Nevergrad(patience=0)

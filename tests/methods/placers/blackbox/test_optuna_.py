@@ -90,10 +90,10 @@ def test_its_options_end_it():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sampler": "tpe"}, r'optuna has no sampler "tpe" that suits; choose TPE, Random, QMC, NSGAII'),
-        ({"startup": 0}, "startup must be at least 1, got 0"),
-        ({"evaluations": 0}, "evaluations must be at least 1"),
-        ({"patience": -1}, "patience must be at least 1"),
+        ({"sampler": "tpe"}, r'Optuna: sampler must be "TPE", "Random", "QMC" or "NSGAII", got "tpe"'),
+        ({"startup": 0}, "startup must be int >= 1, got 0"),
+        ({"evaluations": 0}, "evaluations must be int >= 1"),
+        ({"patience": -1}, "patience must be int >= 1"),
     ],
 )
 def test_nonsense_is_refused(options, message):

@@ -93,9 +93,9 @@ def test_the_names_are_the_tables():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "shgo"}, r'scipy has no method "shgo" that suits; choose differential_evolution, dual_annealing'),
-        ({"population": 4}, "population must be at least 5, got 4"),
-        ({"evaluations": 0}, "evaluations must be at least 1"),
+        ({"method": "shgo"}, r'Scipy: method must be "differential_evolution" or "dual_annealing", got "shgo"'),
+        ({"population": 4}, "population must be int >= 5, got 4"),
+        ({"evaluations": 0}, "evaluations must be int >= 1"),
     ],
 )
 def test_nonsense_is_refused(options, message):

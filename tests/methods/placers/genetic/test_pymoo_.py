@@ -222,7 +222,7 @@ def test_the_names_are_the_tables():
 
 
 def test_an_unknown_algorithm_is_refused_with_those_there_are():
-    with pytest.raises(InputError, match=r'no algorithm "nsga2" that suits; choose GA, DE, .*NelderMead'):
+    with pytest.raises(InputError, match=r'PymooPlacer: algorithm must be "GA", "DE", .* or "NelderMead", got "nsga2"'):
         PymooPlacer("nsga2")
 
 

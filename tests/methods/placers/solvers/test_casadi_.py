@@ -43,7 +43,7 @@ def test_every_algorithm_gives_a_plan_and_a_claim(algorithm):
 
 def test_algorithms_are_named():
     assert Bonmin() == Bonmin("B-OA") == build_placer("bonmin")
-    with pytest.raises(InputError, match=r'bonmin has no algorithm "OA" here; choose B-OA, B-Hyb, B-BB'):
+    with pytest.raises(InputError, match=r'Bonmin: algorithm must be "B-OA", "B-Hyb" or "B-BB", got "OA"'):
         Bonmin("OA")
 
 
