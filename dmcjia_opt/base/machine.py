@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from dmcjia_opt.base.limits import memory_bytes
+
 __version__ = "0.1.0"
 
 _PACKAGE = Path(__file__).parents[1]
@@ -94,9 +96,8 @@ def commit() -> str:
 @cache
 def machine() -> str:
     """Return a line about the machine: processor, cores this process may use, memory, system, BLAS."""
-    return (
-        f"{_processor()}, {cores()} cores, {_memory_gb():.0f} GB, {platform.system()} {platform.release()}, {_blas()}"
-    )
+    memory = f"{memory_bytes() / 1e9:.0f} GB"
+    return f"{_processor()}, {cores()} cores, {memory}, {platform.system()} {platform.release()}, {_blas()}"
 
 
 def computer() -> str:
@@ -121,12 +122,6 @@ def _processor() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def _memory_gb() -> float:
-    import psutil
-
-    return float(psutil.virtual_memory().total) / 1e9
 
 
 def _blas() -> str:
