@@ -14,10 +14,10 @@ class Spec:
 
     Parameters
     ----------
-    name
-        As given on the command line.
     kind
         ``"allocator"`` or ``"placer"``.
+    name
+        As given on the command line.
     target
         ``"module:Class"``.
     summary
@@ -31,7 +31,7 @@ class Spec:
     variant
         What may follow a colon in the name, and the first field of the class it sets; empty if nothing may.
     variants
-        ``"module:function"`` returning the variants that can run here, or empty.
+        A function in the module of the class that returns the variants that can run here, or empty.
     proves
         The bound it returns was derived by this package's own code, not claimed by a solver.
     options
@@ -44,8 +44,8 @@ class Spec:
         Why a plug-in cannot be loaded, in one sentence; empty if it can.
     """
 
-    name: str
     kind: Kind
+    name: str
     target: str
     summary: str
     exact: bool = False
