@@ -6,8 +6,9 @@ import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,13 +17,6 @@ from dmcjia_opt.base.limits import memory_bytes
 __version__ = "0.1.0"
 
 _PACKAGE = Path(__file__).parents[1]
-#: What a plan may depend on; the machine's other solvers are looked for by benchmarks only.
-_LIBRARIES = ("numpy", "scipy", "pymoo", "cvxpy", "pyomo", "casadi")
-_SOLVERS = (
-    *("highspy", "pyscipopt", "clarabel", "scs", "ecos", "osqp", "nevergrad", "cma", "optuna", "ortools", "torch"),
-    "distributed",
-)
-_GROUPS = ("dmcjia_opt.allocators", "dmcjia_opt.placers")
 #: Every variable by which a numerical library is told how many threads to use.
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -35,28 +29,19 @@ THREAD_VARIABLES = (
 )
 
 
-def installed_versions() -> dict[str, str]:
-    """Return the versions of Python, this package and the libraries it may have used."""
-    found = {"python": platform.python_version()}
-    for name in ("dmcjia-opt", *_LIBRARIES):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+def installed_versions(libraries: Iterable[str]) -> dict[str, str]:
+    """Return the versions of Python, this package and those of some libraries that are installed."""
+    found = {name: installed_version(name) for name in ("dmcjia-opt", *libraries)}
+    return {"python": platform.python_version()} | {name: known for name, known in found.items() if known}
 
 
 @cache
-def versions() -> dict[str, str]:
-    """Return the versions of Python, this package, the solvers and the plug-ins that are installed."""
-    found = installed_versions()
-    plugins = {point.dist.name for group in _GROUPS for point in entry_points(group=group) if point.dist is not None}
-    for name in (*_SOLVERS, *sorted(plugins)):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+def installed_version(distribution: str) -> str:
+    """Return the version of a distribution; empty where it is not installed."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""
 
 
 @cache

@@ -87,6 +87,11 @@ def names(kind: Kind) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*here, *(point.name for point in _points(kind))]))
 
 
+def distributions() -> list[str]:
+    """Return the names of the installed packages that bring plug-ins."""
+    return sorted({point.dist.name for kind in GROUPS for point in _points(kind) if point.dist is not None})
+
+
 def conflicts(built_in: Mapping[tuple[Kind, str], Spec]) -> dict[tuple[Kind, str], str]:
     """Return a sentence for each name that more than one method claims; the built-in one is used, then the local."""
     found: dict[tuple[Kind, str], str] = {}

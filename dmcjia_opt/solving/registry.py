@@ -14,12 +14,13 @@ import difflib
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
 from types import MappingProxyType
 from typing import cast
 
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
+from dmcjia_opt.base.machine import installed_versions
 from dmcjia_opt.solving import plugins
 from dmcjia_opt.solving.contract import Allocator, Placer
 from dmcjia_opt.solving.options import Option, options_of, settings, values
@@ -218,8 +219,10 @@ METHODS: Mapping[tuple[Kind, str], Spec] = MappingProxyType(
 )
 
 
+#: Solvers that a library brings, and what runs methods elsewhere: a benchmark depends on them, too.
+_BENEATH = ("clarabel", "scs", "osqp", "ecos", "torch", "distributed")
 KINDS: tuple[Kind, Kind] = ("allocator", "placer")
-#: What a plan may depend on: NumPy, SciPy and what the rows require.
+#: What a plan may depend on beside this package.
 LIBRARIES = tuple(dict.fromkeys(("numpy", "scipy", *(library for row in _ROWS for library in row.requires))))
 
 
@@ -246,6 +249,12 @@ def specs_called(name: str) -> tuple[Spec, ...]:
     if not found:
         raise InputError("; ".join(map(str, errors)))
     return tuple(found)
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of Python, this package, all that methods may use, and the plug-ins that are installed."""
+    return installed_versions((*LIBRARIES, *_BENEATH, *plugins.distributions()))
 
 
 def conflicts() -> dict[tuple[Kind, str], str]:

@@ -18,7 +18,7 @@ from dmcjia_opt.model.problem import Problem, compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Placer, Status, Stop
 from dmcjia_opt.solving.plan import Plan
-from dmcjia_opt.solving.registry import build_allocator, build_placer, spec_of
+from dmcjia_opt.solving.registry import LIBRARIES, build_allocator, build_placer, spec_of
 from dmcjia_opt.solving.running import guarded_allocator, guarded_placer, unchanged
 
 
@@ -103,7 +103,7 @@ def solve(
         bound_from=bound_from,
         scenario_sha256=scenario.sha256(),
         trace=placement.trace,
-        versions=installed_versions(),
+        versions=installed_versions(LIBRARIES),
         notes=placement.notes,
         limits=stop,
         started=began.isoformat(timespec="seconds"),
