@@ -1,4 +1,4 @@
-"""How good is a plan? Recomputed delay, residuals, a lower bound proved from a price, and the gap.
+"""Is this a plan, and how good is it? The one judge: recomputed delay, residuals, a bound proved from a price, the gap.
 
 Nothing here imports a solver, and nothing a solver says is believed: a multiplier from any backend only chooses
 *where* the dual is evaluated, and every value of the dual is a bound.
@@ -13,44 +13,60 @@ service. So the bound may be a hair too low, never too high, for the problem as 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import EPS, FloatArray, IntArray
+from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, dual_point, fixed_dual, least_load, maximise
-from dmcjia_opt.model.problem import Problem, Residuals
+from dmcjia_opt.model.problem import BUDGET_TOLERANCE, ORDERING_TOLERANCE, Problem, Residuals
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Certificate:
-    """What can be said about a plan without trusting whoever made it.
+class Verdict:
+    """Whether splits and shares are a plan, and its mean delay.
 
     Parameters
     ----------
     objective
-        Recomputed mean delay, s.
+        Recomputed mean delay, s; +inf where it is no plan.
     residuals
         Recomputed constraint residuals.
-    feasible
-        Whether they are all met.
+    violation
+        The first constraint that is broken, and where, in words; empty for a plan.
+    """
+
+    objective: float
+    residuals: Residuals
+    violation: str
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it is a plan."""
+        return not self.violation
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Certificate(Verdict):
+    """What can be said about a plan without trusting whoever made it.
+
+    Parameters
+    ----------
     lower_bound
         Proved lower bound on the optimum, s; +inf if it is proved that no plan exists.
     price
         The price of cloud capacity the bound was computed at, s per unit share.
     """
 
-    objective: float
-    residuals: Residuals
-    feasible: bool
     lower_bound: float
     price: float
 
     @property
     def gap(self) -> float:
         """(objective − lower bound)/objective, at least 0; +inf for an infeasible plan."""
-        return relative_gap(self.objective, self.lower_bound) if self.feasible else math.inf
+        return relative_gap(self.objective, self.lower_bound)
 
 
 def relative_gap(objective: float, lower_bound: float) -> float:
@@ -107,8 +123,8 @@ def best_lower_bound(problem: Problem) -> tuple[float, float]:
     return max((lower_bound(problem, price), price) for price in prices)
 
 
-def certify(problem: Problem, splits: IntArray, shares: FloatArray, *, price: float | None = None) -> Certificate:
-    """Recompute everything about a plan.
+def judge(problem: Problem, splits: IntArray, shares: FloatArray, names: Sequence[str] = ()) -> Verdict:
+    """Return whether splits and shares are a plan, and its mean delay; whoever made them.
 
     Parameters
     ----------
@@ -116,8 +132,8 @@ def certify(problem: Problem, splits: IntArray, shares: FloatArray, *, price: fl
         The compiled problem.
     splits, shares
         (n_nodes,) the plan.
-    price
-        Evaluate the bound at this price; by default at the price where it is best.
+    names
+        (n_nodes,) names of the nodes, for the sentence; they are counted from 0 where there are none.
 
     Raises
     ------
@@ -132,7 +148,65 @@ def certify(problem: Problem, splits: IntArray, shares: FloatArray, *, price: fl
             f"and {shares.shape} shares"
         )
     residuals = problem.residuals(splits, shares)
-    bound, at = best_lower_bound(problem) if price is None else (lower_bound(problem, price), price)
+    broken = _unstable_edge(problem, splits, names) or _broken(residuals, splits, shares, names)
+    if broken:
+        return Verdict(math.inf, residuals, broken)
     objective = float(problem.objective(splits, shares))
-    feasible = bool(residuals.feasible) and math.isfinite(objective)
-    return Certificate(objective, residuals, feasible, bound, at)
+    return Verdict(objective, residuals, "" if math.isfinite(objective) else "its mean delay is beyond any number")
+
+
+def overload_of(problem: Problem, splits: IntArray, names: Sequence[str] = ()) -> str:
+    """Return why no shares make a plan of `splits` (n_nodes,), in words; empty if some do."""
+    if edge := _unstable_edge(problem, splits, names):
+        return edge
+    load = 100 * problem.least_share(splits).sum()
+    return f"its splits load the cloud to {load:.4g} %" if problem.overload(splits) > 0 else ""
+
+
+def _named(d: int, names: Sequence[str]) -> str:
+    return f'"{names[d]}"' if len(names) else f"node {d}"
+
+
+def _unstable_edge(problem: Problem, splits: IntArray, names: Sequence[str]) -> str:
+    unstable = np.isinf(problem.at(problem.local_delay, splits))
+    if not unstable.any():
+        return ""
+    d = int(unstable.argmax())
+    return f"the edge queue of {_named(d, names)} is unstable at split {splits[d]}"
+
+
+def _broken(residuals: Residuals, splits: IntArray, shares: FloatArray, names: Sequence[str]) -> str:
+    def first(broken: BoolArray, what: str) -> str:
+        d = int(broken.argmax())
+        return f"the share of {_named(d, names)}{what.format(share=shares[d], split=splits[d])}"
+
+    if not (shares >= 0).all():
+        return first(~(shares >= 0), " is {share:.3g}")
+    if not residuals.budget <= BUDGET_TOLERANCE:
+        return f"its shares exceed the cloud by {float(residuals.budget):.3g}"
+    if not (residuals.stability < 0).all():
+        return first(~(residuals.stability < 0), ", {share:.3g}, leaves its cloud queue unstable at split {split}")
+    if not (residuals.ordering <= ORDERING_TOLERANCE).all():
+        what = ", {share:.3g}, leaves its cloud slower than its edge at split {split}"
+        return first(~(residuals.ordering <= ORDERING_TOLERANCE), what)
+    return ""
+
+
+def certify(
+    problem: Problem,
+    splits: IntArray,
+    shares: FloatArray,
+    *,
+    price: float | None = None,
+    names: Sequence[str] = (),
+) -> Certificate:
+    """Recompute everything about a plan (see `judge` for arguments and errors).
+
+    Parameters
+    ----------
+    price
+        Evaluate the bound at this price; by default at the price where it is best.
+    """
+    verdict = judge(problem, splits, shares, names)
+    bound, at = best_lower_bound(problem) if price is None else (lower_bound(problem, price), price)
+    return Certificate(verdict.objective, verdict.residuals, verdict.violation, bound, at)

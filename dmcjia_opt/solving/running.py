@@ -17,7 +17,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, frozen_int
 from dmcjia_opt.base.errors import BackendFailed, InputError, in_one_line
-from dmcjia_opt.bounds.violation import violation
+from dmcjia_opt.bounds.certificate import judge, overload_of
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocation, Allocator, Callback, Placement, Placer, Status, Stop, TracePoint
 from dmcjia_opt.solving.meter import Ended, Meter, alarm, latest
@@ -119,7 +119,7 @@ class CheckedAllocator:
             row = int(broken[0])
             raise BackendFailed(
                 f"{self.who} calls shares {Status(status[row])} that are none: "
-                f"{violation(problem, splits[row], shares[row])}"
+                f"{judge(problem, splits[row], shares[row]).violation}"
             )
         return Allocation(shares, price, status)
 
@@ -216,10 +216,11 @@ class SupervisedPlacer:
             answer = allocator.allocate(problem, splits[None])
             if np.isfinite(answer.shares).all():
                 shares, price = answer.shares[0], float(answer.price[0])
-        broken = violation(problem, splits, shares, self.nodes)
+        verdict = None if shares is None else judge(problem, splits, shares, self.nodes)
+        broken = overload_of(problem, splits, self.nodes) if verdict is None else verdict.violation
         if broken and (status in _CLAIMS_A_PLAN or (shares is not None and status != Status.INFEASIBLE)):
             raise BackendFailed(f"{self.who} returned a plan that is none: {broken}")
-        value = np.inf if shares is None or broken else float(problem.objective(splits, shares))
+        value = np.inf if verdict is None else verdict.objective
         if meter.stopped and best.objective < value:
             return replace(best.placement(Status.LIMIT), notes=tuple(notes))
         if best.objective < value * (1 - 1e-9) and value < np.inf:

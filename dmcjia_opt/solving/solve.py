@@ -11,10 +11,10 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.base.machine import installed_versions
-from dmcjia_opt.bounds.certificate import Certificate, certify, relative_gap
+from dmcjia_opt.bounds.certificate import Certificate, certify, judge, overload_of, relative_gap
 from dmcjia_opt.bounds.dual import least_load
-from dmcjia_opt.bounds.violation import violation
-from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Placer, Status, Stop
 from dmcjia_opt.solving.plan import Plan
@@ -126,11 +126,9 @@ def _complete(
     splits, shares = placement.splits, placement.shares
     if shares is None and problem.overload(splits) == 0:
         shares = allocator.allocate(problem, splits[None, :]).shares[0]
-    if shares is None or not (
-        problem.residuals(splits, shares).feasible and np.isfinite(problem.objective(splits, shares))
-    ):
+    why = overload_of(problem, splits, nodes) if shares is None else judge(problem, splits, shares, nodes).violation
+    if shares is None or why:
         if placement.status == Status.INFEASIBLE and not np.isposinf(placement.lower_bound):
-            why = violation(problem, splits, shares, nodes)
             raise InfeasibleError(f'"{placer}" gives no feasible plan: {why}; other placers may')
         raise InfeasibleError(
             f'"{placer}" found no feasible plan in {placement.evaluations} evaluations, which does not prove that '

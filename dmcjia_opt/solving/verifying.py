@@ -13,8 +13,8 @@ from dmcjia_opt.bounds.certificate import certify, lower_bound, relative_gap
 from dmcjia_opt.bounds.proof.checking import check_proof
 from dmcjia_opt.bounds.proof.document import Proof
 from dmcjia_opt.bounds.proof.making import MOST_LEAVES, prove_bound
-from dmcjia_opt.bounds.violation import violation
-from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.solving.plan import Plan, PlanFile
@@ -83,8 +83,8 @@ def verify(scenario: Scenario, claims: PlanFile, proof: Proof | None = None) -> 
         )
     splits = problem.check_splits(np.array(claims.splits, dtype=np.int64))
     shares = np.array(claims.shares, dtype=np.float64)
-    certificate = certify(problem, splits, shares)
-    broken = violation(problem, splits, shares, scenario.nodes.names)
+    certificate = certify(problem, splits, shares, names=scenario.nodes.names)
+    broken = certificate.violation
     digest = scenario.sha256()
     derived, proved = _derived(problem, proof, digest)
     bound, how = _provable(problem, claims, certificate.lower_bound, derived)

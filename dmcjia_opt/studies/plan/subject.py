@@ -10,8 +10,8 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import ClaimFalse, InputError
 from dmcjia_opt.bounds.certificate import certify, relative_gap
-from dmcjia_opt.bounds.violation import violation
-from dmcjia_opt.model.problem import Problem, StageDelays, compile_problem
+from dmcjia_opt.model.problem import Problem, StageDelays
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import Services, StageTimes, stage_times
 from dmcjia_opt.solving.contract import Status
@@ -170,9 +170,9 @@ def subject_of_file(scenario: Scenario, claims: PlanFile, scenario_file: str = "
     times = stage_times(scenario)
     problem = compile_problem(scenario, times)
     splits, shares = problem.check_splits(np.array(claims.splits)), np.array(claims.shares)
-    certificate = certify(problem, splits, shares)
+    certificate = certify(problem, splits, shares, names=scenario.nodes.names)
     if not certificate.feasible:
-        raise ClaimFalse(f"it is no plan: {violation(problem, splits, shares, scenario.nodes.names)}")
+        raise ClaimFalse(f"it is no plan: {certificate.violation}")
     if not math.isclose(claims.objective_s, certificate.objective, rel_tol=CLAIM_TOLERANCE):
         raise ClaimFalse(
             f"objective_s is {claims.objective_s:.9g}, recomputed {certificate.objective:.9g}; "
