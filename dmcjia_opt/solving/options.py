@@ -7,7 +7,7 @@ import inspect
 import math
 import types
 import typing
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
@@ -37,13 +37,16 @@ AtLeastOne = Annotated[float, Field(ge=1, lt=math.inf)]
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """In the annotation of an option, as in ``Annotated[str, OneOf(TABLE)]``: it is one of the table's names."""
+    """In the annotation of an option, as in ``Annotated[str, OneOf(TABLE)]``: it is one of the table's names.
 
-    names: Collection[str]
+    A function in place of the table returns the names that this machine has; they are not checked beforehand.
+    """
+
+    names: Collection[str] | Callable[[], Collection[str]]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
         """Return what pydantic checks."""
-        return core_schema.literal_schema(list(self.names))
+        return core_schema.str_schema() if callable(self.names) else core_schema.literal_schema(list(self.names))
 
 
 @typing.dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
@@ -127,6 +130,14 @@ def options_of(method: type, fixed: Sequence[str] = ()) -> tuple[Option, ...]:
     return tuple(found)
 
 
+def names_of(option: Option) -> tuple[str, ...]:
+    """Return the names among which an option chooses, on this machine."""
+    if get_origin(option.annotation) is Literal:
+        return get_args(option.annotation)
+    (names,) = (note.names for note in get_args(option.annotation) if isinstance(note, OneOf))
+    return tuple(names() if callable(names) else names)
+
+
 def settings(rest: str, options: Sequence[Option], method: str, variant: str = "") -> tuple[str, dict[str, str]]:
     """Return the variant and the options that follow a method's name: ``variant:option=value:option=value``.
 
@@ -208,8 +219,8 @@ def type_in_words(annotation: Any) -> str:  # noqa: ANN401 - whatever type the f
         return "none"
     if get_origin(annotation) is Annotated:
         base, *notes = get_args(annotation)
-        named = next((note.names for note in notes if isinstance(note, OneOf)), None)
-        return _limited(type_in_words(Literal[tuple(named)] if named else base), notes)
+        names = next((note.names for note in notes if isinstance(note, OneOf)), base)
+        return _limited(type_in_words(base if callable(names) else Literal[tuple(names)]), notes)
     if get_origin(annotation) is Literal:
         *most, last = (f'"{m}"' if isinstance(m, str) else str(m) for m in get_args(annotation))
         return f"{', '.join(most)} or {last}" if most else last

@@ -23,7 +23,7 @@ from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
 from dmcjia_opt.base.machine import installed_versions
 from dmcjia_opt.solving import plugins
 from dmcjia_opt.solving.contract import Allocator, Placer
-from dmcjia_opt.solving.options import Option, options_of, settings, values
+from dmcjia_opt.solving.options import Option, names_of, options_of, settings, values
 from dmcjia_opt.solving.spec import Kind, Spec
 
 _allocator = partial(Spec, "allocator")
@@ -55,7 +55,6 @@ _ROWS = (
         exact=True,
         requires=("cvxpy",),
         variant="solver",
-        variants="installed_solvers",
     ),
     _allocator(
         "ipopt",
@@ -118,7 +117,6 @@ _ROWS = (
         "any single-objective pymoo algorithm; pymoo:NAME chooses it",
         requires=("pymoo",),
         variant="algorithm",
-        variants="algorithms",
     ),
     _placer(
         "exhaustive",
@@ -134,7 +132,6 @@ _ROWS = (
         requires=("nevergrad",),
         extra="nevergrad",
         variant="optimizer",
-        variants="optimizers",
     ),
     _placer(
         "cma",
@@ -150,7 +147,6 @@ _ROWS = (
         requires=("optuna",),
         extra="optuna",
         variant="sampler",
-        variants="samplers",
     ),
     _placer(
         "scipy",
@@ -158,7 +154,6 @@ _ROWS = (
         "SciPy's differential evolution on integers, or another global optimiser by scipy:METHOD",
         requires=("scipy",),
         variant="method",
-        variants="methods",
     ),
     _placer(
         "cpsat",
@@ -175,7 +170,6 @@ _ROWS = (
         requires=("pyscipopt",),
         extra="scip",
         variant="formulation",
-        variants="formulations",
     ),
     _placer(
         "bonmin",
@@ -185,7 +179,6 @@ _ROWS = (
         requires=("casadi",),
         extra="ipopt",
         variant="algorithm",
-        variants="algorithms",
     ),
     _placer(
         "cvxpy",
@@ -195,7 +188,6 @@ _ROWS = (
         requires=("cvxpy", "pyscipopt"),
         extra="scip",
         variant="solver",
-        variants="installed_solvers",
     ),
     _placer(
         "mindtpy",
@@ -275,10 +267,9 @@ def why_not(spec: Spec) -> str | None:
 
 def variants(spec: Spec) -> tuple[str, ...]:
     """Return what may follow the colon in the method's name on this machine."""
-    if not spec.variants or why_not(spec):
+    if not spec.variant or why_not(spec):
         return ()
-    list_them = _load(f"{spec.target.partition(':')[0]}:{spec.variants}")
-    return tuple(cast(Callable[[], tuple[str, ...]], list_them)())
+    return names_of(options(spec)[0])
 
 
 def options(spec: Spec) -> tuple[Option, ...]:

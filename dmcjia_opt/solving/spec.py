@@ -30,8 +30,6 @@ class Spec:
         The extra of this package that brings them; empty for the core.
     variant
         What may follow a colon in the name, and the first field of the class it sets; empty if nothing may.
-    variants
-        A function in the module of the class that returns the variants that can run here, or empty.
     proves
         The bound it returns was derived by this package's own code, not claimed by a solver.
     options
@@ -52,7 +50,6 @@ class Spec:
     requires: tuple[str, ...] = ()
     extra: str = ""
     variant: str = ""
-    variants: str = ""
     proves: bool = False
     options: tuple[tuple[str, bool], ...] = ()
     baseline: bool = False

@@ -92,8 +92,3 @@ class NevergradSearcher:
     def tell(self, candidates: IntArray, values: float) -> None:
         """Tell the optimiser the mean delay, s, of the plan it proposed last."""
         self.optimizer.tell(self._asked, values)
-
-
-def optimizers() -> tuple[str, ...]:
-    """Return the names that may follow ``nevergrad:``."""
-    return OPTIMIZERS

@@ -114,8 +114,3 @@ class OptunaSearcher:
             drawn = self._rng.integers(0, self._upper + 1).tolist()
             self.study.enqueue_trial(dict(zip(self._space, drawn, strict=True)))
         self._seen.add(key)
-
-
-def samplers() -> tuple[str, ...]:
-    """Return the names that may follow ``optuna:``."""
-    return tuple(SAMPLERS)

@@ -92,8 +92,3 @@ def _box(upper: IntArray) -> Bounds:
 METHODS: Mapping[str, Callable[[MeanDelay, IntArray, Scipy, np.random.Generator], None]] = MappingProxyType(
     {"differential_evolution": _differential_evolution, "dual_annealing": _dual_annealing}
 )
-
-
-def methods() -> tuple[str, ...]:
-    """Return the names that may follow ``scipy:``."""
-    return tuple(METHODS)

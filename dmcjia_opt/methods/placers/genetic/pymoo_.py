@@ -176,8 +176,3 @@ def _build(name: str) -> Any:  # noqa: ANN401 - a pymoo Algorithm
         options["mutation"] = PM(vtype=float, repair=RoundingRepair())
         options["eliminate_duplicates"] = True
     return getattr(importlib.import_module(f"pymoo.algorithms.soo.nonconvex.{module}"), name)(**options)
-
-
-def algorithms() -> tuple[str, ...]:
-    """Return the names that may follow ``pymoo:``."""
-    return tuple(ALGORITHMS)

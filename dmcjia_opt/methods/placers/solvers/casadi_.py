@@ -147,8 +147,3 @@ def _program(model: ConeModel) -> tuple[dict[str, Any], FloatArray, dict[str, Fl
         "ubg": np.concatenate([np.full(row.numel(), high) for row, _, high in rows]),
     }
     return program, np.concatenate([one_a_node, np.full(n, 0.5), np.ones(n + n_delays)]), bounds
-
-
-def algorithms() -> tuple[str, ...]:
-    """Return the names that may follow ``bonmin:``."""
-    return ALGORITHMS

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from dmcjia_opt.methods.placers.solvers.cone_model import ConeModel
 from dmcjia_opt.methods.placers.solvers.cone_placer import MAX_NODES, Answer, ConePlacer, Limits
 from dmcjia_opt.methods.placers.solvers.scip_ import scip_bound, scip_settings, scip_status
 from dmcjia_opt.solving.contract import Status
-from dmcjia_opt.solving.options import method
+from dmcjia_opt.solving.options import OneOf, method
 
 _STATUS: Mapping[str, Status] = MappingProxyType(
     {
@@ -64,7 +64,7 @@ class CvxpyPlacer(ConePlacer):
     ECOS_BB and SCIP run at their own gap, claim no bound, and cannot be given a time limit.
     """
 
-    solver: str = "SCIP"
+    solver: Annotated[str, OneOf(installed_solvers)] = "SCIP"
     max_nodes: int = MAX_NODES
 
     @property

@@ -169,8 +169,3 @@ def _dot(table: FloatArray, z: list[Any], rows: range) -> Any:  # noqa: ANN401 -
     from pyscipopt import quicksum
 
     return quicksum(float(table[i]) * z[i] for i in rows)
-
-
-def formulations() -> tuple[str, ...]:
-    """Return the names that may follow ``scip:``."""
-    return FORMULATIONS

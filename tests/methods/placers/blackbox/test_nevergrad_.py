@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.methods.placers.blackbox.nevergrad_ import OPTIMIZERS, Nevergrad, optimizers
+from dmcjia_opt.methods.placers.blackbox.nevergrad_ import OPTIMIZERS, Nevergrad
 from dmcjia_opt.solving.contract import Status, Stop
+from dmcjia_opt.solving.registry import spec_of, variants
 from dmcjia_opt.testing.problems import random_problem
 from tests.methods.placers.searches import (
     assert_it_gets_somewhere,
@@ -20,7 +21,7 @@ def test_the_default_gets_somewhere():
     assert_it_gets_somewhere(Nevergrad(), 600)
 
 
-@pytest.mark.parametrize("name", optimizers())
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_runs_within_its_budget_and_by_its_seed(name):
     problem = five_nodes()
     assert_its_seed_alone_decides(Nevergrad(name), problem, Stop(evaluations=40))
@@ -66,7 +67,7 @@ def test_its_options_end_it():
 
 def test_the_names_are_nevergrads():
     assert set(OPTIMIZERS) <= set(nevergrad.optimizers.registry)
-    assert optimizers() == OPTIMIZERS
+    assert variants(spec_of("placer", "nevergrad")) == OPTIMIZERS
 
 
 def test_nonsense_is_refused():

@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.methods.placers.blackbox.optuna_ import SAMPLERS, Optuna, samplers
+from dmcjia_opt.methods.placers.blackbox.optuna_ import SAMPLERS, Optuna
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.testing.problems import brute_force, random_problem
 from tests.methods.placers.searches import assert_its_seed_alone_decides, five_nodes, objective, optimum, place
@@ -28,7 +28,7 @@ def test_tpe_learns_where_random_does_not():
     assert best <= tpe < random
 
 
-@pytest.mark.parametrize("name", samplers())
+@pytest.mark.parametrize("name", SAMPLERS)
 def test_every_sampler_runs_within_its_budget_and_by_its_seed(name):
     problem = five_nodes()
     assert_its_seed_alone_decides(Optuna(name), problem, Stop(evaluations=30))

@@ -4,8 +4,9 @@ import scipy.optimize
 
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.methods.placers.blackbox.scipy_ import METHODS, Scipy, methods
+from dmcjia_opt.methods.placers.blackbox.scipy_ import METHODS, Scipy
 from dmcjia_opt.solving.contract import Status, Stop
+from dmcjia_opt.solving.registry import spec_of, variants
 from dmcjia_opt.testing.problems import brute_force, random_problem
 from tests.methods.placers.searches import (
     assert_it_gets_somewhere,
@@ -20,13 +21,13 @@ def test_differential_evolution_gets_somewhere():
     assert_it_gets_somewhere(Scipy(), 600)
 
 
-@pytest.mark.parametrize("name", methods())
+@pytest.mark.parametrize("name", METHODS)
 def test_small_problems_are_solved(name):
     problem, _ = random_problem(np.random.default_rng(2), 3, 4)
     assert objective(problem, place(Scipy(name), problem)) == pytest.approx(brute_force(problem)[0], rel=1e-12)
 
 
-@pytest.mark.parametrize("name", methods())
+@pytest.mark.parametrize("name", METHODS)
 def test_every_method_runs_within_its_budget_and_by_its_seed(name):
     problem = five_nodes()
     assert_its_seed_alone_decides(Scipy(name), problem, Stop(evaluations=150))
@@ -87,7 +88,7 @@ def test_a_node_with_one_split_is_refused_with_a_sentence():
 
 
 def test_the_names_are_the_tables():
-    assert methods() == tuple(METHODS)
+    assert variants(spec_of("placer", "scipy")) == tuple(METHODS)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.base.errors import BackendFailed, InputError
-from dmcjia_opt.methods.placers.solvers.casadi_ import Bonmin, algorithms
+from dmcjia_opt.methods.placers.solvers.casadi_ import ALGORITHMS, Bonmin
 from dmcjia_opt.methods.placers.solvers.cone_model import cone_model
 from dmcjia_opt.solving.registry import build_placer
 from tests.methods.placers.anchors import (
@@ -34,7 +34,7 @@ def test_agrees_with_branch_and_bound(name, nodes):
     agrees(Bonmin(), *family(name, nodes))
 
 
-@pytest.mark.parametrize("algorithm", algorithms())
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_algorithm_gives_a_plan_and_a_claim(algorithm):
     placement = place(build_placer(f"bonmin:{algorithm}"), SMALL[0])
     assert SMALL[0].residuals(placement.splits, placement.shares).feasible
@@ -85,7 +85,7 @@ def test_a_crash_is_a_failure_in_one_sentence(monkeypatch):
         place(Bonmin(), SMALL[0])
 
 
-@pytest.mark.parametrize("algorithm", algorithms())
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_silence(capfd, algorithm):
     place(Bonmin(algorithm), SMALL[3])
     assert capfd.readouterr() == ("", "")

@@ -3,7 +3,7 @@ import pytest
 
 from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.methods.placers.solvers.cone_model import cone_model
-from dmcjia_opt.methods.placers.solvers.scip_ import Scip, _aggregated, _perspective, formulations, scip_status
+from dmcjia_opt.methods.placers.solvers.scip_ import FORMULATIONS, Scip, _aggregated, _perspective, scip_status
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.registry import build_placer
 from tests.methods.placers.anchors import (
@@ -17,7 +17,7 @@ from tests.methods.placers.anchors import (
     stops_at_a_gap,
 )
 
-every_formulation = pytest.mark.parametrize("formulation", formulations())
+every_formulation = pytest.mark.parametrize("formulation", FORMULATIONS)
 
 
 @every_formulation
