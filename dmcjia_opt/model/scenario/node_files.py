@@ -28,7 +28,7 @@ _NUMBERS = ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes")
 _OPTIONAL = ("input_bytes", "device")
 _Coded = tuple[IntArray, Sequence[str]]  # the index of each row's value, −1 where there is none, and the values
 _INDEX = re.compile(r"__index_level_\d+__")  # pandas puts the index of a frame there, if it has one
-_FIRST_LINE, _LONGEST_HEADER, _LONGEST_ROW = re.compile(rb"[^\r\n]+"), 10_000, 1_000_000
+_LONGEST_LINE = 1_000_000
 _COLUMNS = ("name", "model", *_NUMBERS, "device")
 _ROWS_AT_ONCE = 1 << 12  # so that the cells of a large table are never all in memory as text
 _PLAIN = re.compile(r"[\d.eE+\-\s]*", re.ASCII)  # of these characters, `float` takes what `number` takes
@@ -73,17 +73,16 @@ def write_nodes(path: Path, nodes: NodeTable) -> None:
 
 def _from_csv(path: Path) -> NodeTable:
     content = read_bytes(path, "the nodes")
-    header = _header(path, content)
-    _check_columns(path, header)
-    for k in range(0, len(content) - _LONGEST_ROW, _LONGEST_ROW):
-        if all(content.find(end, k, k + _LONGEST_ROW) < 0 for end in (b"\n", b"\r")):
-            raise InputError(f"{path}: not a readable node table: a line has more than {_LONGEST_ROW:,} bytes")
+    for k in range(0, len(content) - _LONGEST_LINE, _LONGEST_LINE):
+        if all(content.find(end, k, k + _LONGEST_LINE) < 0 for end in (b"\n", b"\r")):
+            raise InputError(f"{path}: not a readable node table: a line has more than {_LONGEST_LINE:,} bytes")
     names: list[str] = []
-    codes: dict[str, dict[str, int]] = {key: {} for key in ("model", "device") if key in header}
-    parts: dict[str, list[Any]] = {key: [] for key in header if key != "name"}
     try:
         rows = csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline=""), strict=True)
-        next(row for row in rows if row)
+        header = next((row for row in rows if row), [])
+        _check_columns(path, header)
+        codes: dict[str, dict[str, int]] = {key: {} for key in ("model", "device") if key in header}
+        parts: dict[str, list[Any]] = {key: [] for key in header if key != "name"}
         while chunk := list(islice(rows, min(_ROWS_AT_ONCE, MOST_NODES + 1 - len(names)))):
             if set(map(len, chunk)) != {len(header)}:
                 chunk = _mended(path, chunk, len(header), len(names))
@@ -100,7 +99,7 @@ def _from_csv(path: Path) -> NodeTable:
                 parts[key].append(_numbers(path, key, cells[key], len(names)))
             names += cells["name"]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a readable node table: {error}") from None
+        raise InputError(f"{path}: not a readable node table: no CSV in UTF-8 ({error})") from None
     columns = {key: np.concatenate(part or [np.zeros(0)]) for key, part in parts.items()}
     coded = {key: (columns.pop(key), tuple(code)) for key, code in codes.items()}
     return _table(names, coded["model"], coded.get("device") or _no_devices(len(names)), columns)
@@ -113,18 +112,6 @@ def _mended(path: Path, rows: Sequence[list[str]], width: int, before: int) -> l
         if len(row) > width:
             raise InputError(f"{path}: not a readable node table: row {before + k + 1} has more cells than the header")
     return filled
-
-
-def _header(path: Path, content: bytes) -> list[str]:
-    """Return the names in the first line that is not blank."""
-    first = _FIRST_LINE.search(content)
-    line = first.group() if first else b""
-    if len(line) > _LONGEST_HEADER:
-        raise InputError(f"{path}: not a readable node table: the first line has {len(line):,} bytes")
-    try:
-        return next(csv.reader([line.decode("utf-8-sig")], strict=True), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a readable node table: its first line is no CSV in UTF-8 ({error})") from None
 
 
 def _numbers(path: Path, column: str, cells: Sequence[str], before: int) -> FloatArray:

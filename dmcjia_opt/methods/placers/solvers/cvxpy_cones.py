@@ -17,7 +17,7 @@ from dmcjia_opt.methods.placers.solvers.cone_model import ConeModel
 from dmcjia_opt.methods.placers.solvers.cone_placer import MAX_NODES, Answer, ConePlacer, Limits
 from dmcjia_opt.methods.placers.solvers.scip_ import scip_bound, scip_settings, scip_status
 from dmcjia_opt.solving.contract import Status
-from dmcjia_opt.solving.options import OneOf, method
+from dmcjia_opt.solving.options import Count, OneOf, method
 
 _STATUS: Mapping[str, Status] = MappingProxyType(
     {
@@ -65,7 +65,7 @@ class CvxpyPlacer(ConePlacer):
     """
 
     solver: Annotated[str, OneOf(installed_solvers)] = "SCIP"
-    max_nodes: int = MAX_NODES
+    max_nodes: Count = MAX_NODES
 
     @property
     def solver_name(self) -> str:
