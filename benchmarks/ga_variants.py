@@ -26,7 +26,7 @@ from dmcjia_opt.methods.placers.genetic.genetic import Genetic
 from dmcjia_opt.methods.placers.genetic.memetic import Memetic
 from dmcjia_opt.methods.placers.genetic.pymoo_ import PymooPlacer
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Placer
+from dmcjia_opt.solving.search import Placer
 
 #: What is changed, from the default, → the placer; the first is the reference of the evaluations.
 METHODS: dict[str, Placer] = {

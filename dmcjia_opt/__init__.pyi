@@ -9,19 +9,22 @@ from dmcjia_opt.solving.contract import (
     Allocator as Allocator,
     Callback as Callback,
     Placement as Placement,
-    Placer as Placer,
     Status as Status,
     Stop as Stop,
 )
-from dmcjia_opt.solving.search import BudgetSpent as BudgetSpent, Evaluation as Evaluation
+from dmcjia_opt.solving.search import BudgetSpent as BudgetSpent, Placer as Placer, Search as Search
 from dmcjia_opt.solving.registry import (
     build_allocator as build_allocator,
     build_placer as build_placer,
     register_allocator as register_allocator,
     register_placer as register_placer,
 )
-from dmcjia_opt.methods.placers.blackbox.asktell import AskTell as AskTell, Searcher as Searcher
-from dmcjia_opt.methods.placers.blackbox.callables import FromFunction as FromFunction, MeanDelay as MeanDelay
+from dmcjia_opt.methods.placers.blackbox.asktell import (
+    AskTell as AskTell,
+    FromFunction as FromFunction,
+    MeanDelay as MeanDelay,
+    Searcher as Searcher,
+)
 from dmcjia_opt.solving.solve import solve as solve
 from dmcjia_opt.solving.verifying import prove as prove, verify as verify
 from dmcjia_opt.studies.simulation import (

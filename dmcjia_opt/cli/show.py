@@ -16,10 +16,9 @@ from rich.table import Table
 from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.bounds.proof.document import Proof
 from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.solving.contract import Status, Stop, TracePoint
+from dmcjia_opt.solving.contract import Spec, Status, Stop, TracePoint
 from dmcjia_opt.solving.plan import Plan
 from dmcjia_opt.solving.registry import KINDS, options, variants, why_not
-from dmcjia_opt.solving.spec import Spec
 from dmcjia_opt.solving.verifying import Check
 from dmcjia_opt.studies.look.progress import Live
 from dmcjia_opt.studies.look.words import in_plain_words, percent, seconds, source_of_bound, unit_of

@@ -1,4 +1,4 @@
-"""What an allocator and a placer are: the two protocols, their results, statuses and budgets."""
+"""What an allocator is, and what a method is to the registry: protocol, results, statuses, budgets, one row each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from dmcjia_opt.model.problem import Problem
 #: A plan counts as optimal when its proved gap is no larger than this, or than the gap asked for if that is larger.
 OPTIMALITY_GAP = 1e-9
 
+Kind = Literal["allocator", "placer"]
 StatusArray = np.ndarray[tuple[int, ...], np.dtype[np.int8]]
 
 
@@ -101,28 +102,31 @@ Callback = Callable[[TracePoint], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placement:
-    """What a placer returns; only the splits are required.
+    """What a search ended with.
 
     Parameters
     ----------
     splits
         (n_nodes,) split points.
     shares
-        (n_nodes,) cloud shares, or None to have the allocator fill them in.
+        (n_nodes,) cloud shares; None where no plan was found.
     lower_bound
-        A claimed lower bound on the optimum, s.
+        A proved lower bound on the optimum, s; −inf if none was asked for.
     status
-        How the search ended.
+        How the search ended: LIMIT where the budget or Ctrl-C ended it, FAILED where the allocator did, INFEASIBLE
+        where there is no plan, or splits and shares are none; or what the method says, a claim until recomputed.
     trace
         The incumbent over time.
     evaluations
         Distinct plans whose shares were computed.
     price
-        A multiplier of the capacity constraint from which a bound can be recomputed; NaN if none.
+        A price of cloud capacity at which the bound may be recomputed, s per unit share; NaN if none.
     bound_from
-        The registered placer whose search proves `lower_bound`; the one that was called, when empty.
+        The registered placer whose search proves `lower_bound`; empty where it is the dual's.
     notes
         What whoever reads the plan should know of how it was made, a sentence each.
+    claimed_bound
+        The lower bound that the method says and nobody believes, s; None where it says none.
     """
 
     splits: IntArray
@@ -134,6 +138,7 @@ class Placement:
     price: float = np.nan
     bound_from: str = ""
     notes: tuple[str, ...] = ()
+    claimed_bound: float | None = None
 
 
 @runtime_checkable
@@ -147,20 +152,75 @@ class Allocator(Protocol):
         """Return shares for `splits` (n_plans, n_nodes)."""
 
 
-@runtime_checkable
-class Placer(Protocol):
-    """Splits, given any allocator: the outer problem."""
+class AnyProblem:
+    """A method that takes every problem."""
+
+    __slots__ = ()
 
     def supports(self, problem: Problem) -> str | None:
-        """Return None, or a sentence that says why this method cannot take `problem`."""
+        """Every problem is supported."""
+        return None
 
-    def place(
-        self,
-        problem: Problem,
-        allocator: Allocator,
-        *,
-        stop: Stop,
-        rng: np.random.Generator,
-        callback: Callback | None = None,
-    ) -> Placement:
-        """Return the best plan found within `stop`."""
+
+class AnyChoice:
+    """A method that takes every problem whose nodes all have a choice."""
+
+    __slots__ = ()
+
+    def supports(self, problem: Problem) -> str | None:
+        """Return why not, if a node has a single split."""
+        return "a node has only one split" if (problem.layers == 0).any() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One method.
+
+    Parameters
+    ----------
+    kind
+        ``"allocator"`` or ``"placer"``.
+    name
+        As given on the command line.
+    target
+        ``"module:Class"``.
+    summary
+        One line for people who choose.
+    exact
+        Allocator: the shares are optimal up to a tolerance. Placer: it ends with the optimum.
+    requires
+        Modules it imports beyond NumPy.
+    extra
+        The extra of this package that brings them; empty for the core.
+    variant
+        What may follow a colon in the name, and the first field of the class it sets; empty if nothing may.
+    proves
+        The bound it returns was derived by this package's own code, not claimed by a solver.
+    options
+        Fields of the class that this name fixes, with their values.
+    baseline
+        Placer: it follows a rule instead of searching, and may end without a plan where there are some.
+    origin
+        What a plug-in comes from: a distribution, or the module or file that was named; empty for our own methods.
+    broken
+        Why a plug-in cannot be loaded, in one sentence; empty if it can.
+    """
+
+    kind: Kind
+    name: str
+    target: str
+    summary: str
+    exact: bool = False
+    requires: tuple[str, ...] = ()
+    extra: str = ""
+    variant: str = ""
+    proves: bool = False
+    options: tuple[tuple[str, bool], ...] = ()
+    baseline: bool = False
+    origin: str = ""
+    broken: str = ""
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it is this package's own, which needs no supervision."""
+        return not self.origin

@@ -22,14 +22,14 @@ from types import MappingProxyType, ModuleType
 from typing import Any, TypeVar
 
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, DmcjiaError, InputError, in_one_line
-from dmcjia_opt.solving.spec import Kind, Spec
+from dmcjia_opt.solving.contract import Kind, Spec
 
 #: Entry-point group of each kind.
 GROUPS: Mapping[Kind, str] = MappingProxyType(
     {"allocator": "dmcjia_opt.allocators", "placer": "dmcjia_opt.placers"},
 )
 _METHODS_OF: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
-    {"allocator": ("supports", "allocate"), "placer": ("supports", "place")}
+    {"allocator": ("supports", "allocate"), "placer": ("supports", "search")}
 )
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 _TARGET = re.compile(r"(?P<home>.+?\.py|[A-Za-z_][\w.]*):(?P<attribute>[A-Za-z_][\w.]*)(?::(?P<rest>.*))?")

@@ -22,9 +22,9 @@ from typing import cast
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
 from dmcjia_opt.base.machine import installed_versions
 from dmcjia_opt.solving import plugins
-from dmcjia_opt.solving.contract import Allocator, Placer
+from dmcjia_opt.solving.contract import Allocator, Kind, Spec
 from dmcjia_opt.solving.options import Option, names_of, options_of, settings, values
-from dmcjia_opt.solving.spec import Kind, Spec
+from dmcjia_opt.solving.search import Placer
 
 _allocator = partial(Spec, "allocator")
 _placer = partial(Spec, "placer")

@@ -1,78 +1,150 @@
-"""Methods of others under supervision: whatever they do, the budget is kept, the count is ours and errors are named.
+"""Every placer is run here: time, Ctrl-C, supervision and faults, whatever the method does.
 
-A placer gets, in the place of the allocator, a `Meter` that counts distinct plans, looks at the time and remembers
-the best plan; it closes when the budget is spent. What a plug-in returns is looked at before it is used, and whatever
-it raises is one sentence that names it. Methods of this package run without any of this.
+A placer gets a `Search` that counts distinct plans, looks at the time and remembers the best plan; it closes when the
+placer is done. Methods of others are supervised on top: one that overruns its time is ended, whatever it raises is one
+sentence that names it, and it is looked at whether the problem is still the same.
 """
 
 from __future__ import annotations
 
-import sys
+import signal
+import threading
+import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
+from dataclasses import FrozenInstanceError, fields, is_dataclass
+from types import FrameType
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray, frozen_int
-from dmcjia_opt.base.errors import BackendFailed, InputError, in_one_line
-from dmcjia_opt.bounds.certificate import judge, overload_of
+from dmcjia_opt.base.arrays import IntArray, frozen_int
+from dmcjia_opt.base.errors import BackendFailed, DmcjiaError, InputError, in_one_line
+from dmcjia_opt.bounds.best import BestPrice
+from dmcjia_opt.bounds.certificate import judge
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Allocation, Allocator, Callback, Placement, Placer, Status, Stop, TracePoint
-from dmcjia_opt.solving.meter import Ended, Meter, alarm, latest
+from dmcjia_opt.solving.contract import Allocation, Allocator, Callback, Kind, Placement, Status, Stop
 from dmcjia_opt.solving.plugins import what_is_missing
-from dmcjia_opt.solving.search import BudgetSpent
+from dmcjia_opt.solving.search import BudgetSpent, Ended, Placer, Search, numbers
 
-_OURS = ("dmcjia_opt.methods.",)
-_NOTHING = object()
+#: How much longer than its limit a placer may take before it is ended: seconds, and a part of the limit.
+GRACE_SECONDS, GRACE_PART = 0.5, 0.1
+_LONGEST_ALARM = 1e8
 _CLAIMS_A_PLAN = (Status.OPTIMAL, Status.FEASIBLE)
 
 
-def is_ours(method: object) -> bool:
-    """Return whether a method's class is one of this package's, and runs no code of others.
-
-    An adapter of ours that does run such code says so with ``supervised = True`` in its class.
-    """
-    kind = type(method)
-    home = sys.modules.get(kind.__module__)
-    ours = kind.__module__.startswith(_OURS) and getattr(home, kind.__qualname__, None) is kind
-    return ours and not getattr(kind, "supervised", False)
-
-
-def guarded_placer(method: Placer, name: str, nodes: Sequence[str]) -> Placer:
-    """Return the placer itself if it is ours, or one that supervises it.
+def place(
+    placer: Placer,
+    problem: Problem,
+    allocator: Allocator,
+    *,
+    stop: Stop | None = None,
+    rng: np.random.Generator | None = None,
+    callback: Callback | None = None,
+    dual: BestPrice | None = None,
+    name: str = "",
+    nodes: Sequence[str] = (),
+    proves: bool = True,
+    supervised: bool = False,
+) -> Placement:
+    """Return what a placer finds.
 
     Parameters
     ----------
-    method, name
-        The placer, and what messages call it.
-    nodes
-        (n_nodes,) names of the nodes, for messages.
+    placer, problem, allocator
+        Who searches what, and what gives the shares.
+    stop
+        The budget; none by default.
+    rng
+        What the placer draws from; seeded with 0 by default.
+    callback
+        Called with a `TracePoint` as the search goes on.
+    dual
+        The problem's best price, where somebody shares it.
+    name, nodes
+        What messages call the placer and the (n_nodes,) nodes.
+    proves
+        Believe the bounds that it derives.
+    supervised
+        End it when it overruns its time, and turn what it raises into a sentence that names it.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        At Ctrl-C, if there is no plan yet.
+    InputError
+        If it does not take the problem.
+    BackendFailed
+        If a supervised placer fails, calls optimal what is no plan, or overran its time without a plan evaluated.
+    """
+    stop, name = stop or Stop(), name or type(placer).__qualname__
+    who = f'placer "{name}"'
+    check_support(placer, problem, name, who)
+    search = Search(problem, allocator, stop, callback, dual=dual, who=who, proves=proves)
+    limited, ended = False, False
+    notes: list[str] = []
+    try:
+        with _alarm(stop.seconds if supervised else None, search):
+            placer.search(search, rng or np.random.default_rng(0))
+    except KeyboardInterrupt:
+        if search.splits is None:
+            raise
+        limited = True
+        notes.append(f"{who} was interrupted")
+    except BaseException as error:
+        chain = list(_chain(error))
+        if search.fault is not None and any(cause is search.fault for cause in chain):
+            raise search.fault from None
+        if not any(isinstance(cause, BudgetSpent | Ended) for cause in chain):
+            if supervised:
+                raise _failure(who, error) from error
+            raise
+        limited, ended = not search.own_budget, any(isinstance(cause, Ended) for cause in chain)
+    finally:
+        search.close()
+    seconds = search.seconds
+    if search.deaf and stop.evaluations is not None:
+        asked, budget = search.evaluations + 1, search.evaluations
+        notes.append(f"{who} asked for plan {asked:,} of a budget of {budget:,} and was stopped there")
+    elif search.stalled:
+        notes.append(f"{who} asked {search.stalled:,} times in a row for plans it knew, and was stopped there")
+    elif supervised and stop.seconds is not None and seconds > _latest(stop.seconds):
+        verb = "was ended" if ended else "returned"
+        notes.append(f"{who} {verb} after {seconds:.3g} s of a limit of {stop.seconds:g} s")
+    found = search.placement(limited=limited, notes=notes)
+    nothing = search.evaluations == 0 and not np.isposinf(found.lower_bound)
+    if nothing and (supervised or ended):
+        raise BackendFailed(f"{notes[0] if notes else who + ' ended'} without having had one plan evaluated")
+    if supervised and search.splits is None and found.shares is not None and found.status in _CLAIMS_A_PLAN:
+        why = judge(problem, found.splits, found.shares, nodes).violation
+        raise BackendFailed(f"{who} calls a plan {found.status} that is none: {why}")
+    return found
+
+
+def check_support(method: Placer | Allocator, problem: Problem, name: str, who: str) -> None:
+    """Look whether a method takes a problem.
 
     Raises
     ------
     InputError
-        If it is no placer.
+        If it says why not.
+    BackendFailed
+        If it says something else than None or a sentence, or fails.
     """
-    if is_ours(method):
-        return method
-    _refuse_strangers(f'placer "{name}"', what_is_missing("placer", type(method)), method)
-    return SupervisedPlacer(method, name, nodes)
+    with _blaming(who):
+        why = method.supports(problem)
+    if why is None:
+        return
+    if not (isinstance(why, str) and why.strip()):
+        raise BackendFailed(f"{who} answered supports() with {why!r}; it must be None, or a sentence that says why not")
+    raise InputError(f'"{name}" cannot take this scenario: {why}')
 
 
-def guarded_allocator(method: Allocator, name: str) -> Allocator:
-    """Return the allocator itself if it is ours, or one that checks its answers (see `guarded_placer`)."""
-    if is_ours(method):
-        return method
-    _refuse_strangers(f'allocator "{name}"', what_is_missing("allocator", type(method)), method)
-    return CheckedAllocator(method, name)
-
-
-def _refuse_strangers(who: str, missing: str | None, method: object) -> None:
+def check_method(kind: Kind, method: object, who: str) -> None:
+    """Raise InputError unless a method that somebody hands over is one of its kind."""
     if isinstance(method, type):
         raise InputError(f"{who} is a class; hand over an object of it, {method.__name__}()")
-    if missing:
+    if missing := what_is_missing(kind, type(method)):
         raise InputError(f"{who} cannot be used: {missing}")
 
 
@@ -81,17 +153,17 @@ class CheckedAllocator:
 
     Parameters
     ----------
-    inner, name
+    inner, who
         The allocator, and what messages call it.
     """
 
-    def __init__(self, inner: Allocator, name: str) -> None:
+    def __init__(self, inner: Allocator, who: str) -> None:
         self.inner = inner
-        self.who = f'allocator "{name}"'
+        self.who = who
 
     def supports(self, problem: Problem) -> str | None:
-        """Return what the allocator says, if that is None or a sentence."""
-        return _refusal(self.inner.supports, problem, self.who)
+        """Return what the allocator says."""
+        return self.inner.supports(problem)
 
     def allocate(self, problem: Problem, splits: IntArray) -> Allocation:
         """Return the allocator's shares, once it is known that they are some.
@@ -105,11 +177,13 @@ class CheckedAllocator:
         with _blaming(self.who):
             given = self.inner.allocate(problem, frozen_int(splits))
         if not isinstance(given, Allocation):
-            raise BackendFailed(f"{self.who} returned {_a(given)} instead of an Allocation")
+            kind = type(given).__name__
+            article = "an" if kind[0].lower() in "aeiou" else "a"
+            raise BackendFailed(f"{self.who} returned {article} {kind} instead of an Allocation")
         n = len(splits)
-        shares = _numbers(given.shares, f"{self.who} returned shares", splits.shape)
-        price = _numbers(given.price, f"{self.who} returned prices", (n,))
-        codes = _numbers(given.status, f"{self.who} returned statuses", (n,))
+        shares = numbers(given.shares, f"{self.who} returned shares", splits.shape)
+        price = numbers(given.price, f"{self.who} returned prices", (n,))
+        codes = numbers(given.status, f"{self.who} returned statuses", (n,))
         if not np.isin(codes, list(Status)).all():
             raise BackendFailed(f"{self.who} returned a status that is none; use {', '.join(s.name for s in Status)}")
         status = codes.astype(np.int8)
@@ -124,132 +198,22 @@ class CheckedAllocator:
         return Allocation(shares, price, status)
 
 
-class SupervisedPlacer:
-    """Another's placer, held to its budget.
-
-    Parameters
-    ----------
-    inner, name
-        The placer, and what messages call it.
-    nodes
-        (n_nodes,) names of the nodes, for messages.
-    """
-
-    def __init__(self, inner: Placer, name: str, nodes: Sequence[str]) -> None:
-        self.inner = inner
-        self.who = f'placer "{name}"'
-        self.nodes = nodes
-
-    def supports(self, problem: Problem) -> str | None:
-        """Return what the placer says, if that is None or a sentence."""
-        return _refusal(self.inner.supports, problem, self.who)
-
-    def place(
-        self,
-        problem: Problem,
-        allocator: Allocator,
-        *,
-        stop: Stop,
-        rng: np.random.Generator,
-        callback: Callback | None = None,
-    ) -> Placement:
-        """Return the placer's plan with our count and trace, or the best it met where it had to be stopped.
-
-        Raises
-        ------
-        BackendFailed
-            If the placer fails, returns something else than a plan, or overran its time without having met one.
-        """
-        meter = Meter(self.who, problem, allocator, stop, callback)
-        returned: object = _NOTHING
-        notes: list[str] = []
-        try:
-            with alarm(stop.seconds, meter):
-                returned = self.inner.place(
-                    problem, meter, stop=stop, rng=rng, callback=None if callback is None else _unheard
-                )
-        except KeyboardInterrupt:
-            if meter.evaluation.splits is None:
-                raise
-            notes.append(f"{self.who} was interrupted")
-        except BaseException as error:
-            chain = list(_chain(error))
-            if meter.fault is not None and any(cause is meter.fault for cause in chain):
-                raise meter.fault from None
-            if returned is _NOTHING and not any(isinstance(cause, BudgetSpent | Ended) for cause in chain):
-                raise _failure(self.who, error) from error
-        finally:
-            meter.close()
-        seconds = meter.evaluation.seconds
-        late = stop.seconds is not None and seconds > latest(stop.seconds)
-        if meter.reason:
-            notes.append(f"{self.who} {meter.reason}")
-        elif late:
-            verb = "was ended" if returned is _NOTHING else "returned"
-            notes.append(f"{self.who} {verb} after {seconds:.3g} s of a limit of {stop.seconds:g} s")
-        if returned is not _NOTHING:
-            return self._proper(problem, allocator, returned, meter, notes)
-        if meter.evaluation.evaluations == 0:
-            raise BackendFailed(f"{notes[0] if notes else self.who + ' ended'} without having had one plan evaluated")
-        return replace(meter.evaluation.placement(Status.LIMIT), notes=tuple(notes))
-
-    def _proper(
-        self, problem: Problem, allocator: Allocator, returned: object, meter: Meter, notes: list[str]
-    ) -> Placement:
-        """Return the placer's plan if it is one, with the count, the trace and the best plan that are ours."""
-        if not isinstance(returned, Placement):
-            raise BackendFailed(f"{self.who} returned {_a(returned)} instead of a Placement")
-        best = meter.evaluation
-        try:
-            splits = problem.check_splits(np.asarray(returned.splits))
-            status = Status(returned.status)
-        except (InputError, ValueError, TypeError) as error:
-            raise BackendFailed(f"{self.who} returned a plan that is none: {error}") from None
-        if splits.shape != (problem.n_nodes,):
-            raise BackendFailed(f"{self.who} returned splits of shape {splits.shape} for {problem.n_nodes} nodes")
-        splits, shares, price = frozen_int(splits), None, np.nan
-        if returned.shares is not None:
-            shares = _numbers(returned.shares, f"{self.who} returned shares", splits.shape)
-        elif best.splits is not None and np.array_equal(best.splits, splits):
-            shares, price = best.shares, best.price
-        elif problem.overload(splits) == 0:
-            answer = allocator.allocate(problem, splits[None])
-            if np.isfinite(answer.shares).all():
-                shares, price = answer.shares[0], float(answer.price[0])
-        verdict = None if shares is None else judge(problem, splits, shares, self.nodes)
-        broken = overload_of(problem, splits, self.nodes) if verdict is None else verdict.violation
-        if broken and (status in _CLAIMS_A_PLAN or (shares is not None and status != Status.INFEASIBLE)):
-            raise BackendFailed(f"{self.who} returned a plan that is none: {broken}")
-        value = np.inf if verdict is None else verdict.objective
-        if meter.stopped and best.objective < value:
-            return replace(best.placement(Status.LIMIT), notes=tuple(notes))
-        if best.objective < value * (1 - 1e-9) and value < np.inf:
-            notes.append(f"{self.who} returned a plan of {value:.6g} s after one of {best.objective:.6g} s")
-        if isinstance(returned.price, int | float | np.number) and np.isfinite(returned.price):
-            price = float(returned.price)
-        trace = tuple(best.trace)
-        return Placement(
-            splits, shares, status=status, trace=trace, evaluations=best.evaluations, price=price, notes=tuple(notes)
-        )
-
-
 @contextmanager
-def unchanged(problem: Problem, *methods: tuple[object, str]) -> Iterator[None]:
-    """Look whether the problem is the same afterwards, where a method is not ours.
+def unchanged(problem: Problem, others: Sequence[str]) -> Iterator[None]:
+    """Look whether the problem is the same afterwards, where methods of others are given it.
 
     Parameters
     ----------
     problem
-        What the methods are given.
-    methods
-        The methods that get it, and what messages call them.
+        What they are given.
+    others
+        What messages call them; nothing is looked at without any.
 
     Raises
     ------
     BackendFailed
         If one of them changed it.
     """
-    others = [who for method, who in methods if not is_ours(method)]
     before = _digest(problem) if others else None
     yield
     if others and _digest(problem) != before:
@@ -272,9 +236,7 @@ def _digest(value: object) -> object:
 def _blaming(who: str) -> Iterator[None]:
     try:
         yield
-    except KeyboardInterrupt:
-        raise
-    except Ended:
+    except (KeyboardInterrupt, Ended):
         raise
     except BaseException as error:
         raise _failure(who, error) from error
@@ -289,27 +251,7 @@ def _failure(who: str, error: BaseException) -> BackendFailed:
             f"{who} tried to change what it was given; splits and the problem are read-only, it should change copies "
             f"({in_one_line(error)})"
         )
-    return BackendFailed(f"{who} failed: {in_one_line(error)}")
-
-
-def _refusal(supports: Callable[[Problem], str | None], problem: Problem, who: str) -> str | None:
-    with _blaming(who):
-        why = supports(problem)
-    if why is None or (isinstance(why, str) and why.strip()):
-        return why
-    raise BackendFailed(f"{who} answered supports() with {why!r}; it must be None, or a sentence that says why not")
-
-
-def _numbers(values: object, what: str, shape: tuple[int, ...]) -> FloatArray:
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind not in "iuf":
-            raise TypeError(f"numbers of type {array.dtype}")
-    except (ValueError, TypeError) as error:
-        raise BackendFailed(f"{what} that are no array of real numbers: {error}") from None
-    if array.shape != shape:
-        raise BackendFailed(f"{what} of shape {array.shape}; it must be {shape}")
-    return array.astype(np.float64, copy=False)
+    return BackendFailed(f"{who} failed: {text if isinstance(error, DmcjiaError) else in_one_line(error)}")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -322,10 +264,38 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         link = link.__cause__ or link.__context__
 
 
-def _unheard(point: TracePoint) -> None:
-    """Take the place of the caller's callback, which follows our own trace instead."""
+def _latest(seconds: float) -> float:
+    """Return when a search with this limit is ended, s: one that asks for plans is stopped at the limit itself."""
+    return seconds + GRACE_SECONDS + GRACE_PART * seconds
 
 
-def _a(thing: object) -> str:
-    kind = type(thing).__name__
-    return f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"
+@contextmanager
+def _alarm(seconds: float | None, search: Search) -> Iterator[None]:
+    """End a search that overruns its time without asking for plans, where the system can: POSIX, main thread.
+
+    Raises
+    ------
+    Ended
+        Inside the search, at `_latest(seconds)` and again from time to time, but not while `search` is at work.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    if seconds is None or seconds > _LONGEST_ALARM or not in_main or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        if going and not search.at_work:
+            raise Ended
+
+    going = True
+    started = time.monotonic()
+    handler = signal.signal(signal.SIGALRM, ring)
+    left, interval = signal.setitimer(signal.ITIMER_REAL, _latest(seconds), GRACE_SECONDS)
+    try:
+        yield
+    finally:
+        going = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL if handler is None else handler)
+        if left:  # somebody else's alarm, say of a test runner
+            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - started), 1e-3), interval)

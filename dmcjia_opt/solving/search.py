@@ -1,16 +1,23 @@
-"""The one way a search evaluates plans: shares from the allocator, our objective, a budget, a cache and a trace."""
+"""The one search that every placer is handed: it counts plans and keeps budget, best plan, bound and trace."""
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
-from dmcjia_opt.base.errors import BackendFailed
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, frozen, frozen_int
+from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.base.processes import raise_if_interrupted
-from dmcjia_opt.bounds.certificate import best_lower_bound, relative_gap
+from dmcjia_opt.bounds.best import BestPrice
+from dmcjia_opt.bounds.certificate import judge, lower_bound, relative_gap
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop, TracePoint
 
@@ -18,16 +25,22 @@ from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, 
 STALLED_AFTER = 10_000
 #: Plans asked for, for every distinct plan of the budget, after which it does: a small space may never fill it.
 _REQUESTS_A_PLAN = 20
+#: Refused requests after which a search that goes on asking is ended for good.
+_PATIENCE = 1000
 _SLICE_SECONDS = 0.02
 _MOST_AT_ONCE = 1 << 16
 
 
 class BudgetSpent(Exception):
-    """Raised inside a search to end it; the incumbent is in the evaluation."""
+    """Raised inside a search to end it; let it pass, the search has kept the best plan."""
 
 
-class Evaluation:
-    """Evaluates batches of plans within a budget and remembers the best.
+class Ended(BaseException):
+    """Ends a search that does not end by itself; no `except Exception` holds it up."""
+
+
+class Search:
+    """Evaluates plans within a budget, and remembers the best of them and the best bound.
 
     A plan is solved once however often it is asked for; only distinct plans count as evaluations. Batches are cut
     so that no more than the budget is spent, and so that a time limit is kept to within one inner solve; however
@@ -41,45 +54,112 @@ class Evaluation:
         The budget; with None the search is never ended from here, not even when it stalls.
     callback
         Called at each new incumbent and each `tick`.
-    lower_bound
-        A proved lower bound, s; the best dual bound is computed when it is not given.
+    dual
+        The best price, where somebody shares it.
+    who
+        Whom it is handed to, for messages; it then cannot be sent to another process.
+    proves
+        Believe the bounds that are derived by `prove`.
+
+    Attributes
+    ----------
+    evaluations
+        Distinct plans so far.
+    objective, splits, shares, price
+        The best plan so far: its mean delay, s, and what the allocator says; +inf and None before there is one.
+    trace, notes
+        Its points so far, and sentences for whoever reads the plan.
     """
 
     def __init__(
         self,
         problem: Problem,
         allocator: Allocator,
-        stop: Stop | None,
+        stop: Stop | None = None,
         callback: Callback | None = None,
         *,
-        lower_bound: float | None = None,
+        dual: BestPrice | None = None,
+        who: str = "",
+        proves: bool = False,
     ) -> None:
-        self.problem = problem
-        self.allocator = allocator
-        self.stop = stop
-        self.callback = callback
+        self.problem, self.allocator, self.callback, self.who = problem, allocator, callback, who
+        self.dual = dual or BestPrice(problem)
         self.evaluations = 0
         self.objective = np.inf
         self.splits: IntArray | None = None
         self.shares: FloatArray | None = None
         self.price = np.nan
-        self.lower_bound = best_lower_bound(problem)[0] if lower_bound is None else lower_bound
-        self.bound_from = ""
         self.trace: list[TracePoint] = []
-        self.finished = False
+        self.notes: list[str] = []
+        #: An error that came from the allocator, the callback or this object rather than from the placer.
+        self.fault: BaseException | None = None
+        #: Whether the main thread is inside of a request.
+        self.at_work = False
+        #: After how many known plans in a row a search was refused more, and whether one did not stop asking then.
+        self.stalled, self.deaf = 0, False
+        #: Whether the budget is the method's own, whose end is an end in order.
+        self.own_budget = False
+        self._stop, self._proves, self._closed = stop, proves, False
+        self._sure: float | None = None
+        self._sure_at = np.nan
+        self._proved, self._proved_by = -np.inf, ""
+        self._says: Status | None = None
+        self._says_bound: float | None = None
+        self._reached = False
+        self._rejected: tuple[IntArray, FloatArray | None] | None = None
         self._started = time.perf_counter()
         self._known: dict[bytes, tuple[float, float]] = {}
-        self._repeats = 0
-        self._requests = 0
+        self._repeats = self._requests = self._refused = 0
         self._rate = 0.0
         self._space = float(np.rint(np.exp(min(np.log(problem.layers + 1.0).sum(), 700.0))))
+        self._lock: AbstractContextManager[object] = threading.RLock() if who else nullcontext()
+
+    def __reduce_ex__(self, protocol: object) -> str | tuple[object, ...]:
+        if self.who:
+            raise BackendFailed(
+                f"{self.who} sends the search it was given to another process, where nobody counts; "
+                "there, it should build an allocator by name with dmcjia_opt.build_allocator"
+            )
+        return super().__reduce_ex__(protocol)  # type: ignore[arg-type]
+
+    @property
+    def stop(self) -> Stop:
+        """The budget."""
+        return self._stop or Stop()
+
+    @property
+    def budgeted(self) -> bool:
+        """Whether evaluations or seconds are limited."""
+        return self.stop.evaluations is not None or self.stop.seconds is not None
 
     @property
     def seconds(self) -> float:
         """Wall time since the search began."""
         return time.perf_counter() - self._started
 
-    def __call__(self, splits: IntArray) -> FloatArray:
+    @property
+    def seconds_left(self) -> float:
+        """Wall time that is left, ≥ 0; +inf without a limit."""
+        limit = self.stop.seconds
+        return np.inf if limit is None else max(limit - self.seconds, 0.0)
+
+    @property
+    def lower_bound(self) -> float:
+        """The best lower bound so far, s: that of a price, sought now if it was not before, or one by `prove`."""
+        return max(self._by_price(), self._proved)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the incumbent is within the tolerance of the bound."""
+        return relative_gap(self.objective, self.lower_bound) <= self.stop.tolerance
+
+    @cached_property
+    def penalty(self) -> float:
+        """A delay, s, far above the local delay of any node."""
+        table = self.problem.local_delay
+        return 1e3 * max(float(table.max(where=np.isfinite(table), initial=0.0)), 1.0)
+
+    def evaluate(self, splits: IntArray) -> FloatArray:
         """Return the mean delay of each plan, s; +inf where it is infeasible or its allocator failed.
 
         Parameters
@@ -91,50 +171,207 @@ class Evaluation:
         ------
         BudgetSpent
             When the budget, the gap or the search space is exhausted.
+        BackendFailed
+            If these are no splits.
         """
         return self.with_prices(splits)[0]
 
     def with_prices(self, splits: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Return what `__call__` does, and the allocator's price for each plan, s per unit share; NaN if unknown."""
-        keys = [row.tobytes() for row in np.ascontiguousarray(splits, dtype=np.int64)]
-        fresh: dict[bytes, int] = {}
-        for i, key in enumerate(keys):
-            if key not in self._known and key not in fresh:
-                fresh[key] = i
-        self._repeats = 0 if fresh else self._repeats + len(keys)
-        self._requests += len(keys)
-        objective, price = self.solve_in_budget(splits[list(fresh.values())])
-        self._known.update(zip(fresh, zip(objective.tolist(), price.tolist(), strict=True), strict=True))
-        self._check()
-        found = np.array([self._known[key] for key in keys]).reshape(-1, 2)
-        return found[:, 0], found[:, 1]
+        """Return what `evaluate` does, and the allocator's price for each plan, s per unit share; NaN if unknown."""
+        with self._working():
+            plans = self._plans(splits)
+            keys = [row.tobytes() for row in plans]
+            fresh: dict[bytes, int] = {}
+            for i, key in enumerate(keys):
+                if key not in self._known and key not in fresh:
+                    fresh[key] = i
+            self._repeats = 0 if fresh else self._repeats + len(keys)
+            self._requests += len(keys)
+            objective, price = self._solve_in_budget(plans[list(fresh.values())])
+            self._known.update(zip(fresh, zip(objective.tolist(), price.tolist(), strict=True), strict=True))
+            self._check()
+            found = np.array([self._known[key] for key in keys]).reshape(-1, 2)
+            return found[:, 0], found[:, 1]
+
+    def finite(self, splits: IntArray) -> FloatArray:
+        """Return the mean delay of each plan, s; where that is +inf, a penalty that grows with the overload."""
+        value = self.evaluate(splits)
+        return np.where(np.isfinite(value), value, self.penalty * (1.0 + self.problem.overload(splits)))
+
+    def solve_in_budget(self, splits: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return what `with_prices` does for plans known to be distinct, without remembering each of them."""
+        with self._working():
+            return self._solve_in_budget(self._plans(splits))
 
     def knows(self, splits: IntArray) -> BoolArray:
         """Return which of the plans (n_plans, n_nodes) have been asked for before, (n_plans,)."""
         return np.array([row.tobytes() in self._known for row in np.ascontiguousarray(splits, dtype=np.int64)], bool)
 
-    @cached_property
-    def penalty(self) -> float:
-        """A delay, s, far above the local delay of any node."""
-        table = self.problem.local_delay
-        return 1e3 * max(float(table.max(where=np.isfinite(table), initial=0.0)), 1.0)
+    def offer(self, splits: IntArray, shares: FloatArray | None = None) -> float:
+        """Return the mean delay of one plan with shares of its own, s; +inf where it is none.
 
-    def finite(self, splits: IntArray) -> FloatArray:
-        """Return the mean delay of each plan, s; where that is +inf, a penalty that grows with the overload.
+        It counts as one evaluation, and the first is always looked at. A plan that is none is what the search ends
+        with if it has no other.
 
-        See `__call__`.
+        Parameters
+        ----------
+        splits, shares
+            (n_nodes,) each; None leaves the shares to the allocator.
+
+        Raises
+        ------
+        BudgetSpent
+            When the budget is spent.
+        BackendFailed
+            If these are no splits and shares.
         """
-        value = self(splits)
-        return np.where(np.isfinite(value), value, self.penalty * (1.0 + self.problem.overload(splits)))
+        with self._working():
+            plan = self._plans([splits])[0]
+            if self.evaluations:
+                self._check()
+            if shares is None and self.problem.overload(plan) == 0:
+                value = float(self._solve(plan[None], np.ones(1, dtype=bool))[0][0])
+            else:
+                self.evaluations += 1
+                value = np.inf
+                if shares is not None:
+                    shares = numbers(shares, f"{self.who} offered shares", plan.shape)
+                    value = judge(self.problem, plan, shares).objective
+                    if value < self.objective:
+                        self._keep(value, plan, shares, np.nan)
+                        self._tick()
+            if np.isinf(value):
+                self._rejected = plan, shares
+            return value
 
-    def solve_in_budget(self, splits: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Evaluate plans known to be distinct, without the cache (see `__call__`).
+    def raise_bound(self, price: float) -> None:
+        """Raise the lower bound to what a price of cloud capacity proves, whoever says it (weak duality)."""
+        with self._working():
+            if not isinstance(price, int | float | np.number):
+                raise BackendFailed(f"{self.who} raises the bound by what is no price: {price!r}")
+            bound = lower_bound(self.problem, float(price))
+            if bound >= self._by_price() and bound > -np.inf:
+                self._sure, self._sure_at = bound, float(price)
 
-        Returns
-        -------
-        objective, price
-            (n_plans,) mean delay, +inf where infeasible or failed, and the allocator's price, NaN where unknown.
+    def prove(self, bound: float, source: str) -> None:
+        """Raise the lower bound to one that the method has derived, s; `source` is the placer whose search proves it.
+
+        It counts as proved where the registry says so of the method, and as a claim elsewhere.
         """
+        if bound > self.lower_bound:
+            self._proved, self._proved_by = bound, source
+
+    def claim(self, status: Status | None = None, bound: float | None = None) -> None:
+        """Record what a solver says of its status and its bound, s; nobody believes it, and benchmarks show it."""
+        with self._working():
+            try:
+                self._says = None if status is None else Status(status)
+                self._says_bound = None if bound is None else float(bound)
+            except (ValueError, TypeError) as error:
+                raise BackendFailed(f"{self.who} claims what cannot be: {error}") from None
+
+    def note(self, sentence: str) -> None:
+        """Add a sentence for whoever reads the plan."""
+        self.notes.append(str(sentence))
+
+    def tick(self) -> None:
+        """Add a point to the trace, at most one for every state of the search, and call back."""
+        with self._working():
+            self._tick()
+
+    def unless_budgeted(self, evaluations: int) -> Stop:
+        """Give the search a budget of its own where it has none, whose end is an end in order; return what it has."""
+        if not self.budgeted:
+            self._stop, self.own_budget = replace(self.stop, evaluations=evaluations), True
+        return self.stop
+
+    def end_when_closed(self) -> None:
+        """End the search once the gap is no larger than the tolerance."""
+        self._stop = replace(self.stop, gap=self.stop.tolerance)
+
+    def close(self) -> None:
+        """Answer no more: the search is over, even for threads that it left behind."""
+        self._closed = True
+
+    def placement(self, *, limited: bool = False, notes: Sequence[str] = ()) -> Placement:
+        """Return the incumbent; without one, what was offered last, or the all-edge plan if it is one.
+
+        Parameters
+        ----------
+        limited
+            Whether the search was ended before it was done.
+        notes
+            Further sentences.
+        """
+        splits, shares, believed = self.splits, self.shares, self._believed()
+        self.tick()
+        proved = self._proves and self._proved >= believed
+        if splits is None and self._rejected is not None:
+            splits, shares = self._rejected
+            failed = shares is None and self.problem.overload(splits) == 0
+            status = Status.FAILED if failed else Status.INFEASIBLE
+            if self._says is not None:
+                status = self._says
+        elif splits is None:
+            status = Status.INFEASIBLE if np.isposinf(believed) else Status.LIMIT
+            splits, shares = self.problem.layers, None if np.isposinf(believed) else self._at_the_edge()
+        elif self._reached:
+            status = Status.OPTIMAL
+        elif limited:
+            status = Status.LIMIT
+        else:
+            status = Status.FEASIBLE if self._says is None else self._says
+        return Placement(
+            splits,
+            shares,
+            believed,
+            status,
+            tuple(self.trace),
+            self.evaluations,
+            self.price if np.isnan(self._sure_at) else self._sure_at,
+            self._proved_by if proved else "",
+            (*self.notes, *notes),
+            self._proved if self._proved_by and not self._proves else self._says_bound,
+        )
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Be at work for a placer, so that no alarm rings, and know whose fault an error is."""
+        with self._lock:
+            before, self.at_work = self.at_work, threading.current_thread() is threading.main_thread()
+            try:
+                yield
+            except (BudgetSpent, Ended):
+                raise
+            except BaseException as error:
+                self.fault = error
+                raise
+            finally:
+                self.at_work = before
+
+    def _plans(self, splits: ArrayLike) -> IntArray:
+        try:
+            plans = self.problem.check_splits(np.asarray(splits))
+        except (InputError, ValueError, TypeError) as error:
+            raise BackendFailed(f"{self.who or 'the search'} asked for a plan that is none: {error}") from None
+        if plans.ndim != 2:
+            raise BackendFailed(
+                f"{self.who or 'the search'} asked for splits of shape {plans.shape}; it must be (n_plans, n_nodes)"
+            )
+        return np.ascontiguousarray(plans)
+
+    def _by_price(self) -> float:
+        if self._sure is None:
+            with self._working():
+                self._sure = self.dual.bound
+        return self._sure
+
+    def _believed(self) -> float:
+        """Return the bound that counts, −inf where none was asked for yet."""
+        known = -np.inf if self._sure is None else self._sure
+        return max(known, self._proved) if self._proves else known
+
+    def _solve_in_budget(self, splits: IntArray) -> tuple[FloatArray, FloatArray]:
         objective, price = np.empty(len(splits)), np.empty(len(splits))
         solvable = self.problem.overload(splits) == 0
         start = 0
@@ -164,18 +401,28 @@ class Evaluation:
             best = int(np.argmin(objective[rows]))
             improved = bool(objective[rows[best]] < self.objective)
             if improved:
-                self.objective = float(objective[rows[best]])
-                self.splits, self.shares = candidates[best].copy(), allocation.shares[best].copy()
-                self.price = float(allocation.price[best])
+                value, at = float(objective[rows[best]]), float(allocation.price[best])
+                self._keep(value, candidates[best], allocation.shares[best], at)
             self._rate = (time.perf_counter() - before) / rows.size
         self.evaluations += len(splits)
         if improved:
-            self.tick()
+            self._tick()
         return objective, price
 
-    def tick(self) -> None:
-        """Add a point to the trace, at most one for every state of the search, and call back."""
-        point = TracePoint(self.evaluations, self.seconds, self.objective, self.lower_bound)
+    def _at_the_edge(self) -> FloatArray | None:
+        """Return the shares of the all-edge plan, the last resort of a search without a plan; None if it has none."""
+        plan = self.problem.layers
+        if self.problem.overload(plan) > 0:
+            return None
+        shares = self.allocator.allocate(self.problem, plan[None]).shares[0]
+        return shares if judge(self.problem, plan, shares).feasible else None
+
+    def _keep(self, objective: float, splits: IntArray, shares: FloatArray, price: float) -> None:
+        self.objective, self.price = objective, price
+        self.splits, self.shares = frozen_int(splits), frozen(shares)
+
+    def _tick(self) -> None:
+        point = TracePoint(self.evaluations, self.seconds, self.objective, self._believed())
         if self.trace and self.trace[-1].evaluations == point.evaluations:
             self.trace[-1] = point
         else:
@@ -183,34 +430,15 @@ class Evaluation:
         if self.callback is not None:
             self.callback(point)
 
-    def placement(self, status: Status) -> Placement:
-        """Return the incumbent; without one, the all-edge plan with status INFEASIBLE or LIMIT."""
-        self.tick()
-        if self.splits is None:
-            lost = Status.INFEASIBLE if np.isposinf(self.lower_bound) else Status.LIMIT
-            return Placement(self.problem.layers, None, self.lower_bound, lost, tuple(self.trace), self.evaluations)
-        if self.finished:
-            status = Status.OPTIMAL
-        return Placement(
-            self.splits,
-            self.shares,
-            self.lower_bound,
-            status,
-            tuple(self.trace),
-            self.evaluations,
-            self.price,
-            self.bound_from,
-        )
-
     def _allowed(self, solvable: BoolArray) -> int:
         """Return how many of the next plans are tried before the budget is looked at again, at least one."""
         self._check()
         allowed = min(len(solvable), _MOST_AT_ONCE)
-        if self.stop is None:
+        if self._stop is None:
             return allowed
-        if self.stop.evaluations is not None:
-            allowed = min(allowed, self.stop.evaluations - self.evaluations)
-        if self.stop.seconds is not None:
+        if self._stop.evaluations is not None:
+            allowed = min(allowed, self._stop.evaluations - self.evaluations)
+        if self._stop.seconds is not None:
             solves = max(1, int(_SLICE_SECONDS / self._rate)) if self._rate else 1
             costly = np.flatnonzero(solvable[:allowed])
             if costly.size > solves:
@@ -219,19 +447,52 @@ class Evaluation:
 
     def _check(self) -> None:
         raise_if_interrupted()
-        stop = self.stop
+        stop = self._stop
+        if self._closed:
+            self._refuse()
         if stop is None:
             return
-        if stop.gap is not None and relative_gap(self.objective, self.lower_bound) <= stop.gap:
-            self.finished = True
-            raise BudgetSpent
-        spent = (
-            (stop.evaluations is not None and self.evaluations >= stop.evaluations)
+        stalled = self._repeats >= STALLED_AFTER
+        self._reached = stop.gap is not None and relative_gap(self.objective, self.lower_bound) <= stop.gap
+        if (
+            self._reached
+            or (stop.evaluations is not None and self.evaluations >= stop.evaluations)
             or (stop.seconds is not None and self.evaluations > 0 and self.seconds >= stop.seconds)
-            or self._repeats >= STALLED_AFTER
+            or stalled
             or (stop.evaluations is not None and self._requests >= _REQUESTS_A_PLAN * stop.evaluations + STALLED_AFTER)
             or len(self._known) >= self._space
             or np.isposinf(self.lower_bound)
-        )
-        if spent:
-            raise BudgetSpent
+        ):
+            self.stalled = self._repeats if stalled else 0
+            self._refuse()
+
+    def _refuse(self) -> None:
+        self._refused += 1
+        if self._refused > _PATIENCE:
+            self.deaf = True
+            raise Ended
+        raise BudgetSpent
+
+
+@runtime_checkable
+class Placer(Protocol):
+    """Splits, given any allocator: the outer problem."""
+
+    def supports(self, problem: Problem) -> str | None:
+        """Return None, or a sentence that says why this method cannot take `problem`."""
+
+    def search(self, search: Search, rng: np.random.Generator) -> None:
+        """Have plans evaluated until there are no more worth trying; `search` ends it when the budget is spent."""
+
+
+def numbers(values: object, what: str, shape: tuple[int, ...]) -> FloatArray:
+    """Return what another method gave as an array of floats, or raise BackendFailed, which begins with `what`."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "iuf":
+            raise TypeError(f"numbers of type {array.dtype}")
+    except (ValueError, TypeError) as error:
+        raise BackendFailed(f"{what} that are no array of real numbers: {error}") from None
+    if array.shape != shape:
+        raise BackendFailed(f"{what} of shape {array.shape}; it must be {shape}")
+    return array.astype(np.float64, copy=False)

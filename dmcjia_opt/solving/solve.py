@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.base.errors import InfeasibleError, InputError
+from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.base.machine import installed_versions
-from dmcjia_opt.bounds.certificate import Certificate, certify, judge, overload_of, relative_gap
-from dmcjia_opt.bounds.dual import least_load
+from dmcjia_opt.bounds.best import BestPrice
+from dmcjia_opt.bounds.certificate import judge, lower_bound, overload_of, relative_gap
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Placer, Status, Stop
+from dmcjia_opt.solving.contract import Allocator, Callback, Kind, Placement, Spec, Status, Stop
 from dmcjia_opt.solving.plan import Plan
 from dmcjia_opt.solving.registry import LIBRARIES, build_allocator, build_placer, spec_of
-from dmcjia_opt.solving.running import guarded_allocator, guarded_placer, unchanged
+from dmcjia_opt.solving.running import CheckedAllocator, check_method, check_support, place, unchanged
+from dmcjia_opt.solving.search import Placer
+
+Method = TypeVar("Method", Placer, Allocator)
 
 
 def solve(
@@ -38,8 +41,8 @@ def solve(
     scenario
         What to plan.
     placer, allocator
-        Names of methods (see `registry`), or objects that follow the protocols. Methods that are not this package's
-        are supervised (see `guard`).
+        Names of methods (see `registry`), or objects that follow the protocols. Methods that are not in the
+        registry, or there as another's, are supervised (see `running`).
     stop
         The budget; none by default.
     seed
@@ -52,86 +55,101 @@ def solve(
     InputError, InfeasibleError, BackendMissing, BackendFailed
         If an argument is malformed, no plan exists or was found, or a method cannot run.
     """
-    spec = spec_of("placer", placer) if isinstance(placer, str) else None
-    outer = build_placer(placer) if isinstance(placer, str) else placer
-    inner = build_allocator(allocator) if isinstance(allocator, str) else allocator
-    names = [name if isinstance(name, str) else type(name).__qualname__ for name in (placer, allocator)]
-    place = guarded_placer(outer, names[0], scenario.nodes.names)
-    allocate = guarded_allocator(inner, names[1])
+    outer, name, row = _resolved("placer", placer, build_placer)
+    inner, inner_name, inner_row = _resolved("allocator", allocator, build_allocator)
+    who, inner_who = f'placer "{name}"', f'allocator "{inner_name}"'
+    others = [w for w, r in ((who, row), (inner_who, inner_row)) if r is None or not r.trusted]
+    if inner_who in others:
+        inner = CheckedAllocator(inner, inner_who)
     problem = compile_problem(scenario)
-    for name, why in zip(names, (place.supports(problem), allocate.supports(problem)), strict=True):
-        if why:
-            raise InputError(f'"{name}" cannot take this scenario: {why}')
-    if stop is None:
-        stop = Stop()
-    if least_load(problem) >= 1.0:
+    check_support(inner, problem, inner_name, inner_who)
+    stop, dual, nodes = stop or Stop(), BestPrice(problem), scenario.nodes.names
+    if dual.load >= 1.0:
         raise InfeasibleError(
             "no plan exists: whatever the splits, some queue is unstable; "
             "add cloud or edge compute, or lower arrival_rate"
         )
-    with unchanged(problem, (outer, f'placer "{names[0]}"'), (inner, f'allocator "{names[1]}"')):
+    with unchanged(problem, others):
         began, started = datetime.now(UTC), time.perf_counter()
-        placement = place.place(problem, allocate, stop=stop, rng=np.random.default_rng(seed), callback=callback)
+        found = place(
+            outer,
+            problem,
+            inner,
+            stop=stop,
+            rng=np.random.default_rng(seed),
+            callback=callback,
+            dual=dual,
+            name=name,
+            nodes=nodes,
+            proves=row is not None and row.proves,
+            supervised=who in others,
+        )
         seconds = time.perf_counter() - started
-        splits, shares = _complete(problem, placement, allocate, names[0], scenario.nodes.names)
-    tolerance = stop.tolerance
-    certificate = _certify(problem, splits, shares, placement.price, tolerance)
-    bound, bound_from = certificate.lower_bound, "dual"
-    if spec is not None and spec.proves and placement.lower_bound > bound:
-        bound, bound_from = min(placement.lower_bound, certificate.objective), placement.bound_from or spec.name
-    gap = relative_gap(certificate.objective, bound)
-    status = Status.LIMIT if placement.status == Status.LIMIT else Status.FEASIBLE
-    if gap <= tolerance:
+    splits, shares = found.splits, found.shares
+    if shares is None:
+        raise _without_plan(found, name, overload_of(problem, splits, nodes))
+    verdict = judge(problem, splits, shares, nodes)
+    if not verdict.feasible:
+        raise _without_plan(found, name, verdict.violation)
+    objective = verdict.objective
+    bound, price = _bound(problem, dual, found.price, objective, stop.tolerance)
+    bound_from = "dual"
+    if found.bound_from and found.lower_bound > bound:
+        bound, bound_from = min(found.lower_bound, objective), found.bound_from
+    gap = relative_gap(objective, bound)
+    status = Status.LIMIT if found.status == Status.LIMIT else Status.FEASIBLE
+    if gap <= stop.tolerance:
         status = Status.OPTIMAL
     return Plan(
         status=status,
-        objective=certificate.objective,
+        objective=objective,
         lower_bound=bound,
         gap=gap,
-        gap_tolerance=tolerance,
+        gap_tolerance=stop.tolerance,
         splits=splits,
         shares=shares,
-        names=scenario.nodes.names,
+        names=nodes,
         models=tuple(scenario.profiles[m].name for m in np.array(scenario.nodes.models)[scenario.nodes.model_index]),
         delays=problem.breakdown(splits, shares),
-        placer=names[0],
-        allocator=names[1],
+        placer=name,
+        allocator=inner_name,
         seed=seed,
-        evaluations=placement.evaluations,
+        evaluations=found.evaluations,
         wall_seconds=seconds,
-        price=certificate.price,
+        price=price,
         bound_from=bound_from,
         scenario_sha256=scenario.sha256(),
-        trace=placement.trace,
+        trace=found.trace,
         versions=installed_versions(LIBRARIES),
-        notes=placement.notes,
+        notes=found.notes,
         limits=stop,
         started=began.isoformat(timespec="seconds"),
         scenario_name=scenario.name,
     )
 
 
-def _certify(problem: Problem, splits: IntArray, shares: FloatArray, price: float, tolerance: float) -> Certificate:
-    """Certify at the placer's price where that closes the gap, which saves a search for the best one."""
-    if np.isfinite(price):
-        certificate = certify(problem, splits, shares, price=price)
-        if certificate.gap <= tolerance:
-            return certificate
-    return certify(problem, splits, shares)
+def _resolved(kind: Kind, given: str | Method, build: Callable[[str], Method]) -> tuple[Method, str, Spec | None]:
+    """Return a method, its name, and its row in the registry if it was named."""
+    if isinstance(given, str):
+        row = spec_of(kind, given)
+        return build(given), given, row
+    name = type(given).__qualname__
+    check_method(kind, given, f'{kind} "{name}"')
+    return given, name, None
 
 
-def _complete(
-    problem: Problem, placement: Placement, allocator: Allocator, placer: str, nodes: Sequence[str]
-) -> tuple[IntArray, FloatArray]:
-    splits, shares = placement.splits, placement.shares
-    if shares is None and problem.overload(splits) == 0:
-        shares = allocator.allocate(problem, splits[None, :]).shares[0]
-    why = overload_of(problem, splits, nodes) if shares is None else judge(problem, splits, shares, nodes).violation
-    if shares is None or why:
-        if placement.status == Status.INFEASIBLE and not np.isposinf(placement.lower_bound):
-            raise InfeasibleError(f'"{placer}" gives no feasible plan: {why}; other placers may')
-        raise InfeasibleError(
-            f'"{placer}" found no feasible plan in {placement.evaluations} evaluations, which does not prove that '
-            "there is none; raise its budget or choose another placer"
-        )
-    return splits, np.asarray(shares, dtype=np.float64)
+def _bound(problem: Problem, dual: BestPrice, price: float, objective: float, tolerance: float) -> tuple[float, float]:
+    """Return a bound and its price, s: the placer's price where that closes the gap, or else the best one."""
+    bound = lower_bound(problem, price)
+    if relative_gap(objective, bound) <= tolerance:
+        return bound, price
+    return max((lower_bound(problem, end.price), end.price) for end in dual.ends)
+
+
+def _without_plan(found: Placement, placer: str, why: str) -> InfeasibleError:
+    if found.status == Status.INFEASIBLE and not np.isposinf(found.lower_bound):
+        return InfeasibleError(f'"{placer}" gives no feasible plan: {why}; other placers may')
+    return InfeasibleError(
+        f'"{placer}" found no feasible plan in {found.evaluations} evaluations, which does not prove that '
+        "there is none; raise its budget or choose another placer"
+    )

@@ -16,9 +16,10 @@ from dmcjia_opt.bounds.proof.making import MOST_LEAVES, prove_bound
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.solving.contract import Status, Stop
+from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.plan import Plan, PlanFile
 from dmcjia_opt.solving.registry import build_allocator, build_placer, specs
+from dmcjia_opt.solving.running import place
 
 #: Relative difference up to which a claimed number and its recomputation count as the same.
 CLAIM_TOLERANCE = 1e-9
@@ -139,8 +140,7 @@ def _provable(problem: Problem, claims: PlanFile, dual: float, derived: float) -
         if spec.proves and spec.name == claims.bound_from:
             placer, allocator = build_placer(spec.name), build_allocator("waterfilling")
             if placer.supports(problem) is None:
-                again = placer.place(problem, allocator, stop=Stop(), rng=np.random.default_rng(0))
-                return max(dual, again.lower_bound), f"{spec.name}, searched again"
+                return max(dual, place(placer, problem, allocator).lower_bound), f"{spec.name}, searched again"
     return dual, "dual; what the rest of the claim rests on cannot be checked"
 
 

@@ -1,11 +1,12 @@
 """Plug-ins as they should not be, named on the command line as tests/solving/misbehaving.py:Class."""
 
+import pickle
 import time
 from dataclasses import dataclass
 
 import numpy as np
 
-from dmcjia_opt import Allocation, Placement, Status
+from dmcjia_opt import Allocation, Status
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 
 
@@ -23,30 +24,29 @@ class Placer(Base):
 
     more = 1
 
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        for _ in range(stop.evaluations + self.more):
-            self.ask(problem, allocator, rng)
-        return Placement(cloud_only(problem))
+    def search(self, search, rng):
+        for _ in range(search.stop.evaluations + self.more):
+            self.ask(search, rng)
 
-    def ask(self, problem, allocator, rng):
-        return allocator.allocate(problem, rng.integers(0, problem.layers + 1, (1, problem.n_nodes)))
+    def ask(self, search, rng):
+        return search.evaluate(rng.integers(0, search.problem.layers + 1, (1, search.problem.n_nodes)))
 
 
 class Greedy(Placer):
     """One request, larger than the budget."""
 
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        self.ask(problem, allocator, rng)
-        return allocator.allocate(problem, rng.integers(0, problem.layers + 1, (10_000, problem.n_nodes)))
+    def search(self, search, rng):
+        self.ask(search, rng)
+        search.evaluate(rng.integers(0, search.problem.layers + 1, (10_000, search.problem.n_nodes)))
 
 
 class DeafToStops(Placer):
     """Takes every exception for a bad plan and tries again."""
 
-    def place(self, problem, allocator, *, stop, rng, callback=None):
+    def search(self, search, rng):
         while True:
             try:
-                self.ask(problem, allocator, rng)
+                self.ask(search, rng)
             except Exception:  # noqa: BLE001
                 continue
 
@@ -54,9 +54,9 @@ class DeafToStops(Placer):
 class WrapsStops(Placer):
     """Turns every exception into one of its own."""
 
-    def ask(self, problem, allocator, rng):
+    def ask(self, search, rng):
         try:
-            super().ask(problem, allocator, rng)
+            super().ask(search, rng)
         except Exception as error:
             raise RuntimeError("the environment broke") from error
 
@@ -64,188 +64,194 @@ class WrapsStops(Placer):
 class Repeats(Placer):
     """Asks for the same plan for ever."""
 
-    def place(self, problem, allocator, *, stop, rng, callback=None):
+    def search(self, search, rng):
         while True:
-            allocator.allocate(problem, np.tile(cloud_only(problem), (500, 1)))
+            search.evaluate(np.tile(cloud_only(search.problem), (500, 1)))
 
 
 class Sleeps(Base):
-    """Never asks for shares; would take 20 s."""
+    """Never asks for a plan; would take 20 s."""
 
-    def place(self, problem, allocator, *, stop, rng, callback=None):
+    def search(self, search, rng):
         for _ in range(2000):
             time.sleep(0.01)
-        return Placement(cloud_only(problem))
+        search.offer(cloud_only(search.problem))
 
 
 class Dawdles(Base):
-    """Returns a plan, but late."""
+    """Has a plan, but late."""
 
-    def place(self, problem, allocator, *, stop, rng, callback=None):
+    def search(self, search, rng):
         time.sleep(0.2)
-        return Placement(cloud_only(problem))
+        search.offer(cloud_only(search.problem))
 
 
 class DawdlesAfterAPlan(Placer):
     """Asks for one plan and then for nothing."""
 
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        self.ask(problem, allocator, rng)
-        return Sleeps().place(problem, allocator, stop=stop, rng=rng)
+    def search(self, search, rng):
+        self.ask(search, rng)
+        for _ in range(2000):
+            time.sleep(0.01)
 
 
-class Raises(Base):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        raise KeyError
+class Offers(Base):
+    """Offers everything in the cloud once `before` was done to the problem or the search."""
 
+    def search(self, search, rng):
+        self.before(search)
+        search.offer(self.splits(search.problem), self.shares(search.problem))
+        self.after(search)
 
-class Exits(Base):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        raise SystemExit(3)
+    def before(self, search):
+        pass
 
+    def after(self, search):
+        pass
 
-class Interrupted(Base):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        raise KeyboardInterrupt
+    def splits(self, problem):
+        return cloud_only(problem)
 
-
-class InterruptedLater(Placer):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        allocator.allocate(problem, cloud_only(problem)[None])
-        raise KeyboardInterrupt
-
-
-class Writes(Base):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        problem.local_delay[0, 0] = 0.0
-        return Placement(cloud_only(problem))
-
-
-class Forces(Base):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        problem.local_delay.setflags(write=True)
-        problem.local_delay[0, 0] /= 2
-        problem.local_delay.setflags(write=False)
-        return Placement(cloud_only(problem))
-
-
-class Replaces(Base):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        problem.weight = np.ones(problem.n_nodes)
-        return Placement(cloud_only(problem))
-
-
-class ReplacesByForce(Base):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        object.__setattr__(problem, "weight", problem.weight / 2)
-        return Placement(cloud_only(problem))
-
-
-class OutOfRange(Base):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        return Placement(problem.layers + 1)
-
-
-class AsksOutOfRange(Base):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        return allocator.allocate(problem, problem.layers[None] + 1)
-
-
-class AsksForOnePlan(Base):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        return allocator.allocate(problem, problem.layers)
-
-
-class AsksOfAnother(Base):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        from dataclasses import replace
-
-        return allocator.allocate(replace(problem, name="mine"), problem.layers[None])
-
-
-class Sends(Base):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        import pickle
-
-        return pickle.dumps(allocator)
-
-
-class Floats(Base):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        return Placement(problem.layers.astype(float))
-
-
-class Garbage(Base):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        return {"splits": problem.layers}
-
-
-class Nothing(Base):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
+    def shares(self, problem):
         return None
 
 
-class Ragged(Base):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        return Placement([[1], [1, 2]])
+class Raises(Offers):
+    def before(self, search):
+        raise KeyError
 
 
-class OddStatus(Base):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        return Placement(cloud_only(problem), status="great")
+class Exits(Offers):
+    def before(self, search):
+        raise SystemExit(3)
 
 
-class NanShares(Base):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        return Placement(cloud_only(problem), np.full(problem.n_nodes, np.nan))
+class Interrupted(Offers):
+    def before(self, search):
+        raise KeyboardInterrupt
 
 
-class TooMuch(Base):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        return Placement(cloud_only(problem), np.ones(problem.n_nodes))
+class InterruptedLater(Offers):
+    def after(self, search):
+        raise KeyboardInterrupt
 
 
-class Words(Base):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        return Placement(cloud_only(problem), ["half"] * problem.n_nodes)
+class Writes(Offers):
+    def before(self, search):
+        search.problem.local_delay[0, 0] = 0.0
+
+
+class WritesTheBest(Offers):
+    def after(self, search):
+        search.shares[:] = 1.0
+
+
+class Forces(Offers):
+    def before(self, search):
+        table = search.problem.local_delay
+        table.setflags(write=True)
+        table[0, 0] /= 2
+        table.setflags(write=False)
+
+
+class Replaces(Offers):
+    def before(self, search):
+        search.problem.weight = np.ones(search.problem.n_nodes)
+
+
+class ReplacesByForce(Offers):
+    def before(self, search):
+        object.__setattr__(search.problem, "weight", search.problem.weight / 2)
+
+
+class OutOfRange(Offers):
+    def splits(self, problem):
+        return problem.layers + 1
+
+
+class AsksOutOfRange(Offers):
+    def before(self, search):
+        search.evaluate(search.problem.layers[None] + 1)
+
+
+class AsksForOnePlan(Offers):
+    def before(self, search):
+        search.evaluate(search.problem.layers)
+
+
+class Sends(Offers):
+    def before(self, search):
+        pickle.dumps(search)
+
+
+class Floats(Offers):
+    def splits(self, problem):
+        return problem.layers.astype(float)
+
+
+class Nothing(Base):
+    def search(self, search, rng):
+        pass
+
+
+class Ragged(Offers):
+    def splits(self, problem):
+        return [[1], [1, 2]]
+
+
+class OddStatus(Offers):
+    def before(self, search):
+        search.claim("great")
+
+
+class NanShares(Offers):
+    def shares(self, problem):
+        return np.full(problem.n_nodes, np.nan)
+
+    def after(self, search):
+        search.claim(Status.FEASIBLE)
+
+
+class TooMuch(NanShares):
+    def shares(self, problem):
+        return np.ones(problem.n_nodes)
+
+
+class Words(Offers):
+    def shares(self, problem):
+        return ["half"] * problem.n_nodes
+
+
+class DearPrice(Offers):
+    def before(self, search):
+        search.raise_bound("dear")
 
 
 class Boasts(Base):
     """Claims what it did not do."""
 
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        allocator.allocate(problem, np.stack([problem.layers, cloud_only(problem)]))
-        callback(None)
-        return Placement(
-            cloud_only(problem),
-            lower_bound=1e9,
-            status=Status.OPTIMAL,
-            trace=("nonsense",),
-            evaluations=-5,
-            price="dear",
-        )
+    def search(self, search, rng):
+        search.evaluate(np.stack([search.problem.layers, cloud_only(search.problem)]))
+        search.prove(1e9, "exact")
+        search.claim(Status.OPTIMAL, 1e9)
+        search.raise_bound(np.inf)
+        search.tick()
 
 
-class Answers(Base):
+class Answers(Offers):
     """Refuses without a reason."""
 
     def supports(self, problem):
         return False
 
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        return Placement(cloud_only(problem))
 
-
-class Cracks(Base):
+class Cracks(Offers):
     def supports(self, problem):
         raise RuntimeError("no licence:\n  none found")
 
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        return Placement(cloud_only(problem))
-
 
 class Incomplete(Base):
-    """Has no method place."""
+    """Has no method search."""
 
 
 @dataclass(frozen=True)
@@ -267,8 +273,8 @@ class Deep:
     def supports(self, problem):
         return None
 
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        return Placement(np.minimum(problem.layers, self.depth))
+    def search(self, search, rng):
+        search.offer(np.minimum(search.problem.layers, self.depth))
 
 
 class Allocator(Base):

@@ -15,7 +15,6 @@ from tests.command_line import run
 from tests.solving import misbehaving
 
 GOOD = '''"""A module of methods."""
-from dmcjia_opt.solving.contract import Placement
 
 print("printed on import")
 
@@ -33,8 +32,8 @@ class Mine:
     def supports(self, problem):
         return None
 
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        return Placement(problem.layers * 0)
+    def search(self, search, rng):
+        search.offer(search.problem.layers * 0)
 
 class Other(Mine):
     summary = "leaves everything in the cloud, too"
@@ -121,7 +120,7 @@ def test_plug_ins_are_listed_and_broken_ones_break_nothing(install, dmcjia):
     for name, (_, why) in BROKEN.items():
         assert why in rows[name]["why_not"]
         assert not rows[name]["available"]
-    assert "it has no method place, which every placer needs" in rows["half"]["why_not"]
+    assert "it has no method search, which every placer needs" in rows["half"]["why_not"]
     assert "it is no class but a function" in rows["function"]["why_not"]
     assert "good has no class Absent; its placers are Mine, Other" in rows["absent"]["why_not"]
     assert 'there is no module "lost_module"' in rows["lost"]["why_not"]
@@ -194,7 +193,7 @@ def test_decorators_make_names_for_this_process():
         ("taken", misbehaving.Dawdles, 'the placer "taken" is tests.solving.misbehaving:Sleeps already; register'),
         ("a:b", misbehaving.Dawdles, "a name starts with a letter or digit and holds only these"),
         ("", misbehaving.Dawdles, "a name starts with a letter or digit"),
-        ("mine", misbehaving.Incomplete, "it has no method place, which every placer needs"),
+        ("mine", misbehaving.Incomplete, "it has no method search, which every placer needs"),
         ("mine", misbehaving.Dawdles(), "it is no class but a Dawdles"),
     ],
 )
@@ -231,7 +230,7 @@ def test_a_file_with_the_name_of_a_library_hides_nothing(monkeypatch, tmp_path):
     [
         ("./none.py:Mine", InputError, r"^none\.py: there is no such file$"),
         ("good:Absent", InputError, 'placer "good:Absent": good has no class Absent; its placers are Mine, Other'),
-        ("good:Half", InputError, '"good:Half" is no placer: it has no method place, which every placer needs'),
+        ("good:Half", InputError, '"good:Half" is no placer: it has no method search, which every placer needs'),
         ("good:function", InputError, "it is no class but a function"),
         ("good.sub:Mine", InputError, 'there is no module "good.sub"; install it, run in the folder that holds it'),
         ("absent:Mine", InputError, 'unknown placer "absent"; choose one of exact, .*, or name your own as module:Cla'),

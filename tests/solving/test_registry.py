@@ -13,7 +13,7 @@ from dmcjia_opt.base.errors import BackendMissing, InputError
 from dmcjia_opt.methods.allocators.cvxpy_ import CvxpyAllocator
 from dmcjia_opt.methods.placers.genetic.pymoo_ import PymooPlacer
 from dmcjia_opt.solving import registry
-from dmcjia_opt.solving.contract import Allocator, Placer
+from dmcjia_opt.solving.contract import Allocator
 from dmcjia_opt.solving.registry import (
     LIBRARIES,
     METHODS,
@@ -24,6 +24,7 @@ from dmcjia_opt.solving.registry import (
     variants,
     why_not,
 )
+from dmcjia_opt.solving.search import Placer
 
 every_spec = pytest.mark.parametrize("spec", METHODS.values(), ids=lambda spec: f"{spec.kind}-{spec.name}")
 

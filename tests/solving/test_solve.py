@@ -8,12 +8,11 @@ import pytest
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InfeasibleError, InputError
 from dmcjia_opt.bounds.certificate import certify
 from dmcjia_opt.methods.allocators.cvxpy_ import CvxpyAllocator
-from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exhaustive import Exhaustive
 from dmcjia_opt.methods.placers.genetic.genetic import Genetic
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
-from dmcjia_opt.solving.contract import Placement, Status, Stop
+from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.solving.registry import specs, why_not
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.testing.doubles import Counting, Even, Failing
@@ -26,16 +25,24 @@ BUDGET = Stop(evaluations=80)
 
 @dataclass(frozen=True)
 class Says:
-    """A third party's placer, which returns what it was told to."""
+    """A third party's placer, which offers and claims what it was told to."""
 
-    placement: Placement
+    splits: object
+    shares: object = None
+    status: Status | None = None
+    bound: float = -math.inf
+    price: float | None = None
     refusal: str | None = None
 
     def supports(self, problem):
         return self.refusal
 
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        return self.placement
+    def search(self, search, rng):
+        search.offer(self.splits, self.shares)
+        search.prove(self.bound, "exhaustive")
+        search.claim(self.status, self.bound)
+        if self.price is not None:
+            search.raise_bound(self.price)
 
 
 def optimum(scenario):
@@ -108,21 +115,20 @@ def test_a_bound_proved_by_our_own_search_counts():
 
 
 def test_a_third_partys_bound_does_not():
-    splits = np.array([0, 0, 0, 0])
-    claimed = Placement(splits, lower_bound=1e9, status=Status.OPTIMAL)
-    plan = solve(PAPER, Says(claimed))
+    plan = solve(PAPER, Says(np.zeros(4, dtype=int), status=Status.OPTIMAL, bound=1e9))
     assert plan.lower_bound <= optimum(PAPER).objective
     assert plan.bound_from == "dual"
-    own = Says(replace(Exhaustive().place(compile_problem(EQUAL), WaterFilling(), stop=Stop(), rng=None)))
-    assert solve(EQUAL, own).status == Status.FEASIBLE
+    best = optimum(EQUAL)
+    own = solve(EQUAL, Says(best.splits, status=Status.OPTIMAL, bound=best.lower_bound))
+    assert (own.status, own.bound_from) == (Status.FEASIBLE, "dual")
+    assert solve(EQUAL, Exhaustive()).status == Status.FEASIBLE
 
 
 def test_a_claim_of_optimality_needs_a_closed_gap():
-    best = optimum(PAPER)
-    other = np.array([0, 0, 0, 2])
-    assert solve(PAPER, Says(Placement(other, status=Status.OPTIMAL))).status == Status.FEASIBLE
-    assert solve(PAPER, Says(Placement(other, status=Status.LIMIT))).status == Status.LIMIT
-    assert solve(PAPER, Says(Placement(best.splits, status=Status.LIMIT))).status == Status.OPTIMAL
+    best, other = optimum(PAPER), np.array([0, 0, 0, 2])
+    assert solve(PAPER, Says(other, status=Status.OPTIMAL)).status == Status.FEASIBLE
+    assert solve(PAPER, Says(other, status=Status.LIMIT)).status == Status.LIMIT
+    assert solve(PAPER, Says(best.splits, status=Status.LIMIT)).status == Status.OPTIMAL
 
 
 def test_the_gap_asked_for_is_the_gap_of_an_optimum():
@@ -134,7 +140,7 @@ def test_the_gap_asked_for_is_the_gap_of_an_optimum():
 
 def test_missing_shares_are_filled_by_the_allocator():
     counting = Counting()
-    plan = solve(PAPER, Says(Placement(np.array([0, 2, 0, 0]))), counting)
+    plan = solve(PAPER, Says(np.array([0, 2, 0, 0])), counting)
     assert counting.plans == [(0, 2, 0, 0)]
     assert plan.shares.sum() == pytest.approx(1.0)
     assert plan.shares.sum() <= 1.0
@@ -142,14 +148,13 @@ def test_missing_shares_are_filled_by_the_allocator():
 
 def test_shares_that_came_with_the_plan_are_kept():
     shares = np.array([0.3, 0.3, 0.2, 0.2])
-    plan = solve(PAPER, Says(Placement(np.zeros(4, dtype=np.int64), shares)))
+    plan = solve(PAPER, Says(np.zeros(4, dtype=np.int64), shares))
     np.testing.assert_array_equal(plan.shares, shares)
 
 
 @pytest.mark.parametrize("price", [math.nan, math.inf, -1.0, 0.0, 1e-300, 1e300])
 def test_a_useless_price_costs_nothing(price):
-    splits = optimum(PAPER).splits
-    assert solve(PAPER, Says(Placement(splits, price=price))).status == Status.OPTIMAL
+    assert solve(PAPER, Says(optimum(PAPER).splits, price=price)).status == Status.OPTIMAL
 
 
 @pytest.mark.parametrize(
@@ -161,26 +166,24 @@ def test_a_useless_price_costs_nothing(price):
         np.array([0.0, 0.0, 0.0, 0.0]),
     ],
 )
-def test_a_placer_that_returns_no_plan_failed(splits):
-    with pytest.raises(BackendFailed, match=r'placer "Says" returned a plan that is none: '):
-        solve(PAPER, Says(Placement(splits)))
+def test_a_placer_that_offers_no_plan_failed(splits):
+    with pytest.raises(BackendFailed, match=r'placer "Says" asked for a plan that is none: '):
+        solve(PAPER, Says(splits))
 
 
 @pytest.mark.parametrize(
     ("splits", "shares"),
     [((4,), (3,)), ((4,), (1, 4)), ((1, 4), (1, 4)), ((1, 4), (4,)), ((2, 4), None), ((4,), ())],
 )
-def test_a_placer_that_returns_another_shape_failed(splits, shares):
-    placement = Placement(np.zeros(splits, dtype=np.int64), None if shares is None else np.full(shares, 0.1))
-    with pytest.raises(
-        BackendFailed, match=r'placer "Says" returned (splits|shares) of shape \(.*(4 nodes|it must be \(4,\))'
-    ):
-        solve(PAPER, Says(placement))
+def test_a_placer_that_offers_another_shape_failed(splits, shares):
+    says = Says(np.zeros(splits, dtype=np.int64), None if shares is None else np.full(shares, 0.1))
+    with pytest.raises(BackendFailed, match=r'placer "Says" (asked for splits|offered shares) of shape \(.*it must be'):
+        solve(PAPER, says)
 
 
 @pytest.mark.parametrize("status", [Status.INACCURATE, Status.INFEASIBLE, Status.FAILED])
 def test_a_feasible_plan_is_at_least_that(status):
-    assert solve(PAPER, Says(Placement(np.array([0, 2, 0, 0]), status=status))).status == Status.FEASIBLE
+    assert solve(PAPER, Says(np.array([0, 2, 0, 0]), status=status)).status == Status.FEASIBLE
 
 
 @pytest.mark.parametrize(
@@ -193,11 +196,14 @@ def test_a_feasible_plan_is_at_least_that(status):
     ],
 )
 def test_a_plan_that_breaks_a_constraint_is_none(shares, why):
-    placement = Placement(np.zeros(4, dtype=np.int64), shares, evaluations=7)
-    with pytest.raises(BackendFailed, match=f'placer "Says" returned a plan that is none: {re.escape(why)}'):
-        solve(PAPER, Says(placement))
-    with pytest.raises(InfeasibleError, match=f'"Says" gives no feasible plan: {re.escape(why)}; other placers may'):
-        solve(PAPER, Says(replace(placement, status=Status.INFEASIBLE)))
+    says = Says(np.zeros(4, dtype=np.int64), shares, Status.FEASIBLE)
+    with pytest.raises(BackendFailed, match=f'placer "Says" calls a plan feasible that is none: {re.escape(why)}'):
+        solve(PAPER, says)
+    for status in (None, Status.INFEASIBLE):
+        with pytest.raises(
+            InfeasibleError, match=f'"Says" gives no feasible plan: {re.escape(why)}; other placers may'
+        ):
+            solve(PAPER, replace(says, status=status))
 
 
 def test_failing_allocators_leave_no_plan():
@@ -222,7 +228,7 @@ def test_a_cloud_too_small_for_any_offloading_leaves_the_edge():
 
 def test_refusals_name_the_method_and_its_reason():
     with pytest.raises(InputError, match=r'"Says" cannot take this scenario: it is Sunday'):
-        solve(PAPER, Says(Placement(np.zeros(4)), refusal="it is Sunday"))
+        solve(PAPER, Says(np.zeros(4), refusal="it is Sunday"))
     bursty = replace(PAPER, options=PAPER.options.model_copy(update={"delay": "mg1", "service_scv": 4.0}))
     with pytest.raises(InputError, match=r'"cvxpy" cannot take this scenario: the delay curve "mg1"'):
         solve(bursty, allocator="cvxpy")

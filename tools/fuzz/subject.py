@@ -16,7 +16,8 @@ from dmcjia_opt.bounds.dual import least_load
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exact import Exact
 from dmcjia_opt.model.problem import Problem, all_plans
-from dmcjia_opt.solving.contract import Placement, Placer, Stop
+from dmcjia_opt.solving.contract import Placement, Stop
+from dmcjia_opt.solving.search import Placer
 from tools.fuzz.reference import exact_delay, within_budget
 
 #: Spaces of up to so many plans are searched through.

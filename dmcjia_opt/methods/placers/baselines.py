@@ -9,50 +9,25 @@ Whatever the budget, a rule makes its one plan.
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
-from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop, TracePoint
+from dmcjia_opt.solving.contract import AnyProblem
 from dmcjia_opt.solving.options import AtLeastOne, method
+from dmcjia_opt.solving.search import Search
 
 
-class Rule(ABC):
+class Rule(AnyProblem, ABC):
     """A placer that has one plan for each problem."""
 
     __slots__ = ()
 
-    def supports(self, problem: Problem) -> str | None:
-        """Every problem is supported."""
-        return None
-
-    def place(
-        self,
-        problem: Problem,
-        allocator: Allocator,
-        *,
-        stop: Stop,
-        rng: np.random.Generator,
-        callback: Callback | None = None,
-    ) -> Placement:
-        """Return the rule's plan, INFEASIBLE where it is none; shares it leaves open are the allocator's."""
-        started = time.perf_counter()
-        splits, shares = self.plan(problem)
-        price, status, objective = np.nan, Status.INFEASIBLE, np.inf
-        if shares is None and problem.overload(splits) == 0:
-            allocation = allocator.allocate(problem, splits[None, :])
-            shares, price = allocation.shares[0], float(allocation.price[0])
-            status = Status.FAILED
-        if shares is not None and problem.residuals(splits, shares).feasible:
-            objective, status = float(problem.objective(splits, shares)), Status.FEASIBLE
-        point = TracePoint(1, time.perf_counter() - started, objective, -np.inf)
-        if callback is not None:
-            callback(point)
-        return Placement(splits, shares, status=status, trace=(point,), evaluations=1, price=price)
+    def search(self, search: Search, rng: np.random.Generator) -> None:
+        """Offer the rule's plan; shares it leaves open are the allocator's."""
+        search.offer(*self.plan(search.problem))
 
     @abstractmethod
     def plan(self, problem: Problem) -> tuple[IntArray, FloatArray | None]:
@@ -115,16 +90,9 @@ class Greedy(Rule):
         return None
 
     def plan(self, problem: Problem) -> tuple[IntArray, FloatArray | None]:
-        """Return each node's split with the fewest upload bytes.
-
-        Raises
-        ------
-        InputError
-            If the problem has no uplinks.
-        """
+        """Return each node's split with the fewest upload bytes."""
         uplinks = problem.uplinks
-        if uplinks is None:
-            raise InputError(f"greedy cannot take this problem: {self.supports(problem)}")
+        assert uplinks is not None  # see `supports`
         sent = uplinks.upload_bytes[uplinks.model_index]
         sent[:, 0] = uplinks.input_bytes
         wanted = [np.isfinite(problem.local_delay)]

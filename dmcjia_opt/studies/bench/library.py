@@ -30,8 +30,8 @@ from dmcjia_opt.bounds.certificate import lower_bound, relative_gap
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
-from dmcjia_opt.solving.contract import Stop
-from dmcjia_opt.solving.registry import build_allocator, build_placer, specs
+from dmcjia_opt.solving.registry import build_placer, specs
+from dmcjia_opt.solving.running import place
 from dmcjia_opt.studies.bench.instances import Instance
 
 #: Relative difference up to which a stored value and its recomputation, perhaps on another machine, are the same.
@@ -259,9 +259,7 @@ def recomputed(problem: Problem, evidence: Evidence, bound_from: str) -> tuple[f
     if bound_from != DUAL:
         if not any(spec.name == bound_from and spec.proves for spec in specs("placer")):
             raise InputError(f'bound_from = "{bound_from}" is not a placer whose search proves a bound')
-        placer = build_placer(bound_from)
-        again = placer.place(problem, build_allocator("waterfilling"), stop=Stop(), rng=np.random.default_rng(0))
-        bound = max(bound, again.lower_bound)
+        bound = max(bound, place(build_placer(bound_from), problem, WaterFilling()).lower_bound)
     return objective, min(bound, objective)
 
 

@@ -7,9 +7,9 @@ from typing import cast
 
 from dmcjia_opt.base.machine import source_of
 from dmcjia_opt.solving import plugins
-from dmcjia_opt.solving.contract import Allocator, Placer
+from dmcjia_opt.solving.contract import Allocator, Kind, Spec
 from dmcjia_opt.solving.registry import KINDS, METHODS, build_allocator, build_placer, spec_of, specs, why_not
-from dmcjia_opt.solving.spec import Kind, Spec
+from dmcjia_opt.solving.search import Placer
 
 #: The allocator of a placer that names none.
 ALLOCATOR = "waterfilling"

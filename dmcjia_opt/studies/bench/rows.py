@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from dmcjia_opt.solving.spec import Kind
+from dmcjia_opt.solving.contract import Kind
 
 _FARTHEST = 1e150  # what is computed from numbers of a row still fits a float
 Count = Annotated[int, Field(ge=0, le=2**53)]

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from dmcjia_opt.solving.contract import Stop
-from dmcjia_opt.solving.spec import Kind
+from dmcjia_opt.solving.contract import Kind, Stop
 from dmcjia_opt.studies.bench.lineup import EVERY
 
 #: What a hard wall limit adds to a method's own limit of time: half of it, but no less than this, s.

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
-
 from dmcjia_opt.base.arrays import IntArray
 from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
@@ -17,6 +15,7 @@ from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.services import StageTimes
 from dmcjia_opt.solving.contract import OPTIMALITY_GAP, Stop
+from dmcjia_opt.solving.running import place
 from dmcjia_opt.studies.plan.subject import Subject
 
 #: How much more of something each change gives, relative.
@@ -78,7 +77,7 @@ class WhatIfs:
 
 def least_delay(problem: Problem, seconds: float) -> Least:
     """Search for the optimum with its proof, for at most `seconds`."""
-    found = Exact().place(problem, WaterFilling(), stop=Stop(seconds=seconds), rng=np.random.default_rng(0))
+    found = place(Exact(), problem, WaterFilling(), stop=Stop(seconds=seconds))
     reached = math.inf if found.shares is None else float(problem.objective(found.splits, found.shares))
     return Least(min(found.lower_bound, reached), reached, found.bound_from or "dual")
 

@@ -18,7 +18,8 @@ from dmcjia_opt.methods.placers.genetic.genetic import Genetic
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.solving.contract import Placer, Stop, TracePoint
+from dmcjia_opt.solving.contract import Stop, TracePoint
+from dmcjia_opt.solving.search import Placer
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.look.pictures import COLOURS, new_figure, tidy
 from dmcjia_opt.studies.reproduce.generations import ByGeneration

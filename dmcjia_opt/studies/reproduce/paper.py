@@ -15,7 +15,8 @@ from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.model.scenario.nodes import NodeTable
 from dmcjia_opt.model.scenario.scenario import PAPER_MHZ_IN_MBPS, Options, Scenario
-from dmcjia_opt.solving.contract import Placer, Stop
+from dmcjia_opt.solving.contract import Stop
+from dmcjia_opt.solving.search import Placer
 from dmcjia_opt.solving.solve import solve
 
 #: Table 5.

@@ -96,12 +96,10 @@ def test_identical_nodes_need_few_cases():
 
 
 def _optimum(problem: Problem) -> float:
-    from dmcjia_opt.solving.contract import Stop
     from dmcjia_opt.solving.registry import build_allocator, build_placer
+    from dmcjia_opt.solving.running import place
 
-    found = build_placer("exact").place(
-        problem, build_allocator("waterfilling"), stop=Stop(), rng=np.random.default_rng(0)
-    )
+    found = place(build_placer("exact"), problem, build_allocator("waterfilling"))
     assert found.shares is not None
     return float(problem.objective(found.splits, found.shares))
 

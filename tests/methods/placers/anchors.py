@@ -14,6 +14,7 @@ from dmcjia_opt.model.delay import MD1, MM1, TANDEM, mg1
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.solving import running
 from dmcjia_opt.solving.contract import Placement, Status, Stop
 from dmcjia_opt.testing.problems import brute_force, random_problem
 
@@ -39,14 +40,14 @@ FAMILIES = (("paper", 8), ("homogeneous", 4), ("scarce", 8))
 
 
 def place(placer: ConePlacer, problem: Problem, stop: Stop | None = None) -> Placement:
-    return placer.place(problem, WaterFilling(), stop=stop or Stop(), rng=np.random.default_rng(0))
+    return running.place(placer, problem, WaterFilling(), stop=stop)
 
 
 @cache
 def family(name: str, nodes: int) -> tuple[Problem, float]:
     """Return a problem and its optimum by our own branch and bound."""
     problem = compile_problem(generate(name, nodes=nodes, seed=3))
-    best = BranchAndBound().place(problem, WaterFilling(), stop=Stop(), rng=np.random.default_rng(0))
+    best = running.place(BranchAndBound(), problem, WaterFilling())
     assert best.status == Status.OPTIMAL
     return problem, best.lower_bound
 
@@ -64,7 +65,7 @@ def agrees(placer: ConePlacer, problem: Problem, best: float) -> None:
     assert problem.residuals(placement.splits, placement.shares).feasible
     value = float(problem.objective(placement.splits, placement.shares))
     assert best * (1 - 1e-9) <= value <= best * (1 + 1e-5)
-    assert best * (1 - 1e-4) <= placement.lower_bound <= best * (1 + 1e-5)
+    assert best * (1 - 1e-4) <= placement.claimed_bound <= best * (1 + 1e-5)
     assert placement.evaluations == 1
     assert placement.trace[-1].objective == value
     assert placement.trace[-1].lower_bound <= best * (1 + 1e-9)

@@ -14,7 +14,9 @@ from dmcjia_opt.methods.placers.exact.exact import Exact
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
-from dmcjia_opt.solving.contract import Allocator, Placement, Placer, Stop
+from dmcjia_opt.solving import running
+from dmcjia_opt.solving.contract import Allocator, Placement, Stop
+from dmcjia_opt.solving.search import Placer
 from dmcjia_opt.testing.problems import brute_force, random_problem
 
 
@@ -22,7 +24,7 @@ def place(
     placer: Placer, problem: Problem, allocator: Allocator | None = None, *, stop: Stop | None = None, seed: int = 0
 ) -> Placement:
     rng = np.random.default_rng(seed)
-    return placer.place(problem, allocator or WaterFilling(), stop=stop or Stop(), rng=rng)
+    return running.place(placer, problem, allocator or WaterFilling(), stop=stop, rng=rng)
 
 
 def five_nodes() -> Problem:

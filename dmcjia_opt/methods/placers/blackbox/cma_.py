@@ -8,8 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from dmcjia_opt.base.arrays import FloatArray
-from dmcjia_opt.methods.placers.blackbox.asktell import DEFAULT_PATIENCE
-from dmcjia_opt.methods.placers.blackbox.callables import DEFAULT_EVALUATIONS
+from dmcjia_opt.methods.placers.blackbox.asktell import DEFAULT_EVALUATIONS, DEFAULT_PATIENCE
 from dmcjia_opt.methods.placers.blackbox.library_search import LibrarySearch
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Stop

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dmcjia_opt.base.errors import BackendFailed, DmcjiaError
-from dmcjia_opt.methods.placers.blackbox.asktell import Searcher, ask_and_tell
-from dmcjia_opt.methods.placers.blackbox.callables import MeanDelay, SearchPlacer
+from dmcjia_opt.methods.placers.blackbox.asktell import CallingPlacer, MeanDelay, Searcher, ask_and_tell
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Stop
+from dmcjia_opt.solving.contract import AnyChoice, Stop
 
 
 class Manners:
@@ -71,7 +70,7 @@ def draw_seed(rng: np.random.Generator) -> int:
     return int(rng.integers(1, 2**31 - 1))
 
 
-class LibrarySearch(SearchPlacer):
+class LibrarySearch(AnyChoice, CallingPlacer):
     """A placer that asks a library's optimiser for plans; a subclass builds the optimiser."""
 
     __slots__ = ()
@@ -87,11 +86,7 @@ class LibrarySearch(SearchPlacer):
     def start(self, problem: Problem, stop: Stop, rng: np.random.Generator) -> Searcher:
         """Return a fresh optimiser over the splits of `problem` for a budget of `stop`."""
 
-    def supports(self, problem: Problem) -> str | None:
-        """Return why not, if a node has a single split."""
-        return "a node has only one split" if (problem.layers == 0).any() else None
-
-    def search(self, f: MeanDelay, stop: Stop, rng: np.random.Generator) -> None:
+    def run(self, f: MeanDelay, stop: Stop, rng: np.random.Generator) -> None:
         """Ask the optimiser, evaluate, and tell it."""
         manners = Manners(self.library, rng)
         with manners.kept():

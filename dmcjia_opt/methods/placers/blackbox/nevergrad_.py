@@ -7,8 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from dmcjia_opt.base.arrays import IntArray
-from dmcjia_opt.methods.placers.blackbox.asktell import DEFAULT_PATIENCE
-from dmcjia_opt.methods.placers.blackbox.callables import DEFAULT_EVALUATIONS
+from dmcjia_opt.methods.placers.blackbox.asktell import DEFAULT_EVALUATIONS, DEFAULT_PATIENCE
 from dmcjia_opt.methods.placers.blackbox.library_search import LibrarySearch, draw_seed
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Stop

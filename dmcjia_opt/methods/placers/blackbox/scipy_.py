@@ -11,9 +11,8 @@ import numpy as np
 from pydantic import Field
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.methods.placers.blackbox.callables import DEFAULT_EVALUATIONS, MeanDelay, SearchPlacer
-from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Stop
+from dmcjia_opt.methods.placers.blackbox.asktell import DEFAULT_EVALUATIONS, CallingPlacer, MeanDelay
+from dmcjia_opt.solving.contract import AnyChoice, Stop
 from dmcjia_opt.solving.options import Count, method
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ _ALMOST_HALF = 0.499  # a rounded variable meets its first and last value as oft
 
 
 @method
-class Scipy(SearchPlacer):
+class Scipy(AnyChoice, CallingPlacer):
     """A global optimiser of `scipy.optimize`.
 
     Parameters
@@ -44,11 +43,7 @@ class Scipy(SearchPlacer):
     repair: bool = True
     finite: bool = True
 
-    def supports(self, problem: Problem) -> str | None:
-        """Return why not, if a node has a single split."""
-        return "a node has only one split" if (problem.layers == 0).any() else None
-
-    def search(self, f: MeanDelay, stop: Stop, rng: np.random.Generator) -> None:
+    def run(self, f: MeanDelay, stop: Stop, rng: np.random.Generator) -> None:
         """Hand `f` to SciPy."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -25,10 +25,10 @@ from dmcjia_opt.base.arrays import IntArray
 from dmcjia_opt.base.processes import silenced
 from dmcjia_opt.bounds.certificate import rounding_slack
 from dmcjia_opt.methods.placers.exact.branch_and_bound import NodeClass, class_rows, fixed_row, node_classes, spread
-from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, Search
+from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, left_open
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.options import method
-from dmcjia_opt.solving.search import BudgetSpent
+from dmcjia_opt.solving.search import BudgetSpent, Search
 
 if TYPE_CHECKING:
     from highspy.highs import HighsCallbackEvent
@@ -158,40 +158,35 @@ def close(search: Search) -> None:
     BudgetSpent
         When the time or the evaluations are.
     """
-    if search.closed or search.spent:
-        return
-    problem, evaluation = search.problem, search.evaluation
-    left = search.survivors()
+    problem = search.problem
+    left = left_open(search)
     classes = node_classes(problem, left)
     if not classes:
         return
     base = left.bound
-    unit = evaluation.objective - base
+    unit = search.objective - base
     master = Master(problem, classes, left.cheapest, base, unit)
-    master.cut(left.price, evaluation.objective)
+    master.cut(left.price, search.objective)
     prices = {left.price}
     for tried in range(_MAX_CUTS):
-        limit = search.stop.seconds
-        seconds = math.inf if limit is None else limit - evaluation.seconds
+        seconds = search.seconds_left
         if seconds <= 0:
             raise BudgetSpent
-        wanted = search.tolerance * evaluation.objective / unit
+        wanted = search.stop.tolerance * search.objective / unit
         plan, theta = master.solve(0.25 * wanted, seconds)
         proved = base + unit * (theta - 4 * _FEASIBILITY * (1 + abs(theta)))
-        proved = min(proved, evaluation.objective)
-        if proved > evaluation.lower_bound:
-            evaluation.lower_bound, evaluation.bound_from = proved, "benders"
-        evaluation.tick()
+        search.prove(min(proved, search.objective), "benders")
+        search.tick()
         if plan is None or search.closed:
             return
-        _, price = evaluation.solve_in_budget(plan[None, :])
+        _, price = search.solve_in_budget(plan[None, :])
         if search.closed:
             return
         following = _next_price(float(price[0]), left.price, tried)
         if following in prices:
             return  # what is left of the gap is rounding
         prices.add(following)
-        master.cut(following, evaluation.objective)
+        master.cut(following, search.objective)
 
 
 def _next_price(price: float, middle: float, tried: int) -> float:

@@ -16,9 +16,10 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.bounds.certificate import rounding_slack, splits_lower_bound
 from dmcjia_opt.bounds.dual import split_costs
-from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, Search, Survivors
+from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, Survivors, improve, left_open
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.options import method
+from dmcjia_opt.solving.search import Search
 
 _MARGIN = 1e-13  # relative: plans better by less than this are not looked for
 _FIRST_LEAVES = 32
@@ -143,13 +144,13 @@ def close(search: Search, *, prices: int = 17, max_plans: int = 200_000, bucket:
     -------
     Whether the search was completed; if not, nothing but perhaps the incumbent has changed.
     """
-    problem, evaluation = search.problem, search.evaluation
-    left = search.survivors()
-    margin = max(_MARGIN, 0.5 * search.tolerance if search.tolerance > 1e-8 else 0.0)
+    problem, tolerance = search.problem, search.stop.tolerance
+    left = left_open(search)
+    margin = max(_MARGIN, 0.5 * tolerance if tolerance > 1e-8 else 0.0)
     classes = sorted(node_classes(problem, left), key=lambda c: (len(c.nodes) > 1, len(c.nodes)))
-    price = _grid(left, evaluation.objective, prices // 2)
-    if evaluation.price > 0.0:
-        price = np.append(price, evaluation.price)  # where plans like the incumbent have their best bound
+    price = _grid(left, search.objective, prices // 2)
+    if search.price > 0.0:
+        price = np.append(price, search.price)  # where plans like the incumbent have their best bound
     rows = [class_rows(problem, c, price) for c in classes]
     fixed = np.setdiff1d(np.arange(problem.n_nodes), left.nodes, assume_unique=True)
     root = fixed_row(problem, fixed, left.cheapest, price)
@@ -159,7 +160,7 @@ def close(search: Search, *, prices: int = 17, max_plans: int = 200_000, bucket:
     slack = rounding_slack(problem.n_nodes, 2 * magnitude)
 
     def limit() -> FloatArray:
-        return np.append(np.full(len(price), evaluation.objective * (1.0 - margin)), 1.0 + 1e-12)
+        return np.append(np.full(len(price), search.objective * (1.0 - margin)), 1.0 + 1e-12)
 
     tree, merged = _Tree(root, []), False
     for c, split, tail in zip(classes, rows, tails[1:], strict=True):
@@ -172,13 +173,11 @@ def close(search: Search, *, prices: int = 17, max_plans: int = 200_000, bucket:
             return False
         cost, parent, count = grown
         if bucket > 0.0 and len(cost) > _MERGE_ABOVE:
-            cost, parent, count = _merged(cost, parent, count, bucket * evaluation.objective)
+            cost, parent, count = _merged(cost, parent, count, bucket * search.objective)
             merged = True
         tree = _Tree(cost, [*tree.choices, (parent, count)])
     bound = _leaves(search, tree, classes, left.cheapest, margin, merged=merged)
-    proved = min(bound, evaluation.objective * (1.0 - margin)) - slack
-    if proved > evaluation.lower_bound:
-        evaluation.lower_bound, evaluation.bound_from = proved, "branch-and-bound"
+    search.prove(min(bound, search.objective * (1.0 - margin)) - slack, "branch-and-bound")
     return True
 
 
@@ -238,17 +237,17 @@ def _leaves(
     search: Search, tree: _Tree, classes: list[NodeClass], base: IntArray, margin: float, *, merged: bool
 ) -> float:
     """Evaluate the plans that are left, most promising first; return the least of their own lower bounds."""
-    problem, evaluation = search.problem, search.evaluation
+    problem = search.problem
     promise = tree.cost[:, :-1].max(axis=1)
     order = np.argsort(promise, kind="stable")
     counts = tree.counts()
     least, start, number = np.inf, 0, _FIRST_LEAVES
-    while start < len(order) and promise[order[start]] <= evaluation.objective * (1.0 - margin):
+    while start < len(order) and promise[order[start]] <= search.objective * (1.0 - margin):
         rows = order[start : start + number]
         plans = np.repeat(base[None, :], len(rows), axis=0)
         for c, count in zip(classes, counts, strict=True):
             plans[:, c.nodes] = spread(c.splits, count[rows])
-        _, price = evaluation.solve_in_budget(plans)
+        _, price = search.solve_in_budget(plans)
         possible = problem.overload(plans) == 0
         bounds = promise[rows] if merged else splits_lower_bound(problem, plans[possible], price[possible])
         least = min(least, float(np.min(bounds, initial=np.inf)))
@@ -266,7 +265,7 @@ def spread(splits: IntArray, count: IntArray) -> IntArray:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BranchingRoom:
     """How much room the search may take.
 
     Parameters
@@ -284,13 +283,13 @@ class Limits:
     bucket: float = 1e-6
 
 
-def close_in_turn(search: Search, limits: Limits) -> None:
+def close_in_turn(search: Search, room: BranchingRoom) -> None:
     """Close a Lagrangian search: at once, or after two-node exchanges and with nearly equal partial plans merged."""
-    if search.closed or search.spent or close(search, max_plans=limits.quick_plans):
+    if close(search, max_plans=room.quick_plans):
         return
-    search.improve(pairs=True)
+    improve(search, pairs=True)
     if not search.closed:
-        close(search, max_plans=limits.max_plans, bucket=limits.bucket)
+        close(search, max_plans=room.max_plans, bucket=room.bucket)
 
 
 @method
@@ -299,12 +298,12 @@ class BranchAndBound(LagrangianPlacer):
 
     Parameters
     ----------
-    limits
+    room
         When to give up, with the incumbent and its bound.
     """
 
-    limits: Limits = field(default_factory=Limits)
+    room: BranchingRoom = field(default_factory=BranchingRoom)
 
     def close(self, search: Search) -> None:
         """Branch and bound, at once or with merging."""
-        close_in_turn(search, self.limits)
+        close_in_turn(search, self.room)

@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import field
 
 from dmcjia_opt.methods.placers.exact import benders
-from dmcjia_opt.methods.placers.exact.branch_and_bound import Limits, close_in_turn
-from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, Search
+from dmcjia_opt.methods.placers.exact.branch_and_bound import BranchingRoom, close_in_turn
+from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer
 from dmcjia_opt.solving.options import method
+from dmcjia_opt.solving.search import Search
 
 
 @method
@@ -21,13 +22,14 @@ class Exact(LagrangianPlacer):
 
     Parameters
     ----------
-    limits
+    room
         Room for the branch and bound, after which Benders takes over.
     """
 
-    limits: Limits = field(default_factory=Limits)
+    room: BranchingRoom = field(default_factory=BranchingRoom)
 
     def close(self, search: Search) -> None:
         """Branch and bound, then Benders for what that has no room for."""
-        close_in_turn(search, self.limits)
-        benders.close(search)
+        close_in_turn(search, self.room)
+        if not search.closed:
+            benders.close(search)

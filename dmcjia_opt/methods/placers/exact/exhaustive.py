@@ -6,13 +6,12 @@ import math
 
 import numpy as np
 
-from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.bounds.candidates import pareto_splits
 from dmcjia_opt.bounds.certificate import splits_lower_bound
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop
+from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.options import Count, method
-from dmcjia_opt.solving.search import BudgetSpent, Evaluation
+from dmcjia_opt.solving.search import Search
 
 
 @method
@@ -45,49 +44,24 @@ class Exhaustive:
             f"(max_plans = {self.max_plans}); use another placer"
         )
 
-    def place(
-        self,
-        problem: Problem,
-        allocator: Allocator,
-        *,
-        stop: Stop,
-        rng: np.random.Generator,
-        callback: Callback | None = None,
-    ) -> Placement:
-        """Return the best of all plans; OPTIMAL once every plan was tried.
-
-        The lower bound is then the least of every plan's own, each proved at the price its allocator returned.
-
-        Raises
-        ------
-        InputError
-            If there are more than `max_plans`.
-        """
-        if why := self.supports(problem):
-            raise InputError(why)
+    def search(self, search: Search, rng: np.random.Generator) -> None:
+        """Try all plans; the least of their own lower bounds, each at the price of its allocator, is then proved."""
+        problem = search.problem
         candidates = [np.flatnonzero(row) for row in self._keep(problem)]
         sizes = [len(c) for c in candidates]
-        evaluation = Evaluation(problem, allocator, stop, callback)
-        status, bound = Status.OPTIMAL, np.inf
-        try:
-            for start in range(0, math.prod(sizes), self.batch):
-                flat = np.arange(start, min(start + self.batch, math.prod(sizes)))
-                digits = np.unravel_index(flat, sizes)
-                plans = np.stack([c[i] for c, i in zip(candidates, digits, strict=True)], axis=1)
-                _, price = evaluation.solve_in_budget(plans)
-                possible = problem.overload(plans) == 0
-                bound = min(
-                    bound, float(np.min(splits_lower_bound(problem, plans[possible], price[possible]), initial=np.inf))
-                )
-                evaluation.tick()
-            evaluation.lower_bound = max(evaluation.lower_bound, bound)
-        except BudgetSpent:
-            status = Status.LIMIT
-        except KeyboardInterrupt:
-            if evaluation.splits is None:
-                raise
-            status = Status.LIMIT
-        return evaluation.placement(status)
+        bound = np.inf
+        for start in range(0, math.prod(sizes), self.batch):
+            flat = np.arange(start, min(start + self.batch, math.prod(sizes)))
+            digits = np.unravel_index(flat, sizes)
+            plans = np.stack([c[i] for c, i in zip(candidates, digits, strict=True)], axis=1)
+            _, price = search.solve_in_budget(plans)
+            possible = problem.overload(plans) == 0
+            bound = min(
+                bound, float(np.min(splits_lower_bound(problem, plans[possible], price[possible]), initial=np.inf))
+            )
+            search.tick()
+        search.prove(bound, "exhaustive")
+        search.claim(Status.OPTIMAL)
 
     def _keep(self, problem: Problem) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
         if self.pareto:

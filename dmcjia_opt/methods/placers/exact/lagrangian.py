@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import IntArray
-from dmcjia_opt.bounds.certificate import relative_gap, rounding_slack
-from dmcjia_opt.bounds.dual import DualPoint, dual_point, least_load, maximise, priced
+from dmcjia_opt.bounds.certificate import rounding_slack
+from dmcjia_opt.bounds.dual import DualPoint, priced
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop
+from dmcjia_opt.solving.contract import AnyProblem, Status
 from dmcjia_opt.solving.options import method
-from dmcjia_opt.solving.search import BudgetSpent, Evaluation
+from dmcjia_opt.solving.search import Search
 
 _BLOCK = 1 << 16
 _BATCH_ENTRIES = 1 << 18
@@ -85,144 +83,92 @@ def survivors(problem: Problem, point: DualPoint, objective: float) -> Survivors
     return Survivors(point.price, bound, np.array(nodes, dtype=np.int64), tuple(kept), tuple(costs), point.splits)
 
 
-class Search:
-    """A Lagrangian search: maximises the dual, recovers plans from both sides of the price and improves the best.
+def left_open(search: Search) -> Survivors:
+    """Return the splits that a plan better than the incumbent may use."""
+    return survivors(search.problem, search.dual.point, search.objective)
 
-    Parameters
-    ----------
-    problem, allocator, stop, callback
-        As for a placer.
 
-    Attributes
-    ----------
-    point
-        The dual at the best price.
-    evaluation
-        Holds the incumbent and the proved bound.
-    spent
-        Whether the budget ended the search, or there is nothing to search.
-    """
+def recover(search: Search) -> None:
+    """Try the plans on both sides of the best price, those between them, and exchanges of one node's split."""
+    low, high = search.dual.low.splits, search.dual.high.splits
+    ends = [high] if np.array_equal(low, high) else [high, low]
+    search.solve_in_budget(np.stack(ends))
+    if len(ends) > 1 and not search.closed:
+        _switch(search, low, high)
+    improve(search, pairs=False)
 
-    def __init__(self, problem: Problem, allocator: Allocator, stop: Stop, callback: Callback | None) -> None:
-        self.problem, self.stop = problem, stop
-        self.tolerance = stop.tolerance
-        self.spent = least_load(problem) >= 1.0
-        if self.spent:  # no plan exists, and the bound says so
-            self.point = dual_point(problem, 0.0)
-            self.evaluation = Evaluation(problem, allocator, stop, callback, lower_bound=np.inf)
+
+def _switch(search: Search, low: IntArray, high: IntArray) -> None:
+    """Try plans between two: the first k of the nodes where they differ as in one, the rest as in the other."""
+    differ = np.flatnonzero(low != high)
+    first, last = 0, len(differ)
+    while last - first > 1:
+        counts = np.unique(np.linspace(first, last, min(last - first + 1, _batch(search))).astype(np.int64))
+        plans = np.repeat(high[None, :], len(counts), axis=0)
+        for plan, count in zip(plans, counts, strict=True):
+            plan[differ[:count]] = low[differ[:count]]
+        values, _ = search.solve_in_budget(plans)
+        step = int(np.diff(counts).max())
+        if step <= 1:
             return
-        low, high = maximise(problem)
-        self.point = max(low, high, key=lambda point: point.value)
-        bound = self.point.value - rounding_slack(problem.n_nodes, self.point.magnitude)
-        self.evaluation = Evaluation(problem, allocator, stop, callback, lower_bound=bound)
-        self.evaluation.price = self.point.price
-        ends = [high.splits] if np.array_equal(low.splits, high.splits) else [high.splits, low.splits]
-        with self.to_the_end():
-            self.evaluation.solve_in_budget(np.stack(ends))
-            if len(ends) > 1 and not self.closed:
-                self._switch(low.splits, high.splits)
-            self.improve(pairs=False)
-
-    @contextmanager
-    def to_the_end(self) -> Iterator[None]:
-        """Let a spent budget or Ctrl-C end what is done inside, with the incumbent and the bound as they are."""
-        try:
-            yield
-        except (BudgetSpent, KeyboardInterrupt):
-            self.spent = True
-
-    @property
-    def closed(self) -> bool:
-        """Whether the incumbent is proved good enough."""
-        return relative_gap(self.evaluation.objective, self.evaluation.lower_bound) <= self.tolerance
-
-    def survivors(self) -> Survivors:
-        """Return the splits that a plan better than the incumbent may use."""
-        return survivors(self.problem, self.point, self.evaluation.objective)
-
-    def placement(self) -> Placement:
-        """Return the incumbent and the bound as they are."""
-        done = self.evaluation.placement(Status.OPTIMAL if self.closed else Status.LIMIT)
-        return replace(done, price=self.point.price)
-
-    def _switch(self, low: IntArray, high: IntArray) -> None:
-        """Try plans between two: the first k of the nodes where they differ as in one, the rest as in the other."""
-        differ = np.flatnonzero(low != high)
-        first, last = 0, len(differ)
-        while last - first > 1:
-            counts = np.unique(np.linspace(first, last, min(last - first + 1, self._batch)).astype(np.int64))
-            plans = np.repeat(high[None, :], len(counts), axis=0)
-            for plan, count in zip(plans, counts, strict=True):
-                plan[differ[:count]] = low[differ[:count]]
-            values, _ = self.evaluation.solve_in_budget(plans)
-            step = int(np.diff(counts).max())
-            if step <= 1:
-                return
-            best = int(counts[values.argmin()])
-            first, last = max(0, best - step), min(len(differ), best + step)
-
-    def improve(self, *, pairs: bool) -> None:
-        """Exchange one node's split, and with `pairs` two, for as long as that helps."""
-        evaluation = self.evaluation
-        while evaluation.splits is not None and not self.closed:
-            before = evaluation.objective
-            left = self.survivors()
-            if left.plans <= _FEW:
-                return
-            moves = sorted(
-                (float(c), int(d), int(g))
-                for d, splits, costs in zip(left.nodes, left.splits, left.reduced, strict=True)
-                for g, c in zip(splits, costs, strict=True)
-            )
-            self._exchange([((d, g),) for _, d, g in moves[: self._batch]])
-            if evaluation.objective < before:
-                continue
-            if not pairs:
-                return
-            few = moves[: int(np.sqrt(2 * self._batch))]
-            self._exchange([((d, g), (e, h)) for i, (_, d, g) in enumerate(few) for _, e, h in few[:i] if d != e])
-            if evaluation.objective >= before:
-                return
-
-    def _exchange(self, changes: list[tuple[tuple[int, int], ...]]) -> None:
-        incumbent = self.evaluation.splits
-        assert incumbent is not None  # the caller's loop
-        plans = np.repeat(incumbent[None, :], len(changes), axis=0)
-        for plan, change in zip(plans, changes, strict=True):
-            for d, g in change:
-                plan[d] = g
-        plans = plans[(plans != incumbent).any(axis=1)]
-        if plans.size:
-            self.evaluation.solve_in_budget(plans)
-
-    @property
-    def _batch(self) -> int:
-        return int(min(_MAX_MOVES, max(8, _BATCH_ENTRIES // self.problem.n_nodes)))
+        best = int(counts[values.argmin()])
+        first, last = max(0, best - step), min(len(differ), best + step)
 
 
-class LagrangianPlacer(ABC):
+def improve(search: Search, *, pairs: bool) -> None:
+    """Exchange one node's split, and with `pairs` two, for as long as that helps."""
+    while search.splits is not None and not search.closed:
+        before = search.objective
+        left = left_open(search)
+        if left.plans <= _FEW:
+            return
+        moves = sorted(
+            (float(c), int(d), int(g))
+            for d, splits, costs in zip(left.nodes, left.splits, left.reduced, strict=True)
+            for g, c in zip(splits, costs, strict=True)
+        )
+        most = _batch(search)
+        _exchange(search, [((d, g),) for _, d, g in moves[:most]])
+        if search.objective < before:
+            continue
+        if not pairs:
+            return
+        few = moves[: int(np.sqrt(2 * most))]
+        _exchange(search, [((d, g), (e, h)) for i, (_, d, g) in enumerate(few) for _, e, h in few[:i] if d != e])
+        if search.objective >= before:
+            return
+
+
+def _exchange(search: Search, changes: list[tuple[tuple[int, int], ...]]) -> None:
+    incumbent = search.splits
+    assert incumbent is not None  # the caller's loop
+    plans = np.repeat(incumbent[None, :], len(changes), axis=0)
+    for plan, change in zip(plans, changes, strict=True):
+        for d, g in change:
+            plan[d] = g
+    plans = plans[(plans != incumbent).any(axis=1)]
+    if plans.size:
+        search.solve_in_budget(plans)
+
+
+def _batch(search: Search) -> int:
+    return int(min(_MAX_MOVES, max(8, _BATCH_ENTRIES // search.problem.n_nodes)))
+
+
+class LagrangianPlacer(AnyProblem, ABC):
     """A placer that begins with a Lagrangian search and differs in how it closes what that leaves open."""
 
     __slots__ = ()
 
-    def supports(self, problem: Problem) -> str | None:
-        """Every problem is supported."""
-        return None
-
-    def place(
-        self,
-        problem: Problem,
-        allocator: Allocator,
-        *,
-        stop: Stop,
-        rng: np.random.Generator,
-        callback: Callback | None = None,
-    ) -> Placement:
-        """Return the best plan and bound; at a limit or an interrupt, those found so far."""
-        search = Search(problem, allocator, stop, callback)
-        with search.to_the_end():
+    def search(self, search: Search, rng: np.random.Generator) -> None:
+        """Search around the best price, then close what is left open."""
+        search.raise_bound(search.dual.point.price)
+        if search.dual.load >= 1.0:
+            return  # no plan exists, and the bound says so
+        recover(search)
+        if not search.closed:
             self.close(search)
-        return search.placement()
+        search.claim(Status.OPTIMAL if search.closed else Status.LIMIT)
 
     @abstractmethod
     def close(self, search: Search) -> None:
@@ -235,5 +181,4 @@ class Lagrangian(LagrangianPlacer):
 
     def close(self, search: Search) -> None:
         """Exchange the splits of one node or two."""
-        if not search.spent:
-            search.improve(pairs=True)
+        improve(search, pairs=True)

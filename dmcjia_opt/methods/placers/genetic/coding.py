@@ -13,7 +13,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, IntArray
 from dmcjia_opt.methods.placers.genetic.pymoo_ import PlacementProblem
-from dmcjia_opt.solving.search import Evaluation
+from dmcjia_opt.solving.search import Search
 
 
 class BinaryCode:
@@ -72,15 +72,15 @@ class BinaryPlacementProblem(PlacementProblem):
 
     Parameters
     ----------
-    evaluation
+    search
         Evaluates the plans.
     code
         How bits stand for splits; a plain binary code by default.
     """
 
-    def __init__(self, evaluation: Evaluation, code: BinaryCode | None = None) -> None:
-        super().__init__(evaluation.problem, evaluation=evaluation)
-        self.code = code or BinaryCode(evaluation.problem.layers)
+    def __init__(self, search: Search, code: BinaryCode | None = None) -> None:
+        super().__init__(search.problem, search=search)
+        self.code = code or BinaryCode(search.problem.layers)
         self.n_var = self.code.length
         self.vtype = bool
         self.xl, self.xu = np.zeros(self.n_var), np.ones(self.n_var)

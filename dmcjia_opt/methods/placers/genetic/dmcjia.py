@@ -13,7 +13,7 @@ from pymoo.operators.sampling.rnd import BinaryRandomSampling
 from dmcjia_opt.methods.placers.genetic.coding import BinaryPlacementProblem
 from dmcjia_opt.methods.placers.genetic.pymoo_ import EvolutionaryPlacer, PlacementProblem
 from dmcjia_opt.solving.options import Count, Probability, method
-from dmcjia_opt.solving.search import Evaluation
+from dmcjia_opt.solving.search import Search
 
 
 @method
@@ -40,7 +40,7 @@ class Dmcjia(EvolutionaryPlacer):
     crossover: Probability = 0.1
     mutation: Probability = 0.01
 
-    def start(self, evaluation: Evaluation) -> tuple[Any, PlacementProblem, int]:
+    def start(self, search: Search) -> tuple[Any, PlacementProblem, int]:
         """Return pymoo's genetic algorithm with these operators (see the base class)."""
         algorithm = GA(
             pop_size=self.population,
@@ -49,4 +49,4 @@ class Dmcjia(EvolutionaryPlacer):
             mutation=BitflipMutation(prob=1.0, prob_var=self.mutation),
             eliminate_duplicates=False,
         )
-        return algorithm, BinaryPlacementProblem(evaluation), self.generations
+        return algorithm, BinaryPlacementProblem(search), self.generations

@@ -27,7 +27,7 @@ from dmcjia_opt.methods.placers.genetic.guided import DualSampling, ToFeasible, 
 from dmcjia_opt.methods.placers.genetic.operators import Elitism, LinearRank, ResetOrCreep, Roulette, fittest
 from dmcjia_opt.methods.placers.genetic.pymoo_ import EvolutionaryPlacer, PlacementProblem
 from dmcjia_opt.solving.options import Count, OneOf, Probability, method
-from dmcjia_opt.solving.search import Evaluation
+from dmcjia_opt.solving.search import Search
 
 _BITS = ("binary", "gray")
 ENCODINGS = ("integer", *_BITS)
@@ -140,15 +140,15 @@ class Genetic(EvolutionaryPlacer):
             return self.mutation
         return next(name for name, encodings in MUTATIONS.items() if self.encoding in encodings)
 
-    def start(self, evaluation: Evaluation) -> tuple[Any, PlacementProblem, int]:
+    def start(self, search: Search) -> tuple[Any, PlacementProblem, int]:
         """Return pymoo's genetic algorithm with these operators (see the base class)."""
-        problem = evaluation.problem
+        problem = search.problem
         if self.encoding == "integer":
-            seen = PlacementProblem(problem, evaluation=evaluation)
+            seen = PlacementProblem(problem, search=search)
         else:
             code = GrayCode if self.encoding == "gray" else BinaryCode
-            seen = BinaryPlacementProblem(evaluation, code(problem.layers))
-        costs = reduced_costs(problem) if self.start_from_dual or self.repair == "to-feasible" else None
+            seen = BinaryPlacementProblem(search, code(problem.layers))
+        costs = reduced_costs(search.dual) if self.start_from_dual or self.repair == "to-feasible" else None
         start = IntegerRandomSampling() if self.encoding == "integer" else BinaryRandomSampling()
         algorithm = GA(
             pop_size=self.population,

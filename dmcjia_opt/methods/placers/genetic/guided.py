@@ -17,7 +17,8 @@ from pymoo.core.repair import Repair
 from pymoo.core.sampling import Sampling
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.bounds.dual import dual_point, least_load, maximise, priced
+from dmcjia_opt.bounds.best import BestPrice
+from dmcjia_opt.bounds.dual import priced
 from dmcjia_opt.methods.placers.genetic.pymoo_ import PlacementProblem
 from dmcjia_opt.model.problem import Problem
 
@@ -67,18 +68,13 @@ class ReducedCosts:
         return np.asarray(weight / weight.sum(axis=1, keepdims=True))
 
 
-def reduced_costs(problem: Problem) -> ReducedCosts:
+def reduced_costs(dual: BestPrice) -> ReducedCosts:
     """Return the reduced costs at the best price; at price 0, where they are local delays, if no plan exists."""
-    if least_load(problem) < 1.0:
-        low, high = maximise(problem)
-    else:
-        low = high = dual_point(problem, 0.0)
-    best = max(low, high, key=lambda point: point.value)
-    cost, _ = priced(problem, best.price)
+    cost, _ = priced(dual.problem, dual.point.price)
     cost[~np.isfinite(cost).any(axis=1), 0] = 0.0  # a node without any stable split makes every plan infeasible
     table = cost - cost.min(axis=1, keepdims=True)
     table.setflags(write=False)
-    return ReducedCosts(best.price, low.splits, high.splits, table)
+    return ReducedCosts(dual.point.price, dual.low.splits, dual.high.splits, table)
 
 
 class DualSampling(Sampling):  # type: ignore[misc]
@@ -101,7 +97,7 @@ class DualSampling(Sampling):  # type: ignore[misc]
     def __init__(self, problem: Problem, *, moves: float = 2.0, costs: ReducedCosts | None = None) -> None:
         super().__init__()
         self.layers = problem.layers
-        self.costs = costs or reduced_costs(problem)
+        self.costs = costs or reduced_costs(BestPrice(problem))
         self.moves = moves
 
     def plans(self, number: int, rng: np.random.Generator) -> IntArray:
@@ -197,7 +193,7 @@ class ToFeasible(Repair):  # type: ignore[misc]
     def __init__(self, problem: Problem, costs: ReducedCosts | None = None) -> None:
         super().__init__()
         self.problem = problem
-        self.costs = costs or reduced_costs(problem)
+        self.costs = costs or reduced_costs(BestPrice(problem))
         grid = np.broadcast_to(np.arange(problem.n_splits)[:, None], (problem.n_splits, problem.n_nodes))
         self.load = problem.least_share(grid).T
         self.enough = float(self.load[np.arange(problem.n_nodes), self.costs.high].sum())

@@ -8,7 +8,6 @@ tried, and where no split of any node costs less the plan is optimal.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -28,9 +27,8 @@ from dmcjia_opt.methods.placers.genetic.guided import (
     reduced_costs,
 )
 from dmcjia_opt.methods.placers.genetic.pymoo_ import EvolutionaryPlacer, PlacementProblem
-from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.solving.options import AtLeastOne, Count, Factor, Probability, method
-from dmcjia_opt.solving.search import Evaluation
+from dmcjia_opt.solving.search import Search
 
 
 class Descent:
@@ -42,7 +40,7 @@ class Descent:
 
     Parameters
     ----------
-    evaluation
+    search
         Evaluates the plans.
     costs
         Whose price stands in where the allocator returns none.
@@ -50,8 +48,8 @@ class Descent:
         How many moves of one node are tried in a step.
     """
 
-    def __init__(self, evaluation: Evaluation, costs: ReducedCosts, tries: int) -> None:
-        self.evaluation, self.costs, self.tries = evaluation, costs, tries
+    def __init__(self, search: Search, costs: ReducedCosts, tries: int) -> None:
+        self.search, self.costs, self.tries = search, costs, tries
         self._ends: set[bytes] = set()
 
     def __call__(self, plan: IntArray) -> IntArray:
@@ -62,7 +60,7 @@ class Descent:
         BudgetSpent
             When the budget is.
         """
-        values, prices = self.evaluation.with_prices(plan[None, :])
+        values, prices = self.search.with_prices(plan[None, :])
         value, price = float(values[0]), float(prices[0])
         while np.isfinite(value) and plan.tobytes() not in self._ends:
             step = self._best(plan, price)
@@ -79,13 +77,13 @@ class Descent:
         near = self.neighbours(plan, price)
         if len(near) == 0:
             return None
-        values, prices = self.evaluation.with_prices(near)
+        values, prices = self.search.with_prices(near)
         best = int(values.argmin())
         return near[best], float(values[best]), float(prices[best])
 
     def neighbours(self, plan: IntArray, price: float) -> IntArray:
         """Return the plans (n_plans, n_nodes) that are tried around `plan` (n_nodes,) at its price."""
-        problem = self.evaluation.problem
+        problem = self.search.problem
         cost, _ = priced(problem, price if np.isfinite(price) else self.costs.price)
         nodes = np.arange(problem.n_nodes)
         saving = np.where(np.isfinite(cost), cost[nodes, plan][:, None] - cost, 0.0)
@@ -110,17 +108,17 @@ class NeverTwice(DefaultDuplicateElimination):  # type: ignore[misc]
 
     Parameters
     ----------
-    evaluation
+    search
         Knows those plans.
     """
 
-    def __init__(self, evaluation: Evaluation) -> None:
+    def __init__(self, search: Search) -> None:
         super().__init__()
-        self.evaluation = evaluation
+        self.search = search
 
     def _do(self, pop: Any, other: Any, is_duplicate: BoolArray) -> BoolArray:  # noqa: ANN401 - pymoo Populations
         duplicate: BoolArray = super()._do(pop, other, is_duplicate)
-        return duplicate | self.evaluation.knows(pop.get("X"))
+        return duplicate | self.search.knows(pop.get("X"))
 
 
 class DescendingGA(GA):  # type: ignore[misc]
@@ -149,7 +147,7 @@ class DescendingGA(GA):  # type: ignore[misc]
 
     def _descended(self, pop: Any) -> Any:  # noqa: ANN401 - a pymoo Population
         plans = np.array(pop.get("X"), dtype=np.int64)
-        order = np.argsort(self.descent.evaluation(plans), kind="stable")
+        order = np.argsort(self.descent.search.evaluate(plans), kind="stable")
         for i in order[: self.descents]:
             plans[i] = self.descent(plans[i])
         pop.set("X", plans)
@@ -196,16 +194,12 @@ class Memetic(EvolutionaryPlacer):
     tries: Count = 16
     start_from_dual: bool = True
 
-    def budget(self, stop: Stop) -> Stop:
-        """Return the budget with the gap at which a plan counts as optimal."""
-        return replace(stop, gap=stop.tolerance)
-
-    def start(self, evaluation: Evaluation) -> tuple[Any, PlacementProblem, int]:
-        """Return the algorithm with these operators (see the base class)."""
-        problem = evaluation.problem
-        costs = reduced_costs(problem)
+    def start(self, search: Search) -> tuple[Any, PlacementProblem, int]:
+        """Return the algorithm with these operators (see the base class); it ends when the gap is closed."""
+        search.end_when_closed()
+        problem, costs = search.problem, reduced_costs(search.dual)
         algorithm = DescendingGA(
-            Descent(evaluation, costs, self.tries),
+            Descent(search, costs, self.tries),
             self.descents,
             pop_size=self.population,
             n_offsprings=self.offspring,
@@ -215,6 +209,6 @@ class Memetic(EvolutionaryPlacer):
             crossover=UniformCrossover(prob=self.crossover_rate),
             mutation=ReducedCostMutation(costs, rate=self.mutation_rate, moves=self.moves),
             repair=ToFeasible(problem, costs),
-            eliminate_duplicates=NeverTwice(evaluation),
+            eliminate_duplicates=NeverTwice(search),
         )
-        return algorithm, PlacementProblem(problem, evaluation=evaluation), self.generations
+        return algorithm, PlacementProblem(problem, search=search), self.generations

@@ -17,9 +17,9 @@ from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop
+from dmcjia_opt.solving.contract import Allocator, AnyChoice
 from dmcjia_opt.solving.options import Count, OneOf, method
-from dmcjia_opt.solving.search import BudgetSpent, Evaluation
+from dmcjia_opt.solving.search import Search
 
 _UNLIMITED = 10**9
 DEFAULT_GENERATIONS = 100
@@ -38,8 +38,8 @@ class PlacementProblem(PymooProblem):  # type: ignore[misc]
         The compiled problem.
     allocator
         Chooses the shares of each plan; water-filling by default.
-    evaluation
-        Keeps budget, cache and incumbent; by default a new one that never ends the search.
+    search
+        Keeps budget, cache and incumbent; by default a new one that nothing ends.
 
     Raises
     ------
@@ -47,14 +47,10 @@ class PlacementProblem(PymooProblem):  # type: ignore[misc]
         If a node has only one split, which pymoo's operators divide by.
     """
 
-    def __init__(
-        self, problem: Problem, allocator: Allocator | None = None, *, evaluation: Evaluation | None = None
-    ) -> None:
-        if evaluation is None:
-            evaluation = Evaluation(problem, allocator or WaterFilling(), None)
+    def __init__(self, problem: Problem, allocator: Allocator | None = None, *, search: Search | None = None) -> None:
         if (problem.layers == 0).any():
             raise InputError("pymoo needs at least two splits at every node")
-        self.evaluation = evaluation
+        self.search = search or Search(problem, allocator or WaterFilling())
         super().__init__(
             n_var=problem.n_nodes, n_obj=1, n_ieq_constr=1, xl=np.zeros(problem.n_nodes), xu=problem.layers, vtype=int
         )
@@ -69,56 +65,28 @@ class PlacementProblem(PymooProblem):  # type: ignore[misc]
 
     def _evaluate(self, x: FloatArray, out: dict[str, Any], *args: object, **kwargs: object) -> None:
         splits = self.decode(np.atleast_2d(x))
-        out["F"] = self.evaluation.finite(splits)[:, None]
-        out["G"] = self.evaluation.problem.overload(splits)[:, None]
+        out["F"] = self.search.finite(splits)[:, None]
+        out["G"] = self.search.problem.overload(splits)[:, None]
 
 
-class EvolutionaryPlacer(ABC):
+class EvolutionaryPlacer(AnyChoice, ABC):
     """A placer that runs a pymoo algorithm until its generations or the budget are spent."""
 
     __slots__ = ()
 
-    def supports(self, problem: Problem) -> str | None:
-        """Return why not, if a node has a single split."""
-        return "a node has only one split" if (problem.layers == 0).any() else None
-
-    def place(
-        self,
-        problem: Problem,
-        allocator: Allocator,
-        *,
-        stop: Stop,
-        rng: np.random.Generator,
-        callback: Callback | None = None,
-    ) -> Placement:
-        """Return the best plan the algorithm meets; a budget of evaluations or seconds replaces its generations."""
-        stop = self.budget(stop)
-        evaluation = Evaluation(problem, allocator, stop, callback)
-        algorithm, seen, generations = self.start(evaluation)
-        budgeted = stop.evaluations is not None or stop.seconds is not None
-        limit = MaximumGenerationTermination(_UNLIMITED if budgeted else generations)
-        status = Status.FEASIBLE
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # pymoo's advice on compiled modules and operators
-                algorithm.setup(seen, termination=limit, seed=int(rng.integers(2**31 - 1)))
-                while algorithm.has_next():
-                    algorithm.next()
-                    evaluation.tick()
-        except BudgetSpent:
-            status = Status.LIMIT
-        except KeyboardInterrupt:
-            if evaluation.splits is None:
-                raise
-            status = Status.LIMIT
-        return evaluation.placement(status)
-
-    def budget(self, stop: Stop) -> Stop:
-        """Return the budget to keep, given the one asked for."""
-        return stop
+    def search(self, search: Search, rng: np.random.Generator) -> None:
+        """Run the algorithm; a budget of evaluations or seconds replaces its generations."""
+        algorithm, seen, generations = self.start(search)
+        limit = MaximumGenerationTermination(_UNLIMITED if search.budgeted else generations)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pymoo's advice on compiled modules and operators
+            algorithm.setup(seen, termination=limit, seed=int(rng.integers(2**31 - 1)))
+            while algorithm.has_next():
+                algorithm.next()
+                search.tick()
 
     @abstractmethod
-    def start(self, evaluation: Evaluation) -> tuple[Any, PlacementProblem, int]:
+    def start(self, search: Search) -> tuple[Any, PlacementProblem, int]:
         """Return a fresh pymoo algorithm, the problem it sees, and its generations when there is no budget."""
 
 
@@ -156,9 +124,9 @@ class PymooPlacer(EvolutionaryPlacer):
     algorithm: Annotated[str, OneOf(ALGORITHMS)] = "GA"
     generations: Count = DEFAULT_GENERATIONS
 
-    def start(self, evaluation: Evaluation) -> tuple[Any, PlacementProblem, int]:
+    def start(self, search: Search) -> tuple[Any, PlacementProblem, int]:
         """Return the algorithm with pymoo's own settings (see the base class)."""
-        return _build(self.algorithm), PlacementProblem(evaluation.problem, evaluation=evaluation), self.generations
+        return _build(self.algorithm), PlacementProblem(search.problem, search=search), self.generations
 
 
 def _build(name: str) -> Any:  # noqa: ANN401 - a pymoo Algorithm

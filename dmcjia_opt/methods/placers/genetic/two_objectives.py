@@ -55,12 +55,12 @@ class TwoObjectiveProblem(PlacementProblem):
 
         Both are NaN and +inf where a plan is infeasible or its allocator failed.
         """
-        problem = self.evaluation.problem
+        problem = self.search.problem
         shares, values = np.full(splits.shape, np.nan), np.full((len(splits), 2), np.inf)
         rows = np.flatnonzero(problem.overload(splits) == 0)
         if rows.size:
             plans = splits[rows]
-            found = self.evaluation.allocator.allocate(problem, plans).shares
+            found = self.search.allocator.allocate(problem, plans).shares
             mean, worst = problem.objective(plans, found), problem.breakdown(plans, found).total.max(axis=1)
             usable = problem.residuals(plans, found).feasible & np.isfinite(mean) & np.isfinite(worst)
             shares[rows[usable]] = found[usable]
@@ -69,9 +69,9 @@ class TwoObjectiveProblem(PlacementProblem):
 
     def _evaluate(self, x: FloatArray, out: dict[str, Any], *args: object, **kwargs: object) -> None:
         splits = self.decode(np.atleast_2d(x))
-        overload = self.evaluation.problem.overload(splits)
+        overload = self.search.problem.overload(splits)
         _, values = self.delays(splits)
-        out["F"] = np.where(np.isfinite(values), values, self.evaluation.penalty * (1.0 + overload[:, None]))
+        out["F"] = np.where(np.isfinite(values), values, self.search.penalty * (1.0 + overload[:, None]))
         out["G"] = overload[:, None]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import BackendFailed
 from dmcjia_opt.methods.placers.solvers.cone_model import SMOOTHING, ConeModel
-from dmcjia_opt.methods.placers.solvers.cone_placer import MAX_NODES, Answer, ConePlacer, Limits
+from dmcjia_opt.methods.placers.solvers.cone_placer import MAX_NODES, ConePlacer, SolverAnswer, SolverLimits
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.options import Count, OneOf, method
 
@@ -61,7 +61,7 @@ class Bonmin(ConePlacer):
         """Bonmin."""
         return "Bonmin"
 
-    def solve(self, model: ConeModel, limits: Limits) -> Answer:
+    def solve(self, model: ConeModel, limits: SolverLimits) -> SolverAnswer:
         """Return Bonmin's solution, and the bound that its claim of optimality amounts to."""
         import casadi
 
@@ -98,8 +98,8 @@ class Bonmin(ConePlacer):
             raise BackendFailed(f'Bonmin ended with status "{ended}"; use another placer')
         z = found["x"].full().ravel()[:k]
         if status == Status.OPTIMAL:
-            return Answer(status, z, float(found["f"]) * (1.0 - limits.gap))
-        return Answer(status, z if model.is_choice(z) else None)
+            return SolverAnswer(status, z, float(found["f"]) * (1.0 - limits.gap))
+        return SolverAnswer(status, z if model.is_choice(z) else None)
 
 
 def _program(model: ConeModel) -> tuple[dict[str, Any], FloatArray, dict[str, FloatArray]]:

@@ -1,7 +1,7 @@
 """A base for placers that hand the cone model to a general solver: the anchors that our own `exact` is compared with.
 
 What the solver says is recorded, and nothing of it is believed: the plan's shares come from the allocator, its value
-from `Problem`, the bounds of its trace from our own dual; `Placement.lower_bound` is the solver's claim.
+from `Problem`, the bounds of its trace from our own dual; the solver's own status and bound are claims.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import math
 import time
 from abc import ABC, abstractmethod
 from contextlib import redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
-from dmcjia_opt.base.errors import BackendFailed, InputError
+from dmcjia_opt.base.errors import BackendFailed
 from dmcjia_opt.base.processes import silenced
 from dmcjia_opt.methods.placers.solvers.cone_model import ConeModel, cone_model, refusal
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop
-from dmcjia_opt.solving.search import Evaluation
+from dmcjia_opt.solving.contract import Status
+from dmcjia_opt.solving.search import Search
 
 #: Relative gap asked of a solver when `Stop` names none.
 DEFAULT_GAP = 1e-6
@@ -30,7 +30,7 @@ MAX_NODES = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SolverLimits:
     """What a solver may spend.
 
     Parameters
@@ -51,7 +51,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class SolverAnswer:
     """What a solver says of a cone model.
 
     Parameters
@@ -82,7 +82,7 @@ class ConePlacer(ABC):
         """What to call the solver in a message."""
 
     @abstractmethod
-    def solve(self, model: ConeModel, limits: Limits) -> Answer:
+    def solve(self, model: ConeModel, limits: SolverLimits) -> SolverAnswer:
         """Return the solver's answer within the limits.
 
         Raises
@@ -95,45 +95,30 @@ class ConePlacer(ABC):
         """Refuse curves that no cone holds, and problems of more than `max_nodes` nodes."""
         return refusal(problem, self.max_nodes)
 
-    def place(
-        self,
-        problem: Problem,
-        allocator: Allocator,
-        *,
-        stop: Stop,
-        rng: np.random.Generator,
-        callback: Callback | None = None,
-    ) -> Placement:
-        """Return the solver's plan, with its bound as a claim.
+    def search(self, search: Search, rng: np.random.Generator) -> None:
+        """Have the solver's plan evaluated, and its bound recorded as a claim.
 
         Raises
         ------
-        InputError
-            If `supports` refuses the problem.
         BackendFailed
             If the solver crashes, or what it says is nonsense.
         """
-        started = time.perf_counter()
-        if (why := self.supports(problem)) is not None:
-            raise InputError(why)
-        evaluation = Evaluation(problem, allocator, stop, callback)
-        model = cone_model(problem)
-        if model is None or math.isinf(evaluation.lower_bound):
-            return evaluation.placement(Status.INFEASIBLE)
-        deadline = math.inf if stop.seconds is None else started + stop.seconds
+        model = None if math.isinf(search.lower_bound) else cone_model(search.problem)
+        if model is None:
+            return  # no plan exists, and the bound says so
+        gap, deadline = search.stop.gap, time.perf_counter() + search.seconds_left
         with silenced(), redirect_stdout(io.StringIO()):  # CasADi prints to Python's own
-            answer = self.solve(model, Limits(DEFAULT_GAP if stop.gap is None else stop.gap, deadline))
+            answer = self.solve(model, SolverLimits(DEFAULT_GAP if gap is None else gap, deadline))
         if answer.status == Status.INFEASIBLE:
             raise BackendFailed(f"{self.solver_name} says that no plan exists, and there is one; use another placer")
+        search.claim(answer.status, answer.bound * model.unit if math.isfinite(answer.bound) else -math.inf)
         if answer.z is not None:
-            self._evaluate(evaluation, model, answer.z)
-        bound = answer.bound * model.unit if math.isfinite(answer.bound) else -math.inf
-        return replace(evaluation.placement(answer.status), lower_bound=bound)
+            self._evaluate(search, model, answer.z)
 
-    def _evaluate(self, evaluation: Evaluation, model: ConeModel, z: FloatArray) -> None:
+    def _evaluate(self, search: Search, model: ConeModel, z: FloatArray) -> None:
         if not model.is_choice(z):
             raise BackendFailed(f"{self.solver_name} returned a solution that is not integral; use another placer")
         splits = model.splits(z)
-        if evaluation.problem.overload(splits) > 0:
+        if search.problem.overload(splits) > 0:
             raise BackendFailed(f"{self.solver_name} returned a plan that overloads the cloud; use another placer")
-        evaluation.solve_in_budget(splits[None, :])
+        search.solve_in_budget(splits[None, :])

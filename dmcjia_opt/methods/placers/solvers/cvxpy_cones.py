@@ -14,7 +14,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
 from dmcjia_opt.methods.placers.solvers.cone_model import ConeModel
-from dmcjia_opt.methods.placers.solvers.cone_placer import MAX_NODES, Answer, ConePlacer, Limits
+from dmcjia_opt.methods.placers.solvers.cone_placer import MAX_NODES, ConePlacer, SolverAnswer, SolverLimits
 from dmcjia_opt.methods.placers.solvers.scip_ import scip_bound, scip_settings, scip_status
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.options import Count, OneOf, method
@@ -72,7 +72,7 @@ class CvxpyPlacer(ConePlacer):
         """The solver, as cvxpy's."""
         return f"cvxpy's {self.solver}"
 
-    def solve(self, model: ConeModel, limits: Limits) -> Answer:
+    def solve(self, model: ConeModel, limits: SolverLimits) -> SolverAnswer:
         """Return the solver's answer (see the base class).
 
         Raises
@@ -95,14 +95,14 @@ class CvxpyPlacer(ConePlacer):
             return _ecos_bb(program, limits)
         if name == "SCIP":
             raw, solution = program.run({"scip_params": scip_settings(limits)})
-            return Answer(scip_status(raw["scip_status"]), program.z_of(solution), scip_bound(raw["model"]))
+            return SolverAnswer(scip_status(raw["scip_status"]), program.z_of(solution), scip_bound(raw["model"]))
         if math.isfinite(limits.deadline):
             raise InputError(f"cvxpy's {name} cannot be given a time limit from here; leave it out, or use cvxpy:SCIP")
         _, solution = program.run({})
         status = _STATUS.get(solution.status)
         if status is None:
             raise BackendFailed(f'cvxpy\'s {name} ended with status "{solution.status}"; use another placer')
-        return Answer(status, program.z_of(solution))
+        return SolverAnswer(status, program.z_of(solution))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,12 +127,12 @@ class _Program:
         z = (solution.primal_vars or {}).get(self.z.id)
         return None if z is None else np.asarray(z, dtype=np.float64)
 
-    def answer(self, solution: Any, status: Status, gap: float) -> Answer:  # noqa: ANN401 - a cvxpy Solution
+    def answer(self, solution: Any, status: Status, gap: float) -> SolverAnswer:  # noqa: ANN401 - a cvxpy Solution
         bound = float(solution.opt_val) * (1.0 - gap) if status == Status.OPTIMAL else -math.inf
-        return Answer(status, self.z_of(solution), bound)
+        return SolverAnswer(status, self.z_of(solution), bound)
 
 
-def _ecos_bb(program: _Program, limits: Limits) -> Answer:
+def _ecos_bb(program: _Program, limits: SolverLimits) -> SolverAnswer:
     """Run ECOS_BB with ever more iterations until it ends by itself, or there is no time for as many again."""
     iterations = _FIRST_ITERATIONS
     most = _MOST_BYTES // program.z.size

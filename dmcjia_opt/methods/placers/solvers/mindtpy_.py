@@ -22,7 +22,7 @@ from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import BackendFailed
 from dmcjia_opt.methods.allocators.nl_bridge import solve_with_casadi
 from dmcjia_opt.methods.placers.solvers.cone_model import SMOOTHING, ConeModel
-from dmcjia_opt.methods.placers.solvers.cone_placer import MAX_NODES, Answer, ConePlacer, Limits
+from dmcjia_opt.methods.placers.solvers.cone_placer import MAX_NODES, ConePlacer, SolverAnswer, SolverLimits
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.options import Count, method
 
@@ -71,7 +71,7 @@ class MindtPy(ConePlacer):
         """MindtPy."""
         return "MindtPy"
 
-    def solve(self, model: ConeModel, limits: Limits) -> Answer:
+    def solve(self, model: ConeModel, limits: SolverLimits) -> SolverAnswer:
         """Return MindtPy's best plan and dual bound."""
         solver = _OuterApproximation()
         seconds = math.ceil(max(limits.seconds, 1.0)) if math.isfinite(limits.deadline) else _NO_LIMIT
@@ -102,9 +102,9 @@ class MindtPy(ConePlacer):
         if status is None:
             raise BackendFailed(f'MindtPy ended with status "{ended}"; use another placer')
         if solver.best_solution_found is None:
-            return Answer(status, None, bound)
+            return SolverAnswer(status, None, bound)
         z = np.array([variable.value for variable in program.z.values()], dtype=np.float64)
-        return Answer(status, z, bound)
+        return SolverAnswer(status, z, bound)
 
 
 class _CasadiIpopt:

@@ -18,15 +18,14 @@ import numpy as np
 from pydantic import Field
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
-from dmcjia_opt.base.errors import BackendFailed, InputError
+from dmcjia_opt.base.errors import BackendFailed
 from dmcjia_opt.bounds.candidates import pareto_splits
-from dmcjia_opt.bounds.certificate import relative_gap
-from dmcjia_opt.bounds.dual import maximise, priced
+from dmcjia_opt.bounds.dual import priced
 from dmcjia_opt.methods.placers.blackbox.library_search import draw_seed
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop
+from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.options import Count, Factor, method
-from dmcjia_opt.solving.search import BudgetSpent, Evaluation
+from dmcjia_opt.solving.search import Search
 
 _CAPACITY = 10**7  # units of share
 _COST_UNIT = 1e-9  # of the lower bound
@@ -117,74 +116,52 @@ class CpSat:
             return None
         return f"{problem.n_nodes:,} nodes are more than CP-SAT is given (max_nodes = {self.max_nodes:,}); use exact"
 
-    def place(
-        self,
-        problem: Problem,
-        allocator: Allocator,
-        *,
-        stop: Stop,
-        rng: np.random.Generator,
-        callback: Callback | None = None,
-    ) -> Placement:
-        """Return the best of the plans that CP-SAT meets on its way.
+    def search(self, search: Search, rng: np.random.Generator) -> None:
+        """Evaluate the plans that CP-SAT meets on its way.
 
         Raises
         ------
-        InputError
-            If `supports` refuses the problem.
         BackendFailed
             If CP-SAT refuses its model.
         """
-        if (why := self.supports(problem)) is not None:
-            raise InputError(why)
-        evaluation = Evaluation(problem, allocator, stop, callback)
-        if math.isinf(evaluation.lower_bound):
-            return evaluation.placement(Status.INFEASIBLE)
-        status = Status.FEASIBLE
-        try:
-            self._refine(evaluation, draw_seed(rng), stop.tolerance)
-            if evaluation.splits is None:
-                evaluation(least_load_plan(problem)[None, :])
-        except BudgetSpent:
-            status = Status.LIMIT
-        except KeyboardInterrupt:
-            if evaluation.splits is None:
-                raise
-            status = Status.LIMIT
-        return evaluation.placement(status)
+        if math.isinf(search.lower_bound):
+            return
+        self._refine(search, draw_seed(rng))
+        if search.splits is None:
+            search.evaluate(least_load_plan(search.problem)[None, :])
 
-    def _refine(self, evaluation: Evaluation, seed: int, tolerance: float) -> None:
-        problem = evaluation.problem
-        low, high = maximise(problem)
+    def _refine(self, search: Search, seed: int) -> None:
+        problem = search.problem
+        low, high = search.dual.ends
         if high.price <= 0.0:  # capacity is free: every node has its least local delay
-            evaluation(high.splits[None, :])
+            search.evaluate(high.splits[None, :])
             return
         keep = pareto_splits(problem)
         price, span = math.sqrt(low.price * high.price), _SPAN
         for turn in range(self.rounds):
-            before = evaluation.objective
+            before = search.objective
             prices = price * np.geomspace(1.0 / span, span, self.levels)
-            plans, interrupted = self._choose(menu(problem, keep, prices, evaluation.lower_bound), evaluation, seed)
+            plans, interrupted = self._choose(menu(problem, keep, prices, search.lower_bound), search, seed)
             if len(plans):
-                evaluation(plans)
-                price = evaluation.price if evaluation.price > 0.0 else price
+                search.evaluate(plans)
+                price = search.price if search.price > 0.0 else price
                 span = math.sqrt(span)
             else:
                 span *= span
             if interrupted:
                 raise KeyboardInterrupt
-            evaluation.tick()
-            if relative_gap(evaluation.objective, evaluation.lower_bound) <= tolerance:
-                evaluation.finished = True
+            search.tick()
+            if search.closed:
+                search.claim(Status.OPTIMAL)
                 return
-            if turn > 0 and len(plans) and evaluation.objective >= before:
+            if turn > 0 and len(plans) and search.objective >= before:
                 return
 
-    def _choose(self, entries: Menu, evaluation: Evaluation, seed: int) -> tuple[IntArray, bool]:
+    def _choose(self, entries: Menu, search: Search, seed: int) -> tuple[IntArray, bool]:
         """Return the plans that CP-SAT met, best first, and whether it was interrupted."""
         from ortools.sat.python import cp_model
 
-        n = evaluation.problem.n_nodes
+        n = search.problem.n_nodes
         model = cp_model.CpModel()
         chosen = [model.new_bool_var("") for _ in entries.node]
         bounds = np.searchsorted(entries.node, np.arange(n + 1))
@@ -209,8 +186,8 @@ class CpSat:
         solver.parameters.random_seed = seed
         solver.parameters.max_deterministic_time = self.effort
         solver.parameters.catch_sigint_signal = False
-        if evaluation.stop is not None and evaluation.stop.seconds is not None:
-            solver.parameters.max_time_in_seconds = max(evaluation.stop.seconds - evaluation.seconds, 1e-3)
+        if math.isfinite(search.seconds_left):
+            solver.parameters.max_time_in_seconds = max(search.seconds_left, 1e-3)
         status, interrupted = _interruptible(solver, model, collector)
         if status == cp_model.MODEL_INVALID:
             raise BackendFailed(f"CP-SAT refuses its model ({model.validate()}); use another placer")

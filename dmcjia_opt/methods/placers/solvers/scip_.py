@@ -12,7 +12,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import BackendFailed
 from dmcjia_opt.methods.placers.solvers.cone_model import ConeModel
-from dmcjia_opt.methods.placers.solvers.cone_placer import MAX_NODES, Answer, ConePlacer, Limits
+from dmcjia_opt.methods.placers.solvers.cone_placer import MAX_NODES, ConePlacer, SolverAnswer, SolverLimits
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.options import Count, OneOf, method
 
@@ -30,7 +30,7 @@ _STATUS: Mapping[str, Status] = MappingProxyType(
 _NO_LIMIT = 1e20
 
 
-def scip_settings(limits: Limits) -> dict[str, Any]:
+def scip_settings(limits: SolverLimits) -> dict[str, Any]:
     """Return SCIP's parameters for this model.
 
     Its presolver may not aggregate: that breaks the cones of nodes with two splits left. At its default
@@ -66,7 +66,7 @@ class Scip(ConePlacer):
         """SCIP."""
         return "SCIP"
 
-    def solve(self, model: ConeModel, limits: Limits) -> Answer:
+    def solve(self, model: ConeModel, limits: SolverLimits) -> SolverAnswer:
         """Return SCIP's solution and dual bound."""
         from pyscipopt import Model, quicksum
 
@@ -83,7 +83,7 @@ class Scip(ConePlacer):
         status = scip_status(scip.getStatus())
         best = scip.getBestSol() if scip.getNSols() > 0 else None
         chosen = None if best is None else np.array([scip.getSolVal(best, variable) for variable in z])
-        return Answer(status, chosen, scip_bound(scip))
+        return SolverAnswer(status, chosen, scip_bound(scip))
 
 
 def scip_status(ended: str) -> Status:

@@ -29,12 +29,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from dmcjia_opt.base.errors import BackendMissing, InputError
+from dmcjia_opt.base.errors import BackendMissing
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.solving.contract import Allocation, Allocator, Placement, Placer, Status, Stop
-from dmcjia_opt.solving.spec import Kind
+from dmcjia_opt.solving.contract import Allocation, Allocator, Kind, Stop
+from dmcjia_opt.solving.running import place
+from dmcjia_opt.solving.search import Placer
 from dmcjia_opt.studies.bench.instances import Instance, generated
 from dmcjia_opt.studies.bench.lineup import build
 from dmcjia_opt.studies.bench.sampling import feasible_plans
@@ -191,34 +192,18 @@ def _measured(task: Task, scenario: Scenario) -> Reply:
 
 
 def _placed(task: Task, problem: Problem, placer: Placer, allocator: Allocator, clock: _Clock) -> Reply:
+    """Run a placer unsupervised, as the parent watches this process, with its claims as it makes them."""
     with _timed(clock):
-        found = placer.place(problem, allocator, stop=task.stop, rng=np.random.default_rng(task.seed))
-        shares = found.shares if isinstance(found, Placement) else None
-        if isinstance(found, Placement) and shares is None and found.status != Status.INFEASIBLE:
-            shares = _filled(problem, allocator, found)
-    if not isinstance(found, Placement):
-        raise TypeError(f"place returned {type(found).__name__} instead of a Placement")
+        found = place(placer, problem, allocator, stop=task.stop, rng=np.random.default_rng(task.seed))
     return Reply(
-        splits=_numbers(found.splits, "splits"),
-        shares=_numbers(shares, "shares"),
+        splits=found.splits,
+        shares=found.shares,
         price=float(found.price),
-        status=str(Status(found.status)),
-        lower_bound=float(found.lower_bound),
-        evaluations=int(found.evaluations),
-        trace=tuple(
-            (int(p.evaluations), float(p.seconds), float(p.objective), float(p.lower_bound)) for p in found.trace
-        ),
+        status=str(found.status),
+        lower_bound=found.lower_bound if found.claimed_bound is None else found.claimed_bound,
+        evaluations=found.evaluations,
+        trace=tuple((p.evaluations, p.seconds, p.objective, p.lower_bound) for p in found.trace),
     )
-
-
-def _filled(problem: Problem, allocator: Allocator, found: Placement) -> Any:  # noqa: ANN401 - as the allocator gives
-    try:
-        splits = problem.check_splits(found.splits)
-    except InputError:
-        return None  # the parent will say so
-    if splits.ndim != 1 or problem.overload(splits) > 0:
-        return None
-    return allocator.allocate(problem, splits[None, :]).shares[0]
 
 
 def _allocated(task: Task, problem: Problem, allocator: Allocator, setup: _Clock, clock: _Clock) -> Reply:

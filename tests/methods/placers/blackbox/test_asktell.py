@@ -10,7 +10,9 @@ from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.blackbox.asktell import AskTell, Searcher
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
-from dmcjia_opt.solving.contract import Placer, Status, Stop
+from dmcjia_opt.solving import running
+from dmcjia_opt.solving.contract import Status, Stop
+from dmcjia_opt.solving.search import Placer
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.testing.problems import all_plans, brute_force, impossible, only_way_out, random_problem
 
@@ -53,7 +55,7 @@ class Stubborn:
 
 def place(start, problem, allocator=None, *, stop=None, seed=0, **options):
     rng = np.random.default_rng(seed)
-    return AskTell(start, **options).place(problem, allocator or WaterFilling(), stop=stop or Stop(), rng=rng)
+    return running.place(AskTell(start, **options), problem, allocator or WaterFilling(), stop=stop, rng=rng)
 
 
 def test_it_is_a_placer_and_can_be_pickled():

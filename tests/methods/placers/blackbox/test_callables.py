@@ -4,11 +4,12 @@ from scipy.optimize import dual_annealing
 
 from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.methods.placers.blackbox.callables import FromFunction, MeanDelay
+from dmcjia_opt.methods.placers.blackbox.asktell import FromFunction, MeanDelay
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.solving import running
 from dmcjia_opt.solving.contract import Status, Stop
-from dmcjia_opt.solving.search import Evaluation
+from dmcjia_opt.solving.search import Search
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.testing.doubles import Failing
 from dmcjia_opt.testing.placers import trace_of
@@ -22,7 +23,7 @@ def four():
 
 def place(minimise, problem, allocator=None, *, stop=None, seed=0, **options):
     rng = np.random.default_rng(seed)
-    return FromFunction(minimise, **options).place(problem, allocator or WaterFilling(), stop=stop or Stop(), rng=rng)
+    return running.place(FromFunction(minimise, **options), problem, allocator or WaterFilling(), stop=stop, rng=rng)
 
 
 def every_plan(f, upper, rng):
@@ -59,7 +60,7 @@ def test_floats_are_rounded_and_clipped(four):
     f = MeanDelay(four)
     assert f(np.array([0.4, 0.6, 2.499, 4.9])) == f([0, 1, 2, 5])
     assert f([-3.0, 7.0, 5.4, 5.6]) == f([0, 5, 5, 5])
-    assert f.evaluation.evaluations == 2
+    assert f.search.evaluations == 2
 
 
 def test_infeasible_plans_get_a_finite_value_that_grows_with_the_overload():
@@ -119,7 +120,7 @@ def test_on_its_own_it_never_ends_a_search(four):
     f = MeanDelay(four)
     bounds = [(0, last) for last in f.upper.tolist()]
     result = dual_annealing(f, bounds, maxfun=3000, no_local_search=True, rng=np.random.default_rng(0))
-    assert result.nfev >= 2000 > f.evaluation.evaluations
+    assert result.nfev >= 2000 > f.search.evaluations
     assert result.fun == f(f.best) == best
 
 
@@ -208,8 +209,8 @@ def test_nonsense_is_refused(evaluations):
         FromFunction(at_random, evaluations=evaluations)
 
 
-def test_it_shares_an_evaluation(four):
-    evaluation = Evaluation(four, WaterFilling(), None)
-    f = MeanDelay(four, evaluation=evaluation)
+def test_it_shares_a_search(four):
+    search = Search(four, WaterFilling())
+    f = MeanDelay(four, search=search)
     f(np.zeros((3, 4), dtype=int))
-    assert evaluation.evaluations == 1
+    assert search.evaluations == 1

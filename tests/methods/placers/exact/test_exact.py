@@ -19,14 +19,16 @@ from dmcjia_opt.bounds.dual import least_load
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact import branch_and_bound
 from dmcjia_opt.methods.placers.exact.benders import Benders
-from dmcjia_opt.methods.placers.exact.branch_and_bound import BranchAndBound, Limits, node_classes
+from dmcjia_opt.methods.placers.exact.branch_and_bound import BranchAndBound, BranchingRoom, node_classes
 from dmcjia_opt.methods.placers.exact.exact import Exact
 from dmcjia_opt.methods.placers.exact.exhaustive import Exhaustive
-from dmcjia_opt.methods.placers.exact.lagrangian import Lagrangian, Search
+from dmcjia_opt.methods.placers.exact.lagrangian import Lagrangian, left_open, recover
 from dmcjia_opt.model.delay import TANDEM, DelayCurve
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.scenario import Options
-from dmcjia_opt.solving.contract import Placer, Status, Stop
+from dmcjia_opt.solving import running
+from dmcjia_opt.solving.contract import Status, Stop
+from dmcjia_opt.solving.search import Placer, Search
 from dmcjia_opt.testing.problems import AVERAGES, ORDERINGS, QUEUES, brute_force, random_problem
 
 CHUNKS, PER_CHUNK = 8, 250
@@ -64,7 +66,7 @@ def small_problem(seed: int, curves: Sequence[DelayCurve]) -> Problem:
 
 
 def place(placer: Placer, problem: Problem, **stop: float):
-    found = placer.place(problem, WaterFilling(), stop=Stop(**stop), rng=np.random.default_rng(0))
+    found = running.place(placer, problem, WaterFilling(), stop=Stop(**stop))
     objective = float(problem.objective(found.splits, found.shares))
     assert problem.residuals(found.splits, found.shares).feasible
     return found, objective
@@ -91,8 +93,8 @@ def test_exact_equals_every_plan_tried(chunk, curves):
 
 #: The last stages of `exact`, which most small instances never reach, and the other exact placers.
 STAGES = {
-    "merging": Exact(Limits(quick_plans=0, bucket=1e-3)),
-    "benders after nothing": Exact(Limits(quick_plans=0, max_plans=0)),
+    "merging": Exact(BranchingRoom(quick_plans=0, bucket=1e-3)),
+    "benders after nothing": Exact(BranchingRoom(quick_plans=0, max_plans=0)),
     "branch-and-bound": BranchAndBound(),
     "benders": Benders(),
 }
@@ -150,8 +152,9 @@ def test_alike_and_nearly_alike_nodes_are_closed(nodes, epsilon):
 
 def test_identical_nodes_are_one_class():
     problem = compile_problem(generate("homogeneous", nodes=20, seed=1))
-    search = Search(problem, WaterFilling(), Stop(), None)
-    classes = node_classes(problem, search.survivors())
+    search = Search(problem, WaterFilling(), Stop())
+    recover(search)
+    classes = node_classes(problem, left_open(search))
     assert [len(c.nodes) for c in classes] == [20]
 
 

@@ -5,7 +5,7 @@ from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.genetic.coding import BinaryCode, BinaryPlacementProblem, GrayCode
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
-from dmcjia_opt.solving.search import Evaluation
+from dmcjia_opt.solving.search import Search
 
 LAYERS = np.array([34, 6, 1, 16])
 both = pytest.mark.parametrize("code", [BinaryCode, GrayCode])
@@ -62,7 +62,7 @@ def test_what_is_encoded_is_decoded(code):
 
 def test_bits_are_read_as_booleans_whatever_pymoo_hands_over():
     problem = compile_problem(generate("paper", nodes=2))
-    seen = BinaryPlacementProblem(Evaluation(problem, WaterFilling(), None))
+    seen = BinaryPlacementProblem(Search(problem, WaterFilling()))
     bits = np.random.default_rng(0).random((5, 12)) < 0.5
     for form in (bits, bits.astype(object), bits.astype(float), bits.astype(int)):
         np.testing.assert_array_equal(seen.decode(form), seen.code.decode(bits))

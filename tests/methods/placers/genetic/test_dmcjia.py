@@ -8,6 +8,7 @@ from dmcjia_opt.methods.placers.genetic.coding import BinaryPlacementProblem
 from dmcjia_opt.methods.placers.genetic.dmcjia import Dmcjia
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.solving import running
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.testing.doubles import Counting
 from dmcjia_opt.testing.problems import brute_force, only_way_out, random_problem
@@ -15,7 +16,7 @@ from dmcjia_opt.testing.problems import brute_force, only_way_out, random_proble
 
 def place(problem, allocator=None, seed=0, stop=None, **options):
     rng = np.random.default_rng(seed)
-    return Dmcjia(**options).place(problem, allocator or WaterFilling(), stop=stop or Stop(), rng=rng)
+    return running.place(Dmcjia(**options), problem, allocator or WaterFilling(), stop=stop, rng=rng)
 
 
 def test_the_published_settings_are_the_defaults():
@@ -103,5 +104,5 @@ def test_nonsense_is_refused(options):
 def test_a_node_with_one_split_is_refused_with_a_sentence():
     problem, _ = random_problem(np.random.default_rng(0), 3, 1)
     assert Dmcjia().supports(problem) == "a node has only one split"
-    with pytest.raises(InputError, match="two splits"):
+    with pytest.raises(InputError, match="only one split"):
         place(problem)

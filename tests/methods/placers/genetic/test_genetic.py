@@ -9,6 +9,7 @@ from dmcjia_opt.methods.placers.genetic.dmcjia import Dmcjia
 from dmcjia_opt.methods.placers.genetic.genetic import CROSSOVERS, ENCODINGS, MUTATIONS, SELECTIONS, Genetic
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.solving import running
 from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.testing.doubles import Counting
 from dmcjia_opt.testing.placers import trace_of
@@ -17,7 +18,7 @@ from dmcjia_opt.testing.problems import brute_force, only_way_out, random_proble
 
 def place(problem, allocator=None, seed=0, stop=None, **options):
     rng = np.random.default_rng(seed)
-    return Genetic(**options).place(problem, allocator or WaterFilling(), stop=stop or Stop(), rng=rng)
+    return running.place(Genetic(**options), problem, allocator or WaterFilling(), stop=stop, rng=rng)
 
 
 def test_cvxpy_and_water_filling_lead_to_the_same_splits():
@@ -107,7 +108,7 @@ def test_the_papers_algorithm_is_one_of_the_variants():
     problem = compile_problem(generate("mixed", nodes=8, seed=1))
     bits = int(np.ceil(np.log2(problem.layers + 1)).sum())
     rng = np.random.default_rng(5)
-    paper = Dmcjia().place(problem, WaterFilling(), stop=Stop(), rng=rng)
+    paper = running.place(Dmcjia(), problem, WaterFilling(), rng=rng)
     same = place(
         problem,
         seed=5,

@@ -4,6 +4,7 @@ from pymoo.algorithms.soo.nonconvex.ga import GA
 from pymoo.operators.crossover.ux import UX
 from pymoo.optimize import minimize
 
+from dmcjia_opt.bounds.best import BestPrice
 from dmcjia_opt.bounds.dual import dual_point, maximise
 from dmcjia_opt.methods.placers.genetic.coding import BinaryPlacementProblem, GrayCode
 from dmcjia_opt.methods.placers.genetic.guided import DualSampling, ReducedCostMutation, ToFeasible, draw, reduced_costs
@@ -26,12 +27,12 @@ def rng(seed=0):
 @pytest.mark.parametrize("seed", range(5))
 def test_no_plan_is_better_than_the_dual_plus_its_reduced_costs(seed):
     problem, _ = random_problem(rng(seed), 4, 5)
-    costs = reduced_costs(problem)
+    costs = reduced_costs(BestPrice(problem))
     value = dual_point(problem, costs.price).value
     assert value == max(point.value for point in maximise(problem))
     plans = all_plans(problem)
     seen = PlacementProblem(problem)
-    objective = seen.evaluation(plans)
+    objective = seen.search.evaluate(plans)
     bound = value + costs.table[np.arange(4), plans].sum(axis=1)
     assert (objective >= bound * (1 - 1e-12))[np.isfinite(objective)].all()
     assert np.isinf(costs.table[np.isinf(problem.local_delay)]).all()
@@ -40,7 +41,7 @@ def test_no_plan_is_better_than_the_dual_plus_its_reduced_costs(seed):
 
 @pytest.mark.parametrize("moves", [0.1, 1.0, 5.0])
 def test_the_temperature_moves_as_many_nodes_as_asked(twenty, moves):
-    costs = reduced_costs(twenty)
+    costs = reduced_costs(BestPrice(twenty))
     p = costs.probabilities(moves)
     np.testing.assert_allclose(p.sum(axis=1), 1.0)
     assert p[costs.table > 0].sum() == pytest.approx(moves, rel=1e-6)
@@ -50,7 +51,7 @@ def test_the_temperature_moves_as_many_nodes_as_asked(twenty, moves):
 
 def test_ties_are_not_counted_as_moves():
     problem = compile_problem(generate("homogeneous", nodes=20, seed=0))
-    costs = reduced_costs(problem)
+    costs = reduced_costs(BestPrice(problem))
     assert (costs.low != costs.high).any()
     p = costs.probabilities(1.0)
     assert 0.9 < p[costs.table > 1e-12].sum() < 1.1
@@ -87,7 +88,7 @@ def test_the_second_sample_is_the_dual_on_the_other_side_and_further_ones_mix_th
 
 def test_more_moves_lead_further_from_the_dual(twenty):
     cold, hot = (DualSampling(twenty, moves=moves).plans(300, rng()) for moves in (0.5, 8.0))
-    costs = reduced_costs(twenty)
+    costs = reduced_costs(BestPrice(twenty))
     away = [((p != costs.low) & (p != costs.high)).sum(axis=1).mean() for p in (cold, hot)]
     assert away[0] < 0.5 * away[1]
 
@@ -118,7 +119,7 @@ def test_a_node_without_a_stable_split():
 
 def test_mutants_move_to_cheap_splits_and_never_stay():
     problem = compile_problem(generate("mixed", nodes=12, seed=1))
-    costs = reduced_costs(problem)
+    costs = reduced_costs(BestPrice(problem))
     seen = PlacementProblem(problem)
     x = np.tile(costs.high, (3000, 1))
     mutation = ReducedCostMutation(costs, rate=1.0, moves=2.0, anywhere=0.0)
@@ -134,7 +135,7 @@ def test_mutants_move_to_cheap_splits_and_never_stay():
 
 def test_a_share_of_the_mutations_does_not_look_at_costs():
     problem = compile_problem(generate("paper", nodes=3, seed=1))
-    costs = reduced_costs(problem)
+    costs = reduced_costs(BestPrice(problem))
     x = np.tile(costs.high, (6000, 1))
     anywhere = ReducedCostMutation(costs, rate=1.0, anywhere=1.0)._do(PlacementProblem(problem), x, random_state=rng())
     allowed = np.isfinite(problem.local_delay).sum(axis=1)
@@ -167,14 +168,14 @@ def test_repair_chooses_well():
             if problem.least_share(row).sum() <= repair.enough:
                 break
             row[d] = max(row[d], np.flatnonzero(np.isfinite(problem.local_delay[d]))[-1])
-    ours, theirs = seen.evaluation(fixed), seen.evaluation(blind)
+    ours, theirs = seen.search.evaluate(fixed), seen.search.evaluate(blind)
     assert np.isfinite(ours).all()
     assert np.median(ours) < 0.95 * np.median(theirs)
 
 
 def test_in_bits_only_what_was_infeasible_is_coded_anew():
     problem = only_way_out(4, 5)
-    seen = BinaryPlacementProblem(PlacementProblem(problem).evaluation, GrayCode(problem.layers))
+    seen = BinaryPlacementProblem(PlacementProblem(problem).search, GrayCode(problem.layers))
     bits = rng().random((200, seen.n_var)) < 0.5
     bits[0] = seen.encode(np.full((1, 4), 4))
     fixed = ToFeasible(problem)._do(seen, bits)
@@ -186,7 +187,7 @@ def test_in_bits_only_what_was_infeasible_is_coded_anew():
 def test_anyone_can_use_them_in_pymoo():
     problem, _ = random_problem(rng(5), 5, 5)
     best, _, _ = brute_force(problem)
-    costs = reduced_costs(problem)
+    costs = reduced_costs(BestPrice(problem))
     algorithm = GA(
         pop_size=10,
         sampling=DualSampling(problem),

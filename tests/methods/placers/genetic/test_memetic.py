@@ -10,8 +10,9 @@ from dmcjia_opt.methods.placers.genetic.guided import reduced_costs
 from dmcjia_opt.methods.placers.genetic.memetic import Descent, Memetic
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.solving import running
 from dmcjia_opt.solving.contract import Status, Stop
-from dmcjia_opt.solving.search import BudgetSpent, Evaluation
+from dmcjia_opt.solving.search import BudgetSpent, Search
 from dmcjia_opt.testing.doubles import Counting, Even
 from dmcjia_opt.testing.placers import trace_of
 from dmcjia_opt.testing.problems import all_plans, brute_force, random_problem
@@ -19,7 +20,7 @@ from dmcjia_opt.testing.problems import all_plans, brute_force, random_problem
 
 def place(problem, allocator=None, seed=0, stop=None, placer=None, **options):
     placer = placer or Memetic(**options)
-    return placer.place(problem, allocator or WaterFilling(), stop=stop or Stop(), rng=np.random.default_rng(seed))
+    return running.place(placer, problem, allocator or WaterFilling(), stop=stop, rng=np.random.default_rng(seed))
 
 
 def excess(problem, placement):
@@ -76,38 +77,38 @@ def test_without_the_dual_and_the_descent_it_still_searches():
 
 
 def descent_on(problem, allocator=None, stop=None, tries=16):
-    evaluation = Evaluation(problem, allocator or WaterFilling(), stop)
-    return Descent(evaluation, reduced_costs(problem), tries), evaluation
+    search = Search(problem, allocator or WaterFilling(), stop)
+    return Descent(search, reduced_costs(search.dual), tries), search
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_moves_that_are_not_tried_cannot_help(seed):
     """The descent's filter is exact: a plan outside it is no better, whatever its shares."""
     problem, _ = random_problem(np.random.default_rng(seed), 4, 5)
-    descent, evaluation = descent_on(problem, tries=10_000)
+    descent, search = descent_on(problem, tries=10_000)
     plans = all_plans(problem)
-    values, prices = evaluation.with_prices(plans)
+    values, prices = search.with_prices(plans)
     for i in np.flatnonzero(np.isfinite(values))[::29]:
         near = descent.neighbours(plans[i], float(prices[i]))
         tried = {tuple(row) for row in near.tolist()}
         one_move = plans[((plans != plans[i]).sum(axis=1) == 1) & np.isfinite(values)]
         left = np.array([row for row in one_move.tolist() if tuple(row) not in tried])
         if len(left):
-            assert evaluation(left).min() >= values[i] * (1 - 1e-12)
+            assert search.evaluate(left).min() >= values[i] * (1 - 1e-12)
             bound = splits_lower_bound(problem, left, np.full(len(left), prices[i]))
             assert bound.min() >= values[i] * (1 - 1e-12)
-        assert np.isfinite(evaluation(near)).all()
+        assert np.isfinite(search.evaluate(near)).all()
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_descents_go_down_and_end(seed):
     problem, _ = random_problem(np.random.default_rng(seed), 5, 5)
     best, _, _ = brute_force(problem)
-    descent, evaluation = descent_on(problem)
+    descent, search = descent_on(problem)
     plans = all_plans(problem)
     starts = plans[problem.overload(plans) == 0][::97]
     ends = np.array([descent(plan) for plan in starts])
-    before, after = evaluation(starts), evaluation(ends)
+    before, after = search.evaluate(starts), search.evaluate(ends)
     assert (after <= before).all()
     assert (after < before).any()
     assert np.median(after) <= 1.05 * best
@@ -118,26 +119,26 @@ def test_a_descent_from_an_infeasible_plan_stays_there():
     problem, _ = random_problem(np.random.default_rng(0), 4, 5, utilisation=0.95)
     plans = all_plans(problem)
     stuck = plans[problem.overload(plans) > 0][0]
-    descent, evaluation = descent_on(problem)
+    descent, search = descent_on(problem)
     np.testing.assert_array_equal(descent(stuck), stuck)
-    assert evaluation.evaluations == 1
+    assert search.evaluations == 1
 
 
 def test_a_descent_counts_what_it_tries_and_stops_with_the_budget():
     problem = compile_problem(generate("paper", nodes=20, seed=4))
     counting = Counting()
-    descent, evaluation = descent_on(problem, counting, Stop(evaluations=9))
+    descent, search = descent_on(problem, counting, Stop(evaluations=9))
     with pytest.raises(BudgetSpent):
         descent(np.zeros(20, dtype=np.int64))
-    assert evaluation.evaluations == 9 == len(set(counting.plans))
+    assert search.evaluations == 9 == len(set(counting.plans))
 
 
 def test_identical_nodes_are_tried_once():
     problem = compile_problem(generate("homogeneous", nodes=20, seed=0))
-    descent, evaluation = descent_on(problem, tries=1000)
+    descent, search = descent_on(problem, tries=1000)
     plan = np.full(20, 34)
-    _, price = evaluation.with_prices(plan[None])
-    near = descent.neighbours(plan, float(price[0]) if np.isfinite(price[0]) else reduced_costs(problem).price)
+    _, price = search.with_prices(plan[None])
+    near = descent.neighbours(plan, float(price[0]) if np.isfinite(price[0]) else reduced_costs(search.dual).price)
     single = near[(near != plan).sum(axis=1) == 1]
     assert len(single) == len({tuple(sorted(row)) for row in single.tolist()})
 

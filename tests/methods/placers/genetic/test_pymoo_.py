@@ -23,7 +23,8 @@ from dmcjia_opt.methods.placers.genetic.pymoo_ import (
 )
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
-from dmcjia_opt.solving import search as evaluation
+from dmcjia_opt.solving import running
+from dmcjia_opt.solving import search as searching
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.solving.registry import spec_of, variants
 from dmcjia_opt.testing.doubles import Counting, Failing
@@ -39,7 +40,7 @@ def four():
 def place(name, problem, allocator=None, stop=None, seed=0, **options):
     placer = PymooPlacer(name, **options)
     rng = np.random.default_rng(seed)
-    return placer.place(problem, allocator or WaterFilling(), stop=stop or Stop(), rng=rng)
+    return running.place(placer, problem, allocator or WaterFilling(), stop=stop, rng=rng)
 
 
 def test_pymoo_alone_solves_the_problem(four):
@@ -186,7 +187,7 @@ def test_a_node_with_one_split_is_refused():
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_algorithm_runs_within_its_budget_and_by_its_seed(four, name, monkeypatch):
-    monkeypatch.setattr(evaluation, "STALLED_AFTER", 300)
+    monkeypatch.setattr(searching, "STALLED_AFTER", 300)
     best, _, _ = brute_force(four)
     counting = Counting()
     placement = place(name, four, counting, Stop(evaluations=60))
@@ -248,11 +249,11 @@ def test_an_interrupt_returns_the_incumbent_if_there_is_one(four):
     class Placer(EvolutionaryPlacer):
         patience: int
 
-        def start(self, evaluation):
-            return Interrupting(self.patience), PlacementProblem(four, evaluation=evaluation), 100
+        def start(self, search):
+            return Interrupting(self.patience), PlacementProblem(four, search=search), 100
 
     def start(patience, allocator):
-        return Placer(patience).place(four, allocator, stop=Stop(), rng=np.random.default_rng(0))
+        return running.place(Placer(patience), four, allocator)
 
     placement = start(3, WaterFilling())
     assert placement.status == Status.LIMIT

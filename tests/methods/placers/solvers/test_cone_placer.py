@@ -9,7 +9,7 @@ import pytest
 
 from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.bounds.certificate import best_lower_bound
-from dmcjia_opt.methods.placers.solvers.cone_placer import Answer, ConePlacer, Limits
+from dmcjia_opt.methods.placers.solvers.cone_placer import ConePlacer, SolverAnswer, SolverLimits
 from dmcjia_opt.model.delay import mg1
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.families import generate
@@ -40,11 +40,11 @@ class Says(ConePlacer):
         object.__setattr__(self, "limits", (*self.limits, limits))
         z = np.zeros(len(model.node))
         if self.picks is None:
-            return Answer(self.status, None, self.bound)
+            return SolverAnswer(self.status, None, self.bound)
         if isinstance(self.picks, float):
-            return Answer(self.status, z + self.picks, self.bound)
+            return SolverAnswer(self.status, z + self.picks, self.bound)
         z[[rows[0] if self.picks == "first" else rows[-1] for rows in model.candidates]] = 1.0
-        return Answer(self.status, z, self.bound)
+        return SolverAnswer(self.status, z, self.bound)
 
 
 def test_the_plan_is_the_solvers_and_its_shares_the_allocators():
@@ -57,8 +57,8 @@ def test_the_plan_is_the_solvers_and_its_shares_the_allocators():
 
 def test_a_claim_is_recorded_in_seconds_and_not_believed():
     placement = place(Says(bound=1e9), SMALL[0])
-    assert placement.lower_bound > 1e8 * brute_force(SMALL[0])[0]
-    assert placement.trace[-1].lower_bound == best_lower_bound(SMALL[0])[0]
+    assert placement.claimed_bound > 1e8 * brute_force(SMALL[0])[0]
+    assert placement.lower_bound == placement.trace[-1].lower_bound == best_lower_bound(SMALL[0])[0]
     scenario = generate("paper", nodes=3, seed=0)
     plan = solve(scenario, Says(bound=1e9))
     assert plan.lower_bound <= plan.objective
@@ -67,7 +67,7 @@ def test_a_claim_is_recorded_in_seconds_and_not_believed():
 
 @pytest.mark.parametrize("bound", [math.nan, math.inf, -math.inf])
 def test_a_bound_that_is_no_number_is_none(bound):
-    assert place(Says(bound=bound), SMALL[0]).lower_bound == -math.inf
+    assert place(Says(bound=bound), SMALL[0]).claimed_bound == -math.inf
 
 
 def test_at_a_limit_there_may_be_no_plan():
@@ -75,7 +75,7 @@ def test_at_a_limit_there_may_be_no_plan():
     assert placement.status == Status.LIMIT
     assert placement.shares is None
     assert placement.evaluations == 0
-    assert 0 < placement.lower_bound < math.inf
+    assert 0 < placement.claimed_bound < math.inf
 
 
 def test_limits_are_what_stop_says():
@@ -89,7 +89,7 @@ def test_limits_are_what_stop_says():
     assert bounded.gap == 0.25
     assert before + 5.0 <= bounded.deadline <= time.perf_counter() + 5.0
     assert (none.gap, none.seconds) == (0.0, 0.0)
-    assert Limits(0.1, time.perf_counter() - 1.0).seconds == 0.0
+    assert SolverLimits(0.1, time.perf_counter() - 1.0).seconds == 0.0
 
 
 def test_solvers_are_silenced(capfd):

@@ -65,7 +65,7 @@ def test_what_scip_calls_optimal_is_so_to_the_gap_it_was_asked_for(seed):
     found = place(CvxpyPlacer("SCIP"), problem)
     assert found.status == Status.OPTIMAL
     assert problem.objective(found.splits, found.shares) == pytest.approx(best.lower_bound, rel=1e-8)
-    assert found.lower_bound == pytest.approx(best.lower_bound, rel=2e-6)
+    assert found.claimed_bound == pytest.approx(best.lower_bound, rel=2e-6)
 
 
 def test_names_lead_to_solvers():
@@ -130,7 +130,7 @@ def test_other_solvers_run_without_limits_and_claim_nothing(pretend):
     program = pretend("MOSEK", status="user_limit")
     placement = place(CvxpyPlacer("MOSEK"), SMALL[0])
     assert placement.status == Status.LIMIT
-    assert placement.lower_bound == -math.inf
+    assert placement.claimed_bound == -math.inf
     assert program.options == [{}]
     with pytest.raises(InputError, match="MOSEK cannot be given a time limit"):
         place(CvxpyPlacer("MOSEK"), SMALL[0], Stop(seconds=1.0))

@@ -38,7 +38,7 @@ def test_time_limit(formulation):
 
 def test_a_bound_is_claimed_at_a_limit_too():
     placement = keeps_its_time(Scip(), 1.0, 3.0)
-    assert 0.9 * placement.trace[-1].lower_bound < placement.lower_bound <= placement.trace[-1].objective
+    assert 0.9 * placement.trace[-1].lower_bound < placement.claimed_bound <= placement.trace[-1].objective
 
 
 def test_no_time_at_all():
