@@ -22,6 +22,7 @@ from dmcjia_opt.bounds.certificate import best_lower_bound
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Placement, Status
 from dmcjia_opt.solving.registry import spec_of, why_not
+from dmcjia_opt.solving.running import place
 
 METHODS = ("exact", "scip", "bonmin", "mindtpy", "cvxpy:SCIP", "cvxpy:ECOS_BB")
 GAP = 1e-6
@@ -36,7 +37,7 @@ def run(name: str, problem: Problem, seconds: float) -> tuple[float, Placement |
             return 0.0, None, np.inf, why
         start = time.perf_counter()
         stop = Stop(seconds=seconds, gap=GAP)
-        found = placer.place(problem, build_allocator("waterfilling"), stop=stop, rng=np.random.default_rng(0))
+        found = place(placer, problem, build_allocator("waterfilling"), stop=stop)
         wall = time.perf_counter() - start
     except DmcjiaError as error:
         return time.perf_counter() - start, None, np.inf, str(error)

@@ -13,13 +13,12 @@ import multiprocessing
 import resource
 import time
 
-import numpy as np
-
 
 def measure(nodes: int) -> str:
     """Return one row of the table."""
-    from dmcjia_opt import Stop, build_allocator, build_placer, compile_problem, generate
+    from dmcjia_opt import build_allocator, build_placer, compile_problem, generate
     from dmcjia_opt.bounds.dual import dual_point
+    from dmcjia_opt.solving.running import place
 
     start = time.perf_counter()
     problem = compile_problem(generate("fleet", nodes=nodes, seed=1))
@@ -31,7 +30,7 @@ def measure(nodes: int) -> str:
         passes.append(time.perf_counter() - start)
     placer, allocator = build_placer("exact"), build_allocator("waterfilling")
     start = time.perf_counter()
-    found = placer.place(problem, allocator, stop=Stop(), rng=np.random.default_rng(0))
+    found = place(placer, problem, allocator)
     took = time.perf_counter() - start
     objective = float(problem.objective(found.splits, found.shares))
     gap = (objective - found.lower_bound) / objective

@@ -26,6 +26,7 @@ from dmcjia_opt.methods.placers.genetic.genetic import Genetic
 from dmcjia_opt.methods.placers.genetic.memetic import Memetic
 from dmcjia_opt.methods.placers.genetic.pymoo_ import PymooPlacer
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.solving.running import place
 from dmcjia_opt.solving.search import Placer
 
 #: What is changed, from the default, → the placer; the first is the reference of the evaluations.
@@ -77,7 +78,7 @@ class Run:
 def search(placer: Placer, problem: Problem, stop: Stop, seed: int) -> tuple[float, int, float]:
     """Return the mean delay a search ends at, recomputed, its evaluations and its seconds."""
     started = time.perf_counter()
-    placement = placer.place(problem, WaterFilling(), stop=stop, rng=np.random.default_rng(seed))
+    placement = place(placer, problem, WaterFilling(), stop=stop, rng=np.random.default_rng(seed))
     seconds = time.perf_counter() - started
     splits, shares = placement.splits, placement.shares
     if shares is None or not problem.residuals(splits, shares).feasible:

@@ -21,6 +21,7 @@ import numpy as np
 from dmcjia_opt import Stop, build_allocator, build_placer, compile_problem, load_plan, verify
 from dmcjia_opt.base.errors import DmcjiaError, InputError
 from dmcjia_opt.bounds.certificate import lower_bound, relative_gap
+from dmcjia_opt.solving.running import place
 from dmcjia_opt.studies.bench.instances import family_and_nodes, generated
 from dmcjia_opt.studies.bench.library import DUAL, Entry, Evidence, Library, check, offer
 
@@ -63,9 +64,8 @@ def add(library: Library, name: str) -> None:
             entries[key] for key in sorted(entries, key=lambda key: (entries[key].family, entries[key].nodes, key))
         )
     started = time.perf_counter()
-    found = build_placer("exact").place(
-        problem, build_allocator("waterfilling"), stop=Stop(seconds=SECONDS), rng=np.random.default_rng(0)
-    )
+    stop = Stop(seconds=SECONDS)
+    found = place(build_placer("exact"), problem, build_allocator("waterfilling"), stop=stop)
     assert found.shares is not None
     value = float(problem.objective(found.splits, found.shares))
     from_price = lower_bound(problem, found.price)

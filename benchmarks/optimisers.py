@@ -17,6 +17,7 @@ import numpy as np
 from dmcjia_opt import Stop, build_allocator, build_placer, compile_problem, generate
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.registry import spec_of, why_not
+from dmcjia_opt.solving.running import place
 
 METHODS = (
     "dmcjia",
@@ -42,7 +43,7 @@ def run(name: str, problem: Problem, stop: Stop, seed: int) -> tuple[float, floa
     """Return the mean delay (s) of the plan found, wall seconds and plans evaluated."""
     placer, allocator = build_placer(name), build_allocator("waterfilling")
     start = time.perf_counter()
-    found = placer.place(problem, allocator, stop=stop, rng=np.random.default_rng(seed))
+    found = place(placer, problem, allocator, stop=stop, rng=np.random.default_rng(seed))
     wall = time.perf_counter() - start
     if found.shares is None:
         return np.inf, wall, found.evaluations

@@ -313,7 +313,8 @@ class Search:
             if self._says is not None:
                 status = self._says
         elif splits is None:
-            status = Status.INFEASIBLE if np.isposinf(believed) else Status.LIMIT
+            none = np.isposinf(believed) or self._says == Status.INFEASIBLE
+            status = Status.INFEASIBLE if none else Status.LIMIT
             splits, shares = self.problem.layers, None if np.isposinf(believed) else self._at_the_edge()
         elif self._reached:
             status = Status.OPTIMAL

@@ -147,7 +147,7 @@ def _bound(problem: Problem, dual: BestPrice, price: float, objective: float, to
 
 
 def _without_plan(found: Placement, placer: str, why: str) -> InfeasibleError:
-    if found.status == Status.INFEASIBLE and not np.isposinf(found.lower_bound):
+    if found.status == Status.INFEASIBLE and why:
         return InfeasibleError(f'"{placer}" gives no feasible plan: {why}; other placers may')
     return InfeasibleError(
         f'"{placer}" found no feasible plan in {found.evaluations} evaluations, which does not prove that '

@@ -17,6 +17,7 @@ from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exact import Exact
 from dmcjia_opt.model.problem import Problem, all_plans
 from dmcjia_opt.solving.contract import Placement, Stop
+from dmcjia_opt.solving.running import place
 from dmcjia_opt.solving.search import Placer
 from tools.fuzz.reference import exact_delay, within_budget
 
@@ -88,8 +89,7 @@ class Subject:
     def place(self, placer: Placer, *, evaluations: int | None = None, problem: Problem | None = None) -> Placement:
         """Return what a placer finds within a few seconds."""
         stop = Stop(seconds=_SECONDS, evaluations=evaluations)
-        rng = np.random.default_rng(0)
-        return placer.place(problem or self.problem, WaterFilling(), stop=stop, rng=rng)
+        return place(placer, problem or self.problem, WaterFilling(), stop=stop)
 
     @cached_property
     def exact(self) -> Placement | None:

@@ -8,12 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import numpy as np
 
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.solving.contract import Allocation, Placement, Status, TracePoint
+from dmcjia_opt.solving.contract import Allocation, Status
 
 
 class Good:
@@ -22,86 +21,88 @@ class Good:
     def supports(self, problem):
         return None
 
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        return self.answer(problem)
+    def search(self, search, rng):
+        self.answer(search)
 
-    def answer(self, problem):
-        return Placement(np.zeros_like(problem.layers), np.full(problem.n_nodes, 1.0 / problem.n_nodes))
+    def answer(self, search):
+        problem = search.problem
+        search.offer(np.zeros_like(problem.layers), np.full(problem.n_nodes, 1.0 / problem.n_nodes))
 
 
 class Raises(Good):
-    def answer(self, problem):
+    def answer(self, search):
         raise RuntimeError("the solver's licence\nhas expired")
 
 
 class Exits(Good):
-    def answer(self, problem):
+    def answer(self, search):
         sys.exit(7)
 
 
 class Dies(Good):
-    def answer(self, problem):
+    def answer(self, search):
         os.write(2, b"out of luck\n")
         os._exit(3)
 
 
 class Segfaults(Good):
-    def answer(self, problem):
+    def answer(self, search):
         ctypes.string_at(0)
 
 
 class KillsItself(Good):
-    def answer(self, problem):
+    def answer(self, search):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Hangs(Good):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        if problem.n_nodes == 3:  # not in the warm-up
-            return self.answer(problem)
+    def search(self, search, rng):
+        if search.problem.n_nodes == 3:  # not in the warm-up
+            self.answer(search)
+            return
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "a solver's own process"])
         time.sleep(600)
-        return None
 
 
 class HangsInWarmUp(Good):
-    def answer(self, problem):
+    def answer(self, search):
         time.sleep(600)
 
 
 class Hogs(Good):
-    def place(self, problem, allocator, *, stop, rng, callback=None):
-        if problem.n_nodes == 3:
-            return self.answer(problem)
+    def search(self, search, rng):
+        if search.problem.n_nodes == 3:
+            self.answer(search)
+            return
         kept = np.ones(20_000_000)  # 160 MB
         time.sleep(600)
-        return kept
+        kept.fill(0.0)
 
 
 class Chatters(Good):
     """Prints on every channel, and closes standard output."""
 
-    def answer(self, problem):
+    def answer(self, search):
         print("Python's own")  # noqa: T201
         os.write(1, b"\x00\x01 garbage \xff" * 1000)
         os.system("echo a program of its own")
         os.close(1)
-        return super().answer(problem)
+        super().answer(search)
 
 
 class Returns(Good):
-    splits, shares, status, bound, trace = None, None, Status.FEASIBLE, -np.inf, ()
+    splits, shares, status, bound = None, None, Status.FEASIBLE, None
 
-    def answer(self, problem):
-        n = problem.n_nodes
-        splits = np.zeros_like(problem.layers) if self.splits is None else self.splits(n)
-        shares = np.full(n, 1.0 / n) if self.shares is None else self.shares(n)
-        return Placement(splits, shares, status=self.status, lower_bound=self.bound, trace=self.trace)
+    def answer(self, search):
+        n = search.problem.n_nodes
+        splits = np.zeros(n, dtype=int) if self.splits is None else self.splits(n)
+        search.offer(splits, np.full(n, 1.0 / n) if self.shares is None else self.shares(n))
+        search.claim(self.status, self.bound)
 
 
 class Nothing(Good):
-    def answer(self, problem):
-        return None
+    def answer(self, search):
+        pass
 
 
 class NaNShares(Returns):
@@ -128,12 +129,12 @@ class Words(Returns):
     splits = staticmethod(lambda n: np.array(["edge"] * n))
 
 
-class GivesUp(Returns):
-    status = Status.LIMIT
-    trace = (TracePoint(1, 0.0, np.inf, -np.inf),)
+class GivesUp(Good):
+    """Knows only plans that overload the cloud."""
 
-    def answer(self, problem):
-        return Placement(problem.layers, None, status=self.status, trace=self.trace)
+    def answer(self, search):
+        n = search.problem.n_nodes
+        search.offer(np.zeros(n, dtype=int), np.full(n, 0.5))
 
 
 class ClaimsOptimal(Returns):
@@ -145,8 +146,8 @@ class ClaimsBound(Returns):
 
 
 class ClaimsInfeasible(Good):
-    def answer(self, problem):
-        return Placement(problem.layers, None, np.inf, Status.INFEASIBLE)
+    def answer(self, search):
+        search.claim(Status.INFEASIBLE, np.inf)
 
 
 class Refuses(Good):
@@ -160,16 +161,18 @@ class Remembers(Good):
     def __init__(self):
         self.calls = 0
 
-    def answer(self, problem):
+    def answer(self, search):
         self.calls += 1
         drawn = np.random.random()  # noqa: NPY002 - as a careless author does
-        return replace(super().answer(problem), trace=(TracePoint(self.calls, 0.0, drawn, -np.inf),))
+        for _ in range(self.calls):
+            super().answer(search)
+        search.claim(bound=drawn)
 
 
 class Slow(Good):
-    def answer(self, problem):
-        time.sleep(0.3 if problem.n_nodes > 3 else 0.0)
-        return super().answer(problem)
+    def answer(self, search):
+        time.sleep(0.3 if search.problem.n_nodes > 3 else 0.0)
+        super().answer(search)
 
 
 class HalfAllocator:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmcjia_opt import Allocator, BudgetSpent, Callback, Evaluation, Placement, Problem, Status, Stop
+from dmcjia_opt import Problem, Search
 
 
 @dataclass(frozen=True)
@@ -26,28 +26,16 @@ class Annealing:
         """Every problem is supported."""
         return None
 
-    def place(
-        self,
-        problem: Problem,
-        allocator: Allocator,
-        *,
-        stop: Stop,
-        rng: np.random.Generator,
-        callback: Callback | None = None,
-    ) -> Placement:
-        """Return the best plan met."""
-        search = Evaluation(problem, allocator, stop, callback)
-        try:
-            splits = rng.integers(0, problem.layers + 1)
-            value = search(splits[None])[0]
-            for step in range(self.steps):
-                moved = splits.copy()
-                node = rng.integers(problem.n_nodes)
-                moved[node] = rng.integers(0, problem.layers[node] + 1)
-                new = search(moved[None])[0]
-                warmth = self.heat * 0.001 ** (step / self.steps)
-                if new <= value or (value > 0 and rng.random() < np.exp((1 - new / value) / warmth)):
-                    splits, value = moved, new
-        except BudgetSpent:
-            return search.placement(Status.LIMIT)
-        return search.placement(Status.FEASIBLE)
+    def search(self, search: Search, rng: np.random.Generator) -> None:
+        """Move one node at a time, and accept what is worse the less readily the longer it runs."""
+        layers = search.problem.layers
+        splits = rng.integers(0, layers + 1)
+        value = search.evaluate(splits[None])[0]
+        for step in range(self.steps):
+            moved = splits.copy()
+            node = rng.integers(len(layers))
+            moved[node] = rng.integers(0, layers[node] + 1)
+            new = search.evaluate(moved[None])[0]
+            warmth = self.heat * 0.001 ** (step / self.steps)
+            if new <= value or (value > 0 and rng.random() < np.exp((1 - new / value) / warmth)):
+                splits, value = moved, new
