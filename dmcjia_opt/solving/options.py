@@ -191,7 +191,7 @@ def values(options: Sequence[Option], texts: Mapping[str, str], method: str) -> 
         option = by_name[name]
         try:
             found[name] = from_text(option.annotation, text)
-        except (ValidationError, ValueError, TypeError, PydanticUserError):
+        except (ValueError, TypeError, PydanticUserError):
             raise InputError(f'{method}: {name} must be {option.type}, got "{text}"') from None
     return found
 

@@ -332,9 +332,9 @@ def _build(kind: Kind, name: str) -> object:
     known = options(spec) if rest or spec.origin else ()
     method = f'{kind} "{spec.name}"'
     variant, texts = settings(rest, known, method, spec.variant)
-    given: dict[str, object] = {**dict(spec.options), **values(known, texts, method)}
     if variant:
-        given[spec.variant] = variant
+        texts[spec.variant] = variant
+    given: dict[str, object] = {**dict(spec.options), **values(known, texts, method)}
     needed = [option for option in known if not option.default and option.name not in given]
     if needed:
         what = ":".join(f"{option.name}=…" for option in needed)

@@ -210,8 +210,8 @@ def test_a_network_without_work_or_data(dmcjia, tmp_path):
         (("--placer", "geneti"), 2, ['unknown placer "geneti"; did you mean "genetic"? Otherwise one of exact']),
         (("--placer", ""), 2, ["unknown placer"]),
         (("--placer", "waterfilling"), 2, ["unknown placer"]),
-        (("--placer", "genetic:fast"), 2, ["takes option=value after a colon", "population (int, 10)"]),
-        (("--placer", "pymoo:NOPE"), 2, ['"NOPE"', "choose GA, DE"]),
+        (("--placer", "genetic:fast"), 2, ["takes option=value after a colon", "population (int >= 2, 10)"]),
+        (("--placer", "pymoo:NOPE"), 2, ['placer "pymoo": algorithm must be "GA", "DE"', 'got "NOPE"']),
         (("--allocator", "cvxpy:NOPE"), 4, ["NOPE", "choose one of", "CLARABEL", "SCS"]),
         (("--allocator", "cvxpy:GUROBI"), 4, ["GUROBI", "install it or choose one of", "CLARABEL"]),
         (("--seconds", "-1"), 2, ["seconds must be a finite number >= 0, got -1.0"]),
@@ -335,7 +335,7 @@ def test_one_method_and_its_options(dmcjia):
     ):
         assert part in shown.out
     (row,) = json.loads(dmcjia("methods", "genetic", "--json").out)
-    assert row["options"][0] == {"name": "population", "type": "int", "default": "10", "doc": "Individuals kept, μ."}
+    assert row["options"][0] == {"name": "population", "type": "int >= 2", "default": "10", "doc": "Individuals kept, μ."}
     both = json.loads(dmcjia("methods", "cvxpy", "--json").out)
     assert [row["kind"] for row in both] == ["placer", "allocator"]
     assert "It has no options." in dmcjia("methods", "cloud-only+").out

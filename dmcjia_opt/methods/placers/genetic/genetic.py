@@ -109,19 +109,6 @@ class Genetic(EvolutionaryPlacer):
 
     def __post_init__(self) -> None:
         """Check the options."""
-        self._check_encoding()
-        if self.mutation_rate < 1 and self.mutating == "reset-or-creep":
-            raise InputError("mutation_rate must be at least 1 with reset-or-creep mutation")
-        for name in ("tournament", "elitism"):
-            if getattr(self, name) > self.population:
-                raise InputError(f"{name} must be at most population, {self.population}")
-        if self.elitism != ALL and self.elitism + self.offspring < self.population:
-            raise InputError(
-                f"with elitism = {self.elitism} a population of {self.population} cannot be filled from "
-                f"{self.offspring} offspring; raise offspring to at least {self.population - self.elitism}"
-            )
-
-    def _check_encoding(self) -> None:
         for field, value, table in (
             ("crossover", self.crossover, CROSSOVERS),
             ("mutation", self.mutating, MUTATIONS),
@@ -132,6 +119,16 @@ class Genetic(EvolutionaryPlacer):
                     f'{field} "{value}" needs encoding {" or ".join(table[value])}; '
                     f'with encoding "{self.encoding}" choose {fits}'
                 )
+        if self.mutation_rate < 1 and self.mutating == "reset-or-creep":
+            raise InputError("mutation_rate must be at least 1 with reset-or-creep mutation")
+        for name in ("tournament", "elitism"):
+            if getattr(self, name) > self.population:
+                raise InputError(f"{name} must be at most population, {self.population}")
+        if self.elitism != ALL and self.elitism + self.offspring < self.population:
+            raise InputError(
+                f"with elitism = {self.elitism} a population of {self.population} cannot be filled from "
+                f"{self.offspring} offspring; raise offspring to at least {self.population - self.elitism}"
+            )
 
     @property
     def mutating(self) -> str:
