@@ -68,24 +68,22 @@ def shares_are_off(monkeypatch):
     monkeypatch.setattr(WaterFilling, "allocate", spoilt)
 
 
+def spoil_exact(monkeypatch, spoil):
+    real = subject.place
+
+    def spoilt(placer, *arguments, **options):
+        found = real(placer, *arguments, **options)
+        return spoil(found) if isinstance(placer, Exact) else found
+
+    monkeypatch.setattr(subject, "place", spoilt)
+
+
 def exact_is_a_coward(monkeypatch):
-    real = Exact.place
-
-    def spoilt(self, problem, *args, **options):
-        found = real(self, problem, *args, **options)
-        shares = found.shares * 0.999
-        return replace(found, shares=shares)
-
-    monkeypatch.setattr(Exact, "place", spoilt)
+    spoil_exact(monkeypatch, lambda found: replace(found, shares=found.shares * 0.999))
 
 
 def exact_boasts(monkeypatch):
-    real = Exact.place
-    monkeypatch.setattr(
-        Exact,
-        "place",
-        lambda self, *args, **options: replace((f := real(self, *args, **options)), lower_bound=f.lower_bound * 1.001),
-    )
+    spoil_exact(monkeypatch, lambda found: replace(found, lower_bound=found.lower_bound * 1.001))
 
 
 def proofs_prove_too_much(monkeypatch):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sized
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -229,15 +230,22 @@ class AskTell(CallingPlacer):
         ask_and_tell(searcher, f, self.patience)
 
 
-def ask_and_tell(searcher: Searcher, f: MeanDelay, patience: int) -> None:
-    """Ask, evaluate and tell in turn, until nothing is proposed, or plans repeat beyond `patience` (see `AskTell`)."""
+def ask_and_tell(
+    searcher: Searcher, f: MeanDelay, patience: int, kept: Callable[[], AbstractContextManager[object]] = nullcontext
+) -> None:
+    """Ask, evaluate and tell in turn, until nothing is proposed, or plans repeat beyond `patience` (see `AskTell`).
+
+    The searcher works inside of `kept`.
+    """
     repeats = 0
     while repeats <= patience:
-        candidates = searcher.ask()
+        with kept():
+            candidates = searcher.ask()
         if isinstance(candidates, Sized) and len(candidates) == 0:
             return
         before = f.search.evaluations
         values = f(candidates)
-        searcher.tell(candidates, values)
+        with kept():
+            searcher.tell(candidates, values)
         new = f.search.evaluations - before
         repeats += np.size(values) - 2 * new  # each new plan earns one repeat

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -35,6 +35,7 @@ class Cma(LibrarySearch):
         Plans it may propose again, beyond one for each new plan, before the search is taken to have ended.
     """
 
+    library: ClassVar[str] = "pycma"
     population: Literal[0] | Annotated[int, Field(ge=3)] = 0
     step: Annotated[float, Field(gt=0, le=1)] = 0.3
     growth: AtLeastOne = 2.0
@@ -42,11 +43,6 @@ class Cma(LibrarySearch):
     patience: Count = DEFAULT_PATIENCE
     repair: bool = True
     finite: bool = True
-
-    @property
-    def library(self) -> str:
-        """Name in messages."""
-        return "pycma"
 
     def start(self, problem: Problem, stop: Stop, rng: np.random.Generator) -> CmaSearcher:
         """Return the first run (see the base class)."""

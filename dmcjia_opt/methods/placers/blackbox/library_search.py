@@ -7,10 +7,9 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from dmcjia_opt.base.errors import BackendFailed, DmcjiaError
 from dmcjia_opt.methods.placers.blackbox.asktell import CallingPlacer, MeanDelay, Searcher, ask_and_tell
@@ -71,40 +70,26 @@ def draw_seed(rng: np.random.Generator) -> int:
 
 
 class LibrarySearch(AnyChoice, CallingPlacer):
-    """A placer that asks a library's optimiser for plans; a subclass builds the optimiser."""
+    """A placer that asks a library's optimiser for plans; a subclass builds the optimiser.
+
+    Attributes
+    ----------
+    library
+        What to call the library in a message.
+    """
 
     __slots__ = ()
 
+    library: ClassVar[str]
     patience: int
-
-    @property
-    @abstractmethod
-    def library(self) -> str:
-        """What to call the library in a message."""
 
     @abstractmethod
     def start(self, problem: Problem, stop: Stop, rng: np.random.Generator) -> Searcher:
         """Return a fresh optimiser over the splits of `problem` for a budget of `stop`."""
 
     def run(self, f: MeanDelay, stop: Stop, rng: np.random.Generator) -> None:
-        """Ask the optimiser, evaluate, and tell it."""
+        """Ask the optimiser, evaluate, and tell it; evaluations happen outside of its manners."""
         manners = Manners(self.library, rng)
         with manners.kept():
             searcher = self.start(f.problem, stop, rng)
-        ask_and_tell(_Mannered(searcher, manners), f, self.patience)
-
-
-class _Mannered:
-    """Another searcher, under `Manners`; evaluations happen outside them."""
-
-    def __init__(self, searcher: Searcher, manners: Manners) -> None:
-        self._searcher = searcher
-        self._manners = manners
-
-    def ask(self) -> ArrayLike:
-        with self._manners.kept():
-            return self._searcher.ask()
-
-    def tell(self, candidates: Any, values: Any, /) -> None:  # noqa: ANN401 - what the library proposed
-        with self._manners.kept():
-            self._searcher.tell(candidates, values)
+        ask_and_tell(searcher, f, self.patience, manners.kept)

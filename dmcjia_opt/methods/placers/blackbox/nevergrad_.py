@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -48,16 +48,12 @@ class Nevergrad(LibrarySearch):
         Plans it may propose again, beyond one for each new plan, before the search is taken to have ended.
     """
 
+    library: ClassVar[str] = "nevergrad"
     optimizer: Annotated[str, OneOf(OPTIMIZERS)] = "NGOpt"
     evaluations: Count = DEFAULT_EVALUATIONS
     patience: Count = DEFAULT_PATIENCE
     repair: bool = False
     finite: bool = True
-
-    @property
-    def library(self) -> str:
-        """Name in messages."""
-        return "nevergrad"
 
     def start(self, problem: Problem, stop: Stop, rng: np.random.Generator) -> NevergradSearcher:
         """Return the optimiser (see the base class)."""

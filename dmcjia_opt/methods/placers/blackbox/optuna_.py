@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -40,6 +40,7 @@ class Optuna(LibrarySearch):
         Plans it may propose again, beyond one for each new plan, before the search is taken to have ended.
     """
 
+    library: ClassVar[str] = "Optuna"
     sampler: Annotated[str, OneOf(SAMPLERS)] = "TPE"
     startup: Count = 10
     multivariate: bool = False
@@ -47,11 +48,6 @@ class Optuna(LibrarySearch):
     patience: Count = 100
     repair: bool = False
     finite: bool = True
-
-    @property
-    def library(self) -> str:
-        """Name in messages."""
-        return "Optuna"
 
     def start(self, problem: Problem, stop: Stop, rng: np.random.Generator) -> OptunaSearcher:
         """Return a new study in memory (see the base class)."""

@@ -145,7 +145,7 @@ class Genetic(EvolutionaryPlacer):
         else:
             code = GrayCode if self.encoding == "gray" else BinaryCode
             seen = BinaryPlacementProblem(search, code(problem.layers))
-        costs = reduced_costs(search.dual) if self.start_from_dual or self.repair == "to-feasible" else None
+        costs = reduced_costs(problem, search.dual) if self.start_from_dual or self.repair == "to-feasible" else None
         start = IntegerRandomSampling() if self.encoding == "integer" else BinaryRandomSampling()
         algorithm = GA(
             pop_size=self.population,

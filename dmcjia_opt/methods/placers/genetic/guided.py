@@ -68,9 +68,10 @@ class ReducedCosts:
         return np.asarray(weight / weight.sum(axis=1, keepdims=True))
 
 
-def reduced_costs(dual: BestPrice) -> ReducedCosts:
+def reduced_costs(problem: Problem, dual: BestPrice | None = None) -> ReducedCosts:
     """Return the reduced costs at the best price; at price 0, where they are local delays, if no plan exists."""
-    cost, _ = priced(dual.problem, dual.point.price)
+    dual = dual or BestPrice(problem)
+    cost, _ = priced(problem, dual.point.price)
     cost[~np.isfinite(cost).any(axis=1), 0] = 0.0  # a node without any stable split makes every plan infeasible
     table = cost - cost.min(axis=1, keepdims=True)
     table.setflags(write=False)
@@ -97,7 +98,7 @@ class DualSampling(Sampling):  # type: ignore[misc]
     def __init__(self, problem: Problem, *, moves: float = 2.0, costs: ReducedCosts | None = None) -> None:
         super().__init__()
         self.layers = problem.layers
-        self.costs = costs or reduced_costs(BestPrice(problem))
+        self.costs = costs or reduced_costs(problem)
         self.moves = moves
 
     def plans(self, number: int, rng: np.random.Generator) -> IntArray:
@@ -193,7 +194,7 @@ class ToFeasible(Repair):  # type: ignore[misc]
     def __init__(self, problem: Problem, costs: ReducedCosts | None = None) -> None:
         super().__init__()
         self.problem = problem
-        self.costs = costs or reduced_costs(BestPrice(problem))
+        self.costs = costs or reduced_costs(problem)
         grid = np.broadcast_to(np.arange(problem.n_splits)[:, None], (problem.n_splits, problem.n_nodes))
         self.load = problem.least_share(grid).T
         self.enough = float(self.load[np.arange(problem.n_nodes), self.costs.high].sum())

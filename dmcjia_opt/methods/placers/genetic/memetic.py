@@ -197,7 +197,7 @@ class Memetic(EvolutionaryPlacer):
     def start(self, search: Search) -> tuple[Any, PlacementProblem, int]:
         """Return the algorithm with these operators (see the base class); it ends when the gap is closed."""
         search.end_when_closed()
-        problem, costs = search.problem, reduced_costs(search.dual)
+        problem, costs = search.problem, reduced_costs(search.problem, search.dual)
         algorithm = DescendingGA(
             Descent(search, costs, self.tries),
             self.descents,

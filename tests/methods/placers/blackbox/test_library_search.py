@@ -2,6 +2,7 @@ import random
 import sys
 import warnings
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -40,15 +41,12 @@ class Rude:
 
 @dataclass(frozen=True, slots=True)
 class RudeSearch(LibrarySearch):
+    library: ClassVar[str] = "Rude"
     evaluations: int = 50
     patience: int = 100
     repair: bool = False
     finite: bool = True
     error: Exception | None = None
-
-    @property
-    def library(self):
-        return "Rude"
 
     def start(self, problem, stop, rng):
         if self.error is not None:

@@ -4,7 +4,6 @@ from pymoo.algorithms.soo.nonconvex.ga import GA
 from pymoo.operators.crossover.ux import UX
 from pymoo.optimize import minimize
 
-from dmcjia_opt.bounds.best import BestPrice
 from dmcjia_opt.bounds.dual import dual_point, maximise
 from dmcjia_opt.methods.placers.genetic.coding import BinaryPlacementProblem, GrayCode
 from dmcjia_opt.methods.placers.genetic.guided import DualSampling, ReducedCostMutation, ToFeasible, draw, reduced_costs
@@ -27,7 +26,7 @@ def rng(seed=0):
 @pytest.mark.parametrize("seed", range(5))
 def test_no_plan_is_better_than_the_dual_plus_its_reduced_costs(seed):
     problem, _ = random_problem(rng(seed), 4, 5)
-    costs = reduced_costs(BestPrice(problem))
+    costs = reduced_costs(problem)
     value = dual_point(problem, costs.price).value
     assert value == max(point.value for point in maximise(problem))
     plans = all_plans(problem)
@@ -41,7 +40,7 @@ def test_no_plan_is_better_than_the_dual_plus_its_reduced_costs(seed):
 
 @pytest.mark.parametrize("moves", [0.1, 1.0, 5.0])
 def test_the_temperature_moves_as_many_nodes_as_asked(twenty, moves):
-    costs = reduced_costs(BestPrice(twenty))
+    costs = reduced_costs(twenty)
     p = costs.probabilities(moves)
     np.testing.assert_allclose(p.sum(axis=1), 1.0)
     assert p[costs.table > 0].sum() == pytest.approx(moves, rel=1e-6)
@@ -51,7 +50,7 @@ def test_the_temperature_moves_as_many_nodes_as_asked(twenty, moves):
 
 def test_ties_are_not_counted_as_moves():
     problem = compile_problem(generate("homogeneous", nodes=20, seed=0))
-    costs = reduced_costs(BestPrice(problem))
+    costs = reduced_costs(problem)
     assert (costs.low != costs.high).any()
     p = costs.probabilities(1.0)
     assert 0.9 < p[costs.table > 1e-12].sum() < 1.1
@@ -88,7 +87,7 @@ def test_the_second_sample_is_the_dual_on_the_other_side_and_further_ones_mix_th
 
 def test_more_moves_lead_further_from_the_dual(twenty):
     cold, hot = (DualSampling(twenty, moves=moves).plans(300, rng()) for moves in (0.5, 8.0))
-    costs = reduced_costs(BestPrice(twenty))
+    costs = reduced_costs(twenty)
     away = [((p != costs.low) & (p != costs.high)).sum(axis=1).mean() for p in (cold, hot)]
     assert away[0] < 0.5 * away[1]
 
@@ -119,7 +118,7 @@ def test_a_node_without_a_stable_split():
 
 def test_mutants_move_to_cheap_splits_and_never_stay():
     problem = compile_problem(generate("mixed", nodes=12, seed=1))
-    costs = reduced_costs(BestPrice(problem))
+    costs = reduced_costs(problem)
     seen = PlacementProblem(problem)
     x = np.tile(costs.high, (3000, 1))
     mutation = ReducedCostMutation(costs, rate=1.0, moves=2.0, anywhere=0.0)
@@ -135,7 +134,7 @@ def test_mutants_move_to_cheap_splits_and_never_stay():
 
 def test_a_share_of_the_mutations_does_not_look_at_costs():
     problem = compile_problem(generate("paper", nodes=3, seed=1))
-    costs = reduced_costs(BestPrice(problem))
+    costs = reduced_costs(problem)
     x = np.tile(costs.high, (6000, 1))
     anywhere = ReducedCostMutation(costs, rate=1.0, anywhere=1.0)._do(PlacementProblem(problem), x, random_state=rng())
     allowed = np.isfinite(problem.local_delay).sum(axis=1)
@@ -187,7 +186,7 @@ def test_in_bits_only_what_was_infeasible_is_coded_anew():
 def test_anyone_can_use_them_in_pymoo():
     problem, _ = random_problem(rng(5), 5, 5)
     best, _, _ = brute_force(problem)
-    costs = reduced_costs(BestPrice(problem))
+    costs = reduced_costs(problem)
     algorithm = GA(
         pop_size=10,
         sampling=DualSampling(problem),
