@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import codecs
-import fcntl
 import os
 import secrets
 import stat
+import sys
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -181,8 +181,15 @@ def lock(folder: Path) -> IO[str]:
     """
     stream = (folder / LOCK).open("w", encoding="utf-8")
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
         stream.close()
         raise InputError(
             f"--out {folder}: another run is writing here; wait for its end or choose another folder"

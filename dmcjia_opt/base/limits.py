@@ -43,8 +43,11 @@ MEMORY_PART = 0.25
 
 
 def memory_bytes() -> int:
-    """Return the bytes of memory that this machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Return the bytes of memory that this machine has; 8 GiB where its system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 8 * _GIB
 
 
 def require_memory(n_bytes: int, what: str, remedy: str) -> None:

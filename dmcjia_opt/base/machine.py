@@ -7,22 +7,16 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable
-from contextlib import suppress
 from functools import cache
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+
+from dmcjia_opt.base.limits import memory_bytes
 
 __version__ = "0.1.0"
 
 _PACKAGE = Path(__file__).parents[1]
-#: What a plan may depend on; the machine's other solvers are looked for by benchmarks only.
-_LIBRARIES = ("numpy", "scipy", "pymoo", "cvxpy", "pyomo", "casadi")
-_SOLVERS = (
-    *("highspy", "pyscipopt", "clarabel", "scs", "ecos", "osqp", "nevergrad", "cma", "optuna", "ortools", "torch"),
-    "distributed",
-)
-_GROUPS = ("dmcjia_opt.allocators", "dmcjia_opt.placers")
 #: Every variable by which a numerical library is told how many threads to use.
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -35,24 +29,19 @@ THREAD_VARIABLES = (
 )
 
 
-def installed_versions() -> dict[str, str]:
-    """Return the versions of Python, this package and the libraries it may have used."""
-    return {"python": platform.python_version()} | _versions_of(("dmcjia-opt", *_LIBRARIES))
+def installed_versions(libraries: Iterable[str]) -> dict[str, str]:
+    """Return the versions of Python, this package and those of some libraries that are installed."""
+    found = {name: installed_version(name) for name in ("dmcjia-opt", *libraries)}
+    return {"python": platform.python_version()} | {name: known for name, known in found.items() if known}
 
 
 @cache
-def versions() -> dict[str, str]:
-    """Return the versions of Python, this package, the solvers and the plug-ins that are installed."""
-    plugins = {point.dist.name for group in _GROUPS for point in entry_points(group=group) if point.dist is not None}
-    return installed_versions() | _versions_of((*_SOLVERS, *sorted(plugins)))
-
-
-def _versions_of(names: Iterable[str]) -> dict[str, str]:
-    found = {}
-    for name in names:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+def installed_version(distribution: str) -> str:
+    """Return the version of a distribution; empty where it is not installed."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""
 
 
 @cache
@@ -92,9 +81,8 @@ def commit() -> str:
 @cache
 def machine() -> str:
     """Return a line about the machine: processor, cores this process may use, memory, system, BLAS."""
-    return (
-        f"{_processor()}, {cores()} cores, {_memory_gb():.0f} GB, {platform.system()} {platform.release()}, {_blas()}"
-    )
+    memory = f"{memory_bytes() / 1e9:.0f} GB"
+    return f"{_processor()}, {cores()} cores, {memory}, {platform.system()} {platform.release()}, {_blas()}"
 
 
 def computer() -> str:
@@ -119,12 +107,6 @@ def _processor() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def _memory_gb() -> float:
-    import psutil
-
-    return float(psutil.virtual_memory().total) / 1e9
 
 
 def _blas() -> str:

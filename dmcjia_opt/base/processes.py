@@ -72,11 +72,11 @@ def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin) as pool:
         try:
             # a Ctrl-C meant for this process must not reach the others while they still import
-            signals = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            _hear_interrupts(False)
             try:
                 pool.submit(int)  # starts them all
             finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, signals)
+                _hear_interrupts(True)
             yield pool
         except BaseException:
             _end(set(multiprocessing.active_children()) - others)
@@ -97,7 +97,12 @@ def _begin() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # the parent is interrupted too and ends its workers
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    _hear_interrupts(True)
+
+
+def _hear_interrupts(heard: bool) -> None:
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        signal.pthread_sigmask(signal.SIG_UNBLOCK if heard else signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

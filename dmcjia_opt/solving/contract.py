@@ -187,10 +187,10 @@ class Spec:
 
     Parameters
     ----------
-    name
-        As given on the command line.
     kind
         ``"allocator"`` or ``"placer"``.
+    name
+        As given on the command line.
     target
         ``"module:Class"``.
     summary
@@ -203,8 +203,6 @@ class Spec:
         The extra of this package that brings them; empty for the core.
     variant
         What may follow a colon in the name, and the first field of the class it sets; empty if nothing may.
-    variants
-        ``"module:function"`` returning the variants that can run here, or empty.
     proves
         The bound it returns was derived by this package's own code, not claimed by a solver.
     options
@@ -217,15 +215,14 @@ class Spec:
         Why a plug-in cannot be loaded, in one sentence; empty if it can.
     """
 
-    name: str
     kind: Kind
+    name: str
     target: str
     summary: str
     exact: bool = False
     requires: tuple[str, ...] = ()
     extra: str = ""
     variant: str = ""
-    variants: str = ""
     proves: bool = False
     options: tuple[tuple[str, bool], ...] = ()
     baseline: bool = False

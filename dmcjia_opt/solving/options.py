@@ -4,16 +4,80 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import types
-from collections.abc import Mapping, Sequence
+import typing
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from functools import wraps
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
-from pydantic import PydanticUserError, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, GetCoreSchemaHandler, PydanticUserError, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as validated
+from pydantic_core import CoreSchema, core_schema
 
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.files import explain
 
 _LONGEST = 60
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+_CONFIG = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+Class = TypeVar("Class", bound=type)
+
+#: At least one.
+Count = Annotated[int, Field(ge=1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+#: A finite number above 0.
+Factor = Annotated[float, Field(gt=0, lt=math.inf)]
+#: A finite number of at least 1.
+AtLeastOne = Annotated[float, Field(ge=1, lt=math.inf)]
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """In the annotation of an option, as in ``Annotated[str, OneOf(TABLE)]``: it is one of the table's names.
+
+    A function in place of the table returns the names that this machine has; they are not checked beforehand.
+    """
+
+    names: Collection[str] | Callable[[], Collection[str]]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
+        """Return what pydantic checks."""
+        return core_schema.str_schema() if callable(self.names) else core_schema.literal_schema(list(self.names))
+
+
+@typing.dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
+def method(cls: Class) -> Class:
+    """Make a class a method: a frozen dataclass with slots, whose options are its fields, checked by their types.
+
+    What types cannot say, such as options that do not go together, is checked in ``__post_init__``. A value that is
+    refused is an InputError which names the class, the option and what it may be.
+    """
+    made: Any = validated(cls, frozen=True, slots=True, config=_CONFIG)
+    check = made.__init__
+
+    @wraps(check)
+    def begin(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        try:
+            check(self, *args, **kwargs)
+        except ValidationError as error:
+            raise InputError(f"{cls.__name__}: {_why(error, made)}") from None
+
+    made.__init__ = begin
+    return cast(Class, made)
+
+
+def _why(error: ValidationError, method: type) -> str:
+    first = error.errors(include_url=False)[0]
+    if "error" in first.get("ctx", {}):
+        return str(first["ctx"]["error"])  # of __post_init__
+    for k, option in enumerate(options_of(method)):
+        if first["loc"][0] in (k, option.name) and first["type"] != "missing":
+            return f"{option.name} must be {option.type}, got {_quoted(first['input'])}"
+    return explain(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +112,30 @@ def options_of(method: type, fixed: Sequence[str] = ()) -> tuple[Option, ...]:
     fixed
         Names that cannot be set because the method's own name fixes them.
     """
+    try:
+        parameters = inspect.signature(method).parameters.values()
+    except (TypeError, ValueError):
+        return ()
     docs = _parameter_docs(method)
+    fields = {f.name: f for f in dataclasses.fields(method)} if dataclasses.is_dataclass(method) else {}
+    hints = _hints(method if fields else method.__init__)  # type: ignore[misc]
     found = []
-    for name, annotation, default in _dataclass_fields(method) or _arguments(method):
-        if name not in fixed:
-            shown = "" if default is inspect.Parameter.empty else _shown(default)
-            found.append(
-                Option(name, type_in_words(annotation), shown, docs.get(name, "").replace("``", ""), annotation)
-            )
+    for name, default in ((p.name, p.default) for p in parameters if p.kind in _NAMED and p.name not in fixed):
+        if name in fields and fields[name].default_factory is not dataclasses.MISSING:
+            default = fields[name].default_factory()  # type: ignore[operator]
+        required = default is inspect.Parameter.empty
+        annotation = hints.get(name, str if default is None or required else type(default))
+        doc = docs.get(name, "").replace("``", "")
+        found.append(Option(name, type_in_words(annotation), "" if required else _shown(default), doc, annotation))
     return tuple(found)
+
+
+def names_of(option: Option) -> tuple[str, ...]:
+    """Return the names among which an option chooses, on this machine."""
+    if get_origin(option.annotation) is Literal:
+        return get_args(option.annotation)
+    (names,) = (note.names for note in get_args(option.annotation) if isinstance(note, OneOf))
+    return tuple(names() if callable(names) else names)
 
 
 def settings(rest: str, options: Sequence[Option], method: str, variant: str = "") -> tuple[str, dict[str, str]]:
@@ -112,7 +191,7 @@ def values(options: Sequence[Option], texts: Mapping[str, str], method: str) -> 
         option = by_name[name]
         try:
             found[name] = from_text(option.annotation, text)
-        except (ValidationError, ValueError, TypeError, PydanticUserError):
+        except (ValueError, TypeError, PydanticUserError):
             raise InputError(f'{method}: {name} must be {option.type}, got "{text}"') from None
     return found
 
@@ -125,32 +204,26 @@ def from_text(annotation: Any, text: str) -> Any:  # noqa: ANN401 - whatever typ
     ValueError
         If it is none.
     """
-    if annotation in (None, type(None)):
-        if text.lower() == "none":
-            return None
-        raise ValueError(text)
-    members = get_args(annotation)
-    if get_origin(annotation) is Literal:
-        for member in members:
-            if text == str(member):
-                return member
-        raise ValueError(text)
-    if get_origin(annotation) in (Union, types.UnionType):
-        for member in sorted(members, key=lambda m: (m is str) - (m is type(None))):  # none first, any text last
-            try:
-                return from_text(member, text)
-            except ValueError:
-                continue
-        raise ValueError(text)
-    return TypeAdapter(annotation).validate_strings(text)
+    adapter = TypeAdapter(annotation)
+    if text.lower() == "none":
+        with suppress(ValidationError):
+            return adapter.validate_python(None)
+    with suppress(ValidationError):
+        return adapter.validate_json(text)
+    return adapter.validate_strings(text)
 
 
 def type_in_words(annotation: Any) -> str:  # noqa: ANN401 - whatever type the field has
     """Return a type as one would write it: ``int``, ``float or none``, ``"gray" or "binary"``."""
     if annotation in (None, type(None)):
         return "none"
+    if get_origin(annotation) is Annotated:
+        base, *notes = get_args(annotation)
+        names = next((note.names for note in notes if isinstance(note, OneOf)), base)
+        return _limited(type_in_words(base if callable(names) else Literal[tuple(names)]), notes)
     if get_origin(annotation) is Literal:
-        return " or ".join(f'"{m}"' if isinstance(m, str) else str(m) for m in get_args(annotation))
+        *most, last = (f'"{m}"' if isinstance(m, str) else str(m) for m in get_args(annotation))
+        return f"{', '.join(most)} or {last}" if most else last
     if get_origin(annotation) in (Union, types.UnionType):
         return " or ".join(type_in_words(member) for member in get_args(annotation))
     if isinstance(annotation, type) and get_origin(annotation) is None:
@@ -158,8 +231,22 @@ def type_in_words(annotation: Any) -> str:  # noqa: ANN401 - whatever type the f
     return str(annotation).replace("typing.", "")
 
 
+def _limited(name: str, notes: Sequence[Any]) -> str:
+    """Return a type with the limits in its notes: ``float >= 0 and <= 1``, ``finite float > 0``."""
+    flat = [limit for note in notes for limit in getattr(note, "metadata", [note])]
+    found = {key: getattr(limit, key) for key in _SIGNS for limit in flat if hasattr(limit, key)}
+    if found.get("lt") == math.inf:
+        name = f"finite {name}"
+        del found["lt"]
+    return " ".join([name, " and ".join(f"{_SIGNS[key]} {most}" for key, most in found.items())]).rstrip()
+
+
 def _list(options: Sequence[Option]) -> str:
     return "; ".join(map(str, options))
+
+
+def _quoted(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else _shown(value)
 
 
 def _shown(default: object) -> str:
@@ -169,43 +256,9 @@ def _shown(default: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 2]} …"
 
 
-def _dataclass_fields(method: type) -> list[tuple[str, Any, Any]]:
-    if not dataclasses.is_dataclass(method):
-        return []
-    hints = _hints(method)
-    found: list[tuple[str, Any, Any]] = []
-    for field in dataclasses.fields(method):
-        if field.init:
-            default: Any = inspect.Parameter.empty
-            if field.default is not dataclasses.MISSING:
-                default = field.default
-            elif field.default_factory is not dataclasses.MISSING:
-                default = field.default_factory()
-            found.append((field.name, hints.get(field.name, str), default))
-    return found
-
-
-def _arguments(method: type) -> list[tuple[str, Any, Any]]:
-    if dataclasses.is_dataclass(method):
-        return []
-    try:
-        parameters = inspect.signature(method).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    hints = _hints(method.__init__)  # type: ignore[misc]
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    found: list[tuple[str, Any, Any]] = []
-    for parameter in parameters:
-        if parameter.kind in named:
-            default = parameter.default
-            guess = str if default is None or default is inspect.Parameter.empty else type(default)
-            found.append((parameter.name, hints.get(parameter.name, guess), default))
-    return found
-
-
 def _hints(owner: Any) -> dict[str, Any]:  # noqa: ANN401 - a class or a function
     try:
-        return get_type_hints(owner, include_extras=True)
+        return typing.get_type_hints(owner, include_extras=True)
     except Exception:  # noqa: BLE001 - the annotations of a plug-in may name anything
         return {}
 

@@ -14,6 +14,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -86,6 +87,11 @@ def names(kind: Kind) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*here, *(point.name for point in _points(kind))]))
 
 
+def distributions() -> list[str]:
+    """Return the names of the installed packages that bring plug-ins."""
+    return sorted({point.dist.name for kind in GROUPS for point in _points(kind) if point.dist is not None})
+
+
 def conflicts(built_in: Mapping[tuple[Kind, str], Spec]) -> dict[tuple[Kind, str], str]:
     """Return a sentence for each name that more than one method claims; the built-in one is used, then the local."""
     found: dict[tuple[Kind, str], str] = {}
@@ -128,7 +134,7 @@ def of_target(kind: Kind, target: str) -> Spec | None:
     method = _load(kind, target)
     if why := what_is_missing(kind, method):
         raise InputError(f'"{target}" is no {kind}: {why}')
-    return _describe(Spec(target, kind, target, "", origin=home), method)
+    return _describe(Spec(kind, target, target, "", origin=home), method)
 
 
 def class_of(spec: Spec) -> type:
@@ -163,36 +169,29 @@ def build(spec: Spec, method: type, options: Mapping[str, Any]) -> object:
 
 def _of_class(kind: Kind, name: str) -> Spec:
     method = _HERE[kind, name]
-    return _describe(Spec(name, kind, _of(method), "", origin=method.__module__), method)
+    return _describe(Spec(kind, name, _of(method), "", origin=method.__module__), method)
 
 
 def _of_point(kind: Kind, point: EntryPoint) -> Spec:
-    spec = Spec(point.name, kind, point.value, "", origin=_distribution(point))
+    spec = Spec(kind, point.name, point.value, "", origin=_distribution(point))
     why = _no_name(point.name)
     if why is None:
         try:
             method = _load(kind, point.value)
         except DmcjiaError as error:
-            return Spec(point.name, kind, point.value, "", origin=spec.origin, broken=str(error))
+            return replace(spec, broken=str(error))
         why = what_is_missing(kind, method)
-    if why is not None:
-        return Spec(
-            point.name, kind, point.value, "", origin=spec.origin, broken=f'"{point.value}" is no {kind}: {why}'
-        )
-    return _describe(spec, method)
+    return _describe(spec, method) if why is None else replace(spec, broken=f'"{point.value}" is no {kind}: {why}')
 
 
 def _describe(spec: Spec, method: type) -> Spec:
     own = getattr(method, "summary", None)
     doc = inspect.cleandoc(method.__doc__ or "").partition("\n")[0].rstrip(".")
-    return Spec(
-        spec.name,
-        spec.kind,
-        spec.target,
-        own if isinstance(own, str) else doc or "(it has no docstring)",
+    return replace(
+        spec,
+        summary=own if isinstance(own, str) else doc or "(it has no docstring)",
         exact=getattr(method, "exact", False) is True,
         baseline=getattr(method, "baseline", False) is True,
-        origin=spec.origin,
     )
 
 

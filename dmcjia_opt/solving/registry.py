@@ -1,6 +1,7 @@
 """Every method by name: what it is, what it needs, and why it cannot run when it cannot.
 
-A method of this package is one row here and one file. Libraries are looked for without being imported, and a method's
+A method of this package is one file, one row here and, where it needs a library, one extra in ``pyproject.toml``; the
+row's target is below the folder of its kind. Libraries are looked for without being imported, and a method's
 module is imported only when the method is built. What others wrote is found by `plugins`.
 
 A name is ``name[:variant][:option=value]…``, such as ``"cvxpy:SCS"`` or ``"genetic:population=50"``. In the place of a
@@ -12,265 +13,209 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache, partial
 from importlib.util import find_spec
 from types import MappingProxyType
 from typing import cast
 
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
+from dmcjia_opt.base.machine import installed_versions
 from dmcjia_opt.solving import plugins
 from dmcjia_opt.solving.contract import Allocator, Kind, Spec
-from dmcjia_opt.solving.options import Option, options_of, settings, values
+from dmcjia_opt.solving.options import Option, names_of, options_of, settings, values
 from dmcjia_opt.solving.search import Placer
 
-_BASELINES = "dmcjia_opt.methods.placers.baselines"
+_allocator = partial(Spec, "allocator")
+_placer = partial(Spec, "placer")
+
+
+def _baseline(name: str, rule: str, summary: str) -> Spec:
+    options = (("optimal_shares", True),) if name.endswith("+") else ()
+    return _placer(name, f"baselines:{rule}", summary, options=options, baseline=True)
+
 
 _ROWS = (
-    Spec(
+    _allocator(
         "waterfilling",
-        "allocator",
-        "dmcjia_opt.methods.allocators.waterfilling:WaterFilling",
+        "waterfilling:WaterFilling",
         "closed form, Newton on the price, whole populations at once",
         exact=True,
     ),
-    Spec(
+    _allocator(
         "alm",
-        "allocator",
-        "dmcjia_opt.methods.allocators.augmented_lagrangian:AugmentedLagrangian",
+        "augmented_lagrangian:AugmentedLagrangian",
         "the paper's augmented Lagrangian (P5), hand-written and batched",
         exact=True,
     ),
-    Spec(
+    _allocator(
         "cvxpy",
-        "allocator",
-        "dmcjia_opt.methods.allocators.cvxpy_:CvxpyAllocator",
+        "cvxpy_:CvxpyAllocator",
         "cone program through CVXPY, compiled once a shape; cvxpy:SOLVER chooses the solver",
         exact=True,
         requires=("cvxpy",),
         variant="solver",
-        variants="dmcjia_opt.methods.allocators.cvxpy_:installed_solvers",
     ),
-    Spec(
+    _allocator(
         "ipopt",
-        "allocator",
-        "dmcjia_opt.methods.allocators.pyomo_:IpoptAllocator",
+        "pyomo_:IpoptAllocator",
         "Pyomo model solved by IPOPT, the program on PATH or CasADi's",
         exact=True,
         requires=("pyomo", "casadi"),
+        extra="ipopt",
     ),
-    Spec(
+    _placer(
         "exact",
-        "placer",
-        "dmcjia_opt.methods.placers.exact.exact:Exact",
+        "exact.exact:Exact",
         "the proved optimum: Lagrangian search, branch and bound on class counts, Benders",
         exact=True,
         requires=("highspy",),
         proves=True,
     ),
-    Spec(
+    _placer(
         "branch-and-bound",
-        "placer",
-        "dmcjia_opt.methods.placers.exact.branch_and_bound:BranchAndBound",
+        "exact.branch_and_bound:BranchAndBound",
         "Lagrangian search, then branch and bound on counts of identical nodes; no solver",
         exact=True,
         proves=True,
     ),
-    Spec(
+    _placer(
         "benders",
-        "placer",
-        "dmcjia_opt.methods.placers.exact.benders:Benders",
+        "exact.benders:Benders",
         "Lagrangian search, then generalised Benders with a HiGHS master",
         exact=True,
         requires=("highspy",),
         proves=True,
     ),
-    Spec(
+    _placer(
         "lagrangian",
-        "placer",
-        "dmcjia_opt.methods.placers.exact.lagrangian:Lagrangian",
+        "exact.lagrangian:Lagrangian",
         "the best price and the plans around it; optimal on most large fleets",
         proves=True,
     ),
-    Spec(
+    _placer(
         "dmcjia",
-        "placer",
-        "dmcjia_opt.methods.placers.genetic.dmcjia:Dmcjia",
+        "genetic.dmcjia:Dmcjia",
         "the paper's binary genetic algorithm at its published settings",
         requires=("pymoo",),
     ),
-    Spec(
+    _placer(
         "genetic",
-        "placer",
-        "dmcjia_opt.methods.placers.genetic.genetic:Genetic",
+        "genetic.genetic:Genetic",
         "genetic algorithm on integers by default; encoding, operators, elitism, repair are options",
         requires=("pymoo",),
     ),
-    Spec(
+    _placer(
         "memetic",
-        "placer",
-        "dmcjia_opt.methods.placers.genetic.memetic:Memetic",
+        "genetic.memetic:Memetic",
         "genetic algorithm with a local search, both led by the price of cloud capacity",
         requires=("pymoo",),
     ),
-    Spec(
+    _placer(
         "pymoo",
-        "placer",
-        "dmcjia_opt.methods.placers.genetic.pymoo_:PymooPlacer",
+        "genetic.pymoo_:PymooPlacer",
         "any single-objective pymoo algorithm; pymoo:NAME chooses it",
         requires=("pymoo",),
         variant="algorithm",
-        variants="dmcjia_opt.methods.placers.genetic.pymoo_:algorithms",
     ),
-    Spec(
+    _placer(
         "exhaustive",
-        "placer",
-        "dmcjia_opt.methods.placers.exact.exhaustive:Exhaustive",
+        "exact.exhaustive:Exhaustive",
         "every plan that the Pareto filter leaves, for small instances",
         exact=True,
         proves=True,
     ),
-    Spec(
+    _placer(
         "nevergrad",
-        "placer",
-        "dmcjia_opt.methods.placers.blackbox.nevergrad_:Nevergrad",
+        "blackbox.nevergrad_:Nevergrad",
         "nevergrad's optimisers for integers, asked and told; nevergrad:OPTIMIZER chooses one",
         requires=("nevergrad",),
         extra="nevergrad",
         variant="optimizer",
-        variants="dmcjia_opt.methods.placers.blackbox.nevergrad_:optimizers",
     ),
-    Spec(
+    _placer(
         "cma",
-        "placer",
-        "dmcjia_opt.methods.placers.blackbox.cma_:Cma",
+        "blackbox.cma_:Cma",
         "CMA-ES with integer handling by pycma, restarted with larger populations",
         requires=("cma",),
         extra="cma",
     ),
-    Spec(
+    _placer(
         "optuna",
-        "placer",
-        "dmcjia_opt.methods.placers.blackbox.optuna_:Optuna",
+        "blackbox.optuna_:Optuna",
         "Optuna's samplers, TPE unless optuna:SAMPLER chooses another; slow, for costly evaluations",
         requires=("optuna",),
         extra="optuna",
         variant="sampler",
-        variants="dmcjia_opt.methods.placers.blackbox.optuna_:samplers",
     ),
-    Spec(
+    _placer(
         "scipy",
-        "placer",
-        "dmcjia_opt.methods.placers.blackbox.scipy_:Scipy",
+        "blackbox.scipy_:Scipy",
         "SciPy's differential evolution on integers, or another global optimiser by scipy:METHOD",
         requires=("scipy",),
         variant="method",
-        variants="dmcjia_opt.methods.placers.blackbox.scipy_:methods",
     ),
-    Spec(
+    _placer(
         "cpsat",
-        "placer",
-        "dmcjia_opt.methods.placers.solvers.ortools_:CpSat",
+        "solvers.ortools_:CpSat",
         "OR-Tools CP-SAT on menus of splits and shares, refined around the price of capacity",
         requires=("ortools",),
         extra="ortools",
     ),
-    Spec(
+    _placer(
         "scip",
-        "placer",
-        "dmcjia_opt.methods.placers.solvers.scip_:Scip",
+        "solvers.scip_:Scip",
         "mixed-integer cone model in SCIP, whose bound is a claim; scip:perspective has a cone a split",
         exact=True,
         requires=("pyscipopt",),
         extra="scip",
         variant="formulation",
-        variants="dmcjia_opt.methods.placers.solvers.scip_:formulations",
     ),
-    Spec(
+    _placer(
         "bonmin",
-        "placer",
-        "dmcjia_opt.methods.placers.solvers.casadi_:Bonmin",
+        "solvers.casadi_:Bonmin",
         "mixed-integer cone model in CasADi's Bonmin; bonmin:ALGORITHM chooses the algorithm",
         exact=True,
         requires=("casadi",),
+        extra="ipopt",
         variant="algorithm",
-        variants="dmcjia_opt.methods.placers.solvers.casadi_:algorithms",
     ),
-    Spec(
+    _placer(
         "cvxpy",
-        "placer",
-        "dmcjia_opt.methods.placers.solvers.cvxpy_cones:CvxpyPlacer",
+        "solvers.cvxpy_cones:CvxpyPlacer",
         "mixed-integer cone model through CVXPY, in SCIP unless cvxpy:SOLVER chooses another",
         exact=True,
         requires=("cvxpy", "pyscipopt"),
         extra="scip",
         variant="solver",
-        variants="dmcjia_opt.methods.placers.solvers.cvxpy_cones:installed_solvers",
     ),
-    Spec(
+    _placer(
         "mindtpy",
-        "placer",
-        "dmcjia_opt.methods.placers.solvers.mindtpy_:MindtPy",
+        "solvers.mindtpy_:MindtPy",
         "mixed-integer cone model in Pyomo's MindtPy: outer approximation by HiGHS and CasADi's IPOPT",
         exact=True,
         requires=("pyomo", "casadi", "highspy"),
+        extra="ipopt",
     ),
-    Spec(
-        "cloud-only",
-        "placer",
-        f"{_BASELINES}:CloudOnly",
-        "everything in the cloud, at equal shares",
-        baseline=True,
-    ),
-    Spec(
-        "cloud-only+",
-        "placer",
-        f"{_BASELINES}:CloudOnly",
-        "everything in the cloud, at the allocator's shares",
-        options=(("optimal_shares", True),),
-        baseline=True,
-    ),
-    Spec(
-        "edge-only",
-        "placer",
-        f"{_BASELINES}:EdgeOnly",
-        "everything at the edge; the cloud is not used",
-        baseline=True,
-    ),
-    Spec(
-        "greedy",
-        "placer",
-        f"{_BASELINES}:Greedy",
-        "fewest upload bytes, shares in proportion to cloud work",
-        baseline=True,
-    ),
-    Spec(
-        "greedy+",
-        "placer",
-        f"{_BASELINES}:Greedy",
-        "fewest upload bytes, at the allocator's shares",
-        options=(("optimal_shares", True),),
-        baseline=True,
-    ),
-    Spec(
-        "neurosurgeon",
-        "placer",
-        f"{_BASELINES}:Neurosurgeon",
-        "each node's own least predicted latency, at equal shares",
-        baseline=True,
-    ),
-    Spec(
-        "neurosurgeon+",
-        "placer",
-        f"{_BASELINES}:Neurosurgeon",
-        "each node's own least predicted latency, then the allocator's shares",
-        options=(("optimal_shares", True),),
-        baseline=True,
-    ),
+    _baseline("cloud-only", "CloudOnly", "everything in the cloud, at equal shares"),
+    _baseline("cloud-only+", "CloudOnly", "everything in the cloud, at the allocator's shares"),
+    _baseline("edge-only", "EdgeOnly", "everything at the edge; the cloud is not used"),
+    _baseline("greedy", "Greedy", "fewest upload bytes, shares in proportion to cloud work"),
+    _baseline("greedy+", "Greedy", "fewest upload bytes, at the allocator's shares"),
+    _baseline("neurosurgeon", "Neurosurgeon", "each node's own least predicted latency, at equal shares"),
+    _baseline("neurosurgeon+", "Neurosurgeon", "each node's own least predicted latency, then the allocator's shares"),
 )
 
-METHODS: Mapping[tuple[Kind, str], Spec] = MappingProxyType({(spec.kind, spec.name): spec for spec in _ROWS})
+METHODS: Mapping[tuple[Kind, str], Spec] = MappingProxyType(
+    {(row.kind, row.name): replace(row, target=f"dmcjia_opt.methods.{row.kind}s.{row.target}") for row in _ROWS}
+)
 
 
+#: Solvers that a library brings, and what runs methods elsewhere: a benchmark depends on them, too.
+_BENEATH = ("clarabel", "scs", "osqp", "ecos", "torch", "distributed")
 KINDS: tuple[Kind, Kind] = ("allocator", "placer")
+#: What a plan may depend on beside this package.
+LIBRARIES = tuple(dict.fromkeys(("numpy", "scipy", *(library for row in _ROWS for library in row.requires))))
 
 
 def specs(kind: Kind) -> tuple[Spec, ...]:
@@ -298,6 +243,12 @@ def specs_called(name: str) -> tuple[Spec, ...]:
     return tuple(found)
 
 
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of Python, this package, all that methods may use, and the plug-ins that are installed."""
+    return installed_versions((*LIBRARIES, *_BENEATH, *plugins.distributions()))
+
+
 def conflicts() -> dict[tuple[Kind, str], str]:
     """Return a sentence for each plug-in that is not used because another method has its name."""
     return plugins.conflicts(METHODS)
@@ -316,9 +267,9 @@ def why_not(spec: Spec) -> str | None:
 
 def variants(spec: Spec) -> tuple[str, ...]:
     """Return what may follow the colon in the method's name on this machine."""
-    if not spec.variants or why_not(spec):
+    if not spec.variant or why_not(spec):
         return ()
-    return tuple(cast(Callable[[], tuple[str, ...]], _load(spec.variants))())
+    return names_of(options(spec)[0])
 
 
 def options(spec: Spec) -> tuple[Option, ...]:
@@ -381,9 +332,9 @@ def _build(kind: Kind, name: str) -> object:
     known = options(spec) if rest or spec.origin else ()
     method = f'{kind} "{spec.name}"'
     variant, texts = settings(rest, known, method, spec.variant)
-    given: dict[str, object] = {**dict(spec.options), **values(known, texts, method)}
     if variant:
-        given[spec.variant] = variant
+        texts[spec.variant] = variant
+    given: dict[str, object] = {**dict(spec.options), **values(known, texts, method)}
     needed = [option for option in known if not option.default and option.name not in given]
     if needed:
         what = ":".join(f"{option.name}=…" for option in needed)

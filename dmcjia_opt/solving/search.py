@@ -489,9 +489,3 @@ def numbers(values: object, what: str, shape: tuple[int, ...]) -> FloatArray:
     if array.shape != shape:
         raise BackendFailed(f"{what} of shape {array.shape}; it must be {shape}")
     return array.astype(np.float64, copy=False)
-
-
-def check_positive(value: float, name: str) -> None:
-    """Raise InputError unless an option called `name` is at least 1."""
-    if not value >= 1:
-        raise InputError(f"{name} must be at least 1, got {value}")

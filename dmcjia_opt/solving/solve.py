@@ -18,7 +18,7 @@ from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Allocator, Callback, Kind, Placement, Spec, Status, Stop
 from dmcjia_opt.solving.plan import Plan
-from dmcjia_opt.solving.registry import build_allocator, build_placer, spec_of
+from dmcjia_opt.solving.registry import LIBRARIES, build_allocator, build_placer, spec_of
 from dmcjia_opt.solving.running import CheckedAllocator, at_the_edge, check_method, check_support, place, unchanged
 from dmcjia_opt.solving.search import Placer
 
@@ -123,7 +123,7 @@ def solve(
         bound_from=bound_from,
         scenario_sha256=scenario.sha256(),
         trace=found.trace,
-        versions=installed_versions(),
+        versions=installed_versions(LIBRARIES),
         notes=found.notes,
         limits=stop,
         started=began.isoformat(timespec="seconds"),

@@ -1,13 +1,27 @@
 import contextlib
-from dataclasses import dataclass, field
+import math
+import pickle
+from dataclasses import FrozenInstanceError, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
+from pydantic import Field
 
 from dmcjia_opt import Stop, generate, solve
 from dmcjia_opt.base.errors import DmcjiaError, InputError
-from dmcjia_opt.solving.options import from_text, options_of, settings, type_in_words, values
+from dmcjia_opt.solving.options import (
+    Factor,
+    OneOf,
+    Probability,
+    from_text,
+    method,
+    names_of,
+    options_of,
+    settings,
+    type_in_words,
+    values,
+)
 from dmcjia_opt.solving.registry import METHODS, options
 
 
@@ -105,6 +119,67 @@ def test_values_have_the_type_of_the_field(annotation, text, value):
 def test_values_of_other_types_are_none(annotation, text):
     with pytest.raises(ValueError):
         from_text(annotation, text)
+
+
+@method
+class Checked:
+    """A method whose options have limits."""
+
+    seed: int = 1
+    size: Annotated[int, Field(ge=2)] = 2
+    rate: Probability = 0.5
+    step: Factor = 1.0
+    kind: Annotated[str, OneOf({"a": 1, "b": 2, "c": 3})] = "a"
+    solver: Annotated[str, OneOf(lambda: ("x", "y"))] = "x"
+    start: int | None = None
+
+    def __post_init__(self):
+        if self.size > 9 and self.kind == "c":
+            raise InputError("c is for small sizes")
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"size": 1}, "Checked: size must be int >= 2, got 1"),
+        ({"size": 2.5}, "Checked: size must be int >= 2, got 2.5"),
+        ({"rate": 1.5}, "Checked: rate must be float >= 0 and <= 1, got 1.5"),
+        ({"rate": math.nan}, "Checked: rate must be float >= 0 and <= 1, got nan"),
+        ({"step": math.inf}, "Checked: step must be finite float > 0, got inf"),
+        ({"kind": "d"}, 'Checked: kind must be "a", "b" or "c", got "d"'),
+        ({"start": "soon"}, 'Checked: start must be int or none, got "soon"'),
+        ({"size": 10, "kind": "c"}, "Checked: c is for small sizes"),
+        ({"colour": "red"}, "Checked: \"colour\": unexpected keyword argument, got 'red'"),
+    ],
+)
+def test_a_method_refuses_what_its_types_do_not_admit(given, sentence):
+    with pytest.raises(InputError) as caught:
+        Checked(**given)
+    assert str(caught.value) == sentence
+    assert caught.value.exit_code == 2
+
+
+def test_a_value_in_the_wrong_place_is_named_as_well():
+    with pytest.raises(InputError, match=r"^Checked: size must be int >= 2, got 0$"):
+        Checked(7, 0)
+
+
+def test_a_method_is_a_frozen_dataclass_that_can_be_changed_and_sent():
+    made = Checked(size=3)
+    assert replace(made, rate=1) == Checked(size=3, rate=1.0)
+    assert pickle.loads(pickle.dumps(made)) == made
+    with pytest.raises(FrozenInstanceError):
+        made.size = 4
+    with pytest.raises(InputError, match="rate must be"):
+        replace(made, rate=2)
+
+
+def test_names_are_those_of_the_table_or_of_the_machine():
+    options = {option.name: option for option in options_of(Checked)}
+    assert names_of(options["kind"]) == ("a", "b", "c")
+    assert names_of(options["solver"]) == ("x", "y")
+    assert options["solver"].type == "str"
+    assert names_of(options_of(Method)[1]) == ("gray", "binary")
 
 
 def test_types_in_words():

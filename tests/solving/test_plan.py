@@ -14,6 +14,7 @@ from dmcjia_opt.base.machine import installed_versions
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Status, Stop, TracePoint
 from dmcjia_opt.solving.plan import load_plan
+from dmcjia_opt.solving.registry import LIBRARIES
 from dmcjia_opt.solving.solve import solve
 from tests.refusals import refused
 
@@ -184,10 +185,12 @@ def test_versions_name_what_is_installed_only(monkeypatch):
             raise importlib.metadata.PackageNotFoundError(name)
         return real(name)
 
-    assert {"python", "dmcjia-opt", "numpy", "cvxpy", "pymoo"} <= set(installed_versions())
+    assert {"python", "dmcjia-opt", "numpy", "cvxpy", "pymoo"} <= set(installed_versions(LIBRARIES))
     monkeypatch.setattr(machine, "version", version)
-    assert "cvxpy" not in installed_versions()
-    assert "numpy" in installed_versions()
+    machine.installed_version.cache_clear()
+    assert "cvxpy" not in installed_versions(LIBRARIES)
+    assert "numpy" in installed_versions(LIBRARIES)
+    machine.installed_version.cache_clear()
 
 
 def test_a_plan_of_status_optimal_has_a_closed_gap():

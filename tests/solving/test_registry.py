@@ -1,8 +1,11 @@
 import importlib
 import inspect
+import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import is_dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +14,16 @@ from dmcjia_opt.methods.allocators.cvxpy_ import CvxpyAllocator
 from dmcjia_opt.methods.placers.genetic.pymoo_ import PymooPlacer
 from dmcjia_opt.solving import registry
 from dmcjia_opt.solving.contract import Allocator
-from dmcjia_opt.solving.registry import METHODS, build_allocator, build_placer, spec_of, specs, variants, why_not
+from dmcjia_opt.solving.registry import (
+    LIBRARIES,
+    METHODS,
+    build_allocator,
+    build_placer,
+    spec_of,
+    specs,
+    variants,
+    why_not,
+)
 from dmcjia_opt.solving.search import Placer
 
 every_spec = pytest.mark.parametrize("spec", METHODS.values(), ids=lambda spec: f"{spec.kind}-{spec.name}")
@@ -117,3 +129,21 @@ def test_the_registry_imports_no_library_and_looks_for_none_by_importing():
         "sys.exit(str(found) if found else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_a_row_requires_its_extra_brings_and_mypy_does_not_look_into():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = project["project"]["optional-dependencies"]
+
+    def names(requirements):
+        return {re.split(r"[^\w-]", requirement)[0] for requirement in requirements} - {"dmcjia-opt"}
+
+    core = names(project["project"]["dependencies"])
+    for spec in METHODS.values():
+        assert set(spec.requires) <= core | names(extras.get(spec.extra, ())), spec.name
+    studies = names(library for extra in ("fleet", "onnx", "torch", "bench", "report") for library in extras[extra])
+    typed = {"scipy", "pandas"}
+    unseen = {module.removesuffix(".*") for module in project["tool"]["mypy"]["overrides"][0]["module"]}
+    assert unseen == (set(LIBRARIES) | studies | {"dask"}) - typed - {"numpy"}
+    of_work = {"all", "test", "check", "docs", "dev"}
+    assert set(extras) - of_work - {"torch"} == set(extras["all"][0].partition("[")[2].rstrip("]").split(","))

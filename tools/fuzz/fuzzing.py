@@ -23,6 +23,7 @@ from dmcjia_opt.base.files import lock, read_bytes
 from dmcjia_opt.base.machine import installed_versions
 from dmcjia_opt.base.processes import process_pool
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.solving.registry import LIBRARIES
 from tools.fuzz.drawn import draw
 from tools.fuzz.invariants import INVARIANTS, Invariant
 from tools.fuzz.regression import Regression, shrink
@@ -172,7 +173,7 @@ def fuzz(
         held = lock(folder)
     except OSError as error:
         raise InputError(f"--out {folder}: cannot write ({error.strerror}); choose a folder that is writable") from None
-    series = {"seed": seed, "invariants": sorted(chosen), "versions": installed_versions()}
+    series = {"seed": seed, "invariants": sorted(chosen), "versions": installed_versions(LIBRARIES)}
     tally, done = _recorded(log, series)
     ends = np.inf if seconds is None else time.monotonic() + seconds
     blocks = count() if instances is None else range(-(-instances // _BLOCK))

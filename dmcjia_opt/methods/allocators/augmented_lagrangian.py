@@ -30,15 +30,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
-from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.allocators.normal_form import NormalForm, normal_form
 from dmcjia_opt.methods.allocators.penalised import KinkedLagrangian, Lagrangian, over_budget
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocation, Status
+from dmcjia_opt.solving.options import Count, Factor, method
 
 _MAX_PENALTY = 1e8
 #: Stands for x = 0 where a sum of x divides: too small to count beside any other x.
@@ -75,7 +77,7 @@ class OuterStep:
     penalty: float
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class AugmentedLagrangian:
     """The paper's augmented Lagrangian method for the shares; works on all plans of a batch at once.
 
@@ -101,40 +103,19 @@ class AugmentedLagrangian:
     max_outer, max_inner
         Most multiplier updates, and most steps between two of them, at least 1.
 
-    Raises
-    ------
-    InputError
-        If an option is out of its range.
-
     References
     ----------
     P5 (3-12) and the inner part of Algorithm 1 of the source paper; for the method, D. P. Bertsekas, *Constrained
     Optimization and Lagrange Multiplier Methods*, 1982, doi:10.1016/C2013-0-10366-2.
     """
 
-    tolerance: float = 1e-9
-    penalty: float = 100.0
-    growth: float = 10.0
-    shrink: float = 0.25
-    boundary: float = 0.9
-    max_outer: int = 50
-    max_inner: int = 60
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        for name, low, high in (
-            ("tolerance", 0.0, np.inf),
-            ("penalty", 0.0, np.inf),
-            ("growth", 1.0, np.inf),
-            ("shrink", 0.0, 1.0),
-            ("boundary", 0.0, 1.0),
-        ):
-            value = getattr(self, name)
-            if not low < value < high:
-                raise InputError(f"{name} must lie strictly between {low:g} and {high:g}, got {value}")
-        for name in ("max_outer", "max_inner"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+    tolerance: Factor = 1e-9
+    penalty: Factor = 100.0
+    growth: Annotated[float, Field(gt=1, lt=np.inf)] = 10.0
+    shrink: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    boundary: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    max_outer: Count = 50
+    max_inner: Count = 60
 
     def supports(self, problem: Problem) -> str | None:
         """Every problem is supported."""

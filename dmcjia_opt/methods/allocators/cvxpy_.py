@@ -10,7 +10,7 @@ node costs the maximum of two such expressions, which disciplined convex program
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from dmcjia_opt.base.errors import BackendMissing
 from dmcjia_opt.methods.allocators.one_by_one import Answer, Models, OneByOne, OnePlan
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Status
+from dmcjia_opt.solving.options import OneOf, method
 
 _STATUS = {
     "optimal": Status.OPTIMAL,
@@ -43,7 +44,7 @@ def installed_solvers() -> tuple[str, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class CvxpyAllocator(OneByOne):
     """Optimal shares by a cone solver.
 
@@ -58,7 +59,7 @@ class CvxpyAllocator(OneByOne):
     shares do not depend on the plans before it.
     """
 
-    solver: str = "CLARABEL"
+    solver: Annotated[str, OneOf(installed_solvers)] = "CLARABEL"
     _models: Models = field(default_factory=lambda: Models(_compile), init=False, repr=False, compare=False)
 
     def supports(self, problem: Problem) -> str | None:

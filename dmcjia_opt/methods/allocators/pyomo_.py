@@ -7,20 +7,19 @@ the Pyomo model, and the answer is read from there.
 
 from __future__ import annotations
 
-import math
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 
-from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.allocators.nl_bridge import solve_with_casadi
 from dmcjia_opt.methods.allocators.one_by_one import Answer, Models, OneByOne, OnePlan
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Status
+from dmcjia_opt.solving.options import Count, Factor, method
 
 _Model = Any  # a Pyomo ConcreteModel; Pyomo is untyped
 _PROGRAM_STATUS = {
@@ -39,7 +38,7 @@ _CASADI_STATUS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class IpoptAllocator(OneByOne):
     """Optimal shares by an interior-point method for nonlinear programs.
 
@@ -50,27 +49,15 @@ class IpoptAllocator(OneByOne):
     max_iterations
         Iterations after which a row ends with `Status.LIMIT`, at least 1.
 
-    Raises
-    ------
-    InputError
-        If an option is out of its range.
-
     Notes
     -----
     Pyomo is not thread-safe: use processes. Models are kept by shape and are not pickled. Solves start from the even
     allocation, so that a plan's shares do not depend on the plans before it.
     """
 
-    tolerance: float = 1e-10
-    max_iterations: int = 200
+    tolerance: Factor = 1e-10
+    max_iterations: Count = 200
     _models: Models = field(default_factory=lambda: Models(_build), init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        if not (math.isfinite(self.tolerance) and self.tolerance > 0):
-            raise InputError(f"tolerance must be a finite number > 0, got {self.tolerance}")
-        if self.max_iterations < 1:
-            raise InputError(f"max_iterations must be at least 1, got {self.max_iterations}")
 
     def supports(self, problem: Problem) -> str | None:
         """Every problem is supported: the inner problem is convex whatever the sign of a."""

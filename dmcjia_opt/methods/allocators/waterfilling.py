@@ -8,8 +8,6 @@ tandem curve a node stays at its kink over a range of prices; there Newton's met
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, FloatArray, IntArray
@@ -17,11 +15,12 @@ from dmcjia_opt.methods.allocators.normal_form import NormalForm, normal_form
 from dmcjia_opt.methods.allocators.root import increasing_root
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocation, Status
+from dmcjia_opt.solving.options import method
 
 _MAX_STEPS = 200
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class WaterFilling:
     """Optimal shares by safeguarded Newton on the price; exact to rounding."""
 

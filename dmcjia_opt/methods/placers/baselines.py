@@ -10,14 +10,13 @@ Whatever the budget, a rule makes its one plan.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
-from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import AnyProblem
+from dmcjia_opt.solving.options import AtLeastOne, method
 from dmcjia_opt.solving.search import Search
 
 
@@ -35,7 +34,7 @@ class Rule(AnyProblem, ABC):
         """Return splits and shares, (n_nodes,) each; None for shares leaves them to the allocator."""
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class CloudOnly(Rule):
     """Every node sends its raw input; nothing runs at the edge.
 
@@ -53,7 +52,7 @@ class CloudOnly(Rule):
         return np.zeros_like(problem.layers), shares
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class EdgeOnly(Rule):
     """Every node runs its whole network; the cloud is not used, and only the network's output is uploaded."""
 
@@ -62,7 +61,7 @@ class EdgeOnly(Rule):
         return problem.layers.copy(), np.zeros(problem.n_nodes)
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class Greedy(Rule):
     """Every node uploads as little as it can, and leaves the cloud as much work as that allows.
 
@@ -105,7 +104,7 @@ class Greedy(Rule):
         return splits, shares
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class Neurosurgeon(Rule):
     """Every node takes the split with the least latency it predicts for itself, at an equal share of the cloud.
 
@@ -125,12 +124,7 @@ class Neurosurgeon(Rule):
     """
 
     optimal_shares: bool = False
-    server_load: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Check the factor."""
-        if not 1.0 <= self.server_load < np.inf:
-            raise InputError(f"server_load must be finite and >= 1, got {self.server_load}")
+    server_load: AtLeastOne = 1.0
 
     def plan(self, problem: Problem) -> tuple[IntArray, FloatArray | None]:
         """Return each node's split with the least predicted latency."""

@@ -6,6 +6,8 @@ import csv
 import io
 import re
 from collections.abc import Sequence
+from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,6 @@ from dmcjia_opt.base.limits import MOST_NODES, require_memory
 from dmcjia_opt.model.scenario.nodes import NodeTable
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
 
 _TEXTS = ("name", "model", "device")
@@ -27,8 +28,11 @@ _NUMBERS = ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes")
 _OPTIONAL = ("input_bytes", "device")
 _Coded = tuple[IntArray, Sequence[str]]  # the index of each row's value, −1 where there is none, and the values
 _INDEX = re.compile(r"__index_level_\d+__")  # pandas puts the index of a frame there, if it has one
-_FIRST_LINE, _LONGEST_HEADER = re.compile(rb"[^\r\n]+"), 10_000
+_LONGEST_LINE = 1_000_000
 _COLUMNS = ("name", "model", *_NUMBERS, "device")
+_ROWS_AT_ONCE = 1 << 12  # so that the cells of a large table are never all in memory as text
+_PLAIN = re.compile(r"[\d.eE+\-\s]*", re.ASCII)  # of these characters, `float` takes what `number` takes
+_INFINITE = re.compile(r"\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
 
 
 def read_nodes(path: Path) -> NodeTable:
@@ -39,7 +43,7 @@ def read_nodes(path: Path) -> NodeTable:
     InputError
         If the file is missing, too large or malformed.
     BackendMissing
-        If pandas or pyarrow is not installed.
+        If it is Parquet and pyarrow is not installed.
     """
     _require(path)
     return _from_csv(path) if path.suffix == ".csv" else _from_parquet(path)
@@ -48,78 +52,87 @@ def read_nodes(path: Path) -> NodeTable:
 def write_nodes(path: Path, nodes: NodeTable) -> None:
     """Write a node table as CSV or Parquet, by the file's suffix."""
     _require(path)
-    import pandas
-
-    columns: dict[str, Any] = {"name": nodes.names, "model": np.array(nodes.networks)[nodes.network_index]}
-    columns |= {key: getattr(nodes, key) for key in _NUMBERS if key not in _OPTIONAL}
+    columns: dict[str, list[Any]] = {
+        "name": list(nodes.names),
+        "model": [nodes.networks[k] for k in nodes.network_index],
+    }
+    columns |= {key: getattr(nodes, key).tolist() for key in _NUMBERS if key not in _OPTIONAL}
     if np.isfinite(nodes.input_bytes).any():
-        columns["input_bytes"] = nodes.input_bytes
+        columns["input_bytes"] = [None if np.isnan(size) else size for size in nodes.input_bytes.tolist()]
     if nodes.devices:
-        columns["device"] = np.array([*nodes.devices, ""])[nodes.device_index]
-    frame = pandas.DataFrame(columns)
-    buffer = io.BytesIO()
+        columns["device"] = [nodes.devices[k] if k >= 0 else None for k in nodes.device_index]
     if path.suffix == ".csv":
-        frame.to_csv(buffer, index=False)
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([columns, *zip(*columns.values(), strict=True)])
+        write_bytes(path, text.getvalue().encode())
     else:
-        frame.to_parquet(buffer, index=False)
-    write_bytes(path, buffer.getvalue())
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        buffer = io.BytesIO()
+        parquet.write_table(pa.table(columns), buffer)
+        write_bytes(path, buffer.getvalue())
 
 
 def _from_csv(path: Path) -> NodeTable:
-    import pandas
-
     content = read_bytes(path, "the nodes")
-    _check_columns(path, _header(path, content))  # first, because pandas takes very long over very many columns
-    texts: Any = dict.fromkeys(_TEXTS, object)
+    for k in range(0, len(content) - _LONGEST_LINE, _LONGEST_LINE):
+        if all(content.find(end, k, k + _LONGEST_LINE) < 0 for end in (b"\n", b"\r")):
+            raise InputError(f"{path}: not a readable node table: a line has more than {_LONGEST_LINE:,} bytes")
+    names: list[str] = []
     try:
-        frame = pandas.read_csv(
-            io.BytesIO(content),
-            dtype=texts,
-            keep_default_na=False,
-            na_values=[""],
-            low_memory=False,
-            nrows=MOST_NODES + 1,
-        )
-    except (ValueError, OverflowError, pandas.errors.ParserError) as error:
-        raise InputError(f"{path}: not a readable node table: {next(iter(str(error).splitlines()), '')}") from None
-    if not isinstance(frame.index, pandas.RangeIndex):
-        raise InputError(f"{path}: not a readable node table: the rows have more cells than the header")
-    for column in ("name", "model"):
-        _check_filled(path, column, np.asarray(frame[column].isna()))
-    networks = _factorized(frame["model"])
-    devices = _factorized(frame["device"]) if "device" in frame else _no_devices(len(frame))
-    numbers = {key: _numbers(path, frame[key]) for key in _NUMBERS if key in frame}
-    return _table(list(frame["name"]), networks, devices, numbers)
-
-
-def _header(path: Path, content: bytes) -> list[str]:
-    """Return the names in the first line that is not blank."""
-    first = _FIRST_LINE.search(content)
-    line = first.group() if first else b""
-    if len(line) > _LONGEST_HEADER:
-        raise InputError(f"{path}: not a readable node table: the first line has {len(line):,} bytes")
-    try:
-        return next(csv.reader([line.decode("utf-8-sig")], strict=True), [])
+        rows = csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline=""), strict=True)
+        header = next((row for row in rows if row), [])
+        _check_columns(path, header)
+        codes: dict[str, dict[str, int]] = {key: {} for key in ("model", "device") if key in header}
+        parts: dict[str, list[Any]] = {key: [] for key in header if key != "name"}
+        while chunk := list(islice(rows, min(_ROWS_AT_ONCE, MOST_NODES + 1 - len(names)))):
+            if set(map(len, chunk)) != {len(header)}:
+                chunk = _mended(path, chunk, len(header), len(names))
+            if not chunk:
+                continue
+            cells = dict(zip(header, zip(*chunk, strict=True), strict=True))
+            for key in ("name", "model"):
+                if "" in cells[key]:
+                    raise InputError(f"{path}: row {len(names) + cells[key].index('') + 1} has no {key}; fill it in")
+            for key, code in codes.items():
+                known = [code.setdefault(cell, len(code)) if cell else -1 for cell in cells[key]]
+                parts[key].append(np.array(known, dtype=np.int64))
+            for key in (key for key in _NUMBERS if key in header):
+                parts[key].append(_numbers(path, key, cells[key], len(names)))
+            names += cells["name"]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a readable node table: its first line is no CSV in UTF-8 ({error})") from None
+        raise InputError(f"{path}: not a readable node table: no CSV in UTF-8 ({error})") from None
+    columns = {key: np.concatenate(part or [np.zeros(0)]) for key, part in parts.items()}
+    coded = {key: (columns.pop(key), tuple(code)) for key, code in codes.items()}
+    return _table(names, coded["model"], coded.get("device") or _no_devices(len(names)), columns)
 
 
-def _factorized(column: pd.Series[Any]) -> _Coded:
-    index, values = column.factorize()
-    return index, [str(value) for value in values]
+def _mended(path: Path, rows: Sequence[list[str]], width: int, before: int) -> list[list[str]]:
+    """Return rows filled up to a width, without those that are blank."""
+    filled = [row + [""] * (width - len(row)) for row in rows if len(row) > 1 or "".join(row).strip()]
+    for k, row in enumerate(filled):
+        if len(row) > width:
+            raise InputError(f"{path}: not a readable node table: row {before + k + 1} has more cells than the header")
+    return filled
 
 
-def _numbers(path: Path, column: pd.Series[Any]) -> FloatArray:
-    """Return a column of numbers, or refuse it by the first cell that is none."""
-    if column.dtype.kind in "iuf":
-        return np.asarray(column, dtype=np.float64)
-    values = np.full(len(column), np.nan)
-    for row, (cell, filled) in enumerate(zip(column.tolist(), column.notna().tolist(), strict=True)):
+def _numbers(path: Path, column: str, cells: Sequence[str], before: int) -> FloatArray:
+    """Return a column of numbers, NaN where there is none, or refuse it by the first cell that is none."""
+    if _PLAIN.fullmatch("".join(cells)):
         try:
-            values[row] = number(str(cell)) if filled else np.nan
+            if "" not in cells:
+                return np.fromiter(map(float, cells), np.float64, len(cells))
+            return np.array([float(cell) if cell else np.nan for cell in cells])
+        except ValueError:
+            pass  # one of them is told below
+    values = np.full(len(cells), np.nan)
+    for row, cell in enumerate(cells):
+        try:
+            values[row] = (float(cell) if _INFINITE.fullmatch(cell) else number(cell)) if cell else np.nan
         except ValueError:
             raise InputError(
-                f'{path}: row {row + 1}: column {column.name} must hold numbers, not "{cell}"; correct it'
+                f'{path}: row {before + row + 1}: column {column} must hold numbers, not "{cell}"; correct it'
             ) from None
     return values
 
@@ -144,7 +157,8 @@ def _from_parquet(path: Path) -> NodeTable:
             read = file.read(columns=schema.names).unify_dictionaries()
         columns = {key: read.column(key).combine_chunks() for key in read.column_names}
         for column in ("name", "model"):
-            _check_filled(path, column, np.asarray(compute.is_null(columns[column], nan_is_null=True)))
+            if (first := compute.index(compute.is_null(columns[column], nan_is_null=True), True).as_py()) >= 0:
+                raise InputError(f"{path}: row {first + 1} has no {column}; fill it in")
         index, names = _coded(columns["name"])
         if len(names) < len(index):  # or they would be written out in full before that is noticed
             first = np.flatnonzero(np.bincount(index, minlength=len(names)) > 1)[0]
@@ -180,11 +194,6 @@ def _check_types(path: Path, schema: pa.Schema) -> None:
         tests, what = (is_text, "text") if field.name in _TEXTS else (is_number, "numbers")
         if not (any(test(kind) for test in tests) or (field.name in _OPTIONAL and pa.types.is_null(kind))):
             raise InputError(f"{path}: column {field.name} must hold {what}, not {field.type}")
-
-
-def _check_filled(path: Path, column: str, empty: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
-    if empty.any():
-        raise InputError(f"{path}: row {int(np.flatnonzero(empty)[0]) + 1} has no {column}; fill it in")
 
 
 def _no_devices(n_rows: int) -> _Coded:
@@ -223,8 +232,5 @@ def _table(names: Sequence[str], networks: _Coded, devices: _Coded, numbers: dic
 def _require(path: Path) -> None:
     if path.suffix not in (".csv", ".parquet"):
         raise InputError(f"{path}: a node table is a .csv or .parquet file")
-    try:
-        import pandas  # noqa: F401
-        import pyarrow  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise BackendMissing(f"reading {path} needs {error.name}; pip install 'dmcjia-opt[fleet]'") from None
+    if path.suffix == ".parquet" and find_spec("pyarrow") is None:
+        raise BackendMissing(f"reading {path} needs pyarrow; pip install 'dmcjia-opt[fleet]'")

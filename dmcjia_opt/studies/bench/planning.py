@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.base.machine import revision, versions
+from dmcjia_opt.base.machine import revision
+from dmcjia_opt.solving.registry import versions
 from dmcjia_opt.studies.bench.instances import Instance, instance
 from dmcjia_opt.studies.bench.lineup import check, expand, full_name, is_own, sources
 from dmcjia_opt.studies.bench.running.child import Task

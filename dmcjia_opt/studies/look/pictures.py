@@ -8,11 +8,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-import matplotlib
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
+from dmcjia_opt.base.errors import BackendMissing
 from dmcjia_opt.base.files import write_bytes
+
+try:
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+except ModuleNotFoundError as error:
+    raise BackendMissing(f"drawing needs {error.name}; pip install 'dmcjia-opt[plot]'") from None
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

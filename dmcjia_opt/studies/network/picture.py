@@ -24,6 +24,7 @@ def check_picture(path: Path) -> None:
     """Refuse a picture that could not be written, before anything is computed."""
     if path.suffix not in (".png", ".svg"):
         raise InputError(f"--picture {path}: a picture is a .png or .svg file")
+    import dmcjia_opt.studies.look.pictures  # noqa: F401 - it says what is missing
 
 
 def draw_profile(scenario: Scenario, path: Path) -> None:

@@ -14,6 +14,7 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.files import write_text
 from dmcjia_opt.base.machine import installed_versions
 from dmcjia_opt.model.problem import Stages
+from dmcjia_opt.solving.registry import LIBRARIES
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, correlated, half_width
 
 #: The quantiles of a task's delay that are estimated.
@@ -225,5 +226,5 @@ def content(simulations: dict[str, Simulation], confidence: float = 0.95) -> dic
             }
             for name, difference in ((name, compare(base, other)) for name, other in others)
         ],
-        "versions": installed_versions(),
+        "versions": installed_versions(LIBRARIES),
     }

@@ -134,7 +134,7 @@ def test_a_loaded_server_drives_neurosurgeon_to_the_edge():
 
 @pytest.mark.parametrize("load", [0.5, -1.0, math.nan, math.inf])
 def test_impossible_server_loads_are_refused(load):
-    with pytest.raises(InputError, match="server_load must be finite and >= 1"):
+    with pytest.raises(InputError, match="server_load must be finite float >= 1"):
         Neurosurgeon(server_load=load)
 
 

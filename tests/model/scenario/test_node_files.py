@@ -86,7 +86,7 @@ def test_a_fleet_goes_through_a_file_by_columns(tmp_path):
         (HEADER + " ,resnet34,5,8,1\n", ["node 1 has no name"]),
         (HEADER + "a,,5,8,1\n", ["row 1 has no model"]),
         (HEADER + "a,resnet34,5,8,1,602112\n", ["n.csv", "more cells than the header"]),
-        (HEADER + "a,resnet34,5,8,1\nb,resnet34,5,8,1,9\n", ["n.csv", "line 3"]),
+        (HEADER + "a,resnet34,5,8,1\nb,resnet34,5,8,1,9\n", ["n.csv", "row 2 has more cells than the header"]),
         (HEADER + '"a,resnet34,5,8,1\n', ["n.csv", "not a readable node table"]),
         (HEADER.replace("\n", ",input_bytes\n") + "a,resnet34,5,8,1,-4\n", ['input_bytes of "a"']),
         (HEADER.replace("\n", ",input_bytes\n") + "a,resnet34,5,8,1,big\n", ["input_bytes", "big"]),
@@ -147,7 +147,41 @@ def test_an_error_names_the_scenario_and_the_table(tmp_path):
 def test_a_missing_library_is_named_with_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(BackendMissing, match=r"pyarrow.*dmcjia-opt\[fleet\]"):
-        read_nodes(tmp_path / "n.csv")
+        read_nodes(tmp_path / "n.parquet")
+
+
+def test_csv_needs_no_library(tmp_path, monkeypatch):
+    for library in ("pandas", "pyarrow"):
+        monkeypatch.setitem(sys.modules, library, None)
+    nodes = generate("paper", nodes=3, seed=1).nodes
+    write_nodes(tmp_path / "n.csv", nodes)
+    assert read_nodes(tmp_path / "n.csv").names == nodes.names
+
+
+def test_rows_are_counted_across_parts_of_a_large_table(tmp_path):
+    rows = "".join(f"n{k},resnet34,5,8,1\n" for k in range(70_000))
+    refused(csv(tmp_path, HEADER + rows + "a,resnet34,5,8,one\n"), "row 70001: column arrival_rate", '"one"')
+    refused(csv(tmp_path, HEADER + rows + "a,,5,8,1\n"), "row 70001 has no model")
+    text = HEADER + rows.replace("resnet34", "alexnet", 69_999) + "\n  \na,vgg16,5,8,1\n"
+    nodes = read_nodes(csv(tmp_path, text))
+    assert (len(nodes), nodes.models) == (70_001, ("alexnet", "resnet34", "vgg16"))
+    assert [nodes.model_of(d) for d in (69_998, 69_999, 70_000)] == ["alexnet", "resnet34", "vgg16"]
+
+
+def test_cells_are_quoted_where_they_must_be(tmp_path):
+    names = ('a,"b"', " c", "d;e")
+    columns = dict.fromkeys(["compute_gflops", "uplink_mbps", "arrival_rate"], np.array([5.1, 1e-7, 1e22]))
+    nodes = NodeTable(names=names, models=("m",), model_index=[0, 0, 0], input_bytes=[1.0, np.nan, 3.0], **columns)
+    write_nodes(tmp_path / "n.csv", nodes)
+    assert (tmp_path / "n.csv").read_text(encoding="utf-8") == (
+        "name,model,compute_gflops,uplink_mbps,arrival_rate,input_bytes\n"
+        '"a,""b""",m,5.1,5.1,5.1,1.0\n c,m,1e-07,1e-07,1e-07,\nd;e,m,1e+22,1e+22,1e+22,3.0\n'
+    )
+    assert read_nodes(tmp_path / "n.csv").names == names
+
+
+def test_a_row_without_end_is_refused(tmp_path):
+    refused(csv(tmp_path, HEADER + "," * 2_000_000), "a line has more than 1,000,000 bytes")
 
 
 def test_writing_into_a_missing_folder_says_so(tmp_path):

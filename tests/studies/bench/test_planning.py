@@ -5,7 +5,7 @@ import pytest
 from dmcjia_opt.base import machine
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.solving.contract import Stop
-from dmcjia_opt.solving.registry import specs, why_not
+from dmcjia_opt.solving.registry import specs, versions, why_not
 from dmcjia_opt.studies.bench import planning
 from dmcjia_opt.studies.bench.instances import Instance
 from dmcjia_opt.studies.bench.library import find_library
@@ -161,5 +161,5 @@ def test_runs_of_two_blocks_that_are_the_same_are_made_once():
 
 def test_the_revision_is_that_of_the_source():
     assert machine.revision().startswith("0.1.0-")
-    assert machine.versions()["highspy"]
+    assert versions()["highspy"]
     assert "cores" in machine.machine()

@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sized
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -20,7 +19,8 @@ from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocator, AnyProblem, Stop
-from dmcjia_opt.solving.search import Search, check_positive
+from dmcjia_opt.solving.options import Count, method
+from dmcjia_opt.solving.search import Search
 
 #: Distinct plans that a search without a budget and without an end of its own may evaluate.
 DEFAULT_EVALUATIONS = 2000
@@ -151,7 +151,7 @@ class CallingPlacer(AnyProblem, ABC):
 Minimiser = Callable[[MeanDelay, IntArray, np.random.Generator], object]
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class FromFunction(CallingPlacer):
     """A placer made of a function that minimises another over a box of integers.
 
@@ -164,21 +164,12 @@ class FromFunction(CallingPlacer):
         Distinct plans, when no budget of evaluations or seconds is given.
     repair, finite
         As for `MeanDelay`.
-
-    Raises
-    ------
-    InputError
-        If `evaluations` is not positive.
     """
 
     minimise: Minimiser
-    evaluations: int = DEFAULT_EVALUATIONS
+    evaluations: Count = DEFAULT_EVALUATIONS
     repair: bool = True
     finite: bool = True
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        check_positive(self.evaluations, "evaluations")
 
     def run(self, f: MeanDelay, stop: Stop, rng: np.random.Generator) -> None:
         """Hand `f` over."""
@@ -199,7 +190,7 @@ class Searcher(Protocol):
 Start = Callable[[Problem, Stop, np.random.Generator], Searcher]
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class AskTell(CallingPlacer):
     """A placer made of anything with `ask` and `tell`.
 
@@ -217,23 +208,13 @@ class AskTell(CallingPlacer):
         Round candidates to the nearest integer and clip them into range; without it, such candidates are an error.
     finite
         Tell a large finite value, which grows with the overload, for infeasible plans, instead of +inf.
-
-    Raises
-    ------
-    InputError
-        If `evaluations` or `patience` is not positive.
     """
 
     start: Start
-    evaluations: int = DEFAULT_EVALUATIONS
-    patience: int = DEFAULT_PATIENCE
+    evaluations: Count = DEFAULT_EVALUATIONS
+    patience: Count = DEFAULT_PATIENCE
     repair: bool = False
     finite: bool = True
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        check_positive(self.evaluations, "evaluations")
-        check_positive(self.patience, "patience")
 
     def run(self, f: MeanDelay, stop: Stop, rng: np.random.Generator) -> None:
         """Ask, evaluate and tell in turn.

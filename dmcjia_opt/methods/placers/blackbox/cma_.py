@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from dmcjia_opt.base.arrays import FloatArray
-from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.placers.blackbox.asktell import DEFAULT_EVALUATIONS, DEFAULT_PATIENCE
 from dmcjia_opt.methods.placers.blackbox.library_search import LibrarySearch
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Stop
-from dmcjia_opt.solving.search import check_positive
+from dmcjia_opt.solving.options import AtLeastOne, Count, method
 
 _MOST = 1000  # individuals, however often it restarts
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class Cma(LibrarySearch):
     """CMA-ES by pycma with `integer_variables` (https://doi.org/10.48550/arXiv.1604.00772).
 
@@ -34,31 +33,16 @@ class Cma(LibrarySearch):
         Distinct plans, when no budget of evaluations or seconds is given.
     patience
         Plans it may propose again, beyond one for each new plan, before the search is taken to have ended.
-
-    Raises
-    ------
-    InputError
-        If an option is out of range.
     """
 
     library: ClassVar[str] = "pycma"
-    population: int = 0
-    step: float = 0.3
-    growth: float = 2.0
-    evaluations: int = DEFAULT_EVALUATIONS
-    patience: int = DEFAULT_PATIENCE
+    population: Literal[0] | Annotated[int, Field(ge=3)] = 0
+    step: Annotated[float, Field(gt=0, le=1)] = 0.3
+    growth: AtLeastOne = 2.0
+    evaluations: Count = DEFAULT_EVALUATIONS
+    patience: Count = DEFAULT_PATIENCE
     repair: bool = True
     finite: bool = True
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        if self.population != 0 and self.population < 3:
-            raise InputError(f"population must be 0, for pycma's choice, or at least 3, got {self.population}")
-        if not 0 < self.step <= 1:
-            raise InputError(f"step must be in (0, 1], got {self.step}")
-        check_positive(self.growth, "growth")
-        check_positive(self.evaluations, "evaluations")
-        check_positive(self.patience, "patience")
 
     def start(self, problem: Problem, stop: Stop, rng: np.random.Generator) -> CmaSearcher:
         """Return the first run (see the base class)."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import IntArray
-from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.placers.blackbox.asktell import DEFAULT_EVALUATIONS, DEFAULT_PATIENCE
 from dmcjia_opt.methods.placers.blackbox.library_search import LibrarySearch, draw_seed
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Stop
-from dmcjia_opt.solving.search import check_positive
+from dmcjia_opt.solving.options import Count, OneOf, method
 
 #: Those of nevergrad's several hundred that suit an integer problem or are a known name to compare with. Left out are
 #: those that stop proposing anything new, such as OnePlusOne, and those that take hundredfold time, such as cGA.
@@ -36,7 +34,7 @@ OPTIMIZERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class Nevergrad(LibrarySearch):
     """A nevergrad optimiser on one integer array (https://facebookresearch.github.io/nevergrad).
 
@@ -48,28 +46,14 @@ class Nevergrad(LibrarySearch):
         Distinct plans, when no budget of evaluations or seconds is given.
     patience
         Plans it may propose again, beyond one for each new plan, before the search is taken to have ended.
-
-    Raises
-    ------
-    InputError
-        If there is no such optimiser, or an option is not positive.
     """
 
     library: ClassVar[str] = "nevergrad"
-    optimizer: str = "NGOpt"
-    evaluations: int = DEFAULT_EVALUATIONS
-    patience: int = DEFAULT_PATIENCE
+    optimizer: Annotated[str, OneOf(OPTIMIZERS)] = "NGOpt"
+    evaluations: Count = DEFAULT_EVALUATIONS
+    patience: Count = DEFAULT_PATIENCE
     repair: bool = False
     finite: bool = True
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        if self.optimizer not in OPTIMIZERS:
-            raise InputError(
-                f'nevergrad has no optimizer "{self.optimizer}" that suits; choose {", ".join(OPTIMIZERS)}'
-            )
-        check_positive(self.evaluations, "evaluations")
-        check_positive(self.patience, "patience")
 
     def start(self, problem: Problem, stop: Stop, rng: np.random.Generator) -> NevergradSearcher:
         """Return the optimiser (see the base class)."""
@@ -103,8 +87,3 @@ class NevergradSearcher:
     def tell(self, candidates: IntArray, values: float) -> None:
         """Tell the optimiser the mean delay, s, of the plan it proposed last."""
         self.optimizer.tell(self._asked, values)
-
-
-def optimizers() -> tuple[str, ...]:
-    """Return the names that may follow ``nevergrad:``."""
-    return OPTIMIZERS

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import IntArray
-from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.placers.blackbox.library_search import LibrarySearch, draw_seed
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Stop
-from dmcjia_opt.solving.search import check_positive
+from dmcjia_opt.solving.options import Count, OneOf, method
 
 #: Name → Optuna's class. Its GP and CMA-ES samplers are left out: they need libraries that Optuna does not bring.
 SAMPLERS = {"TPE": "TPESampler", "Random": "RandomSampler", "QMC": "QMCSampler", "NSGAII": "NSGAIISampler"}
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class Optuna(LibrarySearch):
     """An Optuna study (https://doi.org/10.1145/3292500.3330701), asked and told.
 
@@ -40,29 +38,16 @@ class Optuna(LibrarySearch):
         Distinct plans, when no budget of evaluations or seconds is given.
     patience
         Plans it may propose again, beyond one for each new plan, before the search is taken to have ended.
-
-    Raises
-    ------
-    InputError
-        If there is no such sampler, or an option is not positive.
     """
 
     library: ClassVar[str] = "Optuna"
-    sampler: str = "TPE"
-    startup: int = 10
+    sampler: Annotated[str, OneOf(SAMPLERS)] = "TPE"
+    startup: Count = 10
     multivariate: bool = False
-    evaluations: int = 500
-    patience: int = 100
+    evaluations: Count = 500
+    patience: Count = 100
     repair: bool = False
     finite: bool = True
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        if self.sampler not in SAMPLERS:
-            raise InputError(f'optuna has no sampler "{self.sampler}" that suits; choose {", ".join(SAMPLERS)}')
-        check_positive(self.startup, "startup")
-        check_positive(self.evaluations, "evaluations")
-        check_positive(self.patience, "patience")
 
     def start(self, problem: Problem, stop: Stop, rng: np.random.Generator) -> OptunaSearcher:
         """Return a new study in memory (see the base class)."""
@@ -125,8 +110,3 @@ class OptunaSearcher:
             drawn = self._rng.integers(0, self._upper + 1).tolist()
             self.study.enqueue_trial(dict(zip(self._space, drawn, strict=True)))
         self._seen.add(key)
-
-
-def samplers() -> tuple[str, ...]:
-    """Return the names that may follow ``optuna:``."""
-    return tuple(SAMPLERS)

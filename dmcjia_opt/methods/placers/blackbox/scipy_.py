@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.placers.blackbox.asktell import DEFAULT_EVALUATIONS, CallingPlacer, MeanDelay
 from dmcjia_opt.solving.contract import AnyChoice, Stop
-from dmcjia_opt.solving.search import check_positive
+from dmcjia_opt.solving.options import Count, method
 
 if TYPE_CHECKING:
     from scipy.optimize import Bounds
@@ -23,7 +22,7 @@ _UNLIMITED = 10**9
 _ALMOST_HALF = 0.499  # a rounded variable meets its first and last value as often as any other
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class Scipy(AnyChoice, CallingPlacer):
     """A global optimiser of `scipy.optimize`.
 
@@ -36,26 +35,13 @@ class Scipy(AnyChoice, CallingPlacer):
         Individuals of differential evolution, at least 5; it begins anew when they have become alike.
     evaluations
         Distinct plans, when no budget of evaluations or seconds is given.
-
-    Raises
-    ------
-    InputError
-        If there is no such method, or an option is out of range.
     """
 
-    method: str = "differential_evolution"
-    population: int = 20
-    evaluations: int = DEFAULT_EVALUATIONS
+    method: Literal["differential_evolution", "dual_annealing"] = "differential_evolution"
+    population: Annotated[int, Field(ge=5)] = 20
+    evaluations: Count = DEFAULT_EVALUATIONS
     repair: bool = True
     finite: bool = True
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        if self.method not in METHODS:
-            raise InputError(f'scipy has no method "{self.method}" that suits; choose {", ".join(METHODS)}')
-        if self.population < 5:
-            raise InputError(f"population must be at least 5, got {self.population}")
-        check_positive(self.evaluations, "evaluations")
 
     def run(self, f: MeanDelay, stop: Stop, rng: np.random.Generator) -> None:
         """Hand `f` to SciPy."""
@@ -101,8 +87,3 @@ def _box(upper: IntArray) -> Bounds:
 METHODS: Mapping[str, Callable[[MeanDelay, IntArray, Scipy, np.random.Generator], None]] = MappingProxyType(
     {"differential_evolution": _differential_evolution, "dual_annealing": _dual_annealing}
 )
-
-
-def methods() -> tuple[str, ...]:
-    """Return the names that may follow ``scipy:``."""
-    return tuple(METHODS)

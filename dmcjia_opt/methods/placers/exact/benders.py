@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,7 @@ from dmcjia_opt.bounds.certificate import rounding_slack
 from dmcjia_opt.methods.placers.exact.branch_and_bound import NodeClass, class_rows, fixed_row, node_classes, spread
 from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, left_open
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.solving.options import method
 from dmcjia_opt.solving.search import BudgetSpent, Search
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _next_price(price: float, middle: float, tried: int) -> float:
     return middle * (1e-9 if price == 0.0 else 2.0 ** (1 + tried % 64))
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class Benders(LagrangianPlacer):
     """The optimum by price, reduced costs and generalised Benders with a HiGHS master."""
 

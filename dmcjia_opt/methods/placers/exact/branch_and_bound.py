@@ -18,6 +18,7 @@ from dmcjia_opt.bounds.certificate import rounding_slack, splits_lower_bound
 from dmcjia_opt.bounds.dual import split_costs
 from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, Survivors, improve, left_open
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.solving.options import method
 from dmcjia_opt.solving.search import Search
 
 _MARGIN = 1e-13  # relative: plans better by less than this are not looked for
@@ -286,7 +287,7 @@ def close_in_turn(search: Search, room: BranchingRoom) -> None:
         close(search, max_plans=room.max_plans, bucket=room.bucket)
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class BranchAndBound(LagrangianPlacer):
     """The proved optimum by price, reduced costs and branch and bound on class counts; no solver.
 

@@ -7,15 +7,16 @@ Benders. The first three are proofs of this package's own; Benders rests on HiGH
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dmcjia_opt.methods.placers.exact import benders
 from dmcjia_opt.methods.placers.exact.branch_and_bound import BranchingRoom, close_in_turn
 from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer
+from dmcjia_opt.solving.options import method
 from dmcjia_opt.solving.search import Search
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class Exact(LagrangianPlacer):
     """Optimal splits with a proof, from one node to a million.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,10 +10,11 @@ from dmcjia_opt.bounds.candidates import pareto_splits
 from dmcjia_opt.bounds.certificate import splits_lower_bound
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Status
-from dmcjia_opt.solving.search import Search, check_positive
+from dmcjia_opt.solving.options import Count, method
+from dmcjia_opt.solving.search import Search
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class Exhaustive:
     """Tries all plans, or all that the Pareto filter leaves.
 
@@ -29,13 +29,8 @@ class Exhaustive:
     """
 
     pareto: bool = True
-    max_plans: int = 20_000_000
-    batch: int = 4096
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        check_positive(self.max_plans, "max_plans")
-        check_positive(self.batch, "batch")
+    max_plans: Count = 20_000_000
+    batch: Count = 4096
 
     def supports(self, problem: Problem) -> str | None:
         """Return how many plans there are, if they are too many."""

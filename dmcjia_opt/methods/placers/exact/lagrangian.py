@@ -18,6 +18,7 @@ from dmcjia_opt.bounds.certificate import rounding_slack
 from dmcjia_opt.bounds.dual import DualPoint, priced
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import AnyProblem, Status
+from dmcjia_opt.solving.options import method
 from dmcjia_opt.solving.search import Search
 
 _BLOCK = 1 << 16
@@ -174,7 +175,7 @@ class LagrangianPlacer(AnyProblem, ABC):
         """Raise the search's bound and improve its incumbent until they meet or there is no more to do."""
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class Lagrangian(LagrangianPlacer):
     """The best price and the best plan around it; optimal whenever the two meet, as they do on large fleets."""
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from pymoo.algorithms.soo.nonconvex.ga import GA
 from pymoo.operators.crossover.pntx import SinglePointCrossover
 from pymoo.operators.mutation.bitflip import BitflipMutation
 from pymoo.operators.sampling.rnd import BinaryRandomSampling
 
-from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.placers.genetic.coding import BinaryPlacementProblem
 from dmcjia_opt.methods.placers.genetic.pymoo_ import EvolutionaryPlacer, PlacementProblem
+from dmcjia_opt.solving.options import Count, Probability, method
 from dmcjia_opt.solving.search import Search
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class Dmcjia(EvolutionaryPlacer):
     """The paper's outer algorithm at its published settings (Table 5).
 
@@ -35,17 +35,10 @@ class Dmcjia(EvolutionaryPlacer):
         P1, probability that a bit flips.
     """
 
-    population: int = 50
-    generations: int = 32
-    crossover: float = 0.1
-    mutation: float = 0.01
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        if self.population < 2 or self.generations < 1:
-            raise InputError("dmcjia needs a population of at least 2 and at least 1 generation")
-        if not (0 <= self.crossover <= 1 and 0 <= self.mutation <= 1):
-            raise InputError("crossover and mutation are probabilities, in [0, 1]")
+    population: Annotated[int, Field(ge=2)] = 50
+    generations: Count = 32
+    crossover: Probability = 0.1
+    mutation: Probability = 0.01
 
     def start(self, search: Search) -> tuple[Any, PlacementProblem, int]:
         """Return pymoo's genetic algorithm with these operators (see the base class)."""

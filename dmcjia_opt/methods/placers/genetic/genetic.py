@@ -6,9 +6,9 @@ are pymoo's where it has them, and those of `operators` and `reduced_costs` wher
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from pymoo.algorithms.soo.nonconvex.ga import GA, FitnessSurvival, comp_by_cv_and_fitness
 from pymoo.operators.crossover.hux import HalfUniformCrossover
 from pymoo.operators.crossover.pntx import SinglePointCrossover, TwoPointCrossover
@@ -26,6 +26,7 @@ from dmcjia_opt.methods.placers.genetic.coding import BinaryCode, BinaryPlacemen
 from dmcjia_opt.methods.placers.genetic.guided import DualSampling, ToFeasible, reduced_costs
 from dmcjia_opt.methods.placers.genetic.operators import Elitism, LinearRank, ResetOrCreep, Roulette, fittest
 from dmcjia_opt.methods.placers.genetic.pymoo_ import EvolutionaryPlacer, PlacementProblem
+from dmcjia_opt.solving.options import Count, OneOf, Probability, method
 from dmcjia_opt.solving.search import Search
 
 _BITS = ("binary", "gray")
@@ -46,7 +47,7 @@ REPAIRS = ("none", "to-feasible")
 ALL = -1
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class Genetic(EvolutionaryPlacer):
     """Genetic algorithm whose parts are options; by default on integers, and a strong one on this problem.
 
@@ -90,52 +91,24 @@ class Genetic(EvolutionaryPlacer):
         If an option is out of range, or two do not go together.
     """
 
-    population: int = 10
-    offspring: int = 20
-    generations: int = 500
-    encoding: str = "integer"
-    selection: str = "tournament"
-    tournament: int = 2
-    crossover: str = "uniform"
-    crossover_rate: float = 0.9
-    mutation: str = "auto"
-    mutation_rate: float = 1.3
-    reset: float = 0.3
-    elitism: int = ALL
+    population: Annotated[int, Field(ge=2)] = 10
+    offspring: Count = 20
+    generations: Count = 500
+    encoding: Annotated[str, OneOf(ENCODINGS)] = "integer"
+    selection: Annotated[str, OneOf(SELECTIONS)] = "tournament"
+    tournament: Count = 2
+    crossover: Annotated[str, OneOf(CROSSOVERS)] = "uniform"
+    crossover_rate: Probability = 0.9
+    mutation: Annotated[str, OneOf(("auto", *MUTATIONS))] = "auto"
+    mutation_rate: Annotated[float, Field(ge=0, lt=float("inf"))] = 1.3
+    reset: Probability = 0.3
+    elitism: Annotated[int, Field(ge=ALL)] = ALL
     duplicates: bool = False
-    repair: str = "none"
+    repair: Annotated[str, OneOf(REPAIRS)] = "none"
     start_from_dual: bool = False
 
     def __post_init__(self) -> None:
         """Check the options."""
-        self._check_names()
-        if self.population < 2 or self.offspring < 1 or self.generations < 1:
-            raise InputError("genetic needs a population of at least 2, and 1 offspring and generation")
-        if not (0 <= self.crossover_rate <= 1 and 0 <= self.reset <= 1):
-            raise InputError("crossover_rate and reset are probabilities, in [0, 1]")
-        least = 1.0 if self.mutating == "reset-or-creep" else 0.0
-        if not least <= self.mutation_rate < float("inf"):
-            raise InputError(f"mutation_rate must be finite and >= {least:.0f} with {self.mutating} mutation")
-        if not 1 <= self.tournament <= self.population:
-            raise InputError("tournament must be at least 1 and at most population")
-        if not ALL <= self.elitism <= self.population:
-            raise InputError(f"elitism must be {ALL} (every parent) or 0 … population")
-        if self.elitism != ALL and self.elitism + self.offspring < self.population:
-            raise InputError(
-                f"with elitism = {self.elitism} a population of {self.population} cannot be filled from "
-                f"{self.offspring} offspring; raise offspring to at least {self.population - self.elitism}"
-            )
-
-    def _check_names(self) -> None:
-        for field, value, known in (
-            ("encoding", self.encoding, ENCODINGS),
-            ("selection", self.selection, SELECTIONS),
-            ("crossover", self.crossover, tuple(CROSSOVERS)),
-            ("mutation", self.mutation, ("auto", *MUTATIONS)),
-            ("repair", self.repair, REPAIRS),
-        ):
-            if value not in known:
-                raise InputError(f'genetic has no {field} "{value}"; choose {", ".join(known)}')
         for field, value, table in (
             ("crossover", self.crossover, CROSSOVERS),
             ("mutation", self.mutating, MUTATIONS),
@@ -143,9 +116,19 @@ class Genetic(EvolutionaryPlacer):
             if self.encoding not in table[value]:
                 fits = ", ".join(name for name, encodings in table.items() if self.encoding in encodings)
                 raise InputError(
-                    f'genetic: {field} "{value}" needs encoding {" or ".join(table[value])}; '
+                    f'{field} "{value}" needs encoding {" or ".join(table[value])}; '
                     f'with encoding "{self.encoding}" choose {fits}'
                 )
+        if self.mutation_rate < 1 and self.mutating == "reset-or-creep":
+            raise InputError("mutation_rate must be at least 1 with reset-or-creep mutation")
+        for name in ("tournament", "elitism"):
+            if getattr(self, name) > self.population:
+                raise InputError(f"{name} must be at most population, {self.population}")
+        if self.elitism != ALL and self.elitism + self.offspring < self.population:
+            raise InputError(
+                f"with elitism = {self.elitism} a population of {self.population} cannot be filled from "
+                f"{self.offspring} offspring; raise offspring to at least {self.population - self.elitism}"
+            )
 
     @property
     def mutating(self) -> str:

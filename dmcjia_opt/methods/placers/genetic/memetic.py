@@ -8,17 +8,16 @@ tried, and where no split of any node costs less the plan is optimal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 from pymoo.algorithms.soo.nonconvex.ga import GA
 from pymoo.core.duplicate import DefaultDuplicateElimination
 from pymoo.operators.crossover.ux import UniformCrossover
 from pymoo.operators.sampling.rnd import IntegerRandomSampling
 
 from dmcjia_opt.base.arrays import BoolArray, IntArray
-from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.bounds.dual import priced
 from dmcjia_opt.methods.placers.genetic.guided import (
     DualSampling,
@@ -28,6 +27,7 @@ from dmcjia_opt.methods.placers.genetic.guided import (
     reduced_costs,
 )
 from dmcjia_opt.methods.placers.genetic.pymoo_ import EvolutionaryPlacer, PlacementProblem
+from dmcjia_opt.solving.options import AtLeastOne, Count, Factor, Probability, method
 from dmcjia_opt.solving.search import Search
 
 
@@ -154,7 +154,7 @@ class DescendingGA(GA):  # type: ignore[misc]
         return pop
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class Memetic(EvolutionaryPlacer):
     """Genetic algorithm on integers that knows the price of cloud capacity, and searches around its best individuals.
 
@@ -182,31 +182,17 @@ class Memetic(EvolutionaryPlacer):
         How many moves of one node each step of a descent tries.
     start_from_dual
         Draw the first population around the Lagrangian solution rather than at random.
-
-    Raises
-    ------
-    InputError
-        If an option is out of range.
     """
 
-    population: int = 20
-    offspring: int = 20
-    generations: int = 50
-    crossover_rate: float = 0.9
-    mutation_rate: float = 1.5
-    moves: float = 2.0
-    descents: int = 2
-    tries: int = 16
+    population: Annotated[int, Field(ge=2)] = 20
+    offspring: Count = 20
+    generations: Count = 50
+    crossover_rate: Probability = 0.9
+    mutation_rate: AtLeastOne = 1.5
+    moves: Factor = 2.0
+    descents: Annotated[int, Field(ge=0)] = 2
+    tries: Count = 16
     start_from_dual: bool = True
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        if self.population < 2 or min(self.offspring, self.generations, self.tries) < 1 or self.descents < 0:
-            raise InputError(
-                "memetic needs a population of at least 2, 1 offspring, generation and try, and descents >= 0"
-            )
-        if not (0 <= self.crossover_rate <= 1 and 1 <= self.mutation_rate < np.inf and 0 < self.moves < np.inf):
-            raise InputError("crossover_rate is a probability, mutation_rate is finite and >= 1, and moves > 0")
 
     def start(self, search: Search) -> tuple[Any, PlacementProblem, int]:
         """Return the algorithm with these operators (see the base class); it ends when the gap is closed."""

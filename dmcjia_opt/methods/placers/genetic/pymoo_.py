@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 import warnings
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from pymoo.core.problem import Problem as PymooProblem
@@ -19,7 +18,8 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocator, AnyChoice
-from dmcjia_opt.solving.search import Search, check_positive
+from dmcjia_opt.solving.options import Count, OneOf, method
+from dmcjia_opt.solving.search import Search
 
 _UNLIMITED = 10**9
 DEFAULT_GENERATIONS = 100
@@ -90,32 +90,6 @@ class EvolutionaryPlacer(AnyChoice, ABC):
         """Return a fresh pymoo algorithm, the problem it sees, and its generations when there is no budget."""
 
 
-@dataclass(frozen=True, slots=True)
-class PymooPlacer(EvolutionaryPlacer):
-    """Any single-objective pymoo algorithm that suits an integer problem.
-
-    Parameters
-    ----------
-    algorithm
-        One of `ALGORITHMS`.
-    generations
-        Generations when no budget is given.
-    """
-
-    algorithm: str = "GA"
-    generations: int = DEFAULT_GENERATIONS
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        check_positive(self.generations, "generations")
-        if self.algorithm not in ALGORITHMS:
-            raise InputError(f'pymoo has no algorithm "{self.algorithm}" that suits; choose {", ".join(ALGORITHMS)}')
-
-    def start(self, search: Search) -> tuple[Any, PlacementProblem, int]:
-        """Return the algorithm with pymoo's own settings (see the base class)."""
-        return _build(self.algorithm), PlacementProblem(search.problem, search=search), self.generations
-
-
 #: Name → (module, whether it takes integer sampling, whether it takes a rounding repair). pymoo's NicheGA,
 #: PatternSearch and DIRECT are left out: they draw from generators of their own, so that no seed repeats a plan.
 ALGORITHMS: dict[str, tuple[str, bool, bool]] = {
@@ -135,6 +109,26 @@ ALGORITHMS: dict[str, tuple[str, bool, bool]] = {
 }
 
 
+@method
+class PymooPlacer(EvolutionaryPlacer):
+    """Any single-objective pymoo algorithm that suits an integer problem.
+
+    Parameters
+    ----------
+    algorithm
+        One of `ALGORITHMS`.
+    generations
+        Generations when no budget is given.
+    """
+
+    algorithm: Annotated[str, OneOf(ALGORITHMS)] = "GA"
+    generations: Count = DEFAULT_GENERATIONS
+
+    def start(self, search: Search) -> tuple[Any, PlacementProblem, int]:
+        """Return the algorithm with pymoo's own settings (see the base class)."""
+        return _build(self.algorithm), PlacementProblem(search.problem, search=search), self.generations
+
+
 def _build(name: str) -> Any:  # noqa: ANN401 - a pymoo Algorithm
     module, integer, repaired = ALGORITHMS[name]
     options: dict[str, Any] = {}
@@ -150,8 +144,3 @@ def _build(name: str) -> Any:  # noqa: ANN401 - a pymoo Algorithm
         options["mutation"] = PM(vtype=float, repair=RoundingRepair())
         options["eliminate_duplicates"] = True
     return getattr(importlib.import_module(f"pymoo.algorithms.soo.nonconvex.{module}"), name)(**options)
-
-
-def algorithms() -> tuple[str, ...]:
-    """Return the names that may follow ``pymoo:``."""
-    return tuple(ALGORITHMS)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
-from dmcjia_opt.base.errors import BackendFailed, InputError
+from dmcjia_opt.base.errors import BackendFailed
 from dmcjia_opt.methods.placers.solvers.cone_model import SMOOTHING, ConeModel
 from dmcjia_opt.methods.placers.solvers.cone_placer import MAX_NODES, ConePlacer, SolverAnswer, SolverLimits
 from dmcjia_opt.solving.contract import Status
+from dmcjia_opt.solving.options import Count, OneOf, method
 
 ALGORITHMS = ("B-OA", "B-Hyb", "B-BB")
 _STATUS: Mapping[str, Status] = MappingProxyType(
@@ -35,7 +35,7 @@ _SILENT = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class Bonmin(ConePlacer):
     """The optimum by Bonmin.
 
@@ -46,11 +46,6 @@ class Bonmin(ConePlacer):
     max_nodes
         Refuse problems of more nodes.
 
-    Raises
-    ------
-    InputError
-        If there is no such algorithm.
-
     Notes
     -----
     B-Hyb has been seen to claim optimality for plans 30 % off. When B-OA meets a time limit it often has no plan yet:
@@ -58,13 +53,8 @@ class Bonmin(ConePlacer):
     optimal answer follows from the gap it was allowed.
     """
 
-    algorithm: str = "B-OA"
-    max_nodes: int = MAX_NODES
-
-    def __post_init__(self) -> None:
-        """Check the algorithm."""
-        if self.algorithm not in ALGORITHMS:
-            raise InputError(f'bonmin has no algorithm "{self.algorithm}" here; choose {", ".join(ALGORITHMS)}')
+    algorithm: Annotated[str, OneOf(ALGORITHMS)] = "B-OA"
+    max_nodes: Count = MAX_NODES
 
     @property
     def solver_name(self) -> str:
@@ -157,8 +147,3 @@ def _program(model: ConeModel) -> tuple[dict[str, Any], FloatArray, dict[str, Fl
         "ubg": np.concatenate([np.full(row.numel(), high) for row, _, high in rows]),
     }
     return program, np.concatenate([one_a_node, np.full(n, 0.5), np.ones(n + n_delays)]), bounds
-
-
-def algorithms() -> tuple[str, ...]:
-    """Return the names that may follow ``bonmin:``."""
-    return ALGORITHMS

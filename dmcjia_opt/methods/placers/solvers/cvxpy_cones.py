@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from dmcjia_opt.methods.placers.solvers.cone_model import ConeModel
 from dmcjia_opt.methods.placers.solvers.cone_placer import MAX_NODES, ConePlacer, SolverAnswer, SolverLimits
 from dmcjia_opt.methods.placers.solvers.scip_ import scip_bound, scip_settings, scip_status
 from dmcjia_opt.solving.contract import Status
+from dmcjia_opt.solving.options import Count, OneOf, method
 
 _STATUS: Mapping[str, Status] = MappingProxyType(
     {
@@ -44,7 +45,7 @@ def installed_solvers() -> tuple[str, ...]:
     return tuple(name for name in cp.installed_solvers() if name in MI_SOCP_SOLVERS)
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class CvxpyPlacer(ConePlacer):
     """The optimum by a mixed-integer cone solver.
 
@@ -63,8 +64,8 @@ class CvxpyPlacer(ConePlacer):
     ECOS_BB and SCIP run at their own gap, claim no bound, and cannot be given a time limit.
     """
 
-    solver: str = "SCIP"
-    max_nodes: int = MAX_NODES
+    solver: Annotated[str, OneOf(installed_solvers)] = "SCIP"
+    max_nodes: Count = MAX_NODES
 
     @property
     def solver_name(self) -> str:

@@ -9,7 +9,6 @@ import io
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -25,6 +24,7 @@ from dmcjia_opt.methods.allocators.nl_bridge import solve_with_casadi
 from dmcjia_opt.methods.placers.solvers.cone_model import SMOOTHING, ConeModel
 from dmcjia_opt.methods.placers.solvers.cone_placer import MAX_NODES, ConePlacer, SolverAnswer, SolverLimits
 from dmcjia_opt.solving.contract import Status
+from dmcjia_opt.solving.options import Count, method
 
 _NO_LIMIT = 10**9
 _SILENT = logging.CRITICAL + 1
@@ -49,7 +49,7 @@ _STATUS: Mapping[TerminationCondition, Status] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class MindtPy(ConePlacer):
     """The optimum by Pyomo's outer approximation.
 
@@ -64,7 +64,7 @@ class MindtPy(ConePlacer):
     above the optimum of a small tandem; with IPOPT at 1e-9 instead of 1e-11 it is one in 50.
     """
 
-    max_nodes: int = MAX_NODES
+    max_nodes: Count = MAX_NODES
 
     @property
     def solver_name(self) -> str:

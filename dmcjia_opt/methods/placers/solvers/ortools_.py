@@ -12,18 +12,20 @@ from __future__ import annotations
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, over_uses
-from dmcjia_opt.base.errors import BackendFailed, InputError
+from dmcjia_opt.base.errors import BackendFailed
 from dmcjia_opt.bounds.candidates import pareto_splits
 from dmcjia_opt.bounds.dual import priced
 from dmcjia_opt.methods.placers.blackbox.library_search import draw_seed
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Status
-from dmcjia_opt.solving.search import Search, check_positive
+from dmcjia_opt.solving.options import Count, Factor, method
+from dmcjia_opt.solving.search import Search
 
 _CAPACITY = 10**7  # units of share
 _COST_UNIT = 1e-9  # of the lower bound
@@ -85,7 +87,7 @@ def menu(problem: Problem, keep: BoolArray, prices: FloatArray, lower_bound: flo
     return Menu(*(np.concatenate(part) for part in (nodes, splits, shares, costs)))
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class CpSat:
     """CP-SAT over menus of splits and shares, refined around the price of the best plan so far.
 
@@ -102,26 +104,12 @@ class CpSat:
         Limit of one menu in CP-SAT's deterministic time, about seconds.
     max_nodes
         Refuse problems of more nodes.
-
-    Raises
-    ------
-    InputError
-        If an option is not positive.
     """
 
-    levels: int = 9
-    rounds: int = 5
-    effort: float = 1.0
-    max_nodes: int = 1000
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        if self.levels < 2:
-            raise InputError(f"levels must be at least 2, got {self.levels}")
-        check_positive(self.rounds, "rounds")
-        check_positive(self.max_nodes, "max_nodes")
-        if not 0 < self.effort < math.inf:
-            raise InputError(f"effort must be a finite number > 0, got {self.effort}")
+    levels: Annotated[int, Field(ge=2)] = 9
+    rounds: Count = 5
+    effort: Factor = 1.0
+    max_nodes: Count = 1000
 
     def supports(self, problem: Problem) -> str | None:
         """Refuse problems of more than `max_nodes` nodes."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
-from dmcjia_opt.base.errors import BackendFailed, InputError
+from dmcjia_opt.base.errors import BackendFailed
 from dmcjia_opt.methods.placers.solvers.cone_model import ConeModel
 from dmcjia_opt.methods.placers.solvers.cone_placer import MAX_NODES, ConePlacer, SolverAnswer, SolverLimits
 from dmcjia_opt.solving.contract import Status
+from dmcjia_opt.solving.options import Count, OneOf, method
 
 FORMULATIONS = ("aggregated", "perspective")
 _STATUS: Mapping[str, Status] = MappingProxyType(
@@ -45,7 +45,7 @@ def scip_settings(limits: SolverLimits) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
+@method
 class Scip(ConePlacer):
     """The optimum by SCIP.
 
@@ -56,20 +56,10 @@ class Scip(ConePlacer):
         nodes.
     max_nodes
         Refuse problems of more nodes.
-
-    Raises
-    ------
-    InputError
-        If there is no such formulation.
     """
 
-    formulation: str = "aggregated"
-    max_nodes: int = MAX_NODES
-
-    def __post_init__(self) -> None:
-        """Check the formulation."""
-        if self.formulation not in FORMULATIONS:
-            raise InputError(f'scip has no formulation "{self.formulation}"; choose {" or ".join(FORMULATIONS)}')
+    formulation: Annotated[str, OneOf(FORMULATIONS)] = "aggregated"
+    max_nodes: Count = MAX_NODES
 
     @property
     def solver_name(self) -> str:
@@ -179,8 +169,3 @@ def _dot(table: FloatArray, z: list[Any], rows: range) -> Any:  # noqa: ANN401 -
     from pyscipopt import quicksum
 
     return quicksum(float(table[i]) * z[i] for i in rows)
-
-
-def formulations() -> tuple[str, ...]:
-    """Return the names that may follow ``scip:``."""
-    return FORMULATIONS

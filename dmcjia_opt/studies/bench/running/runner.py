@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from dmcjia_opt.base.errors import BackendMissing, DmcjiaError
-from dmcjia_opt.base.machine import commit, cores, machine, revision, versions
+from dmcjia_opt.base.machine import commit, cores, machine, revision
+from dmcjia_opt.solving.registry import versions
 from dmcjia_opt.studies.bench.claims import Finding, Verifier, trace
 from dmcjia_opt.studies.bench.folder import Folder
 from dmcjia_opt.studies.bench.instances import Instance, named

@@ -204,7 +204,7 @@ def test_what_cannot_be_asked_and_told_is_refused(four):
 
 @pytest.mark.parametrize("options", [{"evaluations": 0}, {"patience": 0}])
 def test_nonsense_is_refused(options):
-    with pytest.raises(InputError, match="must be at least 1, got 0"):
+    with pytest.raises(InputError, match="must be int >= 1, got 0"):
         AskTell(AtRandom, **options)
 
 

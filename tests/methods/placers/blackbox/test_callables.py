@@ -205,7 +205,7 @@ def test_without_repair_a_bad_proposal_is_a_failure(four):
 
 @pytest.mark.parametrize("evaluations", [0, -1, float("nan")])
 def test_nonsense_is_refused(evaluations):
-    with pytest.raises(InputError, match="evaluations must be at least 1"):
+    with pytest.raises(InputError, match="FromFunction: evaluations must be int >= 1, got"):
         FromFunction(at_random, evaluations=evaluations)
 
 

@@ -2,8 +2,9 @@ import numpy as np
 import scipy.optimize
 
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.methods.placers.blackbox.scipy_ import METHODS, Scipy, methods
+from dmcjia_opt.methods.placers.blackbox.scipy_ import METHODS, Scipy
 from dmcjia_opt.solving.contract import Status, Stop
+from dmcjia_opt.solving.registry import spec_of, variants
 from tests.methods.placers.searches import (
     five_nodes,
     place,
@@ -54,4 +55,4 @@ def test_annealing_reaches_first_and_last_splits_as_often_as_others(monkeypatch)
 
 
 def test_the_names_are_the_tables():
-    assert methods() == tuple(METHODS)
+    assert variants(spec_of("placer", "scipy")) == tuple(METHODS)

@@ -20,12 +20,12 @@ from dmcjia_opt.methods.placers.genetic.pymoo_ import (
     EvolutionaryPlacer,
     PlacementProblem,
     PymooPlacer,
-    algorithms,
 )
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving import search as searching
 from dmcjia_opt.solving.contract import Status, Stop
+from dmcjia_opt.solving.registry import spec_of, variants
 from dmcjia_opt.testing.doubles import Counting, Failing
 from dmcjia_opt.testing.placers import trace_of
 from dmcjia_opt.testing.problems import all_plans, brute_force, impossible, only_way_out, random_problem
@@ -183,7 +183,7 @@ def test_a_node_with_one_split_is_refused():
     assert PymooPlacer().supports(problem) == "a node has only one split"
 
 
-@pytest.mark.parametrize("name", algorithms())
+@pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_algorithm_runs_within_its_budget_and_by_its_seed(four, name, monkeypatch):
     monkeypatch.setattr(searching, "STALLED_AFTER", 300)
     best, _, _ = brute_force(four)
@@ -200,7 +200,7 @@ def test_every_algorithm_runs_within_its_budget_and_by_its_seed(four, name, monk
     np.testing.assert_array_equal(again.splits, placement.splits)
 
 
-@pytest.mark.parametrize("name", algorithms())
+@pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_algorithm_ends_on_its_own(name):
     problem, _ = random_problem(np.random.default_rng(3), 2, 3)
     placement = search(name, problem, generations=5)
@@ -208,7 +208,7 @@ def test_every_algorithm_ends_on_its_own(name):
     assert problem.residuals(placement.splits, placement.shares).feasible
 
 
-@pytest.mark.parametrize("name", algorithms())
+@pytest.mark.parametrize("name", ALGORITHMS)
 def test_no_algorithm_stumbles_over_an_impossible_problem(name):
     placement = search(name, impossible())
     assert placement.status == Status.INFEASIBLE
@@ -216,12 +216,12 @@ def test_no_algorithm_stumbles_over_an_impossible_problem(name):
 
 
 def test_the_names_are_the_tables():
-    assert algorithms() == tuple(ALGORITHMS)
-    assert "GA" in algorithms()
+    assert variants(spec_of("placer", "pymoo")) == tuple(ALGORITHMS)
+    assert "GA" in ALGORITHMS
 
 
 def test_an_unknown_algorithm_is_refused_with_those_there_are():
-    with pytest.raises(InputError, match=r'no algorithm "nsga2" that suits; choose GA, DE, .*NelderMead'):
+    with pytest.raises(InputError, match=r'PymooPlacer: algorithm must be "GA", "DE", .* or "NelderMead", got "nsga2"'):
         PymooPlacer("nsga2")
 
 

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.base.errors import BackendFailed, InputError
-from dmcjia_opt.methods.placers.solvers.casadi_ import Bonmin, algorithms
+from dmcjia_opt.methods.placers.solvers.casadi_ import ALGORITHMS, Bonmin
 from dmcjia_opt.methods.placers.solvers.cone_model import cone_model
 from dmcjia_opt.solving.registry import build_placer
 from tests.methods.placers.searches import place
 from tests.methods.placers.solvers.test_general_solvers import SMALL
 
 
-@pytest.mark.parametrize("algorithm", algorithms())
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_algorithm_gives_a_plan_and_a_claim(algorithm):
     placement = place(build_placer(f"bonmin:{algorithm}"), SMALL[0])
     assert SMALL[0].residuals(placement.splits, placement.shares).feasible
@@ -21,7 +21,7 @@ def test_every_algorithm_gives_a_plan_and_a_claim(algorithm):
 
 def test_algorithms_are_named():
     assert Bonmin() == Bonmin("B-OA") == build_placer("bonmin")
-    with pytest.raises(InputError, match=r'bonmin has no algorithm "OA" here; choose B-OA, B-Hyb, B-BB'):
+    with pytest.raises(InputError, match=r'Bonmin: algorithm must be "B-OA", "B-Hyb" or "B-BB", got "OA"'):
         Bonmin("OA")
 
 

@@ -192,11 +192,11 @@ def test_large_fleets_are_refused_with_a_sentence():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"levels": 1}, "levels must be at least 2, got 1"),
-        ({"rounds": 0}, "rounds must be at least 1"),
-        ({"effort": 0.0}, "effort must be a finite number > 0, got 0.0"),
-        ({"effort": float("nan")}, "effort must be a finite number"),
-        ({"max_nodes": 0}, "max_nodes must be at least 1"),
+        ({"levels": 1}, "CpSat: levels must be int >= 2, got 1"),
+        ({"rounds": 0}, "rounds must be int >= 1, got 0"),
+        ({"effort": 0.0}, "effort must be finite float > 0, got 0.0"),
+        ({"effort": float("nan")}, "effort must be finite float > 0, got nan"),
+        ({"max_nodes": 0}, "max_nodes must be int >= 1, got 0"),
     ],
 )
 def test_nonsense_is_refused(options, message):

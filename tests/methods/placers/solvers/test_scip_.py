@@ -23,7 +23,7 @@ def test_one_cone_a_node_or_one_a_split():
 def test_formulations_are_named():
     assert build_placer("scip") == build_placer("scip:aggregated") == Scip()
     assert build_placer("scip:perspective") == Scip("perspective")
-    with pytest.raises(InputError, match=r'scip has no formulation "big-M"; choose aggregated or perspective'):
+    with pytest.raises(InputError, match=r'Scip: formulation must be "aggregated" or "perspective", got "big-M"'):
         Scip("big-M")
 
 

@@ -1,0 +1,41 @@
+from dmcjia_opt.base.machine import __version__ as __version__
+from dmcjia_opt.model.networks.profile import LayerProfile as LayerProfile, load_profile as load_profile
+from dmcjia_opt.model.scenario.scenario import Scenario as Scenario, load_scenario as load_scenario
+from dmcjia_opt.model.scenario.families import generate as generate
+from dmcjia_opt.model.problem import Problem as Problem
+from dmcjia_opt.model.scenario.compiling import compile_problem as compile_problem
+from dmcjia_opt.solving.contract import (
+    Allocation as Allocation,
+    Allocator as Allocator,
+    Callback as Callback,
+    Placement as Placement,
+    Status as Status,
+    Stop as Stop,
+)
+from dmcjia_opt.solving.search import BudgetSpent as BudgetSpent, Placer as Placer, Search as Search
+from dmcjia_opt.solving.registry import (
+    build_allocator as build_allocator,
+    build_placer as build_placer,
+    register_allocator as register_allocator,
+    register_placer as register_placer,
+)
+from dmcjia_opt.methods.placers.blackbox.asktell import (
+    AskTell as AskTell,
+    FromFunction as FromFunction,
+    MeanDelay as MeanDelay,
+    Searcher as Searcher,
+)
+from dmcjia_opt.solving.solve import solve as solve
+from dmcjia_opt.solving.verifying import prove as prove, verify as verify
+from dmcjia_opt.studies.simulation.arrivals import build_arrivals as build_arrivals
+from dmcjia_opt.studies.simulation.fleet import simulate as simulate
+from dmcjia_opt.studies.simulation.result import Simulation as Simulation, compare as compare
+from dmcjia_opt.solving.plan import Plan as Plan, load_plan as load_plan
+from dmcjia_opt.bounds.certificate import (
+    Certificate as Certificate,
+    best_lower_bound as best_lower_bound,
+    certify as certify,
+    lower_bound as lower_bound,
+)
+from dmcjia_opt.bounds.proof.document import Proof as Proof, load_proof as load_proof
+from dmcjia_opt.bounds.proof.checking import check_proof as check_proof
