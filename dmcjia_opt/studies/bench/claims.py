@@ -22,7 +22,7 @@ from dmcjia_opt.studies.bench.instances import Instance
 from dmcjia_opt.studies.bench.library import BestKnown
 from dmcjia_opt.studies.bench.lineup import parts, spec_or_none
 from dmcjia_opt.studies.bench.rows import Outcome
-from dmcjia_opt.studies.bench.running.child import Reply, Task
+from dmcjia_opt.studies.bench.runs import Reply, Task
 from dmcjia_opt.studies.bench.sampling import feasible_plans
 
 #: Relative rounding a claimed bound may be above a plan that exists.

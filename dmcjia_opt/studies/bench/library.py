@@ -37,7 +37,7 @@ from dmcjia_opt.studies.bench.instances import Instance
 SAME = 1e-12
 DUAL = "dual"
 _PACKED_FROM = 1000
-_PACKAGE = Path(__file__).parent / "tables"  # the wheel has the two tables there, without the evidence
+_PACKAGE = Path(__file__).parent / "data"  # the wheel has the two tables there, without the evidence
 _CHECKOUT = Path(__file__).parents[3] / "benchmarks" / "instances"
 
 

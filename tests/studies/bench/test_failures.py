@@ -6,9 +6,9 @@ import pytest
 from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.studies.bench.instances import instance
 from dmcjia_opt.studies.bench.rows import Outcome
-from dmcjia_opt.studies.bench.running.child import Task
 from dmcjia_opt.studies.bench.running.runner import run_suite
-from dmcjia_opt.studies.bench.running.worker import Limits, Stopped, Worker
+from dmcjia_opt.studies.bench.running.worker import Stopped, Worker
+from dmcjia_opt.studies.bench.runs import RunLimits, Task
 from tests.studies.bench.small import misbehaving, small_suite
 
 PLACERS = {
@@ -85,13 +85,13 @@ def test_nothing_is_left_running(rows):
 def test_a_warm_up_that_hangs():
     task = Task(instance("paper-n5-s1", {}), "placer", f"{misbehaving('HangsInWarmUp')} + alm", 0, Stop())
     worker = Worker()
-    ran = worker.run(task, Limits(wall_seconds=60.0, prepare_seconds=2.0))
+    ran = worker.run(task, RunLimits(wall_seconds=60.0, prepare_seconds=2.0))
     assert ran.outcome == Outcome.TIMEOUT
     assert "killed after the hard limit of 2 s in" in ran.message
-    assert ran.wall_seconds is None
+    assert ran.reply.wall_seconds is None
     worker.stop()
     with pytest.raises(Stopped):
-        worker.run(task, Limits(wall_seconds=60.0))
+        worker.run(task, RunLimits(wall_seconds=60.0))
 
 
 def test_allocators(tmp_path):

@@ -11,6 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.studies.bench.frames import sizes, slopes
 from dmcjia_opt.studies.bench.results import Unit, bound_curve, by_instance, common, methods, runtimes, spent
 from dmcjia_opt.studies.bench.statistics import (
     GAP_FLOOR,
@@ -22,7 +23,6 @@ from dmcjia_opt.studies.bench.statistics import (
     spread,
     virtual_best,
 )
-from dmcjia_opt.studies.bench.tables import sizes, slopes
 from dmcjia_opt.studies.look.plots import (
     MOST_BANDS,
     Style,

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from dmcjia_opt.studies.bench.frames import VIRTUAL_BEST
 from dmcjia_opt.studies.bench.page import curves as figures
 from dmcjia_opt.studies.bench.page import result_tables as tables
 from dmcjia_opt.studies.bench.page.reading import limitations, provenance, short_names, summary
 from dmcjia_opt.studies.bench.results import Results, Unit, entrants, methods
 from dmcjia_opt.studies.bench.statistics import SHIFT_SECONDS, TARGETS
-from dmcjia_opt.studies.bench.tables import VIRTUAL_BEST
 from dmcjia_opt.studies.look.page import Html, Key, Section, bullets, choice, empty, figure, heading, lead, page, text
 from dmcjia_opt.studies.look.plots import Style, styles
 from dmcjia_opt.studies.look.words import scientific, seconds

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 import pandas as pd
 
 from dmcjia_opt.solving.registry import METHODS
-from dmcjia_opt.studies.bench import tables
+from dmcjia_opt.studies.bench import frames
 from dmcjia_opt.studies.bench.results import Results, entrants, methods
 from dmcjia_opt.studies.bench.statistics import PENALTY, SHIFT_SECONDS, TARGETS
 from dmcjia_opt.studies.look.page import Cell, Html, bullets, code, facts, heading, table, text
@@ -111,7 +111,7 @@ def provenance(results: Results) -> tuple[Html, ...]:
 
 def _winner(frame: pd.DataFrame, kind: str) -> str:
     target = min(target for target in TARGETS if (frame["error"] <= target).any() or target == max(TARGETS))
-    ranked = tables.reliability(frame).merge(tables.speed(frame, target)[["method", "geometric_mean"]], on="method")
+    ranked = frames.reliability(frame).merge(frames.speed(frame, target)[["method", "geometric_mean"]], on="method")
     end = f"_{target:.0e}"
     ranked = ranked.sort_values(["rate" + end, "geometric_mean"], ascending=[False, True], kind="stable")
     best = ranked.iloc[0]
@@ -135,7 +135,7 @@ def _winner(frame: pd.DataFrame, kind: str) -> str:
 
 def _others(frame: pd.DataFrame, kind: str) -> list[str]:
     measure = "gap" if kind == "placer" else "relative error"
-    ranked = tables.reliability(frame)
+    ranked = frames.reliability(frame)
     sentences = []
     parts = []
     for row in ranked.head(8).to_dict("records"):
@@ -143,7 +143,7 @@ def _others(frame: pd.DataFrame, kind: str) -> list[str]:
         parts.append(f"{row['method']} {ends}")
     more = f"; and {len(ranked) - 8} more below" if len(ranked) > 8 else ""
     sentences.append(f"Median {measure} at the end of a run: {'; '.join(parts)}{more}.")
-    tests = tables.pairs(frame)
+    tests = frames.pairs(frame)
     if len(tests):
         sure = int((tests["p_holm"] < _SIGNIFICANT).sum())
         sentences.append(
@@ -154,7 +154,7 @@ def _others(frame: pd.DataFrame, kind: str) -> list[str]:
 
 
 def _claims(frame: pd.DataFrame) -> list[str]:
-    checked = tables.claims(frame)
+    checked = frames.claims(frame)
     false = checked[checked["false"] > 0]
     if len(false):
         who = ", ".join(f"{row['method']} ({row['false']} of {row['claims']})" for row in false.to_dict("records"))

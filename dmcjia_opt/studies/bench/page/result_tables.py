@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from plotly.colors import sample_colorscale, unlabel_rgb
 
-from dmcjia_opt.studies.bench import tables
+from dmcjia_opt.studies.bench import frames
 from dmcjia_opt.studies.bench.results import common, methods
 from dmcjia_opt.studies.bench.rows import Outcome
 from dmcjia_opt.studies.bench.statistics import GAP_FLOOR, TARGETS, spread
@@ -24,7 +24,7 @@ _NO_ANSWER = (178, 58, 28)
 
 def reliability(frame: pd.DataFrame, gap: str) -> Html:
     """Return successes at each target with intervals, best first."""
-    summary = tables.reliability(frame)
+    summary = frames.reliability(frame)
     head = [
         "method",
         "runs",
@@ -52,7 +52,7 @@ def reliability(frame: pd.DataFrame, gap: str) -> Html:
 
 def claims(frame: pd.DataFrame) -> Html:
     """Return what methods claimed beside what was verified."""
-    summary = tables.claims(frame)
+    summary = frames.claims(frame)
     rows: list[list[Cell | str]] = []
     for row in summary.to_dict("records"):
         held = f"{row['held']} of {row['claims']}  ({100 * row['low']:.0f} to {100 * row['high']:.0f} %)"
@@ -86,7 +86,7 @@ def claims(frame: pd.DataFrame) -> Html:
 
 def outcomes(frame: pd.DataFrame) -> Html:
     """Return how runs ended."""
-    counts = tables.outcomes(frame)
+    counts = frames.outcomes(frame)
     ways = [str(name) for name in counts.columns if name != "method"]
     rows: list[list[Cell | str]] = [
         [
@@ -103,7 +103,7 @@ def outcomes(frame: pd.DataFrame) -> Html:
 
 def failures(frame: pd.DataFrame) -> Html:
     """Return every way in which runs gave no answer, with its message."""
-    failed = tables.failures(frame)
+    failed = frames.failures(frame)
     if failed.empty:
         return empty("Every run gave an answer.")
     grouped = failed.groupby(["method", "outcome", "message"], sort=False)
@@ -135,7 +135,7 @@ def speed(frame: pd.DataFrame, target: float) -> Html:
             _time(row["seconds"]),
             Cell(f"{_span(row['seconds_low'])} to {_span(row['seconds_high'])}", row["seconds_high"]),
         ]
-        for row in tables.speed(frame, target).to_dict("records")
+        for row in frames.speed(frame, target).to_dict("records")
     ]
     head = ["method", "reached", "geometric mean", "PAR10", "ERT", "ERT, plans", "median", "quartiles"]
     caption = (
@@ -148,7 +148,7 @@ def speed(frame: pd.DataFrame, target: float) -> Html:
 
 def slopes(frame: pd.DataFrame, target: float) -> Html:
     """Return the exponents of time against size."""
-    fits = tables.slopes(frame, target)
+    fits = frames.slopes(frame, target)
     if fits.empty:
         return empty("No slopes: a method needs successes at three sizes of one family at least.")
     rows: list[list[Cell | str]] = [
@@ -200,7 +200,7 @@ def detail(frame: pd.DataFrame, target: float, gap: str) -> Html:
             _time(row["ert_seconds"]),
             row["outcome"],
         ]
-        for row in tables.detail(frame, target).to_dict("records")
+        for row in frames.detail(frame, target).to_dict("records")
     ]
     head = ["instance", "nodes", "method", f"≤ {scientific(target)}", f"median {gap}", "quartiles", "median wall time"]
     caption = f"Medians and quartiles over seeds; successes and ERT at a {gap} of {scientific(target)}."
@@ -212,7 +212,7 @@ def pairs(frame: pd.DataFrame, gap: str) -> Html:
     n_methods = frame["method"].nunique()
     if n_methods < 2:
         return empty("There are no two methods to compare.")
-    compared = tables.pairs(frame)
+    compared = frames.pairs(frame)
     if compared.empty:
         return empty("There is no instance that all methods were run on, so there is nothing to pair.")
     rows: list[list[Cell | str]] = []

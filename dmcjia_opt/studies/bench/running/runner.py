@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import queue
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -25,7 +25,8 @@ from dmcjia_opt.studies.bench.instances import Instance, named
 from dmcjia_opt.studies.bench.library import Library, find_library
 from dmcjia_opt.studies.bench.planning import Run, changed, plan_runs, suite_called
 from dmcjia_opt.studies.bench.rows import Outcome, Row
-from dmcjia_opt.studies.bench.running.worker import Ran, Stopped, Worker
+from dmcjia_opt.studies.bench.running.worker import Worker
+from dmcjia_opt.studies.bench.runs import Ran
 from dmcjia_opt.studies.bench.suites import Suite
 
 #: Called with what is done, all there is, both in runs, and the fraction of the expected time.
@@ -136,7 +137,7 @@ def require() -> None:
 def row_of(run: Run, ran: Ran, verifier: Verifier) -> Row:
     """Return the row of a run, its answer verified."""
     task, stop, reply = run.task, run.task.stop, ran.reply
-    if reply is None:
+    if ran.outcome is not None:
         finding = Finding(ran.outcome, ran.message)
     elif reply.error:
         finding = Finding(Outcome.REFUSED if reply.refused else Outcome.ERROR, reply.error)
@@ -159,12 +160,12 @@ def row_of(run: Run, ran: Ran, verifier: Verifier) -> Row:
         limit_seconds=stop.seconds,
         limit_evaluations=stop.evaluations,
         limit_gap=stop.gap,
-        evaluations=None if reply is None else reply.evaluations,
-        setup_seconds=None if reply is None else reply.setup_seconds,
-        wall_seconds=ran.wall_seconds if reply is None else reply.wall_seconds,
-        cpu_seconds=None if reply is None else reply.cpu_seconds,
-        peak_mb=ran.peak_mb if reply is None else reply.peak_mb,
-        trace=() if reply is None else trace(reply),
+        evaluations=reply.evaluations,
+        setup_seconds=reply.setup_seconds,
+        wall_seconds=reply.wall_seconds,
+        cpu_seconds=reply.cpu_seconds,
+        peak_mb=reply.peak_mb,
+        trace=trace(reply),
         started=ran.started,
         machine=ran.machine,
         load=ran.load,
@@ -185,55 +186,27 @@ def _rows(
             yield ((run, row_of(run, ran, verifier)) for run, ran in found)
         return
     number = min(cores() if workers is None else workers, max(len(runs), 1))
-    team = _Team(runs, verifier, number)
-    try:
-        yield team.rows()
-    finally:
-        team.end()
+    available = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    own_core = number <= len(available)  # with more workers than cores the system had better choose
+    team = [Worker(available[i] if own_core else None) for i in range(number)]
+    idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+    for worker in team:
+        idle.put(worker)
 
-
-class _Team:
-    """Local workers, each a thread with a child process of its own."""
-
-    def __init__(self, runs: Sequence[Run], verifier: Verifier, number: int) -> None:
-        self._runs, self._verifier = runs, verifier
-        self._todo: queue.SimpleQueue[Run] = queue.SimpleQueue()
-        for run in runs:
-            self._todo.put(run)
-        self._done: queue.SimpleQueue[tuple[Run, Row] | BaseException] = queue.SimpleQueue()
-        available = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        own_core = number <= len(available)  # with more workers than cores the system had better choose
-        self._workers = [Worker(available[i] if own_core else None) for i in range(number)]
-        self._threads = [threading.Thread(target=self._work, args=(w,), daemon=True) for w in self._workers]
-
-    def rows(self) -> Iterator[tuple[Run, Row]]:
-        for thread in self._threads:
-            thread.start()
-        for _ in self._runs:
-            found = self._done.get()
-            if isinstance(found, BaseException):
-                raise found
-            yield found
-
-    def end(self) -> None:
-        for worker in self._workers:
-            worker.stop()
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join()
-
-    def _work(self, worker: Worker) -> None:
+    def made(run: Run) -> tuple[Run, Row]:
+        worker = idle.get()
         try:
-            while True:
-                run = self._todo.get_nowait()
-                ran = worker.run(run.task, run.limits)
-                self._done.put((run, row_of(run, ran, self._verifier)))
-        except (queue.Empty, Stopped):
-            return
-        except BaseException as error:  # noqa: BLE001 - raised again by the thread that reads
-            self._done.put(error)
+            return run, row_of(run, worker.run(run.task, run.limits), verifier)
         finally:
-            worker.close()
+            idle.put(worker)
+
+    with ThreadPoolExecutor(number) as threads:
+        try:
+            yield (future.result() for future in as_completed([threads.submit(made, run) for run in runs]))
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+            for worker in team:
+                worker.stop()
 
 
 def _description(suite: Suite, runs: Sequence[Run], workers: int | None, dask: str | None) -> dict[str, Any]:
