@@ -5,12 +5,13 @@ Templates lie beside the code that fills them; whatever text they print is escap
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from dmcjia_opt.base.machine import __version__
@@ -77,7 +78,7 @@ ENVIRONMENT.filters |= {
 }
 
 
-def render(template: str, **values: Any) -> str:  # noqa: ANN401 - whatever the template prints
+def render(template: str | Template, **values: Any) -> str:  # noqa: ANN401 - whatever the template prints
     """Return the whole file that a template below ``studies`` makes of some values.
 
     A template extends ``look/page.html.j2`` and fills its blocks ``title``, ``subtitle`` and ``main``; it may use the
@@ -90,8 +91,8 @@ def render(template: str, **values: Any) -> str:  # noqa: ANN401 - whatever the 
     def anchor(title: str) -> str:
         """Return the name of a section, unlike that of any other, and list the section in the contents."""
         slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "section"
-        number = sum(re.fullmatch(rf"{slug}(-\d+)?", other) is not None for other in contents)
-        name = f"{slug}-{number + 1}" if number else slug
+        names = itertools.chain([slug], (f"{slug}-{number}" for number in itertools.count(2)))
+        name = next(name for name in names if name not in contents)
         contents[name] = title
         return name
 

@@ -15,7 +15,7 @@ def provenance(subject: Subject) -> list[tuple[str, str]]:
     """Return what is recorded of how the plan was made, and what is not."""
     made, scenario, options = subject.provenance, subject.scenario, subject.scenario.options
     times = "once" if made.evaluations == 1 else f"{made.evaluations or 0:,} times"
-    limits = made.limits
+    limits = UNKNOWN if made.limits is None else ", ".join(budget(**made.limits.model_dump())) or "none"
     return [
         ("scenario", scenario.name or "without a name"),
         ("file", subject.scenario_file or "none: it was made in Python"),
@@ -24,7 +24,10 @@ def provenance(subject: Subject) -> list[tuple[str, str]]:
         ("placer", made.placer or UNKNOWN),
         ("allocator", made.allocator or UNKNOWN),
         ("seed", str(made.seed) if made.seed is not None else UNKNOWN),
-        ("limits", UNKNOWN if limits is None else ", ".join(budget(limits.seconds, limits.evaluations, limits.gap)) or "none"),
+        (
+            "limits",
+            limits,
+        ),
         ("shares computed", times if made.evaluations is not None else UNKNOWN),
         ("started", made.started or UNKNOWN),
         ("machine", made.machine or UNKNOWN),
