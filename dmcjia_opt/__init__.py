@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from dmcjia_opt.methods.placers.blackbox.asktell import AskTell, Searcher
     from dmcjia_opt.methods.placers.blackbox.callables import FromFunction, MeanDelay
     from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
-    from dmcjia_opt.model.problem import Problem, compile_problem
+    from dmcjia_opt.model.problem import Problem
+    from dmcjia_opt.model.scenario.compiling import compile_problem
     from dmcjia_opt.model.scenario.families import generate
     from dmcjia_opt.model.scenario.scenario import Scenario, load_scenario
     from dmcjia_opt.solving.contract import Allocation, Allocator, Callback, Placement, Placer, Status, Stop
@@ -35,7 +36,8 @@ _HOMES = {
     "methods.placers.blackbox.asktell": ("AskTell", "Searcher"),
     "methods.placers.blackbox.callables": ("FromFunction", "MeanDelay"),
     "model.networks.profile": ("LayerProfile", "load_profile"),
-    "model.problem": ("Problem", "compile_problem"),
+    "model.problem": ("Problem",),
+    "model.scenario.compiling": ("compile_problem",),
     "model.scenario.families": ("generate",),
     "model.scenario.scenario": ("Scenario", "load_scenario"),
     "solving.contract": ("Allocation", "Allocator", "Callback", "Placement", "Placer", "Status", "Stop"),

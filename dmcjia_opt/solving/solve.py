@@ -13,7 +13,8 @@ from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.base.machine import installed_versions
 from dmcjia_opt.bounds.certificate import Certificate, certify, judge, overload_of, relative_gap
 from dmcjia_opt.bounds.dual import least_load
-from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Placer, Status, Stop
 from dmcjia_opt.solving.plan import Plan

@@ -13,7 +13,8 @@ from dmcjia_opt.bounds.certificate import certify, lower_bound, relative_gap
 from dmcjia_opt.bounds.proof.checking import check_proof
 from dmcjia_opt.bounds.proof.document import Proof
 from dmcjia_opt.bounds.proof.making import MOST_LEAVES, prove_bound
-from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.solving.plan import Plan, PlanFile

@@ -15,7 +15,8 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.bounds.certificate import splits_lower_bound
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.delay import MD1, TANDEM, DelayCurve, mg1
-from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Allocation, Allocator, Status, StatusArray
 from dmcjia_opt.testing.known_answers import KnownAnswer, known_answers

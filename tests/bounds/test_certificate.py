@@ -21,7 +21,8 @@ from dmcjia_opt.bounds.certificate import (
 from dmcjia_opt.bounds.dual import maximise
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.delay import mg1
-from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.testing.problems import AVERAGES, CURVES, ORDERINGS, all_plans, brute_force, random_problem
 from dmcjia_opt.testing.strategies import problems

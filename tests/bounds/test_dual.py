@@ -8,7 +8,8 @@ from hypothesis import given
 
 from dmcjia_opt.bounds.dual import dual_point, fixed_dual, least_load, maximise, priced, split_costs
 from dmcjia_opt.model.delay import MM1
-from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.testing.problems import CURVES, ORDERINGS, random_problem
 from dmcjia_opt.testing.strategies import problems

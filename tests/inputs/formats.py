@@ -24,7 +24,7 @@ from dmcjia_opt.bounds.proof.document import load_proof
 from dmcjia_opt.cli.show import show_checks, show_plan, show_simulation
 from dmcjia_opt.model.networks.measured import load_times
 from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
-from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Options, Scenario, load_scenario
 from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.solving.plan import load_plan

@@ -20,7 +20,7 @@ from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.bounds.proof.document import load_proof
 from dmcjia_opt.model.networks.measured import load_times
 from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
-from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.model.scenario.node_files import read_nodes
 from dmcjia_opt.model.scenario.nodes import NodeTable

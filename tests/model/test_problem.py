@@ -11,7 +11,8 @@ from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.delay import MM1, TANDEM
 from dmcjia_opt.model.networks.measured import MeasuredTimes
 from dmcjia_opt.model.networks.profile import LayerProfile
-from dmcjia_opt.model.problem import ORDERING_TOLERANCE, Problem, compile_problem
+from dmcjia_opt.model.problem import ORDERING_TOLERANCE, Problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.model.scenario.nodes import NodeTable
 from dmcjia_opt.model.scenario.scenario import Options, Scenario

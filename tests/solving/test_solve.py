@@ -11,7 +11,7 @@ from dmcjia_opt.methods.allocators.cvxpy_ import CvxpyAllocator
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exhaustive import Exhaustive
 from dmcjia_opt.methods.placers.genetic.genetic import Genetic
-from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Placement, Status, Stop
 from dmcjia_opt.solving.registry import specs, why_not

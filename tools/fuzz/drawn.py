@@ -13,7 +13,8 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.model.delay import MD1, MM1, TANDEM, DelayCurve, mg1
 from dmcjia_opt.model.networks.profile import LayerProfile
-from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.nodes import NodeTable
 from dmcjia_opt.model.scenario.scenario import Options, Scenario
 

@@ -16,7 +16,8 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.bounds.certificate import best_lower_bound, lower_bound, relative_gap, splits_lower_bound
 from dmcjia_opt.bounds.dual import least_load
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.studies.bench.instances import Instance
 from dmcjia_opt.studies.bench.library import BestKnown

@@ -28,7 +28,8 @@ from dmcjia_opt.base.limits import MOST_NODES
 from dmcjia_opt.base.machine import __version__
 from dmcjia_opt.bounds.certificate import lower_bound, relative_gap
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.solving.registry import build_allocator, build_placer, specs
 from dmcjia_opt.studies.bench.instances import Instance

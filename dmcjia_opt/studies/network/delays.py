@@ -15,7 +15,7 @@ from dmcjia_opt.model.networks.measured import MeasuredTimes
 from dmcjia_opt.model.networks.onnx_ import OnnxModel, read_onnx
 from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
 from dmcjia_opt.model.networks.zoo import ZOO, zoo_profile
-from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.nodes import NodeTable
 from dmcjia_opt.model.scenario.scenario import Scenario
 

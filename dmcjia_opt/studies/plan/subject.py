@@ -10,7 +10,8 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import ClaimFalse, InputError
 from dmcjia_opt.bounds.certificate import certify, relative_gap
-from dmcjia_opt.model.problem import Problem, StageDelays, compile_problem
+from dmcjia_opt.model.problem import Problem, StageDelays
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import Services, StageTimes, stage_times
 from dmcjia_opt.solving.contract import Status

@@ -17,7 +17,8 @@ from dmcjia_opt.base.arrays import IntArray
 from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exact import Exact
-from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.services import StageTimes
 from dmcjia_opt.solving.contract import OPTIMALITY_GAP, Stop
 from dmcjia_opt.studies.look import words

@@ -10,7 +10,7 @@ import numpy as np
 
 from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.base.processes import Job
-from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.solve import solve

@@ -15,7 +15,7 @@ from dmcjia_opt.base.processes import Job
 from dmcjia_opt.bounds.certificate import best_lower_bound, relative_gap
 from dmcjia_opt.methods.placers.genetic.dmcjia import Dmcjia
 from dmcjia_opt.methods.placers.genetic.genetic import Genetic
-from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Placer, Stop, TracePoint

@@ -10,7 +10,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.processes import Job
-from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.model.scenario.scenario import PAPER_MHZ_IN_MBPS, Scenario
 from dmcjia_opt.solving.solve import solve

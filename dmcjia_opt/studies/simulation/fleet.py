@@ -11,7 +11,8 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
-from dmcjia_opt.model.problem import BUDGET_TOLERANCE, Problem, StageDelays, compile_problem
+from dmcjia_opt.model.problem import BUDGET_TOLERANCE, Problem, StageDelays
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Options, Scenario
 from dmcjia_opt.model.scenario.services import stage_times
 from dmcjia_opt.solving.plan import PlanFile

@@ -15,7 +15,8 @@ from dmcjia_opt.base.arrays import EPS
 from dmcjia_opt.bounds.proof.checking import Unproved, check_proof, node_classes, price_bound, split_bounds
 from dmcjia_opt.bounds.proof.document import Branch, Leaf, Proof
 from dmcjia_opt.bounds.proof.making import prove_bound
-from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.testing.problems import CURVES, brute_force, random_problem
 from dmcjia_opt.testing.strategies import problems

@@ -11,7 +11,8 @@ from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.branch_and_bound import BranchAndBound
 from dmcjia_opt.methods.placers.solvers.cone_placer import ConePlacer
 from dmcjia_opt.model.delay import MD1, MM1, TANDEM, mg1
-from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Placement, Status, Stop
 from dmcjia_opt.testing.problems import brute_force, random_problem

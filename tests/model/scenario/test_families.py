@@ -7,7 +7,7 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.bounds.certificate import certify
 from dmcjia_opt.bounds.dual import least_load
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import FAMILIES, generate
 from dmcjia_opt.model.scenario.scenario import PAPER_MHZ_IN_MBPS, load_scenario
 from dmcjia_opt.testing.known_answers import known_answers

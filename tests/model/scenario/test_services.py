@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from dmcjia_opt.model.problem import compile_problem
 from dmcjia_opt.model.scenario import services as stages
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.model.scenario.services import stage_times
 

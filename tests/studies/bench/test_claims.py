@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.solving.solve import solve

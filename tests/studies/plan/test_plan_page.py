@@ -10,7 +10,7 @@ import pytest
 
 from dmcjia_opt.base.errors import ClaimFalse, InputError
 from dmcjia_opt.bounds.certificate import best_lower_bound, certify
-from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.solving.plan import PlanFile

@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 
 from dmcjia_opt.base.errors import BackendMissing, InputError
-from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Allocation, Allocator, Placement, Placer, Status, Stop
 from dmcjia_opt.studies.bench.instances import generated

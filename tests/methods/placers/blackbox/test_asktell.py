@@ -8,7 +8,7 @@ import pytest
 from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.blackbox.asktell import AskTell, Searcher
-from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Placer, Status, Stop
 from dmcjia_opt.solving.solve import solve

@@ -5,7 +5,7 @@ from scipy.optimize import dual_annealing
 from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.blackbox.callables import FromFunction, MeanDelay
-from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.solving.search import Evaluation

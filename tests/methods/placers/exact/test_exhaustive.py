@@ -9,7 +9,7 @@ from dmcjia_opt.bounds.certificate import best_lower_bound
 from dmcjia_opt.methods.allocators.cvxpy_ import CvxpyAllocator
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exhaustive import Exhaustive
-from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.testing.doubles import Counting, Even, Failing

@@ -3,7 +3,7 @@ import pytest
 
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.genetic.coding import BinaryCode, BinaryPlacementProblem, GrayCode
-from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.search import Evaluation
 

@@ -6,7 +6,7 @@ from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.genetic import dmcjia
 from dmcjia_opt.methods.placers.genetic.coding import BinaryPlacementProblem
 from dmcjia_opt.methods.placers.genetic.dmcjia import Dmcjia
-from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.testing.doubles import Counting

@@ -7,7 +7,7 @@ from dmcjia_opt.methods.allocators.cvxpy_ import CvxpyAllocator
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.genetic.dmcjia import Dmcjia
 from dmcjia_opt.methods.placers.genetic.genetic import CROSSOVERS, ENCODINGS, MUTATIONS, SELECTIONS, Genetic
-from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.testing.doubles import Counting

@@ -8,7 +8,8 @@ from dmcjia_opt.bounds.dual import dual_point, maximise
 from dmcjia_opt.methods.placers.genetic.coding import BinaryPlacementProblem, GrayCode
 from dmcjia_opt.methods.placers.genetic.guided import DualSampling, ReducedCostMutation, ToFeasible, draw, reduced_costs
 from dmcjia_opt.methods.placers.genetic.pymoo_ import PlacementProblem
-from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.testing.problems import all_plans, brute_force, impossible, only_way_out, random_problem
 

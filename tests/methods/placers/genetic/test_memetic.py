@@ -8,7 +8,7 @@ from dmcjia_opt.methods.placers.exact.exact import Exact
 from dmcjia_opt.methods.placers.genetic.dmcjia import Dmcjia
 from dmcjia_opt.methods.placers.genetic.guided import reduced_costs
 from dmcjia_opt.methods.placers.genetic.memetic import Descent, Memetic
-from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.solving.search import BudgetSpent, Evaluation

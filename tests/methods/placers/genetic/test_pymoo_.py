@@ -22,7 +22,7 @@ from dmcjia_opt.methods.placers.genetic.pymoo_ import (
     PymooPlacer,
     algorithms,
 )
-from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving import search as evaluation
 from dmcjia_opt.solving.contract import Status, Stop

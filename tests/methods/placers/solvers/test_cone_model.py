@@ -5,7 +5,8 @@ from dmcjia_opt.bounds.candidates import pareto_splits
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.solvers.cone_model import SMOOTHING, cone_model, refusal
 from dmcjia_opt.model.delay import MD1, mg1
-from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.testing.problems import all_plans, impossible, random_problem
 from tests.methods.placers.anchors import SMALL

@@ -11,7 +11,7 @@ from dmcjia_opt.methods.placers.exact.branch_and_bound import BranchAndBound
 from dmcjia_opt.methods.placers.solvers import cvxpy_cones as cvxpy_
 from dmcjia_opt.methods.placers.solvers.cone_model import cone_model
 from dmcjia_opt.methods.placers.solvers.cvxpy_cones import CvxpyPlacer, installed_solvers
-from dmcjia_opt.model.problem import compile_problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.solving.registry import build_placer, spec_of, variants

@@ -11,7 +11,8 @@ from dmcjia_opt.bounds.certificate import best_lower_bound
 from dmcjia_opt.bounds.dual import maximise
 from dmcjia_opt.methods.placers.solvers import ortools_
 from dmcjia_opt.methods.placers.solvers.ortools_ import CpSat, least_load_plan, menu
-from dmcjia_opt.model.problem import Problem, compile_problem
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.testing.problems import ORDERINGS, brute_force, only_way_out, random_problem
