@@ -26,7 +26,7 @@ from dmcjia_opt.base.errors import ClaimFalse, InputError
 from dmcjia_opt.base.files import read_bytes, read_text, write_text
 from dmcjia_opt.base.limits import MOST_NODES
 from dmcjia_opt.base.machine import __version__
-from dmcjia_opt.bounds.certificate import lower_bound, relative_gap
+from dmcjia_opt.bounds.certificate import judge, lower_bound, relative_gap
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
@@ -251,10 +251,8 @@ def recomputed(problem: Problem, evidence: Evidence, bound_from: str) -> tuple[f
     """Return objective and bound, s, as this package computes them; +inf for splits that are no feasible plan."""
     splits = problem.check_splits(evidence.splits)
     objective = math.inf
-    if splits.shape == (problem.n_nodes,) and problem.overload(splits) == 0:
-        shares = WaterFilling().allocate(problem, splits[None, :]).shares[0]
-        if problem.residuals(splits, shares).feasible:
-            objective = float(problem.objective(splits, shares))
+    if splits.shape == (problem.n_nodes,):
+        objective = judge(problem, splits, WaterFilling().allocate(problem, splits[None, :]).shares[0]).objective
     bound = lower_bound(problem, evidence.price_s)
     if bound_from != DUAL:
         if not any(spec.name == bound_from and spec.proves for spec in specs("placer")):

@@ -47,14 +47,6 @@ class Cell(NamedTuple):
     hint: str = ""
 
 
-class Key(NamedTuple):
-    """One entry of a legend: the traces of legend group `name` are hidden when it is clicked."""
-
-    name: str
-    colour: str
-    dash: str = "solid"
-
-
 def data_of(drawing: Figure) -> Markup:
     """Return the content of a plot, which the script draws, as JSON."""
     content = {"data": [], "layout": {}} | json.loads(str(drawing.to_json()))

@@ -115,7 +115,8 @@ def draw_profile(profile: LayerProfile, delays: Delays, device: Device, path: Pa
     path
         A .png or .svg file.
     """
-    from dmcjia_opt.studies.look.pictures import COLOURS, new_figure, save_as, tidy
+    from dmcjia_opt.studies.look.colours import COLOURS
+    from dmcjia_opt.studies.look.pictures import new_figure, save_as, tidy
 
     check_picture(path)
     splits = np.arange(profile.n_layers + 1)

@@ -58,7 +58,7 @@ def plan_report(
         busy=_busy(subject),
         close=CLOSE,
         search=figures.search(subject.provenance.trace),
-        search_legend=[style.key for style in figures.SEARCH.values()],
+        search_legend=list(figures.SEARCH.values()),
         provenance=provenance(subject),
         command=command(subject),
         foreign=foreign(subject),
@@ -100,9 +100,9 @@ def _delays(subject: Subject) -> dict[str, Any]:
         "whole": whole,
         "parts": [f"{percent(part)} {stage}" for stage, part in parts.items()],
         "bars": figures.stacked_delays([names[d] for d in order], {key: each[order] for key, each in stages.items()}),
-        "legend": [figures.STAGES[stage].key for stage in stages],
+        "legend": [figures.STAGES[stage] for stage in stages],
         "spread": None if whole else figures.delay_distribution(every),
-        "spread_legend": [figures.STAGES[stage].key for stage, values in every.items() if values.max() > 0],
+        "spread_legend": [figures.STAGES[stage] for stage, values in every.items() if values.max() > 0],
         "rows": [_node_row(subject, d) for d in order.tolist()],
     }
 
@@ -132,7 +132,7 @@ def _shares(subject: Subject) -> dict[str, Any]:
         "shown": len(order),
         "held": float(shares[order].sum()),
         "bars": figures.stacked_shares([names[d] for d in order], least[order], spare),
-        "legend": [style.key for style in figures.SHARE.values()],
+        "legend": list(figures.SHARE.values()),
     }
 
 

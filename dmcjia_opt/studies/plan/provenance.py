@@ -19,7 +19,7 @@ def provenance(subject: Subject) -> list[tuple[str, str]]:
     return [
         ("scenario", scenario.name or "without a name"),
         ("file", subject.scenario_file or "none: it was made in Python"),
-        ("hash of its content", subject.scenario_sha256),
+        ("hash of its content", scenario.sha256()),
         ("delay model", f"{options.delay}, ordering {options.ordering}, mean over {options.average}"),
         ("placer", made.placer or UNKNOWN),
         ("allocator", made.allocator or UNKNOWN),

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from dmcjia_opt.base.arrays import IntArray
-from dmcjia_opt.bounds.certificate import relative_gap
+from dmcjia_opt.bounds.certificate import judge, relative_gap
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exact import Exact
 from dmcjia_opt.model.problem import Problem
@@ -87,16 +87,13 @@ class WhatIfs:
 def least_delay(problem: Problem, seconds: float) -> Least:
     """Search for the optimum with its proof, for at most `seconds`."""
     found = Exact().place(problem, WaterFilling(), stop=Stop(seconds=seconds), rng=np.random.default_rng(0))
-    reached = math.inf if found.shares is None else float(problem.objective(found.splits, found.shares))
+    reached = math.inf if found.shares is None else judge(problem, found.splits, found.shares).objective
     return Least(min(found.lower_bound, reached), reached, found.bound_from or "dual")
 
 
 def best_shares(problem: Problem, splits: IntArray) -> float:
     """Return the mean delay of given splits (n_nodes,) with the best shares, s; +inf where there are none."""
-    if problem.overload(splits) > 0:
-        return math.inf
-    shares = WaterFilling().allocate(problem, splits[None, :]).shares[0]
-    return float(problem.objective(splits, shares))
+    return judge(problem, splits, WaterFilling().allocate(problem, splits[None, :]).shares[0]).objective
 
 
 def what_ifs(

@@ -20,7 +20,8 @@ from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Placer, Stop, TracePoint
 from dmcjia_opt.solving.solve import solve
-from dmcjia_opt.studies.look.pictures import COLOURS, new_figure, tidy
+from dmcjia_opt.studies.look.colours import COLOURS
+from dmcjia_opt.studies.look.pictures import new_figure, tidy
 from dmcjia_opt.studies.reproduce.generations import ByGeneration
 from dmcjia_opt.studies.reproduce.item import Finding, Item, Statement
 from dmcjia_opt.studies.reproduce.paper import GENERATIONS

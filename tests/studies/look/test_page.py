@@ -6,7 +6,8 @@ import plotly.graph_objects as go
 import pytest
 from jinja2 import UndefinedError
 
-from dmcjia_opt.studies.look.page import ENVIRONMENT, Cell, Key, render
+from dmcjia_opt.studies.look.page import ENVIRONMENT, Cell, render
+from dmcjia_opt.studies.look.plots import Style
 
 NASTY = '<script>alert("x")</script>'
 SOURCE = """
@@ -32,7 +33,7 @@ def rendered(**changes):
         "nasty": NASTY,
         "rows": [[Cell(NASTY, hint=NASTY), Cell("2", sort=2.0)]],
         "drawing": go.Figure(go.Scatter(x=[1, 2], y=[3, 4], name=NASTY)),
-        "legend": [Key(NASTY, "#000000")],
+        "legend": [Style(NASTY, "#000000", "solid", "circle")],
         "panels": [(NASTY, "a"), ("b", "b")],
     }
     return render(ENVIRONMENT.from_string(SOURCE), **(values | changes))

@@ -18,7 +18,8 @@ from dmcjia_opt.studies.bench.page import curves, show
 from dmcjia_opt.studies.bench.page.reading import SIGNIFICANT, short_names, summary
 from dmcjia_opt.studies.bench.results import Results, Unit, common, entrants, methods
 from dmcjia_opt.studies.bench.statistics import PENALTY, SHIFT_SECONDS, TARGETS
-from dmcjia_opt.studies.look.page import Cell, Key, render
+from dmcjia_opt.studies.look.colours import COLOURS
+from dmcjia_opt.studies.look.page import Cell, render
 from dmcjia_opt.studies.look.plots import Style, styles
 from dmcjia_opt.studies.look.words import budget, scientific
 
@@ -77,7 +78,7 @@ class _Part:
     @cached_property
     def looks(self) -> dict[str, Style]:
         looks = dict(styles(methods(self.compared)))
-        looks[frames.VIRTUAL_BEST] = Style(frames.VIRTUAL_BEST, "#8C8C8C", "dot", "circle-open")
+        looks[frames.VIRTUAL_BEST] = Style(frames.VIRTUAL_BEST, COLOURS["grey"], "dot", "circle-open")
         return looks
 
     @property
@@ -108,9 +109,9 @@ class _Part:
     def detail(self) -> list[dict[Any, Any]]:
         return frames.detail(self.rows, HEADLINE).to_dict("records")
 
-    def legend(self, *more: str, among: pd.DataFrame | None = None) -> list[Key]:
+    def legend(self, *more: str, among: pd.DataFrame | None = None) -> list[Style]:
         present = methods(self.compared if among is None else among)
-        return [look.key for name, look in self.looks.items() if name in present or name in more]
+        return [look for name, look in self.looks.items() if name in present or name in more]
 
     def anytime(self, unit: Unit) -> list[tuple[str, dict[str, Any]]]:
         """Return the plots of gap over cost that there are, by family."""
