@@ -121,6 +121,18 @@ def add_steps(
     )
 
 
+def add_marks(figure: go.Figure, style: Style, hover: str, marker: Mapping[str, Any], **points: Any) -> None:  # noqa: ANN401
+    """Draw marks of one method at `points`: what plotly's ``add_scatter`` takes."""
+    figure.add_scatter(
+        mode="markers",
+        marker={"color": style.colour, "symbol": style.symbol, **marker},
+        name=style.label,
+        legendgroup=style.name,
+        hovertemplate=hover + "<extra>%{fullData.name}</extra>",
+        **points,
+    )
+
+
 def add_band(figure: go.Figure, style: Style, x: FloatArray, low: FloatArray, high: FloatArray) -> None:
     """Shade between two step functions."""
     for y, fill in ((low, None), (high, "tonexty")):
