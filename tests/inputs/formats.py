@@ -30,7 +30,7 @@ from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.solving.plan import load_plan
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.solving.verifying import prove, verify
-from dmcjia_opt.studies.bench.folder import Folder, read_rows
+from dmcjia_opt.studies.bench.folder import open_folder, read_rows
 from dmcjia_opt.studies.bench.results import load
 from dmcjia_opt.studies.network.delays import Device, delay_along_cuts, one_node, read_profile
 from dmcjia_opt.studies.network.picture import show_profile
@@ -535,7 +535,7 @@ def _use_folder(folder: Path) -> None:
         rows = []
         refused.append(error)
     try:
-        with Folder(folder, "smoke", resume=True) as opened:
+        with open_folder(folder, "smoke", resume=True) as opened:
             if opened.rows:
                 opened.finish([])
     except InputError as error:

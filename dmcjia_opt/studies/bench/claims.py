@@ -58,7 +58,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Checked:
     """The part of a row that a verification gives; fields as in `Row`."""
 
     outcome: Outcome
@@ -113,7 +113,7 @@ class Verifier:
         """Return the best proved bound on an instance, s; None where it is not finite."""
         return finite(self.reference(instance).bound)
 
-    def check(self, task: Task, reply: Reply) -> Finding:
+    def check(self, task: Task, reply: Reply) -> Checked:
         """Return what is true of a reply that is not an error."""
         reference = self.reference(task.instance)
         if task.kind == "allocator":
@@ -121,7 +121,7 @@ class Verifier:
         return _plan(task, reference, reply)
 
 
-def _plan(task: Task, reference: Reference, reply: Reply) -> Finding:
+def _plan(task: Task, reference: Reference, reply: Reply) -> Checked:
     problem = reference.problem
     outcome, message, objective = _value(problem, reply)
     placer = parts(task.kind, task.method)[0] or ""
@@ -131,7 +131,7 @@ def _plan(task: Task, reference: Reference, reply: Reply) -> Finding:
         own = max(own, min(reply.lower_bound, objective))  # above the plan it has found a bound has only rounding
     bound = max(reference.bound, own if own < math.inf else -math.inf)
     tolerance = OPTIMAL_TOLERANCE if task.stop.gap is None else task.stop.gap
-    return Finding(
+    return Checked(
         outcome,
         message,
         claimed_status=reply.status,
@@ -177,15 +177,15 @@ def _correct(reply: Reply, objective: float, reference: Reference, tolerance: fl
     return not optimal or (math.isfinite(objective) and (objective - best) / objective <= tolerance + BOUND_TOLERANCE)
 
 
-def _batch(task: Task, problem: Problem, reply: Reply) -> Finding:
+def _batch(task: Task, problem: Problem, reply: Reply) -> Checked:
     plans = feasible_plans(problem, task.plans, np.random.default_rng(task.seed))
     if plans is None:
-        return Finding(Outcome.NO_PLAN, "no plan exists for this instance", plans=task.plans)
+        return Checked(Outcome.NO_PLAN, "no plan exists for this instance", plans=task.plans)
     expected = {"shares": plans.shape, "price": plans.shape[:1], "status": plans.shape[:1]}
     for what, shape in expected.items():
         if np.shape(getattr(reply, what)) != shape:
             found = np.shape(getattr(reply, what))
-            return Finding(Outcome.INVALID, f"{what} of shape {found} for plans of {plans.shape}", plans=task.plans)
+            return Checked(Outcome.INVALID, f"{what} of shape {found} for plans of {plans.shape}", plans=task.plans)
     shares = np.asarray(reply.shares, dtype=np.float64)
     status = np.asarray(reply.status).astype(np.int64)
     value = np.array([judge(problem, *plan).objective for plan in zip(plans, shares, strict=True)])
@@ -204,7 +204,7 @@ def _batch(task: Task, problem: Problem, reply: Reply) -> Finding:
         outcome, message = Outcome.NO_PLAN, "no plan of the batch was given shares"
     elif not usable.all():
         message = f"{int((~usable).sum())} of {task.plans} plans without shares"
-    return Finding(
+    return Checked(
         outcome,
         message,
         claimed_status=", ".join(f"{int((status == s).sum())} {_name(s)}" for s in np.unique(status)),

@@ -13,17 +13,18 @@ import io
 import json
 import math
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from dmcjia_opt.base.arrays import IntArray
 from dmcjia_opt.base.errors import ClaimFalse, InputError
-from dmcjia_opt.base.files import read_bytes, read_text, write_text
+from dmcjia_opt.base.files import explain, read_bytes, read_text, write_text
 from dmcjia_opt.base.limits import MOST_NODES
 from dmcjia_opt.base.machine import __version__
 from dmcjia_opt.bounds.certificate import judge, lower_bound, relative_gap
@@ -298,10 +299,10 @@ def _table(kind: type[R], rows: Iterable[R]) -> str:
 def _read(path: Path, kind: type[R]) -> list[R]:
     if not path.is_file():
         return []
-    convert: Mapping[str, Any] = {"int": int, "float": float, "str": str}
-    columns = {field.name: convert[str(field.type)] for field in fields(kind)}
     lines = csv.DictReader(io.StringIO(read_text(path, "the library", "a CSV file"), newline=""))
     try:
-        return [kind(**{key: columns[key](value) for key, value in row.items()}) for row in lines]
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise InputError(f"{path}: not a table with the columns {', '.join(columns)} ({error!r})") from None
+        return [TypeAdapter(kind).validate_python(row) for row in lines]
+    except (ValidationError, csv.Error) as error:
+        why = explain(error) if isinstance(error, ValidationError) else error
+        columns = ", ".join(field.name for field in fields(kind))
+        raise InputError(f"{path}: not a table with the columns {columns} ({why})") from None

@@ -96,7 +96,6 @@ def _delays(subject: Subject) -> dict[str, Any]:
     parts = {stage: float((weight * d).sum()) / subject.objective for stage, d in stages.items() if d.any()}
     whole = len(order) == len(names)
     return {
-        "order": order,
         "whole": whole,
         "parts": [f"{percent(part)} {stage}" for stage, part in parts.items()],
         "bars": figures.stacked_delays([names[d] for d in order], {key: each[order] for key, each in stages.items()}),

@@ -14,7 +14,7 @@ import pandas as pd
 
 from dmcjia_opt.solving.registry import METHODS
 from dmcjia_opt.studies.bench import frames
-from dmcjia_opt.studies.bench.page import curves, show
+from dmcjia_opt.studies.bench.page import cells, curves
 from dmcjia_opt.studies.bench.page.reading import SIGNIFICANT, short_names, summary
 from dmcjia_opt.studies.bench.results import Results, Unit, common, entrants, methods
 from dmcjia_opt.studies.bench.statistics import PENALTY, SHIFT_SECONDS, TARGETS
@@ -50,12 +50,12 @@ def benchmark_report(results: Results) -> str:
         started=min(filter(None, rows["started"]), default=""),
         parts=[_Part(rows[rows["kind"] == kind], kind) for kind in kinds],
         notes=(*shortened, *results.notes),
-        facts_of=_facts(rows),
+        fairness=_fairness(rows),
         made_with=_made_with(results),
         command=" ".join(command) if isinstance(command, list) else command,
         suite=run.get("suite"),
         curves=curves,
-        show=show,
+        shown=cells,
         headline=HEADLINE,
         virtual_best=frames.VIRTUAL_BEST,
         shift=SHIFT_SECONDS,
@@ -153,7 +153,7 @@ class _Part:
             more = f" and {len(group) - 3} more" if len(group) > 3 else ""
             where = Cell(", ".join(group["instance"].iloc[:3]) + more, None, "text")
             said = Cell(str(message) or "–", None, "text")
-            rows.append([str(method), str(outcome), show.count(int(group["runs"].sum())), said, where])
+            rows.append([str(method), str(outcome), cells.count(int(group["runs"].sum())), said, where])
         return rows
 
     @cached_property
@@ -165,8 +165,8 @@ class _Part:
         ordered = self.rows.sort_values(["family", "n_nodes"], kind="stable")
         for key, runs in ordered.groupby(["instance"] if single else ["family", "n_nodes"], sort=False):
             label = str(key[0]) if single else f"{key[0]}, {key[1]} nodes"
-            cells = [show.heat(runs[runs["method"] == name], self.gap) for name in names]
-            rows.append([label, show.count(int(runs["n_nodes"].iloc[0])), *cells])
+            found = [cells.heat(runs[runs["method"] == name], self.gap) for name in names]
+            rows.append([label, cells.count(int(runs["n_nodes"].iloc[0])), *found])
         return ["instance" if single else "instances", "nodes", *names], rows
 
     @property
@@ -192,7 +192,7 @@ def _tone(outcome: str, number: int) -> Literal["", "muted", "bad"]:
     return "muted" if not number else "" if outcome == "answer" else "bad"
 
 
-def _facts(rows: pd.DataFrame) -> dict[str, Any]:
+def _fairness(rows: pd.DataFrame) -> dict[str, Any]:
     """Return what the limitations of a benchmark rest on."""
     setup, load = rows["setup_seconds"].dropna(), rows["load"].dropna()
     budgets = rows[["limit_seconds", "limit_evaluations", "limit_gap"]].drop_duplicates().astype(object)

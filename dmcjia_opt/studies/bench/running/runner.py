@@ -19,8 +19,8 @@ from typing import Any
 
 from dmcjia_opt.base.errors import BackendMissing, DmcjiaError
 from dmcjia_opt.base.machine import commit, cores, machine, revision, versions
-from dmcjia_opt.studies.bench.claims import Finding, Verifier, trace
-from dmcjia_opt.studies.bench.folder import Folder
+from dmcjia_opt.studies.bench.claims import Checked, Verifier, trace
+from dmcjia_opt.studies.bench.folder import open_folder
 from dmcjia_opt.studies.bench.instances import Instance, named
 from dmcjia_opt.studies.bench.library import Library, find_library
 from dmcjia_opt.studies.bench.planning import Run, changed, plan_runs, suite_called
@@ -60,7 +60,7 @@ def bench(
     suite
         A key of `SUITES`.
     out
-        The folder for rows; see `Folder`.
+        The folder for rows; see `open_folder`.
     methods, instances, seeds, seconds
         What is put in the place of the suite's own; see `changed`. Instances are names, files or folders.
     workers
@@ -101,7 +101,7 @@ def run_suite(
     require()
     library = find_library()
     runs = plan_runs(suite, own, _hashes(library))
-    with Folder(out, suite.name, resume=resume) as folder:
+    with open_folder(out, suite.name, resume=resume) as folder:
         folder.describe(_description(suite, runs, workers, dask))
         left = [run for run in runs if run.key not in folder.rows]
         total = sum(run.cost for run in runs) or 1.0
@@ -138,12 +138,12 @@ def row_of(run: Run, ran: Ran, verifier: Verifier) -> Row:
     """Return the row of a run, its answer verified."""
     task, stop, reply = run.task, run.task.stop, ran.reply
     if ran.outcome is not None:
-        finding = Finding(ran.outcome, ran.message)
+        checked = Checked(ran.outcome, ran.message)
     elif reply.error:
-        finding = Finding(Outcome.REFUSED if reply.refused else Outcome.ERROR, reply.error)
+        checked = Checked(Outcome.REFUSED if reply.refused else Outcome.ERROR, reply.error)
     else:
-        finding = verifier.check(task, reply)
-    values: dict[str, Any] = asdict(finding)
+        checked = verifier.check(task, reply)
+    values: dict[str, Any] = asdict(checked)
     if values["lower_bound_s"] is None and task.kind == "placer":
         values["lower_bound_s"] = verifier.bound(task.instance)
     return Row(

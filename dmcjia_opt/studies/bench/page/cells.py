@@ -37,12 +37,12 @@ def interval(some: int, whole: int, low: float, high: float) -> str:
 
 def successes(row: Record) -> list[Cell]:
     """Return how often each target was reached."""
-    cells = []
+    found = []
     for target in TARGETS:
         end = f"_{target:.0e}"
         text = interval(row["successes" + end], row["runs"], row["low" + end], row["high" + end])
-        cells.append(Cell(text, row["rate" + end]))
-    return cells
+        found.append(Cell(text, row["rate" + end]))
+    return found
 
 
 def gap(value: float) -> Cell:
