@@ -33,6 +33,7 @@ def unsafe_reads(source):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
             found |= {name for name in names if name.partition(".")[0] in UNSAFE_MODULES | PICKLE_MODULES}
+            found |= {"pickle" for name in names if name == "multiprocessing.connection"}  # it sends pickles
         if not isinstance(node, ast.Call):
             continue
         if isinstance(node.func, ast.Name) and node.func.id in UNSAFE_BUILTINS:
@@ -55,6 +56,7 @@ def test_the_check_finds_what_it_looks_for():
     for source, what in (
         ("import pickle\npickle.load(f)", "pickle"),
         ("from pickle import loads", "pickle"),
+        ("from multiprocessing.connection import Connection", "pickle"),
         ("import joblib", "joblib"),
         ("import yaml\nyaml.load(f)", "yaml"),
         ("np.load(f, allow_pickle=True)", "np.load"),
