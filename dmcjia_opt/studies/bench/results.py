@@ -49,15 +49,12 @@ class Results:
         One row a run, with the columns of `Row` and those that `table` adds.
     run
         The content of ``run.json``; empty where there is none.
-    folder
-        Where it was read from.
     notes
         Sentences on what is missing or was left out.
     """
 
     rows: pd.DataFrame
     run: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    folder: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -83,7 +80,7 @@ def load(folder: str | Path) -> Results:
         notes.append(f"{len(rows) - len(latest)} rows were run again later; the later ones count.")
     if not latest:
         raise InputError(f"{folder}: there are no rows yet; wait for the first run of dmcjia bench to end")
-    return Results(table(latest.values()), _read_run(folder / RUN, notes), str(folder), tuple(notes))
+    return Results(table(latest.values()), _read_run(folder / RUN, notes), tuple(notes))
 
 
 def table(rows: Iterable[Row]) -> pd.DataFrame:

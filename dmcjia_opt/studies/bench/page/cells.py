@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from plotly.colors import sample_colorscale, unlabel_rgb
 
+from dmcjia_opt.studies.bench.page.reading import ways_of
 from dmcjia_opt.studies.bench.rows import Outcome
 from dmcjia_opt.studies.bench.statistics import GAP_FLOOR, TARGETS, spread
 from dmcjia_opt.studies.look.page import Cell
@@ -74,11 +75,10 @@ def heat(runs: pd.DataFrame, measure: str) -> Cell:
     """Return the median gap of some runs, coloured, with what went wrong in words."""
     if runs.empty:
         return Cell("not run", math.nan, "muted")
-    ways = runs["outcome"].value_counts()
-    ends = ", ".join(f"{n} {way}" for way, n in ways.items())
+    ends = ways_of(runs)
     answers = int(runs["answered"].sum())
     if not answers:
-        outcome = str(ways.index[0])
+        outcome = str(runs["outcome"].value_counts().index[0])
         refused = outcome == str(Outcome.REFUSED)
         return Cell(outcome, math.inf, "muted" if refused else "", None if refused else _NO_ANSWER, ends)
     median = spread(runs.loc[runs["answered"], "error"]).median

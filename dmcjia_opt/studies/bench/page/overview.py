@@ -86,8 +86,8 @@ class _Part:
         return "gap" if self.kind == "placer" else "relative error"
 
     @cached_property
-    def summary(self) -> list[str]:
-        return summary(self.rows, self.kind)
+    def summary(self) -> dict[str, Any]:
+        return summary(self.rows)
 
     def within(self, target: float) -> str:
         return f"{self.gap} ≤ {scientific(target)}"

@@ -1,15 +1,14 @@
-"""What a benchmark report says first, in sentences: who won, and what could be told apart."""
+"""What a benchmark report says first: who won, and what could be told apart; in words in ``summary.html.j2``."""
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import pandas as pd
 
 from dmcjia_opt.studies.bench import frames
 from dmcjia_opt.studies.bench.results import entrants, methods
 from dmcjia_opt.studies.bench.statistics import TARGETS
-from dmcjia_opt.studies.look.words import percent, scientific, seconds
 
 #: A p-value below this counts as a difference.
 SIGNIFICANT = 0.05
@@ -26,85 +25,43 @@ def short_names(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return short, [f"Every placer used the allocator {ending}, which is left out of the names."]
 
 
-def summary(rows: pd.DataFrame, kind: str) -> list[str]:
-    """Return the answer in plain words, with numbers: the winner first."""
+def summary(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return the numbers behind the answer; ``best`` is None where no run gave one."""
     frame = entrants(rows)
-    refused = [name for name in methods(rows) if name not in set(frame["method"])]
-    sentences = []
-    if frame.empty:
-        sentences.append(f"No {kind} could run here: every run was refused.")
-    elif not frame["answered"].any():
-        sentences.append(f"No {kind} gave an answer in any of {len(frame)} runs.")
-    else:
-        sentences += [_winner(frame, kind), *_others(frame, kind)]
-    if len(frame):
-        sentences += [*_claims(frame), *_unanswered(frame)]
-    if refused:
-        sentences.append(f"Could not take part: {', '.join(refused)}; the reasons are under Reliability.")
-    return sentences
-
-
-def _winner(frame: pd.DataFrame, kind: str) -> str:
-    target = min(target for target in TARGETS if (frame["error"] <= target).any() or target == max(TARGETS))
-    ranked = frames.reliability(frame).merge(frames.speed(frame, target)[["method", "geometric_mean"]], on="method")
-    end = f"_{target:.0e}"
-    ranked = ranked.sort_values(["rate" + end, "geometric_mean"], ascending=[False, True], kind="stable")
-    best = ranked.iloc[0]
-    measure = "gap" if kind == "placer" else "relative error"
-    done = f"{best['successes' + end]} of {best['runs']} runs"
-    span = f"{100 * best['low' + end]:.0f} to {100 * best['high' + end]:.0f} %"
-    if not best["successes" + end]:
-        closest = ranked.sort_values("error", kind="stable").iloc[0]
-        return (
-            f"No {kind} came within {percent(target)} of the proved bound. The closest was {closest['method']}, with a "
-            f"median {measure} of {scientific(closest['error'])}."
-        )
-    took = f"in {seconds(best['geometric_mean'])} (shifted geometric mean)"
-    if frame["method"].nunique() == 1:
-        return f"{best['method']} reached a {measure} of {scientific(target)} in {done} (95 % interval {span}), {took}."
-    equal = ranked[ranked["rate" + end] == best["rate" + end]]["method"].tolist()[1:]
-    also = f", the fastest of {len(equal) + 1} {kind}s that did so ({', '.join(equal)} did too)" if equal else ""
-    won = f"{best['method']} won: it reached a {measure} of {scientific(target)} in {done} (95 % interval {span})"
-    return f"{won}, {took}{also}."
-
-
-def _others(frame: pd.DataFrame, kind: str) -> list[str]:
-    measure = "gap" if kind == "placer" else "relative error"
-    ranked = frames.reliability(frame)
-    sentences = []
-    parts = []
-    for row in ranked.head(8).to_dict("records"):
-        ends = "no answer in half of its runs or more" if math.isinf(row["error"]) else f"{scientific(row['error'])}"
-        parts.append(f"{row['method']} {ends}")
-    more = f"; and {len(ranked) - 8} more below" if len(ranked) > 8 else ""
-    sentences.append(f"Median {measure} at the end of a run: {'; '.join(parts)}{more}.")
-    tests = frames.pairs(frame)
-    if len(tests):
-        sure = int((tests["p_holm"] < SIGNIFICANT).sum())
-        sentences.append(
-            f"Of {len(tests)} pairs of methods, {sure} can be told apart by {measure} at the 5 % level after "
-            "correction for that many comparisons."
-        )
-    return sentences
-
-
-def _claims(frame: pd.DataFrame) -> list[str]:
-    checked = frames.claims(frame)
-    false = checked[checked["false"] > 0]
-    if len(false):
-        who = ", ".join(f"{row['method']} ({row['false']} of {row['claims']})" for row in false.to_dict("records"))
-        return [f"Claims of optimality or of a bound that our recomputation contradicts: {who}."]
-    if total := int(checked["claims"].sum()):
-        return [f"All {total} claims of optimality or of a bound that could be checked hold."]
-    return []
-
-
-def _unanswered(frame: pd.DataFrame) -> list[str]:
     failed = frame[~frame["answered"]]
-    if failed.empty:
-        return [f"Every one of the {len(frame)} runs gave an answer."]
-    parts = [
-        f"{method} ({', '.join(f'{n} {way}' for way, n in runs['outcome'].value_counts().items())})"
-        for method, runs in failed.groupby("method", sort=False)
-    ]
-    return [f"{len(failed)} of {len(frame)} runs gave no answer: {', '.join(parts)}."]
+    claimed = frames.claims(frame).to_dict("records")
+    found: dict[str, Any] = {
+        "runs": len(frame),
+        "best": None,
+        "refused": [name for name in methods(rows) if name not in set(frame["method"])],
+        "n_unanswered": len(failed),
+        "unanswered": [f"{name} ({ways_of(runs)})" for name, runs in failed.groupby("method", sort=False)],
+        "claims": sum(row["claims"] for row in claimed),
+        "contradicted": [f"{row['method']} ({row['false']} of {row['claims']})" for row in claimed if row["false"]],
+    }
+    return found | _ranking(frame) if frame["answered"].any() else found
+
+
+def ways_of(runs: pd.DataFrame) -> str:
+    """Return how runs ended, the most frequent way first."""
+    return ", ".join(f"{n} {way}" for way, n in runs["outcome"].value_counts().items())
+
+
+def _ranking(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return the best method at the hardest target that any run reached, those as reliable, and all in order."""
+    target = min(target for target in TARGETS if (frame["error"] <= target).any() or target == max(TARGETS))
+    ranked = frames.reliability(frame)
+    timed = ranked.merge(frames.speed(frame, target)[["method", "geometric_mean"]], on="method")
+    at_target = {f"{name}_{target:.0e}": name for name in ("successes", "rate", "low", "high")}
+    timed = timed.rename(columns=at_target)
+    timed = timed.sort_values(["rate", "geometric_mean"], ascending=[False, True], kind="stable")
+    tests = frames.pairs(frame)
+    return {
+        "target": target,
+        "best": timed.iloc[0].to_dict(),
+        "equal": timed[timed["rate"] == timed["rate"].iloc[0]]["method"].tolist()[1:],
+        "closest": timed.sort_values("error", kind="stable").iloc[0].to_dict(),
+        "ranked": ranked.to_dict("records"),
+        "pairs": len(tests),
+        "told_apart": int((tests["p_holm"] < SIGNIFICANT).sum()),
+    }

@@ -33,6 +33,9 @@ from dmcjia_opt.studies.bench.suites import Suite
 Progress = Callable[[int, int, float], None]
 
 
+_MEASURED = ("evaluations", "setup_seconds", "wall_seconds", "cpu_seconds", "peak_mb")
+
+
 class Interrupted(DmcjiaError):
     """The user stopped the benchmark; it can be resumed."""
 
@@ -160,11 +163,7 @@ def row_of(run: Run, ran: Ran, verifier: Verifier) -> Row:
         limit_seconds=stop.seconds,
         limit_evaluations=stop.evaluations,
         limit_gap=stop.gap,
-        evaluations=reply.evaluations,
-        setup_seconds=reply.setup_seconds,
-        wall_seconds=reply.wall_seconds,
-        cpu_seconds=reply.cpu_seconds,
-        peak_mb=reply.peak_mb,
+        **{name: getattr(reply, name) for name in _MEASURED},
         trace=trace(reply),
         started=ran.started,
         machine=ran.machine,
