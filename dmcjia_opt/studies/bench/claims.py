@@ -109,10 +109,6 @@ class Verifier:
             best, bound = known.objective_s, max(bound, known.lower_bound_s)
         return Reference(problem, bound, best, least_load(problem) < 1.0)
 
-    def bound(self, instance: Instance) -> float | None:
-        """Return the best proved bound on an instance, s; None where it is not finite."""
-        return finite(self.reference(instance).bound)
-
     def check(self, task: Task, reply: Reply) -> Checked:
         """Return what is true of a reply that is not an error."""
         reference = self.reference(task.instance)

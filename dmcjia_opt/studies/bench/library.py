@@ -227,13 +227,9 @@ def offer(
     objective, bound = recomputed(problem, evidence, bound_from)
     if not math.isfinite(objective):
         raise InputError(f"{name}: the splits offered are no feasible plan")
-    known = library.best.get(name)
+    known = library.best.get(name) or BestKnown(name, math.inf, -math.inf, math.inf, "", "", "", "")
+    kept = library.evidence(name) if name in library.best else evidence
     improved = []
-    if known is None:
-        known = BestKnown(name, math.inf, -math.inf, math.inf, "", "", "", "")
-        kept = Evidence(evidence.splits, evidence.price_s)
-    else:
-        kept = library.evidence(name)
     if objective < known.objective_s * (1 - SAME):
         improved.append(f"objective {known.objective_s!r} → {objective!r} s")
         known, kept = replace(known, objective_s=objective, method=method), replace(kept, splits=evidence.splits)

@@ -17,7 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
@@ -41,48 +41,36 @@ _TIMED_SECONDS = 0.1
 _MOST_PASSES = 100
 
 
-class Runner:
-    """Runs tasks one after the other, each with a method and a problem of its own.
+def _answer(
+    task: Task, warm: set[tuple[str, str]], send: Callable[[object], None], restore: Callable[[], None]
+) -> Reply:
+    """Run one task with a method and a problem of its own; `restore` undoes what a method may have done to the process.
 
-    Parameters
-    ----------
-    send
-        Called with every `Phase` and `Reply`.
-    restore
-        Undoes what a method may have done to the process.
+    What is in `warm`, pairs of kind and method, has been run here before.
     """
+    try:
+        scenario = task.instance.load()
+        if (task.kind, task.method) not in warm:
+            send(Phase("warm-up"))
+            restore()
+            _warm_up(task)
+            warm.add((task.kind, task.method))
+        restore()
+        send(Phase("solve"))
+        return _measured(task, scenario)
+    except KeyboardInterrupt:
+        return Reply("KeyboardInterrupt")
+    except (BackendMissing, _Refusal) as error:
+        return Reply(str(error), refused=True)
+    except BaseException as error:  # noqa: BLE001 - a method may raise anything, SystemExit too: it costs one row
+        return Reply(_sentence(error))
 
-    def __init__(self, send: Callable[[object], None], restore: Callable[[], None]) -> None:
-        self._send, self._restore = send, restore
-        self._warm: set[tuple[str, str]] = set()
 
-    def run(self, task: Task) -> None:
-        """Run one task, and send what came of it."""
-        try:
-            scenario = task.instance.load()
-            if (task.kind, task.method) not in self._warm:
-                self._send(Phase("warm-up"))
-                self._restore()
-                self._warm_up(task)
-                self._warm.add((task.kind, task.method))
-            self._restore()
-            self._send(Phase("solve"))
-            reply = _measured(task, scenario)
-        except KeyboardInterrupt:
-            reply = Reply("KeyboardInterrupt")
-        except (BackendMissing, _Refusal) as error:
-            reply = Reply(str(error), refused=True)
-        except BaseException as error:  # noqa: BLE001 - a method may raise anything, SystemExit too: it costs one row
-            reply = Reply(_sentence(error))
-        self._send(reply)
-
-    def _warm_up(self, task: Task) -> None:
-        """Import what the method imports, and solve a tiny instance; a failure is left for the run to show."""
-        small = replace(task, stop=Stop(seconds=2.0, evaluations=20, gap=task.stop.gap), plans=min(task.plans, 2))
-        try:
-            _measured(small, generated(_WARM_UP))
-        except Exception:  # noqa: BLE001 - see above
-            return
+def _warm_up(task: Task) -> None:
+    """Import what the method imports, and solve a tiny instance; a failure is left for the run to show."""
+    small = replace(task, stop=Stop(seconds=2.0, evaluations=20, gap=task.stop.gap), plans=min(task.plans, 2))
+    with suppress(Exception):
+        _measured(small, generated(_WARM_UP))
 
 
 class _Refusal(Exception):
@@ -250,9 +238,9 @@ def main() -> None:
     os.set_inheritable(channel.fileno(), False)
     found: queue.SimpleQueue[Task] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(channel, found), daemon=True).start()
-    runner = Runner(channel.send, partial(_restore, os.dup(2), Path.cwd()))
+    restore, warm = partial(_restore, os.dup(2), Path.cwd()), set[tuple[str, str]]()
     while True:
-        runner.run(found.get())
+        channel.send(_answer(found.get(), warm, channel.send, restore))
 
 
 if __name__ == "__main__":

@@ -14,12 +14,13 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from dmcjia_opt.base.errors import BackendMissing, DmcjiaError
 from dmcjia_opt.base.machine import commit, cores, machine, revision, versions
-from dmcjia_opt.studies.bench.claims import Checked, Verifier, trace
+from dmcjia_opt.studies.bench.claims import Checked, Verifier, finite, trace
 from dmcjia_opt.studies.bench.folder import open_folder
 from dmcjia_opt.studies.bench.instances import Instance, named
 from dmcjia_opt.studies.bench.library import Library, find_library
@@ -131,10 +132,8 @@ def _hashes(library: Library | None) -> dict[str, str]:
 def require() -> None:
     """Raise BackendMissing unless what a benchmark needs is installed."""
     for module in ("psutil", "pandas", "pyarrow"):
-        try:
-            __import__(module)
-        except ModuleNotFoundError:
-            raise BackendMissing(f"a benchmark needs {module}; pip install 'dmcjia-opt[bench]'") from None
+        if find_spec(module) is None:
+            raise BackendMissing(f"a benchmark needs {module}; pip install 'dmcjia-opt[bench]'")
 
 
 def row_of(run: Run, ran: Ran, verifier: Verifier) -> Row:
@@ -148,7 +147,7 @@ def row_of(run: Run, ran: Ran, verifier: Verifier) -> Row:
         checked = verifier.check(task, reply)
     values: dict[str, Any] = asdict(checked)
     if values["lower_bound_s"] is None and task.kind == "placer":
-        values["lower_bound_s"] = verifier.bound(task.instance)
+        values["lower_bound_s"] = finite(verifier.reference(task.instance).bound)
     return Row(
         key=run.key,
         suite=run.suite,
