@@ -170,12 +170,10 @@ def _changes(subject: Subject, found: WhatIfs) -> dict[str, Any]:
 
 
 def _change(objective: float, change: WhatIf) -> list[Cell | str]:
-    bounds = (change.least.bound, change.least.reached), (change.held, change.held)
-    return [change.name, *(cell for low, high in bounds for cell in _delay_and_saving(objective, low, high))]
-
-
-def _delay_and_saving(objective: float, low: float, high: float) -> tuple[Cell, Cell]:
-    return delay_cell(low, high), saving_cell(objective, low, high)
+    row: list[Cell | str] = [change.name]
+    for low, high in ((change.least.bound, change.least.reached), (change.held, change.held)):
+        row += [delay_cell(low, high), saving_cell(objective, low, high)]
+    return row
 
 
 def _busy(subject: Subject) -> dict[str, Any]:
