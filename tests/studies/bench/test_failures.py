@@ -1,5 +1,7 @@
 """Every way a method can go wrong is a row with a status, and the run goes on."""
 
+import sys
+
 import psutil
 import pytest
 
@@ -92,6 +94,18 @@ def test_a_warm_up_that_hangs():
     worker.stop()
     with pytest.raises(Stopped):
         worker.run(task, RunLimits(wall_seconds=60.0))
+
+
+def test_a_child_runs_the_code_of_its_parent(tmp_path, monkeypatch):
+    """Whatever lies in the working folder."""
+    (tmp_path / "dmcjia_opt").mkdir()
+    (tmp_path / "dmcjia_opt" / "__init__.py").write_text("raise ImportError('another package')\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [path for path in sys.path if path])
+    worker = Worker()
+    task = Task(instance("paper-n5-s1", {}), "placer", "greedy+ + waterfilling", 0, Stop())
+    assert worker.run(task, RunLimits(wall_seconds=60.0)).reply.splits is not None
+    worker.stop()
 
 
 def test_allocators(tmp_path):

@@ -131,8 +131,8 @@ class Worker:
         environment |= {"PYTHONPATH": os.pathsep.join(os.path.abspath(p) for p in sys.path), "PYTHONUNBUFFERED": "1"}
         self._channel, end = Pipe()
         try:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "dmcjia_opt.studies.bench.running.child", str(end.fileno())],
+            process = subprocess.Popen(  # -P: not whatever the working folder holds under our names
+                [sys.executable, "-P", "-m", "dmcjia_opt.studies.bench.running.child", str(end.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
