@@ -24,7 +24,7 @@ PEER = "cvxpy:CLARABEL"
 
 def feasible_plans(problem: Problem, number: int, rng: np.random.Generator) -> IntArray:
     """Return random plans (number, n_nodes) for which shares exist."""
-    allowed = [np.flatnonzero(np.isfinite(row)) for row in problem.local_delay]
+    allowed = [np.flatnonzero(np.isfinite(row)) for row in problem.fixed_delay]
     found: list[IntArray] = []
     while sum(map(len, found)) < number:
         plans = np.stack([rng.choice(splits, number) for splits in allowed], axis=1)

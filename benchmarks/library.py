@@ -57,7 +57,7 @@ def add(library: Library, name: str) -> None:
     if file:
         scenario.save(FOLDER / file)
     if name not in library.index:
-        entry = Entry(name, family, nodes, problem.n_splits, scenario.sha256(), file)
+        entry = Entry(name, family, nodes, problem.n_options, scenario.sha256(), file)
         entries = library.index | {name: entry}
         library.save_index(
             entries[key] for key in sorted(entries, key=lambda key: (entries[key].family, entries[key].nodes, key))

@@ -71,7 +71,7 @@ def exact_term(problem: Problem, node: int, price: float) -> mpmath.mpf:
     with mpmath.workdps(50):
         weight, rate, nu = (mpmath.mpf(float(v)) for v in (problem.weight[node], problem.arrival_rate[node], price))
         best = mpmath.inf
-        for local, s in zip(problem.local_delay[node].tolist(), problem.cloud_time[node].tolist(), strict=True):
+        for local, s in zip(problem.fixed_delay[node].tolist(), problem.service[node, :, 0].tolist(), strict=True):
             if math.isinf(local):
                 continue
             cost = weight * mpmath.mpf(local)
@@ -89,7 +89,8 @@ def measure(nodes: int, sample: int, seed: int = 1) -> Rounding:
     """Return what rounding does to the bound of a fleet of the paper's nodes."""
     problem = compile_problem(generate("paper", nodes=nodes, seed=seed, cloud_gflops=100.0 * nodes))
     began = time.perf_counter()
-    bound, price = best_lower_bound(problem)
+    bound, prices = best_lower_bound(problem)
+    price = float(prices[0])
     certified = time.perf_counter() - began
     point = dual_point(problem, price)
     terms = node_terms(problem, price)
@@ -98,7 +99,7 @@ def measure(nodes: int, sample: int, seed: int = 1) -> Rounding:
     errors = [abs(float(exact_term(problem, int(d), price) / mpmath.mpf(float(terms[d])) - 1)) for d in chosen]
     off = max(errors) * float(np.abs(terms).sum())
     began = time.perf_counter()
-    outward = price_bound(problem, price)
+    outward = price_bound(problem, (price,))
     proved = time.perf_counter() - began
     return Rounding(
         nodes,

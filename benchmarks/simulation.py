@@ -30,12 +30,10 @@ def node() -> Scenario:
     """Return ResNet34 on one node of 10 GFLOP/s with 6 GFLOP/s of cloud."""
     table = NodeTable(
         names=("node",),
-        models=("resnet34",),
-        model_index=np.zeros(1, dtype=np.int64),
+        networks=("resnet34",),
         compute_gflops=np.array([10.0]),
         uplink_mbps=np.array([20.0]),
         arrival_rate=np.array([RATE]),
-        input_bytes=np.array([np.nan]),
     )
     return Scenario(6.0, table)
 

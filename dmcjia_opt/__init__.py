@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from dmcjia_opt.solving.search import BudgetSpent, Evaluation
     from dmcjia_opt.solving.solve import solve
     from dmcjia_opt.solving.verifying import prove, verify
-    from dmcjia_opt.studies.simulation import Simulation, build_arrivals, compare, simulate
+    from dmcjia_opt.studies.simulation.arrivals import build_arrivals
+    from dmcjia_opt.studies.simulation.fleet import simulate
+    from dmcjia_opt.studies.simulation.result import Simulation, compare
 
 _HOMES = {
     "bounds.certificate": ("Certificate", "best_lower_bound", "certify", "lower_bound"),
@@ -46,7 +48,9 @@ _HOMES = {
     "solving.search": ("BudgetSpent", "Evaluation"),
     "solving.solve": ("solve",),
     "solving.verifying": ("prove", "verify"),
-    "studies.simulation": ("Simulation", "build_arrivals", "compare", "simulate"),
+    "studies.simulation.arrivals": ("build_arrivals",),
+    "studies.simulation.fleet": ("simulate",),
+    "studies.simulation.result": ("Simulation", "compare"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -60,7 +60,7 @@ def draw() -> str:
     ]
     height, lane_y = ROW * scenario.n_nodes - 16 - 34, TOP
     for d, name in enumerate(nodes.names):
-        profile = scenario.profiles[nodes.model_of(d)]
+        profile = scenario.profiles[nodes.network_of(d)]
         split, share, count, y = int(plan.splits[d]), float(plan.shares[d]), profile.n_layers, TOP + ROW * d
         strip = EDGE_X + EDGE_W - 12 - count * LAYER
         parts += [

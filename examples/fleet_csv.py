@@ -11,7 +11,7 @@ out.mkdir(parents=True, exist_ok=True)
 
 scenario = load_scenario(Path(__file__).with_name("fleet_csv.toml"))
 plan = solve(scenario)
-columns = (plan.names, plan.models, plan.splits.tolist(), plan.shares.tolist(), (1e3 * plan.delays.total).tolist())
+columns = (plan.names, plan.networks, plan.splits.tolist(), plan.shares.tolist(), (1e3 * plan.delays.total).tolist())
 with (out / "fleet_csv_plan.csv").open("w", newline="", encoding="utf-8") as stream:
     csv.writer(stream).writerows([("name", "model", "split", "share", "delay_ms"), *zip(*columns, strict=True)])
 

@@ -15,7 +15,7 @@ scenario = load_scenario(Path(__file__).with_name("one_camera.toml"))
 problem = compile_problem(scenario)
 plan = solve(scenario)
 
-splits = np.arange(problem.n_splits)[:, None]  # one plan a row; the camera has the whole cloud
+splits = np.arange(problem.n_options)[:, None]  # one plan a row; the camera has the whole cloud
 delays = problem.objective(splits, np.ones_like(splits, dtype=float))
 with (out / "one_camera.csv").open("w", newline="", encoding="utf-8") as stream:
     csv.writer(stream).writerows([("split", "delay_s"), *enumerate(delays.tolist())])

@@ -18,7 +18,7 @@ class Proportional:
         return None
 
     def allocate(self, problem, splits):
-        load = problem.at(problem.cloud_time, splits) * problem.arrival_rate  # (n_plans, n_nodes)
+        load = problem.at(problem.service, splits)[..., 0] * problem.arrival_rate  # (n_plans, n_nodes)
         possible = problem.overload(splits) == 0
         shares = load / np.maximum(load.sum(-1, keepdims=True), 1e-300) * (1 - 1e-12)
         shares[~possible] = np.nan

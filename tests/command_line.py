@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from dmcjia_opt.cli.main import main
+from dmcjia_opt.__main__ import main
 
 
 class Ended(NamedTuple):
@@ -40,3 +40,21 @@ def called(
     out, err = capsys.readouterr()
     assert "Traceback" not in out + err
     return Ended(end.value.code or 0, out, err)
+
+
+def fails(ended: Ended, code: int, *parts: str) -> None:
+    """One sentence on standard error, nothing on standard output, and the exit code of its kind."""
+    assert ended.code == code
+    assert ended.out == ""
+    assert ended.err.startswith("dmcjia: ")
+    assert ended.err.count("\n") == 1
+    for part in parts:
+        assert part in ended.err
+
+
+def misused(ended: Ended, *parts: str) -> None:
+    """What the argument parser refuses by itself."""
+    assert ended.code == 2
+    assert "Usage: dmcjia" in ended.err
+    for part in parts:
+        assert part in ended.err

@@ -1,11 +1,15 @@
 """Settings of the whole suite: property tests draw the same examples everywhere; no module leaves processes behind."""
 
 import signal
+import time
+from functools import partial
 
 import pytest
 from hypothesis import settings
 
 from dmcjia_opt.testing.methods import end_workers
+from tests.command_line import run
+from tests.waiting import Clock
 
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
 settings.load_profile("fixed")
@@ -15,6 +19,23 @@ settings.load_profile("fixed")
 def no_processes_left():
     yield
     end_workers()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Put a clock that only sleeping moves in the place of this process's."""
+    clock = Clock()
+    for name in ("perf_counter", "monotonic"):
+        monkeypatch.setattr(time, name, clock.look)
+    monkeypatch.setattr(time, "sleep", clock.sleep)
+    return clock
+
+
+@pytest.fixture
+def dmcjia(monkeypatch, capsys, tmp_path):
+    """Run a command in an empty folder; modules override it with one that fills the folder."""
+    monkeypatch.chdir(tmp_path)
+    return partial(run, monkeypatch, capsys)
 
 
 def pytest_configure() -> None:

@@ -1,6 +1,8 @@
-"""Array types and the one way to freeze an array."""
+"""Array types, the one way to freeze an array, and tables of which every row is the same."""
 
 from __future__ import annotations
+
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +10,8 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 #: Unit roundoff of float64.
 EPS = float(np.finfo(np.float64).eps)
@@ -25,6 +29,26 @@ def frozen_int(values: npt.ArrayLike) -> IntArray:
     array = np.array(values, dtype=np.int64)
     array.setflags(write=False)
     return array
+
+
+def absent() -> FloatArray:
+    """Return what stands for a table that was not given."""
+    return np.empty(0)
+
+
+def constant(value: float, shape: tuple[int, ...]) -> FloatArray:
+    """Return a read-only table of one value that takes no memory: all its strides are 0."""
+    return np.broadcast_to(np.float64(value), shape)
+
+
+def distinct(table: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    """Return the rows of a table that may differ: one where all nodes share it."""
+    return table[:1] if table.strides[0] == 0 else table
+
+
+def over_uses(values: FloatArray) -> FloatArray:
+    """Return the sum over the last axis, the uses; a view where there is one."""
+    return values[..., 0] if values.shape[-1] == 1 else np.asarray(values.sum(-1))
 
 
 def difference(a: FloatArray, b: FloatArray, c: FloatArray) -> FloatArray:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import codecs
 import fcntl
 import os
+import secrets
 import stat
-import tempfile
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -104,7 +104,7 @@ def explain(error: ValidationError) -> str:
     details = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
     first = details[0]
     where = ""
-    for part in first["loc"]:
+    for part in filter(lambda part: part != "", first["loc"]):  # "" stands for one kind of a union
         shown = str(part) if len(str(part)) <= _LONGEST_KEY else f"{str(part)[:_LONGEST_KEY]}…"
         where += f"[{part}]" if isinstance(part, int) else f".{shown}" if where else shown
     if first["type"] == "extra_forbidden":
@@ -152,17 +152,16 @@ def write_text(path: str | Path, text: str) -> None:
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write `content` so that the file appears whole or not at all (see `write_text`)."""
     path = Path(path)
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "wb") as stream:
+            with temporary.open("xb") as stream:
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
             os.replace(temporary, path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise InputError(
@@ -189,9 +188,3 @@ def lock(folder: Path) -> IO[str]:
             f"--out {folder}: another run is writing here; wait for its end or choose another folder"
         ) from None
     return stream
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

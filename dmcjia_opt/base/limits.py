@@ -6,35 +6,27 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from dmcjia_opt.base.errors import InputError
 
 _MIB, _GIB = 1 << 20, 1 << 30
 
 
-class FileLimit(NamedTuple):
-    """The most bytes of a kind of file, and what to do about more."""
-
-    most_bytes: int
-    remedy: str
-
-
-#: Limits by what messages call a kind of file.
+#: The most bytes of a file, and what to do about more, by what messages call its kind.
 FILES = {
-    "the scenario": FileLimit(64 * _MIB, "put the nodes into a nodes_file"),
-    "the nodes": FileLimit(2 * _GIB, "save the table as .parquet, or split the fleet"),
-    "the profile": FileLimit(16 * _MIB, "join layers between which nobody would split"),
-    "the measured times": FileLimit(64 * _MIB, "leave out devices that no node has"),
+    "the scenario": (64 * _MIB, "put the nodes into a nodes_file"),
+    "the nodes": (2 * _GIB, "save the table as .parquet, or split the fleet"),
+    "the profile": (16 * _MIB, "join layers between which nobody would split"),
+    "the measured times": (64 * _MIB, "leave out devices that no node has"),
     # the largest message that protobuf holds
-    "the model": FileLimit(2 * _GIB, "save the weights as external data, they are not needed here"),
-    "the plan": FileLimit(_GIB, "split the fleet"),
-    "the proof": FileLimit(64 * _MIB, "let verify search for the bound again, without the proof"),
-    "the arrival times": FileLimit(512 * _MIB, "cut the trace"),
-    "the problem": FileLimit(64 * _MIB, "replay a smaller one"),
-    "the rows": FileLimit(_GIB, "start another folder"),
-    "the description of the run": FileLimit(16 * _MIB, "remove it"),
-    "the library": FileLimit(64 * _MIB, "restore it"),
+    "the model": (2 * _GIB, "save the weights as external data, they are not needed here"),
+    "the plan": (_GIB, "split the fleet"),
+    "the proof": (64 * _MIB, "let verify search for the bound again, without the proof"),
+    "the arrival times": (512 * _MIB, "cut the trace"),
+    "the problem": (64 * _MIB, "replay a smaller one"),
+    "the rows": (_GIB, "start another folder"),
+    "the description of the run": (16 * _MIB, "remove it"),
+    "the library": (64 * _MIB, "restore it"),
 }
 #: Nodes of a fleet.
 MOST_NODES = 10_000_000

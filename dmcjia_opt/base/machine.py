@@ -6,6 +6,8 @@ import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from importlib.util import find_spec
@@ -35,25 +37,21 @@ THREAD_VARIABLES = (
 
 def installed_versions() -> dict[str, str]:
     """Return the versions of Python, this package and the libraries it may have used."""
-    found = {"python": platform.python_version()}
-    for name in ("dmcjia-opt", *_LIBRARIES):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {"python": platform.python_version()} | _versions_of(("dmcjia-opt", *_LIBRARIES))
 
 
 @cache
 def versions() -> dict[str, str]:
     """Return the versions of Python, this package, the solvers and the plug-ins that are installed."""
-    found = installed_versions()
     plugins = {point.dist.name for group in _GROUPS for point in entry_points(group=group) if point.dist is not None}
-    for name in (*_SOLVERS, *sorted(plugins)):
-        try:
+    return installed_versions() | _versions_of((*_SOLVERS, *sorted(plugins)))
+
+
+def _versions_of(names: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return found
 
 

@@ -56,24 +56,18 @@ def run_jobs(jobs: Sequence[Job[R]], workers: int, done: Callable[[float], None]
         for i in order:
             results[i] = jobs[i].work()
             done(jobs[i].cost)
-        return [results[i] for i in range(len(jobs))]
-    with process_pool(workers) as pool:
-        running = {pool.submit(jobs[i].work): i for i in order}
-        for future in as_completed(running):
-            results[running[future]] = future.result()
-            done(jobs[running[future]].cost)
+    else:
+        with process_pool(workers) as pool:
+            running = {pool.submit(jobs[i].work): i for i in order}
+            for future in as_completed(running):
+                results[running[future]] = future.result()
+                done(jobs[running[future]].cost)
     return [results[i] for i in range(len(jobs))]
 
 
 @contextmanager
 def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Return a pool of fresh processes; an error inside ends them whatever they are doing.
-
-    Parameters
-    ----------
-    workers
-        How many.
-    """
+    """Return a pool of so many fresh processes; an error inside ends them whatever they are doing."""
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin) as pool:
         try:

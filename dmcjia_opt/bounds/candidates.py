@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import BoolArray
+from dmcjia_opt.base.arrays import BoolArray, distinct
 from dmcjia_opt.model.problem import Problem
 
 _BLOCK = 1 << 20
 
 
 def pareto_splits(problem: Problem) -> BoolArray:
-    """Return which splits of each node no other split of that node dominates, (n_nodes, n_splits).
+    """Return which splits of each node no other split of that node dominates, (n_nodes, n_options).
 
     A split is dominated if another has no more local delay, no more cloud time and, under an ordering constraint,
     no larger least share: at any share the other one is then at least as good. In the tandem model it must have no
     more local delay without its wait either, because a wait upstream is none at the cloud. Of equal splits the first
     stays. Splits with infinite local delay never stay.
     """
-    n, m = problem.n_nodes, problem.n_splits
+    n, m = problem.n_nodes, problem.n_options
     keep = np.empty((n, m), dtype=bool)
-    if problem.least_rate is None and problem.upstream_wait is None:
+    if problem.n_uses == 1 and not (problem.ordered or distinct(problem.wait).any()):
         step = max(1, _BLOCK // m)
         for start in range(0, n, step):
             keep[start : start + step] = _two(problem, slice(start, min(start + step, n)))
@@ -32,7 +32,7 @@ def pareto_splits(problem: Problem) -> BoolArray:
 
 
 def _two(problem: Problem, rows: slice) -> BoolArray:
-    local, s = problem.local_delay[rows], problem.cloud_time[rows]
+    local, s = problem.fixed_delay[rows], problem.service[rows, :, 0]
     order = np.lexsort((local, s), axis=-1)
     sorted_local = np.take_along_axis(local, order, 1)
     best_before = np.full_like(sorted_local, np.inf)
@@ -43,12 +43,12 @@ def _two(problem: Problem, rows: slice) -> BoolArray:
 
 
 def _more(problem: Problem, rows: slice) -> BoolArray:
-    local, s = problem.local_delay[rows], problem.cloud_time[rows]
-    tables = [local, s]
-    if problem.least_rate is not None:
-        tables.append(np.maximum(problem.arrival_rate[rows, None], problem.least_rate[rows]) * s)
-    if problem.upstream_wait is not None:
-        tables.append(local - problem.upstream_wait[rows])
+    local, s = problem.fixed_delay[rows], problem.service[rows]
+    tables = [local, *np.moveaxis(s, 2, 0)]
+    if problem.ordered:
+        tables += [*np.moveaxis(np.maximum(problem.arrival_rate[rows, None, None], problem.least_rate[rows]) * s, 2, 0)]
+    if distinct(problem.wait).any():
+        tables.append(local - problem.wait[rows])
     no_worse = np.ones((*local.shape, local.shape[1]), dtype=bool)  # [d, i, j]: j is no worse than i
     better = np.zeros_like(no_worse)
     for table in tables:

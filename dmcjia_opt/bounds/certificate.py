@@ -56,12 +56,12 @@ class Certificate(Verdict):
     ----------
     lower_bound
         Proved lower bound on the optimum, s; +inf if it is proved that no plan exists.
-    price
-        The price of cloud capacity the bound was computed at, s per unit share.
+    prices
+        (n_resources,) the prices of the resources the bound was computed at, s per unit share.
     """
 
     lower_bound: float
-    price: float
+    prices: FloatArray
 
     @property
     def gap(self) -> float:
@@ -78,12 +78,24 @@ def relative_gap(objective: float, lower_bound: float) -> float:
     return max(0.0, (objective - lower_bound) / objective)
 
 
-def lower_bound(problem: Problem, price: float) -> float:
-    """Return a proved lower bound, s, on the mean delay of every feasible plan, from any price ≥ 0 (weak duality).
+def lower_bound(problem: Problem, prices: FloatArray | float) -> float:
+    """Return a proved lower bound, s, on the mean delay of every feasible plan, from any prices ≥ 0 (weak duality).
 
-    A price > 0 outside of the range of `dual` is taken at its end. What is not a finite number ≥ 0 proves nothing and
-    gives −inf.
+    Parameters
+    ----------
+    prices
+        (n_resources,) s per unit share; a number where there is one resource. A price > 0 outside of the range of
+        `dual` is taken at its end. What is not a finite number ≥ 0 proves nothing and gives −inf.
+
+    Raises
+    ------
+    InputError
+        If there is not one price a resource.
     """
+    prices = np.atleast_1d(np.asarray(prices, dtype=np.float64))
+    if prices.shape != (problem.n_resources,):
+        raise InputError(f"give one price a resource ({problem.n_resources}), got shape {prices.shape}")
+    price = float(prices[0])
     if not (math.isfinite(price) and price >= 0.0):
         return -math.inf
     point = dual_point(problem, min(max(price, LEAST_PRICE), MOST_PRICE) if price else 0.0)
@@ -91,23 +103,25 @@ def lower_bound(problem: Problem, price: float) -> float:
     return bound if math.isfinite(bound) else -math.inf  # a node without any split
 
 
-def splits_lower_bound(problem: Problem, splits: IntArray, price: FloatArray) -> FloatArray:
+def splits_lower_bound(problem: Problem, splits: IntArray, prices: FloatArray) -> FloatArray:
     """Return a proved lower bound, s, on the mean delay of given splits whatever the shares.
 
     Parameters
     ----------
     splits
         (n_plans, n_nodes).
-    price
-        (n_plans,) any prices; one outside of the range of `dual` proves nothing but the local delay.
+    prices
+        (n_plans, n_resources), or (n_plans,) where there is one resource: any prices; one outside of the range of
+        `dual` proves nothing but the fixed delay.
     """
-    usable = (price >= LEAST_PRICE) & (price <= MOST_PRICE)
-    value = fixed_dual(problem, splits, np.where(usable, price, 1.0))
-    paid = np.where(usable, price, 0.0)
-    local = (problem.weight * problem.at(problem.local_delay, splits)).sum(-1)
+    prices = prices[:, None] if prices.ndim == 1 else prices
+    usable: BoolArray = np.all((prices >= LEAST_PRICE) & (prices <= MOST_PRICE), axis=-1)
+    value = fixed_dual(problem, splits, np.where(usable[:, None], prices, 1.0))
+    paid = np.where(usable, prices.sum(-1), 0.0)
+    fixed = (problem.weight * problem.at(problem.fixed_delay, splits)).sum(-1)
     slack = rounding_slack(problem.n_nodes, 1.0)
     margin = slack * (np.where(np.isfinite(value), np.abs(value), 0.0) + 2 * paid)
-    return np.asarray(np.where(usable, value - margin, local * (1 - slack)))
+    return np.asarray(np.where(usable, value - margin, fixed * (1 - slack)))
 
 
 def rounding_slack(n_nodes: int, magnitude: float) -> float:
@@ -115,12 +129,13 @@ def rounding_slack(n_nodes: int, magnitude: float) -> float:
     return (16.0 + math.log2(n_nodes + 1)) * EPS * magnitude
 
 
-def best_lower_bound(problem: Problem) -> tuple[float, float]:
-    """Return the best lower bound any price gives, s, and that price; (+inf, NaN) if no plan exists."""
+def best_lower_bound(problem: Problem) -> tuple[float, FloatArray]:
+    """Return the best lower bound any prices give, s, and those (n_resources,); +inf and NaN if no plan exists."""
     if least_load(problem) >= 1.0 + 4.0 * problem.n_nodes * EPS:
-        return math.inf, math.nan
-    prices = {point.price for point in maximise(problem)}
-    return max((lower_bound(problem, price), price) for price in prices)
+        return math.inf, np.full(problem.n_resources, math.nan)
+    ends = {point.price for point in maximise(problem)}
+    bound, price = max((lower_bound(problem, price), price) for price in ends)
+    return bound, np.array([price])
 
 
 def judge(problem: Problem, splits: IntArray, shares: FloatArray, names: Sequence[str] = ()) -> Verdict:
@@ -131,7 +146,7 @@ def judge(problem: Problem, splits: IntArray, shares: FloatArray, names: Sequenc
     problem
         The compiled problem.
     splits, shares
-        (n_nodes,) the plan.
+        (n_nodes,) and (n_nodes, n_uses), or (n_nodes,) where there is one use: the plan.
     names
         (n_nodes,) names of the nodes, for the sentence; they are counted from 0 where there are none.
 
@@ -141,11 +156,12 @@ def judge(problem: Problem, splits: IntArray, shares: FloatArray, names: Sequenc
         If `splits` are not splits of this problem, or `shares` not one number a node.
     """
     splits = problem.check_splits(splits)
-    shares = np.asarray(shares, dtype=np.float64)
-    if not splits.shape == shares.shape == (problem.n_nodes,):
+    given = np.asarray(shares, dtype=np.float64)
+    shares = problem.by_use(splits, given)
+    if splits.shape != (problem.n_nodes,) or shares.shape != (problem.n_nodes, problem.n_uses):
         raise InputError(
             f"a plan has one split and one share a node ({problem.n_nodes}), got {splits.shape} splits "
-            f"and {shares.shape} shares"
+            f"and {given.shape} shares"
         )
     residuals = problem.residuals(splits, shares)
     broken = _unstable_edge(problem, splits, names) or _broken(residuals, splits, shares, names)
@@ -168,22 +184,21 @@ def _named(d: int, names: Sequence[str]) -> str:
 
 
 def _unstable_edge(problem: Problem, splits: IntArray, names: Sequence[str]) -> str:
-    unstable = np.isinf(problem.at(problem.local_delay, splits))
-    if not unstable.any():
+    unstable = np.flatnonzero(np.isinf(problem.at(problem.fixed_delay, splits)))
+    if len(unstable) == 0:
         return ""
-    d = int(unstable.argmax())
-    return f"the edge queue of {_named(d, names)} is unstable at split {splits[d]}"
+    return f"the edge queue of {_named(unstable[0], names)} is unstable at split {splits[unstable[0]]}"
 
 
 def _broken(residuals: Residuals, splits: IntArray, shares: FloatArray, names: Sequence[str]) -> str:
     def first(broken: BoolArray, what: str) -> str:
-        d = int(broken.argmax())
-        return f"the share of {_named(d, names)}{what.format(share=shares[d], split=splits[d])}"
+        d, k = (int(i[0]) for i in np.nonzero(broken))
+        return f"the share of {_named(d, names)}{what.format(share=shares[d, k], split=splits[d])}"
 
     if not (shares >= 0).all():
         return first(~(shares >= 0), " is {share:.3g}")
-    if not residuals.budget <= BUDGET_TOLERANCE:
-        return f"its shares exceed the cloud by {float(residuals.budget):.3g}"
+    if not (residuals.budget <= BUDGET_TOLERANCE).all():
+        return f"its shares exceed the cloud by {residuals.budget.max():.3g}"
     if not (residuals.stability < 0).all():
         return first(~(residuals.stability < 0), ", {share:.3g}, leaves its cloud queue unstable at split {split}")
     if not (residuals.ordering <= ORDERING_TOLERANCE).all():
@@ -197,16 +212,19 @@ def certify(
     splits: IntArray,
     shares: FloatArray,
     *,
-    price: float | None = None,
+    prices: FloatArray | float | None = None,
     names: Sequence[str] = (),
 ) -> Certificate:
     """Recompute everything about a plan (see `judge` for arguments and errors).
 
     Parameters
     ----------
-    price
-        Evaluate the bound at this price; by default at the price where it is best.
+    prices
+        (n_resources,) evaluate the bound at these prices; by default where it is best.
     """
     verdict = judge(problem, splits, shares, names)
-    bound, at = best_lower_bound(problem) if price is None else (lower_bound(problem, price), price)
+    if prices is None:
+        bound, at = best_lower_bound(problem)
+    else:
+        bound, at = lower_bound(problem, prices), np.atleast_1d(np.asarray(prices, dtype=np.float64))
     return Certificate(verdict.objective, verdict.residuals, verdict.violation, bound, at)

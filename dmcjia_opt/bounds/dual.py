@@ -1,12 +1,13 @@
-"""The Lagrangian dual: one price for cloud capacity, one small minimum a node.
+"""The Lagrangian dual: a price for each resource, one small minimum a node.
 
-For any price ν ≥ 0 of cloud capacity (s per unit share), weak duality gives
+For any prices ν ≥ 0 of the resources (s per unit share), weak duality gives
 
-    L(ν) = Σ_d min_γ [ w·local + min_x ( w·T(x) + ν·s·(λ + x) ) ] − ν   ≤   optimum,
+    L(ν) = Σ_d min_o [ w·fixed + Σ_k min_x ( w·T(x) + ν_r·s·(λ + x) ) ] − Σ_r ν_r   ≤   optimum,
 
-x the excess service rate. L is concave and its supergradient is Σ shares − 1, so maximising it is finding where the
-shares that the nodes choose cross 1. Whole tables are only needed until the price is bracketed: inside a bracket
-most splits of most nodes can be ruled out, and later passes touch only what is left.
+k the uses of option o, r what use k uses, x its excess service rate. L is concave, and its supergradient is Σ shares
+− 1 of each resource: maximising it for one resource is finding where the shares that the nodes choose cross 1. Whole
+tables are only needed until the price is bracketed: inside a bracket most options of most nodes can be ruled out, and
+later passes touch only what is left.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from functools import partial
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
+from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray, constant, over_uses
 from dmcjia_opt.model.delay import DelayCurve
 from dmcjia_opt.model.problem import Problem
 
@@ -33,16 +34,16 @@ _EXACT_SUM = 1 << 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DualPoint:
-    """The dual function at one price.
+    """The dual function at one vector of prices.
 
     Parameters
     ----------
-    price
-        ν, s per unit share.
+    prices
+        (n_resources,) ν, s per unit share.
     value
         L(ν), s, as computed; `certificate.lower_bound` subtracts what rounding may have added.
     use
-        Σ of the shares the nodes choose at this price; the supergradient of L is ``use − 1``.
+        Σ of the shares of the one resource that the nodes choose; the supergradient of L is ``use − 1``.
     magnitude
         Sum of absolute terms in `value`, the scale of its rounding error.
     elasticity
@@ -51,56 +52,60 @@ class DualPoint:
         (n_nodes,) minimising splits.
     """
 
-    price: float
+    prices: FloatArray
     value: float
     use: float
     magnitude: float
     elasticity: float
     splits: IntArray
 
+    @property
+    def price(self) -> float:
+        """The price of the one resource there is."""
+        return float(self.prices[0])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Columns:
-    """Candidate splits of some nodes, (n, k) each; padded with cost +inf."""
+    """Candidate options of some nodes, (n, k) or (n, k, n_uses) each; padded with cost +inf."""
 
     curve: DelayCurve
     rows: IntArray  # (n,) which nodes
     split: IntArray
     local: FloatArray  # w·local delay
     s: FloatArray
-    ratio: FloatArray  # s/w, 1 without cloud work
-    busy: FloatArray  # w where there is cloud work, else 0
-    rate: FloatArray  # (n, 1)
-    floor: FloatArray | None  # least excess rate
-    wait: FloatArray | None  # paid upstream
+    ratio: FloatArray  # s/w, 1 where nothing is used
+    busy: FloatArray  # w where something is used, else 0
+    rate: FloatArray  # (n, 1, 1)
+    floor: FloatArray  # least excess rate
+    wait: FloatArray  # paid upstream
 
     @property
     def open(self) -> bool:
         return bool(self.split.shape[1] > 1)
 
     def priced(self, price: float) -> tuple[FloatArray, FloatArray]:
+        """Return cost (n, k) and shares (n, k, n_uses)."""
         if price <= 0.0:
             return self.local, np.where(self.s > 0, np.inf, 0.0)
-        excess = self.curve.excess_at(price * self.ratio, self.rate, self.wait)
-        if self.floor is not None:
-            excess = np.maximum(excess, self.floor)
+        excess = above(self.floor, self.curve.excess_at(price * self.ratio, self.rate, self.wait))
         share = self.s * (self.rate + excess)
-        return self.local + self.busy * self.curve.delay(excess, self.rate, self.wait) + price * share, share
+        delay = self.busy * self.curve.delay(excess, self.rate, self.wait)
+        return added(self.local, delay, price * share), share
 
     def at(self, price: float) -> tuple[FloatArray, FloatArray, IntArray]:
         """Return least cost (n,), share (n,) and index (n, 1) of the minimiser of each node."""
         cost, share = self.priced(price)
         choice = cost.argmin(axis=1)[:, None]
-        return np.take_along_axis(cost, choice, 1)[:, 0], np.take_along_axis(share, choice, 1)[:, 0], choice
+        used = over_uses(share)
+        return np.take_along_axis(cost, choice, 1)[:, 0], np.take_along_axis(used, choice, 1)[:, 0], choice
 
     def response(self, price: float, choice: IntArray) -> float:
         """Return Σ −dδ/dν of the chosen splits at a price > 0."""
-        s, ratio = np.take_along_axis(self.s, choice, 1), np.take_along_axis(self.ratio, choice, 1)
-        wait = None if self.wait is None else np.take_along_axis(self.wait, choice, 1)
+        rows = np.arange(len(choice))[:, None], choice
+        s, ratio, wait, floor = self.s[rows], self.ratio[rows], self.wait[rows], self.floor[rows]
         excess = self.curve.excess_at(price * ratio, self.rate, wait)
-        on = s > 0
-        if self.floor is not None:
-            on &= excess > np.take_along_axis(self.floor, choice, 1) * (1 + 1e-9)
+        on = (s > 0) & (excess > floor * (1 + 1e-9))
         with np.errstate(over="ignore", divide="ignore"):
             return float(np.where(on, s * ratio / self.curve.curvature(excess, self.rate, wait), 0.0).sum())
 
@@ -112,8 +117,8 @@ class _Columns:
         ends, is never chosen inside.
         """
         span = high - low
-        cost_l, share_l = self.priced(low)
-        cost_h, share_h = self.priced(high)
+        (cost_l, share_l), (cost_h, share_h) = self.priced(low), self.priced(high)
+        share_l, share_h = over_uses(share_l), over_uses(share_h)
         index = np.arange(len(self.rows))
         at_l, at_h = cost_l.argmin(axis=1), cost_h.argmin(axis=1)
         best_l, best_h = cost_l[index, at_l], cost_h[index, at_h]
@@ -136,50 +141,55 @@ class _Columns:
     def _kept(self, keep: BoolArray, rows: IntArray, k: int) -> _Columns:
         keep = keep[rows]
         order = np.argsort(~keep, axis=1, kind="stable")[:, :k]
-        local = self.local[rows[:, None], order]
+        at = rows[:, None], order
+        local = self.local[at]
         local[~np.take_along_axis(keep, order, 1)] = np.inf
-        return _Columns(
-            self.curve,
-            self.rows[rows],
-            self.split[rows[:, None], order],
-            local,
-            self.s[rows[:, None], order],
-            self.ratio[rows[:, None], order],
-            self.busy[rows[:, None], order],
-            self.rate[rows],
-            None if self.floor is None else self.floor[rows[:, None], order],
-            None if self.wait is None else self.wait[rows[:, None], order],
-        )
+        same = (*order.shape, 1)  # of a table that is a constant, over_uses
+        rest = (t[at] if t.strides[0] else np.broadcast_to(t[:1, :1], same) for t in (self.floor, self.wait))
+        chosen = (self.split[at], local, self.s[at], self.ratio[at], self.busy[at])
+        return _Columns(self.curve, self.rows[rows], *chosen, self.rate[rows], *rest)
 
 
 def _columns(problem: Problem, rows: slice | IntArray) -> _Columns:
-    s = problem.cloud_time[rows]
-    weight = problem.weight[rows, None]
-    rate = problem.arrival_rate[rows, None]
+    s = problem.service[rows]
+    weight = problem.weight[rows, None, None]
+    rate = problem.arrival_rate[rows, None, None]
     on = s > 0
     index = np.arange(problem.n_nodes)[rows]
     return _Columns(
         problem.curve,
         index,
-        np.broadcast_to(np.arange(problem.n_splits), s.shape),
-        weight * problem.local_delay[rows],
+        np.broadcast_to(np.arange(problem.n_options), s.shape[:2]),
+        weight[:, :, 0] * problem.fixed_delay[rows],
         s,
         np.where(on, s / weight, 1.0),
         np.where(on, weight, 0.0),
         rate,
-        None if problem.least_rate is None else problem.least_rate[rows] - rate,
-        None if problem.upstream_wait is None else problem.upstream_wait[rows],
+        problem.least_rate[rows] - rate if problem.ordered else constant(-np.inf, s.shape),
+        problem.wait[rows][..., None],
     )
 
 
 def _blocks(problem: Problem) -> Iterator[_Columns]:
-    step = max(1, _BLOCK // problem.n_splits)
+    step = max(1, _BLOCK // problem.n_options)
     for start in range(0, problem.n_nodes, step):
         yield _columns(problem, slice(start, min(start + step, problem.n_nodes)))
 
 
+def above(floor: FloatArray, excess: FloatArray) -> FloatArray:
+    """Return excess rates, raised to their floors where there are any."""
+    return excess if floor.strides[0] == 0 else np.maximum(excess, floor)
+
+
+def added(fixed: FloatArray, delay: FloatArray, paid: FloatArray) -> FloatArray:
+    """Return what an option costs (...,) from what its uses (..., n_uses) delay and pay, added in one order."""
+    for k in range(delay.shape[-1]):
+        fixed = fixed + delay[..., k] + paid[..., k]
+    return fixed
+
+
 def priced(problem: Problem, price: float, rows: slice | IntArray = slice(None)) -> tuple[FloatArray, FloatArray]:
-    """Return cost and share of every split at a price.
+    """Return cost and shares of every option at a price.
 
     Parameters
     ----------
@@ -193,8 +203,8 @@ def priced(problem: Problem, price: float, rows: slice | IntArray = slice(None))
     Returns
     -------
     cost, share
-        (n_rows, n_splits) w·(local + T) + ν·δ in s, and the share δ that attains it; cost is +inf where the split
-        is not allowed.
+        (n_rows, n_options) w·(fixed + T) + ν·δ in s, and (n_rows, n_options, n_uses) the shares δ that attain it;
+        cost is +inf where the option is not allowed.
     """
     return _columns(problem, rows).priced(price)
 
@@ -217,44 +227,45 @@ def _point(groups: Iterable[_Columns], price: float, n: int, capacity: float = 1
     paid = price * capacity
     total = math.fsum(best) if n <= _EXACT_SUM else float(best.sum())
     elasticity = -price * response / used if 0.0 < used < np.inf and response < np.inf else 0.0
-    return DualPoint(price, total - paid, used / capacity, float(np.abs(best).sum()) + paid, elasticity, splits)
+    magnitude = float(np.abs(best).sum()) + paid
+    return DualPoint(np.array([price]), total - paid, used / capacity, magnitude, elasticity, splits)
 
 
 def split_costs(problem: Problem, nodes: IntArray, splits: IntArray, price: FloatArray) -> FloatArray:
-    """Return what given splits of given nodes cost at given prices, s: w·(local + T) + ν·δ at the best share δ.
+    """Return what given splits of given nodes cost at given prices, s: w·(fixed + T) + ν·δ at the best share δ.
 
     `nodes`, `splits` and `price` (> 0, s per unit share) broadcast against each other; so does the result.
     """
-    s, weight, rate = problem.cloud_time[nodes, splits], problem.weight[nodes], problem.arrival_rate[nodes]
-    wait = None if problem.upstream_wait is None else problem.upstream_wait[nodes, splits]
+    s, weight, rate = problem.service[nodes, splits], problem.weight[nodes], problem.arrival_rate[nodes][..., None]
+    wait, price = problem.wait[nodes, splits][..., None], np.asarray(price)[..., None]
     busy = s > 0
-    excess = problem.curve.excess_at(np.where(busy, price * s / weight, 1.0), rate, wait)
-    if problem.least_rate is not None:
+    excess = problem.curve.excess_at(np.where(busy, price * s / weight[..., None], 1.0), rate, wait)
+    if problem.ordered:
         excess = np.maximum(excess, problem.least_rate[nodes, splits] - rate)
-    cloud = weight * problem.curve.delay(excess, rate, wait) + price * s * (rate + excess)
-    return weight * problem.local_delay[nodes, splits] + np.where(busy, cloud, 0.0)
+    cloud = weight[..., None] * problem.curve.delay(excess, rate, wait) + price * s * (rate + excess)
+    return np.asarray(weight * problem.fixed_delay[nodes, splits] + over_uses(np.where(busy, cloud, 0.0)))
 
 
-def fixed_dual(problem: Problem, splits: IntArray, price: FloatArray) -> FloatArray:
+def fixed_dual(problem: Problem, splits: IntArray, prices: FloatArray) -> FloatArray:
     """Return a lower bound, s, on the mean delay of given splits whatever the shares, as computed.
 
     Parameters
     ----------
     splits
         (n_plans, n_nodes).
-    price
-        (n_plans,) > 0, any price of cloud capacity, s per unit share.
+    prices
+        (n_plans, n_resources) > 0, any prices, s per unit share.
     """
-    costs = split_costs(problem, np.arange(problem.n_nodes), splits, price[:, None])
-    return np.asarray(costs.sum(-1) - price)
+    costs = split_costs(problem, np.arange(problem.n_nodes), splits, prices)
+    return np.asarray(costs.sum(-1) - prices[:, 0])
 
 
 def least_load(problem: Problem) -> float:
     """Return the least total share that any choice of splits needs; a plan exists only if it is below 1."""
     total = 0.0
     for block in _blocks(problem):
-        rate = block.rate if block.floor is None else block.rate + np.maximum(block.floor, 0.0)
-        total += float(np.where(np.isfinite(block.local), rate * block.s, np.inf).min(axis=1).sum())
+        rate = block.rate if block.floor.strides[0] == 0 else block.rate + np.maximum(block.floor, 0.0)
+        total += float(np.where(np.isfinite(block.local), over_uses(rate * block.s), np.inf).min(axis=1).sum())
     return total
 
 
@@ -290,7 +301,7 @@ def maximise(problem: Problem, *, tolerance: float = 1e-14) -> tuple[DualPoint, 
 
 def _guess(problem: Problem, rows: slice | IntArray = slice(None)) -> float:
     """Return the order of magnitude of the price if every node sent all its work and the cloud had room."""
-    s = np.where(np.isfinite(problem.local_delay[rows]), problem.cloud_time[rows], 0.0).max(axis=1)
+    s = np.where(np.isfinite(problem.fixed_delay[rows])[..., None], problem.service[rows], 0.0).max(axis=(1, 2))
     return max(float(np.sqrt(problem.weight[rows] * s).sum()) ** 2, LEAST_PRICE)
 
 

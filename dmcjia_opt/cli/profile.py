@@ -1,114 +1,103 @@
-"""`dmcjia profile`: what it does, step by step, with everything that can be refused refused first."""
+"""`dmcjia profile`: everything that can be refused is refused first."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Annotated, Literal
 
-from rich.console import Console
-from rich.progress import Progress
+import typer
 
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.base.files import check_destination
-from dmcjia_opt.model.networks.graph import Cuts
-from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
-from dmcjia_opt.model.networks.measuring import Measurement, measure
-from dmcjia_opt.model.networks.onnx_ import parse_shape
-from dmcjia_opt.studies.look.words import seconds
-from dmcjia_opt.studies.network.delays import Device, Profiled, delay_along_cuts, one_node, read_profile
-from dmcjia_opt.studies.network.picture import check_picture, draw_profile, say_best, show_profile
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The options of the command; see its help."""
+def profile(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL.onnx|NAME", help="An ONNX file, a profile .json or a zoo name.")
+    ],
+    out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the profile here.")] = None,
+    cuts: Annotated[
+        Literal["layers", "blocks", "all", "chain"] | None,
+        typer.Option(help="After each layer, single tensors only, after every operator, or the paper's chain."),
+    ] = None,
+    upload_dtype: Annotated[
+        str | None, typer.Option(metavar="TYPE", help="Quantise uploads, e.g. uint8 or float16.")
+    ] = None,
+    input_shape: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=1x3x224x224", help="Shape of an input that the file leaves open.")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE.png|.svg", help="Draw work, bytes and delay along the cuts.")
+    ] = None,
+    scenario: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Write a scenario of one such node, to solve or extend.")
+    ] = None,
+    compute_gflops: Annotated[float, typer.Option(help="The node's compute, GFLOP/s.")] = 5.0,
+    uplink_mbps: Annotated[float, typer.Option(help="The node's uplink, Mbit/s.")] = 8.0,
+    arrival_rate: Annotated[float, typer.Option(help="Tasks per second at the node.")] = 0.1,
+    cloud_gflops: Annotated[float, typer.Option(help="What the node gets of the cloud, GFLOP/s.")] = 40.0,
+    measure: Annotated[
+        str | None, typer.Option(metavar="DEVICE", help="Time each layer on this machine, under this name.")
+    ] = None,
+    out_times: Annotated[
+        Path | None, typer.Option(metavar="times.csv", help="Write the times here, beside those that are there.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed runs of each layer; the median counts.")] = 11,
+    threads: Annotated[int, typer.Option(min=0, help="Threads within an operator; 0: as onnxruntime chooses.")] = 0,
+) -> None:
+    """Show what each layer of a network computes and what each cut sends; write it down, draw it, time it."""
+    from dmcjia_opt.base.files import check_destination
+    from dmcjia_opt.cli.progress import bar
+    from dmcjia_opt.cli.show_network import best_cut, show_profile
+    from dmcjia_opt.model.networks.measured import load_times
+    from dmcjia_opt.model.networks.measuring import Measurement
+    from dmcjia_opt.model.networks.measuring import measure as time_layers
+    from dmcjia_opt.model.networks.onnx_ import parse_shape
+    from dmcjia_opt.model.networks.reading import read_profile
+    from dmcjia_opt.studies.look.words import seconds
+    from dmcjia_opt.studies.network.delays import one_node
+    from dmcjia_opt.studies.network.picture import check_picture, draw_profile
 
-    model: str
-    out: Path | None
-    cuts: Cuts | None
-    upload_dtype: str | None
-    input_shapes: tuple[str, ...]
-    picture: Path | None
-    scenario: Path | None
-    compute_gflops: float
-    uplink_mbps: float
-    arrival_rate: float
-    cloud_gflops: float
-    measure: str | None
-    out_times: Path | None
-    repeats: int
-    threads: int
-
-
-def run(asked: Asked) -> None:
-    """Profile a network, show it, and write what was asked for."""
-    shapes = _shapes(asked.input_shapes)
-    for option, path in (("--out", asked.out), ("--scenario", asked.scenario), ("--out-times", asked.out_times)):
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, shape in map(parse_shape, input_shape or ()):
+        if name in shapes:
+            raise InputError(f'--input-shape: the shape of "{name}" is given twice')
+        shapes[name] = shape
+    for option, path in (("--out", out), ("--scenario", scenario), ("--out-times", out_times), ("--picture", picture)):
         check_destination(option, path)
-    if asked.picture is not None:
-        check_destination("--picture", asked.picture)
-        check_picture(asked.picture)
-    if asked.out_times is not None and asked.measure is None:
+    if picture is not None:
+        check_picture(picture)
+    if out_times is not None and measure is None:
         raise InputError("--out-times needs --measure DEVICE: say what this machine is called")
-    if asked.measure is not None and asked.cuts == "chain":
+    if measure is not None and cuts == "chain":
         raise InputError("--measure needs cuts that are real: leave --cuts chain out")
-    profiled = read_profile(asked.model, asked.cuts, asked.upload_dtype, shapes)
-    device = Device(
-        asked.compute_gflops, asked.uplink_mbps, asked.arrival_rate, asked.cloud_gflops, (asked.measure or "").strip()
-    )
-    one_node(
-        profiled.profile, Device(device.compute_gflops, device.uplink_mbps, device.arrival_rate, device.cloud_gflops)
-    )
-    times = _measured(profiled, asked) if asked.measure is not None else None
+    profiled = read_profile(model, cuts, upload_dtype, shapes)
+    node = partial(one_node, profiled.profile, compute_gflops, uplink_mbps, arrival_rate, cloud_gflops)
+    lone, times = node(), None
+    if measure is not None:
+        if profiled.model is None:
+            raise InputError(f'"{model}" cannot be measured: only an .onnx file can run')
+        how = Measurement(repeats=repeats, threads=threads)
+        with bar("measuring") as live:
+            times = time_layers(
+                profiled.model, measure, cuts or "layers", how, lambda done, total: live.show(done / total)
+            )
+        lone = node(device=measure.strip(), times=times)
     show_profile(profiled)
-    lines = []
     if times is not None:
         total = sum(sum(layers.values()) for layers in times.seconds.values())
-        lines.append(f'The network takes {seconds(total)} on "{device.name}", layer by layer.')
-        if asked.out_times is not None:
-            known = load_times(asked.out_times).merged(times) if asked.out_times.exists() else times
-            known.save(asked.out_times)
-            lines.append(
-                f"Times written to {asked.out_times}; in a scenario: [profiles] times_file, and device of a node."
-            )
-    if asked.out is not None:
-        profiled.profile.save(asked.out)
-        lines.append(f'Profile written to {asked.out}; in a scenario: model = "{asked.out.name}"')
-    if asked.scenario is not None or asked.picture is not None:
-        lone = one_node(profiled.profile, device, times)
-        if asked.picture is not None:
-            delays = delay_along_cuts(lone)
-            draw_profile(profiled.profile, delays, device, asked.picture)
-            lines += [say_best(profiled.profile, delays, device), f"Picture written to {asked.picture}"]
-        if asked.scenario is not None:
-            lone.save(asked.scenario)
-            lines.append(
-                f"Scenario of one node written to {asked.scenario}; plan it with: dmcjia solve {asked.scenario}"
-            )
-    for line in lines:
-        Console().print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _shapes(texts: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
-    found: dict[str, tuple[int, ...]] = {}
-    for text in texts:
-        name, shape = parse_shape(text)
-        if name in found:
-            raise InputError(f'--input-shape: the shape of "{name}" is given twice')
-        found[name] = shape
-    return found
-
-
-def _measured(profiled: Profiled, asked: Asked) -> MeasuredTimes:
-    if profiled.model is None:
-        raise InputError(f'"{asked.model}" cannot be measured: only an .onnx file can run')
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("measuring")
-        return measure(
-            profiled.model,
-            asked.measure or "",
-            asked.cuts or "layers",
-            Measurement(repeats=asked.repeats, threads=asked.threads),
-            lambda done, total: bar.update(task, completed=done, total=total),
-        )
+        typer.echo(f'The network takes {seconds(total)} on "{lone.nodes.device_of(0)}", layer by layer.')
+        if out_times is not None:
+            known = load_times(out_times).merged(times) if out_times.exists() else times
+            known.save(out_times)
+            typer.echo(f"Times written to {out_times}; in a scenario: [profiles] times_file, and device of a node.")
+    if out is not None:
+        profiled.profile.save(out)
+        typer.echo(f'Profile written to {out}; in a scenario: model = "{out.name}"')
+    if picture is not None:
+        draw_profile(lone, picture)
+        typer.echo(best_cut(lone))
+        typer.echo(f"Picture written to {picture}")
+    if scenario is not None:
+        lone.save(scenario)
+        typer.echo(f"Scenario of one node written to {scenario}; plan it with: dmcjia solve {scenario}")

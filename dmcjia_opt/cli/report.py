@@ -4,30 +4,44 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from dmcjia_opt.base.errors import BackendMissing, DmcjiaError, InputError
-from dmcjia_opt.base.files import check_destination, write_text
-from dmcjia_opt.model.scenario.scenario import Scenario, load_scenario
-from dmcjia_opt.solving.plan import Plan, load_plan
-from dmcjia_opt.studies.look.progress import Bar
+
+if TYPE_CHECKING:
+    from dmcjia_opt.studies.plan.subject import Subject
 
 
-def check_page(option: str, path: Path) -> None:
-    """Raise an error where no page can be written to `path`, or nothing can draw one."""
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"{option} {path}: the report is a page; let its name end in .html")
-    check_destination(option, path)
-    if missing := [module for module in ("plotly", "jinja2") if find_spec(module) is None]:
-        raise BackendMissing(f"{option} needs {' and '.join(missing)}; pip install 'dmcjia-opt[report]'")
+def report(
+    what: Annotated[
+        Path,
+        typer.Argument(metavar="DIR|plan.json", help="The folder of a benchmark (dmcjia bench --out DIR), or a plan."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE.html", help="The page to write; it opens without a network.")],
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Of a benchmark: rows.csv, trajectories.csv and files for iohinspector here, too."
+        ),
+    ] = None,
+    scenario: Annotated[
+        Path | None,
+        typer.Option(metavar="SCENARIO.toml", help="Of a plan: its scenario, where the plan does not say or it moved."),
+    ] = None,
+) -> None:
+    """Show a benchmark or a plan as one page.
 
-
-def run(what: Path, out: Path, csv: Path | None, scenario: Path | None) -> tuple[str, ...]:
-    """Write the report of a benchmark's folder or of a plan, and return what to say of it."""
+    Of a benchmark: who won, how reliably, how fast, on what evidence. Of a plan: how good it is, where the delay comes
+    from, what more capacity would buy, how it was made.
+    """
     check_page("--out", out)
     if what.is_dir():
         if scenario is not None:
             raise InputError(f"--scenario belongs to a plan, and {what} is a folder; leave it out")
-        return _benchmark(what, out, csv)
+        _benchmark(what, out, csv)
+        return
     if not what.exists():
         raise InputError(
             f"{what}: there is no such folder or file; give the folder that dmcjia bench wrote with --out, or the "
@@ -35,54 +49,61 @@ def run(what: Path, out: Path, csv: Path | None, scenario: Path | None) -> tuple
         )
     if csv is not None:
         raise InputError(f"--csv belongs to the folder of a benchmark, and {what} is a file; leave it out")
-    return _plan(what, out, scenario)
-
-
-def write_plan_page(scenario: Scenario, plan: Plan, scenario_file: Path, out: Path) -> None:
-    """Write the report of a plan that has just been made."""
-    from dmcjia_opt.studies.plan.plan_page import plan_report
-    from dmcjia_opt.studies.plan.subject import subject_of_plan
-
-    with Bar("report") as bar:
-        write_text(out, plan_report(subject_of_plan(scenario, plan, str(scenario_file)), progress=bar.update))
-
-
-def _plan(path: Path, out: Path, scenario: Path | None) -> tuple[str, ...]:
-    from dmcjia_opt.studies.plan.plan_page import plan_report
+    from dmcjia_opt.model.scenario.scenario import load_scenario
+    from dmcjia_opt.solving.plan import load_plan
     from dmcjia_opt.studies.plan.subject import subject_of_file
 
-    claims = load_plan(path)
+    claims = load_plan(what)
+    if scenario is None:
+        if not claims.scenario_file:
+            raise InputError(
+                f"{what}: it does not say which file its scenario is; name it with --scenario SCENARIO.toml"
+            )
+        scenario = what.parent / claims.scenario_file
+        if not scenario.is_file():
+            raise InputError(
+                f"{what}: its scenario {scenario} is not there; name the file with --scenario SCENARIO.toml"
+            )
+    loaded = load_scenario(scenario)
     try:
-        where = _named(path, claims.scenario_file) if scenario is None else scenario
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    loaded = load_scenario(where)
-    try:
-        subject = subject_of_file(loaded, claims, str(where))
+        subject = subject_of_file(loaded, claims, str(scenario))
     except DmcjiaError as error:
-        raise type(error)(f"{path}: {error}") from None
-    with Bar("report") as bar:
-        write_text(out, plan_report(subject, progress=bar.update))
-    return (f"Page written to {out}",)
+        raise type(error)(f"{what}: {error}") from None
+    write_page(subject, out)
 
 
-def _named(plan: Path, scenario_file: str) -> Path:
-    if not scenario_file:
-        raise InputError("it does not say which file its scenario is; name it with --scenario SCENARIO.toml")
-    where = plan.parent / scenario_file
-    if not where.is_file():
-        raise InputError(f"its scenario {where} is not there; name the file with --scenario SCENARIO.toml")
-    return where
+def check_page(option: str, path: Path) -> None:
+    """Raise an error where no page can be written to `path`, or nothing can draw one."""
+    from dmcjia_opt.base.files import check_destination
+
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{option} {path}: the report is a page; let its name end in .html")
+    check_destination(option, path)
+    if missing := [module for module in ("plotly", "jinja2") if find_spec(module) is None]:
+        raise BackendMissing(f"{option} needs {' and '.join(missing)}; pip install 'dmcjia-opt[report]'")
 
 
-def _benchmark(folder: Path, out: Path, csv: Path | None) -> tuple[str, ...]:
+def write_page(subject: Subject, out: Path) -> None:
+    """Write the report of a plan, and say so."""
+    from dmcjia_opt.base.files import write_text
+    from dmcjia_opt.cli.progress import bar
+    from dmcjia_opt.studies.plan.plan_page import plan_report
+
+    with bar("report") as live:
+        write_text(out, plan_report(subject, progress=live.show))
+    typer.echo(f"Page written to {out}")
+
+
+def _benchmark(folder: Path, out: Path, csv: Path | None) -> None:
+    from dmcjia_opt.base.files import write_text
     from dmcjia_opt.studies.bench.exports import write_exports
     from dmcjia_opt.studies.bench.page.overview import benchmark_report
     from dmcjia_opt.studies.bench.results import load
 
     loaded = load(folder)
     write_text(out, benchmark_report(loaded))
-    if csv is None:
-        return (f"{len(loaded.rows)} runs in {out}",)
-    write_exports(loaded, csv)
-    return f"{len(loaded.rows)} runs in {out}", f"The same as CSV, and for iohinspector, in {csv}"
+    if csv is not None:
+        write_exports(loaded, csv)
+    typer.echo(f"{len(loaded.rows)} runs in {out}")
+    if csv is not None:
+        typer.echo(f"The same as CSV, and for iohinspector, in {csv}")

@@ -1,8 +1,9 @@
-"""What the command line shows of benchmarks: the suites there are, progress, and a summary of rows."""
+"""What the command line shows of benchmarks: the suites there are, and a summary of rows."""
 
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from rich.box import SIMPLE_HEAD
@@ -14,24 +15,6 @@ from dmcjia_opt.studies.bench.lineup import expand
 from dmcjia_opt.studies.bench.planning import estimate
 from dmcjia_opt.studies.bench.rows import Outcome, Row
 from dmcjia_opt.studies.bench.suites import Block, Suite
-from dmcjia_opt.studies.look.progress import Bar
-
-
-class BenchProgress(Bar):
-    """A bar on standard error: runs done of all there are, and about how long the rest will take.
-
-    Parameters
-    ----------
-    title
-        What is running.
-    """
-
-    def __init__(self, title: str) -> None:
-        super().__init__(title, "{task.fields[state]}")
-
-    def update_runs(self, done: int, total: int, fraction: float) -> None:
-        """Show that `done` of `total` runs are over, which took `fraction` of the expected time."""
-        self.show(fraction, f"{done} of {total} runs")
 
 
 def show_suites(suites: Mapping[str, Suite], workers: int) -> None:
@@ -67,7 +50,7 @@ def show_rows(rows: Iterable[Row]) -> None:
     table.add_column("other")
     for (kind, method), found in by_method.items():
         answers = [row for row in found if row.outcome == Outcome.ANSWER]
-        other = [f"{sum(row.outcome == outcome for row in found)} {outcome}" for outcome in _others(found)]
+        counts = Counter(row.outcome for row in found)
         errors = [row.worst_error for row in answers if row.worst_error is not None]
         times = [row.wall_seconds / (row.plans or 1) for row in answers if row.wall_seconds is not None]
         gaps = [row.gap for row in answers if row.gap is not None]
@@ -79,14 +62,9 @@ def show_rows(rows: Iterable[Row]) -> None:
             f"{statistics.median(gaps):.1e}" if gaps else "–",
             f"{max(errors):.1e}" if errors else "–",
             f"{statistics.median(times):.2g}" if times else "–",
-            ", ".join(other),
+            ", ".join(f"{counts[other]} {other}" for other in Outcome if other != Outcome.ANSWER and counts[other]),
         )
     Console().print(table)
-
-
-def _others(rows: Iterable[Row]) -> list[Outcome]:
-    found = {row.outcome for row in rows}
-    return [outcome for outcome in Outcome if outcome in found and outcome != Outcome.ANSWER]
 
 
 def _budget(block: Block) -> str:

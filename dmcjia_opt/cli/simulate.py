@@ -3,76 +3,103 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import typer
 
 from dmcjia_opt.base.errors import DmcjiaError, InputError
-from dmcjia_opt.base.files import check_destination
-from dmcjia_opt.cli.show import say, show_differences, show_simulation, warn
-from dmcjia_opt.model.scenario.scenario import load_scenario
-from dmcjia_opt.solving.plan import load_plan
-from dmcjia_opt.studies.look.progress import Bar
-from dmcjia_opt.studies.simulation import build_arrivals, content, made_for, save, simulate
+from dmcjia_opt.cli.arguments import Outside, ScenarioFile
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The options of the command; see its help."""
+def simulate(
+    scenario: ScenarioFile,
+    plans: Annotated[
+        list[Path], typer.Argument(metavar="plan.json ...", help="Plans; the first is what others are compared with.")
+    ],
+    tasks: Annotated[
+        int | None,
+        typer.Option(help="Tasks a node, warm-up included; 100,000, or the whole trace.", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same numbers.")] = 0,
+    arrivals: Annotated[
+        str,
+        typer.Option(
+            metavar="PROCESS|FILE.csv",
+            help="poisson, deterministic, erlang:K, hyperexponential:SCV, or arrival times, s, one a line.",
+        ),
+    ] = "poisson",
+    service_cv: Annotated[
+        float | None,
+        typer.Option(
+            help="Coefficient of variation of service at the edge and in the cloud; as the delay model says.",
+            show_default=False,
+        ),
+    ] = None,
+    service_family: Annotated[Literal["gamma", "lognormal"], typer.Option(help="How service varies.")] = "gamma",
+    uplink: Annotated[
+        Literal["delay", "queue"] | None,
+        typer.Option(
+            help="Whether uploads of a node wait for each other (queue).", show_default="as the scenario says"
+        ),
+    ] = None,
+    warm_up: Annotated[float, typer.Option(help="Share of the tasks left out at the start.")] = 0.1,
+    confidence: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
+    out: Annotated[Path | None, typer.Option(metavar="sim.json", help="Write everything here.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what would be written, and nothing else.")] = False,
+    outside: Outside = False,
+) -> None:
+    """Send tasks through the queues of a plan, and set the delay they meet beside the model's.
 
-    scenario: Path
-    plans: tuple[Path, ...]
-    tasks: int | None
-    seed: int
-    arrivals: str
-    service_cv: float | None
-    service_family: Literal["gamma", "lognormal"]
-    uplink: Literal["delay", "queue"] | None
-    warm_up: float
-    confidence: float
-    out: Path | None
-    as_json: bool
-    outside: bool
+    Several plans meet the same arrivals, so that even small differences between them show.
+    """
+    from dmcjia_opt.base.files import check_destination
+    from dmcjia_opt.cli.progress import bar
+    from dmcjia_opt.cli.show import warn
+    from dmcjia_opt.cli.show_simulation import show_differences, show_simulation
+    from dmcjia_opt.model.scenario.scenario import load_scenario
+    from dmcjia_opt.solving.plan import load_plan
+    from dmcjia_opt.studies.simulation.arrivals import build_arrivals
+    from dmcjia_opt.studies.simulation.fleet import made_for
+    from dmcjia_opt.studies.simulation.fleet import simulate as send_tasks
+    from dmcjia_opt.studies.simulation.result import content, save
 
-
-def run(asked: Asked) -> None:
-    """Simulate, and show or write what was found."""
-    check_destination("--out", asked.out)
-    if not 0.0 < asked.confidence < 1.0:
-        raise InputError(f"--confidence must lie between 0 and 1, got {asked.confidence:g}")
-    scenario, process = load_scenario(asked.scenario, outside=asked.outside), build_arrivals(asked.arrivals)
-    if len(set(asked.plans)) < len(asked.plans):
-        raise InputError(f"{max(asked.plans, key=asked.plans.count)} is given twice; name each plan once")
+    check_destination("--out", out)
+    if not 0.0 < confidence < 1.0:
+        raise InputError(f"--confidence must lie between 0 and 1, got {confidence:g}")
+    loaded, process = load_scenario(scenario, outside=outside), build_arrivals(arrivals)
+    if len(set(plans)) < len(plans):
+        raise InputError(f"{max(plans, key=plans.count)} is given twice; name each plan once")
     found = {}
-    with Bar("simulate") as bar:
-        for k, path in enumerate(asked.plans):
+    with bar("simulate") as live:
+        for k, path in enumerate(plans):
             plan = load_plan(path)
             try:
-                if not made_for(scenario, plan):
-                    warn(f"{path} was made when {asked.scenario} said something else; it is simulated as it stands")
-                found[str(path)] = simulate(
-                    scenario,
+                if not made_for(loaded, plan):
+                    warn(f"{path} was made when {scenario} said something else; it is simulated as it stands")
+                found[str(path)] = send_tasks(
+                    loaded,
                     plan,
-                    tasks=asked.tasks,
-                    seed=asked.seed,
+                    tasks=tasks,
+                    seed=seed,
                     arrivals=process,
-                    service_cv=asked.service_cv,
-                    service_family=asked.service_family,
-                    uplink=asked.uplink,
-                    warm_up=asked.warm_up,
-                    progress=partial(bar.update_part, k, len(asked.plans)),
+                    service_cv=service_cv,
+                    service_family=service_family,
+                    uplink=uplink,
+                    warm_up=warm_up,
+                    progress=partial(live.show_part, k, len(plans)),
                 )
             except DmcjiaError as error:
                 raise type(error)(f"{path}: {error}") from None
-    if asked.out is not None:
-        save(asked.out, found, asked.confidence)
-    if asked.as_json:
-        say(json.dumps(content(found, asked.confidence), indent=1, allow_nan=False))
+    if out is not None:
+        save(out, found, confidence)
+    if as_json:
+        typer.echo(json.dumps(content(found, confidence), indent=1, allow_nan=False))
         return
     for name, simulation in found.items():
-        show_simulation(simulation, f"{scenario.name}, {name}", asked.confidence, by_node=len(found) == 1)
+        show_simulation(simulation, f"{loaded.name}, {name}", confidence, by_node=len(found) == 1)
     if len(found) > 1:
-        show_differences(found, asked.confidence)
-    if asked.out is not None:
-        say(f"Simulation written to {asked.out}")
+        show_differences(found, confidence)
+    if out is not None:
+        typer.echo(f"Simulation written to {out}")

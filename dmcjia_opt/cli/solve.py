@@ -2,65 +2,78 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.base.files import check_destination, path_from
-from dmcjia_opt.base.machine import computer
-from dmcjia_opt.base.processes import interrupts_remembered
-from dmcjia_opt.cli.report import check_page, write_plan_page
-from dmcjia_opt.cli.show import SearchProgress, Spinner, say, show_plan, show_proof, warn
-from dmcjia_opt.model.scenario.scenario import load_scenario
-from dmcjia_opt.solving.contract import Stop
-from dmcjia_opt.solving.registry import conflicts
-from dmcjia_opt.solving.solve import solve
-from dmcjia_opt.solving.verifying import prove
+from dmcjia_opt.cli.arguments import Outside, ScenarioFile
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The options of the command; see its help."""
+def solve(
+    scenario: ScenarioFile,
+    placer: Annotated[
+        str, typer.Option(help="Chooses the splits; see `dmcjia methods`. name[:option=value], or ./file.py:Class.")
+    ] = "exact",
+    allocator: Annotated[str, typer.Option(help="Chooses the shares, in the same way.")] = "waterfilling",
+    seconds: Annotated[float | None, typer.Option(help="Wall time limit, s.")] = None,
+    evaluations: Annotated[int | None, typer.Option(help="Limit on distinct plans evaluated.")] = None,
+    gap: Annotated[float | None, typer.Option(help="Stop at this relative gap, e.g. 1e-3.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed and versions, same plan.")] = 0,
+    out: Annotated[Path | None, typer.Option(metavar="plan.json", help="Write the plan here.")] = None,
+    proof: Annotated[
+        Path | None, typer.Option(metavar="proof.json", help="Write here what proves the bound, for anyone to check.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="plan.html", help="Write a page about the plan; it opens without a network.")
+    ] = None,
+    outside: Outside = False,
+) -> None:
+    """Place the splits, share the cloud, and say how good the answer is.
 
-    scenario: Path
-    placer: str
-    allocator: str
-    stop: Stop
-    seed: int
-    out: Path | None
-    proof: Path | None
-    report: Path | None
-    outside: bool
+    [bold]--placer dmcjia --allocator alm[/bold] is the algorithm of the paper.
+    """
+    from dmcjia_opt.base.files import check_destination, path_from
+    from dmcjia_opt.base.machine import computer
+    from dmcjia_opt.base.processes import interrupts_remembered
+    from dmcjia_opt.cli.progress import SearchProgress, spinner
+    from dmcjia_opt.cli.report import check_page, write_page
+    from dmcjia_opt.cli.show import show_plan, show_proof, warn
+    from dmcjia_opt.model.scenario.scenario import load_scenario
+    from dmcjia_opt.solving.contract import Stop
+    from dmcjia_opt.solving.registry import conflicts
+    from dmcjia_opt.solving.solve import solve as search
+    from dmcjia_opt.solving.verifying import prove
 
-
-def run(asked: Asked) -> None:
-    """Plan, show the plan, and write what was asked for."""
-    for option, file in (("--out", asked.out), ("--proof", asked.proof)):
-        check_destination(option, file)
-    if asked.report is not None:
-        check_page("--report", asked.report)
-        if asked.report in (asked.out, asked.proof):
-            raise InputError(f"--report {asked.report}: the same file is asked for twice; give each its own name")
-    chosen = ("placer", asked.placer.partition(":")[0]), ("allocator", asked.allocator.partition(":")[0])
+    stop = Stop(seconds=seconds, evaluations=evaluations, gap=gap)
+    check_destination("--out", out)
+    check_destination("--proof", proof)
+    if report is not None:
+        check_page("--report", report)
+        if report in (out, proof):
+            raise InputError(f"--report {report}: the same file is asked for twice; give each its own name")
+    chosen = ("placer", placer.partition(":")[0]), ("allocator", allocator.partition(":")[0])
     for method, sentence in conflicts().items():
         if method in chosen:
             warn(sentence)
-    scenario = load_scenario(asked.scenario, outside=asked.outside)
-    with SearchProgress(asked.stop, f"{asked.placer} + {asked.allocator}") as progress, interrupts_remembered():
-        plan = solve(
-            scenario, asked.placer, asked.allocator, stop=asked.stop, seed=asked.seed, callback=progress.update
-        )
-    if asked.out is not None:
-        replace(plan, machine=computer(), scenario_file=path_from(asked.out.parent, asked.scenario)).save(asked.out)
-    show_plan(plan, scenario)
-    if asked.proof is not None:
-        with Spinner("finding a proof that anyone can check"):
-            made = prove(scenario, plan)
-        made.save(asked.proof)
+    loaded = load_scenario(scenario, outside=outside)
+    with SearchProgress(stop, f"{placer} + {allocator}") as progress, interrupts_remembered():
+        plan = search(loaded, placer, allocator, stop=stop, seed=seed, callback=progress.update)
+    plan = replace(plan, machine=computer())
+    if out is not None:
+        replace(plan, scenario_file=path_from(out.parent, scenario)).save(out)
+    show_plan(plan, loaded)
+    if proof is not None:
+        with spinner("finding a proof that anyone can check"):
+            made = prove(loaded, plan)
+        made.save(proof)
         show_proof(made, plan)
-    if asked.out is not None:
-        checked_by = f" --proof {asked.proof}" if asked.proof is not None else ""
-        say(f"Plan written to {asked.out}; check it with: dmcjia verify {asked.scenario} {asked.out}{checked_by}")
-    if asked.report is not None:
-        write_plan_page(scenario, replace(plan, machine=computer()), asked.scenario, asked.report)
-        say(f"Page written to {asked.report}")
+    if out is not None:
+        checked_by = f" --proof {proof}" if proof is not None else ""
+        typer.echo(f"Plan written to {out}; check it with: dmcjia verify {scenario} {out}{checked_by}")
+    if report is not None:
+        from dmcjia_opt.studies.plan.subject import subject_of_plan
+
+        write_page(subject_of_plan(loaded, plan, str(scenario)), report)

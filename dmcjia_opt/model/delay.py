@@ -33,7 +33,7 @@ class Piece:
 class DelayCurve(Protocol):
     """Mean time in the cloud, at excess service rate `excess` (1/s) and arrival rate `rate` (1/s).
 
-    `wait` is W in s, the wait paid upstream; None for none. The arguments broadcast against each other.
+    `wait` is W in s, the wait paid upstream. The arguments broadcast against each other.
     """
 
     @property
@@ -48,16 +48,16 @@ class DelayCurve(Protocol):
     def is_dcp(self) -> bool:
         """Whether every piece is a sum of convex terms, as disciplined convex programming asks."""
 
-    def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
+    def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
         """Return the mean delay T, s."""
 
-    def marginal(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
+    def marginal(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
         """Return −dT/dμ, s²: what one more unit of service rate saves; at a kink, the smaller of the two."""
 
-    def curvature(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
+    def curvature(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
         """Return d²T/dμ², s³; +inf at a kink."""
 
-    def excess_at(self, marginal: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
+    def excess_at(self, marginal: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
         """Return the excess rate (1/s) at which one more unit of service rate saves `marginal` (s²)."""
 
 
@@ -86,27 +86,27 @@ class QueueCurve:
     a: float
     b: float
 
-    def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
+    def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
         """Return the mean delay T, s; arrivals are Poisson whatever the `wait` upstream."""
         if self.a == 0.0:
             return self.b / excess
         return (1.0 - self.a * (rate / (rate + excess))) / excess
 
-    def marginal(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
+    def marginal(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
         """Return −dT/dμ, s²: what one more unit of service rate saves."""
         if self.a == 0.0:
             return self.b / (excess * excess)
         part = rate / (rate + excess)
         return (1.0 - self.a * part * (2.0 - part)) / (excess * excess)
 
-    def curvature(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
+    def curvature(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
         """Return d²T/dμ², s³."""
         if self.a == 0.0:
             return 2.0 * self.b / (excess * excess * excess)
         part = rate / (rate + excess)
         return 2.0 * (1.0 - self.a * part * (3.0 - part * (3.0 - part))) / (excess * excess * excess)
 
-    def excess_at(self, marginal: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
+    def excess_at(self, marginal: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
         """Return the excess rate (1/s) at which one more unit of service rate saves exactly `marginal` (s²).
 
         Closed form for M/D/1 (``h = λ/2``, ``z = (1 + √(1 + 8kh²))/2k``, ``x = z/(h + √(h² + z))``) and M/M/1;
@@ -181,48 +181,40 @@ class TandemCurve:
         """Both pieces are."""
         return True
 
-    def crossing(self, rate: FloatArray, wait: FloatArray) -> FloatArray:
+    def crossing(self, rate: FloatArray, wait: FloatArray | float) -> FloatArray:
         """Return the excess rate (1/s) beyond which nothing waits at the cloud; +inf where W = 0.
 
         The positive root of x² + λx = λ/(2W), in a form that loses no digits.
         """
-        with np.errstate(divide="ignore", over="ignore"):
-            return np.asarray(1.0 / (wait + np.sqrt(wait * (wait + 2.0 / rate))))
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            return np.where(np.greater(wait, 0.0), 1.0 / (wait + np.sqrt(wait * (wait + 2.0 / rate))), np.inf)
 
-    def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
+    def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
         """Return the mean delay T, s."""
-        if wait is None:
-            return MD1.delay(excess, rate)
         service = 1.0 / (rate + excess)
         return service + np.maximum(0.5 * (rate * service) / excess - wait, 0.0)
 
-    def marginal(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
+    def marginal(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
         """Return −dT/dμ, s²; at the crossing, what one more unit of service rate saves beyond it."""
         slowest = MD1.marginal(excess, rate)
-        if wait is None:
-            return slowest
         service = 1.0 / (rate + excess)
         return np.where(excess < self.crossing(rate, wait), slowest, service * service)
 
-    def curvature(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
+    def curvature(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
         """Return d²T/dμ², s³; +inf at the crossing."""
         slowest = MD1.curvature(excess, rate)
-        if wait is None:
-            return slowest
         service = 1.0 / (rate + excess)
         crossing = self.crossing(rate, wait)
         beyond = np.where(excess == crossing, np.inf, 2.0 * service * service * service)
         return np.where(excess < crossing, slowest, beyond)
 
-    def excess_at(self, marginal: FloatArray, rate: FloatArray, wait: FloatArray | None = None) -> FloatArray:
+    def excess_at(self, marginal: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
         """Return the excess rate (1/s) at which one more unit of service rate saves `marginal` (s²), or the crossing.
 
         Each piece has its own answer in closed form, x = 1/√k − λ for the one without a wait. As its slope is the
         lesser one, so is its answer; between the two answers lies that of the maximum.
         """
         slowest = MD1.excess_at(marginal, rate)
-        if wait is None:
-            return slowest
         return np.maximum(np.minimum(slowest, self.crossing(rate, wait)), 1.0 / np.sqrt(marginal) - rate)
 
 

@@ -36,21 +36,30 @@ class Status(IntEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Allocation:
-    """Cloud shares for a batch of plans.
+    """Shares for a batch of plans.
 
     Parameters
     ----------
     shares
-        (n_plans, n_nodes) fractions of the cloud; NaN rows where the plan is infeasible or the solver failed.
-    price
-        (n_plans,) marginal value of cloud capacity, s per unit share; NaN where unknown.
+        (n_plans, n_nodes, n_uses) fractions of the resources; NaN rows where the plan is infeasible or the solver
+        failed. The last axis may be left out where there is one use.
+    prices
+        (n_plans, n_resources) marginal value of each resource's capacity, s per unit share; NaN where unknown. The
+        last axis may be left out where there is one resource.
     status
         (n_plans,) `Status` values as int8.
     """
 
     shares: FloatArray
-    price: FloatArray
+    prices: FloatArray
     status: StatusArray
+
+    def __post_init__(self) -> None:
+        """Complete the last axes."""
+        if np.ndim(self.shares) == 2:
+            object.__setattr__(self, "shares", self.shares[..., None])
+        if np.ndim(self.prices) == 1:
+            object.__setattr__(self, "prices", self.prices[..., None])
 
 
 @dataclass(frozen=True, slots=True)

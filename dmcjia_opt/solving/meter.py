@@ -137,13 +137,15 @@ class Meter:
         if again.size:
             self._recorder.allocate(self.evaluation.problem, plans[again])
         answered = np.concatenate([rows[solvable[rows]], again])
-        shares, price = np.full(plans.shape, np.nan), np.full(len(plans), np.nan)
+        problem = self.evaluation.problem
+        shares = np.full((*plans.shape, problem.n_uses), np.nan)
+        prices = np.full((len(plans), problem.n_resources), np.nan)
         status = np.full(len(plans), Status.INFEASIBLE, dtype=np.int8)
         if kept := self._recorder.kept:
             shares[answered] = np.concatenate([part.shares for part in kept])
-            price[answered] = np.concatenate([part.price for part in kept])
+            prices[answered] = np.concatenate([part.prices for part in kept])
             status[answered] = np.concatenate([part.status for part in kept])
-        return Allocation(shares, price, status)
+        return Allocation(shares, prices, status)
 
     def _spent(self) -> bool:
         """Return whether further plans are refused, even those already known."""

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.files import read_json, write_text
 from dmcjia_opt.base.limits import MOST_NODES
-from dmcjia_opt.model.problem import StageDelays
+from dmcjia_opt.model.problem import Stages
 from dmcjia_opt.solving.contract import OPTIMALITY_GAP, Status, Stop, TracePoint
 
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -40,7 +40,7 @@ class Plan:
         The gap at which the plan counts as optimal.
     splits, shares
         (n_nodes,) split points and cloud shares.
-    names, models
+    names, networks
         (n_nodes,) of the nodes.
     delays
         Each node's delay by stage, s.
@@ -78,8 +78,8 @@ class Plan:
     splits: IntArray
     shares: FloatArray
     names: tuple[str, ...]
-    models: tuple[str, ...]
-    delays: StageDelays
+    networks: tuple[str, ...]
+    delays: Stages
     placer: str
     allocator: str
     seed: int
@@ -100,7 +100,7 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """Return the content of a plan file."""
         stages = self.delays
-        columns = (self.names, self.models, self.splits.tolist(), self.shares.tolist())
+        columns = (self.names, self.networks, self.splits.tolist(), self.shares.tolist())
         times = (stages.edge.tolist(), stages.upload.tolist(), stages.cloud.tolist(), stages.total.tolist())
         keys = ("name", "model", "split", "share", "edge_s", "upload_s", "cloud_s", "total_s")
         return {

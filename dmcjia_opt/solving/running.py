@@ -15,7 +15,7 @@ from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray, frozen_int
+from dmcjia_opt.base.arrays import FloatArray, IntArray, frozen_int, over_uses
 from dmcjia_opt.base.errors import BackendFailed, InputError, in_one_line
 from dmcjia_opt.bounds.certificate import judge, overload_of
 from dmcjia_opt.model.problem import Problem
@@ -107,8 +107,8 @@ class CheckedAllocator:
         if not isinstance(given, Allocation):
             raise BackendFailed(f"{self.who} returned {_a(given)} instead of an Allocation")
         n = len(splits)
-        shares = _numbers(given.shares, f"{self.who} returned shares", splits.shape)
-        price = _numbers(given.price, f"{self.who} returned prices", (n,))
+        shares = _numbers(given.shares, f"{self.who} returned shares", (*splits.shape, problem.n_uses))
+        prices = _numbers(given.prices, f"{self.who} returned prices", (n, problem.n_resources))
         codes = _numbers(given.status, f"{self.who} returned statuses", (n,))
         if not np.isin(codes, list(Status)).all():
             raise BackendFailed(f"{self.who} returned a status that is none; use {', '.join(s.name for s in Status)}")
@@ -121,7 +121,7 @@ class CheckedAllocator:
                 f"{self.who} calls shares {Status(status[row])} that are none: "
                 f"{judge(problem, splits[row], shares[row]).violation}"
             )
-        return Allocation(shares, price, status)
+        return Allocation(shares, prices, status)
 
 
 class SupervisedPlacer:
@@ -215,7 +215,7 @@ class SupervisedPlacer:
         elif problem.overload(splits) == 0:
             answer = allocator.allocate(problem, splits[None])
             if np.isfinite(answer.shares).all():
-                shares, price = answer.shares[0], float(answer.price[0])
+                shares, price = over_uses(answer.shares[0]), float(answer.prices[0, 0])
         verdict = None if shares is None else judge(problem, splits, shares, self.nodes)
         broken = overload_of(problem, splits, self.nodes) if verdict is None else verdict.violation
         if broken and (status in _CLAIMS_A_PLAN or (shares is not None and status != Status.INFEASIBLE)):

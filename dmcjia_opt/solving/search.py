@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, over_uses
 from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.base.processes import raise_if_interrupted
 from dmcjia_opt.bounds.certificate import best_lower_bound, relative_gap
@@ -116,7 +116,7 @@ class Evaluation:
     @cached_property
     def penalty(self) -> float:
         """A delay, s, far above the local delay of any node."""
-        table = self.problem.local_delay
+        table = self.problem.fixed_delay
         return 1e3 * max(float(table.max(where=np.isfinite(table), initial=0.0)), 1.0)
 
     def finite(self, splits: IntArray) -> FloatArray:
@@ -153,20 +153,20 @@ class Evaluation:
             before = time.perf_counter()
             candidates = splits[rows]
             allocation = self.allocator.allocate(problem, candidates)
-            if allocation.shares.shape != candidates.shape:
+            if allocation.shares.shape != (*candidates.shape, problem.n_uses):
                 raise BackendFailed(
                     f"the allocator returned shares of shape {allocation.shares.shape} for plans of {candidates.shape}"
                 )
             values = problem.objective(candidates, allocation.shares)
             usable = problem.residuals(candidates, allocation.shares).feasible & ~np.isnan(values)
             objective[rows] = np.where(usable, values, np.inf)
-            price[rows] = allocation.price
+            price[rows] = allocation.prices[:, 0]
             best = int(np.argmin(objective[rows]))
             improved = bool(objective[rows[best]] < self.objective)
             if improved:
                 self.objective = float(objective[rows[best]])
-                self.splits, self.shares = candidates[best].copy(), allocation.shares[best].copy()
-                self.price = float(allocation.price[best])
+                self.splits, self.shares = candidates[best].copy(), over_uses(allocation.shares[best]).copy()
+                self.price = float(allocation.prices[best, 0])
             self._rate = (time.perf_counter() - before) / rows.size
         self.evaluations += len(splits)
         if improved:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.arrays import FloatArray, IntArray, over_uses
 from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.base.machine import installed_versions
 from dmcjia_opt.bounds.certificate import Certificate, certify, judge, overload_of, relative_gap
@@ -92,14 +92,16 @@ def solve(
         splits=splits,
         shares=shares,
         names=scenario.nodes.names,
-        models=tuple(scenario.profiles[m].name for m in np.array(scenario.nodes.models)[scenario.nodes.model_index]),
+        networks=tuple(
+            scenario.profiles[m].name for m in np.array(scenario.nodes.networks)[scenario.nodes.network_index]
+        ),
         delays=problem.breakdown(splits, shares),
         placer=names[0],
         allocator=names[1],
         seed=seed,
         evaluations=placement.evaluations,
         wall_seconds=seconds,
-        price=certificate.price,
+        price=float(certificate.prices[0]),
         bound_from=bound_from,
         scenario_sha256=scenario.sha256(),
         trace=placement.trace,
@@ -114,7 +116,7 @@ def solve(
 def _certify(problem: Problem, splits: IntArray, shares: FloatArray, price: float, tolerance: float) -> Certificate:
     """Certify at the placer's price where that closes the gap, which saves a search for the best one."""
     if np.isfinite(price):
-        certificate = certify(problem, splits, shares, price=price)
+        certificate = certify(problem, splits, shares, prices=price)
         if certificate.gap <= tolerance:
             return certificate
     return certify(problem, splits, shares)
@@ -134,4 +136,4 @@ def _complete(
             f'"{placer}" found no feasible plan in {placement.evaluations} evaluations, which does not prove that '
             "there is none; raise its budget or choose another placer"
         )
-    return splits, np.asarray(shares, dtype=np.float64)
+    return splits, over_uses(problem.by_use(splits, np.asarray(shares, dtype=np.float64)))

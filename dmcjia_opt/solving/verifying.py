@@ -175,12 +175,12 @@ def _status(claims: PlanFile) -> Check:
 def _nodes(scenario: Scenario, problem: Problem, claims: PlanFile, splits: IntArray, shares: FloatArray) -> Check:
     delays = problem.breakdown(splits, shares)
     total = delays.total
-    models = [scenario.profiles[m].name for m in scenario.nodes.models]
+    models = [scenario.profiles[m].name for m in scenario.nodes.networks]
     for d, row in enumerate(claims.nodes):
         name = scenario.nodes.names[d]
         facts = {
             "name": (row.name, name),
-            "model": (row.model, models[scenario.nodes.model_index[d]]),
+            "model": (row.model, models[scenario.nodes.network_index[d]]),
             "split": (row.split, int(splits[d])),
             "share": (row.share, float(shares[d])),
             "edge_s": (row.edge_s, float(delays.edge[d])),

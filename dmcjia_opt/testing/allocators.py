@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from dmcjia_opt.base.arrays import EPS, FloatArray, IntArray
+from dmcjia_opt.base.arrays import EPS, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.bounds.certificate import splits_lower_bound
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
@@ -18,7 +18,7 @@ from dmcjia_opt.model.delay import MD1, TANDEM, DelayCurve, mg1
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
-from dmcjia_opt.solving.contract import Allocation, Allocator, Status, StatusArray
+from dmcjia_opt.solving.contract import Allocation, Allocator, Status
 from dmcjia_opt.testing.known_answers import KnownAnswer, known_answers
 from dmcjia_opt.testing.methods import (
     Conformance,
@@ -68,12 +68,6 @@ def refused(allocator: Allocator, problem: Problem, splits: IntArray) -> bool:
     return True
 
 
-def answers(allocator: Allocator, problem: Problem, plans: IntArray) -> tuple[FloatArray, FloatArray, StatusArray]:
-    """Return shares, prices and statuses."""
-    got = allocator.allocate(problem, plans)
-    return got.shares, got.price, got.status
-
-
 class AllocatorConformance(Conformance):
     """Known answers, batch and loop, budgets, infeasible plans, shapes, pickling.
 
@@ -118,9 +112,9 @@ class AllocatorConformance(Conformance):
             assert value >= known.objective * (1 - self.accuracy)
             return
         assert value == pytest.approx(known.objective, rel=self.accuracy)
-        np.testing.assert_allclose(got.shares[0], known.shares, rtol=0, atol=np.sqrt(self.accuracy))
-        if optimal or not np.isnan(got.price[0]):
-            assert got.price[0] == pytest.approx(known.price, rel=10 * np.sqrt(self.accuracy))
+        np.testing.assert_allclose(got.shares[0, :, 0], known.shares, rtol=0, atol=np.sqrt(self.accuracy))
+        if optimal or not np.isnan(got.prices[0, 0]):
+            assert got.prices[0, 0] == pytest.approx(known.price, rel=10 * np.sqrt(self.accuracy))
 
     def test_random_problems(self, allocator: Allocator, optimal: bool) -> None:
         """Shares are a plan wherever one exists, and within the accuracy of a proved bound where called optimal."""
@@ -129,7 +123,7 @@ class AllocatorConformance(Conformance):
             if refused(allocator, problem, splits):
                 continue
             got = allocator.allocate(problem, splits)
-            price = WaterFilling().allocate(problem, splits).price
+            price = WaterFilling().allocate(problem, splits).prices
             bound = splits_lower_bound(problem, splits, price)
             value = problem.objective(splits, got.shares)
             solvable = problem.overload(splits) == 0
@@ -145,7 +139,7 @@ class AllocatorConformance(Conformance):
                 assert status != Status.OPTIMAL or value[row] <= bound[row] * (1 + self.accuracy) + slack
             kept = solvable & (got.status != Status.FAILED)
             assert problem.residuals(splits[kept], got.shares[kept]).feasible.all()
-            assert (got.shares[kept].sum(-1) <= 1.0).all()
+            assert (got.shares[kept].sum((-2, -1)) <= 1.0).all()
         assert solved >= 20
         assert unsolved <= solved // 10
 
@@ -153,9 +147,9 @@ class AllocatorConformance(Conformance):
         """An unstable edge queue or an overloaded cloud is a row of NaN with status INFEASIBLE."""
         rng = np.random.default_rng(1)
         problem, fine = random_problem(rng, 6, 4)
-        table = problem.local_delay.copy()
+        table = problem.fixed_delay.copy()
         table[0, 2] = np.inf
-        problem = Problem(table, problem.cloud_time * 1.2, problem.arrival_rate, problem.weight)
+        problem = Problem(table, problem.service * 1.2, problem.arrival_rate, problem.weight)
         unstable = fine.copy()
         unstable[0] = 2
         overloaded = np.zeros(6, dtype=np.int64)
@@ -164,7 +158,7 @@ class AllocatorConformance(Conformance):
         got = allocator.allocate(problem, splits)
         assert (got.status == Status.INFEASIBLE).tolist() == [False, True, False, True]
         assert np.isnan(got.shares[[1, 3]]).all()
-        assert np.isnan(got.price[[1, 3]]).all()
+        assert np.isnan(got.prices[[1, 3]]).all()
         assert np.isfinite(got.shares[[0, 2]]).all()
 
     def test_exactly_full_is_infeasible(self, allocator: Allocator) -> None:
@@ -177,33 +171,33 @@ class AllocatorConformance(Conformance):
     def test_a_node_without_cloud_work_gets_no_share(self, allocator: Allocator, optimal: bool) -> None:
         """And a plan without any needs no cloud, whose price is then zero."""
         drawn, splits = random_problem(np.random.default_rng(3), 6, 4)
-        table = np.where(np.isinf(drawn.local_delay), 1.0, drawn.local_delay)
-        problem = Problem(table, drawn.cloud_time, drawn.arrival_rate, drawn.weight)
+        table = np.where(np.isinf(drawn.fixed_delay), 1.0, drawn.fixed_delay)
+        problem = Problem(table, drawn.service, drawn.arrival_rate, drawn.weight)
         idle = np.full(6, 3)
         splits[[1, 4]] = 3
         got = allocator.allocate(problem, np.stack([splits, idle]))
-        assert (got.shares[0] > 0).tolist() == [True, False, True, True, False, True]
+        assert (got.shares[0, :, 0] > 0).tolist() == [True, False, True, True, False, True]
         assert not got.shares[1].any()
-        assert got.price[1] == 0.0 or (np.isnan(got.price[1]) and not optimal)
+        assert got.prices[1] == 0.0 or (np.isnan(got.prices[1]) and not optimal)
         assert np.isin(got.status, self.claims(got, optimal)).all()
 
     def test_one_node_gets_the_whole_cloud(self, allocator: Allocator, optimal: bool) -> None:
         """All of it where it claims the optimum, and never more."""
         problem = Problem(np.zeros((1, 1)), np.full((1, 1), 0.1), np.ones(1), np.ones(1))
         got = allocator.allocate(problem, np.zeros((1, 1), dtype=np.int64))
-        assert 0.1 < got.shares[0, 0] <= 1.0
+        assert 0.1 < got.shares[0, 0, 0] <= 1.0
         if optimal or got.status[0] == Status.OPTIMAL:
-            assert got.shares[0, 0] == pytest.approx(1.0, rel=self.accuracy)
+            assert got.shares[0, 0, 0] == pytest.approx(1.0, rel=self.accuracy)
 
     def test_results_have_one_row_a_plan(self, allocator: Allocator) -> None:
         """For no plan, one and several; in the types that the protocol names."""
         problem, splits = random_problem(np.random.default_rng(3), 6, 4)
         for n in (0, 1, 3):
             got = allocator.allocate(problem, np.repeat(splits[None], n, axis=0))
-            assert got.shares.shape == (n, 6)
-            assert got.price.shape == got.status.shape == (n,)
+            assert got.shares.shape == (n, 6, 1)
+            assert (got.prices.shape, got.status.shape) == ((n, 1), (n,))
             assert got.status.dtype == np.int8
-            assert got.shares.dtype == got.price.dtype == np.float64
+            assert got.shares.dtype == got.prices.dtype == np.float64
 
     @pytest.mark.parametrize("curve", [MD1, mg1(0.3), TANDEM], ids=lambda curve: curve.name)
     def test_a_batch_is_the_same_as_a_loop(self, allocator: Allocator, curve: DelayCurve) -> None:
@@ -218,7 +212,7 @@ class AllocatorConformance(Conformance):
         fresh = self.make()
         for row in range(len(plans)):
             alone = fresh.allocate(problem, plans[row : row + 1])
-            for key in ("shares", "price", "status"):
+            for key in ("shares", "prices", "status"):
                 np.testing.assert_array_equal(getattr(whole, key)[row], getattr(alone, key)[0])
                 np.testing.assert_array_equal(getattr(whole, key)[row], getattr(backwards, key)[-1 - row])
 
@@ -239,13 +233,13 @@ class AllocatorConformance(Conformance):
     def test_other_processes_give_the_same_shares(self, allocator: Allocator) -> None:
         """A used object is sent to two others, and answers there to the last bit as here."""
         problem, splits = random_problem(np.random.default_rng(10), 6, 4)
-        before = answers(allocator, problem, splits[None])
+        here = allocator.allocate(problem, splits[None])
         twin = pickle.loads(pickle.dumps(allocator))
         assert_equal_if_comparable(twin, allocator)
-        elsewhere = in_two_processes(answers, allocator, problem, splits[None])
-        for after in (answers(twin, problem, splits[None]), *elsewhere):
-            for here, there in zip(before, after, strict=True):
-                np.testing.assert_array_equal(here, there)
+        elsewhere = in_two_processes(allocator.allocate, problem, splits[None])
+        for there in (twin.allocate(problem, splits[None]), *elsewhere):
+            for key in ("shares", "price", "status"):
+                np.testing.assert_array_equal(getattr(here, key), getattr(there, key))
 
     def test_a_scenario_in_si_units(self, allocator: Allocator) -> None:
         """Table 5's scales: shares of 400 GFLOP/s, cloud times of 10 ms, and nodes whose edge queues are unstable."""

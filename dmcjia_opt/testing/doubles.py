@@ -41,8 +41,8 @@ class Even:
 
     def allocate(self, problem: Problem, splits: IntArray) -> Allocation:
         """Return shares that are a plan wherever one exists."""
-        least = problem.least_share(splits)
-        busy = problem.at(problem.cloud_time, splits) > 0
+        least = problem.least_share(splits)[..., 0]
+        busy = problem.at(problem.service, splits)[..., 0] > 0
         rest = (1.0 - least.sum(-1, keepdims=True)) * busy / np.maximum(busy.sum(-1, keepdims=True), 1)
         shares = (least + rest) * (1 - 1e-12)
         return Allocation(shares, np.full(len(splits), np.nan), np.full(len(splits), Status.FEASIBLE, dtype=np.int8))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray, frozen, frozen_int
+from dmcjia_opt.base.arrays import FloatArray, IntArray, absent, frozen, frozen_int
 from dmcjia_opt.model.delay import MD1, MM1, TANDEM, DelayCurve, mg1
 from dmcjia_opt.model.problem import Problem
 
@@ -55,78 +57,60 @@ def known_answers() -> tuple[KnownAnswer, ...]:
     * *Tandems* at μ with the longest service m upstream: for μ < 1/m the answer is M/D/1's less the wait W there, for
       μ > 1/m it is T = 1/μ with −T′ = 1/μ², and at μ = 1/m, the kink, any ν·s/w between the two slopes will do.
     """
-    return (
-        *_identical(),
-        *_square_root(),
-        *_some_idle(),
-        *_floors(),
-        *_tandems(),
-        *_choices(),
-    )
+    return *_identical(), *_square_root(), *_some_idle(), *_floors(), *_tandems(), *_choices()
 
 
 def _known(
     name: str,
     curve: DelayCurve,
     *,
-    local: Sequence[float],
-    cloud: Sequence[float],
-    rate: Sequence[float],
-    weight: Sequence[float],
     shares: Sequence[float],
+    local: ArrayLike,
+    cloud: ArrayLike,
     objective: float,
     price: float,
-    floor: Sequence[float] | None = None,
-    wait: Sequence[float] | None = None,
+    rate: ArrayLike = 1.0,
+    weight: ArrayLike | None = None,
+    floor: ArrayLike = (),
+    wait: ArrayLike = (),
 ) -> KnownAnswer:
+    """Return a problem of one sensible split; one number holds for every node, and weights are equal if omitted."""
+    n = len(shares)
+
+    def both(values: ArrayLike) -> FloatArray:
+        return np.column_stack([np.broadcast_to(values, n)] * 2) if np.size(values) else absent()
+
     problem = Problem(
-        local_delay=np.column_stack([np.add(local, 1.0), local]),
-        cloud_time=np.column_stack([cloud, cloud]),
-        arrival_rate=np.array(rate),
-        weight=np.array(weight),
+        fixed_delay=both(local) + np.array([1.0, 0.0]),
+        service=both(cloud),
+        arrival_rate=np.broadcast_to(rate, n),
+        weight=np.broadcast_to(1 / n if weight is None else weight, n),
         curve=curve,
-        least_rate=None if floor is None else np.column_stack([floor, floor]),
-        upstream_wait=None if wait is None else np.column_stack([wait, wait]),
+        least_rate=both(floor),
+        wait=both(wait),
         name=name,
     )
-    return KnownAnswer(name, problem, frozen_int(np.ones(len(rate))), frozen(shares), objective, price)
+    return KnownAnswer(name, problem, frozen_int(np.ones(n)), frozen(shares), objective, price)
 
 
 def _identical() -> list[KnownAnswer]:
     """Return equal nodes: λ = 1 and s = 1/20 give μ = 5; λ = 1 and s = 1023/4096 give μ = 1024/1023, load 0.999."""
-    four: dict[str, Sequence[float]] = {
-        "local": [0.3] * 4,
-        "rate": [1.0] * 4,
-        "weight": [0.25] * 4,
-        "shares": [0.25] * 4,
-    }
-    cases = (
-        ("md1", MD1, 1 / 10 + 1 / 8, 1 / 50 + 1 / 32),
-        ("mm1", MM1, 1 / 4, 1 / 16),
-        ("mg1, c² = 0", mg1(0.0), 1 / 10 + 1 / 8, 1 / 50 + 1 / 32),
-        ("mg1, c² = 1", mg1(1.0), 1 / 4, 1 / 16),
-        ("mg1, c² = 0.6", mg1(0.6), 0.2 / 5 + 0.8 / 4, 0.2 / 25 + 0.8 / 16),
-        ("mg1, c² = 4", mg1(4.0), -1.5 / 5 + 2.5 / 4, -1.5 / 25 + 2.5 / 16),
-    )
-    answers = [
-        _known(f"identical, {name}", curve, **four, cloud=[0.05] * 4, objective=0.3 + delay, price=0.25 * save / 0.05)
-        for name, curve, delay, save in cases
-    ]
     r = 1023.0
-    full = (
-        ("md1", MD1, (r / 1024 + r) / 2, ((r / 1024) ** 2 + r**2) / 2),
-        ("mm1", MM1, r, r**2),
+    cases = (
+        (", md1", MD1, 0.05, 1 / 10 + 1 / 8, 1 / 50 + 1 / 32),
+        (", mm1", MM1, 0.05, 1 / 4, 1 / 16),
+        (", mg1, c² = 0", mg1(0.0), 0.05, 1 / 10 + 1 / 8, 1 / 50 + 1 / 32),
+        (", mg1, c² = 1", mg1(1.0), 0.05, 1 / 4, 1 / 16),
+        (", mg1, c² = 0.6", mg1(0.6), 0.05, 0.2 / 5 + 0.8 / 4, 0.2 / 25 + 0.8 / 16),
+        (", mg1, c² = 4", mg1(4.0), 0.05, -1.5 / 5 + 2.5 / 4, -1.5 / 25 + 2.5 / 16),
+        (" near saturation, md1", MD1, r / 4096, (r / 1024 + r) / 2, ((r / 1024) ** 2 + r**2) / 2),
+        (" near saturation, mm1", MM1, r / 4096, r, r**2),
     )
-    return answers + [
+    return [
         _known(
-            f"identical near saturation, {name}",
-            curve,
-            **four,
-            cloud=[r / 4096] * 4,
-            objective=0.3 + delay,
-            price=0.25 * save / (r / 4096),
+            f"identical{name}", curve, shares=[0.25] * 4, local=0.3, cloud=s, objective=0.3 + t, price=0.25 * save / s
         )
-        for name, curve, delay, save in full
+        for name, curve, s, t, save in cases
     ]
 
 
@@ -149,10 +133,9 @@ def _square_root() -> list[KnownAnswer]:
     spread = _known(
         "square-root rule over six decades",
         MM1,
-        local=[0.0] * 4,
+        local=0.0,
         cloud=[4.0, 4e-2, 4e-4, 4e-6],
         rate=[0.05, 5.0, 500.0, 50000.0],
-        weight=[0.25] * 4,
         shares=[0.2 + 0.2 * part / 1.111 for part in (1.0, 0.1, 0.01, 0.001)],
         objective=1.111**2 / 0.2,
         price=(1.111 / 0.2) ** 2,
@@ -179,7 +162,6 @@ def _some_idle() -> list[KnownAnswer]:
         local=[0.3, 0.5, 0.3, 0.5],
         cloud=[0.1, 0.0, 0.1, 0.0],
         rate=[1.0, 4.0, 1.0, 4.0],
-        weight=[0.25] * 4,
         shares=[0.5, 0.0, 0.5, 0.0],
         objective=0.4 + 0.5 * (1 / 10 + 1 / 8),
         price=0.25 * (1 / 50 + 1 / 32) / 0.1,
@@ -190,74 +172,48 @@ def _some_idle() -> list[KnownAnswer]:
 def _floors() -> list[KnownAnswer]:
     """Return a floor μ ≥ 5 that takes 0.6 of the cloud, of which two more equal nodes keep 0.2 each: μ = 5/3.
 
-    At the floor node 0 would save less than the others: (1/3)·(1/16)/s and less, against (1/3)·(9/4)/s.
+    At the floor node 0 would save less than the others: (1/3)·(1/16)/s and less, against (1/3)·(9/4)/s. In a tandem
+    it has no wait left there, and the others none upstream.
     """
-    third = [1 / 3] * 3
-    cases = (
-        ("mm1", MM1, (1 / 4 + 2 * 3 / 2) / 3, (9 / 4) / 0.36),
-        ("md1", MD1, (1 / 10 + 1 / 8 + 2 * (3 / 10 + 3 / 4)) / 3, (9 / 50 + 9 / 8) / 0.36),
-    )
+    bound = partial(_known, shares=[0.6, 0.2, 0.2], cloud=0.12, floor=[5.0, 0.0, 0.0])
+    two_md1, price = 2 * (3 / 10 + 3 / 4), (9 / 50 + 9 / 8) / 0.36
     return [
-        _known(
-            f"a floor binds, {name}",
-            curve,
-            local=[0.2] * 3,
-            cloud=[0.12] * 3,
-            rate=[1.0] * 3,
-            weight=third,
-            shares=[0.6, 0.2, 0.2],
-            objective=0.2 + delay,
+        bound("a floor binds, mm1", MM1, local=0.2, objective=0.2 + (1 / 4 + 2 * 3 / 2) / 3, price=(9 / 4) / 0.36),
+        bound("a floor binds, md1", MD1, local=0.2, objective=0.2 + (1 / 10 + 1 / 8 + two_md1) / 3, price=price),
+        bound(
+            "tandem, a floor binds",
+            TANDEM,
+            local=0.25,
+            wait=[0.25, 0.0, 0.0],
+            objective=0.25 + (1 / 5 + two_md1) / 3,
             price=price,
-            floor=[5.0, 0.0, 0.0],
-        )
-        for name, curve, delay, price in cases
+        ),
     ]
 
 
 def _tandems() -> list[KnownAnswer]:
-    """Return tandems on each side of the kink, at it, and with a floor; λ = 1 throughout, and m = 1/2 s is W = 1/4 s.
+    """Return tandems on each side of the kink and at it; λ = 1 throughout, and m = 1/2 s is W = 1/4 s.
 
     Four equal nodes at μ = 5 would wait 1/40 s: W = 1/100 leaves them 3/200 s of it, W = 1/10 nothing. At the kink, of
     three nodes with s = 1/7 the first has μ = 2 = 1/m, where its slopes are 1/4 and 5/8; the others, M/D/1 queues
     without a wait upstream, have μ = 5/2 and the slope 0.08 + 2/9 in between.
     """
-    four: dict[str, Sequence[float]] = {
-        "local": [0.3] * 4,
-        "cloud": [0.05] * 4,
-        "rate": [1.0] * 4,
-        "weight": [0.25] * 4,
-        "shares": [0.25] * 4,
-    }
-    third = [1 / 3] * 3
+    four = partial(_known, curve=TANDEM, shares=[0.25] * 4, local=0.3, cloud=0.05)
+    kink = _known(
+        "tandem, one node at its kink",
+        TANDEM,
+        local=0.25,
+        cloud=1 / 7,
+        shares=[2 / 7, 2.5 / 7, 2.5 / 7],
+        wait=[0.25, 0.0, 0.0],
+        objective=0.25 + (1 / 2 + 2 * (1 / 5 + 1 / 3)) / 3,
+        price=(0.08 + 2 / 9) * 7 / 3,
+    )
     return [
-        _known("tandem, the cloud is slowest", TANDEM, **four, wait=[0.01] * 4, objective=0.515, price=0.25625),
-        _known("tandem, the edge is slowest", TANDEM, **four, wait=[0.1] * 4, objective=0.5, price=0.2),
-        _known("tandem, no wait upstream", TANDEM, **four, wait=[0.0] * 4, objective=0.525, price=0.25625),
-        _known(
-            "tandem, one node at its kink",
-            TANDEM,
-            local=[0.25] * 3,
-            cloud=[1 / 7] * 3,
-            rate=[1.0] * 3,
-            weight=third,
-            shares=[2 / 7, 2.5 / 7, 2.5 / 7],
-            wait=[0.25, 0.0, 0.0],
-            objective=0.25 + (1 / 2 + 2 * (1 / 5 + 1 / 3)) / 3,
-            price=(0.08 + 2 / 9) * 7 / 3,
-        ),
-        _known(
-            "tandem, a floor binds",
-            TANDEM,
-            local=[0.25] * 3,
-            cloud=[0.12] * 3,
-            rate=[1.0] * 3,
-            weight=third,
-            shares=[0.6, 0.2, 0.2],
-            floor=[5.0, 0.0, 0.0],
-            wait=[0.25, 0.0, 0.0],
-            objective=0.25 + (1 / 5 + 2 * (3 / 10 + 3 / 4)) / 3,
-            price=(9 / 50 + 9 / 8) / 0.36,
-        ),
+        four("tandem, the cloud is slowest", wait=0.01, objective=0.515, price=0.25625),
+        four("tandem, the edge is slowest", wait=0.1, objective=0.5, price=0.2),
+        four("tandem, no wait upstream", wait=0.0, objective=0.525, price=0.25625),
+        kink,
     ]
 
 
@@ -271,27 +227,27 @@ def _choices() -> list[KnownAnswer]:
     it need not wait there.
     """
     edge = Problem(
-        local_delay=np.array([[0.9, 0.4, 0.6], [0.8, 0.7, 0.2]]),
-        cloud_time=np.array([[0.2, 0.0, 0.0], [0.1, 0.05, 0.0]]),
+        fixed_delay=np.array([[0.9, 0.4, 0.6], [0.8, 0.7, 0.2]]),
+        service=np.array([[0.2, 0.0, 0.0], [0.1, 0.05, 0.0]]),
         arrival_rate=np.array([1.0, 2.0]),
         weight=np.array([0.75, 0.25]),
         name="all at the edge",
     )
     broken = Problem(
-        local_delay=np.array([[0.1, 1.0]] * 2),
-        cloud_time=np.array([[0.25, 0.0]] * 2),
+        fixed_delay=np.array([[0.1, 1.0]] * 2),
+        service=np.array([[0.25, 0.0]] * 2),
         arrival_rate=np.ones(2),
         weight=np.full(2, 0.5),
         curve=MM1,
         name="symmetry broken",
     )
     saved = Problem(
-        local_delay=np.array([[0.3, 0.4, 2.0]]),
-        cloud_time=np.array([[0.5, 0.5, 0.0]]),
+        fixed_delay=np.array([[0.3, 0.4, 2.0]]),
+        service=np.array([[0.5, 0.5, 0.0]]),
         arrival_rate=np.ones(1),
         weight=np.ones(1),
         curve=TANDEM,
-        upstream_wait=np.array([[0.0, 0.3, 0.0]]),
+        wait=np.array([[0.0, 0.3, 0.0]]),
         name="a wait saved",
     )
     return [

@@ -11,10 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from dmcjia_opt.model.problem import Problem
-
-#: The tables and vectors of a problem, none of which a method may change.
-TABLES = ("local_delay", "cloud_time", "arrival_rate", "weight", "least_rate", "layers")
+from dmcjia_opt.model.problem import TABLES, Problem
 
 
 class Conformance:
@@ -67,7 +64,7 @@ def end_workers() -> None:
 
 
 def in_two_processes(function: Callable[..., Any], *arguments: object) -> list[Any]:
-    """Return what `function`, of module level, returns in either of two other processes at the same time."""
+    """Return what `function`, which can be pickled, returns in either of two other processes at the same time."""
     return [future.result() for future in [workers().submit(function, *arguments) for _ in range(2)]]
 
 

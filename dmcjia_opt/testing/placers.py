@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import pickle
-import time
 from functools import cache
 from itertools import pairwise
 from typing import ClassVar
@@ -85,7 +84,7 @@ def value_of(problem: Problem, placement: Placement) -> float:
     assert splits.shape == (problem.n_nodes,)
     shares = placement.shares
     if shares is None:
-        shares = WaterFilling().allocate(problem, splits[None]).shares[0]
+        shares = WaterFilling().allocate(problem, splits[None]).shares[0, :, 0]
     assert shares.shape == (problem.n_nodes,)
     assert problem.residuals(splits, shares).feasible
     return float(problem.objective(splits, shares))
@@ -224,14 +223,14 @@ class PlacerConformance(BaselineConformance):
             assert value_of(known.problem, placement) == pytest.approx(known.objective, rel=1e-9)
 
     def test_a_budget_of_seconds_is_kept(self, placer: Placer) -> None:
-        """Each plan takes 5 ms: without the limit the searches would take from 10 s to minutes."""
+        """Each plan takes 5 ms: within the limit there is time for 60, and without it searches ask for thousands."""
         problem = random_problem(np.random.default_rng(21), 5, 8)[0]
         counting = Counting(seconds_a_plan=0.005)
-        started = time.perf_counter()
         placement = place(placer, problem, counting, stop=Stop(seconds=0.3))
-        assert time.perf_counter() - started < 3.0
+        assert len(counting.plans) <= 100
         value_of(problem, placement)
-        assert placement.evaluations >= 1 or not self.accounts
+        is_solver = self.bound_accuracy > 1e-12  # which may have nothing yet when its time is up
+        assert placement.evaluations >= 1 or is_solver or not self.accounts
 
     def test_a_gap_that_is_reached_ends_the_search(self, placer: Placer) -> None:
         """A gap of 90 % is reached by nearly any plan."""
@@ -282,8 +281,8 @@ class PlacerConformance(BaselineConformance):
     def test_problems_that_nothing_solves(self, placer: Placer) -> None:
         """An overloaded cloud, and a node without a stable split: INFEASIBLE, without shares."""
         stuck = Problem(
-            local_delay=np.array([[0.1, 0.2], [np.inf, np.inf]]),
-            cloud_time=np.array([[0.1, 0.0], [0.1, 0.0]]),
+            fixed_delay=np.array([[0.1, 0.2], [np.inf, np.inf]]),
+            service=np.array([[0.1, 0.0], [0.1, 0.0]]),
             arrival_rate=np.ones(2),
             weight=np.full(2, 0.5),
         )
@@ -299,7 +298,7 @@ class PlacerConformance(BaselineConformance):
         problem, best = small(0)
         placement = place(placer, problem, Even())
         assert value_of(problem, placement) >= best * (1 - 1e-12)
-        expected = Even().allocate(problem, placement.splits[None]).shares[0]
+        expected = Even().allocate(problem, placement.splits[None]).shares[0, :, 0]
         np.testing.assert_array_equal(expected if placement.shares is None else placement.shares, expected)
         assert placement.lower_bound <= best * (1 + self.bound_accuracy)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.arrays import FloatArray, IntArray, absent, over_uses
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.delay import MD1, MM1, TANDEM, DelayCurve, mg1
 from dmcjia_opt.model.problem import Problem, all_plans
@@ -64,7 +64,7 @@ def random_problem(
     local = typical * rng.uniform(0.0, 2.0, (n_nodes, n_splits))
     local[rng.random(local.shape) < 0.1] = np.inf
     local[here] = typical * rng.uniform(0.0, 2.0, n_nodes)
-    least = None
+    least, wait = absent(), absent()
     if ordering == "cloud-faster":
         asked = rng.random(n_nodes) < 0.5
         asked[pinned] = True
@@ -74,7 +74,6 @@ def random_problem(
         least = rate[:, None] * rng.uniform(0.0, 3.0, time.shape)
         least[here] = rate + extra / np.where(asked, time[here], 1.0)
         least = np.where(asked[:, None] & (time > 0), least, 0.0)
-    wait = None
     if len(curve.pieces) > 1:
         wait = waits(rng, rate, weight, np.where(time > 0, time, time.max()), time[here])
         local += wait
@@ -101,15 +100,15 @@ def brute_force(problem: Problem) -> tuple[float, IntArray, FloatArray]:
     feasible = problem.residuals(plans, allocation.shares).feasible
     value = np.where(feasible, problem.objective(plans, allocation.shares), np.inf)
     best = int(value.argmin())
-    return float(value[best]), plans[best], allocation.shares[best]
+    return float(value[best]), plans[best], over_uses(allocation.shares[best])
 
 
 def only_way_out(n_nodes: int = 3, n_splits: int = 4) -> Problem:
     """Return a problem whose one feasible plan leaves the cloud alone: any other overloads it."""
     depth = np.arange(n_splits)
     return Problem(
-        local_delay=np.tile(0.1 + 0.2 * depth, (n_nodes, 1)),
-        cloud_time=np.tile(np.where(depth < n_splits - 1, 3.0, 0.0), (n_nodes, 1)),
+        fixed_delay=np.tile(0.1 + 0.2 * depth, (n_nodes, 1)),
+        service=np.tile(np.where(depth < n_splits - 1, 3.0, 0.0), (n_nodes, 1)),
         arrival_rate=np.full(n_nodes, 0.5),
         weight=np.full(n_nodes, 1.0 / n_nodes),
     )
@@ -118,8 +117,8 @@ def only_way_out(n_nodes: int = 3, n_splits: int = 4) -> Problem:
 def impossible(n_nodes: int = 3, n_splits: int = 4) -> Problem:
     """Return a problem without any feasible plan."""
     return Problem(
-        local_delay=np.full((n_nodes, n_splits), 0.1),
-        cloud_time=np.full((n_nodes, n_splits), 1.0),
+        fixed_delay=np.full((n_nodes, n_splits), 0.1),
+        service=np.full((n_nodes, n_splits), 1.0),
         arrival_rate=np.full(n_nodes, 0.5),
         weight=np.full(n_nodes, 1.0 / n_nodes),
     )

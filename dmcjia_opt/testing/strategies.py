@@ -64,8 +64,7 @@ def scenarios(draw: st.DrawFn, *, max_nodes: int = 4, max_layers: int = 6) -> Sc
         ordering=draw(st.sampled_from(ORDERINGS)),
         average=draw(st.sampled_from(AVERAGES)),
     )
-    index = np.zeros(n, dtype=np.int64)
     names = tuple(f"node {d}" for d in range(n))
-    nodes = NodeTable(names, ("drawn",), index, edge, uplink, rate, np.full(n, np.nan))
+    nodes = NodeTable(names, ("drawn",), edge, uplink, rate)
     load = draw(st.sampled_from((0.01, 0.5, 0.99, 1.0 - 1e-9, 1.0, 3.0)))
     return Scenario(work * float(rate.sum()) / load, nodes, options, {"drawn": profile}, "drawn")

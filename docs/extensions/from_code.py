@@ -1,4 +1,4 @@
-"""Directives whose content is read from the code while building: the commands with their options, and the methods."""
+"""Directives whose content is read from the code while building: commands and methods with their options."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sphinx.util.docutils import SphinxDirective
 from typer.models import ArgumentInfo, OptionInfo
 
 from dmcjia_opt.cli.main import app as commands_app
-from dmcjia_opt.solving.registry import METHODS
+from dmcjia_opt.solving.registry import METHODS, options, spec_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from docutils.nodes import Node
     from sphinx.application import Sphinx
@@ -33,6 +33,17 @@ def methods_table() -> str:
     for spec in METHODS.values():
         name = f"{spec.name}:{spec.variant.upper()}" if spec.variant else spec.name
         rows.append(f"| `{name}` | {spec.kind} | {'yes' if spec.exact else ''} | {spec.summary} |")
+    return "\n".join(rows)
+
+
+def options_table(names: Sequence[str]) -> str:
+    """Return every option of the placers of these names, as Markdown."""
+    rows = ["| placer | option | what it is | default |", "|---|---|---|---|"]
+    for name in names:
+        for option in options(spec_of("placer", name)):
+            default = f"`{option.default}`" if option.default else "required"
+            what = option.doc.replace("|", "\\|")
+            rows.append(f"| `{name}` | `{option.name}` | {what} | {default} |")
     return "\n".join(rows)
 
 
@@ -76,11 +87,12 @@ def _code(text: str) -> str:
 class _FromCode(SphinxDirective):
     """Parses a text made by the code as if it stood in the page."""
 
-    make: ClassVar[Callable[[], str]]
+    make: ClassVar[Callable[..., str]]
 
     def run(self) -> list[Node]:
         """Return the parsed text."""
-        return self.parse_text_to_nodes(type(self).make(), allow_section_headings=True)
+        told = [self.arguments[0].split()] if self.arguments else []
+        return self.parse_text_to_nodes(type(self).make(*told), allow_section_headings=True)
 
 
 class Commands(_FromCode):
@@ -95,8 +107,17 @@ class Methods(_FromCode):
     make = staticmethod(methods_table)
 
 
+class Options(_FromCode):
+    """The table of the options of the placers that are named after it."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    make = staticmethod(options_table)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Make the directives known."""
     app.add_directive("commands", Commands)
     app.add_directive("methods", Methods)
+    app.add_directive("options", Options)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,6 +1,5 @@
 import multiprocessing
 import operator
-import time
 from functools import partial
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.processes import Job, run_jobs
 from dmcjia_opt.model.scenario.families import generate
+from tests.waiting import until
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -29,10 +29,7 @@ def test_an_error_reaches_the_caller_and_ends_the_workers(workers):
     jobs = [Job(partial(generate, "paper", nodes=3)), Job(partial(generate, "nonsense", nodes=3))]
     with pytest.raises(InputError, match="nonsense"):
         run_jobs(jobs, workers, lambda cost: None)
-    deadline = time.monotonic() + 10.0  # the pool's own thread buries them
-    while multiprocessing.active_children() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert multiprocessing.active_children() == []
+    until(lambda: not multiprocessing.active_children())  # the pool's own thread buries them
 
 
 def test_no_jobs_no_work():

@@ -10,30 +10,30 @@ from dmcjia_opt.testing.problems import brute_force, random_problem
 from dmcjia_opt.testing.strategies import problems
 
 
-def problem_of(local, cloud, least=None, rate=1.0, wait=None):
+def problem_of(local, cloud, least=None, rate=1.0, wait=()):
     local = np.atleast_2d(np.array(local, dtype=float))
     n = len(local)
     return Problem(
-        local_delay=local,
-        cloud_time=np.atleast_2d(np.array(cloud, dtype=float)),
+        fixed_delay=local,
+        service=np.atleast_2d(np.array(cloud, dtype=float)),
         arrival_rate=np.full(n, rate),
         weight=np.full(n, 1.0 / n),
         curve=MD1 if wait is None else TANDEM,
-        upstream_wait=None if wait is None else np.atleast_2d(np.array(wait, dtype=float)),
-        least_rate=None if least is None else np.atleast_2d(np.array(least, dtype=float)),
+        wait=() if wait is None else np.atleast_2d(np.array(wait, dtype=float)),
+        least_rate=() if least is None else np.atleast_2d(np.array(least, dtype=float)),
     )
 
 
 def by_definition(problem):
     """Quadratic, straight from the definition."""
     rate = problem.arrival_rate[:, None]
-    floor = 0.0 if problem.least_rate is None else problem.least_rate
-    least = np.maximum(rate, floor) * problem.cloud_time if problem.least_rate is not None else 0 * problem.cloud_time
-    wait = 0.0 if problem.upstream_wait is None else problem.upstream_wait
-    moving = problem.local_delay - wait
-    keep = np.zeros(problem.local_delay.shape, dtype=bool)
+    floor = 0.0 if not problem.ordered else problem.least_rate[..., 0]
+    least = np.maximum(rate, floor) * problem.service[..., 0] if problem.ordered else 0 * problem.service[..., 0]
+    wait = 0.0 if not problem.kinked else problem.wait
+    moving = problem.fixed_delay - wait
+    keep = np.zeros(problem.fixed_delay.shape, dtype=bool)
     for d in range(problem.n_nodes):
-        rows = list(zip(problem.local_delay[d], problem.cloud_time[d], least[d], moving[d], strict=True))
+        rows = list(zip(problem.fixed_delay[d], problem.service[..., 0][d], least[d], moving[d], strict=True))
         for i, mine in enumerate(rows):
             beaten = any(
                 all(a <= b for a, b in zip(other, mine, strict=True)) and (other != mine or j < i)
@@ -104,16 +104,16 @@ def test_ties_and_blocks(monkeypatch, ordering):
 def test_no_optimum_is_filtered_out(seed, ordering, curve):
     problem, _ = random_problem(np.random.default_rng(seed), 4, 5, ordering=ordering, curve=curve)
     best, _, _ = brute_force(problem)
-    closed = np.where(pareto_splits(problem), problem.local_delay, np.inf)
+    closed = np.where(pareto_splits(problem), problem.fixed_delay, np.inf)
     left, _, _ = brute_force(
         Problem(
             closed,
-            problem.cloud_time,
+            problem.service[..., 0],
             problem.arrival_rate,
             problem.weight,
             problem.curve,
-            problem.least_rate,
-            problem.upstream_wait,
+            problem.least_rate[..., 0],
+            problem.wait,
         )
     )
     assert left == best

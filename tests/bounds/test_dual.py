@@ -19,14 +19,14 @@ PRICES = 10.0 ** np.linspace(-6, 6, 25)
 
 def grid_cost(problem, d, split, price):
     """Least w·(local + T) + ν·share of one split over a fine grid of shares that the constraints allow."""
-    s, rate, weight = problem.cloud_time[d, split], problem.arrival_rate[d], problem.weight[d]
-    local = problem.local_delay[d, split]
+    s, rate, weight = problem.service[..., 0][d, split], problem.arrival_rate[d], problem.weight[d]
+    local = problem.fixed_delay[d, split]
     if s == 0 or np.isinf(local):
         return weight * local
-    floor = 0.0 if problem.least_rate is None else max(0.0, problem.least_rate[d, split] - rate)
+    floor = 0.0 if not problem.ordered else max(0.0, problem.least_rate[..., 0][d, split] - rate)
     excess = np.geomspace(1e-8, 1e8, 200_001)
     excess = np.append(excess[excess >= floor], floor if floor > 0 else [])
-    wait = None if problem.upstream_wait is None else problem.upstream_wait[d, split]
+    wait = problem.wait[d, split]
     if wait:
         kink = problem.curve.crossing(rate, wait)
         excess = np.append(excess, kink if kink >= floor else [])
@@ -40,11 +40,12 @@ def test_priced_cost_is_the_least_over_all_shares(curve, ordering):
     problem, _ = random_problem(np.random.default_rng(1), 3, 3, curve=curve, ordering=ordering)
     for price in (0.01, 1.0, 100.0):
         cost, share = priced(problem, price)
+        share = share[..., 0]
         want = [[grid_cost(problem, d, split, price) for split in range(3)] for d in range(3)]
         np.testing.assert_allclose(cost, want, rtol=1e-7)
         assert (cost <= np.array(want) * (1 + 1e-14)).all()
-        np.testing.assert_array_equal(share[problem.cloud_time == 0], 0.0)
-        assert (share >= problem.arrival_rate[:, None] * problem.cloud_time).all()
+        np.testing.assert_array_equal(share[problem.service[..., 0] == 0], 0.0)
+        assert (share >= problem.arrival_rate[:, None] * problem.service[..., 0]).all()
 
 
 def test_priced_rows_are_rows_of_the_whole():
@@ -58,7 +59,7 @@ def test_priced_rows_are_rows_of_the_whole():
 def test_splits_that_are_not_allowed_cost_infinity():
     problem, _ = random_problem(np.random.default_rng(3), 20, 6)
     cost, _ = priced(problem, 1.0)
-    np.testing.assert_array_equal(np.isinf(cost), np.isinf(problem.local_delay))
+    np.testing.assert_array_equal(np.isinf(cost), np.isinf(problem.fixed_delay))
 
 
 @given(problems(max_spread=1e3))
@@ -80,9 +81,9 @@ def test_the_cost_of_given_splits_is_that_of_the_table(drawn):
     nodes = np.arange(problem.n_nodes)
     for price in (1e-3, 0.5, 30.0):
         cost, _ = priced(problem, price)
-        got = split_costs(problem, nodes[:, None], np.arange(problem.n_splits), np.array(price))
+        got = split_costs(problem, nodes[:, None], np.arange(problem.n_options), np.array(price))
         np.testing.assert_allclose(got, cost, rtol=1e-13)
-        one = fixed_dual(problem, splits[None], np.array([price]))
+        one = fixed_dual(problem, splits[None], np.array([[price]]))
         assert one.shape == (1,)
         assert one[0] == pytest.approx(cost[nodes, splits].sum() - price, rel=1e-12, abs=1e-13 * price)
 
@@ -108,8 +109,8 @@ def test_the_shares_chosen_fall_as_the_price_rises(drawn):
 def test_at_price_zero_every_node_takes_its_least_local_delay():
     problem, _ = random_problem(np.random.default_rng(4), 6, 4)
     point = dual_point(problem, 0.0)
-    np.testing.assert_array_equal(point.splits, problem.local_delay.argmin(axis=1))
-    assert point.value == pytest.approx(problem.weight @ problem.local_delay.min(axis=1), rel=1e-15)
+    np.testing.assert_array_equal(point.splits, problem.fixed_delay.argmin(axis=1))
+    assert point.value == pytest.approx(problem.weight @ problem.fixed_delay.min(axis=1), rel=1e-15)
     assert point.use == np.inf
 
 
@@ -141,6 +142,7 @@ def test_large_fleets_agree_with_the_table_priced_at_once():
     low, high = maximise(problem)
     for point in (low, high):
         cost, share = priced(problem, point.price)
+        share = share[..., 0]
         choice = cost.argmin(axis=1)
         assert point.value == pytest.approx(cost.min(axis=1).sum() - point.price, rel=1e-12)
         assert point.use == pytest.approx(share[np.arange(9000), choice].sum(), rel=1e-9)

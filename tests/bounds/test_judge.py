@@ -5,15 +5,15 @@ from dmcjia_opt.bounds.certificate import judge, overload_of
 from dmcjia_opt.model.problem import Problem
 
 PROBLEM = Problem(
-    local_delay=np.array([[0.1, np.inf], [0.1, 0.2]]),
-    cloud_time=np.array([[0.2, 0.0], [0.2, 0.0]]),
+    fixed_delay=np.array([[0.1, np.inf], [0.1, 0.2]]),
+    service=np.array([[0.2, 0.0], [0.2, 0.0]]),
     arrival_rate=np.ones(2),
     weight=np.full(2, 0.5),
     least_rate=np.array([[0.0, 0.0], [2.0, 0.0]]),
 )
 
 
-FULL = Problem(PROBLEM.local_delay, PROBLEM.cloud_time * 3, PROBLEM.arrival_rate, PROBLEM.weight)
+FULL = Problem(PROBLEM.fixed_delay, PROBLEM.service[..., 0] * 3, PROBLEM.arrival_rate, PROBLEM.weight)
 
 
 @pytest.mark.parametrize(

@@ -1,30 +1,17 @@
 import json
+from functools import partial
 
 import pytest
 
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.studies.bench.rows import Outcome
 from dmcjia_opt.studies.bench.suites import SUITES
-from tests.command_line import run
+from tests.command_line import fails
 
 
 @pytest.fixture
-def bench(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def command(*arguments):
-        return run(monkeypatch, capsys, "bench", *arguments)
-
-    return command
-
-
-def refused(ended, code, *parts):
-    assert ended.code == code
-    assert ended.out == ""
-    assert ended.err.startswith("dmcjia: ")
-    assert ended.err.count("\n") == 1
-    for part in parts:
-        assert part in ended.err
+def bench(dmcjia):
+    return partial(dmcjia, "bench")
 
 
 def test_list(bench):
@@ -57,8 +44,8 @@ def test_ones_own_scenarios_and_methods(bench, tmp_path):
         ("harbour", "own", 3, 2.0)
     }
     assert {row["outcome"] for row in rows} == {Outcome.ANSWER}
-    refused(bench(*arguments), 2, "--out out: the folder is not empty; add --resume to go on, or choose another one")
-    refused(bench("exact", "--out", "out", "--resume"), 2, 'this folder holds the suite "smoke"')
+    fails(bench(*arguments), 2, "--out out: the folder is not empty; add --resume to go on, or choose another one")
+    fails(bench("exact", "--out", "out", "--resume"), 2, 'this folder holds the suite "smoke"')
 
 
 @pytest.mark.parametrize(
@@ -75,10 +62,10 @@ def test_ones_own_scenarios_and_methods(bench, tmp_path):
     ],
 )
 def test_what_cannot_be_run(bench, tmp_path, arguments, parts):
-    refused(bench(*arguments), 2, *parts)
+    fails(bench(*arguments), 2, *parts)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_library_is_named(bench, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "psutil", None)
-    refused(bench("smoke", "--out", "o"), 4, "a benchmark needs psutil; pip install 'dmcjia-opt[bench]'")
+    fails(bench("smoke", "--out", "o"), 4, "a benchmark needs psutil; pip install 'dmcjia-opt[bench]'")

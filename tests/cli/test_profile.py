@@ -6,26 +6,19 @@ import pytest
 from dmcjia_opt.base.limits import FILES
 from dmcjia_opt.model.networks.measured import load_times
 from dmcjia_opt.model.networks.profile import load_profile
-from tests.cli.test_main import fails, misused
-from tests.command_line import run
+from tests.cli.scenarios import CLOUD
+from tests.command_line import fails, misused
 from tests.model.networks.onnx_models import residual_block
 from tests.model.networks.test_onnx_ import branching, flattened
 
-CLOUD = "[cloud]\ncompute_gflops = 400.0\n"
 NODE = '[[nodes]]\nname = "a"\nmodel = "net.onnx"\ncompute_gflops = 1.0\nuplink_mbps = 8.0\narrival_rate = 1.0\n'
 QUICK = ("--repeats", 1, "--threads", 1)
 
 
-@pytest.fixture
-def dmcjia(monkeypatch, capsys, tmp_path):
-    """Run a command in a folder that holds `net.onnx`, a residual block."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def network(dmcjia, tmp_path):
+    """Put `net.onnx`, a residual block, into the folder."""
     residual_block().save(tmp_path / "net.onnx")
-
-    def command(*arguments):
-        return run(monkeypatch, capsys, *arguments)
-
-    return command
 
 
 def test_from_onnx_to_a_plan_in_two_commands(dmcjia, tmp_path):
@@ -143,7 +136,7 @@ def test_nonsense_is_answered_with_a_sentence(dmcjia, tmp_path, arguments, parts
     (tmp_path / "text.onnx").write_text("no model at all")
     (tmp_path / "broken.onnx").write_bytes((tmp_path / "net.onnx").read_bytes()[:-20])
     with (tmp_path / "enormous.onnx").open("wb") as stream:
-        os.truncate(stream.fileno(), FILES["the model"].most_bytes + 1)
+        os.truncate(stream.fileno(), FILES["the model"][0] + 1)
     fails(dmcjia("profile", *arguments), 2, *parts)
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.solve import solve
-from dmcjia_opt.studies.simulation import build_arrivals, simulate
-from tests.cli.test_main import fails, misused
-from tests.command_line import run
+from dmcjia_opt.studies.simulation.arrivals import build_arrivals
+from dmcjia_opt.studies.simulation.fleet import simulate
+from tests.command_line import fails, misused
 
 SCENARIO = generate("paper", nodes=3, seed=1, cloud_gflops=12.0)
 
@@ -19,18 +19,12 @@ def plans():
     return {placer: solve(SCENARIO, placer, seed=1) for placer in ("exact", "dmcjia")}
 
 
-@pytest.fixture
-def dmcjia(monkeypatch, capsys, tmp_path, plans):
-    """Run a command in a folder that holds `s.toml` and two plans for it."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def files(dmcjia, plans):
+    """Put a scenario, `s.toml`, and two plans for it into the folder."""
     SCENARIO.save("s.toml")
     for name, plan in plans.items():
         plan.save(f"{name}.json")
-
-    def command(*arguments):
-        return run(monkeypatch, capsys, *arguments)
-
-    return command
 
 
 def test_one_plan_by_node(dmcjia, plans):

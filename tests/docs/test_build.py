@@ -12,7 +12,8 @@ import pytest
 
 import dmcjia_opt
 from dmcjia_opt.cli.main import app
-from dmcjia_opt.solving.registry import METHODS
+from dmcjia_opt.methods.placers.genetic.genetic import CROSSOVERS, ENCODINGS, MUTATIONS, REPAIRS, SELECTIONS
+from dmcjia_opt.solving.registry import METHODS, options, spec_of
 from tests.docs.blocks import PAGES, ROOT, blocks
 
 DOCS = ROOT / "docs"
@@ -61,6 +62,21 @@ def test_every_command_option_and_method_is_in_the_reference(built):
     solvers = (built / "solvers.html").read_text(encoding="utf-8")
     for spec in METHODS.values():
         assert f">{spec.name}" in solvers, spec.name
+
+
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [("genetic", ["genetic"]), ("optimisers", ["nevergrad", "cma", "optuna", "scipy", "cpsat", "pymoo"])],
+)
+def test_every_option_and_choice_is_on_the_page_of_its_method(built, page, names):
+    text = (built / f"{page}.html").read_text(encoding="utf-8")
+    for name in names:
+        for option in options(spec_of("placer", name)):
+            assert f">{option.name}<" in text, (name, option.name)
+    if page == "genetic":
+        for choice in (*ENCODINGS, *SELECTIONS, *CROSSOVERS, *MUTATIONS, *REPAIRS):
+            assert choice in text, choice
+        assert "pymoo:GA                     23.184" in text
 
 
 def test_the_picture_is_of_the_plan_it_shows():

@@ -25,8 +25,9 @@ from dmcjia_opt.solving.plan import Limits, Moment, NodeClaim, PlanFile, Provena
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.bench.rows import Row
 from dmcjia_opt.studies.bench.suites import Block
-from dmcjia_opt.studies.simulation import content, simulate
 from dmcjia_opt.studies.simulation.arrivals import load_trace
+from dmcjia_opt.studies.simulation.fleet import simulate
+from dmcjia_opt.studies.simulation.result import content
 from tests.docs.blocks import ROOT, blocks
 from tools.fuzz.regression import _File as ProblemFile
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 import faulthandler
 import resource
 import shutil
-import signal
 import sys
 import tempfile
-import time
 import traceback
 import warnings
 from collections import Counter
@@ -20,16 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.inputs.formats import FORMATS, refusal
-
-MOST_SECONDS = 20.0
-
-
-class Hang(BaseException):
-    """A file took longer than `MOST_SECONDS`."""
-
-
-def _hang(*_: object) -> None:
-    raise Hang
+from tests.waiting import ends
 
 
 def _where(error: BaseException) -> str:
@@ -42,18 +31,15 @@ def drive(name: str, number: int, seed: int) -> Counter[str]:
     """Use `number` mutated files of one format."""
     found: Counter[str] = Counter()
     folder = Path(tempfile.mkdtemp())
-    signal.signal(signal.SIGALRM, _hang)
-    slowest = (0.0, -1)
     for k in range(seed, seed + number):
         for path in folder.iterdir():
             path.unlink()
         rng = np.random.default_rng([k, *name.encode()])
         FORMATS[name].write(folder, rng)
         (folder / "seed").write_text(str(k), encoding="utf-8")
-        started = time.perf_counter()
-        signal.setitimer(signal.ITIMER_REAL, MOST_SECONDS)
         try:
-            error = refusal(FORMATS[name], folder)
+            with ends():
+                error = refusal(FORMATS[name], folder)
             found["accepted" if error is None else type(error).__name__] += 1
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
@@ -62,11 +48,8 @@ def drive(name: str, number: int, seed: int) -> Counter[str]:
             if not found[where]:
                 print(f"{name} seed {k}: {where}: {str(error)[:300]!r}", flush=True)
             found[where] += 1
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
-        slowest = max(slowest, (time.perf_counter() - started, k))
     shutil.rmtree(folder)
-    print(f"{name}: {dict(found)}; slowest {slowest[0]:.1f} s at seed {slowest[1]}", flush=True)
+    print(f"{name}: {dict(found)}", flush=True)
     return found
 
 

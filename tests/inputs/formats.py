@@ -21,9 +21,12 @@ from dmcjia_opt.base.errors import ClaimFalse, InfeasibleError, InputError, Unco
 from dmcjia_opt.bounds.certificate import best_lower_bound
 from dmcjia_opt.bounds.proof.checking import check_proof
 from dmcjia_opt.bounds.proof.document import load_proof
-from dmcjia_opt.cli.show import show_checks, show_plan, show_simulation
+from dmcjia_opt.cli.show import show_checks, show_plan
+from dmcjia_opt.cli.show_network import show_profile
+from dmcjia_opt.cli.show_simulation import show_simulation
 from dmcjia_opt.model.networks.measured import load_times
 from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
+from dmcjia_opt.model.networks.reading import read_profile
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Options, Scenario, load_scenario
 from dmcjia_opt.solving.contract import Stop
@@ -32,12 +35,13 @@ from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.solving.verifying import prove, verify
 from dmcjia_opt.studies.bench.folder import open_folder, read_rows
 from dmcjia_opt.studies.bench.results import load
-from dmcjia_opt.studies.network.delays import Device, delay_along_cuts, one_node, read_profile
-from dmcjia_opt.studies.network.picture import show_profile
+from dmcjia_opt.studies.network.delays import delay_along_cuts
 from dmcjia_opt.studies.plan.subject import subject_of_file
-from dmcjia_opt.studies.simulation import build_arrivals, simulate
+from dmcjia_opt.studies.simulation.arrivals import build_arrivals
+from dmcjia_opt.studies.simulation.fleet import simulate
 from tests.inputs import onnx_files
 from tests.inputs.mutations import damaged, mutated, scalar
+from tests.studies.network.nodes import on_a_node
 from tools.fuzz.regression import load_regression
 
 _PROFILE = {
@@ -122,7 +126,7 @@ def _beside(folder: Path) -> None:
 def solved(scenario: Scenario) -> None:
     """Plan a scenario; what comes out must be a feasible plan of finite numbers."""
     problem = compile_problem(scenario)
-    assert not np.isnan(problem.local_delay).any()
+    assert not np.isnan(problem.fixed_delay).any()
     for placer in ("greedy+", "exact"):
         plan = solve(scenario, placer, stop=Stop(seconds=2.0))
         assert 0 <= plan.objective < math.inf
@@ -307,7 +311,7 @@ def check_profile(profile: LayerProfile, folder: Path) -> None:
     profile.save(folder / "again.json")
     again = load_profile(folder / "again.json")
     assert again.to_dict() == profile.to_dict()
-    lone = one_node(profile, Device())
+    lone = on_a_node(profile)
     delays = delay_along_cuts(lone)
     assert not np.isnan(delays.total).any()
     lone.save(folder / "one.toml")
@@ -565,7 +569,7 @@ def _use_onnx(folder: Path) -> None:
             profile = LayerProfile.from_onnx(folder / "net.onnx", cuts=cuts)
             profile.save(folder / "again.json")
             assert load_profile(folder / "again.json").to_dict() == profile.to_dict()
-            delays = delay_along_cuts(one_node(profile, Device()))
+            delays = delay_along_cuts(on_a_node(profile))
             assert not np.isnan(delays.total).any()
         with redirect_stdout(io.StringIO()):
             show_profile(read_profile(str(folder / "net.onnx")))

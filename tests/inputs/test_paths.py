@@ -9,8 +9,8 @@ from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.model.scenario.scenario import load_scenario
 from dmcjia_opt.studies.bench.instances import named
-from dmcjia_opt.studies.network.delays import Device, one_node
 from tests.command_line import run
+from tests.studies.network.nodes import on_a_node
 
 CLOUD = "[cloud]\ncompute_gflops = 40.0\n"
 NODE = '[[nodes]]\nname = "a"\nmodel = "{}"\ncompute_gflops = 5.0\nuplink_mbps = 8.0\narrival_rate = 0.1\n'
@@ -111,4 +111,4 @@ def test_the_name_of_a_profile_is_no_way_out(folders, monkeypatch, capsys):
     assert ended.code == 2
     assert "would be written outside the folder" in ended.err
     assert not (there / "stolen.json").exists()
-    assert one_node(LayerProfile("net", 8.0, ("one",), [1e9], [4.0]), Device()).n_nodes == 1
+    assert on_a_node(LayerProfile("net", 8.0, ("one",), [1e9], [4.0])).n_nodes == 1

@@ -162,7 +162,7 @@ def test_a_tandem_waits_for_its_slowest_stage_alone():
                 assert abs(got / want - 1) < 2e-15
 
 
-@pytest.mark.parametrize("wait", [None, np.array(0.0)])
+@pytest.mark.parametrize("wait", [0.0, np.zeros(1)])
 def test_without_a_wait_upstream_a_tandem_is_an_md1_queue(wait):
     excess, rate = grid(EXCESSES, RATES)
     price, other = grid(10.0 ** np.arange(-24, 25, 4), RATES)
@@ -226,7 +226,7 @@ def test_the_price_response_of_a_tandem_meets_each_of_its_pieces():
 def test_pieces_make_the_curve():
     excess, rate, wait = np.geomspace(0.01, 100.0, 50), np.array(2.0), np.array(0.3)
     for curve in CURVES:
-        given_wait = wait if curve is TANDEM else None
+        given_wait = wait if curve is TANDEM else 0.0
         pieces = [p.a / (rate + excess) + p.b / excess - p.relief * wait for p in curve.pieces]
         np.testing.assert_allclose(curve.delay(excess, rate, given_wait), np.max(pieces, axis=0), rtol=1e-13)
     assert TANDEM.is_dcp

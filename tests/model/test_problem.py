@@ -19,8 +19,8 @@ from dmcjia_opt.model.scenario.scenario import Options, Scenario
 from dmcjia_opt.testing.problems import CURVES, random_problem
 
 TABLES = {
-    "local_delay": [[0.1, 0.2], [0.3, 0.4]],
-    "cloud_time": [[0.2, 0.0], [0.1, 0.0]],
+    "fixed_delay": [[0.1, 0.2], [0.3, 0.4]],
+    "service": [[0.2, 0.0], [0.1, 0.0]],
     "arrival_rate": [1.0, 2.0],
     "weight": [0.5, 0.5],
 }
@@ -38,7 +38,7 @@ def wait(scv, rate, service):
 def paper_delay(scenario, d, split, share):
     """(3-1) to (3-6) for one node, in the units of the file, with the cloud's queue as the options ask."""
     nodes, options = scenario.nodes, scenario.options
-    profile = scenario.profiles[nodes.model_of(d)]
+    profile = scenario.profiles[nodes.network_of(d)]
     flop = [macs * options.flops_per_mac for macs in profile.macs]
     done, total = sum(flop[:split]), sum(flop)
     rate = float(nodes.arrival_rate[d])
@@ -118,8 +118,8 @@ def test_objective_of_a_batch_is_that_of_each_plan():
     assert batch.shape == (9,)
     np.testing.assert_array_equal(batch, [problem.objective(g, x) for g, x in zip(splits, shares, strict=True)])
     residuals = problem.residuals(splits, shares)
-    assert residuals.budget.shape == residuals.feasible.shape == (9,)
-    assert residuals.stability.shape == residuals.ordering.shape == (9, 5)
+    assert (residuals.budget.shape, residuals.feasible.shape) == ((9, 1), (9,))
+    assert residuals.stability.shape == residuals.ordering.shape == (9, 5, 1)
 
 
 def test_stages_add_up_to_the_objective():
@@ -146,15 +146,15 @@ def test_every_stage_of_a_tandem_has_the_wait_that_it_adds(uplink):
     problem = compile_problem(
         replace(scenario, nodes=replace(scenario.nodes, arrival_rate=rates), options=options, cloud_gflops=2000.0)
     )
-    stable = [np.flatnonzero(np.isfinite(row)) for row in problem.local_delay]
+    stable = [np.flatnonzero(np.isfinite(row)) for row in problem.fixed_delay]
     rng = np.random.default_rng(1)
     splits = np.array([rng.choice(some) for some in stable])
-    shares = WaterFilling().allocate(problem, splits[None]).shares[0]
+    shares = WaterFilling().allocate(problem, splits[None]).shares[0, :, 0]
     stages = problem.breakdown(splits, shares)
     assert problem.weight @ stages.total == pytest.approx(problem.objective(splits, shares), rel=1e-14)
     sent = problem.uplinks.delay(splits)
     service = scenario.profiles["resnet34"].work[splits] / (scenario.nodes.compute_gflops * 1e9)
-    cloud = np.where(shares > 0, problem.at(problem.cloud_time, splits) / np.where(shares > 0, shares, 1.0), 0.0)
+    cloud = np.where(shares > 0, problem.at(problem.service[..., 0], splits) / np.where(shares > 0, shares, 1.0), 0.0)
     before = after = 0.0
     link = sent if uplink == "queue" else 0.0 * sent
     slowest = [service, np.maximum(service, link), np.maximum(np.maximum(service, link), cloud)]
@@ -183,7 +183,7 @@ def simulated(rate, services, queues, n, rng):
 def test_a_simulated_tandem_has_the_delays_of_every_stage(gflops, mbps, share, uplink):
     """The edge, the link and the cloud take turns at being the slowest; 400,000 tasks at 1/s."""
     profile = LayerProfile("tiny", 1e6, ("a", "b"), [2e9, 1e9], [4e5, 100.0])
-    nodes = NodeTable(("x",), ("tiny.json",), [0], [gflops], [mbps], [1.0], [np.nan])
+    nodes = NodeTable(("x",), ("tiny.json",), [gflops], [mbps], [1.0])
     options = Options(delay="tandem", uplink=uplink, flops_per_mac=1.0)
     problem = compile_problem(Scenario(24.0, nodes, options, {"tiny.json": profile}))
     stages = problem.breakdown(np.array([1]), np.array([share]))
@@ -200,12 +200,12 @@ def test_a_link_that_serves_one_task_at_a_time_must_keep_up():
     options = Options(delay="tandem", flops_per_mac=1.0)
     free = compile_problem(replace(scenario, nodes=nodes, options=options))
     queue = compile_problem(replace(scenario, nodes=nodes, options=options.model_copy(update={"uplink": "queue"})))
-    assert np.isfinite(free.local_delay[0, 0])
-    assert np.isinf(queue.local_delay[0, 0])
-    assert queue.upstream_wait[0, 0] == 0.0
+    assert np.isfinite(free.fixed_delay[0, 0])
+    assert np.isinf(queue.fixed_delay[0, 0])
+    assert queue.wait[0, 0] == 0.0
     poisson = compile_problem(replace(scenario, nodes=nodes, options=Options(flops_per_mac=1.0)))
-    np.testing.assert_array_equal(free.local_delay, poisson.local_delay)
-    assert poisson.upstream_wait is None
+    np.testing.assert_array_equal(free.fixed_delay, poisson.fixed_delay)
+    assert (poisson.wait.any(), poisson.wait.strides) == (False, (0, 0))
 
 
 def test_stages_of_a_plan_whose_link_cannot_keep_up_are_infinite():
@@ -217,14 +217,14 @@ def test_stages_of_a_plan_whose_link_cannot_keep_up_are_infinite():
 
 
 def test_a_wait_upstream_is_for_a_tandem_and_a_part_of_the_delay_there():
-    tables = {"curve": TANDEM, "upstream_wait": [[0.1, 0.1], [0.0, 0.2]]}
+    tables = {"curve": TANDEM, "wait": [[0.1, 0.1], [0.0, 0.2]]}
     problem = small(**tables)
-    np.testing.assert_array_equal(problem.wait_at(np.array([1, 0])), [0.1, 0.0])
-    assert small().wait_at(np.array([1, 0])) is None
+    np.testing.assert_array_equal(problem.wait_at(np.array([1, 0])), [[0.1], [0.0]])
+    np.testing.assert_array_equal(small().wait_at(np.array([1, 0])), [[0.0], [0.0]])
     both, shares = np.array([0, 0]), np.array([0.5, 0.5])
-    md1 = small().cloud_delay(both, shares)  # 0.4 s of service and 4/15 s of waiting; 0.2 s and 1/15 s
-    np.testing.assert_allclose(md1, [0.4 + 2 / 15, 0.2 + 1 / 15])
-    np.testing.assert_allclose(problem.cloud_delay(both, shares), [0.4 + 2 / 15 - 0.1, 0.2 + 1 / 15])
+    md1 = small().use_delay(both, shares)  # 0.4 s of service and 4/15 s of waiting; 0.2 s and 1/15 s
+    np.testing.assert_allclose(md1[:, 0], [0.4 + 2 / 15, 0.2 + 1 / 15])
+    np.testing.assert_allclose(problem.use_delay(both, shares)[:, 0], [0.4 + 2 / 15 - 0.1, 0.2 + 1 / 15])
 
 
 def test_a_problem_without_uplinks_has_no_upload_stage():
@@ -235,16 +235,16 @@ def test_a_problem_without_uplinks_has_no_upload_stage():
 
 def test_fewer_layers_are_padded():
     tiny = LayerProfile("tiny", 1000.0, ("a", "b"), [1e9, 2e9], [500.0, 100.0])
-    nodes = NodeTable(("x", "y"), ("resnet34", "tiny.json"), [0, 1], [50.0, 50.0], [8.0, 8.0], [1.0, 1.0], [np.nan] * 2)
+    nodes = NodeTable(("x", "y"), ("resnet34", "tiny.json"), 50.0, 8.0, 1.0, [0, 1])
     scenario = Scenario(100.0, nodes, profiles={"tiny.json": tiny})
     problem = compile_problem(scenario)
-    assert problem.local_delay.shape == (2, 35)
+    assert problem.fixed_delay.shape == (2, 35)
     np.testing.assert_array_equal(problem.layers, [34, 2])
-    assert np.isinf(problem.local_delay[1, 3:]).all()
-    np.testing.assert_array_equal(problem.cloud_time[1, 2:], 0.0)
-    np.testing.assert_allclose(problem.cloud_time[1, :3], [0.06, 0.04, 0.0])
+    assert np.isinf(problem.fixed_delay[1, 3:]).all()
+    np.testing.assert_array_equal(problem.service[..., 0][1, 2:], 0.0)
+    np.testing.assert_allclose(problem.service[..., 0][1, :3], [0.06, 0.04, 0.0])
     np.testing.assert_allclose(
-        problem.local_delay[1, :3] - [0.0, *(1 / mu + 1 / (2 * mu * (mu - 1)) for mu in (25, 25 / 3))],
+        problem.fixed_delay[1, :3] - [0.0, *(1 / mu + 1 / (2 * mu * (mu - 1)) for mu in (25, 25 / 3))],
         [1e-3, 5e-4, 1e-4],
     )
     problem.check_splits(np.array([34, 2]))
@@ -257,9 +257,9 @@ def test_an_unstable_edge_is_infinite():
     nodes = replace(scenario.nodes, arrival_rate=np.array([1.0, 2.0]))
     problem = compile_problem(replace(scenario, nodes=nodes))
     work = scenario.profiles["resnet34"].work
-    np.testing.assert_array_equal(np.isinf(problem.local_delay[1]), 2.0 * work / 5e9 >= 1.0)
-    assert np.isinf(problem.local_delay[1]).any()
-    assert np.isfinite(problem.local_delay[0]).all()
+    np.testing.assert_array_equal(np.isinf(problem.fixed_delay[1]), 2.0 * work / 5e9 >= 1.0)
+    assert np.isinf(problem.fixed_delay[1]).any()
+    assert np.isfinite(problem.fixed_delay[0]).all()
 
 
 @pytest.mark.parametrize("delay", ["md1", "tandem"])
@@ -268,17 +268,17 @@ def test_large_fleets_compile_block_by_block(delay):
     scenario = replace(generate("fleet", nodes=40_000, seed=2, tasks="table4"), options=options)
     whole = compile_problem(scenario)
     rows = [0, 1, 16383, 16384, 32767, 32768, 39999]
-    columns = ("model_index", "compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes")
+    columns = ("network_index", "compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes")
     nodes = NodeTable(
         tuple(scenario.nodes.names[d] for d in rows),
-        scenario.nodes.models,
+        scenario.nodes.networks,
         **{key: getattr(scenario.nodes, key)[rows] for key in columns},
     )
     part = compile_problem(replace(scenario, nodes=nodes))
-    for key in ("local_delay", "cloud_time", "least_rate", "arrival_rate"):
+    for key in ("fixed_delay", "service", "least_rate", "arrival_rate"):
         np.testing.assert_array_equal(getattr(whole, key)[rows], getattr(part, key))
     if delay == "tandem":
-        np.testing.assert_array_equal(whole.upstream_wait[rows], part.upstream_wait)
+        np.testing.assert_array_equal(whole.wait[rows], part.wait)
 
 
 def test_task_average_weighs_by_arrival_rate():
@@ -290,9 +290,10 @@ def test_task_average_weighs_by_arrival_rate():
 
 def test_literal_ordering_asks_for_the_rate_of_the_edge_where_both_work():
     scenario = generate("paper", nodes=3, seed=0)
-    assert compile_problem(scenario).least_rate is None
+    stability = compile_problem(scenario)
+    assert (stability.ordered, stability.least_rate.any(), stability.least_rate.strides) == (False, False, (0, 0, 0))
     problem = compile_problem(replace(scenario, options=Options(ordering="cloud-faster", flops_per_mac=1.0)))
-    floor = problem.least_rate
+    floor = problem.least_rate[..., 0]
     np.testing.assert_array_equal(floor[:, [0, -1]], 0.0)
     want = scenario.nodes.compute_gflops[:, None] * 1e9 / scenario.profiles["resnet34"].work[1:-1]
     np.testing.assert_allclose(floor[:, 1:-1], want, rtol=1e-14)
@@ -304,30 +305,30 @@ def test_with_the_literal_ordering_no_task_of_a_tandem_waits_at_the_cloud():
     problem = compile_problem(replace(scenario, options=options, cloud_gflops=400.0))
     plans = np.random.default_rng(0).integers(1, 34, (200, 6))
     shares = WaterFilling().allocate(problem, plans).shares
-    fine = np.isfinite(shares).all(axis=1)
+    fine = np.isfinite(shares).all(axis=(1, 2))
     assert fine.sum() > 20
-    service = problem.at(problem.cloud_time, plans)[fine] / shares[fine]
-    np.testing.assert_allclose(problem.cloud_delay(plans[fine], shares[fine]), service, rtol=1e-9)
+    service = problem.at(problem.service, plans)[fine] / shares[fine]
+    np.testing.assert_allclose(problem.use_delay(plans[fine], shares[fine]), service, rtol=1e-9)
 
 
 def test_layers_without_work_ask_for_nothing():
     profile = LayerProfile("tiny", 8.0, ("pool", "conv", "view"), [0.0, 1e9, 0.0], [4.0, 4.0, 4.0])
-    nodes = NodeTable(("x",), ("tiny.json",), [0], [5.0], [8.0], [1.0], [np.nan])
+    nodes = NodeTable(("x",), ("tiny.json",), [5.0], [8.0], [1.0])
     options = Options(ordering="cloud-faster", flops_per_mac=1.0)
     problem = compile_problem(Scenario(10.0, nodes, options, {"tiny.json": profile}))
-    np.testing.assert_array_equal(problem.least_rate, 0.0)
-    np.testing.assert_array_equal(problem.cloud_time, [[0.1, 0.1, 0.0, 0.0]])
+    np.testing.assert_array_equal(problem.least_rate[..., 0], 0.0)
+    np.testing.assert_array_equal(problem.service[..., 0], [[0.1, 0.1, 0.0, 0.0]])
 
 
 def test_nodes_without_cloud_work_have_no_cloud_delay():
     problem = small()
-    np.testing.assert_array_equal(problem.cloud_delay(np.array([1, 1]), np.zeros(2)), 0.0)
+    np.testing.assert_array_equal(problem.use_delay(np.array([1, 1]), np.zeros(2)), 0.0)
     assert problem.objective(np.array([1, 1]), np.zeros(2)) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("share", [0.2, 0.1, 0.0, -0.5, np.nan])
 def test_an_unstable_cloud_queue_is_infinite(share):
-    delay = small().cloud_delay(np.array([0, 1]), np.array([share, 0.0]))
+    delay = small().use_delay(np.array([0, 1]), np.array([share, 0.0]))
     assert delay[0] == np.inf
 
 
@@ -349,13 +350,13 @@ def test_residuals_measure_each_violation():
     fine = problem.residuals(both, np.array([0.8, 0.25]))
     assert fine.budget == pytest.approx(0.05)
     assert not fine.feasible
-    np.testing.assert_allclose(fine.stability, [0.2 / 0.8 - 1, 0.2 / 0.25 - 1])
-    np.testing.assert_allclose(fine.ordering, [0.0, -np.inf], atol=1e-15)
+    np.testing.assert_allclose(fine.stability[:, 0], [0.2 / 0.8 - 1, 0.2 / 0.25 - 1])
+    np.testing.assert_allclose(fine.ordering[:, 0], [0.0, -np.inf], atol=1e-15)
 
     slow = problem.residuals(both, np.array([0.4, 0.1]))
     assert slow.budget == pytest.approx(-0.5)
-    np.testing.assert_allclose(slow.stability, [-0.5, 1.0])
-    np.testing.assert_allclose(slow.ordering, [0.5, -np.inf])
+    np.testing.assert_allclose(slow.stability[:, 0], [-0.5, 1.0])
+    np.testing.assert_allclose(slow.ordering[:, 0], [0.5, -np.inf])
     assert not slow.feasible
 
     edge = problem.residuals(np.array([1, 1]), np.zeros(2))
@@ -378,28 +379,28 @@ def test_residuals_measure_each_violation():
     ],
 )
 def test_no_violation_counts_as_feasible(splits, shares):
-    problem = small(local_delay=[[0.1, 0.2, np.inf], [0.3, 0.4, 0.5]], cloud_time=[[0.2, 0.0, 0.0], [0.1, 0.0, 0.0]])
+    problem = small(fixed_delay=[[0.1, 0.2, np.inf], [0.3, 0.4, 0.5]], service=[[0.2, 0.0, 0.0], [0.1, 0.0, 0.0]])
     assert problem.residuals(np.array([0, 0]), np.array([0.5, 0.5])).feasible
     assert not problem.residuals(np.array(splits), np.array(shares)).feasible
 
 
 def test_an_unstable_edge_is_a_residual():
-    problem = small(local_delay=[[0.1, np.inf], [0.3, 0.4]])
+    problem = small(fixed_delay=[[0.1, np.inf], [0.3, 0.4]])
     residuals = problem.residuals(np.array([1, 1]), np.zeros(2))
-    np.testing.assert_array_equal(residuals.stability, [np.inf, -1.0])
+    np.testing.assert_array_equal(residuals.stability[:, 0], [np.inf, -1.0])
 
 
 def test_overload_counts_load_and_unstable_edges():
-    problem = small(cloud_time=[[0.75, 0.0], [0.375, 0.0]], local_delay=[[0.1, 0.2], [0.3, np.inf]])
+    problem = small(service=[[0.75, 0.0], [0.375, 0.0]], fixed_delay=[[0.1, 0.2], [0.3, np.inf]])
     plans = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
     np.testing.assert_allclose(problem.overload(plans), [0.5, 0.0, 1.0, 1.0], atol=1e-11)
-    full = small(cloud_time=[[0.5, 0.0], [0.25, 0.0]])
+    full = small(service=[[0.5, 0.0], [0.25, 0.0]])
     assert full.overload(np.array([0, 0])) > 0
 
 
 def test_overload_counts_floors():
     problem = small(least_rate=[[4.0, 0.0], [5.0, 0.0]])
-    np.testing.assert_allclose(problem.least_share(np.array([[0, 0], [1, 0]])), [[0.8, 0.5], [0.0, 0.5]])
+    np.testing.assert_allclose(problem.least_share(np.array([[0, 0], [1, 0]]))[..., 0], [[0.8, 0.5], [0.0, 0.5]])
     np.testing.assert_allclose(problem.overload(np.array([[0, 0], [1, 0]])), [0.3, 0.0])
 
 
@@ -430,21 +431,21 @@ def test_splits_of_any_integer_type_are_taken():
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"local_delay": []}, "local_delay"),
-        ({"local_delay": [1.0, 2.0]}, "local_delay"),
-        ({"local_delay": [[0.1, np.nan], [0.3, 0.4]]}, "local_delay"),
-        ({"local_delay": [[0.1, -0.1], [0.3, 0.4]]}, "local_delay"),
-        ({"cloud_time": [[0.1], [0.2]]}, "cloud_time"),
-        ({"cloud_time": [[0.1, 0.0], [0.2, -1e-9]]}, "cloud_time"),
-        ({"cloud_time": [[0.1, 0.0], [0.2, np.nan]]}, "cloud_time"),
-        ({"cloud_time": [[0.1, 0.0], [np.inf, 0.0]]}, "cloud_time"),
+        ({"fixed_delay": []}, "fixed_delay"),
+        ({"fixed_delay": [1.0, 2.0]}, "fixed_delay"),
+        ({"fixed_delay": [[0.1, np.nan], [0.3, 0.4]]}, "fixed_delay"),
+        ({"fixed_delay": [[0.1, -0.1], [0.3, 0.4]]}, "fixed_delay"),
+        ({"service": [[0.1], [0.2]]}, "service"),
+        ({"service": [[0.1, 0.0], [0.2, -1e-9]]}, "service"),
+        ({"service": [[0.1, 0.0], [0.2, np.nan]]}, "service"),
+        ({"service": [[0.1, 0.0], [np.inf, 0.0]]}, "service"),
         ({"least_rate": [[0.1, 0.0]]}, "least_rate"),
         ({"least_rate": [[0.1, 0.0], [0.0, np.nan]]}, "least_rate"),
-        ({"upstream_wait": [[0.0, 0.0], [0.0, 0.0]]}, 'upstream_wait means nothing to the curve "md1"'),
-        ({"upstream_wait": [[0.0, 0.0]], "curve": TANDEM}, "upstream_wait has shape"),
-        ({"upstream_wait": [[0.0, 0.3], [0.0, 0.0]], "curve": TANDEM}, "upstream_wait must not exceed local_delay"),
-        ({"upstream_wait": [[0.0, -0.1], [0.0, 0.0]], "curve": TANDEM}, "upstream_wait must be finite"),
-        ({"upstream_wait": [[0.0, np.nan], [0.0, 0.0]], "curve": TANDEM}, "upstream_wait must be finite"),
+        ({"wait": [[0.0, 0.1], [0.0, 0.0]]}, 'wait means nothing to the curve "md1"'),
+        ({"wait": [[0.0, 0.0]], "curve": TANDEM}, "wait has shape"),
+        ({"wait": [[0.0, 0.3], [0.0, 0.0]], "curve": TANDEM}, "wait must not exceed fixed_delay"),
+        ({"wait": [[0.0, -0.1], [0.0, 0.0]], "curve": TANDEM}, "wait must be finite"),
+        ({"wait": [[0.0, np.nan], [0.0, 0.0]], "curve": TANDEM}, "wait must be finite"),
         ({"arrival_rate": [1.0]}, "arrival_rate"),
         ({"arrival_rate": [1.0, 0.0]}, "arrival_rate"),
         ({"arrival_rate": [1.0, np.nan]}, "arrival_rate"),
@@ -463,13 +464,13 @@ def test_impossible_tables_are_refused_by_name(changes, field):
 
 
 def test_tables_are_read_only_and_frozen_ones_are_not_copied():
-    local = np.array(TABLES["local_delay"])
-    problem = small(local_delay=local)
+    local = np.array(TABLES["fixed_delay"])
+    problem = small(fixed_delay=local)
     local[0, 0] = 99.0
-    assert problem.local_delay[0, 0] == 0.1
+    assert problem.fixed_delay[0, 0] == 0.1
     with pytest.raises(ValueError, match="read-only"):
-        problem.local_delay[0, 0] = 1.0
-    assert replace(problem, curve=MM1).local_delay is problem.local_delay
+        problem.fixed_delay[0, 0] = 1.0
+    assert replace(problem, curve=MM1).fixed_delay is problem.fixed_delay
 
 
 def test_measured_seconds_stand_for_work_at_the_edge_and_in_the_cloud():
@@ -486,8 +487,8 @@ def test_measured_seconds_stand_for_work_at_the_edge_and_in_the_cloud():
     )
     nodes = NodeTable(
         names=("a", "b", "c"),
-        models=("tiny.json", "longer.json"),
-        model_index=[0, 0, 1],
+        networks=("tiny.json", "longer.json"),
+        network_index=[0, 0, 1],
         compute_gflops=[50.0] * 3,
         uplink_mbps=[8.0] * 3,
         arrival_rate=[1.0, 0.5, 1.0],
@@ -498,22 +499,22 @@ def test_measured_seconds_stand_for_work_at_the_edge_and_in_the_cloud():
     profiles = {"tiny.json": tiny, "longer.json": longer}
     computed = compile_problem(Scenario(100.0, nodes, profiles=profiles, times=times))
     problem = compile_problem(Scenario(100.0, nodes, profiles=profiles, times=times, cloud_device="gpu"))
-    np.testing.assert_array_equal(problem.local_delay[[0, 2]], computed.local_delay[[0, 2]])
+    np.testing.assert_array_equal(problem.fixed_delay[[0, 2]], computed.fixed_delay[[0, 2]])
     service = np.array([0.0, 0.5, 0.75])
     upload = np.array([8.0, 4.0, 2.0]) / 1e6
     expected = service + 0.5 * service**2 / (2 * (1 - 0.5 * service)) + upload
-    np.testing.assert_allclose(problem.local_delay[1, :3], expected, rtol=1e-14)
-    assert np.isinf(problem.local_delay[1, 3])
-    np.testing.assert_allclose(computed.cloud_time[1, :3], [0.06, 0.04, 0.0])
-    np.testing.assert_allclose(problem.cloud_time, [[0.03, 0.01, 0, 0], [0.03, 0.01, 0, 0], [0.6, 0.3, 0.1, 0]])
-    assert (problem.cloud_time[:, -1] == 0).all()  # exactly: all at the edge leaves the cloud nothing
+    np.testing.assert_allclose(problem.fixed_delay[1, :3], expected, rtol=1e-14)
+    assert np.isinf(problem.fixed_delay[1, 3])
+    np.testing.assert_allclose(computed.service[1, :3, 0], [0.06, 0.04, 0.0])
+    np.testing.assert_allclose(problem.service[..., 0], [[0.03, 0.01, 0, 0], [0.03, 0.01, 0, 0], [0.6, 0.3, 0.1, 0]])
+    assert (problem.service[..., 0][:, -1] == 0).all()  # exactly: all at the edge leaves the cloud nothing
 
 
 def test_measured_nodes_have_the_literal_c3_of_their_seconds():
     tiny = LayerProfile("tiny", 8.0, ("a", "b"), [1e9, 2e9], [4.0, 2.0])
     times = MeasuredTimes({("pi", "tiny"): {"a": 0.5, "b": 0.25}})
     columns = {key: [1.0] for key in ("compute_gflops", "uplink_mbps", "arrival_rate")}
-    nodes = NodeTable(("x",), ("t",), [0], **columns, input_bytes=[np.nan], devices=("pi",), device_index=[0])
+    nodes = NodeTable(("x",), ("t",), **columns, devices=("pi",), device_index=[0])
     options = Options(ordering="cloud-faster")
     problem = compile_problem(Scenario(100.0, nodes, options, {"t": tiny}, times=times))
-    np.testing.assert_allclose(problem.least_rate, [[0.0, 2.0, 0.0]])
+    np.testing.assert_allclose(problem.least_rate[..., 0], [[0.0, 2.0, 0.0]])

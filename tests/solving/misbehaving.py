@@ -82,7 +82,7 @@ class Dawdles(Base):
     """Returns a plan, but late."""
 
     def place(self, problem, allocator, *, stop, rng, callback=None):
-        time.sleep(0.2)
+        time.sleep(5.0)
         return Placement(cloud_only(problem))
 
 
@@ -117,15 +117,15 @@ class InterruptedLater(Placer):
 
 class Writes(Base):
     def place(self, problem, allocator, *, stop, rng, callback=None):
-        problem.local_delay[0, 0] = 0.0
+        problem.fixed_delay[0, 0] = 0.0
         return Placement(cloud_only(problem))
 
 
 class Forces(Base):
     def place(self, problem, allocator, *, stop, rng, callback=None):
-        problem.local_delay.setflags(write=True)
-        problem.local_delay[0, 0] /= 2
-        problem.local_delay.setflags(write=False)
+        problem.fixed_delay.setflags(write=True)
+        problem.fixed_delay[0, 0] /= 2
+        problem.fixed_delay.setflags(write=False)
         return Placement(cloud_only(problem))
 
 

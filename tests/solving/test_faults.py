@@ -18,18 +18,18 @@ import pytest
 
 import dmcjia_opt
 from dmcjia_opt import Stop, generate, load_plan, load_proof, load_scenario, solve, verify
+from tests.studies.bench.runs import placer_rows, write_folder
 from tests.studies.bench.small import misbehaving, small_suite
+from tests.waiting import PATIENCE, Clock, until
 
-MODULES = {"fuzz": "tools.fuzz"}
 ROOT = Path(__file__).parents[2]
 
 
-def start(*arguments, preexec_fn=None):
+def start(*command, first=None, preexec_fn=None):
     """Start a command in a session of its own, so that a signal reaches it and its children only."""
-    module = MODULES.get(arguments[0])
-    told = [module, *arguments[1:]] if module else ["dmcjia_opt", *arguments]
+    told = ["tools.fuzz", *command[1:]] if command[0] == "fuzz" else ["dmcjia_opt", *command]
     return subprocess.Popen(
-        [sys.executable, "-m", *map(str, told)],
+        [sys.executable, "-m", *filter(None, [first]), *map(str, told)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -39,9 +39,9 @@ def start(*arguments, preexec_fn=None):
     )
 
 
-def ended(*arguments, **options):
-    process = start(*arguments, **options)
-    out, err = process.communicate(timeout=60)
+def ended(*command, **options):
+    process = start(*command, **options)
+    out, err = process.communicate(timeout=PATIENCE)
     return process.returncode, out, err
 
 
@@ -71,90 +71,88 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
         assert content in (b"a" * size, b"b" * size)
 
 
-def test_solve_killed_at_any_time_leaves_whole_files(scenario, tmp_path):
-    def arguments(folder):
-        names = {"--out": "plan.json", "--proof": "proof.json", "--report": "plan.html"}
-        return ["solve", scenario, *(part for option, name in names.items() for part in (option, folder / name))]
+def killed_at_every_step(folder, *command):
+    """Return where a command ran, killed before the first file it writes, the second …, and last to its end."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.solving.killed", folder, *map(str, command)], cwd=ROOT, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    *killed, last = (folder / str(number) for number in range(len(list(folder.iterdir()))))
+    return killed, last
 
-    began = time.monotonic()
-    assert ended(*arguments(tmp_path))[0] == 0
-    whole = time.monotonic() - began
-    seen = 0
-    for number in range(6):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        process = start(*arguments(folder))
-        time.sleep(whole * (0.6 + 0.08 * number))
-        process.kill()
-        process.communicate()
-        for path in folder.glob("[!.]*"):
-            seen += 1
-            if path.name == "plan.json":
-                assert all(check.true for check in verify(load_scenario(scenario), load_plan(path)))
-            elif path.name == "proof.json":
-                assert load_proof(path).bound > 0
-            else:
-                assert path.read_text(encoding="utf-8").endswith("</html>\n")
-    assert seen > 0
+
+def whole(folder):
+    """Return the names of the files there, which must be whole."""
+    found = {path.name: path for path in folder.glob("[!.]*")}
+    if plan := found.get("plan.json"):
+        assert all(check.true for check in verify(load_scenario(folder.parents[1] / "s.toml"), load_plan(plan)))
+    if proof := found.get("proof.json"):
+        assert load_proof(proof).bound > 0
+    for page in folder.glob("*.html"):
+        assert page.read_text(encoding="utf-8").endswith("</html>\n")
+    return set(found)
+
+
+def test_solve_killed_at_every_step_leaves_whole_files(scenario, tmp_path):
+    (folder := tmp_path / "runs").mkdir()
+    told = ("--out", "plan.json", "--proof", "proof.json", "--report", "plan.html")
+    killed, last = killed_at_every_step(folder, "solve", scenario, *told)
+    assert whole(last) == {"plan.json", "proof.json", "plan.html"}
+    assert [len(whole(run)) for run in killed] == [0, 0, 0, 1, 1, 1, 2, 2, 2]  # each is made, written and renamed
 
 
 def test_report_killed_leaves_no_page(tmp_path):
-    results = Path(dmcjia_opt.__file__).parents[1] / "benchmarks" / "results" / "placers"
-    process = start("report", results, "--out", tmp_path / "page.html")
-    time.sleep(1.0)
-    process.kill()
-    process.communicate()
-    assert not (tmp_path / "page.html").exists()
+    write_folder(tmp_path / "results", placer_rows()[:3])
+    (folder := tmp_path / "runs").mkdir()
+    killed, last = killed_at_every_step(folder, "report", tmp_path / "results", "--out", "page.html")
+    assert [whole(run) for run in (*killed, last)] == [set(), set(), set(), {"page.html"}]
 
 
 def test_fuzz_killed_leaves_no_process_behind(tmp_path):
-    process = start("fuzz", "--out", tmp_path, "--workers", 2)
-    deadline = time.monotonic() + 30.0
-    while not (tmp_path / "blocks.jsonl").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)  # until both are at work
+    process = start("fuzz", "--out", tmp_path, "--workers", 2, "--invariants", "no-plan")
+    until((tmp_path / "blocks.jsonl").exists)  # both have begun
     children = psutil.Process(process.pid).children(recursive=True)
     assert len(children) >= 2
     process.kill()
     process.communicate()
-    _, alive = psutil.wait_procs(children, timeout=20.0)
+    _, alive = psutil.wait_procs(children, timeout=PATIENCE)
     assert alive == []
+
+
+def interrupted(*command):
+    """Interrupt a command when it is at work, and return how it ended, what it had said, and its errors."""
+    process = start(*command, first="tests.solving.announcing")
+    assert process.stdout.readline() == "at work\n"
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE)
+    return process.returncode, out, err
 
 
 @pytest.mark.parametrize("placer", ["genetic:generations=1000000", "pymoo:PSO:generations=1000000"])
 def test_ctrl_c_in_a_search_keeps_the_best_plan(tmp_path, placer):
     path, plan = tmp_path / "s.toml", tmp_path / "plan.json"
     generate("near", nodes=100, seed=1, epsilon=1e-3, cloud_gflops=50.0).save(path)
-    process = start("solve", path, "--placer", placer, "--out", plan, "--seconds", 60)
-    time.sleep(6.0)
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (0, "")
+    code, out, err = interrupted("solve", path, "--placer", placer, "--out", plan)
+    assert (code, err) == (0, "")
     assert "limit: the best when the budget was spent" in out
     assert all(check.true for check in verify(load_scenario(path), load_plan(plan)))
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    "command",
     [
-        ["simulate", "{plan}", "--tasks", "2000000000"],
-        ["reproduce", "gap", "--out", "{folder}/r", "--seeds", "50"],
-        ["fuzz", "--out", "{folder}/f", "--workers", "2"],
+        ["simulate", "{scenario}", "{plan}", "--tasks", "2000000000"],
+        ["reproduce", "delay", "--out", "{folder}/r", "--seeds", "50"],
+        ["fuzz", "--out", "{folder}/f", "--workers", "2", "--invariants", "no-plan"],
     ],
-    ids=lambda arguments: arguments[0],
+    ids=lambda command: command[0],
 )
-def test_ctrl_c_elsewhere_is_a_sentence(scenario, tmp_path, arguments):
+def test_ctrl_c_elsewhere_is_a_sentence(scenario, tmp_path, command):
     plan = tmp_path / "plan.json"
     solve(load_scenario(scenario)).save(plan)
-    told = [part.format(plan=plan, folder=tmp_path) for part in arguments]
-    if told[0] == "simulate":
-        told.insert(1, scenario)
-    process = start(*told)
-    time.sleep(3.0)
-    assert process.poll() is None
-    os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=20)
-    who = "fuzz" if told[0] == "fuzz" else "dmcjia"
-    assert (process.returncode, err) == (130, f"{who}: interrupted before there was an answer\n")
+    code, _, err = interrupted(*(part.format(scenario=scenario, plan=plan, folder=tmp_path) for part in command))
+    who = "fuzz" if command[0] == "fuzz" else "dmcjia"
+    assert (code, err) == (130, f"{who}: interrupted before there was an answer\n")
 
 
 def little_room():
@@ -196,22 +194,34 @@ def test_where_nothing_can_be_written(scenario, arguments):
 def test_clocks_that_jump_change_nothing(tmp_path, monkeypatch):
     from dmcjia_opt.studies.bench.running.runner import run_suite
 
-    jumps = random.Random(2)
+    jumps, clock = random.Random(2), Clock(tick=1e-3)
     monkeypatch.setattr(time, "time", lambda: jumps.uniform(0.0, 4e9))
-    scenario = generate("paper", nodes=10, seed=1)
-    began = time.monotonic()
-    plan = solve(scenario, "genetic:generations=1000000", stop=Stop(seconds=0.5))
-    assert 0.4 <= time.monotonic() - began <= 5.0
-    assert 0.4 <= plan.wall_seconds <= 5.0
-    rows = run_suite(small_suite(misbehaving("Good"), seeds=2, wall_seconds=10.0), tmp_path / "out", workers=1)
-    assert all(0.0 <= row.wall_seconds <= 10.0 for row in rows)
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "perf_counter", clock.look)
+        plan = solve(generate("paper", nodes=10, seed=1), "genetic:generations=1000000", stop=Stop(seconds=0.5))
+        assert 0.5 <= plan.wall_seconds <= clock.looks * clock.tick
+        assert plan.evaluations > 50
+    suite = small_suite(misbehaving("Good"), seeds=2)
+    assert all(0.0 <= row.wall_seconds <= PATIENCE for row in run_suite(suite, tmp_path / "out", workers=1))
+
+
+def clocks_in(path):
+    """Return which functions of `time` a module uses."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return {
+        n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == "time"
+    }
 
 
 def test_nothing_measures_by_a_clock_that_jumps():
     for path in Path(dmcjia_opt.__file__).parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                assert (node.value.id, node.attr) != ("time", "time"), path
+        assert "time" not in clocks_in(path), path
+
+
+def test_no_test_measures_at_all():
+    for path in (ROOT / "tests").rglob("*.py"):
+        if path.name != "waiting.py":
+            assert not {"time", "perf_counter", "monotonic", "process_time"} & clocks_in(path), path
 
 
 def test_a_torn_plan_is_refused(scenario, tmp_path):

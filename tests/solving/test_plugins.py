@@ -1,7 +1,5 @@
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -11,7 +9,6 @@ from dmcjia_opt.methods.placers.genetic.genetic import Genetic
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving import plugins
 from dmcjia_opt.solving.registry import build_allocator, build_placer, conflicts, spec_of, why_not, with_plugins
-from tests.command_line import run
 from tests.solving import misbehaving
 
 GOOD = '''"""A module of methods."""
@@ -82,14 +79,9 @@ def install(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def dmcjia(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
+def dmcjia(dmcjia, tmp_path):
     generate("paper", nodes=3, seed=1).save(tmp_path / "s.toml")
-
-    def command(*arguments):
-        return run(monkeypatch, capsys, *arguments)
-
-    return command
+    return dmcjia
 
 
 BROKEN = {
@@ -261,8 +253,3 @@ def test_options_of_plug_ins_are_shown(dmcjia):
     assert ended.code == 0
     for part in ("Needs to be told how deep to look", "depth   int   –        Layers looked ahead.", "Deep:depth=…"):
         assert part in ended.out
-
-
-def test_importing_the_package_looks_for_no_plug_in():
-    code = "import sys, dmcjia_opt.cli.main; sys.exit('dmcjia_opt.solving.plugins' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -8,7 +8,6 @@ import pytest
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InfeasibleError, InputError
 from dmcjia_opt.bounds.certificate import certify
 from dmcjia_opt.methods.allocators.cvxpy_ import CvxpyAllocator
-from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exhaustive import Exhaustive
 from dmcjia_opt.methods.placers.genetic.genetic import Genetic
 from dmcjia_opt.model.scenario.compiling import compile_problem
@@ -17,6 +16,7 @@ from dmcjia_opt.solving.contract import Placement, Status, Stop
 from dmcjia_opt.solving.registry import specs, why_not
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.testing.doubles import Counting, Even, Failing
+from tests.methods.placers.searches import place
 
 PAPER = generate("paper", nodes=4, seed=1)
 #: The dual leaves a gap here: equal nodes, of which some should go to the cloud and some not.
@@ -58,7 +58,7 @@ def test_every_placer_makes_a_certified_plan(placer):
     assert plan.evaluations <= 80
     assert plan.scenario_sha256 == PAPER.sha256()
     assert plan.names == PAPER.nodes.names
-    assert plan.models == ("resnet34",) * 4
+    assert plan.networks == ("resnet34",) * 4
     assert (plan.status == Status.OPTIMAL) == (plan.gap <= 1e-9)
 
 
@@ -113,7 +113,7 @@ def test_a_third_partys_bound_does_not():
     plan = solve(PAPER, Says(claimed))
     assert plan.lower_bound <= optimum(PAPER).objective
     assert plan.bound_from == "dual"
-    own = Says(replace(Exhaustive().place(compile_problem(EQUAL), WaterFilling(), stop=Stop(), rng=None)))
+    own = Says(replace(place(Exhaustive(), compile_problem(EQUAL))))
     assert solve(EQUAL, own).status == Status.FEASIBLE
 
 
@@ -262,4 +262,4 @@ def test_weights_by_tasks_count():
     plan = optimum(scenario)
     rates = scenario.nodes.arrival_rate
     assert plan.objective == pytest.approx((rates * plan.delays.total).sum() / rates.sum(), rel=1e-12)
-    assert plan.models == tuple(scenario.profiles[scenario.nodes.model_of(d)].name for d in range(3))
+    assert plan.networks == tuple(scenario.profiles[scenario.nodes.network_of(d)].name for d in range(3))

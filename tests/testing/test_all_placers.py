@@ -6,9 +6,11 @@ from functools import partial
 import numpy as np
 import pytest
 
+from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.solving.registry import build_placer, specs, why_not
 from dmcjia_opt.testing.placers import BaselineConformance, PlacerConformance, place, small, value_of
+from dmcjia_opt.testing.problems import random_problem
 
 SPECS = [spec for spec in specs("placer") if why_not(spec) is None]
 #: Rules that look at upload bytes, which problems without a scenario do not have.
@@ -49,3 +51,12 @@ def test_proved_bounds_meet_the_plan(name, k):
     placement = place(build_placer(name), problem, stop=Stop())
     assert value_of(problem, placement) <= placement.lower_bound * (1 + 1e-9)
     assert np.isclose(placement.lower_bound, best, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["dmcjia", "genetic", "memetic", "pymoo", "nevergrad", "cma", "optuna", "scipy"])
+def test_a_node_with_one_split_is_refused_with_a_sentence(name):
+    problem, _ = random_problem(np.random.default_rng(0), 3, 1)
+    assert build_placer(name).supports(problem) == "a node has only one split"
+    if name == "dmcjia":
+        with pytest.raises(InputError, match="two splits"):
+            place(build_placer(name), problem)

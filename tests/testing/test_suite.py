@@ -80,7 +80,7 @@ class Filling(WaterFilling):
 
     def allocate(self, problem, splits):
         good = super().allocate(problem, splits)
-        shares, price, status = good.shares.copy(), good.price, good.status
+        shares, price, status = good.shares.copy(), good.prices, good.status
         if self.fault == "wastes":
             shares *= 0.99
         if self.fault == "overspends":

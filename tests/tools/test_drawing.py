@@ -18,8 +18,8 @@ def drawn(numbers):
 def test_the_series_is_the_same_every_time():
     for one, other in zip(drawn(range(20)), drawn(range(20)), strict=True):
         assert one.name == other.name
-        np.testing.assert_array_equal(one.local_delay, other.local_delay)
-        np.testing.assert_array_equal(one.cloud_time, other.cloud_time)
+        np.testing.assert_array_equal(one.fixed_delay, other.fixed_delay)
+        np.testing.assert_array_equal(one.service, other.service)
 
 
 def test_it_holds_what_breaks_programs():
@@ -27,17 +27,17 @@ def test_it_holds_what_breaks_programs():
     assert len(problems) > 980
     assert {problem.name for problem in problems} == {"tables", "scenario"}
     assert {problem.curve.name for problem in problems} == {"md1", "mm1", "mg1", "tandem"}
-    finite = [problem.local_delay[np.isfinite(problem.local_delay)] for problem in problems]
+    finite = [problem.fixed_delay[np.isfinite(problem.fixed_delay)] for problem in problems]
     assert sum((local == 0).any() for local in finite) > 100
-    assert sum(bool(np.isinf(problem.local_delay).any()) for problem in problems) > 100
-    assert sum(bool((problem.cloud_time == 0).all()) for problem in problems) > 10
-    assert any(problem.n_splits == 1 for problem in problems)
-    assert any(problem.n_splits > 1000 for problem in problems)
+    assert sum(bool(np.isinf(problem.fixed_delay).any()) for problem in problems) > 100
+    assert sum(bool((problem.service[..., 0] == 0).all()) for problem in problems) > 10
+    assert any(problem.n_options == 1 for problem in problems)
+    assert any(problem.n_options > 1000 for problem in problems)
     assert any(problem.n_nodes > 20 for problem in problems)
-    assert sum(problem.least_rate is not None for problem in problems) > 100
-    twins = [len(np.unique(problem.cloud_time, axis=0)) < problem.n_nodes for problem in problems]
+    assert sum(problem.ordered for problem in problems) > 100
+    twins = [len(np.unique(problem.service[..., 0], axis=0)) < problem.n_nodes for problem in problems]
     assert sum(twins) > 50
-    largest = [problem.cloud_time.max() for problem in problems]
+    largest = [problem.service[..., 0].max() for problem in problems]
     assert min(value for value in largest if value > 0) < 1e-12
     assert max(largest) > 1e12
     assert min(problem.arrival_rate.min() for problem in problems) < 1e-12

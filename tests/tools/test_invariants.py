@@ -49,7 +49,7 @@ def everything_is_feasible(monkeypatch):
 def nothing_is_feasible_but_waterfilling(monkeypatch):
     real = Residuals.feasible
     monkeypatch.setattr(
-        Residuals, "feasible", property(lambda self: real.fget(self) & (self.budget.ndim > 0 or self.budget > -0.1))
+        Residuals, "feasible", property(lambda self: real.fget(self) & (self.budget.ndim > 1 or self.budget[0] > -0.1))
     )
 
 

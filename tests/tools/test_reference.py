@@ -15,7 +15,7 @@ def test_the_answers_that_are_known_on_paper(known):
 
 
 def problem(**changes):
-    tables = {"local_delay": [[0.5, np.inf]], "cloud_time": [[0.25, 0.0]], "arrival_rate": [1.0], "weight": [1.0]}
+    tables = {"fixed_delay": [[0.5, np.inf]], "service": [[0.25, 0.0]], "arrival_rate": [1.0], "weight": [1.0]}
     return Problem(**{**tables, **changes})
 
 

@@ -31,4 +31,4 @@ def test_files(tmp_path_factory, scenario):
     scenario.save(path)
     path.write_text(path.read_text(encoding="utf-8").replace('"drawn"', '"drawn.json"'), encoding="utf-8")
     read = load_scenario(path)
-    np.testing.assert_array_equal(compile_problem(read).local_delay, compile_problem(scenario).local_delay)
+    np.testing.assert_array_equal(compile_problem(read).fixed_delay, compile_problem(scenario).fixed_delay)

@@ -4,10 +4,11 @@ from functools import partial
 
 import typer
 
+from dmcjia_opt.__main__ import heard
 from dmcjia_opt.cli.main import guarded
 from tools.fuzz.command import main
 
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)
-    guarded(partial(app, prog_name="python -m tools.fuzz"), "fuzz")
+    heard(partial(guarded, partial(app, prog_name="python -m tools.fuzz"), "fuzz"), "fuzz")

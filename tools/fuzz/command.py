@@ -13,7 +13,7 @@ from rich.table import Table
 
 from dmcjia_opt.base.errors import ClaimFalse, InputError
 from dmcjia_opt.base.machine import cores
-from dmcjia_opt.studies.look.progress import Bar
+from dmcjia_opt.cli.progress import bar
 from tools.fuzz.fuzzing import FAILURES, Tally, broken, fuzz
 from tools.fuzz.invariants import INVARIANTS
 from tools.fuzz.regression import load_regression
@@ -51,7 +51,7 @@ def run(
 ) -> None:
     """Fuzz, show what was checked, and raise ClaimFalse where something did not hold."""
     chosen = [invariant.name for invariant in INVARIANTS] if invariants is None else list(invariants)
-    with Bar(f"fuzz, series {seed}", "{task.fields[state]}") as bar:
+    with bar(f"fuzz, series {seed}", "{task.fields[state]}") as live:
         tally = fuzz(
             out,
             instances=instances,
@@ -59,7 +59,7 @@ def run(
             seed=seed,
             workers=workers,
             chosen=chosen,
-            progress=lambda part, seen: bar.show(part, _state(seen)),
+            progress=lambda part, seen: live.show(part, _state(seen)),
         )
     show(tally)
     if tally.failures:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.arrays import FloatArray, IntArray, absent
 from dmcjia_opt.model.delay import MD1, MM1, TANDEM, DelayCurve, mg1
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.problem import Problem
@@ -63,21 +63,20 @@ def _of_tables(rng: np.random.Generator) -> Problem:
     here = rng.integers(m, size=n)
     _fill(rng, s, rate, here)
     weight = _spread(rng, (n,)) if rng.random() < 0.3 else np.ones(n)
-    least = None
+    least, wait = absent(), absent()
     if rng.random() < 0.3:
         least = rate[:, None] * _spread(rng, (n, m)) * (rng.random((n, m)) < 0.5) * (s > 0)
-    wait = None
     if curve is TANDEM and rng.random() < 0.9:
         wait = np.where(np.isfinite(local), local, 0.0) * rng.choice([0.0, 1e-9, 0.1, 0.9, 1.0], size=(n, m))
     for _ in range(int(rng.integers(3))):  # twins
         one, other = rng.integers(n, size=2)
         for table in (s, local, rate, weight, least, wait):
-            if table is not None:
+            if table.size:
                 table[other] = table[one]
     for _ in range(int(rng.integers(3))):  # splits that tie
         one, other = rng.integers(m, size=2)
         for table in (s, local, least, wait):
-            if table is not None:
+            if table.size:
                 table[:, other] = table[:, one]
     return Problem(local, s, rate, weight / weight.sum(), curve, least, wait, name="tables")
 
@@ -113,12 +112,10 @@ def _of_scenario(rng: np.random.Generator) -> Problem:
         column[twins] = column[0]
     nodes = NodeTable(
         names=tuple(f"node {d}" for d in range(n)),
-        models=("drawn",),
-        model_index=np.zeros(n, dtype=np.int64),
+        networks=("drawn",),
         compute_gflops=edge,
         uplink_mbps=uplink,
         arrival_rate=rate,
-        input_bytes=np.full(n, np.nan),
     )
     cloud = (
         work * float(rate.sum()) / (1.0 - float(rng.choice(_SURPLUS))) * float(rng.choice([1.0, 1.0, 0.3, 3.0, 0.9]))

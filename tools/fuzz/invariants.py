@@ -15,7 +15,7 @@ from dmcjia_opt.bounds.proof.checking import check_proof
 from dmcjia_opt.bounds.proof.making import prove_bound
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exact import Exact
-from dmcjia_opt.model.problem import BUDGET_TOLERANCE, Problem, all_plans
+from dmcjia_opt.model.problem import BUDGET_TOLERANCE, TABLES, Problem, all_plans
 from dmcjia_opt.solving.contract import Placement, Status
 from dmcjia_opt.solving.registry import build_allocator, build_placer
 from tools.fuzz.reference import exact_delay, exact_load, within_budget
@@ -60,7 +60,7 @@ def condition(problem: Problem, plan: Plan) -> float:
 
     The larger of max δ/(δ − λs) and what one is to the part of the cloud that no least share takes.
     """
-    s = problem.at(problem.cloud_time, plan.splits)
+    s = problem.at(problem.service, plan.splits)[:, 0]
     busy = s > 0
     excess = (plan.shares - problem.arrival_rate * s)[busy]
     spare = 1.0 - float(problem.least_share(plan.splits).sum())
@@ -265,11 +265,7 @@ def _permuted(subject: Subject) -> Iterator[str]:
 
 
 def _rows(problem: Problem, nodes: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Problem:
-    tables = {
-        key: None if getattr(problem, key) is None else getattr(problem, key)[nodes]
-        for key in ("local_delay", "cloud_time", "arrival_rate", "weight", "least_rate", "upstream_wait", "n_layers")
-    }
-    return replace(problem, **tables, uplinks=None)  # type: ignore[arg-type]
+    return replace(problem, **{key: getattr(problem, key)[nodes] for key in TABLES}, uplinks=None)
 
 
 def _scaled(subject: Subject) -> Iterator[str]:
@@ -278,11 +274,11 @@ def _scaled(subject: Subject) -> Iterator[str]:
     problem, unit = subject.problem, 2.0 ** float(subject.rng.integers(-30, 31))
     other = replace(
         problem,
-        local_delay=problem.local_delay * unit,
-        cloud_time=problem.cloud_time * unit,
+        fixed_delay=problem.fixed_delay * unit,
+        service=problem.service * unit,
         arrival_rate=problem.arrival_rate / unit,
-        least_rate=None if problem.least_rate is None else problem.least_rate / unit,
-        upstream_wait=None if problem.upstream_wait is None else problem.upstream_wait * unit,
+        least_rate=problem.least_rate / unit,
+        wait=problem.wait * unit,
     )
     value = _optimum(subject, other)
     if value is not None and abs(value / unit - known[0]) > known[1] * known[0]:
@@ -293,12 +289,12 @@ def _more(subject: Subject) -> Iterator[str]:
     if (known := _compared(subject)) is None:
         return
     problem = subject.problem
-    wait = 0.0 if problem.upstream_wait is None else problem.upstream_wait
-    sooner = np.maximum(wait + 0.9 * (problem.local_delay - wait), wait)
-    sooner = np.where(sooner < 1e-70, problem.local_delay, sooner)
+    wait = problem.wait
+    sooner = np.maximum(wait + 0.9 * (problem.fixed_delay - wait), wait)
+    sooner = np.where(sooner < 1e-70, problem.fixed_delay, sooner)
     more = {
-        "more cloud": replace(problem, cloud_time=problem.cloud_time * 0.9),
-        "more bandwidth": replace(problem, local_delay=np.where(np.isfinite(sooner), sooner, np.inf)),
+        "more cloud": replace(problem, service=problem.service * 0.9),
+        "more bandwidth": replace(problem, fixed_delay=np.where(np.isfinite(sooner), sooner, np.inf)),
     }
     for name, other in more.items():
         value = _optimum(subject, other)

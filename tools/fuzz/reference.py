@@ -30,17 +30,17 @@ def exact_delay(
     """
     mean = Fraction(0)
     for d, split in enumerate(splits.tolist()):
-        local = float(problem.local_delay[d, split])
+        local = float(problem.fixed_delay[d, split])
         if local == float("inf"):
             return None
         value = Fraction(local)
-        s = Fraction(float(problem.cloud_time[d, split]))
+        s = Fraction(float(problem.service[d, split, 0]))
         if s > 0:
             rate, mu = Fraction(float(problem.arrival_rate[d])), shares[d] / s
-            floor = Fraction(0 if problem.least_rate is None else float(problem.least_rate[d, split]))
+            floor = Fraction(float(problem.least_rate[d, split, 0]))
             if mu <= rate or mu < floor * (1 - slack):
                 return None
-            wait = Fraction(0 if problem.upstream_wait is None else float(problem.upstream_wait[d, split]))
+            wait = Fraction(float(problem.wait[d, split]))
             value += max(
                 Fraction(piece.a) / mu + Fraction(piece.b) / (mu - rate) - Fraction(piece.relief) * wait
                 for piece in problem.curve.pieces
@@ -53,10 +53,8 @@ def exact_load(problem: Problem, splits: IntArray) -> Fraction | None:
     """Return the total share that splits need at least; None where one of them is not allowed."""
     load = Fraction(0)
     for d, split in enumerate(splits.tolist()):
-        if problem.local_delay[d, split] == float("inf"):
+        if problem.fixed_delay[d, split] == float("inf"):
             return None
-        least = float(problem.arrival_rate[d])
-        if problem.least_rate is not None:
-            least = max(least, float(problem.least_rate[d, split]))
-        load += Fraction(least) * Fraction(float(problem.cloud_time[d, split]))
+        least = max(float(problem.arrival_rate[d]), float(problem.least_rate[d, split, 0]))
+        load += Fraction(least) * Fraction(float(problem.service[d, split, 0]))
     return load

@@ -13,13 +13,22 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
-from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.base.arrays import FloatArray, absent, over_uses
 from dmcjia_opt.base.errors import DmcjiaError, InputError
 from dmcjia_opt.base.files import read_json, write_text
 from dmcjia_opt.model.delay import delay_curve
-from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.problem import TABLES, Problem
 
-_TABLES = ("local_delay", "cloud_time", "arrival_rate", "weight", "least_rate", "upstream_wait", "n_layers")
+#: Tables of a problem by what a file calls them.
+_KEYS = {
+    "local_delay": "fixed_delay",
+    "cloud_time": "service",
+    "arrival_rate": "arrival_rate",
+    "weight": "weight",
+    "least_rate": "least_rate",
+    "upstream_wait": "wait",
+    "n_layers": "n_layers",
+}
 _MOST_TRIES = 150
 
 
@@ -56,9 +65,10 @@ class Regression:
             "delay": problem.curve.name,
             "service_scv": scv,
         }
-        for key in _TABLES:
-            table = getattr(problem, key)
-            content[key] = None if table is None else _finite(table.tolist())
+        for key, name in _KEYS.items():
+            table = getattr(problem, name)
+            table = over_uses(table) if table.ndim == 3 else table
+            content[key] = None if table.strides[0] == 0 else _finite(table.tolist())
         write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
@@ -96,14 +106,14 @@ def load_regression(path: Path) -> Regression:
     try:
         local = [[math.inf if value is None else value for value in row] for row in read.local_delay]
         problem = Problem(
-            local_delay=np.array(local),
-            cloud_time=np.array(read.cloud_time),
+            fixed_delay=np.array(local),
+            service=np.array(read.cloud_time),
             arrival_rate=np.array(read.arrival_rate),
             weight=np.array(read.weight),
             curve=delay_curve(read.delay, read.service_scv),
-            least_rate=None if read.least_rate is None else np.array(read.least_rate),
-            upstream_wait=None if read.upstream_wait is None else np.array(read.upstream_wait),
-            n_layers=None if read.n_layers is None else np.array(read.n_layers),
+            least_rate=np.array(read.least_rate or []),
+            wait=np.array(read.upstream_wait or []),
+            n_layers=np.array(read.n_layers or [], dtype=np.int64),
             name="regression",
         )
     except InputError as error:
@@ -134,15 +144,14 @@ def shrink(problem: Problem, fails: Callable[[Problem], bool]) -> Problem:
 
 
 def _simpler(problem: Problem) -> Iterator[Callable[[], Problem]]:
-    for axis, length in enumerate(problem.local_delay.shape):
+    for axis, length in enumerate(problem.fixed_delay.shape):
         for size in sorted({length // 2, 1} - {0, length}, reverse=True):
             for start in range(0, length, size):
                 yield partial(_without, problem, start, size, axis)
-    if problem.least_rate is not None:
-        yield partial(replace, problem, least_rate=None)
-    if problem.upstream_wait is not None:
-        yield partial(replace, problem, upstream_wait=None)
-    for key in ("local_delay", "cloud_time", "arrival_rate"):
+    for key in ("least_rate", "wait"):
+        if getattr(problem, key).strides[0] != 0:
+            yield partial(_with, problem, key, absent())
+    for key in ("fixed_delay", "service", "arrival_rate"):
         table = getattr(problem, key)
         rounded = np.array([float(f"{value:.1g}") for value in table.ravel()]).reshape(table.shape)
         if not np.array_equal(rounded, table):
@@ -156,11 +165,10 @@ def _with(problem: Problem, key: str, table: FloatArray) -> Problem:
 
 def _without(problem: Problem, start: int, size: int, axis: int) -> Problem:
     gone = slice(start, start + size)
-    tables: dict[str, Any] = {"n_layers": None}
-    for key in _TABLES[:-1]:
+    tables: dict[str, Any] = {"n_layers": np.empty(0, dtype=np.int64)}
+    for key in set(TABLES) - set(tables):
         table = getattr(problem, key)
-        per_node = key in ("arrival_rate", "weight")
-        tables[key] = table if table is None or (per_node and axis == 1) else np.delete(table, gone, axis)
+        tables[key] = table if table.ndim <= axis else np.delete(table, gone, axis)
     tables["weight"] = tables["weight"] / tables["weight"].sum()
     return replace(problem, **tables, uplinks=None)
 

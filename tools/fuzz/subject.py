@@ -74,7 +74,7 @@ class Subject:
             splits = self.rng.integers(problem.layers + 1, size=(20, problem.n_nodes))
         found = WaterFilling().allocate(problem, splits)
         feasible = problem.residuals(splits, found.shares).feasible
-        return [Plan(splits[i], found.shares[i], float(found.price[i])) for i in np.flatnonzero(feasible)]
+        return [Plan(splits[i], found.shares[i, :, 0], float(found.prices[i, 0])) for i in np.flatnonzero(feasible)]
 
     @cached_property
     def values(self) -> FloatArray:

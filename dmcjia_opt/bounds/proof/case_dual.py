@@ -1,4 +1,4 @@
-"""The dual of one case of a proof: a price for the cloud, and a charge for every limit on a split's use in all.
+"""The dual of one case of a proof: a price for the resource, and a charge for every limit on a split's use in all.
 
 With a price alone it is a function of one variable, and two tangents close in on its maximum. With charges it is
 maximised by cutting planes: tangent planes bound it from above, and a linear program (HiGHS) finds where their lower
@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linprog
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.arrays import FloatArray, IntArray, over_uses
 from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, priced
 from dmcjia_opt.bounds.proof.checking import Case
+from dmcjia_opt.bounds.proof.document import Prices
 from dmcjia_opt.model.problem import Problem
 
 _STEPS = 60
@@ -24,9 +25,9 @@ _PLANES = 80
 
 @dataclass(frozen=True, slots=True)
 class Multipliers:
-    """A price, s per unit share, and charges, s, by split."""
+    """Prices, s per unit share, and charges, s, by split."""
 
-    price: float
+    prices: Prices
     charges: tuple[tuple[int, float], ...] = ()
 
 
@@ -90,15 +91,16 @@ class CaseDual:
         """
         limited = np.flatnonzero((case.least_in_all > 0) | (case.most_in_all < self.n_nodes))
         known = dict(near.charges)
-        x = np.array([near.price, *(known.get(int(split), 0.0) for split in limited)])
+        x = np.array([*near.prices, *(known.get(int(split), 0.0) for split in limited)])
         points, part = self._planes(case, limited, x, target) if limited.size else self._line(case, x, target)
         best = max(points, key=lambda point: point.value)
         charges = tuple(zip(limited.tolist(), best.x[1:].tolist(), strict=True))
         mixture = np.tensordot(part, np.stack([point.count for point in points]), 1)
-        return Peak(Multipliers(float(best.x[0]), charges), best.value, best.cost, best.share, mixture)
+        return Peak(Multipliers((float(best.x[0]),), charges), best.value, best.cost, best.share, mixture)
 
     def _point(self, case: Case, limited: IntArray, x: FloatArray) -> _Point:
-        cost, share = priced(self.problem, float(x[0]), self.first)
+        cost, shares = priced(self.problem, float(x[0]), self.first)
+        share = over_uses(shares)
         limit = np.where(x[1:] > 0, case.most_in_all[limited], case.least_in_all[limited])
         if limited.size:
             cost = cost.copy()

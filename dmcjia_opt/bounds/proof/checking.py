@@ -19,9 +19,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.arrays import FloatArray, IntArray, over_uses
 from dmcjia_opt.base.errors import ClaimFalse
-from dmcjia_opt.bounds.proof.document import Branch, Leaf, Proof
+from dmcjia_opt.bounds.proof.document import Branch, Leaf, Prices, Proof
 from dmcjia_opt.bounds.proof.outward import Interval, below
 from dmcjia_opt.model.delay import DelayCurve, Piece
 from dmcjia_opt.model.problem import Problem
@@ -38,46 +38,42 @@ def node_classes(problem: Problem) -> tuple[IntArray, IntArray]:
     """Return the first node and the size of each group of nodes with exactly the same tables, by their first node."""
     groups: dict[bytes, list[int]] = {}
     for d in range(problem.n_nodes):
-        tables = [problem.local_delay[d], problem.cloud_time[d]]
-        tables += [table[d] for table in (problem.least_rate, problem.upstream_wait) if table is not None]
-        own = (problem.arrival_rate[d], problem.weight[d], float(problem.layers[d]))
-        groups.setdefault(np.concatenate([*tables, own]).tobytes(), []).append(d)
+        groups.setdefault(problem.signature(d) + problem.layers[d].tobytes(), []).append(d)
     first, size = zip(*((nodes[0], len(nodes)) for nodes in groups.values()), strict=True)
     return np.array(first, dtype=np.int64), np.array(size, dtype=np.int64)
 
 
-def split_bounds(problem: Problem, nodes: IntArray, price: float) -> FloatArray:
-    """Return lower bounds on what each split of some nodes adds to any plan, s, at a price.
+def split_bounds(problem: Problem, nodes: IntArray, prices: Prices) -> FloatArray:
+    """Return lower bounds on what each split of some nodes adds to any plan, s, at prices.
 
     Parameters
     ----------
     nodes
         (n,) which.
-    price
-        ν ≥ 0, s per unit share.
+    prices
+        (n_resources,) ν ≥ 0, s per unit share.
 
     Returns
     -------
-    (n, n_splits); +inf where the split is not allowed, −inf where nothing could be proved.
+    (n, n_options); +inf where the split is not allowed, −inf where nothing could be proved.
     """
-    out = np.empty((len(nodes), problem.n_splits))
-    step = max(1, _BLOCK_ENTRIES // problem.n_splits)
+    out = np.empty((len(nodes), problem.n_options))
+    step = max(1, _BLOCK_ENTRIES // problem.n_options)
     for start in range(0, len(nodes), step):
         part = nodes[start : start + step]
         with np.errstate(all="ignore"):
-            out[start : start + step] = _split_bounds(problem, part, price)
+            out[start : start + step] = _split_bounds(problem, part, prices[0])
     return out
 
 
 def _split_bounds(problem: Problem, nodes: IntArray, price: float) -> FloatArray:
-    local, s = problem.local_delay[nodes], problem.cloud_time[nodes]
+    local, s = problem.fixed_delay[nodes], over_uses(problem.service[nodes])
     weight, rate = problem.weight[nodes, None], problem.arrival_rate[nodes, None]
     fixed = (Interval.exactly(weight) * Interval.exactly(local)).low
     if price > 0.0:
         busy = s > 0
-        least = None if problem.least_rate is None else below(problem.least_rate[nodes] - rate)
-        wait = np.zeros_like(s) if problem.upstream_wait is None else problem.upstream_wait[nodes]
-        cloud = _cloud(problem.curve, weight, rate, np.where(busy, s, 1.0), wait, least, price)
+        least = np.maximum(below(over_uses(problem.least_rate[nodes]) - rate), 0.0)
+        cloud = _cloud(problem.curve, weight, rate, np.where(busy, s, 1.0), problem.wait[nodes], least, price)
         bound = below(fixed + np.where(busy, np.where(np.isnan(cloud), -np.inf, cloud), 0.0))
     else:
         bound = fixed  # no delay is negative
@@ -90,12 +86,11 @@ def _cloud(
     rate: FloatArray,
     s: FloatArray,
     wait: FloatArray,
-    least: FloatArray | None,
+    floor: FloatArray,
     price: float,
 ) -> FloatArray:
-    """Return a lower bound on min g (see the module), the excess rate being at least `least`."""
+    """Return a lower bound on min g (see the module), the excess rate being at least `floor` ≥ 0."""
     hint = np.asarray(curve.excess_at(price * s / weight, rate, wait))
-    floor = np.zeros_like(s) if least is None else np.maximum(least, 0.0)
     first = np.maximum(hint * (1.0 - _APART), floor)
     last = np.maximum(hint, floor) * (1.0 + _APART)
     fixed = (Interval.exactly(weight), Interval.exactly(rate), Interval.exactly(price) * Interval.exactly(s))
@@ -139,16 +134,17 @@ def _piece(piece: Piece, rate: Interval, wait: Interval, x: Interval, mu: Interv
     return value - relief, (one + c * part * (Interval.exactly(2.0) - part)).over(x).over(x)
 
 
-def price_bound(problem: Problem, price: float) -> float:
-    """Return a lower bound on the mean delay of every feasible plan, s, from one price (weak duality)."""
+def price_bound(problem: Problem, prices: Prices) -> float:
+    """Return a lower bound on the mean delay of every feasible plan, s, from prices alone (weak duality)."""
     least: list[float] = []
-    step = max(1, _BLOCK_ENTRIES // problem.n_splits)
+    step = max(1, _BLOCK_ENTRIES // problem.n_options)
     for start in range(0, problem.n_nodes, step):
         nodes = np.arange(start, min(start + step, problem.n_nodes))
-        least += split_bounds(problem, nodes, price).min(axis=1).tolist()
+        least += split_bounds(problem, nodes, prices).min(axis=1).tolist()
     if -math.inf in least:
         return -math.inf
-    return math.inf if math.inf in least else math.nextafter(math.fsum([*least, -price]), -math.inf)
+    total = math.fsum([*least, *(-price for price in prices)])
+    return math.inf if math.inf in least else math.nextafter(total, -math.inf)
 
 
 @dataclass(slots=True, eq=False)
@@ -166,23 +162,21 @@ class CostTables:
     problem: Problem
     first: IntArray
     sizes: IntArray
-    _known: dict[float, tuple[FloatArray, IntArray]] = field(init=False, default_factory=dict)
+    _known: dict[Prices, tuple[FloatArray, IntArray]] = field(init=False, default_factory=dict)
 
-    def at(self, price: float) -> tuple[FloatArray, IntArray]:
+    def at(self, prices: Prices) -> tuple[FloatArray, IntArray]:
         """Return (n_classes, n_splits) bounds and the order of each row, cheapest first."""
-        if price not in self._known:
-            table = split_bounds(self.problem, self.first, price)
-            self._known[price] = table, np.argsort(table, axis=1, kind="stable")
-        return self._known[price]
+        if prices not in self._known:
+            table = split_bounds(self.problem, self.first, prices)
+            self._known[prices] = table, np.argsort(table, axis=1, kind="stable")
+        return self._known[prices]
 
     def loads(self) -> tuple[FloatArray, IntArray]:
         """Return (n_classes, n_splits) lower bounds on the share each split needs, and the order of each row."""
         problem = self.problem
-        rate = problem.arrival_rate[self.first, None]
-        load = below(rate * problem.cloud_time[self.first])
-        if problem.least_rate is not None:
-            load = np.maximum(load, below(problem.least_rate[self.first] * problem.cloud_time[self.first]))
-        load = np.where(np.isinf(problem.local_delay[self.first]), np.inf, np.maximum(load, 0.0))
+        rates = np.maximum(problem.arrival_rate[self.first, None, None], problem.least_rate[self.first])
+        load = np.maximum(over_uses(below(rates * problem.service[self.first])), 0.0)
+        load = np.where(np.isinf(problem.fixed_delay[self.first]), np.inf, load)
         return load, np.argsort(load, axis=1, kind="stable")
 
 
@@ -206,7 +200,7 @@ class Case:
     @classmethod
     def everything(cls, tables: CostTables) -> Case:
         """Return the case of all plans."""
-        shape = (len(tables.sizes), tables.problem.n_splits)
+        shape = (len(tables.sizes), tables.problem.n_options)
         none, every = np.zeros(shape, dtype=np.int64), np.broadcast_to(tables.sizes[:, None], shape)
         return cls(none, every, none[0], np.full(shape[1], tables.sizes.sum()))
 
@@ -235,10 +229,10 @@ class Case:
         return count
 
 
-def case_bound(case: Case, tables: CostTables, price: float, charges: tuple[tuple[int, float], ...] = ()) -> float:
-    """Return a lower bound on the mean delay of every plan of a case, s, from a price and charges; +inf if none is."""
-    cost, order = tables.at(price)
-    given = [-price]
+def case_bound(case: Case, tables: CostTables, prices: Prices, charges: tuple[tuple[int, float], ...] = ()) -> float:
+    """Return a lower bound on the mean delay of every plan of a case, s, from prices and charges; +inf if none is."""
+    cost, order = tables.at(prices)
+    given = [-price for price in prices]
     if charges:
         cost = cost.copy()
         for split, charge in charges:
@@ -286,7 +280,7 @@ def check_proof(problem: Problem, proof: Proof) -> float:
     """
     only = proof.tree[0] if len(proof.tree) == 1 else None
     if isinstance(only, Leaf) and only.price is not None and not only.charges:
-        return price_bound(problem, _price(proof, only.price, 0))
+        return price_bound(problem, _prices(proof, only.price, 0, problem.n_resources))
     tables = CostTables(problem, *node_classes(problem))
     open_cases = [Case.everything(tables)]
     bound = math.inf
@@ -316,8 +310,8 @@ def _check_branch(problem: Problem, tables: CostTables, branch: Branch, number: 
 
 
 def _check_split(problem: Problem, split: int, number: int) -> None:
-    if split >= problem.n_splits:
-        raise Unproved(f"tree[{number}]: there is no split {split}; the last is {problem.n_splits - 1}")
+    if split >= problem.n_options:
+        raise Unproved(f"tree[{number}]: there is no split {split}; the last is {problem.n_options - 1}")
 
 
 def _leaf(case: Case, tables: CostTables, proof: Proof, leaf: Leaf, number: int) -> float:
@@ -328,10 +322,13 @@ def _leaf(case: Case, tables: CostTables, proof: Proof, leaf: Leaf, number: int)
         return math.inf
     for split, _ in leaf.charges:
         _check_split(tables.problem, split, number)
-    return case_bound(case, tables, _price(proof, leaf.price, number), leaf.charges)
+    return case_bound(case, tables, _prices(proof, leaf.price, number, tables.problem.n_resources), leaf.charges)
 
 
-def _price(proof: Proof, index: int, number: int) -> float:
+def _prices(proof: Proof, index: int, number: int, n_resources: int) -> Prices:
     if index >= len(proof.prices):
         raise Unproved(f"tree[{number}]: there is no price {index}; the proof has {len(proof.prices)}")
-    return proof.prices[index]
+    prices = proof.prices[index]
+    if len(prices) != n_resources:
+        raise Unproved(f"prices_s[{index}] holds {len(prices)} prices; the scenario shares {n_resources} resources")
+    return prices

@@ -1,4 +1,4 @@
-"""What a proof says: prices of cloud capacity, and a tree of cases over how many nodes of a class use a split."""
+"""What a proof says: prices of the resources, and a tree of cases over how many nodes of a class use a split."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, FailFast, Field, Tag
 
 from dmcjia_opt.base.files import read_json, write_text
 
 _Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Price = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+#: A price, or one for each resource; told apart by their types, so that a mistake is told of the one that was meant.
+_Prices = Annotated[
+    Annotated[_Price, Tag("")] | Annotated[list[_Price], Field(min_length=1), Tag("prices")],
+    Discriminator(lambda value: "prices" if isinstance(value, list) else ""),
+]
+
+#: A price for each resource, s per unit share.
+Prices = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +39,7 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A case closed at one price; None where it is closed because the cloud cannot carry any plan of it.
+    """A case closed at one vector of prices; None where it is closed because the cloud cannot carry any plan of it.
 
     Parameters
     ----------
@@ -59,14 +68,14 @@ class Proof:
     bound
         What it proves, s.
     prices
-        Prices of cloud capacity, s per unit share.
+        Vectors of prices; files write one of a single resource as a number.
     tree
         Cases in preorder.
     """
 
     scenario_sha256: str
     bound: float
-    prices: tuple[float, ...]
+    prices: tuple[Prices, ...]
     tree: tuple[Branch | Leaf, ...]
 
     @property
@@ -81,7 +90,7 @@ class Proof:
             "format": "dmcjia-proof-1",
             "scenario_sha256": self.scenario_sha256,
             "bound_s": self.bound,
-            "prices_s": list(self.prices),
+            "prices_s": [prices[0] if len(prices) == 1 else list(prices) for prices in self.prices],
         }
         lines = ",\n  ".join(json.dumps(node) for node in tree)
         text = json.dumps(head, indent=1, allow_nan=False)[:-2] + ',\n "tree": [\n  ' + lines + "\n ]\n}\n"
@@ -129,7 +138,7 @@ class _ProofFile(_Strict):
     format: Literal["dmcjia-proof-1"]
     scenario_sha256: str
     bound_s: _Finite
-    prices_s: Annotated[list[_Price], FailFast()]
+    prices_s: Annotated[list[_Prices], FailFast()]
     tree: Annotated[list[_BranchFile | _RangeFile | _PriceFile | _OverloadFile], FailFast()]
 
 
@@ -150,4 +159,5 @@ def load_proof(path: str | Path) -> Proof:
             tree.append(Branch(None, node.up_to, node.most))
         else:
             tree.append(Leaf(node.price, tuple(node.charges_s)) if isinstance(node, _PriceFile) else Leaf(None))
-    return Proof(read.scenario_sha256, read.bound_s, tuple(read.prices_s), tuple(tree))
+    prices = tuple(tuple(one) if isinstance(one, list) else (one,) for one in read.prices_s)
+    return Proof(read.scenario_sha256, read.bound_s, prices, tuple(tree))

@@ -15,7 +15,7 @@ from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.bounds.certificate import best_lower_bound
 from dmcjia_opt.bounds.proof.case_dual import CaseDual, Multipliers, Peak
 from dmcjia_opt.bounds.proof.checking import Case, CostTables, case_bound, case_load, node_classes, price_bound
-from dmcjia_opt.bounds.proof.document import Branch, Leaf, Proof
+from dmcjia_opt.bounds.proof.document import Branch, Leaf, Prices, Proof
 from dmcjia_opt.model.problem import Problem
 
 #: Cases beyond which a proof is given up as too large.
@@ -45,16 +45,17 @@ def prove_bound(problem: Problem, scenario_sha256: str, target: float, *, most_l
     -------
     A proof whose `bound` is no more than `checking.check_proof` derives from it; it may be below `target`.
     """
-    _, price = best_lower_bound(problem)
-    if math.isnan(price):
+    bound, best = best_lower_bound(problem)
+    if math.isinf(bound):
         return Proof(scenario_sha256, math.inf, (), (Leaf(None),))
-    single = price_bound(problem, price)
+    start = tuple(best.tolist())
+    single = price_bound(problem, start)
     if single < target and problem.n_nodes <= MOST_NODES:
-        found = _Prover(problem, target, price, most_leaves).search()
+        found = _Prover(problem, target, start, most_leaves).search()
         if found is not None:
             prices, tree, bound = found
             return Proof(scenario_sha256, _stated(bound), prices, tree)
-    return Proof(scenario_sha256, _stated(single), (price,), (Leaf(0),))
+    return Proof(scenario_sha256, _stated(single), (start,), (Leaf(0),))
 
 
 def _stated(bound: float) -> float:
@@ -65,13 +66,13 @@ def _stated(bound: float) -> float:
 class _Prover:
     """A depth-first search for cases that close at `target`."""
 
-    def __init__(self, problem: Problem, target: float, price: float, most_leaves: int) -> None:
-        self.problem, self.target, self.start, self.most_leaves = problem, target, price, most_leaves
+    def __init__(self, problem: Problem, target: float, start: Prices, most_leaves: int) -> None:
+        self.problem, self.target, self.start, self.most_leaves = problem, target, start, most_leaves
         self.tables = CostTables(problem, *node_classes(problem))
         self.dual = CaseDual(problem, self.tables.first, self.tables.sizes)
-        self.prices: dict[float, int] = {}
+        self.prices: dict[Prices, int] = {}
 
-    def search(self) -> tuple[tuple[float, ...], tuple[Branch | Leaf, ...], float] | None:
+    def search(self) -> tuple[tuple[Prices, ...], tuple[Branch | Leaf, ...], float] | None:
         """Return prices, tree and what it proves; None if it is too large, or a plan below the target exists."""
         tree: list[Branch | Leaf] = []
         bound, leaves = math.inf, 0
@@ -95,7 +96,7 @@ class _Prover:
 
     def _leaf(self, case: Case, near: Multipliers) -> tuple[Leaf, float] | Peak:
         """Return a leaf and the bound it proves, or else where the dual of the case is largest."""
-        for known in (near, *(Multipliers(price) for price in list(self.prices)[-_RECENT:])):
+        for known in (near, *(Multipliers(prices) for prices in list(self.prices)[-_RECENT:])):
             if (closed := self._closed(case, known)) is not None:
                 return closed
         if case_load(case, self.tables) >= 1.0:
@@ -105,10 +106,10 @@ class _Prover:
 
     def _closed(self, case: Case, at: Multipliers) -> tuple[Leaf, float] | None:
         charges = tuple((split, y) for split, y in at.charges if y != 0.0)
-        value = case_bound(case, self.tables, at.price, charges)
+        value = case_bound(case, self.tables, at.prices, charges)
         if value < self.target:
             return None
-        return Leaf(self.prices.setdefault(at.price, len(self.prices)), charges), value
+        return Leaf(self.prices.setdefault(at.prices, len(self.prices)), charges), value
 
     def _branch(self, case: Case, peak: Peak) -> Branch | None:
         """Return what to branch on: a count that the mixture of plans at the peak does not hold whole."""
@@ -125,7 +126,7 @@ class _Prover:
             most = math.floor(before[split])
             return Branch(None, split, min(max(most, int(case.least_in_all[split])), int(case.most_in_all[split]) - 1))
         open_ = case.most > case.least  # what rounding makes of a count that is settled is no fraction
-        index, split = divmod(int(np.argmax(fraction * peak.share * open_)), self.problem.n_splits)
+        index, split = divmod(int(np.argmax(fraction * peak.share * open_)), self.problem.n_options)
         least, most = int(case.least[index, split]), int(case.most[index, split])
         return (
             Branch(index, split, min(max(math.floor(mixture[index, split]), least), most - 1)) if most > least else None

@@ -253,11 +253,11 @@ class _State:
 
 def _split_floors(form: NormalForm) -> tuple[Lagrangian, FloatArray, FloatArray]:
     """Return the problem in x with multipliers at 0, the floors f (n_plans, n_nodes) and what they leave, r."""
-    floor = np.zeros_like(form.t) if form.floor is None else form.floor
+    floor = form.floor
     spare = np.maximum(1.0 - (form.t * floor).sum(-1), EPS)
     none, zero = np.zeros_like(form.t), np.zeros(len(form.t))
     base, rho = floor / spare[:, None], form.rho / spare[:, None]
-    if form.wait is None:
+    if len(form.curve.pieces) == 1:
         return Lagrangian(form.curve, form.t, base, rho, none, zero, zero, zero), floor, spare
     wait = form.wait * spare[:, None]
     return KinkedLagrangian(form.curve, form.t, base, rho, none, zero, zero, zero, wait), floor, spare

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
+from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray, constant
 from dmcjia_opt.model.delay import DelayCurve
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocation, Status, StatusArray
@@ -33,9 +33,9 @@ class NormalForm:
     t, rho
         (n_plans, n_nodes) as above.
     floor
-        (n_plans, n_nodes) least v that the ordering constraint allows, or None.
+        (n_plans, n_nodes) least v that the ordering constraint allows.
     wait
-        (n_plans, n_nodes) ω, or None.
+        (n_plans, n_nodes) ω; 0 where the curve has no kink.
     load
         (n_plans, n_nodes) λs.
     surplus, scale
@@ -47,8 +47,8 @@ class NormalForm:
     curve: DelayCurve
     t: FloatArray
     rho: FloatArray
-    floor: FloatArray | None
-    wait: FloatArray | None
+    floor: FloatArray
+    wait: FloatArray
     load: FloatArray
     surplus: FloatArray
     scale: FloatArray
@@ -60,14 +60,19 @@ class NormalForm:
         rows: BoolArray = self.status == Status.FEASIBLE
         return rows
 
+    @property
+    def floored(self) -> bool:
+        """Whether there may be floors."""
+        return self.floor.strides[0] != 0
+
     def rows(self, index: IntArray | BoolArray) -> NormalForm:
         """Return the sub-batch at `index`."""
         return NormalForm(
             self.curve,
             self.t[index],
             self.rho[index],
-            None if self.floor is None else self.floor[index],
-            None if self.wait is None else self.wait[index],
+            self.floor[index],
+            self.wait[index],
             self.load[index],
             self.surplus[index],
             self.scale[index],
@@ -108,28 +113,28 @@ class NormalForm:
 def normal_form(problem: Problem, splits: IntArray) -> NormalForm:
     """Return the inner problems of `splits` (n_plans, n_nodes) in normal form."""
     splits = np.ascontiguousarray(splits)  # sums along other strides would round differently
-    s = problem.at(problem.cloud_time, splits)
+    s = problem.at(problem.service, splits)[..., 0]
     rate = problem.arrival_rate
     load = rate * s
     surplus = 1.0 - load.sum(-1)
     root = np.sqrt(problem.weight * s)
     total = root.sum(-1)
     feasible = surplus > 0.0
-    if np.isinf(at := problem.at(problem.local_delay, splits)).any():
+    if np.isinf(at := problem.at(problem.fixed_delay, splits)).any():
         feasible = feasible & np.isfinite(at).all(-1)
     surplus = np.where(feasible, surplus, 1.0)
     t = root / np.where(total > 0, total, 1.0)[:, None]
     unit = surplus[:, None] * t
     with np.errstate(divide="ignore", invalid="ignore"):
         rho = np.where(unit > 0, load / unit, 0.0)
-    floor = None
-    if problem.least_rate is not None:
-        above = np.maximum(problem.at(problem.least_rate, splits) - rate, 0.0) * s
+    floor = constant(0.0, t.shape)
+    if problem.ordered:
+        above = np.maximum(problem.at(problem.least_rate, splits)[..., 0] - rate, 0.0) * s
         with np.errstate(divide="ignore", invalid="ignore"):
             floor = np.where(unit > 0, above / unit, 0.0)
         feasible = feasible & ((t * floor).sum(-1) <= 1.0)
-    wait = problem.wait_at(splits)
-    if wait is not None:
+    wait = problem.wait_at(splits)[..., 0]
+    if problem.kinked:
         with np.errstate(divide="ignore", invalid="ignore"):
             wait = np.where(unit > 0, wait * unit / s, 1.0)  # any number > 0 will do for a node without cloud work
     status = np.where(feasible, np.where(total > 0, Status.FEASIBLE, Status.OPTIMAL), Status.INFEASIBLE)

@@ -170,8 +170,7 @@ class OneByOne(ABC):
 
     def _solve_row(self, form: NormalForm, row: int, busy: BoolArray) -> tuple[FloatArray, float, Status]:
         curve, t, rho = form.curve, form.t[row, busy], form.rho[row, busy]
-        floor = np.zeros_like(t) if form.floor is None else form.floor[row, busy]
-        wait = None if form.wait is None else form.wait[row, busy]
+        floor, wait = form.floor[row, busy], form.wait[row, busy]
         room = 1.0 - float(t @ floor)
         if room <= len(t) * EPS:
             if not floor.all():
@@ -200,7 +199,7 @@ def _one_plan(
     pieces: Sequence[Piece],
     t: FloatArray,
     rho: FloatArray,
-    wait: FloatArray | None,
+    wait: FloatArray,
     floor: FloatArray,
     room: float,
     level: float,
@@ -211,7 +210,7 @@ def _one_plan(
     for coefficient, offset in used:
         at_even = room + offset
         terms.append(Term(t * coefficient / at_even / level, room / at_even, offset / at_even))
-    if wait is None:
+    if len(pieces) == 1:
         return OnePlan(t, tuple(terms))
     parts = []
     for piece in pieces:

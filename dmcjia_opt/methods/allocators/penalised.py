@@ -9,7 +9,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.methods.allocators.root import increasing_root
-from dmcjia_opt.model.delay import DelayCurve
+from dmcjia_opt.model.delay import MD1, DelayCurve
 
 _SUFFICIENT_DECREASE = 1e-4
 _MAX_HALVINGS = 40
@@ -165,7 +165,8 @@ class KinkedLagrangian(Lagrangian):
         are, ρ_y would be infinite.
         """
         excess, free = self.base + x, self.t * (x > 0)
-        answers = [(free / self.curve.curvature(excess, self.rho, wait)).sum(-1) for wait in (self.wait, None)]
+        curvatures = self.curve.curvature(excess, self.rho, self.wait), MD1.curvature(excess, self.rho)
+        answers = [(free / curvature).sum(-1) for curvature in curvatures]
         answer = np.maximum(*answers)
         with np.errstate(divide="ignore"):
             return replace(self, beta=beta, rho_y=penalty * np.where(answer > 0, 1.0 / answer, beta))

@@ -68,7 +68,7 @@ def _at(form: NormalForm, kappa: FloatArray) -> tuple[FloatArray, FloatArray, Fl
     """Return v, −dv/dκ and Σ t·v − 1."""
     v = form.curve.excess_at(kappa[:, None], form.rho, form.wait)
     response = 1.0 / form.curve.curvature(v, form.rho, form.wait)
-    if form.floor is not None:
+    if form.floored:
         response = np.where(v > form.floor, response, 0.0)
         v = np.maximum(v, form.floor)
     return v, response, np.einsum("ij,ij->i", form.t, v) - 1.0

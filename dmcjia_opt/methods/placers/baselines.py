@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, over_uses
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop, TracePoint
@@ -45,7 +45,7 @@ class Rule(ABC):
         price, status, objective = np.nan, Status.INFEASIBLE, np.inf
         if shares is None and problem.overload(splits) == 0:
             allocation = allocator.allocate(problem, splits[None, :])
-            shares, price = allocation.shares[0], float(allocation.price[0])
+            shares, price = over_uses(allocation.shares[0]), float(allocation.prices[0, 0])
             status = Status.FAILED
         if shares is not None and problem.residuals(splits, shares).feasible:
             objective, status = float(problem.objective(splits, shares)), Status.FEASIBLE
@@ -125,13 +125,13 @@ class Greedy(Rule):
         uplinks = problem.uplinks
         if uplinks is None:
             raise InputError(f"greedy cannot take this problem: {self.supports(problem)}")
-        sent = uplinks.upload_bytes[uplinks.model_index]
+        sent = uplinks.upload_bytes[uplinks.network_index]
         sent[:, 0] = uplinks.input_bytes
-        wanted = [np.isfinite(problem.local_delay)]
+        wanted = [np.isfinite(problem.fixed_delay)]
         if self.cloud_work:
-            wanted.append(problem.cloud_time > 0)
+            wanted.append(problem.service[:, :, 0] > 0)
         splits = _least(problem, sent, wanted)
-        work = problem.at(problem.cloud_time, splits)
+        work = problem.at(problem.service, splits)[:, 0]
         shares = None if self.optimal_shares else work / max(float(work.sum()), np.finfo(np.float64).tiny)
         return splits, shares
 
@@ -165,12 +165,11 @@ class Neurosurgeon(Rule):
 
     def plan(self, problem: Problem) -> tuple[IntArray, FloatArray | None]:
         """Return each node's split with the least predicted latency."""
-        service = problem.cloud_time * problem.n_nodes
-        predicted = problem.local_delay + self.server_load * service
+        service = problem.service[:, :, 0] * problem.n_nodes
+        predicted = problem.fixed_delay + self.server_load * service
         keeps_up = problem.arrival_rate[:, None] * service < 1.0
-        if problem.least_rate is not None:
-            keeps_up &= problem.least_rate * service <= 1.0
-        splits = _least(problem, predicted, [np.isfinite(problem.local_delay), keeps_up])
+        keeps_up &= problem.least_rate[:, :, 0] * service <= 1.0
+        splits = _least(problem, predicted, [np.isfinite(problem.fixed_delay), keeps_up])
         shares = None if self.optimal_shares else _equal(problem)
         return splits, shares
 
@@ -184,7 +183,7 @@ def _least(problem: Problem, score: FloatArray, wanted: list[BoolArray]) -> IntA
 
     Each table of `wanted` narrows the choice, for the nodes to which it leaves any.
     """
-    allowed = np.arange(problem.n_splits)[None, :] <= problem.layers[:, None]
+    allowed = np.arange(problem.n_options)[None, :] <= problem.layers[:, None]
     for table in wanted:
         narrower = allowed & table
         allowed = np.where(narrower.any(axis=1, keepdims=True), narrower, allowed)

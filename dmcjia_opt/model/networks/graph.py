@@ -10,6 +10,7 @@ stays with the work before it.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -18,6 +19,7 @@ from typing import Literal
 
 import numpy as np
 
+from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 
 Cuts = Literal["layers", "blocks", "all", "chain"]
@@ -80,6 +82,8 @@ class Operation:
         Multiply–accumulates.
     index
         Where its source has it.
+    counted
+        Whether a rule knows its MACs; 0 stands for a better figure if none does.
     """
 
     name: str
@@ -88,6 +92,7 @@ class Operation:
     outputs: tuple[str, ...]
     macs: int
     index: int = -1
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +102,7 @@ class Network:
     Parameters
     ----------
     name
-        The model's name.
+        The network's name.
     operations
         Those that lead from an input to an output, in any order.
     tensors
@@ -106,8 +111,6 @@ class Network:
         Names of the tensors that come in and go out.
     parameters
         Number of trained parameters.
-    uncounted
-        How many operations of each kind no rule counts; their MACs are 0 for want of a better figure.
     source
         Where the figures come from.
     """
@@ -118,7 +121,6 @@ class Network:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     parameters: int = 0
-    uncounted: Mapping[str, int] = field(default_factory=dict)
     source: str = ""
     levels: tuple[int, ...] = field(init=False)
 
@@ -139,6 +141,11 @@ class Network:
         return sum(op.macs for op in self.operations)
 
     @property
+    def uncounted(self) -> Counter[str]:
+        """How many operations of each kind no rule counts."""
+        return Counter(op.kind for op in self.operations if not op.counted)
+
+    @property
     def received(self) -> list[str]:
         """Names of the inputs that are read."""
         read = {name for op in self.operations for name in op.inputs} | set(self.outputs)
@@ -146,11 +153,11 @@ class Network:
 
     def caution(self) -> str:
         """Return a sentence that names every operator that is not counted and its share; empty if there is none."""
-        if not self.uncounted:
+        uncounted, total = self.uncounted, len(self.operations)
+        if not uncounted:
             return ""
-        n, total = sum(self.uncounted.values()), len(self.operations)
-        kinds = ", ".join(f"{kind} ({count}, {100 * count / total:.2g} %)" for kind, count in self.uncounted.items())
-        return f"{n} of {total} operators count as 0 MACs because no rule knows them: {kinds}"
+        kinds = ", ".join(f"{kind} ({n}, {100 * n / total:.2g} %)" for kind, n in sorted(uncounted.items()))
+        return f"{uncounted.total()} of {total} operators count as 0 MACs because no rule knows them: {kinds}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,9 +303,7 @@ def _lifetimes(network: Network) -> dict[str, tuple[int, int]]:
     return {data: (made[data], last) for data, last in used.items()}
 
 
-def _crossing(
-    network: Network, upload_dtype: str | None
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+def _crossing(network: Network, upload_dtype: str | None) -> tuple[FloatArray, IntArray]:
     """Return the bytes and the number of the data that cross each position, (n_operations + 1,) each."""
     n = len(network.operations)
     sent, count = np.zeros(n + 2), np.zeros(n + 2, dtype=np.int64)
@@ -311,12 +316,7 @@ def _crossing(
     return np.cumsum(sent)[: n + 1], np.cumsum(count)[: n + 1]
 
 
-def _places(
-    network: Network,
-    cuts: Cuts,
-    crossing: np.ndarray[tuple[int], np.dtype[np.float64]],
-    tensors: np.ndarray[tuple[int], np.dtype[np.int64]],
-) -> list[int]:
+def _places(network: Network, cuts: Cuts, crossing: FloatArray, tensors: IntArray) -> list[int]:
     """Return the positions of the cuts; the last one is after every operation."""
     n = len(network.operations)
     if cuts == "all":
@@ -329,8 +329,5 @@ def _places(
             choices.append(range(working[-1] + 1, indices[-1] + 2))
     if not choices:
         return []
-    if cuts == "blocks":
-        kept = [[p for p in places if tensors[p] == 1] for places in choices[:-1]]
-    else:
-        kept = [list(places) for places in choices[:-1]]
+    kept = [[p for p in places if cuts != "blocks" or tensors[p] == 1] for places in choices[:-1]]
     return [min(places, key=lambda p: (crossing[p], tensors[p], -p)) for places in kept if places] + [n]

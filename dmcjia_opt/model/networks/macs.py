@@ -50,33 +50,6 @@ def count_macs(
         raise InputError(f"inputs of shapes {shapes} do not fit operator {kind}") from None
 
 
-def _convolution(weight: int) -> _Rule:
-    """Every output element takes the product of the weight's sizes but the first, which is the output channels."""
-
-    def rule(inputs: Sequence[Shape], outputs: Sequence[Shape], attributes: Attributes) -> int:
-        return math.prod(outputs[0]) * math.prod(inputs[weight][1:])
-
-    return rule
-
-
-def _transposed(inputs: Sequence[Shape], outputs: Sequence[Shape], attributes: Attributes) -> int:
-    """Every input element meets the product of the weight's sizes but the first, which is the input channels."""
-    return math.prod(inputs[0]) * math.prod(inputs[1][1:])
-
-
-def _matrix_product(inputs: Sequence[Shape], outputs: Sequence[Shape], attributes: Attributes) -> int:
-    return math.prod(outputs[0]) * inputs[0][-1]
-
-
-def _gemm(inputs: Sequence[Shape], outputs: Sequence[Shape], attributes: Attributes) -> int:
-    return math.prod(outputs[0]) * inputs[0][0 if attributes.get("transA") else 1]
-
-
-def _recurrent(inputs: Sequence[Shape], outputs: Sequence[Shape], attributes: Attributes) -> int:
-    """Each step of each sequence meets every input weight and every recurrent weight once."""
-    return inputs[0][0] * inputs[0][1] * (math.prod(inputs[1]) + math.prod(inputs[2]))
-
-
 def _attention(inputs: Sequence[Shape], outputs: Sequence[Shape], attributes: Attributes) -> int:
     """Every query meets every key and every value, those of the past too; projections are operators apart."""
     past = inputs[4] if len(inputs) > 4 else None
@@ -98,26 +71,24 @@ def _einsum(inputs: Sequence[Shape], outputs: Sequence[Shape], attributes: Attri
     return math.prod(sizes.values()) * (len(inputs) - 1)
 
 
-#: The rules by ONNX's operator name.
+#: The rules by ONNX's operator name, of the shapes of inputs and outputs and the attributes.
 COUNTED: Mapping[str, _Rule] = MappingProxyType(
     {
-        "Conv": _convolution(1),
-        "ConvInteger": _convolution(1),
-        "DeformConv": _convolution(1),
-        "QLinearConv": _convolution(3),
-        "ConvTranspose": _transposed,
-        "MatMul": _matrix_product,
-        "MatMulInteger": _matrix_product,
-        "QLinearMatMul": _matrix_product,
-        "Gemm": _gemm,
+        # every element of the output takes the product of the weight's sizes but the first, its own channel
+        **dict.fromkeys(("Conv", "ConvInteger", "DeformConv"), lambda x, y, a: math.prod(y[0]) * math.prod(x[1][1:])),
+        "QLinearConv": lambda x, y, a: math.prod(y[0]) * math.prod(x[3][1:]),
+        # every element of the input does
+        "ConvTranspose": lambda x, y, a: math.prod(x[0]) * math.prod(x[1][1:]),
+        **dict.fromkeys(("MatMul", "MatMulInteger", "QLinearMatMul"), lambda x, y, a: math.prod(y[0]) * x[0][-1]),
+        "Gemm": lambda x, y, a: math.prod(y[0]) * x[0][0 if a.get("transA") else 1],
         "Einsum": _einsum,
-        "RNN": _recurrent,
-        "GRU": _recurrent,
-        "LSTM": _recurrent,
+        # each step of each sequence meets every input weight and every recurrent weight once
+        **dict.fromkeys(
+            ("RNN", "GRU", "LSTM"), lambda x, y, a: x[0][0] * x[0][1] * (math.prod(x[1]) + math.prod(x[2]))
+        ),
         "Attention": _attention,
     }
 )
-
 _FREE = """
 Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization Bernoulli BitCast BitShift
 BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CastLike Ceil Celu CenterCropPad Clip Col2Im Compress Concat

@@ -43,12 +43,12 @@ class _Row(BaseModel):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredTimes:
-    """Seconds of each layer by device and model.
+    """Seconds of each layer by device and network.
 
     Parameters
     ----------
     seconds
-        By (device, model's name), the seconds of each layer by its name.
+        By (device, network's name), the seconds of each layer by its name.
     source
         The file they come from, for messages.
     """
@@ -70,7 +70,7 @@ class MeasuredTimes:
         """
         layers = self.seconds.get((device, profile.name))
         if layers is None:
-            known = sorted({d for d, model in self.seconds if model == profile.name})
+            known = sorted({d for d, network in self.seconds if network == profile.name})
             have = f"it has {', '.join(known)}" if known else "it has none of that model"
             raise InputError(f'{self.source}: no times of model "{profile.name}" on device "{device}"; {have}')
         where = f'{self.source}: device "{device}", model "{profile.name}"'
@@ -85,11 +85,11 @@ class MeasuredTimes:
         return np.array([layers[name] for name in profile.layer_names])
 
     def merged(self, other: MeasuredTimes) -> MeasuredTimes:
-        """Return these times with those of `other`, which replace whatever both have of a device and a model."""
+        """Return these times with those of `other`, which replace whatever both have of a device and a network."""
         return MeasuredTimes({**self.seconds, **other.seconds}, self.source)
 
     def only(self, pairs: Iterable[tuple[str, str]]) -> MeasuredTimes:
-        """Return the times of some pairs of device and model."""
+        """Return the times of some pairs of device and network."""
         return MeasuredTimes({pair: self.seconds[pair] for pair in pairs}, self.source)
 
     def save(self, path: str | Path) -> None:
@@ -97,8 +97,8 @@ class MeasuredTimes:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(_COLUMNS)
-        for (device, model), layers in self.seconds.items():
-            writer.writerows((device, model, layer, repr(float(seconds))) for layer, seconds in layers.items())
+        for (device, network), layers in self.seconds.items():
+            writer.writerows((device, network, layer, repr(float(seconds))) for layer, seconds in layers.items())
         write_text(path, text.getvalue())
 
 

@@ -17,15 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
-from dmcjia_opt.model.networks.graph import Cut, Cuts, take_cuts
+from dmcjia_opt.model.networks.graph import Cut, Cuts, take_cuts, topological_order
 from dmcjia_opt.model.networks.measured import MeasuredTimes
 from dmcjia_opt.model.networks.onnx_ import OnnxModel, reads_of
+from dmcjia_opt.model.networks.onnx_shapes import renamed
 
 if TYPE_CHECKING:
     import onnx
-
-#: Called after every layer with how many are done and how many there are.
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ def measure(
     device: str,
     cuts: Cuts = "layers",
     how: Measurement | None = None,
-    progress: Progress | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> MeasuredTimes:
     """Return the seconds of each layer of a model on this machine.
 
@@ -78,7 +76,7 @@ def measure(
     how
         Repeats and threads.
     progress
-        Called after every layer.
+        Called after every layer with how many are done and how many there are.
 
     Raises
     ------
@@ -116,9 +114,8 @@ def _part(model: OnnxModel, start: int, cut: Cut) -> onnx.ModelProto:
     entering = dict.fromkeys(name for op in inside for name in op.inputs if name not in made)
     later = {name for op in network.operations[cut.position :] for name in op.inputs} | set(network.outputs)
     leaving = [name for op in inside for name in op.outputs if name in later]
-    makers = {name: node for node in proto.graph.node for name in node.output if name}
     nodes = [proto.graph.node[op.index] for op in inside]
-    known, weights = _constants(model, nodes, makers)
+    known, weights = _constants(model, nodes)
     graph = helper.make_graph(
         [*known, *nodes],
         "layer",
@@ -129,37 +126,23 @@ def _part(model: OnnxModel, start: int, cut: Cut) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=list(proto.opset_import), ir_version=max(proto.ir_version, 4))
 
 
-def _constants(
-    model: OnnxModel, nodes: list[onnx.NodeProto], makers: dict[str, onnx.NodeProto]
-) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+def _constants(model: OnnxModel, nodes: list[onnx.NodeProto]) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
     """Return the nodes and weights that make the constants which `nodes` read, the nodes in order."""
-    from onnx import TensorProto
-
-    facts = model.facts
-    initializers = {tensor.name: tensor for tensor in model.proto.graph.initializer}
-    made: dict[str, onnx.NodeProto] = {}
-    weights: dict[str, onnx.TensorProto] = {}
-    done: set[str] = set()
-    stack = [(name, False) for node in nodes for name in reads_of(node) if name in facts.constants]
-    while stack:
-        name, ready = stack.pop()
-        if ready:
-            made.setdefault(makers[name].name, makers[name])
-            continue
-        if name in done:
-            continue
-        done.add(name)
-        if name in facts.values or name in initializers:
-            weight = TensorProto()
-            weight.CopyFrom(facts.values[name] if name in facts.values else initializers[name])
-            weight.name = name
-            weights[name] = _filled(weight)
-        elif name in makers:
-            stack.append((name, True))
-            stack += [(read, False) for read in reads_of(makers[name])]
-        else:
-            raise InputError(f'the weight "{name}" is stored sparsely; such layers cannot be measured')
-    return list(made.values()), list(weights.values())
+    stored = {tensor.name: tensor for tensor in model.proto.graph.initializer} | model.facts.values
+    wanted = [name for node in nodes for name in reads_of(node) if name in model.facts.constants]
+    makers = list(model.proto.graph.node)
+    reads = [reads_of(node) for node in makers]
+    rests = [[name for name in names if name not in stored] for names in reads]
+    order = topological_order(rests, [node.output for node in makers], [name for name in wanted if name not in stored])
+    made = {name for i in order for name in makers[i].output}
+    read = dict.fromkeys([*wanted, *(name for i in order for name in reads[i])])
+    weights = []
+    for name in read:
+        if name not in made:
+            if name not in stored:
+                raise InputError(f'the weight "{name}" is stored sparsely; such layers cannot be measured')
+            weights.append(_filled(renamed(stored[name], name)))
+    return [makers[i] for i in order], weights
 
 
 def _filled(weight: onnx.TensorProto) -> onnx.TensorProto:
@@ -171,8 +154,7 @@ def _filled(weight: onnx.TensorProto) -> onnx.TensorProto:
     if weight.data_location != TensorProto.EXTERNAL:
         return weight
     zeros = np.zeros(tuple(weight.dims), dtype=tensor_dtype_to_np_dtype(weight.data_type))
-    filled: onnx.TensorProto = from_array(zeros, weight.name)
-    return filled
+    return from_array(zeros, weight.name)
 
 
 def _time(part: onnx.ModelProto, layer: str, how: Measurement) -> float:

@@ -174,12 +174,8 @@ def _understood(
     if not flow or not outputs:
         raise InputError("nothing depends on the input: every output is constant")
     tensors = _tensors(flow, facts)  # first, so that a shape that cannot be known is blamed on its maker
-    operations, uncounted = [], Counter[str]()
-    for op in flow:
-        macs = _macs(nodes[op.index], facts)
-        if macs is None:
-            uncounted[op.kind] += 1
-        operations.append(replace(op, macs=macs or 0))
+    macs = [_macs(nodes[op.index], facts) for op in flow]
+    operations = [replace(op, macs=n or 0, counted=n is not None) for op, n in zip(flow, macs, strict=True)]
     network = Network(
         name=path.stem,
         operations=tuple(operations),
@@ -187,7 +183,6 @@ def _understood(
         inputs=facts.inputs,
         outputs=outputs,
         parameters=_parameters(nodes, operations, facts),
-        uncounted=dict(sorted(uncounted.items())),
         source=f"computed from {path.name}",
     )
     return OnnxModel(network, model, facts)

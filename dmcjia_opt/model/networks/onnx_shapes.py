@@ -182,34 +182,27 @@ def _input_types(
         tensor = value.type.tensor_type
         dims = tensor.shape.dim if tensor.HasField("shape") else ()
         said = [dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in dims]
+        known = [str(dim.dim_value) if size else dim.dim_param or "?" for dim, size in zip(dims, said, strict=True)]
         shape = shapes.get(value.name)
         if shape is None:
             if not tensor.HasField("shape") or None in said:
-                raise InputError(_open(value.name, dims, said))
+                shown = "x".join(known) or "of unknown rank"
+                usual = _EXAMPLE if len(said) in (0, len(_EXAMPLE)) else [1] * len(said)
+                example = "x".join(str(size or other) for size, other in zip(said or usual, usual, strict=True))
+                raise InputError(
+                    f'the shape of input "{value.name}" is open ({shown}); give one, for '
+                    f"instance --input-shape {value.name}={example}, or in a scenario [profiles] input_shapes"
+                )
             shape = tuple(size for size in said if size is not None)
         elif tensor.HasField("shape") and (
             len(shape) != len(said) or any(s not in (None, size) for s, size in zip(said, shape, strict=True))
         ):
-            wanted = "x".join(_label(dim, size) for dim, size in zip(dims, said, strict=True))
+            given_shape = "x".join(map(str, shape))
             raise InputError(
-                f'the shape {"x".join(map(str, shape))} does not fit the input "{value.name}", which is {wanted}'
+                f'the shape {given_shape} does not fit the input "{value.name}", which is {"x".join(known)}'
             )
         found[value.name] = make_tensor_type_proto(tensor.elem_type, list(shape))
     return found
-
-
-def _label(dim: onnx.TensorShapeProto.Dimension, size: int | None) -> str:
-    return str(size) if size is not None else dim.dim_param or "?"
-
-
-def _open(name: str, dims: Sequence[onnx.TensorShapeProto.Dimension], said: Sequence[int | None]) -> str:
-    shown = "x".join(_label(dim, size) for dim, size in zip(dims, said, strict=True)) or "of unknown rank"
-    example = [size or (_EXAMPLE[k] if len(said) == len(_EXAMPLE) else 1) for k, size in enumerate(said)] or _EXAMPLE
-    shape = "x".join(map(str, example))
-    return (
-        f'the shape of input "{name}" is open ({shown}); give one, for instance --input-shape {name}={shape}, or in a '
-        f"scenario [profiles] input_shapes"
-    )
 
 
 def _infer_node(
@@ -268,9 +261,9 @@ def _evaluate(model: onnx.ModelProto, node: onnx.NodeProto, facts: Facts) -> Non
     from onnx.reference import ReferenceEvaluator
 
     names = [name for name in node.output if name]
-    values = [facts.values[name] for name in node.input if name]
+    values = [renamed(facts.values[name], name) for name in dict.fromkeys(node.input) if name]
     outputs = [helper.make_value_info(name, facts.types[name]) for name in names]
-    single = helper.make_graph([node], "constant", [], outputs, _called(values, [n for n in node.input if n]))
+    single = helper.make_graph([node], "constant", [], outputs, values)
     try:
         with np.errstate(all="ignore"):
             program = helper.make_model(single, opset_imports=list(model.opset_import), ir_version=model.ir_version)
@@ -288,14 +281,11 @@ def _is_beyond(attribute: onnx.AttributeProto) -> bool:
     return attribute.HasField("g") or any(tensor.data_location == TensorProto.EXTERNAL for tensor in tensors)
 
 
-def _called(values: Sequence[onnx.TensorProto], names: Sequence[str]) -> list[onnx.TensorProto]:
-    """Return copies of `values` under `names`, each once."""
+def renamed(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
+    """Return a copy of a tensor under another name."""
     from onnx import TensorProto
 
-    found: dict[str, onnx.TensorProto] = {}
-    for value, name in zip(values, names, strict=True):
-        copy = TensorProto()
-        copy.CopyFrom(value)
-        copy.name = name
-        found[name] = copy
-    return list(found.values())
+    copy = TensorProto()
+    copy.CopyFrom(tensor)
+    copy.name = name
+    return copy

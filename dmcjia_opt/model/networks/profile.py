@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,7 +32,7 @@ class LayerProfile:
     Parameters
     ----------
     name
-        The model's name, as nodes refer to it.
+        The network's name, as nodes refer to it.
     input_bytes
         Bytes of the raw input, uploaded when the split is 0.
     layer_names
@@ -201,27 +201,20 @@ class LayerProfile:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of a profile file."""
-        layers: list[dict[str, Any]] = [
-            {"name": n, "macs": float(m), "output_bytes": float(o)}
-            for n, m, o in zip(self.layer_names, self.macs, self.output_bytes, strict=True)
-        ]
+        columns = {"name": self.layer_names, "macs": self.macs.tolist(), "output_bytes": self.output_bytes.tolist()}
         if self.tensors is not None:
-            for layer, tensors in zip(layers, self.tensors, strict=True):
-                layer["tensors"] = int(tensors)
+            columns["tensors"] = self.tensors.tolist()
         return {
             "name": self.name,
             "input_bytes": float(self.input_bytes),
             "parameters": int(self.parameters),
             "source": self.source,
-            "layers": layers,
+            "layers": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)],
         }
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what of the content defines a problem, for hashing: neither the source nor the counts of tensors."""
-        content = self.to_dict() | {"source": ""}
-        for layer in content["layers"]:
-            layer.pop("tensors", None)
-        return content
+        return replace(self, source="", tensors=None).to_dict()
 
     def save(self, path: str | Path) -> None:
         """Write the profile as JSON."""

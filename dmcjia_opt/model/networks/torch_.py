@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import operator
 import warnings
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from dmcjia_opt.base.errors import BackendMissing, InputError
@@ -102,7 +101,7 @@ class _Reader:
             if node.target is operator.getitem:
                 whole = str(node.args[0])
                 self._parts[whole] = (*self._parts.get(whole, ()), node.name)
-        operations, uncounted = [], Counter[str]()
+        operations = []
         for i, node in enumerate(self._nodes):
             if node.op == "placeholder":
                 if node.name in self._inputs:
@@ -113,11 +112,7 @@ class _Reader:
                 if str(node.args[0]) in self._constants:
                     self._constants.add(node.name)
             elif node.op in ("call_function", "get_attr"):
-                operation, known = self._operation(i, node)
-                if operation is not None:
-                    operations.append(operation)
-                    if not known:
-                        uncounted[operation.kind] += 1
+                operations += self._operation(i, node)
         return Network(
             name=self._name,
             operations=tuple(operations),
@@ -125,17 +120,16 @@ class _Reader:
             inputs=tuple(name for name in self._inputs if name in self._tensors),
             outputs=tuple(name for name in self._outputs if name in self._tensors),
             parameters=parameters,
-            uncounted=dict(sorted(uncounted.items())),
             source="computed from a PyTorch module",
         )
 
-    def _operation(self, i: int, node: torch.fx.Node) -> tuple[Operation | None, bool]:
-        """Return the operation of a node, None if it is constant, and whether a rule counts it."""
+    def _operation(self, i: int, node: torch.fx.Node) -> list[Operation]:
+        """Return the operation of a node, none if it is constant."""
         read = [n.name for n in node.all_input_nodes]
         flowing = tuple(name for name in read if name not in self._constants)
         if not flowing:
             self._constants.add(node.name)
-            return None, True
+            return []
         value = node.meta.get("val")
         kind = str(node.target).removeprefix("aten.").split(".")[0]
         if isinstance(value, tuple | list):
@@ -149,9 +143,9 @@ class _Reader:
             self._add(node.name, value, self._tensors[flowing[0]] if view else None)
         else:
             self._constants.add(node.name)  # a size: both sides know it
-            return None, True
+            return []
         macs = self._macs(kind, node)
-        return Operation(node.name, kind, flowing, made, macs or 0, i), macs is not None
+        return [Operation(node.name, kind, flowing, made, macs or 0, i, macs is not None)]
 
     def _macs(self, kind: str, node: torch.fx.Node) -> int | None:
         value: Any = node.meta["val"]
@@ -159,15 +153,15 @@ class _Reader:
         attributes: Attributes = {}
         if kind in _AS_ONNX:
             rule, which = _AS_ONNX[kind]
-            return count_macs(rule, [_shape(_value(node.args[k])) for k in which], outputs, attributes)
+            return count_macs(rule, [_shape_of(node.args[k]) for k in which], outputs, attributes)
         if kind == "einsum":
             operands: Any = node.args[1]
             attributes = {"equation": node.args[0]}
-            return count_macs("Einsum", [_shape(_value(a)) for a in operands], outputs, attributes)
+            return count_macs("Einsum", list(map(_shape_of, operands)), outputs, attributes)
         if kind in _RECURRENT:
             weights: Any = node.args[2]
-            steps = math.prod(_shape(_value(node.args[0]))[:-1])
-            return steps * sum(math.prod(s) for s in (_shape(_value(w)) for w in weights) if len(s) == 2)
+            steps = math.prod(_shape_of(node.args[0])[:-1])
+            return steps * sum(math.prod(s) for s in map(_shape_of, weights) if len(s) == 2)
         if kind in FREE or getattr(node.target, "is_view", False):
             return 0
         tags = {str(tag) for tag in getattr(node.target, "tags", ())}
@@ -180,8 +174,8 @@ class _Reader:
         self._tensors[name] = Tensor(name, shape, size, bool(value.is_floating_point()), data)
 
 
-def _value(node: Any) -> Any:  # noqa: ANN401 - a node of torch.fx and its fake tensor
-    return node.meta["val"]
+def _shape_of(node: Any) -> Shape:  # noqa: ANN401 - a node of torch.fx
+    return _shape(node.meta["val"])
 
 
 def _shape(value: Any) -> Shape:  # noqa: ANN401 - a fake tensor

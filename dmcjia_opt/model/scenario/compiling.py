@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dmcjia_opt.base.arrays import absent
 from dmcjia_opt.base.limits import require_memory
 from dmcjia_opt.model.delay import delay_curve
 from dmcjia_opt.model.problem import SMALLEST, Problem, Uplinks, mean_wait
@@ -26,54 +27,46 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
     InputError
         If they do not fit into this machine.
     """
-    _require_room(scenario)
     nodes, options = scenario.nodes, scenario.options
+    n, n_networks = len(nodes), len(nodes.networks)
+    m = 1 + max(profile.n_layers for profile in scenario.profiles.values())
+    literal, tandem = options.ordering == "cloud-faster", options.delay == "tandem"
+    n_rows = n * (1 + (n_networks > 1) + tandem + literal) + 4 * n_networks + len(nodes.measured())
+    what = f"a problem of {n:,} nodes × {m:,} splits with tables"
+    require_memory(8 * m * n_rows, what, "plan fewer nodes or layers")
     if times is None:
         times = stage_times(scenario)
-    n, m = len(nodes), times.work.shape[1]
     cloud = times.cloud
     local = np.empty((n, m))
-    literal = options.ordering == "cloud-faster"
-    least = np.zeros((n, m)) if literal else None
-    upstream = np.empty((n, m)) if options.delay == "tandem" else None
+    least = np.zeros((n, m)) if literal else absent()
+    upstream = np.empty((n, m)) if tandem else absent()
     for start in range(0, n, BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
-        model = nodes.model_index[rows]
+        network = nodes.network_index[rows]
         service, upload = times.local(rows)
         slowest = np.maximum(service, upload) if options.uplink == "queue" else service
         wait = mean_wait(nodes.arrival_rate[rows, None], slowest)
-        local[rows] = np.where(times.exists[model], service + wait + upload, np.inf)
-        if upstream is not None:
+        local[rows] = np.where(times.exists[network], service + wait + upload, np.inf)
+        if upstream.size:
             upstream[rows] = np.where(np.isfinite(local[rows]) & (wait >= SMALLEST), wait, 0.0)
-        if least is not None:
+        if least.size:
             with np.errstate(divide="ignore"):
-                least[rows] = np.where((service > 0) & (cloud[model] > 0), 1.0 / service, 0.0)
+                least[rows] = np.where((service > 0) & (cloud[network] > 0), 1.0 / service, 0.0)
     local.setflags(write=False)
-    shared = np.broadcast_to(cloud[0], (n, m)) if len(cloud) == 1 else cloud[nodes.model_index]
+    shared = np.broadcast_to(cloud[0], (n, m)) if len(cloud) == 1 else cloud[nodes.network_index]
     shared.setflags(write=False)
     for table in (least, upstream):
-        if table is not None:
-            table.setflags(write=False)
+        table.setflags(write=False)
     rates = nodes.arrival_rate
     return Problem(
-        local_delay=local,
-        cloud_time=shared,
+        fixed_delay=local,
+        service=shared,
         arrival_rate=rates,
         weight=np.full(n, 1.0 / n) if options.average == "nodes" else rates / rates.sum(),
         curve=delay_curve(options.delay, options.service_scv),
         least_rate=least,
-        upstream_wait=upstream,
-        n_layers=times.n_layers[nodes.model_index],
-        uplinks=Uplinks(times.sent, nodes.model_index, times.bandwidth, times.input_bytes, options.uplink == "queue"),
+        wait=upstream,
+        n_layers=times.n_layers[nodes.network_index],
+        uplinks=Uplinks(times.sent, nodes.network_index, times.bandwidth, times.input_bytes, options.uplink == "queue"),
         name=scenario.name,
     )
-
-
-def _require_room(scenario: Scenario) -> None:
-    n, models = len(scenario.nodes), scenario.nodes.models
-    m = 1 + max(scenario.profiles[model].n_layers for model in models)
-    tables = 1 + (len(models) > 1) + (scenario.options.delay == "tandem")
-    tables += scenario.options.ordering == "cloud-faster"
-    of_models = 4 * len(models) + len(scenario.nodes.measured())
-    n_bytes = 8 * m * (tables * n + of_models)
-    require_memory(n_bytes, f"a problem of {n:,} nodes × {m:,} splits with tables", "plan fewer nodes or layers")

@@ -103,7 +103,7 @@ def near(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenar
 
 
 def mixed(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenario:
-    """Draw nodes with three models of different depth and their own load, averaged over tasks.
+    """Draw nodes with three networks of different depth and their own load, averaged over tasks.
 
     ResNet34 and two made-up chains of 6 and 16 layers, 2 FLOPs per MAC. Alone, a node would be loaded 0.2 to 1.4, so
     that some cannot do without the cloud; its 8 GFLOPS a node always leave a plan.
@@ -119,25 +119,17 @@ def mixed(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scena
     compute = rng.uniform(5.0, 9.0, nodes)
     table = NodeTable(
         names=_names(nodes),
-        models=tuple(references[k] for k in first),
-        model_index=np.argsort(first)[np.searchsorted(np.sort(first), drawn)],
+        networks=tuple(references[k] for k in first),
+        network_index=np.argsort(first)[np.searchsorted(np.sort(first), drawn)],
         compute_gflops=compute,
         uplink_mbps=PAPER_MHZ_IN_MBPS * rng.uniform(1.0, 5.0, nodes),
         arrival_rate=rng.uniform(0.2, 1.4, nodes) * compute * 1e9 / work,
-        input_bytes=np.full(nodes, np.nan),
     )
     return Scenario(options.cloud_gflops or 8.0 * nodes, table, settings, profiles)
 
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
-    {
-        "paper": paper,
-        "homogeneous": homogeneous,
-        "near": near,
-        "scarce": scarce,
-        "mixed": mixed,
-        "fleet": fleet,
-    }
+    {draw.__name__: draw for draw in (paper, homogeneous, near, scarce, mixed, fleet)}
 )
 
 
@@ -194,28 +186,16 @@ def _names(nodes: int) -> tuple[str, ...]:
 
 
 def _paper(nodes: int, rng: np.random.Generator, options: FamilyOptions, cloud_gflops: float) -> Scenario:
-    table = NodeTable(
-        names=_names(nodes),
-        models=("resnet34",),
-        model_index=np.zeros(nodes, dtype=np.int64),
-        arrival_rate=rng.choice([0.5, 1.0, 2.0], nodes),
-        compute_gflops=rng.uniform(5.0, 9.0, nodes),
-        uplink_mbps=PAPER_MHZ_IN_MBPS * rng.uniform(1.0, 5.0, nodes),
-        input_bytes=rng.choice(_TABLE_4_INPUT_BYTES, nodes) if options.tasks == "table4" else np.full(nodes, np.nan),
-    )
+    rate = rng.choice([0.5, 1.0, 2.0], nodes)
+    compute, uplink = rng.uniform(5.0, 9.0, nodes), rng.uniform(1.0, 5.0, nodes)
+    sent = rng.choice(_TABLE_4_INPUT_BYTES, nodes) if options.tasks == "table4" else np.full(nodes, np.nan)
+    table = NodeTable(_names(nodes), ("resnet34",), compute, PAPER_MHZ_IN_MBPS * uplink, rate, input_bytes=sent)
     return Scenario(options.cloud_gflops or cloud_gflops, table, _PAPER_OPTIONS)
 
 
 def _similar(nodes: int, rng: np.random.Generator, epsilon: float, cloud_gflops: float) -> Scenario:
-    table = NodeTable(
-        names=_names(nodes),
-        models=("resnet34",),
-        model_index=np.zeros(nodes, dtype=np.int64),
-        compute_gflops=5.0 * (1.0 + epsilon * rng.uniform(-1.0, 1.0, nodes)),
-        uplink_mbps=PAPER_MHZ_IN_MBPS * (1.0 + epsilon * rng.uniform(-1.0, 1.0, nodes)),
-        arrival_rate=np.ones(nodes),
-        input_bytes=np.full(nodes, np.nan),
-    )
+    compute, uplink = (1.0 + epsilon * rng.uniform(-1.0, 1.0, nodes) for _ in range(2))
+    table = NodeTable(_names(nodes), ("resnet34",), 5.0 * compute, PAPER_MHZ_IN_MBPS * uplink, np.ones(nodes))
     return Scenario(cloud_gflops, table, _PAPER_OPTIONS)
 
 

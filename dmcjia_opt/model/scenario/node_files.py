@@ -50,12 +50,12 @@ def write_nodes(path: Path, nodes: NodeTable) -> None:
     _require(path)
     import pandas
 
-    columns: dict[str, Any] = {"name": nodes.names, "model": np.array(nodes.models)[nodes.model_index]}
+    columns: dict[str, Any] = {"name": nodes.names, "model": np.array(nodes.networks)[nodes.network_index]}
     columns |= {key: getattr(nodes, key) for key in _NUMBERS if key not in _OPTIONAL}
     if np.isfinite(nodes.input_bytes).any():
         columns["input_bytes"] = nodes.input_bytes
     if nodes.devices:
-        columns["device"] = np.array([*nodes.devices, ""])[nodes.on_device]
+        columns["device"] = np.array([*nodes.devices, ""])[nodes.device_index]
     frame = pandas.DataFrame(columns)
     buffer = io.BytesIO()
     if path.suffix == ".csv":
@@ -86,10 +86,10 @@ def _from_csv(path: Path) -> NodeTable:
         raise InputError(f"{path}: not a readable node table: the rows have more cells than the header")
     for column in ("name", "model"):
         _check_filled(path, column, np.asarray(frame[column].isna()))
-    models = _factorized(frame["model"])
+    networks = _factorized(frame["model"])
     devices = _factorized(frame["device"]) if "device" in frame else _no_devices(len(frame))
     numbers = {key: _numbers(path, frame[key]) for key in _NUMBERS if key in frame}
-    return _table(list(frame["name"]), models, devices, numbers)
+    return _table(list(frame["name"]), networks, devices, numbers)
 
 
 def _header(path: Path, content: bytes) -> list[str]:
@@ -203,16 +203,16 @@ def _coded(column: Any) -> _Coded:  # noqa: ANN401 - a pyarrow array
     return code[index], list(place)
 
 
-def _table(names: Sequence[str], models: _Coded, devices: _Coded, numbers: dict[str, FloatArray]) -> NodeTable:
-    (model_index, references), (device_index, known) = models, devices
+def _table(names: Sequence[str], networks: _Coded, devices: _Coded, numbers: dict[str, FloatArray]) -> NodeTable:
+    (network_index, references), (device_index, known) = networks, devices
     if "" in known:
         empty = known.index("")
         device_index = np.where(device_index == empty, -1, device_index - (device_index > empty))
         known = [device for device in known if device]
     return NodeTable(
         names=tuple(names),
-        models=tuple(references),
-        model_index=model_index,
+        networks=tuple(references),
+        network_index=network_index,
         input_bytes=numbers.pop("input_bytes", np.full(len(names), np.nan)),
         devices=tuple(known),
         device_index=device_index,

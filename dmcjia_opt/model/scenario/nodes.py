@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,9 @@ from dmcjia_opt.base.arrays import FloatArray, IntArray, frozen, frozen_int
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import RANGE, STRICT, Name, NonNegative, Positive, check_names
 from dmcjia_opt.base.limits import MOST, MOST_NODES
+
+#: Columns of numbers.
+QUANTITIES = ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes")
 
 
 class Node(BaseModel):
@@ -30,62 +33,57 @@ class Node(BaseModel):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NodeTable:
-    """The fleet by columns; row d is node d.
+    """The fleet by columns; row d is node d, and one number stands for a column of it.
 
     Parameters
     ----------
     names
         (n_nodes,) unique node names.
-    models
-        Distinct model references (zoo names or profile paths), in order of first use.
-    model_index
-        (n_nodes,) index into `models`.
+    networks
+        Distinct network references (zoo names or profile paths), in order of first use.
     compute_gflops, uplink_mbps, arrival_rate
         (n_nodes,) GFLOP/s, Mbit/s (10⁶ bit/s) and tasks per second.
+    network_index
+        (n_nodes,) index into `networks`; 0 if omitted.
     input_bytes
-        (n_nodes,) bytes of the raw input, NaN where the profile's own holds.
+        (n_nodes,) bytes of the raw input; NaN, as if omitted, where the profile's own holds.
     devices
         Distinct devices whose measured times replace ``compute_gflops``.
     device_index
-        (n_nodes,) index into `devices`, −1 for a node without measured times; −1 for all when omitted.
+        (n_nodes,) index into `devices`; −1, as if omitted, for a node without measured times.
     """
 
     names: tuple[str, ...]
-    models: tuple[str, ...]
-    model_index: IntArray
+    networks: tuple[str, ...]
     compute_gflops: FloatArray
     uplink_mbps: FloatArray
     arrival_rate: FloatArray
-    input_bytes: FloatArray
+    network_index: IntArray = field(default_factory=lambda: frozen_int(0))
+    input_bytes: FloatArray = field(default_factory=lambda: frozen(np.nan))
     devices: tuple[str, ...] = ()
-    device_index: IntArray | None = None
+    device_index: IntArray = field(default_factory=lambda: frozen_int(-1))
 
     def __post_init__(self) -> None:
         """Freeze the columns and check their lengths and values."""
-        object.__setattr__(self, "model_index", frozen_int(self.model_index))
-        if self.device_index is None:
-            object.__setattr__(self, "device_index", np.full(len(self.names), -1, dtype=np.int64))
-        object.__setattr__(self, "device_index", frozen_int(self.on_device))
-        for key in ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes"):
-            object.__setattr__(self, key, frozen(getattr(self, key)))
-            if getattr(self, key).shape != (len(self.names),):
-                raise InputError(
-                    f"nodes: column {key} has {getattr(self, key).size} values for {len(self.names)} names"
-                )
+        n = len(self.names)
+        for key in (*QUANTITIES, "network_index", "device_index"):
+            column = np.asarray(getattr(self, key))
+            freeze = frozen if key in QUANTITIES else frozen_int
+            object.__setattr__(self, key, freeze(column if column.ndim else np.full(n, column)))
+            if getattr(self, key).shape != (n,):
+                raise InputError(f"nodes: column {key} has {column.size} values for {n} names")
         if not self.names:
             raise InputError("nodes: a scenario needs at least one node")
         if len(self.names) > MOST_NODES:
             raise InputError(f"nodes: {len(self.names):,} nodes are refused; the most is {MOST_NODES:,}")
-        for what, names in (("name", self.names), ("model", self.models), ("device", self.devices)):
+        for what, names in (("name", self.names), ("model", self.networks), ("device", self.devices)):
             check_names(f"nodes: the {what}", names)
         if not all(map(str.strip, self.names)):
             d = next(d for d, name in enumerate(self.names) if not name.strip())
             raise InputError(f"nodes: node {d + 1} has no name; give every node its own")
-        index = self.model_index
-        if index.shape != (len(self.names),) or index.min() < 0 or index.max() >= len(self.models):
-            raise InputError("nodes: model_index needs one row of models for every name")
-        index = self.on_device
-        if index.shape != (len(self.names),) or index.min() < -1 or index.max() >= len(self.devices):
+        if self.network_index.min() < 0 or self.network_index.max() >= len(self.networks):
+            raise InputError("nodes: network_index needs one row of networks for every name")
+        if self.device_index.min() < -1 or self.device_index.max() >= len(self.devices):
             raise InputError("nodes: device_index needs −1 or one row of devices for every name")
         for key in ("compute_gflops", "uplink_mbps", "arrival_rate"):
             self._require(key, np.isfinite(getattr(self, key)) & (getattr(self, key) > 0), "finite and > 0")
@@ -108,42 +106,33 @@ class NodeTable:
     def __len__(self) -> int:
         return len(self.names)
 
-    def model_of(self, d: int) -> str:
-        """Return the model reference of node `d`."""
-        return self.models[int(self.model_index[d])]
-
-    @property
-    def on_device(self) -> IntArray:
-        """(n_nodes,) index into `devices`, −1 for a node without measured times."""
-        assert self.device_index is not None  # set in __post_init__
-        return self.device_index
+    def network_of(self, d: int) -> str:
+        """Return the network reference of node `d`."""
+        return self.networks[int(self.network_index[d])]
 
     def device_of(self, d: int) -> str | None:
         """Return the device of node `d`, None if its times are not measured."""
-        row = int(self.on_device[d])
+        row = int(self.device_index[d])
         return self.devices[row] if row >= 0 else None
 
     def measured(self) -> tuple[tuple[str, str], ...]:
-        """Return every pair of a device and a model reference that some node has, in order of the tables."""
-        keys = np.unique((self.on_device * len(self.models) + self.model_index)[self.on_device >= 0])
-        return tuple((self.devices[key // len(self.models)], self.models[key % len(self.models)]) for key in keys)
+        """Return every pair of a device and a network reference that some node has, in order of the tables."""
+        keys = np.unique((self.device_index * len(self.networks) + self.network_index)[self.device_index >= 0])
+        return tuple((self.devices[key // len(self.networks)], self.networks[key % len(self.networks)]) for key in keys)
 
 
 def node_table(nodes: Iterable[Node]) -> NodeTable:
     """Return the columns of validated nodes."""
     rows = list(nodes)
     index: dict[str, int] = {}
-    model_index = [index.setdefault(node.model, len(index)) for node in rows]
+    network_index = [index.setdefault(node.model, len(index)) for node in rows]
     devices: dict[str, int] = {}
     on = [-1 if node.device is None else devices.setdefault(node.device, len(devices)) for node in rows]
     return NodeTable(
         names=tuple(node.name for node in rows),
-        models=tuple(index),
-        model_index=np.array(model_index, dtype=np.int64),
-        compute_gflops=np.array([node.compute_gflops for node in rows]),
-        uplink_mbps=np.array([node.uplink_mbps for node in rows]),
-        arrival_rate=np.array([node.arrival_rate for node in rows]),
-        input_bytes=np.array([np.nan if node.input_bytes is None else node.input_bytes for node in rows]),
+        networks=tuple(index),
+        network_index=np.array(network_index, dtype=np.int64),
+        **{key: np.array([getattr(node, key) for node in rows], dtype=np.float64) for key in QUANTITIES},
         devices=tuple(devices),
         device_index=np.array(on, dtype=np.int64),
     )

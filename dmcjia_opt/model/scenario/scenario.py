@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,10 +23,11 @@ from dmcjia_opt.base.files import explain, is_beneath, read_text, write_text
 from dmcjia_opt.base.limits import FILES, MOST
 from dmcjia_opt.model.networks.graph import Cuts
 from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
-from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
+from dmcjia_opt.model.networks.profile import LayerProfile
+from dmcjia_opt.model.networks.reading import is_graph, read_profile
 from dmcjia_opt.model.networks.zoo import ZOO, zoo_profile
 from dmcjia_opt.model.scenario.node_files import read_nodes, write_nodes
-from dmcjia_opt.model.scenario.nodes import Node, NodeTable, node_table
+from dmcjia_opt.model.scenario.nodes import QUANTITIES, Node, NodeTable, node_table
 
 GIGA = 1e9
 BYTE_PER_S_PER_MBPS = 1e6 / 8
@@ -110,7 +111,7 @@ class Scenario:
     options
         Delay curve, ordering constraint, average and FLOPs per MAC.
     profiles
-        One profile for every entry of ``nodes.models``.
+        One profile for every entry of ``nodes.networks``.
     name
         A label for reports.
     times
@@ -128,28 +129,28 @@ class Scenario:
     cloud_device: str = ""
 
     def __post_init__(self) -> None:
-        """Resolve zoo models that no profile was given for, and look every measured time up."""
+        """Resolve zoo networks that no profile was given for, and look every measured time up."""
         if not (np.isfinite(self.cloud_gflops) and self.cloud_gflops > 0):
             raise InputError(f"cloud.compute_gflops must be finite and > 0, got {self.cloud_gflops}")
         if not 1 / MOST <= self.cloud_gflops <= MOST:
             raise InputError(f"cloud.compute_gflops must lie {RANGE}, got {self.cloud_gflops}")
-        profiles = {m: self.profiles[m] if m in self.profiles else zoo_profile(m) for m in self.nodes.models}
+        profiles = {m: self.profiles[m] if m in self.profiles else zoo_profile(m) for m in self.nodes.networks}
         object.__setattr__(self, "profiles", profiles)
-        for device, model in self._measured():
-            self.times.of(device, profiles[model])
+        for device, network in self._measured():
+            self.times.of(device, profiles[network])
 
     @property
     def n_nodes(self) -> int:
         """Number of edge nodes."""
         return len(self.nodes)
 
-    def seconds(self, device: str, model: str) -> FloatArray:
-        """Return the measured seconds of each layer of the model called `model` by nodes, (n_layers,)."""
-        return self.times.of(device, self.profiles[model])
+    def seconds(self, device: str, network: str) -> FloatArray:
+        """Return the measured seconds of each layer of the network called `network` by nodes, (n_layers,)."""
+        return self.times.of(device, self.profiles[network])
 
     def _measured(self) -> list[tuple[str, str]]:
-        """Return every pair of device and model reference whose times matter."""
-        in_cloud = [(self.cloud_device, model) for model in self.nodes.models] if self.cloud_device else []
+        """Return every pair of device and network reference whose times matter."""
+        in_cloud = [(self.cloud_device, network) for network in self.nodes.networks] if self.cloud_device else []
         return [*self.nodes.measured(), *in_cloud]
 
     def sha256(self) -> str:
@@ -161,18 +162,18 @@ class Scenario:
             "cloud_gflops": float(self.cloud_gflops),
             "options": options,
             "names": self.nodes.names,
-            "models": [self.profiles[m].fingerprint() for m in self.nodes.models],
+            "models": [self.profiles[m].fingerprint() for m in self.nodes.networks],
         }
         digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
-        digest.update(self.nodes.model_index.astype("<i8").tobytes())
-        for key in ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes"):
+        digest.update(self.nodes.network_index.astype("<i8").tobytes())
+        for key in QUANTITIES:
             digest.update(getattr(self.nodes, key).astype("<f8").tobytes())
         measured = self._measured()
         if measured:
             on = [self.nodes.devices, self.cloud_device, measured]
-            digest.update(json.dumps(on).encode() + self.nodes.on_device.astype("<i8").tobytes())
-            for device, model in measured:
-                digest.update(self.seconds(device, model).astype("<f8").tobytes())
+            digest.update(json.dumps(on).encode() + self.nodes.device_index.astype("<i8").tobytes())
+            for device, network in measured:
+                digest.update(self.seconds(device, network).astype("<f8").tobytes())
         return digest.hexdigest()
 
     def save(self, path: str | Path, *, nodes_file: str | None = None) -> None:
@@ -190,8 +191,8 @@ class Scenario:
         options = self.options.model_dump(exclude_defaults=True)
         options["flops_per_mac"] = self.options.flops_per_mac
         content: dict[str, Any] = {"name": self.name} if self.name else {}
-        table = replace(self.nodes, models=tuple(self._saved_as(model) for model in self.nodes.models))
-        written = [reference for reference in table.models if reference not in ZOO]
+        table = replace(self.nodes, networks=tuple(self._saved_as(network) for network in self.nodes.networks))
+        written = [reference for reference in table.networks if reference not in ZOO]
         for reference in [*written, *([] if nodes_file is None else [nodes_file])]:
             if not is_beneath(path.parent, reference):
                 raise InputError(f'"{reference}" would be written outside the folder of {path}; choose another name')
@@ -201,43 +202,34 @@ class Scenario:
         content |= {"cloud": {"compute_gflops": float(self.cloud_gflops)}, "options": options}
         if self.cloud_device:
             content["cloud"]["device"] = self.cloud_device
-        measured = [(device, self.profiles[model].name) for device, model in self._measured()]
+        measured = [(device, self.profiles[network].name) for device, network in self._measured()]
         if measured:
             content["profiles"] = {"times_file": f"{path.stem}-times.csv"}
             self.times.only(measured).save(path.parent / f"{path.stem}-times.csv")
         if nodes_file is None:
             content["nodes"] = [_node(table, d) for d in range(self.n_nodes)]
-        for model, reference in zip(self.nodes.models, table.models, strict=True):
+        for network, reference in zip(self.nodes.networks, table.networks, strict=True):
             if reference not in ZOO:
-                self.profiles[model].save(path.parent / reference)
+                self.profiles[network].save(path.parent / reference)
         text = tomli_w.dumps(content)
         most, remedy = FILES["the scenario"]
         if len(text) > most:
             raise InputError(f"{path}: {len(text):,} bytes could not be read again; the most is {most:,}: {remedy}")
         write_text(path, text)
 
-    def _saved_as(self, model: str) -> str:
-        """Return the reference of a model's profile once it is written; an ONNX file is never written over."""
-        if Path(model).suffix == ".json":
-            return model
-        zoo = model in ZOO and self.profiles[model].fingerprint() == zoo_profile(model).fingerprint()
-        return model if zoo else f"{model}.json"
+    def _saved_as(self, network: str) -> str:
+        """Return the reference of a network's profile once it is written; an ONNX file is never written over."""
+        if Path(network).suffix == ".json":
+            return network
+        zoo = network in ZOO and self.profiles[network].fingerprint() == zoo_profile(network).fingerprint()
+        return network if zoo else f"{network}.json"
 
 
 def _node(table: NodeTable, d: int) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "name": table.names[d],
-        "model": table.model_of(d),
-        "compute_gflops": float(table.compute_gflops[d]),
-        "uplink_mbps": float(table.uplink_mbps[d]),
-        "arrival_rate": float(table.arrival_rate[d]),
-    }
-    if np.isfinite(table.input_bytes[d]):
-        row["input_bytes"] = float(table.input_bytes[d])
+    quantities = {key: float(getattr(table, key)[d]) for key in QUANTITIES if not np.isnan(getattr(table, key)[d])}
     device = table.device_of(d)
-    if device is not None:
-        row["device"] = device
-    return row
+    named = {"name": table.names[d], "model": table.network_of(d)}
+    return named | quantities | ({} if device is None else {"device": device})
 
 
 def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
@@ -272,22 +264,30 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
         raise InputError(f"{path}: {explain(error)}") from None
     if ("nodes" in parsed.model_fields_set) == (parsed.nodes_file is not None):
         raise InputError(f"{path}: give the nodes either inline as [[nodes]] or by nodes_file, one of the two")
-    folder = _Folder(path.parent, outside)
+
+    def beside(field: str, reference: str) -> Path:
+        if not (outside or is_beneath(path.parent, reference)):
+            raise InputError(
+                f'{field} = "{reference}" is outside the folder of the scenario; put the file there, or allow it with '
+                "--outside"
+            )
+        return path.parent / reference
+
     try:
         if parsed.nodes_file is not None:
-            nodes = read_nodes(folder.path("nodes_file", parsed.nodes_file))
+            nodes = read_nodes(beside("nodes_file", parsed.nodes_file))
         else:
             nodes = node_table(parsed.nodes)
         measured = [*nodes.devices, *filter(None, [parsed.cloud.device])]
         if measured and parsed.profiles.times_file is None:
             raise InputError(f'device "{measured[0]}" needs its measured times; add [profiles] times_file')
         times_file = parsed.profiles.times_file
-        times = MeasuredTimes() if times_file is None else load_times(folder.path("times_file", times_file))
+        times = MeasuredTimes() if times_file is None else load_times(beside("times_file", times_file))
         return Scenario(
             cloud_gflops=parsed.cloud.compute_gflops,
             nodes=nodes,
             options=parsed.options,
-            profiles=_resolve(nodes.models, folder, parsed.profiles),
+            profiles=_resolve(nodes.networks, beside, parsed.profiles),
             name=parsed.name or path.stem,
             times=times,
             cloud_device=parsed.cloud.device or "",
@@ -296,45 +296,23 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
         raise InputError(f"{path}: {error}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Folder:
-    """Where a scenario's files are, and whether they may be elsewhere."""
-
-    folder: Path
-    outside: bool
-
-    def path(self, field: str, reference: str) -> Path:
-        """Return the path that a field refers to."""
-        if not (self.outside or is_beneath(self.folder, reference)):
-            raise InputError(
-                f'{field} = "{reference}" is outside the folder of the scenario; put the file there, or allow it with '
-                "--outside"
-            )
-        return self.folder / reference
-
-
-def _resolve(models: Sequence[str], folder: _Folder, how: Profiles) -> dict[str, LayerProfile]:
-    """Return the profile of every model reference."""
+def _resolve(networks: Sequence[str], beside: Callable[[str, str], Path], how: Profiles) -> dict[str, LayerProfile]:
+    """Return the profile of every network reference."""
     found = {}
     shapes = {name: tuple(shape) for name, shape in how.input_shapes.items()}
     unused = set(shapes)
-    for model in models:
-        suffix = Path(model).suffix
-        if model in ZOO:
-            found[model] = zoo_profile(model)
-        elif suffix == ".json":
-            found[model] = load_profile(folder.path("model", model))
-        elif suffix == ".onnx":
-            from dmcjia_opt.model.networks.onnx_ import read_onnx
-
-            network = read_onnx(folder.path("model", model), shapes, shared=True).network
-            unused -= set(network.inputs)
-            found[model] = LayerProfile.of_network(network, how.cuts, how.upload_dtype)
-        else:
+    for network in networks:
+        zoo = network in ZOO
+        if not zoo and Path(network).suffix.lower() not in (".json", ".onnx"):
             raise InputError(
-                f'unknown model "{model}"; use one of the zoo ({", ".join(sorted(ZOO))}) or the path of a profile '
+                f'unknown model "{network}"; use one of the zoo ({", ".join(sorted(ZOO))}) or the path of a profile '
                 ".json or an .onnx file"
             )
+        asked = (how.cuts, how.upload_dtype, shapes) if is_graph(network) else ()
+        read = read_profile(network, *asked, path=None if zoo else beside("model", network), shared=True)
+        if read.model is not None:
+            unused -= set(read.model.network.inputs)
+        found[network] = read.profile
     if unused:
         raise InputError(f'profiles.input_shapes: no ONNX model has an input "{min(unused)}"; correct its name')
     return found

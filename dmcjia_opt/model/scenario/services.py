@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
+from dmcjia_opt.model.problem import Stages
 from dmcjia_opt.model.scenario.scenario import BYTE_PER_S_PER_MBPS, GIGA, Scenario
 
 #: Rows of a fleet's table that are worked on at a time.
@@ -15,44 +16,25 @@ BLOCK_ROWS = 16384
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Services:
-    """Service times of each node at its split, s, each (n_nodes,).
-
-    Parameters
-    ----------
-    edge
-        x_e = C(γ)/F_d.
-    upload
-        x_u = M(γ)/B_d.
-    cloud
-        s = (C − C(γ))/F_ε, at full share; divide by the share for the node's own.
-    """
-
-    edge: FloatArray
-    upload: FloatArray
-    cloud: FloatArray
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class StageTimes:
-    """Service times of a fleet in factored form: what a model asks for, over what a node has.
+    """Service times of a fleet in factored form: what a network asks for, over what a node has.
 
     Parameters
     ----------
     work, sent
-        (n_models, n_splits) FLOP before the cut; bytes sent at the cut.
+        (n_networks, n_splits) FLOP before the cut; bytes sent at the cut.
     exists
-        (n_models, n_splits) whether the model has the split.
+        (n_networks, n_splits) whether the network has the split.
     cloud
-        (n_models, n_splits) cloud service time at full share, s.
+        (n_networks, n_splits) cloud service time at full share, s.
     n_layers
-        (n_models,) last split of each model.
-    model_index, compute, bandwidth, input_bytes
+        (n_networks,) last split of each network.
+    network_index, compute, bandwidth, input_bytes
         (n_nodes,) row of the tables; FLOP/s; byte/s; raw input bytes of the node.
     device_index
         (n_nodes,) device of the node in `measured`; −1 where its layers were not measured.
     measured
-        (n_splits,) edge service times, s, of a device and a model, that were measured.
+        (n_splits,) edge service times, s, of a device and a network, that were measured.
     """
 
     work: FloatArray
@@ -60,7 +42,7 @@ class StageTimes:
     exists: BoolArray
     cloud: FloatArray
     n_layers: IntArray
-    model_index: IntArray
+    network_index: IntArray
     compute: FloatArray
     bandwidth: FloatArray
     input_bytes: FloatArray
@@ -69,29 +51,29 @@ class StageTimes:
 
     def local(self, rows: slice) -> tuple[FloatArray, FloatArray]:
         """Return the edge and upload service times, s, of some nodes at every split, each (n_rows, n_splits)."""
-        model = self.model_index[rows]
-        edge = self.work[model] / self.compute[rows, None]
+        network = self.network_index[rows]
+        edge = self.work[network] / self.compute[rows, None]
         for (device, which), seconds in self.measured.items():
-            edge[(self.device_index[rows] == device) & (model == which)] = seconds
-        upload = self.sent[model] / self.bandwidth[rows, None]
+            edge[(self.device_index[rows] == device) & (network == which)] = seconds
+        upload = self.sent[network] / self.bandwidth[rows, None]
         upload[:, 0] = self.input_bytes[rows] / self.bandwidth[rows]
         return edge, upload
 
-    def at(self, splits: IntArray) -> Services:
-        """Return the service times, s, of every node at `splits` (n_nodes,)."""
+    def at(self, splits: IntArray) -> Stages:
+        """Return the service times, s, of every node at `splits` (n_nodes,); the cloud's at full share."""
         edge, upload = np.empty(len(splits)), np.empty(len(splits))
         for start in range(0, len(splits), BLOCK_ROWS):
             rows = slice(start, start + BLOCK_ROWS)
             chosen = splits[rows, None]
             for values, table in zip((edge, upload), self.local(rows), strict=True):
                 values[rows] = np.take_along_axis(table, chosen, axis=1)[:, 0]
-        return Services(edge, upload, self.cloud[self.model_index, splits])
+        return Stages(edge, upload, self.cloud[self.network_index, splits])
 
 
 def stage_times(scenario: Scenario) -> StageTimes:
     """Return the service times of a scenario; every unit is SI from here on."""
     nodes = scenario.nodes
-    profiles = [scenario.profiles[m] for m in nodes.models]
+    profiles = [scenario.profiles[m] for m in nodes.networks]
     n_layers = np.array([p.n_layers for p in profiles], dtype=np.int64)
     shape = len(profiles), int(n_layers.max()) + 1
     macs, sent, exists = np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=bool)
@@ -103,30 +85,25 @@ def stage_times(scenario: Scenario) -> StageTimes:
     work = macs * scenario.options.flops_per_mac
     cloud = (work[:, -1:] - work) / (scenario.cloud_gflops * GIGA)
     if scenario.cloud_device:
-        for row, reference in enumerate(nodes.models):
+        for row, reference in enumerate(nodes.networks):
             seconds = scenario.seconds(scenario.cloud_device, reference)
             cloud[row] = 0.0
             cloud[row, : len(seconds)] = np.cumsum(seconds[::-1])[::-1]
+    measured = {}
+    for device, network in nodes.measured():
+        service = np.concatenate([[0.0], np.cumsum(scenario.seconds(device, network))])
+        padded = np.pad(service, (0, shape[1] - len(service)), mode="edge")
+        measured[nodes.devices.index(device), nodes.networks.index(network)] = padded
     return StageTimes(
         work=work,
         sent=sent,
         exists=exists,
         cloud=cloud,
         n_layers=n_layers,
-        model_index=nodes.model_index,
+        network_index=nodes.network_index,
         compute=nodes.compute_gflops * GIGA,
         bandwidth=nodes.uplink_mbps * BYTE_PER_S_PER_MBPS,
-        input_bytes=np.where(np.isnan(nodes.input_bytes), sent[nodes.model_index, 0], nodes.input_bytes),
-        device_index=nodes.on_device,
-        measured=_measured(scenario, shape[1]),
+        input_bytes=np.where(np.isnan(nodes.input_bytes), sent[nodes.network_index, 0], nodes.input_bytes),
+        device_index=nodes.device_index,
+        measured=measured,
     )
-
-
-def _measured(scenario: Scenario, n_splits: int) -> dict[tuple[int, int], FloatArray]:
-    """Return the measured edge service times, s, (n_splits,), by the rows of a device and a model."""
-    nodes, found = scenario.nodes, {}
-    for device, model in nodes.measured():
-        service = np.concatenate([[0.0], np.cumsum(scenario.seconds(device, model))])
-        padded = np.pad(service, (0, n_splits - len(service)), mode="edge")
-        found[nodes.devices.index(device), nodes.models.index(model)] = padded
-    return found

@@ -177,7 +177,8 @@ def _batch(task: Task, problem: Problem, reply: Reply) -> Checked:
     plans = feasible_plans(problem, task.plans, np.random.default_rng(task.seed))
     if plans is None:
         return Checked(Outcome.NO_PLAN, "no plan exists for this instance", plans=task.plans)
-    expected = {"shares": plans.shape, "price": plans.shape[:1], "status": plans.shape[:1]}
+    n = len(plans)
+    expected = {"shares": (*plans.shape, problem.n_uses), "price": (n, problem.n_resources), "status": (n,)}
     for what, shape in expected.items():
         if np.shape(getattr(reply, what)) != shape:
             found = np.shape(getattr(reply, what))
@@ -214,7 +215,7 @@ def _batch(task: Task, problem: Problem, reply: Reply) -> Checked:
 def _bounds(problem: Problem, plans: IntArray, price: FloatArray) -> FloatArray:
     """Return the best proved bound, s, on each plan of a batch: at the method's own price, or at water-filling's."""
     filled = WaterFilling().allocate(problem, plans)
-    return np.maximum(splits_lower_bound(problem, plans, filled.price), splits_lower_bound(problem, plans, price))
+    return np.maximum(splits_lower_bound(problem, plans, filled.prices), splits_lower_bound(problem, plans, price))
 
 
 def _name(status: int) -> str:

@@ -187,7 +187,7 @@ def check(library: Library, name: str) -> None:
     """
     entry, row = library.index[name], library.best.get(name)
     problem = compile_problem(_checked(library, entry))
-    if (entry.nodes, entry.splits) != (problem.n_nodes, problem.n_splits):
+    if (entry.nodes, entry.splits) != (problem.n_nodes, problem.n_options):
         raise ClaimFalse(f"{name}: the index says {entry.nodes} nodes and {entry.splits} splits")
     if row is None:
         raise ClaimFalse(f"{name}: best_known.csv has no row for it")

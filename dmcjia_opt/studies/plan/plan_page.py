@@ -108,7 +108,7 @@ def _delays(subject: Subject) -> dict[str, Any]:
 
 def _node_row(subject: Subject, d: int) -> list[Cell | str]:
     scenario, delays = subject.scenario, subject.delays
-    profile = scenario.profiles[scenario.nodes.model_of(d)]
+    profile = scenario.profiles[scenario.nodes.network_of(d)]
     split, share = int(subject.splits[d]), float(subject.shares[d])
     stages = [float(stage[d]) for stage in (delays.edge, delays.upload, delays.cloud, delays.total)]
     return [
@@ -137,15 +137,15 @@ def _shares(subject: Subject) -> dict[str, Any]:
 
 def _cuts(subject: Subject) -> dict[str, Any]:
     nodes = subject.scenario.nodes
-    counts = np.bincount(nodes.model_index, minlength=len(nodes.models))
+    counts = np.bincount(nodes.network_index, minlength=len(nodes.networks))
     order = [int(m) for m in np.argsort(-counts, kind="stable") if counts[m]]
     panels: dict[str, dict[str, Any]] = {}
     for m in order[:MOST_MODELS]:
-        profile = subject.scenario.profiles[nodes.models[m]]
-        chosen = np.bincount(subject.splits[nodes.model_index == m], minlength=profile.n_layers + 1)
+        profile = subject.scenario.profiles[nodes.networks[m]]
+        chosen = np.bincount(subject.splits[nodes.network_index == m], minlength=profile.n_layers + 1)
         used = np.flatnonzero(chosen)
         shown = np.sort(used[np.argsort(-chosen[used], kind="stable")[:MOST_CUTS]])
-        label = nodes.models[m] if nodes.models[m] not in panels else f"{nodes.models[m]} ({m + 1})"
+        label = nodes.networks[m] if nodes.networks[m] not in panels else f"{nodes.networks[m]} ({m + 1})"
         panels[label] = {
             "profile": profile,
             "nodes": int(counts[m]),

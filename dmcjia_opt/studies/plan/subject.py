@@ -11,10 +11,10 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import ClaimFalse
 from dmcjia_opt.bounds.certificate import relative_gap
-from dmcjia_opt.model.problem import Problem, StageDelays
+from dmcjia_opt.model.problem import Problem, Stages
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.model.scenario.services import Services, StageTimes, stage_times
+from dmcjia_opt.model.scenario.services import StageTimes, stage_times
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.plan import Plan, PlanFile, Provenance
 from dmcjia_opt.solving.verifying import certify_file, check_objective
@@ -94,7 +94,7 @@ class Subject:
         return float(self.problem.objective(self.splits, self.shares))
 
     @cached_property
-    def delays(self) -> StageDelays:
+    def delays(self) -> Stages:
         """Each node's delay by stage, s."""
         return self.problem.breakdown(self.splits, self.shares)
 
@@ -109,7 +109,7 @@ class Subject:
         return Status.OPTIMAL if self.gap <= self.gap_tolerance else Status.FEASIBLE
 
     @property
-    def services(self) -> Services:
+    def services(self) -> Stages:
         """Service times of each node at its split, s."""
         return self.times.at(self.splits)
 
@@ -182,7 +182,7 @@ def subject_of_file(scenario: Scenario, claims: PlanFile, scenario_file: str = "
         lower_bound=min(certificate.lower_bound, certificate.objective),
         gap_tolerance=claims.gap_tolerance,
         bound_from="dual",
-        price=certificate.price,
+        price=float(certificate.prices[0]),
         provenance=claims,
         scenario_file=scenario_file,
         claimed_bound=claims.lower_bound_s,

@@ -3,7 +3,3 @@
 One module an item: what to compute (its jobs), and what follows (its conclusion): tables, a figure, and for each
 statement of the paper whether it holds here and by which numbers.
 """
-
-from dmcjia_opt.studies.reproduce.run import ITEMS, reproduce
-
-__all__ = ["ITEMS", "reproduce"]

@@ -4,34 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from dmcjia_opt.base.processes import Job
 from dmcjia_opt.model.networks.zoo import zoo_profile
 from dmcjia_opt.studies.look.colours import COLOURS
 from dmcjia_opt.studies.look.pictures import new_figure, tidy
-from dmcjia_opt.studies.reproduce.item import Finding, Item, Statement
+from dmcjia_opt.studies.reproduce.item import Conclusion, Item, Statement
 from dmcjia_opt.studies.reproduce.paper import FIG_4_SPREAD_MS, MHZ_BYTES
 from dmcjia_opt.studies.reproduce.tables import percent
 
 _SAME = 0.05  # work within 5 % of the usual layer's counts as unchanged
-_TEXT = """![Work and upload delay of each layer of ResNet34](fig4.png)
-
-At 1 MHz read as 1 MiB/s the outputs of the convolutions span {most:.0f} KiB ({first}) to {least:.0f} KiB ({last}),
-a spread of **{spread:.0f} ms** beside the paper's {paper:.0f} ms, {difference} more. With the classifier's
-{classes:.1f} KiB it is {whole:.0f} ms.
-
-- **Units.** Table 5 speaks of Mbps, the text of MHz. Only float32 activations at 1 MiB/s come near the paper's number:
-  at 1 Mbit/s the spread is {mbit:.1f} s, and with one byte an activation {byte:.0f} ms.
-- The raw input (float32, {raw:.0f} KiB, {raw_ms:.0f} ms) is smaller than the output of each of the first {behind}
-  layers, so a split among those is never better than sending the input, if the cloud can take the work.
-"""
 
 
-def _nothing(seeds: int) -> list[Job[None]]:
-    return []
-
-
-def _conclude(seeds: int, results: list[None]) -> Finding:
+def _conclude(seeds: int, results: list[None]) -> Conclusion:
     profile = zoo_profile("resnet34")
+    first, last = profile.layer_names[0], profile.layer_names[-2]  # of the convolutions
     layer = np.arange(1, profile.n_layers + 1)
     kib = profile.output_bytes / 1024
     delay = 1e3 * profile.output_bytes / MHZ_BYTES
@@ -67,7 +52,7 @@ def _conclude(seeds: int, results: list[None]) -> Finding:
         Statement(
             f"upload delays differ by up to {FIG_4_SPREAD_MS:.0f} ms (within 1 %)",
             abs(spread - FIG_4_SPREAD_MS) <= 0.01 * FIG_4_SPREAD_MS,
-            f"{spread:.0f} ms between {profile.layer_names[0]} and {profile.layer_names[-2]}",
+            f"{spread:.0f} ms between {first} and {last}",
         ),
     )
     table = {
@@ -77,23 +62,20 @@ def _conclude(seeds: int, results: list[None]) -> Finding:
         "output_bytes": profile.output_bytes.tolist(),
         "upload_ms_at_1_mib_per_s": delay.tolist(),
     }
-    text = _TEXT.format(
-        most=kib[0],
-        first=profile.layer_names[0],
-        least=kib[-2],
-        last=profile.layer_names[-2],
-        spread=spread,
-        paper=FIG_4_SPREAD_MS,
-        difference=percent(spread / FIG_4_SPREAD_MS - 1),
-        classes=kib[-1],
-        whole=delay[0] - delay[-1],
-        mbit=spread * MHZ_BYTES * 8e-9,
-        byte=spread / 4,
-        raw=profile.input_bytes / 1024,
-        raw_ms=raw,
-        behind=int(np.argmax(profile.output_bytes < profile.input_bytes)),
-    )
-    return Finding({"fig4": table}, text, statements, figure)
+    more, behind = percent(spread / FIG_4_SPREAD_MS - 1), np.argmax(profile.output_bytes < profile.input_bytes)
+    text = f"""![Work and upload delay of each layer of ResNet34](fig4.png)
+
+At 1 MHz read as 1 MiB/s the outputs of the convolutions span {kib[0]:.0f} KiB ({first}) to {kib[-2]:.0f} KiB ({last}),
+a spread of **{spread:.0f} ms** beside the paper's {FIG_4_SPREAD_MS:.0f} ms, {more} more. With the classifier's
+{kib[-1]:.1f} KiB it is {delay[0] - delay[-1]:.0f} ms.
+
+- **Units.** Table 5 speaks of Mbps, the text of MHz. Only float32 activations at 1 MiB/s come near the paper's number:
+  at 1 Mbit/s the spread is {spread * MHZ_BYTES * 8e-9:.1f} s, and with one byte an activation {spread / 4:.0f} ms.
+- The raw input (float32, {raw * MHZ_BYTES / 1024e3:.0f} KiB, {raw:.0f} ms) is smaller than the output of each \
+of the first {behind}
+  layers, so a split among those is never better than sending the input, if the cloud can take the work.
+"""
+    return Conclusion({"fig4": table}, text, statements, figure)
 
 
-FIG4: Item[None] = Item("fig4", "Fig. 4: work and upload delay of each layer of ResNet34", _nothing, _conclude)
+FIG4: Item[None] = Item("fig4", "Fig. 4: work and upload delay of each layer of ResNet34", _conclude)

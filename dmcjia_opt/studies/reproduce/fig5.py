@@ -13,7 +13,7 @@ from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.look.colours import COLOURS
 from dmcjia_opt.studies.look.pictures import new_figure, tidy
 from dmcjia_opt.studies.reproduce.generations import ByGeneration
-from dmcjia_opt.studies.reproduce.item import Finding, Item, Statement
+from dmcjia_opt.studies.reproduce.item import Conclusion, Item, Statement
 from dmcjia_opt.studies.reproduce.paper import COMPUTE_GFLOPS, GENERATIONS, fleet, mean_delay
 from dmcjia_opt.studies.reproduce.tables import markdown, percent
 
@@ -21,19 +21,6 @@ NODES = (5, 10, 15, 20)
 _COLOURS = dict(zip(NODES, ("blue", "green", "orange", "red"), strict=True))
 _NEAR = 0.01  # converged: within 1 % of the optimum
 _HALF = GENERATIONS // 2
-_TEXT = """![Convergence of DMCJIA, and the proved optimum](fig5.png)
-
-DMCJIA at the settings of Table 5 with optimal shares inside (water-filling), {seeds} seeds; λ = 1/s, 1 MHz read as
-1 MiB/s, cloud 400 GFLOPS, 5 to 9 GFLOPS a node. A seed draws a fleet of 20, of which a smaller one has the first nodes,
-and starts the search. Lines are medians, bands reach from the lower to the upper quartile, dashed lines are the medians
-of the proved optimum.
-
-{table}
-
-The last column is how much of the way from the random population to the optimum DMCJIA has gone after half of its
-iterations. What the paper's figure cannot show is the dashed line: the curves flatten above it, and further above it
-the more nodes there are. An iteration is a generation; the first is the random population.
-"""
 
 
 def converge(n_nodes: int, seed: int) -> tuple[FloatArray, float]:
@@ -50,7 +37,7 @@ def _jobs(seeds: int) -> list[Job[tuple[FloatArray, float]]]:
     return [Job(partial(converge, n, seed), 0.2) for n in NODES for seed in range(seeds)]
 
 
-def _conclude(seeds: int, results: list[tuple[FloatArray, float]]) -> Finding:
+def _conclude(seeds: int, results: list[tuple[FloatArray, float]]) -> Conclusion:
     curves = np.array([curve for curve, _ in results]).reshape(len(NODES), seeds, GENERATIONS)
     optima = np.array([optimum for _, optimum in results]).reshape(len(NODES), seeds)
     iteration = np.arange(1, GENERATIONS + 1)
@@ -103,8 +90,20 @@ def _conclude(seeds: int, results: list[tuple[FloatArray, float]]) -> Finding:
         "mean_delay_s": curves.ravel().tolist(),
         "optimum_s": np.repeat(optima.ravel(), GENERATIONS).tolist(),
     }
-    text = _TEXT.format(seeds=seeds, table=markdown(head, rows))
-    return Finding({"fig5": table}, text, statements, figure)
+    text = f"""![Convergence of DMCJIA, and the proved optimum](fig5.png)
+
+DMCJIA at the settings of Table 5 with optimal shares inside (water-filling), {seeds} seeds; λ = 1/s, 1 MHz read as
+1 MiB/s, cloud 400 GFLOPS, 5 to 9 GFLOPS a node. A seed draws a fleet of 20, of which a smaller one has the first nodes,
+and starts the search. Lines are medians, bands reach from the lower to the upper quartile, dashed lines are the medians
+of the proved optimum.
+
+{markdown(head, rows)}
+
+The last column is how much of the way from the random population to the optimum DMCJIA has gone after half of its
+iterations. What the paper's figure cannot show is the dashed line: the curves flatten above it, and further above it
+the more nodes there are. An iteration is a generation; the first is the random population.
+"""
+    return Conclusion({"fig5": table}, text, statements, figure)
 
 
-FIG5 = Item("fig5", "Fig. 5: convergence of DMCJIA", _jobs, _conclude)
+FIG5 = Item("fig5", "Fig. 5: convergence of DMCJIA", _conclude, _jobs)

@@ -12,9 +12,9 @@ from dmcjia_opt.base.processes import Job
 from dmcjia_opt.model.networks.zoo import zoo_profile
 from dmcjia_opt.studies.look.colours import COLOURS
 from dmcjia_opt.studies.look.pictures import new_figure, tidy
-from dmcjia_opt.studies.reproduce.item import Finding, Item, Statement
+from dmcjia_opt.studies.reproduce.item import Conclusion, Item, Statement
 from dmcjia_opt.studies.reproduce.paper import CLOUD_GFLOPS, COMPUTE_GFLOPS, fleet, mean_delay
-from dmcjia_opt.studies.reproduce.tables import markdown, percent
+from dmcjia_opt.studies.reproduce.tables import by_column, markdown, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,24 +35,6 @@ _LOOKS = {  # colour, line, marker, width
     "neurosurgeon": ("orange", "--", "o", 1.4),
     "dmcjia": ("red", "-", "v", 1.4),
 }
-_TEXT = """![Mean delay by bandwidth, abundant and scarce cloud](fig6.png)
-
-Ten nodes of 5 GFLOPS, λ = 1/s, MHz read as MiB/s. Rules have the shares the paper gives them; DMCJIA is the median of
-{seeds} seeds with its quartiles. Mean delay, s:
-
-{tables}
-
-- **The paper's cloud ({rich:g} GFLOPS) is so large that there is little to decide.** Equal nodes want equal shares, and
-  neurosurgeon is optimal at {rule} of {points} bandwidths. Sending everything to the cloud is the optimum at {cloud} of
-  them; DMCJIA, which has to find split 0 for ten nodes at once, ends up to {lost} above it there.
-- **Under a scarce cloud ({scarce:g} GFLOPS) the methods separate.** {infeasible} Neurosurgeon, which looks at one node
-  at a time and not at the queues in the cloud, ends {misled} to {misled_most} above the optimum; choosing splits and
-  shares jointly pays, and DMCJIA ends at most {near} above it.
-- **Units and input.** Cloud-only has its steep rise at low bandwidth if the network's float32 input ({raw:.0f} KiB) is
-  sent; the byte image is a quarter of that. That is how we read the figure.
-- **C3.** Taken literally the paper's C3 asks the cloud to be faster than the edge for every node, which forbids
-  cloud-only, its own baseline. We ask for stable queues, as its problem P4 does.
-"""
 
 
 def compare(cloud_gflops: float, mhz: float, seeds: int) -> FloatArray:
@@ -66,7 +48,7 @@ def _jobs(seeds: int) -> list[Job[FloatArray]]:
     return [Job(partial(compare, cloud, mhz, seeds), 0.1 * seeds + 0.1) for cloud in CLOUDS for mhz in BANDWIDTHS]
 
 
-def _conclude(seeds: int, results: list[FloatArray]) -> Finding:
+def _conclude(seeds: int, results: list[FloatArray]) -> Conclusion:
     delays = np.array(results).reshape(len(CLOUDS), len(BANDWIDTHS), -1)
     fixed = dict(zip((*RULES, "exact"), np.moveaxis(delays, -1, 0), strict=False))
     runs = delays[:, :, len(fixed) :]
@@ -77,15 +59,15 @@ def _conclude(seeds: int, results: list[FloatArray]) -> Finding:
         _draw(axes, k, lines, runs)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(METHODS), fontsize=8, frameon=False)
-    table: dict[str, list[object]] = {"cloud_gflops": [], "bandwidth_mib_per_s": [], "method": [], "seed": []}
-    table["mean_delay_s"] = []
-    for k, cloud in enumerate(CLOUDS):
-        for j, mhz in enumerate(BANDWIDTHS):
-            values = [(m, None, fixed[m][k, j]) for m in fixed] + [("dmcjia", s, runs[k, j, s]) for s in range(seeds)]
-            for method, seed, value in values:
-                for column, cell in zip(table, (cloud, mhz, method, seed, value), strict=True):
-                    table[column].append(cell)
-    return Finding({"fig6": table}, _text(seeds, lines), _statements(lines, runs), figure)
+    each = [*((method, None) for method in fixed), *(("dmcjia", seed) for seed in range(seeds))]
+    rows = [
+        (cloud, mhz, *which, value)
+        for cloud, at_cloud in zip(CLOUDS, delays, strict=True)
+        for mhz, at_both in zip(BANDWIDTHS, at_cloud, strict=True)
+        for which, value in zip(each, at_both, strict=True)
+    ]
+    table = by_column(("cloud_gflops", "bandwidth_mib_per_s", "method", "seed", "mean_delay_s"), rows)
+    return Conclusion({"fig6": table}, _text(seeds, lines), _statements(lines, runs), figure)
 
 
 def _draw(axes: Axes, k: int, lines: dict[str, FloatArray], runs: FloatArray) -> None:
@@ -128,21 +110,32 @@ def _text(seeds: int, lines: dict[str, FloatArray]) -> str:
     optimal = excess["cloud-only"][0] <= _SAME
     gone = int((~np.isfinite(lines["cloud-only"][1])).sum())
     infeasible = f"Cloud-only has no feasible plan at {gone} of {len(BANDWIDTHS)} bandwidths." if gone else ""
-    return _TEXT.format(
-        seeds=seeds,
-        tables="\n\n".join(tables),
-        rich=CLOUD_GFLOPS,
-        rule=int((excess["neurosurgeon"][0] <= _SAME).sum()),
-        points=len(BANDWIDTHS),
-        cloud=int(optimal.sum()),
-        lost=percent(excess["dmcjia"][0][optimal].max(initial=0.0)),
-        scarce=SCARCE_GFLOPS,
-        infeasible=infeasible,
-        misled=percent(excess["neurosurgeon"][1].min()),
-        misled_most=percent(excess["neurosurgeon"][1].max()),
-        near=percent(excess["dmcjia"][1].max()),
-        raw=zoo_profile("resnet34").input_bytes / 1024,
-    )
+    pages = "\n\n".join(tables)
+    alone, ours = excess["neurosurgeon"], excess["dmcjia"]
+    rule, lost = int((alone[0] <= _SAME).sum()), percent(ours[0][optimal].max(initial=0.0))
+    misled, most, near = (percent(value) for value in (alone[1].min(), alone[1].max(), ours[1].max()))
+    raw = zoo_profile("resnet34").input_bytes / 1024
+    return f"""![Mean delay by bandwidth, abundant and scarce cloud](fig6.png)
+
+Ten nodes of 5 GFLOPS, λ = 1/s, MHz read as MiB/s. Rules have the shares the paper gives them; DMCJIA is the median of
+{seeds} seeds with its quartiles. Mean delay, s:
+
+{pages}
+
+- **The paper's cloud ({CLOUD_GFLOPS:g} GFLOPS) is so large that there is little to decide.** Equal nodes want \
+equal shares, and
+  neurosurgeon is optimal at {rule} of {len(BANDWIDTHS)} bandwidths. Sending everything to the cloud is the optimum at \
+{int(optimal.sum())} of
+  them; DMCJIA, which has to find split 0 for ten nodes at once, ends up to {lost} above it there.
+- **Under a scarce cloud ({SCARCE_GFLOPS:g} GFLOPS) the methods separate.** {infeasible} Neurosurgeon, which looks at \
+one node
+  at a time and not at the queues in the cloud, ends {misled} to {most} above the optimum; choosing splits and
+  shares jointly pays, and DMCJIA ends at most {near} above it.
+- **Units and input.** Cloud-only has its steep rise at low bandwidth if the network's float32 input ({raw:.0f} KiB) is
+  sent; the byte image is a quarter of that. That is how we read the figure.
+- **C3.** Taken literally the paper's C3 asks the cloud to be faster than the edge for every node, which forbids
+  cloud-only, its own baseline. We ask for stable queues, as its problem P4 does.
+"""
 
 
 def _statements(lines: dict[str, FloatArray], runs: FloatArray) -> tuple[Statement, ...]:
@@ -195,4 +188,4 @@ def _statements(lines: dict[str, FloatArray], runs: FloatArray) -> tuple[Stateme
     )
 
 
-FIG6 = Item("fig6", "Fig. 6: methods compared by bandwidth", _jobs, _conclude)
+FIG6 = Item("fig6", "Fig. 6: methods compared by bandwidth", _conclude, _jobs)

@@ -1,4 +1,4 @@
-"""What an item of the evaluation is: jobs that can run anywhere, and a finding drawn from their results."""
+"""What an item of the evaluation is: jobs that can run anywhere, and a conclusion drawn from their results."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Finding:
+class Conclusion:
     """What came out of an item.
 
     Parameters
@@ -68,13 +68,13 @@ class Item(Generic[R]):
         As given on the command line, and the stem of its files.
     title
         Its heading.
-    jobs
-        Returns the work for a number of seeds.
     conclude
-        Makes the finding of the number of seeds and the jobs' results, in order.
+        Draws the conclusion from the number of seeds and the jobs' results, in order.
+    jobs
+        Returns the work for a number of seeds; none if omitted.
     """
 
     name: str
     title: str
-    jobs: Callable[[int], list[Job[R]]]
-    conclude: Callable[[int, list[R]], Finding]
+    conclude: Callable[[int, list[R]], Conclusion]
+    jobs: Callable[[int], list[Job[R]]] = lambda seeds: []

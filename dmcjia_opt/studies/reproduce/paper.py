@@ -15,7 +15,6 @@ from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.model.scenario.nodes import NodeTable
 from dmcjia_opt.model.scenario.scenario import PAPER_MHZ_IN_MBPS, Options, Scenario
-from dmcjia_opt.solving.contract import Placer, Stop
 from dmcjia_opt.solving.solve import solve
 
 #: Table 5.
@@ -76,19 +75,17 @@ def fleet(compute_gflops: FloatArray, mhz: float, cloud_gflops: float = CLOUD_GF
     n = len(compute_gflops)
     nodes = NodeTable(
         names=tuple(f"node-{d + 1}" for d in range(n)),
-        models=("resnet34",),
-        model_index=np.zeros(n, dtype=np.int64),
+        networks=("resnet34",),
         compute_gflops=compute_gflops,
         uplink_mbps=np.full(n, PAPER_MHZ_IN_MBPS * mhz),
         arrival_rate=np.ones(n),
-        input_bytes=np.full(n, np.nan),
     )
     return Scenario(cloud_gflops, nodes, Options(flops_per_mac=1.0), name=f"{n} nodes, {mhz:g} MiB/s")
 
 
-def mean_delay(scenario: Scenario, placer: str | Placer, *, seed: int = 0, stop: Stop | None = None) -> float:
+def mean_delay(scenario: Scenario, placer: str, seed: int = 0) -> float:
     """Return the mean delay, s, that a placer reaches with its own shares or the optimal ones; +inf without a plan."""
     try:
-        return solve(scenario, placer, stop=stop, seed=seed).objective
+        return solve(scenario, placer, seed=seed).objective
     except InfeasibleError:
         return float("inf")

@@ -1,4 +1,4 @@
-"""Runs items, writes what they find and joins their pages into one."""
+"""Runs items, writes what they conclude and joins their pages into one."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.files import write_text
 from dmcjia_opt.base.processes import Job, run_jobs
 from dmcjia_opt.studies.look.pictures import save_figure
-from dmcjia_opt.studies.reproduce.delay import DELAY
 from dmcjia_opt.studies.reproduce.fig4 import FIG4
 from dmcjia_opt.studies.reproduce.fig5 import FIG5
 from dmcjia_opt.studies.reproduce.fig6 import FIG6
 from dmcjia_opt.studies.reproduce.gap import GAP
-from dmcjia_opt.studies.reproduce.item import Finding, Item
+from dmcjia_opt.studies.reproduce.item import Conclusion, Item
 from dmcjia_opt.studies.reproduce.shares import SHARES
 from dmcjia_opt.studies.reproduce.table1 import TABLE1
 from dmcjia_opt.studies.reproduce.tables import markdown, save_table
+from dmcjia_opt.studies.reproduce.true_delay import DELAY
 
 #: Every item by name, in the order of the page.
 ITEMS: Mapping[str, Item[Any]] = MappingProxyType(
@@ -49,7 +49,7 @@ def reproduce(
     seeds: int = 10,
     workers: int | None = None,
     progress: Callable[[float], None] | None = None,
-) -> Mapping[str, Finding]:
+) -> Mapping[str, Conclusion]:
     """Compute items and write their data, figures and pages.
 
     Parameters
@@ -94,24 +94,24 @@ def reproduce(
             progress(spent / total)
 
     results = run_jobs(everything, workers or os.cpu_count() or 1, done)
-    findings = {}
+    conclusions = {}
     for item in items:
         own, results = results[: len(jobs[item.name])], results[len(jobs[item.name]) :]
-        findings[item.name] = item.conclude(seeds, own)
-        _write(item, findings[item.name], out)
+        conclusions[item.name] = item.conclude(seeds, own)
+        _write(item, conclusions[item.name], out)
     pages = [(out / f"{name}.md").read_text(encoding="utf-8") for name in ITEMS if (out / f"{name}.md").is_file()]
     write_text(out / PAGE, "\n".join([_HEAD, *pages]))
-    return findings
+    return conclusions
 
 
-def _write(item: Item[Any], finding: Finding, out: Path) -> None:
-    for stem, table in finding.tables.items():
+def _write(item: Item[Any], conclusion: Conclusion, out: Path) -> None:
+    for stem, table in conclusion.tables.items():
         save_table(table, out / stem)
-    if finding.figure is not None:
-        save_figure(finding.figure, out / item.name)
-    parts = [f"## {item.title}\n", finding.text]
-    if finding.statements:
-        rows = [(s.claim, "holds" if s.holds else "**does not hold**", s.evidence) for s in finding.statements]
+    if conclusion.figure is not None:
+        save_figure(conclusion.figure, out / item.name)
+    parts = [f"## {item.title}\n", conclusion.text]
+    if conclusion.statements:
+        rows = [(s.claim, "holds" if s.holds else "**does not hold**", s.evidence) for s in conclusion.statements]
         lines = markdown(("what the paper says", "here", "our numbers"), rows).splitlines()
         lines[1] = "| :-- | :-- | :-- |"
         parts.append("\n".join(lines) + "\n")

@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-from dmcjia_opt.base.processes import Job
 from dmcjia_opt.model.networks.zoo import zoo_profile
-from dmcjia_opt.studies.reproduce.item import Finding, Item, Statement
+from dmcjia_opt.studies.reproduce.item import Conclusion, Item, Statement
 from dmcjia_opt.studies.reproduce.paper import TABLE_1
 from dmcjia_opt.studies.reproduce.tables import markdown, percent
 
 _MORE = ("mobilenet_v2", "resnet50")
 _FLOAT32 = 4
 _NETWORK = "inception_v3"
-_TEXT = """{table}
-
-The networks are computed from their architectures; no weights are loaded.
-
-- **Units.** The paper's "GFLOPS" of a network are giga multiply–accumulates (GMAC), and its "MB" are MiB of float32
-  parameters: in 10⁶ bytes {example} would have {decimal:.1f} MB.
-- **ResNet34.** Table 1 has {table_gmac} GMAC, section 4.1 has 3.657; the architecture has {gmac:.3f}. Section 4.1's
-  21.8 M parameters are {parameters:.1f} M here.
-- **InceptionV3.** {depth} levels here: the weighted layers on the longest path, the parallel ones of a module counted
-  once a level. No count we know gives {paper_depth}. Its parameters are {inception:.1f} MiB without the auxiliary
-  classifier, which inference does not run; {paper_mb:.0f} MB is what a widely copied table gives as the memory of the
-  network's *features*, next to 91 MB of parameters.
-- The last two rows are not in the paper.
-"""
 
 
-def _nothing(seeds: int) -> list[Job[None]]:
-    return []
-
-
-def _conclude(seeds: int, results: list[None]) -> Finding:
+def _conclude(seeds: int, results: list[None]) -> Conclusion:
     names = (*TABLE_1, *_MORE)
     profiles = [zoo_profile(name) for name in names]
     published = [TABLE_1.get(name) for name in names]
@@ -80,22 +61,28 @@ def _conclude(seeds: int, results: list[None]) -> Finding:
                 + (f"; they differ in {', '.join(differ)}" if differ else ""),
             )
         )
-    own, vgg = names.index("resnet34"), names.index("vgg19")
-    inception = names.index(_NETWORK)
+    own, vgg, deep = (profiles[names.index(name)] for name in ("resnet34", "vgg19", _NETWORK))
+    theirs = TABLE_1[_NETWORK]
     head = ("network", "layers", "paper", "GMAC", "paper", "parameters, MiB", "paper, MB")
-    text = _TEXT.format(
-        table=markdown(head, rows),
-        example=TABLE_1["vgg19"].title,
-        decimal=profiles[vgg].parameters * _FLOAT32 / 1e6,
-        table_gmac=TABLE_1["resnet34"].gmac,
-        gmac=gmac[own],
-        parameters=profiles[own].parameters / 1e6,
-        depth=profiles[inception].n_layers,
-        paper_depth=TABLE_1[_NETWORK].layers,
-        inception=mib[inception],
-        paper_mb=TABLE_1[_NETWORK].megabytes,
-    )
-    return Finding({"table1": table}, text, tuple(statements))
+    text = f"""{markdown(head, rows)}
+
+The networks are computed from their architectures; no weights are loaded.
+
+- **Units.** The paper's "GFLOPS" of a network are giga multiply–accumulates (GMAC), and its "MB" are MiB of float32
+  parameters: in 10⁶ bytes {TABLE_1["vgg19"].title} would have {vgg.parameters * _FLOAT32 / 1e6:.1f} MB.
+- **ResNet34.** Table 1 has {TABLE_1["resnet34"].gmac} GMAC, section 4.1 has 3.657; the architecture has \
+{own.total_macs / 1e9:.3f}. Section 4.1's
+  21.8 M parameters are {own.parameters / 1e6:.1f} M here.
+- **InceptionV3.** {deep.n_layers} levels here: the weighted layers on the longest path, the parallel ones of a module \
+counted
+  once a level. No count we know gives {theirs.layers}. Its parameters are \
+{deep.parameters * _FLOAT32 / 2**20:.1f} MiB without the auxiliary
+  classifier, which inference does not run; {theirs.megabytes:.0f} MB is what a widely copied table gives as the \
+memory of the
+  network's *features*, next to 91 MB of parameters.
+- The last two rows are not in the paper.
+"""
+    return Conclusion({"table1": table}, text, tuple(statements))
 
 
-TABLE1: Item[None] = Item("table1", "Table 1: resource usage of different models", _nothing, _conclude)
+TABLE1: Item[None] = Item("table1", "Table 1: resource usage of different models", _conclude)

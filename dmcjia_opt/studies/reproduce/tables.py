@@ -16,6 +16,11 @@ from dmcjia_opt.base.files import write_bytes, write_text
 from dmcjia_opt.studies.reproduce.item import Table
 
 
+def by_column(names: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    """Return the table whose columns are called `names`."""
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+
+
 def save_table(table: Table, stem: Path) -> None:
     """Write `table` beside `stem` with the suffixes of its formats; what is not finite is left empty."""
     columns = {name: [_plain(value) for value in values] for name, values in table.items()}

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -72,10 +72,7 @@ class Renewal:
 class Poisson(Renewal):
     """Exponential times between arrivals, as the delay models assume."""
 
-    @property
-    def label(self) -> str:
-        """``poisson``."""
-        return "poisson"
+    label: ClassVar[str] = "poisson"
 
     def draw(self, n: int, rng: np.random.Generator) -> FloatArray:
         """Return (n,) exponential times of mean 1."""
@@ -86,10 +83,7 @@ class Poisson(Renewal):
 class Deterministic(Renewal):
     """Arrivals at equal distances, as from a camera."""
 
-    @property
-    def label(self) -> str:
-        """``deterministic``."""
-        return "deterministic"
+    label: ClassVar[str] = "deterministic"
 
     def draw(self, n: int, rng: np.random.Generator) -> FloatArray:
         """Return (n,) ones."""

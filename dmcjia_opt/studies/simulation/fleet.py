@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
-from dmcjia_opt.model.problem import BUDGET_TOLERANCE, Problem, StageDelays
+from dmcjia_opt.model.problem import BUDGET_TOLERANCE, Problem, Stages
 from dmcjia_opt.model.scenario.compiling import compile_problem
-from dmcjia_opt.model.scenario.scenario import Options, Scenario
+from dmcjia_opt.model.scenario.scenario import Scenario, Uplink
 from dmcjia_opt.model.scenario.services import stage_times
 from dmcjia_opt.solving.plan import PlanFile
 from dmcjia_opt.studies.simulation.arrivals import Arrivals, Poisson
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, Histogram
-from dmcjia_opt.studies.simulation.node import Pipeline, run_node
-from dmcjia_opt.studies.simulation.queues import Family, Variability
+from dmcjia_opt.studies.simulation.node import run_node
+from dmcjia_opt.studies.simulation.queues import ServiceFamily, Variability
 from dmcjia_opt.studies.simulation.result import LEVELS, Settings, Simulation
 
 #: Tasks a node, unless told otherwise.
@@ -28,8 +28,6 @@ TASKS = 100_000
 WARM_UP = 0.1
 _LEAST_BATCH = 10
 _STAGES = ("edge", "uplink", "cloud")
-
-Uplink = Literal["delay", "queue"]
 
 
 class HasPlan(Protocol):
@@ -54,7 +52,7 @@ def simulate(
     seed: int = 0,
     arrivals: Arrivals | None = None,
     service_cv: float | None = None,
-    service_family: Family = "gamma",
+    service_family: ServiceFamily = "gamma",
     uplink: Uplink | None = None,
     warm_up: float = WARM_UP,
     progress: Callable[[float], None] | None = None,
@@ -107,8 +105,9 @@ def simulate(
         raise InputError(f"seed must be at least 0, got {seed}")
     if not 0.0 <= warm_up < 1.0:
         raise InputError(f"warm_up must be at least 0 and below 1, got {warm_up:g}")
-    edge_varies = Variability(service_cv or 0.0, service_family)
-    cloud_varies = Variability(_cloud_cv(scenario.options) if service_cv is None else service_cv, service_family)
+    modelled = {"mm1": 1.0, "mg1": math.sqrt(scenario.options.service_scv)}.get(scenario.options.delay, 0.0)
+    cvs = (0.0, modelled) if service_cv is None else (service_cv, service_cv)
+    scatter = Variability(cvs[0], service_family), Variability(cvs[1], service_family)
     problem = compile_problem(scenario)
     splits, shares = _checked(scenario, plan, problem)
     names, rates = scenario.nodes.names, scenario.nodes.arrival_rate.tolist()
@@ -126,14 +125,14 @@ def simulate(
     mixed = Histogram()
     total, done = float((measured + skipped).sum()), 0.0
     for d, name in enumerate(names):
-        sources = [np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(d, k))) for k in range(3)]
-        each = int(measured[d] + skipped[d])
-        edge_s, upload_s, cloud_s = stages[d].tolist()
-        pipeline = Pipeline(edge_s, upload_s, cloud_s, uplink == "queue", edge_varies, cloud_varies)
-        gaps = arrivals.gaps(name, rates[d], each, sources[0])
+        seeds = (np.random.SeedSequence(seed, spawn_key=(d, k)) for k in range(3))
+        arrivals_rng, *rngs = map(np.random.default_rng, seeds)
+        counts = int(measured[d]), int(skipped[d])
+        each = sum(counts)
+        gaps = arrivals.gaps(name, rates[d], each, arrivals_rng)
         if progress is not None:
             gaps = _reported(gaps, progress, done, total)
-        run = run_node(pipeline, gaps, int(measured[d]), int(skipped[d]), *sources[1:])
+        run = run_node(stages[d].tolist(), uplink == "queue", gaps, *counts, scatter, rngs)
         done += each
         batch_means[d], delays[:, d] = run.batch_means, run.delays
         load[:, d] = run.busy / run.span
@@ -145,8 +144,8 @@ def simulate(
             tasks=tasks if tasks is not None or arrivals.available(names[0]) is not None else TASKS,
             seed=seed,
             arrivals=arrivals.label,
-            edge_cv=edge_varies.cv,
-            cloud_cv=cloud_varies.cv,
+            edge_cv=cvs[0],
+            cloud_cv=cvs[1],
             service_family=service_family,
             uplink=uplink,
             warm_up=warm_up,
@@ -154,8 +153,8 @@ def simulate(
         names=names,
         weight=problem.weight,
         batch_means=batch_means,
-        delays=StageDelays(*delays),
-        load=StageDelays(*load),
+        delays=Stages(*delays),
+        load=Stages(*load),
         quantiles=levels,
         mean_quantiles=mixed.quantiles(LEVELS),
         model=problem.breakdown(splits, shares).total,
@@ -181,18 +180,13 @@ def made_for(scenario: Scenario, claims: PlanFile) -> bool:
             "made for"
         )
     for d, (row, name) in enumerate(zip(claims.nodes, names, strict=True)):
-        model = scenario.profiles[scenario.nodes.model_of(d)].name
-        if (row.name, row.model) != (name, model):
+        network = scenario.profiles[scenario.nodes.network_of(d)].name
+        if (row.name, row.model) != (name, network):
             raise InputError(
-                f'node {d + 1} is "{row.name}" running {row.model} in the plan and "{name}" running {model} in the '
+                f'node {d + 1} is "{row.name}" running {row.model} in the plan and "{name}" running {network} in the '
                 "scenario; simulate a plan with the scenario it was made for"
             )
     return claims.scenario_sha256 == scenario.sha256()
-
-
-def _cloud_cv(options: Options) -> float:
-    """Return how the cloud's service times scatter in the scenario's delay model."""
-    return {"mm1": 1.0, "mg1": math.sqrt(options.service_scv)}.get(options.delay, 0.0)
 
 
 def _checked(scenario: Scenario, plan: HasPlan, problem: Problem) -> tuple[IntArray, FloatArray]:

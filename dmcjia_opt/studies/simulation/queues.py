@@ -12,7 +12,7 @@ from dmcjia_opt.base.arrays import FloatArray, frozen
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.studies.simulation.arrivals import BLOCK
 
-Family = Literal["gamma", "lognormal"]
+ServiceFamily = Literal["gamma", "lognormal"]
 _STEPS = frozen(np.arange(BLOCK))
 
 
@@ -34,7 +34,7 @@ class Variability:
     """
 
     cv: float = 0.0
-    family: Family = "gamma"
+    family: ServiceFamily = "gamma"
 
     def __post_init__(self) -> None:
         """Check the values."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.files import write_text
 from dmcjia_opt.base.machine import installed_versions
-from dmcjia_opt.model.problem import StageDelays
+from dmcjia_opt.model.problem import Stages
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, correlated, half_width
 
 #: The quantiles of a task's delay that are estimated.
@@ -89,8 +89,8 @@ class Simulation:
     names: tuple[str, ...]
     weight: FloatArray
     batch_means: FloatArray
-    delays: StageDelays
-    load: StageDelays
+    delays: Stages
+    load: Stages
     quantiles: FloatArray
     mean_quantiles: FloatArray
     model: FloatArray
@@ -197,18 +197,14 @@ def compare(first: Simulation, second: Simulation) -> Difference:
     InputError
         If the two were not simulated alike: another scenario, seed, number of tasks, arrivals or services.
     """
-    for key in Settings.__slots__:
-        one, other = getattr(first.settings, key), getattr(second.settings, key)
-        if one != other:
-            raise InputError(f"two simulations compare only with the same {key}, got {one} and {other}")
+    others = asdict(second.settings)
+    for key, one in asdict(first.settings).items():
+        if one != others[key]:
+            raise InputError(f"two simulations compare only with the same {key}, got {one} and {others[key]}")
     return Difference(second.weight @ second.batch_means - first.weight @ first.batch_means)
 
 
-def save(
-    path: str | Path,
-    simulations: dict[str, Simulation],
-    confidence: float = 0.95,
-) -> None:
+def save(path: str | Path, simulations: dict[str, Simulation], confidence: float = 0.95) -> None:
     """Write simulations, by the name of their plan, as JSON; the file appears whole or not at all."""
     write_text(path, json.dumps(content(simulations, confidence), indent=1, allow_nan=False) + "\n")
 
@@ -216,11 +212,8 @@ def save(
 def content(simulations: dict[str, Simulation], confidence: float = 0.95) -> dict[str, Any]:
     """Return what a result file holds: settings, every plan, and each plan's difference from the first."""
     (base_name, base), *others = simulations.items()
-    settings = base.settings
-    differences = {name: compare(base, other) for name, other in others}
     return {
-        "settings": {key: getattr(settings, key) for key in Settings.__slots__}
-        | {"batches": N_BATCHES, "confidence": confidence},
+        "settings": asdict(base.settings) | {"batches": N_BATCHES, "confidence": confidence},
         "plans": [{"plan": name, **found.to_dict(confidence)} for name, found in simulations.items()],
         "differences": [
             {
@@ -230,7 +223,7 @@ def content(simulations: dict[str, Simulation], confidence: float = 0.95) -> dic
                 "half_width_s": difference.half_width(confidence),
                 "clear": difference.is_clear(confidence),
             }
-            for name, difference in differences.items()
+            for name, difference in ((name, compare(base, other)) for name, other in others)
         ],
         "versions": installed_versions(),
     }

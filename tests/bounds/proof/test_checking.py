@@ -15,11 +15,13 @@ from dmcjia_opt.base.arrays import EPS
 from dmcjia_opt.bounds.proof.checking import Unproved, check_proof, node_classes, price_bound, split_bounds
 from dmcjia_opt.bounds.proof.document import Branch, Leaf, Proof
 from dmcjia_opt.bounds.proof.making import prove_bound
+from dmcjia_opt.methods.placers.exact.exact import Exact
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.testing.problems import CURVES, brute_force, random_problem
 from dmcjia_opt.testing.strategies import problems
+from tests.methods.placers.searches import place
 
 #: What computing the delay of the best plan may err by, relative.
 ROUNDING = 64 * EPS
@@ -35,24 +37,24 @@ def test_bounds_of_splits_against_fifty_digits(curve):
     """The minimum over the service rate by golden section, in numbers of fifty digits."""
     problem = random_problem(np.random.default_rng(2), 4, 5, curve=curve)[0]
     price = 3.7 * float(problem.weight[0])
-    got = split_bounds(problem, np.arange(4), price)
+    got = split_bounds(problem, np.arange(4), (price,))
     golden = (mpmath.sqrt(5) - 1) / 2
     for d in range(4):
         for g in range(5):
-            if math.isinf(problem.local_delay[d, g]):
+            if math.isinf(problem.fixed_delay[d, g]):
                 assert got[d, g] == math.inf
                 continue
             with mpmath.workdps(50):
                 s, w, rate, local = (
                     mpmath.mpf(float(x))
                     for x in (
-                        problem.cloud_time[d, g],
+                        problem.service[..., 0][d, g],
                         problem.weight[d],
                         problem.arrival_rate[d],
-                        problem.local_delay[d, g],
+                        problem.fixed_delay[d, g],
                     )
                 )
-                wait = mpmath.mpf(0 if problem.upstream_wait is None else float(problem.upstream_wait[d, g]))
+                wait = mpmath.mpf(float(problem.wait[d, g]))
 
                 def cost(log_x, s=s, w=w, rate=rate, wait=wait):
                     x = mpmath.exp(log_x)
@@ -96,12 +98,7 @@ def test_identical_nodes_need_few_cases():
 
 
 def _optimum(problem: Problem) -> float:
-    from dmcjia_opt.solving.contract import Stop
-    from dmcjia_opt.solving.registry import build_allocator, build_placer
-
-    found = build_placer("exact").place(
-        problem, build_allocator("waterfilling"), stop=Stop(), rng=np.random.default_rng(0)
-    )
+    found = place(Exact(), problem)
     assert found.shares is not None
     return float(problem.objective(found.splits, found.shares))
 
@@ -138,7 +135,7 @@ def test_another_price_proves_less():
     problem, proof, optimum = branched()
     bounds = []
     for k in range(len(proof.prices)):
-        prices = tuple(price * (0.3 if i == k else 1.0) for i, price in enumerate(proof.prices))
+        prices = tuple((price * (0.3 if i == k else 1.0),) for i, (price,) in enumerate(proof.prices))
         bounds.append(check_proof(problem, replace(proof, prices=prices)))
     assert max(bounds) <= check_proof(problem, proof)
     assert min(bounds) < optimum * (1 - 1e-3)
@@ -160,15 +157,15 @@ def test_whatever_is_changed_nothing_false_is_proved(drawn, seed):
         if rng.random() < 0.5:
             index = int(rng.integers(len(sizes))) if rng.random() < 0.6 else None
             size = int(sizes.sum() if index is None else sizes[index])
-            split = int(rng.integers(problem.n_splits))
+            split = int(rng.integers(problem.n_options))
             tree[at : at + 1] = [
                 Branch(index, split, int(rng.integers(size))),
                 *rng.permutation([tree[at], Leaf(0)]),
             ]
         else:
-            charges = tuple((int(rng.integers(problem.n_splits)), float(rng.normal())) for _ in range(rng.integers(3)))
+            charges = tuple((int(rng.integers(problem.n_options)), float(rng.normal())) for _ in range(rng.integers(3)))
             tree[at] = Leaf(None) if rng.random() < 0.2 else Leaf(int(rng.integers(max(1, len(proof.prices)))), charges)
-    prices = tuple(float(p * np.exp(rng.normal())) for p in proof.prices)
+    prices = tuple((float(p * np.exp(rng.normal())),) for (p,) in proof.prices)
     try:
         bound = check_proof(problem, replace(proof, tree=tuple(tree), prices=prices))
     except Unproved:
@@ -189,9 +186,9 @@ def test_limits_on_all_nodes_close_what_classes_cannot():
 
 def test_a_price_of_zero_proves_the_local_delay():
     problem = random_problem(np.random.default_rng(0), 3, 3)[0]
-    floor = (problem.weight[:, None] * problem.local_delay).min(axis=1).sum()
-    assert price_bound(problem, 0.0) == pytest.approx(floor, rel=1e-14)
-    assert price_bound(problem, 0.0) <= floor
+    floor = (problem.weight[:, None] * problem.fixed_delay).min(axis=1).sum()
+    assert price_bound(problem, (0.0,)) == pytest.approx(floor, rel=1e-14)
+    assert price_bound(problem, (0.0,)) <= floor
 
 
 def test_an_impossible_fleet_is_proved_so():

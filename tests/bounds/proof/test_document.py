@@ -5,11 +5,14 @@ import json
 import pytest
 
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.base.limits import FILES, FileLimit
+from dmcjia_opt.base.limits import FILES
 from dmcjia_opt.bounds.proof.document import Branch, Leaf, Proof, load_proof
 
 PROOF = Proof(
-    "abc", 0.1 + 0.2, (1 / 3, 5e-324), (Branch(0, 2, 1), Leaf(0), Branch(None, 0, 0), Leaf(None), Leaf(1, ((3, -0.5),)))
+    "abc",
+    0.1 + 0.2,
+    ((1 / 3,), (5e-324,)),
+    (Branch(0, 2, 1), Leaf(0), Branch(None, 0, 0), Leaf(None), Leaf(1, ((3, -0.5),))),
 )
 
 
@@ -48,6 +51,6 @@ def test_files_that_are_none(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"torn\.json"):
         load_proof(tmp_path / "torn.json")
     PROOF.save(tmp_path / "large.json")
-    monkeypatch.setitem(FILES, "the proof", FileLimit(10, "shorten it"))
+    monkeypatch.setitem(FILES, "the proof", (10, "shorten it"))
     with pytest.raises(InputError, match="is refused"):
         load_proof(tmp_path / "large.json")

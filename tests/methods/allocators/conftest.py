@@ -52,15 +52,15 @@ def _agrees(
         problem = _random_problem(rng, int(rng.integers(5, 21)), LOADS[k % len(LOADS)], **family)  # type: ignore[arg-type]
         splits = np.zeros((1, problem.n_nodes), dtype=np.int64)
         best, got = WaterFilling().allocate(problem, splits), allocator.allocate(problem, splits)
-        assert got.shares.sum() <= 1.0
-        assert problem.residuals(splits, got.shares).feasible.all()
+        assert got.shares[..., 0].sum() <= 1.0
+        assert problem.residuals(splits, got.shares[..., 0]).feasible.all()
         if got.status[0] != Status.OPTIMAL:
             assert got.status[0] in (Status.INACCURATE, Status.LIMIT)
             not_converged += 1
             continue
-        reference = problem.objective(splits, best.shares)[0]
-        worst = max(worst, abs(problem.objective(splits, got.shares)[0] / reference - 1.0))
-        worst_price = max(worst_price, abs(got.price[0] / best.price[0] - 1.0))
+        reference = problem.objective(splits, best.shares[..., 0])[0]
+        worst = max(worst, abs(problem.objective(splits, got.shares[..., 0])[0] / reference - 1.0))
+        worst_price = max(worst_price, abs(got.prices[:, 0][0] / best.prices[:, 0][0] - 1.0))
     # at the kinks of tandems a cone solver's multiplier is often off by more than its claim may be
     assert not_converged <= rows // (4 if len(family.get("curve", MD1).pieces) > 1 else 10)  # type: ignore[attr-defined]
     assert worst <= error

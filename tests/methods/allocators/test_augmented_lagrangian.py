@@ -56,11 +56,11 @@ def errors(problem: Problem, method: AugmentedLagrangian) -> tuple[float, float]
     splits = only_split(problem)
     found, exact = method.allocate(problem, splits), WaterFilling().allocate(problem, splits)
     assert found.status[0] == Status.OPTIMAL
-    assert found.shares.sum() <= 1.0
-    assert problem.residuals(splits, found.shares).feasible[0]
-    best = problem.objective(splits, exact.shares)[0]
-    objective = problem.objective(splits, found.shares)[0]
-    return abs(objective / best - 1.0), abs(found.price[0] / exact.price[0] - 1.0)
+    assert found.shares[..., 0].sum() <= 1.0
+    assert problem.residuals(splits, found.shares[..., 0]).feasible[0]
+    best = problem.objective(splits, exact.shares[..., 0])[0]
+    objective = problem.objective(splits, found.shares[..., 0])[0]
+    return abs(objective / best - 1.0), abs(found.prices[:, 0][0] / exact.prices[:, 0][0] - 1.0)
 
 
 @pytest.mark.parametrize("floors", [False, True])
@@ -82,8 +82,8 @@ def test_the_multiplier_proves_the_plan_for_fixed_splits(curve, floors):
         problem = wide_problem(rng, curve, floors=floors)
         splits = only_split(problem)
         found = AugmentedLagrangian().allocate(problem, splits)
-        objective = problem.objective(splits, found.shares)[0]
-        assert relative_gap(objective, lower_bound(problem, found.price[0])) <= 1e-8
+        objective = problem.objective(splits, found.shares[..., 0])[0]
+        assert relative_gap(objective, lower_bound(problem, found.prices[:, 0][0])) <= 1e-8
 
 
 def test_shares_and_price_meet_the_kkt_conditions_of_the_original_problem():
@@ -93,13 +93,13 @@ def test_shares_and_price_meet_the_kkt_conditions_of_the_original_problem():
         problem = wide_problem(rng, MD1, floors=True, use=0.6, filled=0.9)
         splits = only_split(problem)
         found = AugmentedLagrangian().allocate(problem, splits)
-        s, share = problem.cloud_time[:, 0], found.shares[0]
+        s, share = problem.service[..., 0][:, 0], found.shares[..., 0][0]
         saved = problem.weight / s * MD1.marginal(share / s - problem.arrival_rate, problem.arrival_rate)
-        least = problem.least_share(splits)[0]
+        least = problem.least_share(splits)[0, :, 0]
         held = share - least <= 1e-8 * (share - problem.arrival_rate * s)
         at_floor += held.sum()
-        np.testing.assert_allclose(saved[~held], found.price[0], rtol=1e-7)
-        assert (saved[held] <= found.price[0] * (1 + 1e-7)).all()
+        np.testing.assert_allclose(saved[~held], found.prices[:, 0][0], rtol=1e-7)
+        assert (saved[held] <= found.prices[:, 0][0] * (1 + 1e-7)).all()
         assert share.sum() == pytest.approx(1.0, abs=1e-12)
     assert at_floor > 30
 
@@ -119,11 +119,11 @@ def test_floors_that_leave_next_to_nothing(left):
     rng = np.random.default_rng(15)
     for _ in range(20):
         problem = wide_problem(rng, MD1, floors=False, n=12, use=0.3)
-        s = problem.cloud_time[:, 0]
+        s = problem.service[..., 0][:, 0]
         above = rng.dirichlet(np.ones(12)) * 0.7 * (1 - left)
         floored = Problem(
-            problem.local_delay,
-            problem.cloud_time,
+            problem.fixed_delay,
+            problem.service[..., 0],
             problem.arrival_rate,
             problem.weight,
             MD1,
@@ -139,7 +139,7 @@ def test_floors_that_leave_nothing():
     quarter = np.full(n, 0.25)
     problem = Problem(np.zeros((n, 1)), np.ones((n, 1)), quarter / 2, quarter, MD1, quarter[:, None])
     found = AugmentedLagrangian().allocate(problem, only_split(problem))
-    np.testing.assert_allclose(found.shares, [quarter], rtol=1e-12)
+    np.testing.assert_allclose(found.shares[..., 0], [quarter], rtol=1e-12)
     assert found.status[0] == Status.OPTIMAL
 
 
@@ -163,17 +163,17 @@ def test_a_batch_equals_its_plans_one_by_one(curve, floors):
     method = AugmentedLagrangian()
     batch = method.allocate(problem, splits)
     for layout in (splits, np.asfortranarray(splits)):
-        np.testing.assert_array_equal(method.allocate(problem, layout).shares, batch.shares)
+        np.testing.assert_array_equal(method.allocate(problem, layout).shares[..., 0], batch.shares[..., 0])
     for row, plan in enumerate(splits):
         alone = method.allocate(problem, plan[None])
-        np.testing.assert_array_equal(alone.shares[0], batch.shares[row])
-        np.testing.assert_array_equal(alone.price[0], batch.price[row])
+        np.testing.assert_array_equal(alone.shares[..., 0][0], batch.shares[..., 0][row])
+        np.testing.assert_array_equal(alone.prices[:, 0][0], batch.prices[:, 0][row])
         assert alone.status[0] == batch.status[row]
-    assert (batch.shares.sum(-1) <= 1.0).all()
+    assert (batch.shares[..., 0].sum(-1) <= 1.0).all()
     assert (batch.status == Status.OPTIMAL).all()
     exact = WaterFilling().allocate(problem, splits)
     np.testing.assert_allclose(
-        problem.objective(splits, batch.shares), problem.objective(splits, exact.shares), rtol=1e-8
+        problem.objective(splits, batch.shares[..., 0]), problem.objective(splits, exact.shares[..., 0]), rtol=1e-8
     )
 
 
@@ -183,15 +183,15 @@ def test_plans_with_nothing_to_share_or_no_shares():
     splits = np.array([[2, 2], [0, 0], [1, 2], [1, 1]])
     found = AugmentedLagrangian().allocate(problem, splits)
     assert found.status.tolist() == [Status.OPTIMAL, Status.INFEASIBLE, Status.OPTIMAL, Status.OPTIMAL]
-    np.testing.assert_array_equal(found.shares[0], 0.0)
-    assert found.price[0] == 0.0
-    assert np.isnan(found.shares[1]).all()
-    assert np.isnan(found.price[1])
-    np.testing.assert_allclose(found.shares[2], [1.0, 0.0], rtol=1e-12)
-    assert found.shares[3].sum() == pytest.approx(1.0, abs=1e-12)
+    np.testing.assert_array_equal(found.shares[..., 0][0], 0.0)
+    assert found.prices[:, 0][0] == 0.0
+    assert np.isnan(found.shares[..., 0][1]).all()
+    assert np.isnan(found.prices[:, 0][1])
+    np.testing.assert_allclose(found.shares[..., 0][2], [1.0, 0.0], rtol=1e-12)
+    assert found.shares[..., 0][3].sum() == pytest.approx(1.0, abs=1e-12)
     assert AugmentedLagrangian().trace(problem, splits[0]) == ()
     assert AugmentedLagrangian().trace(problem, splits[1]) == ()
-    assert AugmentedLagrangian().allocate(problem, splits[:0]).shares.shape == (0, 2)
+    assert AugmentedLagrangian().allocate(problem, splits[:0]).shares[..., 0].shape == (0, 2)
 
 
 def test_a_short_run_says_so_and_keeps_to_the_constraints():
@@ -202,8 +202,8 @@ def test_a_short_run_says_so_and_keeps_to_the_constraints():
         splits = only_split(problem)
         found = method.allocate(problem, splits)
         assert found.status[0] == Status.LIMIT
-        assert found.shares.sum() <= 1.0
-        assert problem.residuals(splits, found.shares).feasible[0]
+        assert found.shares[..., 0].sum() <= 1.0
+        assert problem.residuals(splits, found.shares[..., 0]).feasible[0]
 
 
 def test_trace_tells_how_the_method_got_there():
@@ -218,8 +218,8 @@ def test_trace_tells_how_the_method_got_there():
         assert len(steps) >= 3
         assert residuals[-3] > residuals[-2] > residuals[-1]
         assert residuals[-1] <= method.tolerance < residuals[-2]
-        assert steps[-1].beta == pytest.approx(found.price[0], rel=1e-12)
-        assert steps[-1].objective == pytest.approx(problem.objective(splits, found.shares)[0], rel=1e-8)
+        assert steps[-1].beta == pytest.approx(found.prices[:, 0][0], rel=1e-12)
+        assert steps[-1].objective == pytest.approx(problem.objective(splits, found.shares[..., 0])[0], rel=1e-8)
         assert abs(steps[-1].budget_violation) <= 1e-9
 
 
@@ -324,9 +324,9 @@ def test_a_tolerance_below_rounding_ends_at_the_limit_with_the_best_shares():
         WaterFilling().allocate(problem, splits),
     )
     assert found.status[0] == Status.LIMIT
-    assert problem.residuals(splits, found.shares).feasible[0]
-    best = problem.objective(splits, exact.shares)
-    np.testing.assert_allclose(problem.objective(splits, found.shares), best, rtol=1e-12)
+    assert problem.residuals(splits, found.shares[..., 0]).feasible[0]
+    best = problem.objective(splits, exact.shares[..., 0])
+    np.testing.assert_allclose(problem.objective(splits, found.shares[..., 0]), best, rtol=1e-12)
 
 
 def test_the_trace_is_gradient_ascent_in_units_of_shares():
@@ -335,7 +335,7 @@ def test_the_trace_is_gradient_ascent_in_units_of_shares():
     for _ in range(40):
         problem = wide_problem(rng, MD1, floors=True, use=0.5, filled=0.999)
         splits = only_split(problem)
-        best = problem.objective(splits, WaterFilling().allocate(problem, splits).shares)[0]
+        best = problem.objective(splits, WaterFilling().allocate(problem, splits).shares[..., 0])[0]
         steps = AugmentedLagrangian(penalty=0.1).trace(problem, splits[0])
         for before, after in pairwise(steps):
             risen = after.beta - before.beta

@@ -149,16 +149,16 @@ def test_claims_are_checked_row_by_row(mixed_batch, how, status):
     best = WaterFilling().allocate(problem, splits)
     good = [1, 5]
     assert list(got.status) == [status, Status.OPTIMAL, Status.OPTIMAL, Status.INFEASIBLE, status, Status.OPTIMAL]
-    np.testing.assert_allclose(got.shares[good], best.shares[good], rtol=1e-7)
-    assert np.isnan(got.shares[3]).all()
-    assert got.price[2] == 0.0
+    np.testing.assert_allclose(got.shares[..., 0][good], best.shares[..., 0][good], rtol=1e-7)
+    assert np.isnan(got.shares[..., 0][3]).all()
+    assert got.prices[:, 0][2] == 0.0
     for row in (0, 4):
         if status == Status.FAILED:
-            assert np.isnan(got.shares[row]).all()
-            assert np.isnan(got.price[row])
+            assert np.isnan(got.shares[..., 0][row]).all()
+            assert np.isnan(got.prices[:, 0][row])
         else:
-            assert problem.residuals(splits[row], got.shares[row]).feasible
-    assert np.isnan(got.price[0]) == (status == Status.FAILED or how == "no price")
+            assert problem.residuals(splits[row], got.shares[..., 0][row]).feasible
+    assert np.isnan(got.prices[:, 0][0]) == (status == Status.FAILED or how == "no price")
 
 
 def test_refused_problem_is_an_input_error(mixed_batch):
@@ -172,9 +172,9 @@ def test_floors_that_use_the_whole_cloud_leave_nothing_to_solve():
     problem = Problem(np.zeros((2, 1)), s[:, None], rate, np.full(2, 0.5), MD1, least[:, None])
     splits = np.zeros((1, 2), dtype=np.int64)
     got = Spoilt("none").allocate(problem, splits)
-    np.testing.assert_allclose(got.shares, [[0.5, 0.5]])
+    np.testing.assert_allclose(got.shares[..., 0], [[0.5, 0.5]])
     assert got.status[0] == Status.OPTIMAL
-    assert problem.residuals(splits, got.shares).feasible.all()
+    assert problem.residuals(splits, got.shares[..., 0]).feasible.all()
 
 
 def test_floors_that_leave_a_node_nothing_fail():

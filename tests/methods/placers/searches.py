@@ -14,15 +14,21 @@ from dmcjia_opt.methods.placers.exact.exact import Exact
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
-from dmcjia_opt.solving.contract import Allocator, Placement, Placer, Stop
+from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Placer, Stop
 from dmcjia_opt.testing.problems import brute_force, random_problem
 
 
 def place(
-    placer: Placer, problem: Problem, allocator: Allocator | None = None, *, stop: Stop | None = None, seed: int = 0
+    placer: Placer,
+    problem: Problem,
+    stop: Stop | None = None,
+    seed: int = 0,
+    allocator: Allocator | None = None,
+    callback: Callback | None = None,
 ) -> Placement:
+    """Search with a method on its own, without the supervision of `solve`."""
     rng = np.random.default_rng(seed)
-    return placer.place(problem, allocator or WaterFilling(), stop=stop or Stop(), rng=rng)
+    return placer.place(problem, allocator or WaterFilling(), stop=stop or Stop(), rng=rng, callback=callback)
 
 
 def five_nodes() -> Problem:

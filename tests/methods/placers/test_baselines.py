@@ -22,6 +22,7 @@ from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.solving.verifying import verify
 from dmcjia_opt.testing.doubles import Counting, Even, Failing
 from dmcjia_opt.testing.problems import impossible
+from tests.methods.placers.searches import place
 
 BASELINES = [spec.name for spec in specs("placer") if spec.baseline]
 every_baseline = pytest.mark.parametrize("name", BASELINES)
@@ -46,16 +47,6 @@ def two_nodes(**changes) -> Problem:
         "uplinks": Uplinks(SENT, np.array([0, 1]), np.ones(2), SENT[:, 0]),
     }
     return Problem(**(fields | changes))
-
-
-def place(placer, problem, allocator=None, *, stop=None, callback=None):
-    return placer.place(
-        problem,
-        allocator or WaterFilling(),
-        stop=stop or Stop(),
-        rng=np.random.default_rng(0),
-        callback=callback,
-    )
 
 
 def test_cloud_only_by_hand():
@@ -85,7 +76,7 @@ def test_greedy_by_hand():
 
 def test_greedy_shares_follow_the_cloud_work():
     cloud = np.array([[2.0, 1.5, 1.0, 0.0], [4.0, 3.0, 0.0, 0.0]])
-    placement = place(Greedy(), two_nodes(cloud_time=cloud))
+    placement = place(Greedy(), two_nodes(service=cloud))
     assert placement.splits.tolist() == [2, 1]
     assert placement.shares.tolist() == [0.25, 0.75]
 
@@ -98,7 +89,7 @@ def test_greedy_may_be_told_to_mind_bytes_alone():
 
 
 def test_greedy_without_any_cloud_work():
-    placement = place(Greedy(), two_nodes(cloud_time=np.zeros((2, 4))))
+    placement = place(Greedy(), two_nodes(service=np.zeros((2, 4))))
     assert placement.splits.tolist() == [3, 1]
     assert placement.shares.tolist() == [0.0, 0.0]
     assert placement.status == Status.FEASIBLE
@@ -162,15 +153,15 @@ def test_neurosurgeon_heeds_a_least_cloud_rate():
 
 @pytest.mark.parametrize("placer", [Greedy(), Neurosurgeon()])
 def test_an_unstable_edge_is_chosen_only_where_there_is_nothing_else(placer):
-    local = two_nodes().local_delay.copy()
+    local = two_nodes().fixed_delay.copy()
     first = place(placer, two_nodes()).splits
     local[0, first[0]] = np.inf
-    other = place(placer, two_nodes(local_delay=local))
+    other = place(placer, two_nodes(fixed_delay=local))
     assert other.splits[0] != first[0]
     assert other.splits[1] == first[1]
     assert other.status == Status.FEASIBLE
     local[0] = np.inf
-    stuck = place(placer, two_nodes(local_delay=local))
+    stuck = place(placer, two_nodes(fixed_delay=local))
     assert stuck.status == Status.INFEASIBLE
     assert 0 <= stuck.splits[0] <= 3
 
@@ -218,7 +209,7 @@ def test_every_rule_of_the_paper_is_registered():
 def test_one_plan_and_no_more(name):
     seen = []
     counting = Counting()
-    placement = place(build_placer(name), two_nodes(), counting, stop=Stop(evaluations=1), callback=seen.append)
+    placement = place(build_placer(name), two_nodes(), Stop(evaluations=1), allocator=counting, callback=seen.append)
     assert placement.evaluations == 1
     assert len(counting.plans) == name.endswith("+")
     assert placement.trace == tuple(seen)
@@ -257,14 +248,14 @@ def test_shares_never_exceed_the_cloud(name, nodes):
 
 @every_optimal
 def test_a_third_partys_allocator_will_do(name):
-    placement = place(build_placer(name), two_nodes(), Even())
+    placement = place(build_placer(name), two_nodes(), allocator=Even())
     np.testing.assert_array_equal(placement.shares, Even().allocate(two_nodes(), placement.splits[None]).shares[0])
     assert math.isnan(placement.price)
 
 
 @every_optimal
 def test_a_failing_allocator_leaves_no_plan(name):
-    assert place(build_placer(name), two_nodes(), Failing()).status == Status.FAILED
+    assert place(build_placer(name), two_nodes(), allocator=Failing()).status == Status.FAILED
     with pytest.raises(InfeasibleError, match="choose another placer"):
         solve(generate("paper", nodes=3), name, Failing())
 

@@ -75,7 +75,7 @@ def test_paper_is_table_5():
     assert np.ptp(column(scenario, "compute_gflops")) > 3.9
     assert np.ptp(column(scenario, "uplink_mbps")) > 3.9 * PAPER_MHZ_IN_MBPS
     assert np.isnan(column(scenario, "input_bytes")).all()
-    assert scenario.nodes.models == ("resnet34",)
+    assert scenario.nodes.networks == ("resnet34",)
     assert scenario.options.flops_per_mac == 1
     assert (scenario.options.delay, scenario.options.ordering, scenario.options.average) == (
         "md1",
@@ -103,7 +103,7 @@ def test_homogeneous_nodes_are_identical():
     np.testing.assert_array_equal(column(scenario, "arrival_rate"), 1)
     assert scenario.cloud_gflops == 8
     problem = compile_problem(scenario)
-    assert (problem.local_delay == problem.local_delay[0]).all()
+    assert (problem.fixed_delay == problem.fixed_delay[0]).all()
 
 
 @pytest.mark.parametrize(("epsilon", "most"), [(None, 1e-3), (0.2, 0.2), (0.0, 0.0)])
@@ -127,16 +127,16 @@ def test_scarce_and_fleet_are_the_paper_with_another_cloud():
 
 def test_mixed_has_several_models_and_rates():
     scenario = generate("mixed", nodes=200, seed=0)
-    assert sorted(scenario.nodes.models) == ["chain-16.json", "chain-6.json", "resnet34"]
+    assert sorted(scenario.nodes.networks) == ["chain-16.json", "chain-6.json", "resnet34"]
     assert {profile.n_layers for profile in scenario.profiles.values()} == {6, 16, 34}
-    assert np.bincount(scenario.nodes.model_index).min() > 40
+    assert np.bincount(scenario.nodes.network_index).min() > 40
     problem = compile_problem(scenario)
-    alone = np.isfinite(problem.local_delay[np.arange(200), problem.layers])
+    alone = np.isfinite(problem.fixed_delay[np.arange(200), problem.layers])
     assert 100 < alone.sum() < 200
     assert scenario.options.average == "tasks"
     load = [
         scenario.nodes.arrival_rate[d]
-        * scenario.profiles[scenario.nodes.model_of(d)].total_macs
+        * scenario.profiles[scenario.nodes.network_of(d)].total_macs
         * 2e-9
         / scenario.nodes.compute_gflops[d]
         for d in range(200)
@@ -147,7 +147,7 @@ def test_mixed_has_several_models_and_rates():
 def test_mixed_models_are_listed_by_first_use():
     for seed in range(10):
         nodes = generate("mixed", nodes=7, seed=seed).nodes
-        assert list(nodes.models) == list(dict.fromkeys(nodes.model_of(d) for d in range(7)))
+        assert list(nodes.networks) == list(dict.fromkeys(nodes.network_of(d) for d in range(7)))
 
 
 def test_mixed_profiles_go_from_large_to_small_activations():
@@ -233,15 +233,15 @@ def test_known_shares_give_the_known_objective(answer):
 def test_no_small_move_of_the_known_shares_is_better(answer):
     """Moving share between any two nodes that may give some away costs time; the whole of the cloud is used."""
     problem, splits, shares = answer.problem, answer.splits, answer.shares
-    spare = np.flatnonzero(shares > problem.least_share(splits) * (1 + 1e-9))
+    spare = np.flatnonzero(shares > problem.least_share(splits)[:, 0] * (1 + 1e-9))
     assert (len(spare) == 0) == (answer.price == 0)
     if len(spare):
         assert shares.sum() == pytest.approx(1.0, abs=1e-15)
-    busy = np.flatnonzero(problem.at(problem.cloud_time, splits) > 0)
+    busy = np.flatnonzero(problem.at(problem.service[..., 0], splits) > 0)
     for giver in spare:
         for taker in busy[busy != giver]:
             moved = shares.copy()
-            amount = 1e-4 * (shares[giver] - problem.least_share(splits)[giver])
+            amount = 1e-4 * (shares[giver] - problem.least_share(splits)[:, 0][giver])
             moved[giver] -= amount
             moved[taker] += amount
             assert problem.objective(splits, moved) > problem.objective(splits, shares) * (1 - 1e-15)
@@ -251,13 +251,13 @@ def test_no_small_move_of_the_known_shares_is_better(answer):
 def test_the_known_price_is_what_more_cloud_saves(answer):
     """A little more cloud, given to the nodes that are neither at a floor nor at a kink, saves price times as much."""
     problem, splits, shares = answer.problem, answer.splits, answer.shares
-    least = problem.least_share(splits)
+    least = problem.least_share(splits)[:, 0]
     spare = shares > least * (1 + 1e-9)
-    wait = problem.wait_at(splits)
-    if wait is not None:
-        rate, s = problem.arrival_rate, problem.at(problem.cloud_time, splits)
+    if problem.kinked:
+        wait = problem.wait_at(splits)[:, 0]
+        rate, s = problem.arrival_rate, problem.at(problem.service[..., 0], splits)
         spare &= ~np.isclose(shares / s - rate, problem.curve.crossing(rate, wait), rtol=1e-9)
-    extra = np.where(spare, shares - problem.arrival_rate * problem.at(problem.cloud_time, splits), 0.0)
+    extra = np.where(spare, shares - problem.arrival_rate * problem.at(problem.service[..., 0], splits), 0.0)
     step = 1e-4 * extra
     saved = problem.objective(splits, shares - step) - problem.objective(splits, shares + step)
     assert saved == pytest.approx(answer.price * 2 * step.sum(), rel=1e-7, abs=0.0)
@@ -272,8 +272,8 @@ def test_known_splits_are_the_best_ones(answer):
 @answers
 def test_water_filling_finds_the_known_answer(answer):
     allocation = WaterFilling().allocate(answer.problem, answer.splits[None])
-    np.testing.assert_allclose(allocation.shares[0], answer.shares, rtol=1e-12, atol=0.0)
-    assert allocation.price[0] == pytest.approx(answer.price, rel=1e-11)
+    np.testing.assert_allclose(allocation.shares[0, :, 0], answer.shares, rtol=1e-12, atol=0.0)
+    assert allocation.prices[0, 0] == pytest.approx(answer.price, rel=1e-11)
 
 
 @answers
@@ -294,10 +294,16 @@ def test_general_service_has_the_answers_of_its_special_cases():
 
 def test_known_answers_reach_the_hard_corners():
     loads = {
-        a.name: float((a.problem.arrival_rate * a.problem.at(a.problem.cloud_time, a.splits)).sum()) for a in ANSWERS
+        a.name: float((a.problem.arrival_rate * a.problem.at(a.problem.service[..., 0], a.splits)).sum())
+        for a in ANSWERS
     }
     assert max(loads.values()) > 0.999
     assert min(loads.values()) == 0.0
-    assert any(a.problem.least_rate is not None for a in ANSWERS)
+    assert any(a.problem.ordered for a in ANSWERS)
     assert {a.problem.curve.name for a in ANSWERS} == {"md1", "mm1", "mg1", "tandem"}
-    assert max(np.ptp(np.log10(a.problem.cloud_time[:, -1])) for a in ANSWERS if (a.problem.cloud_time > 0).all()) >= 6
+    assert (
+        max(
+            np.ptp(np.log10(a.problem.service[..., 0][:, -1])) for a in ANSWERS if (a.problem.service[..., 0] > 0).all()
+        )
+        >= 6
+    )

@@ -37,8 +37,8 @@ def test_written_nodes_read_back_bit_for_bit(suffix, tmp_path):
     write_nodes(tmp_path / f"n{suffix}", nodes)
     again = read_nodes(tmp_path / f"n{suffix}")
     assert again.names == nodes.names
-    assert again.models == nodes.models
-    for key in ("model_index", "compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes"):
+    assert again.networks == nodes.networks
+    for key in ("network_index", "compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes"):
         np.testing.assert_array_equal(getattr(again, key), getattr(nodes, key))
 
 
@@ -46,8 +46,8 @@ def test_a_csv_may_be_written_by_hand(tmp_path):
     text = "uplink_mbps,arrival_rate,name,model,compute_gflops,input_bytes\n8,1,007,b.json,5,\n9,2e0,NA,a.json,6,784\n"
     nodes = read_nodes(csv(tmp_path, text))
     assert nodes.names == ("007", "NA")
-    assert nodes.models == ("b.json", "a.json")
-    np.testing.assert_array_equal(nodes.model_index, [0, 1])
+    assert nodes.networks == ("b.json", "a.json")
+    np.testing.assert_array_equal(nodes.network_index, [0, 1])
     np.testing.assert_array_equal(nodes.compute_gflops, [5, 6])
     np.testing.assert_array_equal(nodes.arrival_rate, [1, 2])
     np.testing.assert_array_equal(nodes.input_bytes, [np.nan, 784])
@@ -59,7 +59,7 @@ def test_a_fleet_goes_through_a_file_by_columns(tmp_path):
     again = load_scenario(tmp_path / "s.toml")
     assert again.n_nodes == 100_000
     assert again.sha256() == scenario.sha256()
-    assert again.nodes.models == ("resnet34",)
+    assert again.nodes.networks == ("resnet34",)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_devices_are_optional_for_each_node(suffix, tmp_path):
     write_nodes(path, nodes)
     again = read_nodes(path)
     assert again.devices == nodes.devices
-    np.testing.assert_array_equal(again.on_device, nodes.on_device)
+    np.testing.assert_array_equal(again.device_index, nodes.device_index)
 
 
 def test_devices_are_text(tmp_path):
@@ -179,15 +179,15 @@ def test_devices_are_text(tmp_path):
         csv(tmp_path, HEADER.strip() + ",device\na,resnet34,5,8,1,007\nb,resnet34,5,8,1,NA\nc,resnet34,5,8,1,\n")
     )
     assert nodes.devices == ("007", "NA")
-    np.testing.assert_array_equal(nodes.on_device, [0, 1, -1])
+    np.testing.assert_array_equal(nodes.device_index, [0, 1, -1])
 
 
 def test_which_device_runs_which_model():
     columns = dict.fromkeys(["compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes"], np.ones(5))
     nodes = NodeTable(
         names=tuple("abcde"),
-        models=("m", "n"),
-        model_index=[0, 1, 1, 1, 0],
+        networks=("m", "n"),
+        network_index=[0, 1, 1, 1, 0],
         devices=("pi", "gpu"),
         device_index=[1, 0, -1, 0, 1],
         **columns,

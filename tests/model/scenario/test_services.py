@@ -12,7 +12,7 @@ MIXED = generate("mixed", nodes=30, seed=2)
 def by_hand(scenario, d, split):
     """Service times, s, of one node straight from its row and its profile."""
     nodes = scenario.nodes
-    profile = scenario.profiles[nodes.model_of(d)]
+    profile = scenario.profiles[nodes.network_of(d)]
     flops = scenario.options.flops_per_mac
     before, total = flops * profile.macs[:split].sum(), flops * profile.macs.sum()
     sent = profile.output_bytes[split - 1] if split else profile.input_bytes
@@ -28,7 +28,7 @@ def by_hand(scenario, d, split):
 def test_service_times_at_splits(monkeypatch, block, where):
     monkeypatch.setattr(stages, "BLOCK_ROWS", block)
     times = stage_times(MIXED)
-    last = times.n_layers[MIXED.nodes.model_index]
+    last = times.n_layers[MIXED.nodes.network_index]
     splits = {"first": 0 * last, "middle": last // 2, "last": last}[where]
     found = times.at(splits)
     for d, split in enumerate(splits):
@@ -46,11 +46,11 @@ def test_a_nodes_own_input_is_what_it_sends_at_split_0():
 
 def test_the_compiled_tables_are_these_times_and_the_waits():
     problem, times = compile_problem(MIXED), stage_times(MIXED)
-    splits = times.n_layers[MIXED.nodes.model_index] // 2
+    splits = times.n_layers[MIXED.nodes.network_index] // 2
     found, delays = times.at(splits), problem.breakdown(splits, np.full(30, 1 / 30))
     stable = np.isfinite(delays.edge)
     load = problem.arrival_rate * found.edge
     assert stable.any()
     assert (delays.edge / found.edge)[stable] == pytest.approx((1 + load / (2 * (1 - load)))[stable])
     assert delays.upload == pytest.approx(found.upload)
-    assert (problem.at(problem.cloud_time, splits) == found.cloud).all()
+    assert (problem.at(problem.service[..., 0], splits) == found.cloud).all()

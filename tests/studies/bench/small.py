@@ -5,14 +5,15 @@ from __future__ import annotations
 from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.studies.bench.rows import Row
 from dmcjia_opt.studies.bench.suites import Block, Suite
+from tests.waiting import PATIENCE
 
 #: Fields of a row that measure, and so differ between two runs of the same.
 MEASURED = {"setup_seconds", "wall_seconds", "cpu_seconds", "peak_mb", "started", "load", "trace"}
 
 
 def small_suite(*methods: str, kind="placer", instances=("paper-n5-s1",), **options) -> Suite:
-    """Return a suite of one block; a run is killed after 4 s unless `options` say otherwise."""
-    settings = {"wall_seconds": 4.0, "stop": Stop(evaluations=30), "memory_mb": 160.0} | options
+    """Return a suite of one block; `options` are its settings."""
+    settings = {"wall_seconds": PATIENCE, "stop": Stop(evaluations=30), "memory_mb": 160.0} | options
     block = Block(kind=kind, instances=tuple(instances), methods=methods, **settings)
     return Suite(name="small", summary="for tests", blocks=(block,))
 

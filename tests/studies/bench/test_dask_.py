@@ -3,7 +3,6 @@
 import logging
 import os
 import signal
-import time
 
 import psutil
 import pytest
@@ -15,6 +14,7 @@ from dmcjia_opt.studies.bench.rows import Outcome
 from dmcjia_opt.studies.bench.running import dask_
 from dmcjia_opt.studies.bench.running.runner import Interrupted, run_suite
 from tests.studies.bench.small import misbehaving, settled, small_suite
+from tests.waiting import until
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # distributed's own sockets, as it shuts down
 
@@ -33,7 +33,7 @@ def cluster():
 
 
 def test_a_worker_lost_in_the_middle_costs_nothing(cluster, tmp_path):
-    suite = small_suite(misbehaving("Slow"), misbehaving("Dies"), seeds=3, wall_seconds=10.0)
+    suite = small_suite(misbehaving("Slow"), misbehaving("Dies"), seeds=3)
     killed = []
 
     def kill_one(done, total, fraction):
@@ -56,20 +56,17 @@ def test_interrupted(cluster, tmp_path):
     def interrupt(done, total, fraction):
         raise KeyboardInterrupt
 
-    suite = small_suite(misbehaving("Slow"), seeds=30, wall_seconds=10.0)
+    suite = small_suite(misbehaving("Slow"), seeds=30)
     with pytest.raises(Interrupted, match="interrupted; 1 of 30 runs are kept, go on with --resume"):
         run_suite(suite, tmp_path / "out", dask=cluster.scheduler_address, progress=interrupt)
     with Client(cluster.scheduler_address, set_as_default=False) as client:
-        deadline = time.monotonic() + 10.0
-        while any(client.run(children).values()):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: not any(client.run(children).values()))
         assert not any(client.processing().values())
 
 
 def test_a_lost_scheduler_is_a_sentence_and_the_rows_are_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(dask_, "_SILENT_SECONDS", 0.5)
-    suite = small_suite(misbehaving("Slow"), seeds=30, wall_seconds=10.0)
+    suite = small_suite(misbehaving("Slow"), seeds=30)
     with LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, silence_logs=logging.CRITICAL
     ) as cluster:

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas
@@ -16,6 +15,7 @@ from dmcjia_opt.studies.bench.folder import read_rows
 from dmcjia_opt.studies.bench.rows import Outcome
 from dmcjia_opt.studies.bench.running.runner import bench, run_suite
 from tests.studies.bench.small import misbehaving, settled, small_suite
+from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parents[3]
 
@@ -26,11 +26,8 @@ def start(folder, *more):
     command = [sys.executable, "-m", "dmcjia_opt", "bench", "smoke", "--out", str(folder), "--workers", "2", *more]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     rows = folder / "rows.jsonl"
-    deadline = time.monotonic() + 60.0
-    while not (rows.exists() and rows.read_bytes().count(b"\n") >= 3):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: process.poll() is not None or (rows.exists() and rows.read_bytes().count(b"\n") >= 3))
+    assert process.poll() is None
     return process
 
 
@@ -74,7 +71,7 @@ def test_killed_and_resumed_it_equals_the_uninterrupted_run(smoke, tmp_path):
     kept = (tmp_path / "out" / "rows.jsonl").read_bytes()
     with (tmp_path / "out" / "rows.jsonl").open("ab") as log:
         log.write(b'{"key": "torn')
-    _, left = psutil.wait_procs(children, timeout=10.0)
+    _, left = psutil.wait_procs(children, timeout=PATIENCE)
     assert children
     assert not left
     told = []
@@ -97,7 +94,7 @@ def test_what_is_done_is_not_run_again(smoke, tmp_path):
 def test_interrupted(tmp_path):
     process = start(tmp_path / "out")
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20.0)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert said.startswith("dmcjia: interrupted; ")
     assert said.endswith("of 18 runs are kept, go on with --resume\n")

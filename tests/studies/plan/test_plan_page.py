@@ -68,7 +68,7 @@ def claims_of(plan, **changes):
 def test_the_numbers_are_the_evaluators(plan, page):
     problem = compile_problem(SCENARIO)
     objective = float(problem.objective(plan.splits, plan.shares))
-    bound, price = best_lower_bound(problem)
+    bound, (price,) = best_lower_bound(problem)
     words = visible(page)
     assert f"mean delay over nodes {seconds(objective)}" in words
     assert f"proved lower bound {seconds(bound)}, from the price of cloud capacity" in words
@@ -91,7 +91,7 @@ def test_shares_are_what_keeps_up_and_what_is_to_spare(plan, page):
     problem = compile_problem(SCENARIO)
     order = np.argsort(-plan.shares, kind="stable")
     needed, spare = (np.array(trace["x"]) / 100 for trace in plots(page)["Share of each node"]["data"])
-    least = problem.arrival_rate * problem.at(problem.cloud_time, plan.splits)
+    least = problem.arrival_rate * problem.at(problem.service[..., 0], plan.splits)
     np.testing.assert_allclose(needed, least[order], rtol=1e-12)
     np.testing.assert_allclose(needed + spare, plan.shares[order], rtol=1e-12)
     busy = percent(float(least.sum()))
@@ -172,7 +172,7 @@ def test_every_name_is_escaped():
     layers = tuple(f"</script>{NASTY}{name}" for name in profile.layer_names)
     nasty = replace(
         SCENARIO,
-        nodes=replace(SCENARIO.nodes, names=(NASTY, "</script>", *SCENARIO.nodes.names[2:]), models=(NASTY,)),
+        nodes=replace(SCENARIO.nodes, names=(NASTY, "</script>", *SCENARIO.nodes.names[2:]), networks=(NASTY,)),
         profiles={NASTY: replace(profile, layer_names=layers)},
         name=NASTY,
     )

@@ -2,19 +2,8 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.studies.reproduce.fig6 import BANDWIDTHS, CLOUDS, FIG6, METHODS, RULES
-from tests.studies.reproduce.looks import flaws
 
-SEEDS = 2
-
-
-@pytest.fixture(scope="module")
-def results():
-    return [job.work() for job in FIG6.jobs(SEEDS)]
-
-
-@pytest.fixture(scope="module")
-def finding(results):
-    return FIG6.conclude(SEEDS, results)
+ITEM, SEEDS = FIG6, 2
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +87,3 @@ def test_a_gap_in_a_line_is_a_gap(results):
     assert np.isnan(drawn["cloud-only"]).tolist() == [False] * 9 + [True]
     assert [text.get_text() for text in finding.figure.axes[0].texts] == ["cloud-only: no feasible plan\nat its gap"]
     assert "| none |" in finding.text
-
-
-def test_the_figure_looks_right(finding):
-    assert flaws(finding.figure) == []

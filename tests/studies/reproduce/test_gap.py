@@ -8,9 +8,8 @@ from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Stop, TracePoint
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.reproduce import gap
-from tests.studies.reproduce.looks import flaws
 
-SEEDS = 2
+ITEM, SEEDS = gap.GAP, 2
 FACTORS = (1, 2, 5)  # 3,200 generations take longer than a test may
 
 
@@ -19,11 +18,6 @@ def results():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gap, "FACTORS", FACTORS)
         yield [job.work() for job in gap.GAP.jobs(SEEDS)]
-
-
-@pytest.fixture(scope="module")
-def finding(results):
-    return gap.GAP.conclude(SEEDS, results)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +89,3 @@ def test_a_search_without_a_plan_is_infinitely_far(monkeypatch):
 def test_a_search_is_read_off_within_the_evaluations():
     trace = tuple(TracePoint(e, 0.0, 10.0 / e, 0.0) for e in (1, 5, 9))
     assert [gap._until(trace, e).evaluations for e in (1, 4, 5, 100)] == [1, 1, 5, 9]
-
-
-def test_the_figure_looks_right(finding):
-    assert flaws(finding.figure) == []

@@ -3,8 +3,9 @@ import typing
 import pytest
 
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.cli import main as cli
-from dmcjia_opt.studies.reproduce import ITEMS, fig6, gap, reproduce
+from dmcjia_opt.cli.reproduce import reproduce as command
+from dmcjia_opt.studies.reproduce import fig6, gap
+from dmcjia_opt.studies.reproduce.run import ITEMS, reproduce
 from tests.command_line import run
 
 PAGES = [f"{name}.md" for name in ITEMS]
@@ -83,7 +84,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
 
 
 def test_the_command_knows_every_item(monkeypatch, capsys, tmp_path):
-    annotation = typing.get_type_hints(cli.reproduce)["item"]
+    annotation = typing.get_type_hints(command)["item"]
     assert typing.get_args(annotation) == (*ITEMS, "all")
     ended = run(monkeypatch, capsys, "reproduce", "fig7", "--out", tmp_path)
     assert ended.code == 2

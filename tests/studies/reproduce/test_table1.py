@@ -3,10 +3,7 @@ import pytest
 from dmcjia_opt.studies.reproduce.paper import TABLE_1
 from dmcjia_opt.studies.reproduce.table1 import TABLE1
 
-
-@pytest.fixture(scope="module")
-def finding():
-    return TABLE1.conclude(10, [])
+ITEM, SEEDS = TABLE1, 10
 
 
 def column(finding, name):

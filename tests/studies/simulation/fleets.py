@@ -23,12 +23,10 @@ def loaded(edge, uplink, cloud, *, splits=MIDDLE, rate=RATE, **options):
     needed = np.nan_to_num(rate * (2.0 * PROFILE.total_macs - before) / cloud)
     nodes = NodeTable(
         names=tuple(f"node-{d}" for d in range(n)),
-        models=("resnet34",),
-        model_index=np.zeros(n, dtype=np.int64),
+        networks=("resnet34",),
         compute_gflops=np.where(before > 0, np.nan_to_num(rate * before / edge, nan=1e9) / 1e9, 1.0),
         uplink_mbps=8e-6 * rate * PROFILE.upload_bytes[splits] / uplink,
         arrival_rate=rate,
-        input_bytes=np.full(n, np.nan),
     )
     total = needed.sum() or 1.0
     scenario = Scenario(total / 1e9, nodes, Options(**options), name="loaded")

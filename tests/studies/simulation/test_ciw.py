@@ -4,9 +4,10 @@ import ciw
 import numpy as np
 import pytest
 
-from dmcjia_opt.studies.simulation import Trace, simulate
+from dmcjia_opt.studies.simulation.arrivals import Trace
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, half_width
-from dmcjia_opt.studies.simulation.node import Pipeline, run_node
+from dmcjia_opt.studies.simulation.fleet import simulate
+from dmcjia_opt.studies.simulation.node import run_node
 from dmcjia_opt.studies.simulation.queues import Variability
 from tests.studies.simulation.fleets import RATE, loaded, service_times
 
@@ -55,8 +56,9 @@ def test_the_same_arrivals_take_the_same_time(uplink, loads):
 def test_the_same_services_take_the_same_time():
     varies = Variability(1.5, "lognormal")
     gaps = np.random.default_rng(1).exponential(1.0, TASKS)
-    pipeline = Pipeline(0.6, 0.3, 0.5, False, varies, varies)
-    found = run_node(pipeline, [gaps[:1500], gaps[1500:]], TASKS, 0, np.random.default_rng(2), np.random.default_rng(3))
+    rngs = np.random.default_rng(2), np.random.default_rng(3)
+    blocks = [gaps[:1500], gaps[1500:]]
+    found = run_node((0.6, 0.3, 0.5), False, blocks, TASKS, 0, (varies, varies), rngs)
     edge, cloud = (
         mean * np.concatenate([varies.draw(n, rng) for n in (1500, 1700)])
         for mean, rng in ((0.6, np.random.default_rng(2)), (0.5, np.random.default_rng(3)))

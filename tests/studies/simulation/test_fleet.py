@@ -9,16 +9,9 @@ from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Placement
 from dmcjia_opt.solving.plan import PlanFile
 from dmcjia_opt.solving.solve import solve
-from dmcjia_opt.studies.simulation import (
-    Deterministic,
-    Erlang,
-    HyperExponential,
-    Trace,
-    made_for,
-    simulate,
-)
+from dmcjia_opt.studies.simulation.arrivals import Deterministic, Erlang, HyperExponential, Trace
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES
-from dmcjia_opt.studies.simulation.fleet import TASKS
+from dmcjia_opt.studies.simulation.fleet import TASKS, made_for, simulate
 from tests.studies.simulation.fleets import LAST, RATE, loaded, service_times, tandem
 
 LOADS = np.array([0.1, 0.3, 0.5, 0.7, 0.8, 0.9])

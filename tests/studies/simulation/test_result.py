@@ -7,7 +7,8 @@ import pytest
 from dmcjia_opt import Simulation, build_arrivals, compare, simulate
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.solving.contract import Placement
-from dmcjia_opt.studies.simulation import Trace, content, save
+from dmcjia_opt.studies.simulation.arrivals import Trace
+from dmcjia_opt.studies.simulation.result import content, save
 from tests.studies.simulation.fleets import loaded, tandem
 
 SCENARIO, PLAN = loaded([0.6, 0.4], 0.2, [0.5, 0.3])

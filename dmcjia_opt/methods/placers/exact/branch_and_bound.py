@@ -44,10 +44,7 @@ def node_classes(problem: Problem, left: Survivors) -> list[NodeClass]:
     """Return the open nodes in classes whose tables are the same at the splits that are left."""
     groups: dict[bytes, list[int]] = {}
     for i, (d, splits) in enumerate(zip(left.nodes, left.splits, strict=True)):
-        tables = [problem.local_delay[d, splits], problem.cloud_time[d, splits]]
-        tables += [t[d, splits] for t in (problem.least_rate, problem.upstream_wait) if t is not None]
-        tables += [splits.astype(np.float64), problem.arrival_rate[d : d + 1], problem.weight[d : d + 1]]
-        groups.setdefault(np.concatenate(tables).tobytes(), []).append(i)
+        groups.setdefault(problem.signature(d, splits) + splits.tobytes(), []).append(i)
     return [NodeClass(left.nodes[members], left.splits[members[0]][::-1]) for members in groups.values()]
 
 
@@ -228,9 +225,7 @@ def fixed_row(problem: Problem, nodes: IntArray, splits: IntArray, price: FloatA
 
 def _least_shares(problem: Problem, nodes: IntArray, splits: IntArray) -> FloatArray:
     rate = problem.arrival_rate[nodes]
-    if problem.least_rate is not None:
-        rate = np.maximum(rate, problem.least_rate[nodes, splits])
-    return np.asarray(rate * problem.cloud_time[nodes, splits])
+    return np.asarray(np.maximum(rate, problem.least_rate[nodes, splits, 0]) * problem.service[nodes, splits, 0])
 
 
 def _leaves(

@@ -69,7 +69,7 @@ def survivors(problem: Problem, point: DualPoint, objective: float) -> Survivors
     nodes: list[int] = []
     kept: list[IntArray] = []
     costs = []
-    step = max(1, _BLOCK // problem.n_splits)
+    step = max(1, _BLOCK // problem.n_options)
     for start in range(0, problem.n_nodes, step):
         rows = slice(start, min(start + step, problem.n_nodes))
         cost, _ = priced(problem, point.price, rows)

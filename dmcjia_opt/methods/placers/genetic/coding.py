@@ -26,8 +26,8 @@ class BinaryCode:
     """
 
     def __init__(self, layers: IntArray) -> None:
-        self.n_splits = layers + 1
-        self.bits = np.maximum(1, np.ceil(np.log2(self.n_splits)).astype(np.int64))
+        self.n_options = layers + 1
+        self.bits = np.maximum(1, np.ceil(np.log2(self.n_options)).astype(np.int64))
         self._ends = np.cumsum(self.bits)
         self._starts = self._ends - self.bits
         self._shift = np.repeat(self._ends, self.bits) - 1 - np.arange(self._ends[-1])
@@ -40,11 +40,11 @@ class BinaryCode:
     def decode(self, chromosomes: BoolArray) -> IntArray:
         """Return splits (n_plans, n_nodes) of `chromosomes` (n_plans, length)."""
         codes = np.add.reduceat(chromosomes * (1 << self._shift), self._starts, axis=1)
-        return codes * self.n_splits >> self.bits
+        return codes * self.n_options >> self.bits
 
     def encode(self, splits: IntArray) -> BoolArray:
         """Return chromosomes (n_plans, length) of `splits` (n_plans, n_nodes): of several, the least code."""
-        codes = -(-(splits << self.bits) // self.n_splits)
+        codes = -(-(splits << self.bits) // self.n_options)
         chromosomes: BoolArray = np.repeat(codes, self.bits, axis=1) >> self._shift & 1 == 1
         return chromosomes
 

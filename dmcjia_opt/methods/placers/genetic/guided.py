@@ -16,7 +16,7 @@ from pymoo.core.mutation import Mutation
 from pymoo.core.repair import Repair
 from pymoo.core.sampling import Sampling
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.arrays import FloatArray, IntArray, over_uses
 from dmcjia_opt.bounds.dual import dual_point, least_load, maximise, priced
 from dmcjia_opt.methods.placers.genetic.pymoo_ import PlacementProblem
 from dmcjia_opt.model.problem import Problem
@@ -38,7 +38,7 @@ class ReducedCosts:
         (n_nodes,) cheapest splits just below and just above ν*: `low` asks for more of the cloud than there is, or as
         much, `high` for no more.
     table
-        (n_nodes, n_splits) reduced costs, s; +inf where the split is not allowed.
+        (n_nodes, n_options) reduced costs, s; +inf where the split is not allowed.
     """
 
     price: float
@@ -47,7 +47,7 @@ class ReducedCosts:
     table: FloatArray
 
     def probabilities(self, moves: float) -> FloatArray:
-        """Return p (n_nodes, n_splits) ∝ exp(−r/τ), with τ such that about `moves` nodes pay a reduced cost.
+        """Return p (n_nodes, n_options) ∝ exp(−r/τ), with τ such that about `moves` nodes pay a reduced cost.
 
         Moves between splits that tie at ν* are free, and not counted. Uniform draws may move fewer nodes than asked
         for; τ then is at its end.
@@ -198,8 +198,8 @@ class ToFeasible(Repair):  # type: ignore[misc]
         super().__init__()
         self.problem = problem
         self.costs = costs or reduced_costs(problem)
-        grid = np.broadcast_to(np.arange(problem.n_splits)[:, None], (problem.n_splits, problem.n_nodes))
-        self.load = problem.least_share(grid).T
+        grid = np.broadcast_to(np.arange(problem.n_options)[:, None], (problem.n_options, problem.n_nodes))
+        self.load = over_uses(problem.least_share(grid)).T
         self.enough = float(self.load[np.arange(problem.n_nodes), self.costs.high].sum())
 
     def repaired(self, splits: IntArray) -> IntArray:
@@ -237,7 +237,7 @@ class ToFeasible(Repair):  # type: ignore[misc]
 
 
 def draw(probability: FloatArray, uniform: FloatArray) -> IntArray:
-    """Return one split a node by its `probability` (n_nodes, n_splits), from `uniform` (n_plans, n_nodes) in [0, 1)."""
+    """Return a split a node by its `probability` (n_nodes, n_options), from `uniform` (n_plans, n_nodes) in [0, 1)."""
     ladder = np.cumsum(probability, axis=1)
     ladder /= ladder[:, -1:]  # so that it ends at 1, not short of it by rounding
     return np.asarray((uniform[:, :, None] >= ladder[None]).sum(axis=2))

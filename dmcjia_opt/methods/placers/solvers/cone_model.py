@@ -138,12 +138,12 @@ def cone_model(problem: Problem) -> ConeModel | None:
         return None
     node, split = np.nonzero(keep)
     n = problem.n_nodes
-    s, local = n * problem.cloud_time[node, split], problem.local_delay[node, split]
+    s, local = n * problem.service[node, split, 0], problem.fixed_delay[node, split]
     typical = np.full(n, np.inf)
     np.minimum.at(typical, node, local + s)
     unit = float(problem.weight @ typical) or 1.0
     load = problem.arrival_rate[node] * s
-    least = None if problem.least_rate is None else np.maximum(load, problem.least_rate[node, split] * s)
+    least = np.maximum(load, problem.least_rate[node, split, 0] * s) if problem.ordered else None
     return ConeModel(
         n_nodes=n,
         node=node,
@@ -152,7 +152,7 @@ def cone_model(problem: Problem) -> ConeModel | None:
         root=np.sqrt(s / unit),
         load=load,
         least=least,
-        wait=None if problem.upstream_wait is None else problem.upstream_wait[node, split] / unit,
+        wait=problem.wait[node, split] / unit if problem.kinked else None,
         weight=problem.weight,
         pieces=problem.curve.pieces,
         unit=unit,

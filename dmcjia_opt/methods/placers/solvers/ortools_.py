@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, over_uses
 from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.bounds.candidates import pareto_splits
 from dmcjia_opt.bounds.certificate import relative_gap
@@ -60,13 +60,14 @@ def menu(problem: Problem, keep: BoolArray, prices: FloatArray, lower_bound: flo
     problem
         The compiled problem.
     keep
-        (n_nodes, n_splits) splits to look at.
+        (n_nodes, n_options) splits to look at.
     prices
         (n_levels,) > 0, s per unit share.
     lower_bound
         Scale of the costs, s.
     """
-    cost, share = (np.stack(table, axis=-1) for table in zip(*(priced(problem, p) for p in prices), strict=True))
+    tables = ((cost, over_uses(shares)) for cost, shares in (priced(problem, price) for price in prices))
+    cost, share = (np.stack(table, axis=-1) for table in zip(*tables, strict=True))
     with np.errstate(invalid="ignore"):
         delay = np.where(keep[:, :, None], cost - prices * share, np.inf)
     units = np.where(keep[:, :, None], np.ceil(np.minimum(share, 2.0) * _CAPACITY), np.inf)
@@ -244,6 +245,6 @@ def _interruptible(solver: Any, model: Any, collector: Any) -> tuple[Any, bool]:
 def least_load_plan(problem: Problem) -> IntArray:
     """Return the splits (n_nodes,) that ask for the least of the cloud."""
     rate = problem.arrival_rate[:, None]
-    least = rate if problem.least_rate is None else np.maximum(rate, problem.least_rate)
-    load = np.where(np.isfinite(problem.local_delay), least * problem.cloud_time, np.inf)
+    least = np.maximum(rate, problem.least_rate[:, :, 0])
+    load = np.where(np.isfinite(problem.fixed_delay), least * problem.service[:, :, 0], np.inf)
     return np.asarray(load.argmin(axis=1))

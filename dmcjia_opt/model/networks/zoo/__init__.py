@@ -22,14 +22,7 @@ from dmcjia_opt.model.networks.zoo.resnet import resnet34, resnet50
 from dmcjia_opt.model.networks.zoo.vgg import vgg19
 
 ZOO: Mapping[str, Callable[[], LayerProfile]] = MappingProxyType(
-    {
-        "alexnet": alexnet,
-        "inception_v3": inception_v3,
-        "mobilenet_v2": mobilenet_v2,
-        "resnet34": resnet34,
-        "resnet50": resnet50,
-        "vgg19": vgg19,
-    }
+    {make.__name__: make for make in (alexnet, inception_v3, mobilenet_v2, resnet34, resnet50, vgg19)}
 )
 
 

@@ -43,68 +43,32 @@ def inception_v3() -> LayerProfile:
     chain.conv("conv4", 80, 1, 73)
     chain.conv("conv5", 192, 3, 71)
     chain.pool(35)
+    # Fig. 5 of the source; one of its branches keeps a 5 × 5, as implementations do
     for letter, pooled in zip("bcd", (32, 64, 64), strict=True):
-        _five_by_five(chain, f"mixed5{letter}_", pooled)
-    _shrink_to_17(chain, "mixed6a_")
-    for letter, channels in zip("bcde", (128, 160, 160, 192), strict=True):
-        _seven_by_seven(chain, f"mixed6{letter}_", channels)
-    _shrink_to_8(chain, "mixed7a_")
+        double = _line(35, (64, 1, 1), (96, 3, 3), (96, 3, 3))
+        single = _line(35, (48, 1, 1), (64, 5, 5))
+        _module(chain, f"mixed5{letter}_", _line(35, (64, 1, 1)), single, double, _line(35, (pooled, 1, 1)))
+    # the reduction of Fig. 10 from 35 × 35 to 17 × 17
+    double = (*_line(35, (64, 1, 1), (96, 3, 3)), *_line(17, (96, 3, 3)))
+    _module(chain, "mixed6a_", _line(17, (384, 3, 3)), double, pool_to=17)
+    # Fig. 6: 7 × 7 convolutions in two parts
+    for letter, c in zip("bcde", (128, 160, 160, 192), strict=True):
+        once = _line(17, (c, 1, 1), (c, 1, 7), (192, 7, 1))
+        twice = _line(17, (c, 1, 1), (c, 7, 1), (c, 1, 7), (c, 7, 1), (192, 1, 7))
+        _module(chain, f"mixed6{letter}_", _line(17, (192, 1, 1)), once, twice, _line(17, (192, 1, 1)))
+    # the reduction from 17 × 17 to 8 × 8
+    single = (*_line(17, (192, 1, 1)), *_line(8, (320, 3, 3)))
+    double = (*_line(17, (192, 1, 1), (192, 1, 7), (192, 7, 1)), *_line(8, (192, 3, 3)))
+    _module(chain, "mixed7a_", single, double, pool_to=8)
+    # Fig. 7, with 1 × 3 and 3 × 1 side by side
+    fork = (_Conv(384, 1, 3, 8), _Conv(384, 3, 1, 8))
     for letter in "bc":
-        _widened(chain, f"mixed7{letter}_")
+        single, double = (*_line(8, (384, 1, 1)), fork), (*_line(8, (448, 1, 1), (384, 3, 3)), fork)
+        _module(chain, f"mixed7{letter}_", _line(8, (320, 1, 1)), single, double, _line(8, (192, 1, 1)))
     chain.pool(1)
     chain.dense("fc", chain.channels, 1000)
     source = "computed from the architecture, doi:10.1109/CVPR.2016.308"
     return chain.profile("inception_v3", activation_bytes(3, 299), source)
-
-
-def _five_by_five(chain: Chain, name: str, pooled: int) -> None:
-    """Add Fig. 5 of the source, at 35 × 35; one of its branches keeps a 5 × 5, as implementations do."""
-    _module(
-        chain,
-        name,
-        _line(35, (64, 1, 1)),
-        _line(35, (48, 1, 1), (64, 5, 5)),
-        _line(35, (64, 1, 1), (96, 3, 3), (96, 3, 3)),
-        _line(35, (pooled, 1, 1)),
-    )
-
-
-def _shrink_to_17(chain: Chain, name: str) -> None:
-    """Add the reduction of Fig. 10 from 35 × 35 to 17 × 17."""
-    double = (*_line(35, (64, 1, 1), (96, 3, 3)), *_line(17, (96, 3, 3)))
-    _module(chain, name, _line(17, (384, 3, 3)), double, pool_to=17)
-
-
-def _seven_by_seven(chain: Chain, name: str, c: int) -> None:
-    """Add Fig. 6, 7 × 7 convolutions in two parts, at 17 × 17."""
-    _module(
-        chain,
-        name,
-        _line(17, (192, 1, 1)),
-        _line(17, (c, 1, 1), (c, 1, 7), (192, 7, 1)),
-        _line(17, (c, 1, 1), (c, 7, 1), (c, 1, 7), (c, 7, 1), (192, 1, 7)),
-        _line(17, (192, 1, 1)),
-    )
-
-
-def _shrink_to_8(chain: Chain, name: str) -> None:
-    """Add the reduction from 17 × 17 to 8 × 8."""
-    single = (*_line(17, (192, 1, 1)), *_line(8, (320, 3, 3)))
-    double = (*_line(17, (192, 1, 1), (192, 1, 7), (192, 7, 1)), *_line(8, (192, 3, 3)))
-    _module(chain, name, single, double, pool_to=8)
-
-
-def _widened(chain: Chain, name: str) -> None:
-    """Add Fig. 7, with 1 × 3 and 3 × 1 side by side, at 8 × 8."""
-    fork = (_Conv(384, 1, 3, 8), _Conv(384, 3, 1, 8))
-    _module(
-        chain,
-        name,
-        _line(8, (320, 1, 1)),
-        (*_line(8, (384, 1, 1)), fork),
-        (*_line(8, (448, 1, 1), (384, 3, 3)), fork),
-        _line(8, (192, 1, 1)),
-    )
 
 
 def _line(size: int, *convs: tuple[int, int, int]) -> _Branch:

@@ -154,7 +154,7 @@ def _allocated(task: Task, problem: Problem, allocator: Allocator, setup: _Clock
     clock.cpu /= passes
     return Reply(
         shares=_numbers(found.shares, "shares"),
-        price=_numbers(found.price, "price"),
+        price=_numbers(found.prices, "price"),
         status=_numbers(found.status, "status"),
         evaluations=task.plans,
     )

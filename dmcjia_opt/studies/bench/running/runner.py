@@ -155,7 +155,7 @@ def row_of(run: Run, ran: Ran, verifier: Verifier) -> Row:
         instance_sha256=task.instance.sha256,
         family=task.instance.family,
         n_nodes=task.instance.n_nodes,
-        n_splits=verifier.reference(task.instance).problem.n_splits,
+        n_splits=verifier.reference(task.instance).problem.n_options,
         method=task.method,
         kind=task.kind,
         seed=task.seed,

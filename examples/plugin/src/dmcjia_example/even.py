@@ -25,8 +25,8 @@ class Even:
 
     def allocate(self, problem: Problem, splits: np.ndarray) -> Allocation:
         """Return shares for `splits` (n_plans, n_nodes)."""
-        least = problem.least_share(splits)
-        busy = problem.at(problem.cloud_time, splits) > 0
+        least = problem.least_share(splits)[..., 0]  # of the one resource that is shared
+        busy = problem.at(problem.service, splits)[..., 0] > 0
         rest = (1 - least.sum(-1, keepdims=True)) * (1 - self.reserve) * (1 - 1e-12)
         shares = least + rest * busy / np.maximum(busy.sum(-1, keepdims=True), 1)
         possible = problem.overload(splits) == 0

@@ -13,6 +13,7 @@ from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Placer, Status, Stop
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.testing.problems import all_plans, brute_force, impossible, only_way_out, random_problem
+from tests.methods.placers.searches import place
 
 
 @pytest.fixture
@@ -51,9 +52,8 @@ class Stubborn:
         self.told.append(values)
 
 
-def place(start, problem, allocator=None, *, stop=None, seed=0, **options):
-    rng = np.random.default_rng(seed)
-    return AskTell(start, **options).place(problem, allocator or WaterFilling(), stop=stop or Stop(), rng=rng)
+def search(start, problem, allocator=None, *, stop=None, seed=0, **options):
+    return place(AskTell(start, **options), problem, stop, seed, allocator)
 
 
 def test_it_is_a_placer_and_can_be_pickled():
@@ -78,7 +78,7 @@ def test_one_plan_or_several(four, count):
         searchers.append(AtRandom(problem, stop, rng, count))
         return searchers[-1]
 
-    placement = place(start, four, stop=Stop(evaluations=40))
+    placement = search(start, four, stop=Stop(evaluations=40))
     assert placement.evaluations == 40
     told = searchers[0].told[0]
     if count is None:
@@ -91,11 +91,11 @@ def test_one_plan_or_several(four, count):
 def test_values_told_are_the_mean_delays(four):
     plans = all_plans(four)
     searcher = Stubborn(plans)
-    placement = place(lambda *_: searcher, four, stop=Stop(evaluations=len(plans) + 1, gap=0.0), patience=1)
+    placement = search(lambda *_: searcher, four, stop=Stop(evaluations=len(plans) + 1, gap=0.0), patience=1)
     assert searcher.told == []  # the whole space was tried, and that was the end
     assert placement.trace[-1].objective == brute_force(four)[0]
     half = Stubborn(plans[::2])
-    place(lambda *_: half, four, patience=1)
+    search(lambda *_: half, four, patience=1)
     feasible = four.overload(plans[::2]) == 0
     expected = four.objective(plans[::2], WaterFilling().allocate(four, plans[::2]).shares)
     np.testing.assert_array_equal(half.told[0][feasible], expected[feasible])
@@ -105,7 +105,7 @@ def test_values_told_are_the_mean_delays(four):
 def test_infeasible_plans_are_finite_on_request(finite):
     problem = only_way_out()
     searcher = Stubborn([[0, 0, 0], [3, 3, 3]])
-    place(lambda *_: searcher, problem, patience=1, finite=finite)
+    search(lambda *_: searcher, problem, patience=1, finite=finite)
     assert np.isfinite(searcher.told[0]).tolist() == [finite, True]
 
 
@@ -116,12 +116,12 @@ def test_the_budget_that_start_sees_is_the_one_that_counts(four):
         stops.append(stop)
         return AtRandom(problem, stop, rng)
 
-    own = place(start, four, evaluations=30)
+    own = search(start, four, evaluations=30)
     assert (own.evaluations, own.status) == (30, Status.FEASIBLE)
-    given = place(start, four, evaluations=30, stop=Stop(evaluations=50))
+    given = search(start, four, evaluations=30, stop=Stop(evaluations=50))
     assert (given.evaluations, given.status) == (50, Status.LIMIT)
-    place(start, four, evaluations=30, stop=Stop(gap=0.99))
-    place(start, four, evaluations=30, stop=Stop(seconds=0.0))
+    search(start, four, evaluations=30, stop=Stop(gap=0.99))
+    search(start, four, evaluations=30, stop=Stop(seconds=0.0))
     assert stops == [Stop(evaluations=30), Stop(evaluations=50), Stop(evaluations=30, gap=0.99), Stop(seconds=0.0)]
 
 
@@ -131,28 +131,28 @@ def test_no_candidates_end_the_search(four, nothing):
         def ask(self):
             return super().ask() if len(self.told) < 12 else nothing
 
-    placement = place(Ending, four, stop=Stop(evaluations=1000))
+    placement = search(Ending, four, stop=Stop(evaluations=1000))
     assert placement.status == Status.FEASIBLE
     assert 1 < placement.evaluations <= 12
 
 
 def test_a_search_that_repeats_itself_has_ended(four):
     searcher = Stubborn([0, 0, 0, 0])
-    placement = place(lambda *_: searcher, four, patience=25)
+    placement = search(lambda *_: searcher, four, patience=25)
     assert placement.evaluations == 1
     assert searcher.asked == 1 + 25 + 1 + 1  # the new plan, which earns a repeat, those allowed, and one too many
     both = Stubborn([[0, 0, 0, 0], [1, 1, 1, 1]])
-    place(lambda *_: both, four, patience=25)
+    search(lambda *_: both, four, patience=25)
     assert both.asked < searcher.asked
 
 
 def test_candidates_are_repaired_on_request_alone(four):
     off = Stubborn([0.4, 9.0, -1.0, 2.0])
     with pytest.raises(BackendFailed, match="not integers; round them, or set repair=True"):
-        place(lambda *_: off, four)
+        search(lambda *_: off, four)
     with pytest.raises(BackendFailed, match=r"node 1 outside 0 … 5; clip it, or set repair=True"):
-        place(lambda *_: Stubborn([0, 9, -1, 2]), four)
-    assert place(lambda *_: off, four, repair=True, patience=1).trace[-1].evaluations == 1
+        search(lambda *_: Stubborn([0, 9, -1, 2]), four)
+    assert search(lambda *_: off, four, repair=True, patience=1).trace[-1].evaluations == 1
     assert off.candidates == [0.4, 9.0, -1.0, 2.0]
 
 
@@ -166,7 +166,7 @@ def test_pycma_as_it_is_works_with_repair():
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pycma's own
-        first, second = (place(start, problem, stop=Stop(evaluations=150), seed=5, repair=True) for _ in range(2))
+        first, second = (search(start, problem, stop=Stop(evaluations=150), seed=5, repair=True) for _ in range(2))
     assert first.evaluations == 150
     np.testing.assert_array_equal(first.splits, second.splits)
     assert first.trace[-1].objective < first.trace[0].objective
@@ -174,7 +174,7 @@ def test_pycma_as_it_is_works_with_repair():
 
 def test_an_impossible_problem_is_not_searched():
     searcher = Stubborn([0, 0, 0])
-    placement = place(lambda *_: searcher, impossible())
+    placement = search(lambda *_: searcher, impossible())
     assert placement.status == Status.INFEASIBLE
     assert searcher.told == []
 
@@ -188,17 +188,17 @@ def test_an_interrupt_returns_the_incumbent_if_there_is_one(four, patience):
             return super().ask()
 
     if patience:
-        placement = place(Interrupting, four)
+        placement = search(Interrupting, four)
         assert placement.status == Status.LIMIT
         assert four.residuals(placement.splits, placement.shares).feasible
     else:
         with pytest.raises(KeyboardInterrupt):
-            place(Interrupting, four)
+            search(Interrupting, four)
 
 
 def test_what_cannot_be_asked_and_told_is_refused(four):
     with pytest.raises(InputError, match="start must return an object with ask and tell, got list"):
-        place(lambda *_: [1, 2], four)
+        search(lambda *_: [1, 2], four)
 
 
 @pytest.mark.parametrize("options", [{"evaluations": 0}, {"patience": 0}])
@@ -213,4 +213,4 @@ def test_errors_of_the_searcher_are_its_authors(four):
             raise ZeroDivisionError("mine")
 
     with pytest.raises(ZeroDivisionError, match="mine"):
-        place(Broken, four)
+        search(Broken, four)

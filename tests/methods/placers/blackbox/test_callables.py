@@ -10,9 +10,10 @@ from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.solving.search import Evaluation
 from dmcjia_opt.solving.solve import solve
-from dmcjia_opt.testing.doubles import Failing
+from dmcjia_opt.testing.doubles import Counting, Failing
 from dmcjia_opt.testing.placers import trace_of
 from dmcjia_opt.testing.problems import all_plans, brute_force, only_way_out, random_problem
+from tests.methods.placers.searches import place
 
 
 @pytest.fixture
@@ -20,9 +21,8 @@ def four():
     return random_problem(np.random.default_rng(11), 4, 6)[0]
 
 
-def place(minimise, problem, allocator=None, *, stop=None, seed=0, **options):
-    rng = np.random.default_rng(seed)
-    return FromFunction(minimise, **options).place(problem, allocator or WaterFilling(), stop=stop or Stop(), rng=rng)
+def search(minimise, problem, allocator=None, *, stop=None, seed=0, **options):
+    return place(FromFunction(minimise, **options), problem, stop, seed, allocator)
 
 
 def every_plan(f, upper, rng):
@@ -136,29 +136,30 @@ def test_any_function_is_a_placer():
 def test_a_search_that_ends_has_ended(four):
     best, splits, _ = brute_force(four)
     few = all_plans(four)[:7]
-    placement = place(lambda f, upper, rng: f(few), four)
+    placement = search(lambda f, upper, rng: f(few), four)
     assert placement.status == Status.FEASIBLE
     assert placement.evaluations == 7
-    whole = place(every_plan, four)
+    whole = search(every_plan, four)
     np.testing.assert_array_equal(whole.splits, splits)
     assert whole.trace[-1].objective == best
 
 
-def test_evaluations_are_the_default_end_and_a_budget_replaces_them(four):
-    own = place(at_random, four, evaluations=30)
+def test_evaluations_are_the_default_end_and_a_budget_replaces_them(four, clock):
+    own = search(at_random, four, evaluations=30)
     assert (own.evaluations, own.status) == (30, Status.FEASIBLE)
-    given = place(at_random, four, evaluations=30, stop=Stop(evaluations=50))
+    given = search(at_random, four, evaluations=30, stop=Stop(evaluations=50))
     assert (given.evaluations, given.status) == (50, Status.LIMIT)
-    timed = place(at_random, four, evaluations=1, stop=Stop(seconds=0.3))
-    assert timed.evaluations > 1
+    slow = Counting(seconds_a_plan=1 / 64)
+    search(at_random, four, slow, evaluations=1, stop=Stop(seconds=0.25))
+    assert len(slow.plans) == 16
 
 
 def test_the_trace_has_points_between_improvements():
     problem = compile_problem(generate("paper", nodes=10, seed=1))
-    placement = place(at_random, problem, stop=Stop(evaluations=400))
+    placement = search(at_random, problem, stop=Stop(evaluations=400))
     counts = [point.evaluations for point in placement.trace]
     assert {50, 100, 150, 200, 250, 300, 350, 400} <= set(counts)
-    assert trace_of(place(at_random, problem, stop=Stop(evaluations=400))) == trace_of(placement)
+    assert trace_of(search(at_random, problem, stop=Stop(evaluations=400))) == trace_of(placement)
 
 
 def test_a_search_that_swallows_the_end_gets_no_further(four):
@@ -169,7 +170,7 @@ def test_a_search_that_swallows_the_end_gets_no_further(four):
             except Exception:  # noqa: BLE001 - the point
                 continue
 
-    assert place(stubborn, four, stop=Stop(evaluations=20)).evaluations == 20
+    assert search(stubborn, four, stop=Stop(evaluations=20)).evaluations == 20
 
 
 @pytest.mark.parametrize("patience", [0, 20])
@@ -180,12 +181,12 @@ def test_an_interrupt_returns_the_incumbent_if_there_is_one(four, patience):
         raise KeyboardInterrupt
 
     if patience:
-        placement = place(interrupted, four)
+        placement = search(interrupted, four)
         assert placement.status == Status.LIMIT
         assert four.residuals(placement.splits, placement.shares).feasible
     else:
         with pytest.raises(KeyboardInterrupt):
-            place(interrupted, four)
+            search(interrupted, four)
 
 
 def test_errors_of_the_function_are_its_authors(four):
@@ -193,13 +194,13 @@ def test_errors_of_the_function_are_its_authors(four):
         raise ZeroDivisionError("mine")
 
     with pytest.raises(ZeroDivisionError, match="mine"):
-        place(broken, four)
+        search(broken, four)
 
 
 def test_without_repair_a_bad_proposal_is_a_failure(four):
     with pytest.raises(BackendFailed, match="outside 0 … 5"):
-        place(lambda f, upper, rng: f(upper + 1), four, repair=False)
-    assert place(lambda f, upper, rng: f(upper + 1), four).splits.tolist() == four.layers.tolist()
+        search(lambda f, upper, rng: f(upper + 1), four, repair=False)
+    assert search(lambda f, upper, rng: f(upper + 1), four).splits.tolist() == four.layers.tolist()
 
 
 @pytest.mark.parametrize("evaluations", [0, -1, float("nan")])

@@ -1,24 +1,14 @@
 import cma
 import numpy as np
-import pytest
 
-from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.placers.blackbox.cma_ import Cma
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Status, Stop
-from tests.methods.placers.searches import assert_it_gets_somewhere, assert_its_seed_alone_decides, five_nodes, place
+from dmcjia_opt.solving.contract import Stop
+from tests.methods.placers.searches import five_nodes, place
 
 
 def start(problem, seed=1, **options):
     return Cma(**options).start(problem, Stop(), np.random.default_rng(seed))
-
-
-def test_it_gets_somewhere():
-    assert_it_gets_somewhere(Cma(), 1500)
-
-
-def test_its_seed_alone_decides():
-    assert_its_seed_alone_decides(Cma(), five_nodes(), Stop(evaluations=200))
 
 
 def test_the_strategy_is_pycmas_with_integers():
@@ -58,25 +48,3 @@ def test_it_reads_and_writes_no_files(tmp_path, monkeypatch):
     found = place(Cma(), five_nodes(), stop=Stop(evaluations=300))
     assert found.evaluations == 300
     assert [path.name for path in tmp_path.iterdir()] == ["cma_signals.in"]
-
-
-def test_its_options_end_it():
-    found = place(Cma(evaluations=30), five_nodes())
-    assert (found.evaluations, found.status) == (30, Status.FEASIBLE)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"population": 2}, "population must be 0, for pycma's choice, or at least 3, got 2"),
-        ({"population": -1}, "population must be"),
-        ({"step": 0.0}, r"step must be in \(0, 1\], got 0.0"),
-        ({"step": float("nan")}, "step must be in"),
-        ({"growth": 0.5}, "growth must be at least 1, got 0.5"),
-        ({"evaluations": 0}, "evaluations must be at least 1"),
-        ({"patience": 0}, "patience must be at least 1"),
-    ],
-)
-def test_nonsense_is_refused(options, message):
-    with pytest.raises(InputError, match=message):
-        Cma(**options)

@@ -1,36 +1,13 @@
 import numpy as np
-import pytest
 import scipy.optimize
 
-from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.blackbox.scipy_ import METHODS, Scipy, methods
 from dmcjia_opt.solving.contract import Status, Stop
-from dmcjia_opt.testing.problems import brute_force, random_problem
 from tests.methods.placers.searches import (
-    assert_it_gets_somewhere,
-    assert_its_seed_alone_decides,
     five_nodes,
-    objective,
     place,
 )
-
-
-def test_differential_evolution_gets_somewhere():
-    assert_it_gets_somewhere(Scipy(), 600)
-
-
-@pytest.mark.parametrize("name", methods())
-def test_small_problems_are_solved(name):
-    problem, _ = random_problem(np.random.default_rng(2), 3, 4)
-    assert objective(problem, place(Scipy(name), problem)) == pytest.approx(brute_force(problem)[0], rel=1e-12)
-
-
-@pytest.mark.parametrize("name", methods())
-def test_every_method_runs_within_its_budget_and_by_its_seed(name):
-    problem = five_nodes()
-    assert_its_seed_alone_decides(Scipy(name), problem, Stop(evaluations=150))
-    assert place(Scipy(name), problem, stop=Stop(evaluations=150)).evaluations == 150
 
 
 def test_differential_evolution_is_scipys_and_sees_integers_a_generation_at_once(monkeypatch):
@@ -47,7 +24,7 @@ def test_differential_evolution_is_scipys_and_sees_integers_a_generation_at_once
             return super().allocate(problem, splits)
 
     monkeypatch.setattr(scipy.optimize, "differential_evolution", watched)
-    place(Scipy(population=33), five_nodes(), Watching(), stop=Stop(evaluations=200))
+    place(Scipy(population=33), five_nodes(), allocator=Watching(), stop=Stop(evaluations=200))
     assert calls[0]["integrality"].all()
     assert max(batches) > 20
 
@@ -76,28 +53,5 @@ def test_annealing_reaches_first_and_last_splits_as_often_as_others(monkeypatch)
     np.testing.assert_allclose(boxes[0].ub - boxes[0].lb, problem.layers + 1, atol=0.01)
 
 
-def test_its_options_end_it():
-    found = place(Scipy(evaluations=30), five_nodes())
-    assert (found.evaluations, found.status) == (30, Status.FEASIBLE)
-
-
-def test_a_node_with_one_split_is_refused_with_a_sentence():
-    problem, _ = random_problem(np.random.default_rng(0), 3, 1)
-    assert Scipy().supports(problem) == "a node has only one split"
-
-
 def test_the_names_are_the_tables():
     assert methods() == tuple(METHODS)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"method": "shgo"}, r'scipy has no method "shgo" that suits; choose differential_evolution, dual_annealing'),
-        ({"population": 4}, "population must be at least 5, got 4"),
-        ({"evaluations": 0}, "evaluations must be at least 1"),
-    ],
-)
-def test_nonsense_is_refused(options, message):
-    with pytest.raises(InputError, match=message):
-        Scipy(**options)

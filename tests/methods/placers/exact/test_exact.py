@@ -18,7 +18,7 @@ from dmcjia_opt.bounds.certificate import certify
 from dmcjia_opt.bounds.dual import least_load
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact import branch_and_bound
-from dmcjia_opt.methods.placers.exact.benders import Benders
+from dmcjia_opt.methods.placers.exact.benders import Benders, Master
 from dmcjia_opt.methods.placers.exact.branch_and_bound import BranchAndBound, Limits, node_classes
 from dmcjia_opt.methods.placers.exact.exact import Exact
 from dmcjia_opt.methods.placers.exact.exhaustive import Exhaustive
@@ -28,6 +28,8 @@ from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.scenario import Options
 from dmcjia_opt.solving.contract import Placer, Status, Stop
 from dmcjia_opt.testing.problems import AVERAGES, ORDERINGS, QUEUES, brute_force, random_problem
+from tests.methods.placers.searches import place
+from tests.waiting import PATIENCE
 
 CHUNKS, PER_CHUNK = 8, 250
 FAMILIES = ("paper", "homogeneous", "near", "scarce", "mixed")
@@ -53,18 +55,18 @@ def small_problem(seed: int, curves: Sequence[DelayCurve]) -> Problem:
         weight = problem.weight[alike] / problem.weight[alike].sum()
         problem = dataclasses.replace(
             problem,
-            local_delay=problem.local_delay[alike],
-            cloud_time=problem.cloud_time[alike],
+            fixed_delay=problem.fixed_delay[alike],
+            service=problem.service[..., 0][alike],
             arrival_rate=problem.arrival_rate[alike],
             weight=weight,
-            least_rate=None if problem.least_rate is None else problem.least_rate[alike],
-            upstream_wait=None if problem.upstream_wait is None else problem.upstream_wait[alike],
+            least_rate=() if not problem.ordered else problem.least_rate[..., 0][alike],
+            wait=() if not problem.kinked else problem.wait[alike],
         )
     return problem
 
 
-def place(placer: Placer, problem: Problem, **stop: float):
-    found = placer.place(problem, WaterFilling(), stop=Stop(**stop), rng=np.random.default_rng(0))
+def search(placer: Placer, problem: Problem, **stop: float):
+    found = place(placer, problem, Stop(**stop))
     objective = float(problem.objective(found.splits, found.shares))
     assert problem.residuals(found.splits, found.shares).feasible
     return found, objective
@@ -79,7 +81,7 @@ def test_exact_equals_every_plan_tried(chunk, curves):
         best, _, _ = brute_force(problem)
         if not math.isfinite(best) or least_load(problem) >= 1:
             continue
-        found, objective = place(Exact(), problem)
+        found, objective = search(Exact(), problem)
         assert objective <= best * (1 + 1e-9), seed
         assert objective >= best * (1 - 1e-9), seed
         assert found.lower_bound <= best, seed
@@ -106,7 +108,7 @@ def test_every_stage_ends_at_the_optimum(stage, monkeypatch):
         best, _, _ = brute_force(problem)
         if not math.isfinite(best):
             continue
-        found, objective = place(STAGES[stage], problem)
+        found, objective = search(STAGES[stage], problem)
         assert found.lower_bound <= best * (1 + 1e-12), seed
         assert objective <= best * (1 + 1e-8), seed
 
@@ -124,8 +126,8 @@ def test_families_equal_exhaustive_search(family, delay, ordering):
         problem = compile_problem(dataclasses.replace(scenario, options=options))
         if least_load(problem) >= 1:
             continue
-        found, objective = place(Exact(), problem)
-        oracle, best = place(Exhaustive(), problem)
+        found, objective = search(Exact(), problem)
+        oracle, best = search(Exhaustive(), problem)
         assert objective == pytest.approx(best, rel=1e-9)
         assert found.lower_bound <= best
         assert oracle.lower_bound <= objective
@@ -134,7 +136,7 @@ def test_families_equal_exhaustive_search(family, delay, ordering):
 @pytest.mark.parametrize("nodes", [5, 10, 20])
 def test_paper_instances_are_closed(nodes):
     for seed in range(100):
-        found, objective = place(Exact(), compile_problem(generate("paper", nodes=nodes, seed=seed)))
+        found, objective = search(Exact(), compile_problem(generate("paper", nodes=nodes, seed=seed)))
         assert objective - found.lower_bound <= 1e-9 * objective, seed
 
 
@@ -144,7 +146,7 @@ def test_alike_and_nearly_alike_nodes_are_closed(nodes, epsilon):
     for cloud in (20.0, 50.0, 100.0):
         family = {"family": "near", "epsilon": epsilon} if epsilon else {"family": "homogeneous"}
         problem = compile_problem(generate(**family, nodes=nodes, seed=1, cloud_gflops=cloud))
-        found, objective = place(Exact(), problem, seconds=60.0)
+        found, objective = search(Exact(), problem)
         assert objective - found.lower_bound <= 1e-6 * objective, cloud
 
 
@@ -157,26 +159,35 @@ def test_identical_nodes_are_one_class():
 
 def test_a_large_fleet_is_closed_by_the_price_alone():
     problem = compile_problem(generate("fleet", nodes=20_000, seed=3))
-    found, objective = place(Lagrangian(), problem)
+    found, objective = search(Lagrangian(), problem)
     assert found.status == Status.OPTIMAL
     assert objective - found.lower_bound <= 1e-9 * objective
-    assert certify(problem, found.splits, found.shares, price=found.price).gap <= 1e-9
+    assert certify(problem, found.splits, found.shares, prices=found.price).gap <= 1e-9
 
 
-def test_a_time_limit_returns_incumbent_and_bound():
+def test_a_time_limit_returns_incumbent_and_bound(clock, monkeypatch):
+    """Time is up after three of the master problems that it would take."""
+    solve, times = Master.solve, iter((0.0, 0.0, PATIENCE))
+
+    def timed(self, gap, seconds):
+        found = solve(self, gap, seconds)
+        clock.sleep(next(times))
+        return found
+
+    monkeypatch.setattr(Master, "solve", timed)
     problem = compile_problem(generate("near", nodes=100, seed=1, epsilon=1e-3, cloud_gflops=50.0))
-    found, objective = place(Benders(), problem, seconds=0.5)
+    found, objective = search(Benders(), problem, seconds=PATIENCE)
     assert found.status == Status.LIMIT
     assert 0 < found.lower_bound < objective
     assert certify(problem, found.splits, found.shares).gap < 1e-2
 
 
 def test_an_interrupt_returns_incumbent_and_bound():
-    script = Path(__file__).with_name("interrupted.py")
-    child = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "tests.methods.placers.exact.interrupted"]
+    child = subprocess.Popen(command, cwd=Path(__file__).parents[4], stdout=subprocess.PIPE, text=True)
     assert child.stdout.readline() == "begun\n"
     child.send_signal(signal.SIGINT)
-    printed, _ = child.communicate(timeout=60)
+    printed, _ = child.communicate(timeout=PATIENCE)
     status, objective, bound = printed.split()[-3:]
     assert child.returncode == 0
     assert status == "limit"
@@ -185,8 +196,8 @@ def test_an_interrupt_returns_incumbent_and_bound():
 
 def test_a_looser_gap_is_enough_when_asked_for():
     problem = compile_problem(generate("near", nodes=20, seed=1, epsilon=1e-3, cloud_gflops=50.0))
-    loose, objective = place(Exact(), problem, gap=1e-2)
-    tight, _ = place(Exact(), problem)
+    loose, objective = search(Exact(), problem, gap=1e-2)
+    tight, _ = search(Exact(), problem)
     assert loose.status == Status.OPTIMAL
     assert objective - loose.lower_bound <= 1e-2 * objective
     assert loose.evaluations < tight.evaluations

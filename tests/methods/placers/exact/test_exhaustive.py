@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.bounds.certificate import best_lower_bound
 from dmcjia_opt.methods.allocators.cvxpy_ import CvxpyAllocator
-from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exhaustive import Exhaustive
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
@@ -16,11 +15,11 @@ from dmcjia_opt.testing.doubles import Counting, Even, Failing
 from dmcjia_opt.testing.known_answers import known_answers
 from dmcjia_opt.testing.problems import brute_force, impossible, only_way_out, random_problem
 from dmcjia_opt.testing.strategies import problems
+from tests.methods.placers.searches import place
 
 
 def search(problem, allocator=None, stop=None, **options):
-    rng = np.random.default_rng(0)
-    return Exhaustive(**options).place(problem, allocator or WaterFilling(), stop=stop or Stop(), rng=rng)
+    return place(Exhaustive(**options), problem, stop, allocator=allocator)
 
 
 def objective(problem, placement):
@@ -81,7 +80,7 @@ def test_refusal_says_how_many_plans_there_are():
         "there are 256 plans, more than exhaustive search can try (max_plans = 255); use another placer"
     )
     with pytest.raises(InputError, match="256 plans"):
-        few.place(problem, WaterFilling(), stop=Stop(), rng=np.random.default_rng(0))
+        place(few, problem)
     large = compile_problem(generate("paper", nodes=300))
     assert "there are 1,838,265,625 plans, more" in Exhaustive(pareto=False).supports(
         compile_problem(generate("paper", nodes=6))

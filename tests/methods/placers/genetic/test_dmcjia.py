@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.genetic import dmcjia
 from dmcjia_opt.methods.placers.genetic.coding import BinaryPlacementProblem
 from dmcjia_opt.methods.placers.genetic.dmcjia import Dmcjia
@@ -11,11 +10,11 @@ from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.testing.doubles import Counting
 from dmcjia_opt.testing.problems import brute_force, only_way_out, random_problem
+from tests.methods.placers.searches import place
 
 
-def place(problem, allocator=None, seed=0, stop=None, **options):
-    rng = np.random.default_rng(seed)
-    return Dmcjia(**options).place(problem, allocator or WaterFilling(), stop=stop or Stop(), rng=rng)
+def search(problem, allocator=None, seed=0, stop=None, **options):
+    return place(Dmcjia(**options), problem, stop, seed, allocator)
 
 
 def test_the_published_settings_are_the_defaults():
@@ -32,7 +31,7 @@ def test_every_generation_asks_for_one_population(monkeypatch):
             super()._evaluate(x, out, *args, **kwargs)
 
     monkeypatch.setattr(dmcjia, "BinaryPlacementProblem", Watched)
-    placement = place(compile_problem(generate("paper", nodes=6)))
+    placement = search(compile_problem(generate("paper", nodes=6)))
     assert [x.shape for x in asked] == [(50, 36)] * 32
     assert min(len(np.unique(x, axis=0)) for x in asked) < 50  # twins are allowed, as in the paper
     assert placement.status == Status.FEASIBLE
@@ -40,7 +39,7 @@ def test_every_generation_asks_for_one_population(monkeypatch):
 
 
 def test_survivors_are_the_fittest_of_parents_and_offspring():
-    placement = place(compile_problem(generate("paper", nodes=6)))
+    placement = search(compile_problem(generate("paper", nodes=6)))
     objectives = [point.objective for point in placement.trace]
     assert objectives == sorted(objectives, reverse=True)
     assert objectives[-1] < objectives[0]
@@ -49,7 +48,7 @@ def test_survivors_are_the_fittest_of_parents_and_offspring():
 def test_a_budget_replaces_the_generations():
     problem = compile_problem(generate("paper", nodes=6))
     counting = Counting()
-    placement = place(problem, counting, stop=Stop(evaluations=300), generations=2)
+    placement = search(problem, counting, stop=Stop(evaluations=300), generations=2)
     assert placement.evaluations == 300
     assert placement.status == Status.LIMIT
     assert len(counting.plans) == len(set(counting.plans)) <= 300
@@ -59,27 +58,27 @@ def test_small_problems_are_solved():
     for seed in range(5):
         problem, _ = random_problem(np.random.default_rng(seed), 3, 4)
         best, _, _ = brute_force(problem)
-        assert place(problem).trace[-1].objective == pytest.approx(best, rel=1e-12)
+        assert search(problem).trace[-1].objective == pytest.approx(best, rel=1e-12)
 
 
 def test_the_one_feasible_plan_is_found_from_infeasible_ones():
-    placement = place(only_way_out(4, 4), seed=1, population=6, generations=300)
+    placement = search(only_way_out(4, 4), seed=1, population=6, generations=300)
     assert placement.splits.tolist() == [3, 3, 3, 3]
     assert placement.trace[0].objective == np.inf
 
 
 def test_another_seed_searches_elsewhere():
     problem = compile_problem(generate("paper", nodes=6))
-    first, second = (place(problem, seed=seed, stop=Stop(evaluations=60)) for seed in (1, 2))
+    first, second = (search(problem, seed=seed, stop=Stop(evaluations=60)) for seed in (1, 2))
     assert first.trace[0].objective != second.trace[0].objective
 
 
 def test_the_clock_and_global_seeds_have_no_say():
     problem = compile_problem(generate("paper", nodes=6))
     np.random.seed(1)  # noqa: NPY002 - that it has no effect is the point
-    first = place(problem, seed=3)
+    first = search(problem, seed=3)
     np.random.seed(2)  # noqa: NPY002
-    second = place(problem, seed=3)
+    second = search(problem, seed=3)
     np.testing.assert_array_equal(first.splits, second.splits)
     assert first.evaluations == second.evaluations
 
@@ -98,10 +97,3 @@ def test_the_clock_and_global_seeds_have_no_say():
 def test_nonsense_is_refused(options):
     with pytest.raises(InputError):
         Dmcjia(**options)
-
-
-def test_a_node_with_one_split_is_refused_with_a_sentence():
-    problem, _ = random_problem(np.random.default_rng(0), 3, 1)
-    assert Dmcjia().supports(problem) == "a node has only one split"
-    with pytest.raises(InputError, match="two splits"):
-        place(problem)

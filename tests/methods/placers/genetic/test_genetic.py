@@ -13,17 +13,17 @@ from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.testing.doubles import Counting
 from dmcjia_opt.testing.placers import trace_of
 from dmcjia_opt.testing.problems import brute_force, only_way_out, random_problem
+from tests.methods.placers.searches import place
 
 
-def place(problem, allocator=None, seed=0, stop=None, **options):
-    rng = np.random.default_rng(seed)
-    return Genetic(**options).place(problem, allocator or WaterFilling(), stop=stop or Stop(), rng=rng)
+def search(problem, allocator=None, seed=0, stop=None, **options):
+    return place(Genetic(**options), problem, stop, seed, allocator)
 
 
 def test_cvxpy_and_water_filling_lead_to_the_same_splits():
     problem = compile_problem(generate("paper", nodes=6, seed=2))
     stop = Stop(evaluations=150)
-    closed_form, cones = (place(problem, allocator, 7, stop) for allocator in (WaterFilling(), CvxpyAllocator()))
+    closed_form, cones = (search(problem, allocator, 7, stop) for allocator in (WaterFilling(), CvxpyAllocator()))
     np.testing.assert_array_equal(closed_form.splits, cones.splits)
     np.testing.assert_allclose(closed_form.shares, cones.shares, atol=1e-5)
     assert [p.evaluations for p in closed_form.trace] == [p.evaluations for p in cones.trace]
@@ -31,7 +31,7 @@ def test_cvxpy_and_water_filling_lead_to_the_same_splits():
 
 def test_ten_nodes_of_table_5_end_near_the_optimum():
     problem = compile_problem(generate("paper", nodes=10, seed=1))
-    placement = place(problem, stop=Stop(evaluations=3000))
+    placement = search(problem, stop=Stop(evaluations=3000))
     last = placement.trace[-1]
     assert last.objective <= 1.02 * last.lower_bound
 
@@ -40,7 +40,7 @@ def test_ten_nodes_of_table_5_end_near_the_optimum():
 def test_budgets_are_kept_exactly_and_no_plan_is_solved_twice(budget):
     problem = compile_problem(generate("paper", nodes=6))
     counting = Counting()
-    placement = place(problem, counting, stop=Stop(evaluations=budget))
+    placement = search(problem, counting, stop=Stop(evaluations=budget))
     assert placement.evaluations == budget
     assert len(counting.plans) == len(set(counting.plans)) <= budget
 
@@ -48,24 +48,24 @@ def test_budgets_are_kept_exactly_and_no_plan_is_solved_twice(budget):
 def test_started_from_the_dual_the_first_plan_is_the_duals():
     problem = compile_problem(generate("scarce", nodes=20, seed=3))
     counting = Counting()
-    placement = place(problem, counting, stop=Stop(evaluations=20), start_from_dual=True)
+    placement = search(problem, counting, stop=Stop(evaluations=20), start_from_dual=True)
     dual = maximise(problem)[1].splits
     assert counting.plans[0] == tuple(dual.tolist())
     assert len(set(counting.plans)) == len(counting.plans)
     bound = placement.trace[-1].lower_bound
     assert placement.trace[-1].objective <= 1.01 * bound
-    assert place(problem, stop=Stop(evaluations=20)).trace[-1].objective > 1.2 * bound
+    assert search(problem, stop=Stop(evaluations=20)).trace[-1].objective > 1.2 * bound
 
 
 def test_small_problems_are_solved():
     for seed in range(3):
         problem, _ = random_problem(np.random.default_rng(seed), 3, 4)
         best, _, _ = brute_force(problem)
-        assert place(problem, population=20).trace[-1].objective == pytest.approx(best, rel=1e-12)
+        assert search(problem, population=20).trace[-1].objective == pytest.approx(best, rel=1e-12)
 
 
 def test_the_one_feasible_plan_is_found_from_infeasible_ones():
-    placement = place(only_way_out(5, 6), generations=100)
+    placement = search(only_way_out(5, 6), generations=100)
     assert placement.splits.tolist() == [5] * 5
     assert placement.trace[0].objective == np.inf
 
@@ -93,7 +93,7 @@ def every_variant():
 @pytest.mark.parametrize("options", list(every_variant()), ids=str)
 def test_every_variant_keeps_its_budget_improves_and_follows_its_seed(options):
     problem = compile_problem(generate("mixed", nodes=5, seed=2))
-    first, second = (place(problem, stop=Stop(evaluations=150), seed=4, **options) for _ in range(2))
+    first, second = (search(problem, stop=Stop(evaluations=150), seed=4, **options) for _ in range(2))
     assert trace_of(first) == trace_of(second)
     np.testing.assert_array_equal(first.splits, second.splits)
     assert first.evaluations == 150
@@ -106,9 +106,8 @@ def test_every_variant_keeps_its_budget_improves_and_follows_its_seed(options):
 def test_the_papers_algorithm_is_one_of_the_variants():
     problem = compile_problem(generate("mixed", nodes=8, seed=1))
     bits = int(np.ceil(np.log2(problem.layers + 1)).sum())
-    rng = np.random.default_rng(5)
-    paper = Dmcjia().place(problem, WaterFilling(), stop=Stop(), rng=rng)
-    same = place(
+    paper = place(Dmcjia(), problem, seed=5)
+    same = search(
         problem,
         seed=5,
         population=50,
@@ -126,18 +125,18 @@ def test_the_papers_algorithm_is_one_of_the_variants():
 
 def test_without_elitism_the_best_may_be_lost_and_the_incumbent_is_not():
     problem = compile_problem(generate("paper", nodes=8, seed=1))
-    comma = place(problem, stop=Stop(evaluations=600), elitism=0)
+    comma = search(problem, stop=Stop(evaluations=600), elitism=0)
     objectives = [point.objective for point in comma.trace]
     assert objectives == sorted(objectives, reverse=True)
-    plus = place(problem, stop=Stop(evaluations=600), elitism=10)
-    assert trace_of(plus) == trace_of(place(problem, stop=Stop(evaluations=600)))
+    plus = search(problem, stop=Stop(evaluations=600), elitism=10)
+    assert trace_of(plus) == trace_of(search(problem, stop=Stop(evaluations=600)))
     assert trace_of(plus) != trace_of(comma)
 
 
 def test_repair_finds_plans_where_nearly_all_are_overloaded():
     problem = only_way_out(8, 6)
-    assert place(problem, stop=Stop(evaluations=5)).shares is None
-    mended = place(problem, stop=Stop(evaluations=5), repair="to-feasible")
+    assert search(problem, stop=Stop(evaluations=5)).shares is None
+    mended = search(problem, stop=Stop(evaluations=5), repair="to-feasible")
     assert mended.splits.tolist() == [5] * 8
 
 
@@ -145,7 +144,7 @@ def test_repair_finds_plans_where_nearly_all_are_overloaded():
 def test_started_from_the_dual_in_any_encoding(encoding):
     problem = compile_problem(generate("scarce", nodes=20, seed=3))
     counting = Counting()
-    place(problem, counting, stop=Stop(evaluations=10), start_from_dual=True, encoding=encoding)
+    search(problem, counting, stop=Stop(evaluations=10), start_from_dual=True, encoding=encoding)
     assert counting.plans[0] == tuple(maximise(problem)[1].splits.tolist())
 
 
@@ -178,8 +177,3 @@ def test_started_from_the_dual_in_any_encoding(encoding):
 def test_nonsense_is_refused_with_a_remedy(options, sentence):
     with pytest.raises(InputError, match=sentence):
         Genetic(**options)
-
-
-def test_a_node_with_one_split_is_refused_with_a_sentence():
-    problem, _ = random_problem(np.random.default_rng(0), 3, 1)
-    assert Genetic().supports(problem) == "a node has only one split"

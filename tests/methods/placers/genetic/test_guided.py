@@ -34,7 +34,7 @@ def test_no_plan_is_better_than_the_dual_plus_its_reduced_costs(seed):
     objective = seen.evaluation(plans)
     bound = value + costs.table[np.arange(4), plans].sum(axis=1)
     assert (objective >= bound * (1 - 1e-12))[np.isfinite(objective)].all()
-    assert np.isinf(costs.table[np.isinf(problem.local_delay)]).all()
+    assert np.isinf(costs.table[np.isinf(problem.fixed_delay)]).all()
     assert (costs.table.min(axis=1) == 0).all()
 
 
@@ -71,7 +71,7 @@ def test_samples_begin_with_the_duals_plans_and_are_distinct(twenty):
     assert plans.shape == (200, 20)
     assert plans[0].tolist() == high.splits.tolist()
     assert len(np.unique(plans, axis=0)) == 200
-    assert np.isfinite(twenty.at(twenty.local_delay, plans)).all()
+    assert np.isfinite(twenty.at(twenty.fixed_delay, plans)).all()
     np.testing.assert_array_equal(plans, DualSampling(twenty).plans(200, rng()))
     assert DualSampling(twenty).plans(1, rng()).tolist() == [high.splits.tolist()]
 
@@ -137,7 +137,7 @@ def test_a_share_of_the_mutations_does_not_look_at_costs():
     costs = reduced_costs(problem)
     x = np.tile(costs.high, (6000, 1))
     anywhere = ReducedCostMutation(costs, rate=1.0, anywhere=1.0)._do(PlacementProblem(problem), x, random_state=rng())
-    allowed = np.isfinite(problem.local_delay).sum(axis=1)
+    allowed = np.isfinite(problem.fixed_delay).sum(axis=1)
     assert [len(np.unique(column)) for column in anywhere.T] == allowed.tolist()
 
 
@@ -157,7 +157,7 @@ def test_repair_chooses_well():
     problem = compile_problem(generate("scarce", nodes=20, seed=3))
     plans = rng().integers(0, problem.layers + 1, (400, 20))
     plans = plans[problem.overload(plans) >= 1e-9]
-    plans = plans[np.isfinite(problem.at(problem.local_delay, plans)).all(axis=1)][:60]
+    plans = plans[np.isfinite(problem.at(problem.fixed_delay, plans)).all(axis=1)][:60]
     repair, seen = ToFeasible(problem), PlacementProblem(problem)
     fixed = repair.repaired(plans)
     assert (problem.least_share(fixed).sum(axis=1) <= repair.enough).all()
@@ -166,7 +166,7 @@ def test_repair_chooses_well():
         for d in rng(1).permutation(20):
             if problem.least_share(row).sum() <= repair.enough:
                 break
-            row[d] = max(row[d], np.flatnonzero(np.isfinite(problem.local_delay[d]))[-1])
+            row[d] = max(row[d], np.flatnonzero(np.isfinite(problem.fixed_delay[d]))[-1])
     ours, theirs = seen.evaluation(fixed), seen.evaluation(blind)
     assert np.isfinite(ours).all()
     assert np.median(ours) < 0.95 * np.median(theirs)

@@ -15,15 +15,15 @@ from dmcjia_opt.solving.search import BudgetSpent, Evaluation
 from dmcjia_opt.testing.doubles import Counting, Even
 from dmcjia_opt.testing.placers import trace_of
 from dmcjia_opt.testing.problems import all_plans, brute_force, random_problem
+from tests.methods.placers.searches import place
 
 
-def place(problem, allocator=None, seed=0, stop=None, placer=None, **options):
-    placer = placer or Memetic(**options)
-    return placer.place(problem, allocator or WaterFilling(), stop=stop or Stop(), rng=np.random.default_rng(seed))
+def search(problem, allocator=None, seed=0, stop=None, placer=None, **options):
+    return place(placer or Memetic(**options), problem, stop, seed, allocator)
 
 
 def excess(problem, placement):
-    optimum = place(problem, placer=Exact()).trace[-1].objective
+    optimum = search(problem, placer=Exact()).trace[-1].objective
     assert problem.residuals(placement.splits, placement.shares).feasible
     return float(problem.objective(placement.splits, placement.shares)) / optimum - 1.0
 
@@ -34,10 +34,10 @@ def test_at_the_papers_evaluations_it_ends_at_the_optimum_where_the_papers_algor
     stop = Stop(evaluations=900)
     for seed in range(20):
         problem = compile_problem(generate("paper", nodes=20, seed=seed))
-        ours.append(excess(problem, place(problem, seed=seed, stop=stop)))
-        at_random.append(excess(problem, place(problem, seed=seed, stop=stop, start_from_dual=False)))
+        ours.append(excess(problem, search(problem, seed=seed, stop=stop)))
+        at_random.append(excess(problem, search(problem, seed=seed, stop=stop, start_from_dual=False)))
         if seed < 4:
-            paper = place(problem, seed=seed, placer=Dmcjia())
+            paper = search(problem, seed=seed, placer=Dmcjia())
             assert paper.evaluations >= 900
             theirs.append(excess(problem, paper))
     assert np.median(theirs) > 0.08
@@ -51,7 +51,7 @@ def test_families_whose_dual_has_a_gap(family):
     for seed in (1, 2):
         problem = compile_problem(generate(family, nodes=12, seed=seed))
         counting = Counting()
-        placement = place(problem, counting, seed=seed, stop=Stop(evaluations=600))
+        placement = search(problem, counting, seed=seed, stop=Stop(evaluations=600))
         assert excess(problem, placement) < 1e-4
         assert placement.evaluations <= 600
         assert len(counting.plans) == len(set(counting.plans))
@@ -59,19 +59,19 @@ def test_families_whose_dual_has_a_gap(family):
 
 def test_it_ends_where_its_plan_meets_the_bound():
     problem = compile_problem(generate("paper", nodes=20, seed=1))
-    placement = place(problem, stop=Stop(evaluations=1000))
+    placement = search(problem, stop=Stop(evaluations=1000))
     assert placement.status == Status.OPTIMAL
     assert placement.evaluations < 100
-    wide = place(problem, stop=Stop(evaluations=1000, gap=0.5))
+    wide = search(problem, stop=Stop(evaluations=1000, gap=0.5))
     assert wide.status == Status.OPTIMAL
     assert wide.evaluations <= placement.evaluations
 
 
 def test_without_the_dual_and_the_descent_it_still_searches():
     problem = compile_problem(generate("scarce", nodes=10, seed=2))
-    plain = place(problem, stop=Stop(evaluations=300), start_from_dual=False, descents=0)
+    plain = search(problem, stop=Stop(evaluations=300), start_from_dual=False, descents=0)
     assert plain.trace[-1].objective < plain.trace[0].objective
-    descending = place(problem, stop=Stop(evaluations=300), start_from_dual=False)
+    descending = search(problem, stop=Stop(evaluations=300), start_from_dual=False)
     assert trace_of(descending) != trace_of(plain)
 
 
@@ -145,7 +145,7 @@ def test_identical_nodes_are_tried_once():
 def test_an_allocator_without_prices_is_led_by_the_duals():
     problem = compile_problem(generate("paper", nodes=10, seed=3))
     with_descent, without = (
-        place(problem, Even(), stop=Stop(evaluations=150), start_from_dual=False, descents=d) for d in (2, 0)
+        search(problem, Even(), stop=Stop(evaluations=150), start_from_dual=False, descents=d) for d in (2, 0)
     )
     assert with_descent.trace[-1].objective < without.trace[-1].objective
 

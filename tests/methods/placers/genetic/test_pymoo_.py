@@ -29,6 +29,7 @@ from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.testing.doubles import Counting, Failing
 from dmcjia_opt.testing.placers import trace_of
 from dmcjia_opt.testing.problems import all_plans, brute_force, impossible, only_way_out, random_problem
+from tests.methods.placers.searches import place
 
 
 @pytest.fixture
@@ -36,10 +37,8 @@ def four():
     return random_problem(np.random.default_rng(11), 4, 6)[0]
 
 
-def place(name, problem, allocator=None, stop=None, seed=0, **options):
-    placer = PymooPlacer(name, **options)
-    rng = np.random.default_rng(seed)
-    return placer.place(problem, allocator or WaterFilling(), stop=stop or Stop(), rng=rng)
+def search(name, problem, allocator=None, stop=None, seed=0, **options):
+    return place(PymooPlacer(name, **options), problem, stop, seed, allocator)
 
 
 def test_pymoo_alone_solves_the_problem(four):
@@ -189,14 +188,14 @@ def test_every_algorithm_runs_within_its_budget_and_by_its_seed(four, name, monk
     monkeypatch.setattr(evaluation, "STALLED_AFTER", 300)
     best, _, _ = brute_force(four)
     counting = Counting()
-    placement = place(name, four, counting, Stop(evaluations=60))
+    placement = search(name, four, counting, Stop(evaluations=60))
     assert 15 <= placement.evaluations <= 60
     assert len(counting.plans) == len(set(counting.plans)) <= placement.evaluations
     assert placement.shares is not None
     assert four.residuals(placement.splits, placement.shares).feasible
     objective = float(four.objective(placement.splits, placement.shares))
     assert placement.lower_bound <= best <= objective == placement.trace[-1].objective
-    again = place(name, four, stop=Stop(evaluations=60))
+    again = search(name, four, stop=Stop(evaluations=60))
     assert trace_of(again) == trace_of(placement)
     np.testing.assert_array_equal(again.splits, placement.splits)
 
@@ -204,14 +203,14 @@ def test_every_algorithm_runs_within_its_budget_and_by_its_seed(four, name, monk
 @pytest.mark.parametrize("name", algorithms())
 def test_every_algorithm_ends_on_its_own(name):
     problem, _ = random_problem(np.random.default_rng(3), 2, 3)
-    placement = place(name, problem, generations=5)
+    placement = search(name, problem, generations=5)
     assert placement.status in (Status.FEASIBLE, Status.LIMIT)
     assert problem.residuals(placement.splits, placement.shares).feasible
 
 
 @pytest.mark.parametrize("name", algorithms())
 def test_no_algorithm_stumbles_over_an_impossible_problem(name):
-    placement = place(name, impossible())
+    placement = search(name, impossible())
     assert placement.status == Status.INFEASIBLE
     assert placement.evaluations == 0
 
@@ -228,7 +227,7 @@ def test_an_unknown_algorithm_is_refused_with_those_there_are():
 
 def test_without_a_budget_the_generations_end_the_search():
     problem = compile_problem(generate("paper", nodes=6))
-    few, more = (place("GA", problem, generations=n) for n in (2, 4))
+    few, more = (search("GA", problem, generations=n) for n in (2, 4))
     assert few.status == more.status == Status.FEASIBLE
     assert few.evaluations < more.evaluations <= 400
 
@@ -252,7 +251,7 @@ def test_an_interrupt_returns_the_incumbent_if_there_is_one(four):
             return Interrupting(self.patience), PlacementProblem(four, evaluation=evaluation), 100
 
     def start(patience, allocator):
-        return Placer(patience).place(four, allocator, stop=Stop(), rng=np.random.default_rng(0))
+        return place(Placer(patience), four, allocator=allocator)
 
     placement = start(3, WaterFilling())
     assert placement.status == Status.LIMIT

@@ -8,30 +8,8 @@ from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.methods.placers.solvers.casadi_ import Bonmin, algorithms
 from dmcjia_opt.methods.placers.solvers.cone_model import cone_model
 from dmcjia_opt.solving.registry import build_placer
-from tests.methods.placers.anchors import (
-    FAMILIES,
-    SMALL,
-    agrees,
-    agrees_with_brute_force,
-    family,
-    keeps_its_time,
-    place,
-    stops_at_a_gap,
-)
-
-#: B-Hyb is left out: it has been seen to be wrong.
-DEPENDABLE = pytest.mark.parametrize("algorithm", ["B-OA", "B-BB"])
-
-
-@DEPENDABLE
-@pytest.mark.parametrize("k", range(len(SMALL)))
-def test_agrees_with_brute_force(algorithm, k):
-    agrees_with_brute_force(Bonmin(algorithm), k)
-
-
-@pytest.mark.parametrize(("name", "nodes"), FAMILIES)
-def test_agrees_with_branch_and_bound(name, nodes):
-    agrees(Bonmin(), *family(name, nodes))
+from tests.methods.placers.searches import place
+from tests.methods.placers.solvers.test_general_solvers import SMALL
 
 
 @pytest.mark.parametrize("algorithm", algorithms())
@@ -45,17 +23,6 @@ def test_algorithms_are_named():
     assert Bonmin() == Bonmin("B-OA") == build_placer("bonmin")
     with pytest.raises(InputError, match=r'bonmin has no algorithm "OA" here; choose B-OA, B-Hyb, B-BB'):
         Bonmin("OA")
-
-
-@DEPENDABLE
-def test_time_limit(algorithm):
-    placement = keeps_its_time(Bonmin(algorithm), 0.5, 4.0)
-    assert placement.lower_bound == -math.inf
-
-
-@DEPENDABLE
-def test_gap(algorithm):
-    stops_at_a_gap(Bonmin(algorithm))
 
 
 @pytest.mark.parametrize(
@@ -83,9 +50,3 @@ def test_a_crash_is_a_failure_in_one_sentence(monkeypatch):
     monkeypatch.setattr(casadi, "nlpsol", crash)
     with pytest.raises(BackendFailed, match=r"^Bonmin crashed: no memory$"):
         place(Bonmin(), SMALL[0])
-
-
-@pytest.mark.parametrize("algorithm", algorithms())
-def test_silence(capfd, algorithm):
-    place(Bonmin(algorithm), SMALL[3])
-    assert capfd.readouterr() == ("", "")

@@ -9,7 +9,7 @@ from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.testing.problems import all_plans, impossible, random_problem
-from tests.methods.placers.anchors import SMALL
+from tests.methods.placers.solvers.test_general_solvers import SMALL
 
 
 def of_each_node(model, values, z):
@@ -72,7 +72,7 @@ def test_without_one_there_is_none():
 
 def test_numbers_are_of_order_one_whatever_the_units():
     problem = compile_problem(generate("paper", nodes=6, seed=1))
-    slow = Problem(problem.local_delay * 1e6, problem.cloud_time * 1e6, problem.arrival_rate / 1e6, problem.weight)
+    slow = Problem(problem.fixed_delay * 1e6, problem.service[..., 0] * 1e6, problem.arrival_rate / 1e6, problem.weight)
     one, other = cone_model(problem), cone_model(slow)
     assert other.unit == pytest.approx(1e6 * one.unit)
     for key in ("cost", "root", "load"):
@@ -90,7 +90,7 @@ def test_candidates_are_the_pareto_splits_by_node():
     ]
     assert model.candidates[0].start == 0
     assert model.candidates[-1].stop == len(model.node)
-    busy = problem.cloud_time[model.node, model.split] > 0
+    busy = problem.service[..., 0][model.node, model.split] > 0
     np.testing.assert_array_equal(model.idle, np.where(busy, 0.0, 1.0))
 
 

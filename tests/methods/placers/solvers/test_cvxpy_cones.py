@@ -1,6 +1,4 @@
 import math
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,46 +13,8 @@ from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.solving.registry import build_placer, spec_of, variants
-from tests.methods.placers.anchors import (
-    FAMILIES,
-    SMALL,
-    agrees,
-    agrees_with_brute_force,
-    family,
-    keeps_its_time,
-    place,
-    stops_at_a_gap,
-)
-
-every_solver = pytest.mark.parametrize("solver", installed_solvers())
-
-
-@every_solver
-@pytest.mark.parametrize("k", range(len(SMALL)))
-def test_agrees_with_brute_force(solver, k):
-    agrees_with_brute_force(CvxpyPlacer(solver), k)
-
-
-@every_solver
-@pytest.mark.parametrize(("name", "nodes"), FAMILIES)
-def test_agrees_with_branch_and_bound(solver, name, nodes):
-    agrees(CvxpyPlacer(solver), *family(name, nodes))
-
-
-@every_solver
-def test_time_limit(solver):
-    keeps_its_time(CvxpyPlacer(solver), 0.5, 10.0)
-
-
-@every_solver
-def test_gap(solver):
-    stops_at_a_gap(CvxpyPlacer(solver))
-
-
-@every_solver
-def test_silence(capfd, solver):
-    place(CvxpyPlacer(solver), SMALL[3])
-    assert capfd.readouterr() == ("", "")
+from tests.methods.placers.searches import place
+from tests.methods.placers.solvers.test_general_solvers import SMALL, agrees
 
 
 @pytest.mark.parametrize("seed", [0, 2])
@@ -73,19 +33,13 @@ def test_names_lead_to_solvers():
     assert variants(spec_of("placer", "cvxpy")) == installed_solvers()
     assert build_placer("cvxpy:ECOS_BB") == CvxpyPlacer("ECOS_BB")
     assert build_placer("cvxpy") == CvxpyPlacer("SCIP")
-    agrees_with_brute_force(build_placer("cvxpy:scip"), 0)
+    agrees("cvxpy:scip", SMALL[0])
 
 
 @pytest.mark.parametrize("solver", ["CLARABEL", "HIGHS", "nope"])
 def test_solvers_without_integers_or_cones_are_refused(solver):
     with pytest.raises(BackendMissing, match=rf"{solver.upper()} here that takes integers and .*choose one of .*SCIP"):
         place(CvxpyPlacer(solver), SMALL[0])
-
-
-def test_module_imports_no_solver():
-    code = "import sys, dmcjia_opt.methods.placers.solvers.cvxpy_cones; "
-    code += "sys.exit(bool({'cvxpy', 'pyscipopt'} & set(sys.modules)))"
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 class Program:
@@ -117,13 +71,6 @@ def pretend(monkeypatch):
         return program
 
     return install
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(cvxpy_.time, "perf_counter", lambda: clock.now)
-    return clock
 
 
 def test_other_solvers_run_without_limits_and_claim_nothing(pretend):

@@ -8,46 +8,18 @@ from dmcjia_opt.methods.allocators.nl_bridge import NlSolution
 from dmcjia_opt.methods.placers.solvers import mindtpy_
 from dmcjia_opt.methods.placers.solvers.mindtpy_ import MindtPy
 from dmcjia_opt.solving.contract import Status, Stop
-from tests.methods.placers.anchors import (
-    FAMILIES,
-    SMALL,
-    agrees,
-    agrees_with_brute_force,
-    family,
-    keeps_its_time,
-    place,
-    stops_at_a_gap,
-)
-
-
-@pytest.mark.parametrize("k", range(len(SMALL)))
-def test_agrees_with_brute_force(k):
-    agrees_with_brute_force(MindtPy(), k)
-
-
-@pytest.mark.parametrize(("name", "nodes"), FAMILIES)
-def test_agrees_with_branch_and_bound(name, nodes):
-    agrees(MindtPy(), *family(name, nodes))
-
-
-def test_time_limit():
-    keeps_its_time(MindtPy(), 0.5, 4.0)
-
-
-def test_gap():
-    stops_at_a_gap(MindtPy())
+from tests.methods.placers.searches import place
+from tests.methods.placers.solvers.test_general_solvers import SMALL, agrees
 
 
 def test_no_program_is_looked_for(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    agrees_with_brute_force(MindtPy(), 0)
+    agrees("mindtpy", SMALL[0])
 
 
-def test_silence(capfd, caplog):
+def test_loggers_are_left_as_they_were():
     before = logging.getLogger("pyomo").handlers[:], logging.getLogger("pyomo.contrib.mindtpy").handlers[:]
     place(MindtPy(), SMALL[3])
-    assert capfd.readouterr() == ("", "")
-    assert not caplog.records
     assert before == (logging.getLogger("pyomo").handlers, logging.getLogger("pyomo.contrib.mindtpy").handlers)
 
 

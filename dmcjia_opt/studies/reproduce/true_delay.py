@@ -16,28 +16,16 @@ from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.look.colours import COLOURS
 from dmcjia_opt.studies.look.pictures import new_figure, tidy
-from dmcjia_opt.studies.reproduce.item import Finding, Item, Statement
+from dmcjia_opt.studies.reproduce.item import Conclusion, Item, Statement
 from dmcjia_opt.studies.reproduce.tables import markdown, percent
-from dmcjia_opt.studies.simulation import build_arrivals, compare, simulate
+from dmcjia_opt.studies.simulation.arrivals import build_arrivals
+from dmcjia_opt.studies.simulation.fleet import simulate
+from dmcjia_opt.studies.simulation.result import compare
 
 _NODES, _CLOUD_GFLOPS, _TASKS = 10, 40.0, 200_000
 _FACTORS = (0.5, 0.75, 1.0, 1.25)
 _BURSTY = "hyperexponential:9"
 _CONFIDENCE = 0.99
-_TEXT = """![Errors of the two models, and what optimising the true one gains](delay.png)
-
-{seeds} fleets of ten nodes from Table 5 under a cloud of {cloud:g} GFLOPS, at arrival rates of {factors} times
-Table 5's. Each is planned twice, to the proved optimum: under the paper's sum of two M/D/1 delays, and under the exact
-mean of deterministic stages in series (`delay = "tandem"`, Friedman 1965). Both plans then meet the same {tasks:,}
-tasks at each node in a simulation, with Poisson arrivals, and with bursts (hyper-exponential, squared coefficient of
-variation 9). Errors and gains are means over the fleets; intervals hold {confidence:g} %.
-
-{table}
-
-The sum is too high because the cloud queue is fed by what leaves the edge queue, already spaced out, and not by a
-Poisson stream. The optimal splits of {changed} of {total} fleets differ between the two models, at {nodes} of
-{all_nodes} nodes. Bursts are in neither model: they add {bursts} to the delay of the tandem's plans at Table 5's rates.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +100,7 @@ def _jobs(seeds: int) -> list[Job[Compared | None]]:
     ]
 
 
-def _conclude(seeds: int, results: list[Compared | None]) -> Finding:
+def _conclude(seeds: int, results: list[Compared | None]) -> Conclusion:
     rows = [row for row in results if row is not None]
     by_factor = {f: mine for f in _FACTORS if (mine := [row for row in rows if row.factor == f])}
     too_high = {f: _mean(row.md1 / row.simulated - 1 for row in mine) for f, mine in by_factor.items()}
@@ -138,33 +126,37 @@ def _conclude(seeds: int, results: list[Compared | None]) -> Finding:
     inside = sum(abs(row.tandem - row.simulated) <= row.half for row in rows)
     worse = sum(row.gain < -row.gain_half for row in rows)
     nominal = by_factor.get(1.0, rows)
-    text = _TEXT.format(
-        seeds=seeds,
-        cloud=_CLOUD_GFLOPS,
-        factors=", ".join(f"{f:g}" for f in _FACTORS),
-        tasks=_TASKS,
-        confidence=100 * _CONFIDENCE,
-        table=markdown(
-            ("λ ×", "fleets", "sum of M/D/1", "tandem", "splits that differ", "gain", "gain under bursts"),
-            [
-                (
-                    f"{f:g}",
-                    len(mine),
-                    _signed(too_high[f]),
-                    _signed(off[f]),
-                    f"{_mean(row.changed for row in mine):.1f} of {_NODES}",
-                    _signed(float(np.mean(gains[f]))),
-                    _signed(float(np.mean(bursty[f]))),
-                )
-                for f, mine in by_factor.items()
-            ],
-        ),
-        changed=sum(row.changed > 0 for row in rows),
-        total=len(rows),
-        nodes=sum(row.changed for row in rows),
-        all_nodes=_NODES * len(rows),
-        bursts=percent(_mean(row.bursty / row.own - 1 for row in nominal)),
-    )
+    head = ("λ ×", "fleets", "sum of M/D/1", "tandem", "splits that differ", "gain", "gain under bursts")
+    lines = [
+        (
+            f"{f:g}",
+            len(mine),
+            _signed(too_high[f]),
+            _signed(off[f]),
+            f"{_mean(row.changed for row in mine):.1f} of {_NODES}",
+            _signed(float(np.mean(gains[f]))),
+            _signed(float(np.mean(bursty[f]))),
+        )
+        for f, mine in by_factor.items()
+    ]
+    rates, total = ", ".join(f"{f:g}" for f in _FACTORS), len(rows)
+    changed, nodes = sum(row.changed > 0 for row in rows), sum(row.changed for row in rows)
+    longer = percent(_mean(row.bursty / row.own - 1 for row in nominal))
+    text = f"""![Errors of the two models, and what optimising the true one gains](delay.png)
+
+{seeds} fleets of ten nodes from Table 5 under a cloud of {_CLOUD_GFLOPS:g} GFLOPS, at arrival rates of {rates} times
+Table 5's. Each is planned twice, to the proved optimum: under the paper's sum of two M/D/1 delays, and under the exact
+mean of deterministic stages in series (`delay = "tandem"`, Friedman 1965). Both plans then meet the same {_TASKS:,}
+tasks at each node in a simulation, with Poisson arrivals, and with bursts (hyper-exponential, squared coefficient of
+variation 9). Errors and gains are means over the fleets; intervals hold {100 * _CONFIDENCE:g} %.
+
+{markdown(head, lines)}
+
+The sum is too high because the cloud queue is fed by what leaves the edge queue, already spaced out, and not by a
+Poisson stream. The optimal splits of {changed} of {total} fleets differ between the two models, at {nodes} of
+{_NODES * total} nodes. Bursts are in neither model: they add {longer} to the delay of the tandem's plans at Table \
+5's rates.
+"""
     statements = (
         Statement(
             "the delay of a node is the sum of two M/D/1 delays",
@@ -190,7 +182,7 @@ def _conclude(seeds: int, results: list[Compared | None]) -> Finding:
         "nodes_changed": [row.changed for row in rows],
     }
     table |= {f"{name}_s": [getattr(row, name) for row in rows] for name in fields}
-    return Finding({"delay": table}, text, statements, figure)
+    return Conclusion({"delay": table}, text, statements, figure)
 
 
 def _mean(values: Iterable[float]) -> float:
@@ -206,4 +198,4 @@ def _scenario(factor: float, seed: int) -> Scenario:
     return replace(drawn, nodes=replace(drawn.nodes, arrival_rate=factor * drawn.nodes.arrival_rate))
 
 
-DELAY = Item("delay", "Is the delay true? Sum, tandem and simulation", _jobs, _conclude)
+DELAY = Item("delay", "Is the delay true? Sum, tandem and simulation", _conclude, _jobs)

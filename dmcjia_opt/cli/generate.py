@@ -1,0 +1,38 @@
+"""`dmcjia generate`: a scenario drawn at random."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from dmcjia_opt.base.limits import MOST_NODES
+
+
+def generate(
+    family: Annotated[str, typer.Argument(metavar="FAMILY", help="paper, homogeneous, near, scarce, mixed or fleet.")],
+    nodes: Annotated[int, typer.Option(max=MOST_NODES, help="Number of edge nodes.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.toml", help="Where to write the scenario.")],
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same scenario.")] = 0,
+    tasks: Annotated[
+        Literal["imagenet", "table4"] | None,
+        typer.Option(help="paper: every node's raw input is ResNet34's, or one of Table 4's three at random."),
+    ] = None,
+    epsilon: Annotated[float | None, typer.Option(help="near: relative spread of compute and uplink.")] = None,
+    cloud_gflops: Annotated[float | None, typer.Option(help="Cloud compute, GFLOP/s, instead of the family's.")] = None,
+    delay: Annotated[
+        Literal["md1", "mm1", "mg1", "tandem"] | None, typer.Option(help="The delay curve, instead of the family's.")
+    ] = None,
+    nodes_file: Annotated[
+        str | None, typer.Option(metavar="NAME.csv|.parquet", help="Put the nodes into a table beside the scenario.")
+    ] = None,
+) -> None:
+    """Draw a scenario at random from a family; `paper` is Table 5."""
+    from dmcjia_opt.model.scenario.families import generate as draw
+
+    scenario = draw(
+        family, nodes=nodes, seed=seed, tasks=tasks, epsilon=epsilon, cloud_gflops=cloud_gflops, delay=delay
+    )
+    scenario.save(out, nodes_file=nodes_file)
+    typer.echo(f"{scenario.n_nodes} nodes written to {out}; plan them with: dmcjia solve {out}")

@@ -1,0 +1,98 @@
+"""Progress on standard error, where there is a terminal."""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from dmcjia_opt.bounds.certificate import relative_gap
+from dmcjia_opt.solving.contract import Stop, TracePoint
+from dmcjia_opt.studies.look.words import percent, seconds
+
+_TITLE = "{task.description}"
+
+
+class Live:
+    """Columns that live on standard error inside a ``with``, and leave nothing behind.
+
+    Parameters
+    ----------
+    title
+        What is running.
+    columns
+        What is shown of it.
+    total
+        The length of the bar; None where it is not known.
+    """
+
+    def __init__(self, title: str, *columns: ProgressColumn, total: float | None = 1.0) -> None:
+        console = Console(stderr=True)
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._progress.add_task(escape(title), total=total, state="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, fraction: float, state: str = "") -> None:
+        """Show that `fraction` of the work is done, and the `state` in the columns that ask for it."""
+        self._progress.update(self._task, completed=fraction, state=state)
+
+    def show_part(self, part: int, parts: int, fraction: float) -> None:
+        """Show that `part` of `parts` equal pieces of work, and `fraction` of the next, are done."""
+        self.show((part + fraction) / parts)
+
+
+def bar(title: str, state: str = "{task.percentage:>3.0f} %") -> Live:
+    """Return a bar with its `state`, how long the work took and about how long it will."""
+    took, left = TimeElapsedColumn(), TimeRemainingColumn()
+    return Live(title, TextColumn(_TITLE), BarColumn(bar_width=32), TextColumn(state), took, TextColumn("left"), left)
+
+
+def spinner(title: str) -> Live:
+    """Return a line that shows that work goes on, and for how long."""
+    return Live(title, SpinnerColumn(), TextColumn(_TITLE), TimeElapsedColumn(), total=None)
+
+
+class SearchProgress(Live):
+    """Plans evaluated, incumbent and proved gap.
+
+    Parameters
+    ----------
+    stop
+        The budget; it sets the length of the bar.
+    title
+        What is running.
+    """
+
+    def __init__(self, stop: Stop, title: str) -> None:
+        self._stop = stop
+        total = 1.0 if stop.seconds is not None or stop.evaluations is not None else None
+        columns = SpinnerColumn(), TextColumn(_TITLE), BarColumn(bar_width=24), TextColumn("{task.fields[state]}")
+        super().__init__(title, *columns, TimeElapsedColumn(), total=total)
+
+    def update(self, point: TracePoint) -> None:
+        """Show a point of the search's trace."""
+        done = [0.0]
+        if self._stop.seconds:
+            done.append(point.seconds / self._stop.seconds)
+        if self._stop.evaluations:
+            done.append(point.evaluations / self._stop.evaluations)
+        gap = relative_gap(point.objective, point.lower_bound)
+        best = f"best {seconds(point.objective)}, gap {percent(gap)}" if math.isfinite(gap) else "no feasible plan yet"
+        self.show(max(done), f"{point.evaluations:,} plans, {best}")

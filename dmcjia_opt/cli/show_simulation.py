@@ -1,0 +1,98 @@
+"""What `dmcjia simulate` shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from dmcjia_opt.cli.show import MAX_ROWS, facts, slowest, table_of
+from dmcjia_opt.studies.look.words import percent, seconds, unit_of
+from dmcjia_opt.studies.simulation.result import Simulation, compare
+
+
+def show_simulation(found: Simulation, title: str, confidence: float, *, by_node: bool) -> None:
+    """Print simulated delays beside the model's: the slowest nodes if `by_node`, and the fleet's mean."""
+    console = Console()
+    if by_node:
+        console.print(_simulated_nodes(found, title, confidence))
+    else:
+        console.print(f"[italic]{escape(title)}[/italic]")
+    half, short = found.mean_half_width(confidence), found.too_short
+    quantiles = found.mean_quantiles
+    summary = (
+        ("simulated", f"[bold]{_interval(found.mean_delay, half)}[/bold], {100 * confidence:g} % interval"),
+        ("model", f"{seconds(found.mean_model)}, {_signed(found.mean_model / found.mean_delay - 1)} off"),
+        ("of all tasks", f"half within {seconds(quantiles[0])}, 95 % within {seconds(quantiles[1])}, 99 % within "
+         f"{seconds(quantiles[2])}"),
+        ("arrivals", f"{escape(found.settings.arrivals)}, seed {found.settings.seed}"),
+        ("cost", f"{found.measured.sum():,} tasks after a warm-up of {found.warm_up.sum():,}, "
+         f"{seconds(found.wall_seconds)}"),
+    )  # fmt: skip
+    console.print(facts(summary))
+    if short.any():
+        nodes = [f'"{found.names[d]}"' for d in np.flatnonzero(short[:-1])[:3]]
+        which = f" of {', '.join(map(escape, nodes))}{' …' if short[:-1].sum() > 3 else ''}" if nodes else ""
+        console.print(
+            f"[yellow]The run is too short: batches{which} still depend on each other, and true intervals are wider. "
+            "Raise --tasks.[/yellow]"
+        )
+
+
+def _simulated_nodes(found: Simulation, title: str, confidence: float) -> Table:
+    delay, half = found.delay, found.half_width(confidence)
+    if len(delay) > MAX_ROWS:
+        title += f": the {MAX_ROWS} slowest of {len(delay):,} nodes"
+    unit, size = unit_of(float(delay.max()))
+    title += f"; delays in {unit}, loads in %"
+    table = table_of(title)
+    table.add_column("node", overflow="fold", min_width=9)
+    for name in ("simulated", "±", "model", "off %", "edge", "link", "cloud", "p95", "p99"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for d in slowest(delay):
+        loads = (found.load.edge[d], found.load.upload[d], found.load.cloud[d])
+        model = found.model[d]
+        table.add_row(
+            escape(found.names[d]),
+            f"{delay[d] / size:.4g}",
+            f"{half[d] / size:.2g}",
+            f"{model / size:.4g}" if np.isfinite(model) else "∞",
+            f"{100 * (model / delay[d] - 1):+.2f}" if np.isfinite(model) else "∞",
+            *(f"{100 * load:.2f}" if load else "–" for load in loads),
+            *(f"{quantile / size:.4g}" for quantile in found.quantiles[d, 1:]),
+        )
+    return table
+
+
+def show_differences(found: Mapping[str, Simulation], confidence: float) -> None:
+    """Print how every plan but the first compares with the first, on the same arrivals and services."""
+    (first, base), *others = found.items()
+    console = Console()
+    for name, other in others:
+        difference = compare(base, other)
+        interval = _interval(abs(difference.mean), difference.half_width(confidence))
+        if difference.is_clear(confidence):
+            faster = "faster" if difference.mean < 0 else "slower"
+            part = percent(abs(difference.mean) / base.mean_delay)
+            console.print(f"{escape(name)} is {faster} than {escape(first)} by {interval} ({part})")
+        else:
+            console.print(f"{escape(name)} and {escape(first)} do not differ clearly: by {interval}; try more --tasks")
+
+
+def _interval(value: float, half: float) -> str:
+    """Return an interval with one unit for both of its numbers, and as many digits as it pins down, at most 7."""
+    unit, size = unit_of(max(value, half))
+    finest = max(half, 1e-6 * value, 1e-300) / size
+    digits = min(max(1 - math.floor(math.log10(finest)), 0), 9)
+    return f"{value / size:.{digits}f} ± {half / size:.{digits}f} {unit}"
+
+
+def _signed(part: float) -> str:
+    """Return a relative difference as a percentage with its sign."""
+    if not math.isfinite(part):
+        return "∞"
+    return "0 %" if abs(part) < 5e-7 else f"{100 * part:+.3g} %"
