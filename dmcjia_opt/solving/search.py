@@ -258,7 +258,7 @@ class Search:
 
         It counts as proved where the registry says so of the method, and as a claim elsewhere.
         """
-        if bound > self.lower_bound:
+        if bound >= self.lower_bound:
             self._proved, self._proved_by = bound, source
 
     def claim(self, status: Status | None = None, bound: float | None = None) -> None:

@@ -3,7 +3,7 @@
 import runpy
 import sys
 
-from dmcjia_opt.studies.look.progress import Live
+from dmcjia_opt.cli.progress import Live
 
 show = Live.show
 

@@ -57,6 +57,5 @@ def test_proved_bounds_meet_the_plan(name, k):
 def test_a_node_with_one_split_is_refused_with_a_sentence(name):
     problem, _ = random_problem(np.random.default_rng(0), 3, 1)
     assert build_placer(name).supports(problem) == "a node has only one split"
-    if name == "dmcjia":
-        with pytest.raises(InputError, match="two splits"):
-            place(build_placer(name), problem)
+    with pytest.raises(InputError, match="a node has only one split"):
+        place(build_placer(name), problem)

@@ -39,7 +39,7 @@ class AtRandom:
         for _ in range(20 if self.fault == "claims the optimum" else 200):
             plan = rng.integers(0, problem.layers + 1)
             if self.fault == "brings its own shares":
-                search.offer(plan, WaterFilling().allocate(problem, plan[None]).shares[0])
+                search.offer(plan, WaterFilling().allocate(problem, plan[None]).shares[0, :, 0])
             search.evaluate(plan[None])
 
 

@@ -60,7 +60,7 @@ class Exhaustive:
                 bound, float(np.min(splits_lower_bound(problem, plans[possible], price[possible]), initial=np.inf))
             )
             search.tick()
-        search.prove(bound, "exhaustive")
+        search.prove(max(bound, search.lower_bound), "exhaustive")
         search.claim(Status.OPTIMAL)
 
     def _keep(self, problem: Problem) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
