@@ -29,7 +29,7 @@ class Plan:
     Parameters
     ----------
     status
-        OPTIMAL only where the gap is proved; LIMIT or FEASIBLE otherwise.
+        OPTIMAL or WITHIN only where the gap is proved; ROUNDED, LIMIT or FEASIBLE otherwise.
     objective
         Mean delay, s, recomputed.
     lower_bound
@@ -37,7 +37,7 @@ class Plan:
     gap
         (objective − lower bound)/objective.
     gap_tolerance
-        The gap at which the plan counts as optimal.
+        The gap that was asked for; a plan is optimal at this or 1e-9, whichever is smaller.
     splits, shares
         (n_nodes,) split points and cloud shares.
     names, networks
@@ -54,6 +54,8 @@ class Plan:
         What the bound rests on: ``"dual"`` (anyone can recompute it from the price), or the search that proved it.
     scenario_sha256
         Hash of the scenario's content.
+    bound_holds_for
+        What the plans have in common that the bound is about, in a few words.
     trace
         The incumbent and the bound over time.
     versions
@@ -90,6 +92,7 @@ class Plan:
     scenario_sha256: str
     trace: tuple[TracePoint, ...]
     versions: Mapping[str, str]
+    bound_holds_for: str = ""
     notes: tuple[str, ...] = ()
     limits: Stop = field(default_factory=Stop)
     started: str = ""
@@ -110,6 +113,7 @@ class Plan:
             "gap": self.gap,
             "gap_tolerance": self.gap_tolerance,
             "bound_from": self.bound_from,
+            "bound_holds_for": self.bound_holds_for,
             "price_s": self.price,
             "splits": self.splits.tolist(),
             "shares": self.shares.tolist(),
@@ -214,6 +218,7 @@ class PlanFile(Provenance):
     gap: _Finite
     gap_tolerance: _Finite = OPTIMALITY_GAP
     bound_from: str = "dual"
+    bound_holds_for: str = ""
     price_s: _Finite | None = None
     splits: Annotated[list[_Split], _Nodes, FailFast()]
     shares: Annotated[list[_Finite], _Nodes, FailFast()]

@@ -169,6 +169,8 @@ def test_a_network_without_work_or_data(dmcjia, tmp_path):
         (("--evaluations", "0"), 2, ["evaluations must be at least 1, got 0"]),
         (("--evaluations", "-3"), 2, ["evaluations must be"]),
         (("--gap", "-0.1"), 2, ["gap must be"]),
+        (("--gap", "1e300"), 2, ["gap is a part of the delay, below 1: 5 % is 0.05, got 1e+300"]),
+        (("--gap", "5"), 2, ["gap is a part of the delay, below 1: 5 % is 0.05, got 5"]),
         (("--gap", "nan"), 2, ["gap must be"]),
         (("--out", "missing/p.json"), 2, ["--out missing/p.json: the folder missing does not exist; create it first"]),
         (("--out", "."), 2, ["--out .: this is a folder"]),
@@ -188,7 +190,7 @@ def test_nonsense_is_answered_with_a_sentence(dmcjia, arguments, code, parts):
         ("--seconds", "1e-9"),
         ("--seconds", "1e300"),
         ("--gap", "0"),
-        ("--gap", "1e300"),
+        ("--gap", "0.999"),
         ("--seed", "9" * 60),
     ],
 )
