@@ -180,6 +180,22 @@ def test_nonsense_is_answered_with_a_sentence(dmcjia, arguments, code, parts):
     fails(dmcjia("solve", "s.toml", *arguments), code, *parts)
 
 
+def test_a_gap_in_percent_is_answered_with_the_remedy(dmcjia):
+    ended = dmcjia("solve", "s.toml", "--gap", "5%")
+    assert ended.code == 2
+    assert "'5%' is no number; 5 % is 0.05" in ended.err
+
+
+def test_a_looser_gap_that_is_met_is_said_as_a_number(dmcjia, tmp_path):
+    ended = dmcjia("solve", "s.toml", "--placer", "genetic", "--gap", "0.4", "--out", "plan.json")
+    assert "within 40 % of the optimum, proved" in ended.out
+    assert "optimal, proved" not in ended.out
+    assert json.loads((tmp_path / "plan.json").read_text())["status"] == "within"
+    verified = dmcjia("verify", "s.toml", "plan.json")
+    assert verified.code == 0
+    assert "within 40 % of the optimum" in " ".join(verified.out.split())
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
