@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.fields import Number
 from dmcjia_opt.base.files import read_json, write_text
 from dmcjia_opt.base.limits import MOST_NODES
 from dmcjia_opt.model.problem import Stages
@@ -164,11 +165,11 @@ class NodeClaim(BaseModel):
     name: str
     model: str
     split: _Split
-    share: _Finite
-    edge_s: _Finite
-    upload_s: _Finite
-    cloud_s: _Finite
-    total_s: _Finite
+    share: Number
+    edge_s: Number
+    upload_s: Number
+    cloud_s: Number
+    total_s: Number
 
 
 class Limits(BaseModel):
@@ -185,9 +186,9 @@ class Moment(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True)
     evaluations: int
-    seconds: _Finite
-    objective_s: _Finite | None = None
-    lower_bound_s: _Finite | None = None
+    seconds: Number
+    objective_s: Number | None = None
+    lower_bound_s: Number | None = None
 
 
 class Provenance(BaseModel):
@@ -198,7 +199,7 @@ class Provenance(BaseModel):
     allocator: str = ""
     seed: int | None = None
     evaluations: int | None = None
-    wall_s: _Finite | None = None
+    wall_s: Number | None = None
     notes: list[str] = []
     versions: dict[str, str] = {}
     limits: Limits | None = None
@@ -213,15 +214,15 @@ class PlanFile(Provenance):
     """A plan file as read: claims, none of them checked yet."""
 
     status: str
-    objective_s: _Finite
-    lower_bound_s: _Finite
-    gap: _Finite
-    gap_tolerance: _Finite = OPTIMALITY_GAP
+    objective_s: Number
+    lower_bound_s: Number
+    gap: Number
+    gap_tolerance: Number = OPTIMALITY_GAP
     bound_from: str = "dual"
     bound_holds_for: str = ""
-    price_s: _Finite | None = None
+    price_s: Number | None = None
     splits: Annotated[list[_Split], _Nodes, FailFast()]
-    shares: Annotated[list[_Finite], _Nodes, FailFast()]
+    shares: Annotated[list[Number], _Nodes, FailFast()]
     nodes: Annotated[list[NodeClaim], _Nodes, FailFast()]
     scenario_sha256: str
 

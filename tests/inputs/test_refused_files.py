@@ -173,6 +173,20 @@ def test_lists_are_not_read_on_after_their_first_mistake(tmp_path):
         assert 1 < int(re.search(r"and (\d+) more problems", sentence)[1]) < 20
 
 
+@pytest.mark.parametrize("value", [1.1e100, -1e308, 1.7e308])
+@pytest.mark.parametrize("key", ["objective_s", "lower_bound_s", "gap", "gap_tolerance", "price_s", "wall_s"])
+def test_no_number_of_a_plan_overflows_who_checks_it(key, value, tmp_path):
+    plan = json.loads(planned()["plan.json"]) | {key: value}
+    refused(load_plan, tmp_path / "plan.json", f'"{key}"', "between -1e+100 and 1e+100", content=json.dumps(plan))
+
+
+def test_a_proof_that_overflowed_its_checker_is_refused(tmp_path):
+    proof = json.loads(planned()["proof.json"])
+    leaf = {"price": 0, "charges_s": [[0, -1e308]]}
+    content = json.dumps(proof | {"tree": [leaf]})
+    refused(load_proof, tmp_path / "proof.json", '"tree[0].charges_s[0][1]"', "got -1e+308", content=content)
+
+
 @pytest.mark.parametrize("cell", ["1_0", "nan", "१", "1e400", "-1", "5e-324", "0x1", ""])
 def test_measured_times_are_numbers(cell, tmp_path):
     content = f"device,model,layer,seconds\npi,net,a,{cell}\n"

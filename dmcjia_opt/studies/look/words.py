@@ -85,5 +85,6 @@ def in_plain_words(plan: Proved) -> str:
 
 def budget(seconds: float | None, evaluations: float | None, gap: float | None) -> list[str]:
     """Return the limits of a search in words; None is no limit."""
-    limits = (seconds, "{:g} s"), (evaluations, "{:,.0f} plans"), (gap, "gap {:g}")
+    whole = None if evaluations is None else int(evaluations)
+    limits = (seconds, "{:g} s"), (whole, "{:,} plans"), (gap, "gap {:g}")
     return [form.format(value) for value, form in limits if value is not None]
