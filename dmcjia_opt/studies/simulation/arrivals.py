@@ -16,6 +16,7 @@ from dmcjia_opt.base.arrays import FloatArray, frozen
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import number
 from dmcjia_opt.base.files import read_text
+from dmcjia_opt.base.limits import FARTHEST
 
 #: Tasks drawn and simulated at a time; it bounds the memory, and part of what a seed means.
 BLOCK = 1 << 16
@@ -182,8 +183,10 @@ class Trace:
     def _check(self, values: FloatArray, node: str) -> FloatArray:
         times = frozen(values)
         of = f' of node "{node}"' if node else ""
-        if times.ndim != 1 or len(times) < 2 or not np.isfinite(times).all():
-            raise InputError(f"{self.label}: the arrival times{of} must be two or more finite numbers, in seconds")
+        if times.ndim != 1 or len(times) < 2 or not (np.abs(times) <= FARTHEST).all():
+            raise InputError(
+                f"{self.label}: the arrival times{of} must be two or more finite numbers up to {FARTHEST:g}, in seconds"
+            )
         if times[0] < 0:
             raise InputError(f"{self.label}: arrival 1{of} is at {times[0]:g} s; arrival times must be >= 0")
         late = np.flatnonzero(np.diff(times) < 0)
