@@ -92,6 +92,8 @@ def simulate(
                 )
             except DmcjiaError as error:
                 raise type(error)(f"{path}: {error}") from None
+    for note in next(iter(found.values())).notes:
+        warn(note)
     if out is not None:
         save(out, found, confidence)
     if as_json:
