@@ -147,6 +147,8 @@ def solved(scenario: Scenario) -> None:
 def _scenario_document(rng: np.random.Generator):
     document = json.loads(json.dumps(_SCENARIO))
     document["options"]["delay"] = str(rng.choice(_CURVES))
+    if document["options"]["delay"] != "mg1":
+        del document["options"]["service_scv"]
     if rng.random() < 0.5:
         del document["cloud"]["device"], document["profiles"], document["nodes"][1]["device"]
         for node in document["nodes"]:
@@ -185,7 +187,7 @@ def _write_extreme(folder: Path, rng: np.random.Generator) -> None:
     if rng.random() < 0.5:
         document["cloud"]["compute_gflops"] = float(rng.choice(_SCALES))
     for key in ("service_scv", "flops_per_mac"):
-        if rng.random() < 0.2:
+        if rng.random() < 0.2 and key in document["options"]:
             document["options"][key] = float(rng.choice(_SCALES))
     profile = json.loads(json.dumps(_PROFILE))
     for layer in profile["layers"]:
