@@ -92,8 +92,11 @@ def simulate(
                 )
             except DmcjiaError as error:
                 raise type(error)(f"{path}: {error}") from None
-    for note in next(iter(found.values())).notes:
+    first = next(iter(found.values()))
+    for note in first.notes:
         warn(note)
+    if service_family != "gamma" and not first.settings.edge_cv and not first.settings.cloud_cv:
+        warn(f"--service-family {service_family} has no effect: no service varies; add --service-cv")
     if out is not None:
         save(out, found, confidence)
     if as_json:
