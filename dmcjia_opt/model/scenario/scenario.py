@@ -257,7 +257,7 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
     Warns
     -----
     Doubt
-        If there are measured times and nothing has a device.
+        If there are measured times and nothing has a device, or one time stands for a whole network.
     """
     path = Path(path)
     text = read_text(path, "the scenario", "TOML")
@@ -298,7 +298,7 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
             warnings.warn(
                 f'{path}: "{times_file}" has no effect: neither a node nor the cloud has a device; add device', Doubt, 2
             )
-        return Scenario(
+        scenario = Scenario(
             cloud_gflops=parsed.cloud.compute_gflops,
             nodes=nodes,
             options=parsed.options,
@@ -307,6 +307,16 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
             times=times,
             cloud_device=parsed.cloud.device or "",
         )
+        for device, network in scenario._measured():
+            name = scenario.profiles[network].name
+            if times.is_whole(device, name):
+                warnings.warn(
+                    f'{times_file}: the one time of "{name}" on "{device}" is spread over its layers by their work; '
+                    "measure each layer to plan with what they take",
+                    Doubt,
+                    2,
+                )
+        return scenario
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

@@ -371,6 +371,19 @@ def test_measured_times_without_a_device_have_no_effect_and_a_word(tmp_path):
         load_scenario(path)
 
 
+def test_one_time_of_a_whole_network_is_spread_and_said(tmp_path):
+    (tmp_path / "t.csv").write_text("device,model,layer,seconds\norin,resnet50,*,0.00064\n")
+    text = CLOUD + '[profiles]\ntimes_file = "t.csv"\n' + node(model='"resnet50"', device='"orin"')
+    with pytest.warns(
+        Doubt, match='t.csv: the one time of "resnet50" on "orin" is spread over its layers by their work'
+    ):
+        scenario = load_scenario(write(tmp_path, text))
+    (profile,) = scenario.profiles.values()
+    found = scenario.seconds("orin", "resnet50")
+    np.testing.assert_allclose(found, 0.00064 * profile.macs / profile.total_macs, rtol=1e-12)
+    assert found.sum() == pytest.approx(0.00064)
+
+
 @pytest.mark.parametrize("cloud_device", ["", "gpu"])
 @pytest.mark.parametrize("nodes_file", [None, "n.csv", "n.parquet"])
 def test_measured_times_survive_saving(nodes_file, cloud_device, tmp_path):
