@@ -107,6 +107,17 @@ def test_what_a_trace_and_the_scenario_do_not_share_comes_first(dmcjia, tmp_path
     assert ["dmcjia: warning: " + note for note in json.loads(printed.out)["notes"]] == warnings
 
 
+def test_options_without_effect_are_named(dmcjia):
+    usual = ("simulate", "s.toml", "exact.json", "--tasks", 1000)
+    named = dmcjia(*usual, "--service-family", "lognormal", "--seed", 3, "--arrivals", "deterministic")
+    assert named.err.splitlines() == [
+        "dmcjia: warning: --service-family lognormal has no effect: no service varies; add --service-cv",
+        "dmcjia: warning: --seed 3 has no effect: neither arrivals nor services are random; add --service-cv",
+    ]
+    varied = dmcjia(*usual, "--service-family", "lognormal", "--seed", 3, "--service-cv", 0.5)
+    assert varied.err == dmcjia(*usual, "--seed", 3).err == ""
+
+
 def test_short_runs_are_called_short(dmcjia, tmp_path):
     text = (tmp_path / "s.toml").read_text()
     (tmp_path / "s.toml").write_text(text.replace("arrival_rate = 2.0", "arrival_rate = 2.42"))

@@ -10,7 +10,6 @@ import re
 import shlex
 import shutil
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -174,7 +173,10 @@ def files(tmp_path_factory):
     return folder
 
 
-Came = NamedTuple("Came", [("code", int), ("said", str), ("files", dict[str, bytes])])
+class Came(NamedTuple):
+    code: int
+    said: str
+    files: dict[str, bytes]
 
 
 @pytest.fixture(scope="module")
