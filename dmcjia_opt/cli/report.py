@@ -79,8 +79,8 @@ def check_page(option: str, path: Path) -> None:
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{option} {path}: the report is a page; let its name end in .html")
     check_destination(option, path)
-    if find_spec("plotly") is None:
-        raise BackendMissing(f"{option} needs plotly; pip install 'dmcjia-opt[report]'")
+    if missing := [module for module in ("plotly", "jinja2") if find_spec(module) is None]:
+        raise BackendMissing(f"{option} needs {' and '.join(missing)}; pip install 'dmcjia-opt[report]'")
 
 
 def write_page(subject: Subject, out: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.bounds.certificate import certify, lower_bound, relative_gap
+from dmcjia_opt.bounds.certificate import Certificate, Verdict, certify, lower_bound, relative_gap
 from dmcjia_opt.bounds.proof.checking import check_proof
 from dmcjia_opt.bounds.proof.document import Proof
 from dmcjia_opt.bounds.proof.making import MOST_LEAVES, prove_bound
@@ -77,14 +77,7 @@ def verify(scenario: Scenario, claims: PlanFile, proof: Proof | None = None) -> 
         If the proof is none.
     """
     problem = compile_problem(scenario)
-    if not (len(claims.splits) == len(claims.shares) == len(claims.nodes) == problem.n_nodes):
-        raise InputError(
-            f"the plan has {len(claims.splits)} splits, {len(claims.shares)} shares and {len(claims.nodes)} nodes, "
-            f"the scenario {problem.n_nodes} nodes; verify a plan with the scenario it was made for"
-        )
-    splits = problem.check_splits(np.array(claims.splits, dtype=np.int64))
-    shares = np.array(claims.shares, dtype=np.float64)
-    certificate = certify(problem, splits, shares, names=scenario.nodes.names)
+    splits, shares, certificate = certify_file(scenario, problem, claims)
     broken = certificate.violation
     digest = scenario.sha256()
     derived, proved = _derived(problem, proof, digest)
@@ -93,7 +86,7 @@ def verify(scenario: Scenario, claims: PlanFile, proof: Proof | None = None) -> 
     return (
         Check("scenario", claims.scenario_sha256[:12], digest[:12], claims.scenario_sha256 == digest),
         Check("feasible", "yes", f"no: {broken}" if broken else "yes", certificate.feasible),
-        _number("objective_s", claims.objective_s, certificate.objective),
+        check_objective(claims, certificate),
         Check(
             "lower_bound_s", f"{claims.lower_bound_s:.9g}", f"{bound:.9g} ({how})", claims.lower_bound_s <= _up(bound)
         ),
@@ -109,9 +102,29 @@ def _up(bound: float) -> float:
     return bound + CLAIM_TOLERANCE * abs(bound)
 
 
-def _number(what: str, claimed: float, recomputed: float) -> Check:
+def certify_file(scenario: Scenario, problem: Problem, claims: PlanFile) -> tuple[IntArray, FloatArray, Certificate]:
+    """Return the splits and shares of a plan file, (n_nodes,), and what can be said about them.
+
+    Raises
+    ------
+    InputError
+        If the plan is not one for this fleet at all: another number of nodes, or splits that do not exist.
+    """
+    if not (len(claims.splits) == len(claims.shares) == len(claims.nodes) == problem.n_nodes):
+        raise InputError(
+            f"the plan has {len(claims.splits)} splits, {len(claims.shares)} shares and {len(claims.nodes)} nodes, "
+            f"the scenario {problem.n_nodes} nodes; verify a plan with the scenario it was made for"
+        )
+    splits = problem.check_splits(np.array(claims.splits, dtype=np.int64))
+    shares = np.array(claims.shares, dtype=np.float64)
+    return splits, shares, certify(problem, splits, shares, names=scenario.nodes.names)
+
+
+def check_objective(claims: PlanFile, verdict: Verdict) -> Check:
+    """Return the mean delay that a plan file claims beside the recomputed one."""
+    claimed, recomputed = claims.objective_s, verdict.objective
     same = math.isclose(claimed, recomputed, rel_tol=CLAIM_TOLERANCE)
-    return Check(what, f"{claimed:.9g}", f"{recomputed:.9g}", same)
+    return Check("objective_s", f"{claimed:.9g}", f"{recomputed:.9g}", same)
 
 
 def _derived(problem: Problem, proof: Proof | None, digest: str) -> tuple[float, tuple[Check, ...]]:

@@ -33,7 +33,7 @@ from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.solving.plan import load_plan
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.solving.verifying import prove, verify
-from dmcjia_opt.studies.bench.folder import Folder, read_rows
+from dmcjia_opt.studies.bench.folder import open_folder, read_rows
 from dmcjia_opt.studies.bench.results import load
 from dmcjia_opt.studies.network.delays import delay_along_cuts
 from dmcjia_opt.studies.plan.subject import subject_of_file
@@ -539,7 +539,7 @@ def _use_folder(folder: Path) -> None:
         rows = []
         refused.append(error)
     try:
-        with Folder(folder, "smoke", resume=True) as opened:
+        with open_folder(folder, "smoke", resume=True) as opened:
             if opened.rows:
                 opened.finish([])
     except InputError as error:

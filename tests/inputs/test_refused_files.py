@@ -27,7 +27,7 @@ from dmcjia_opt.model.scenario.node_files import read_nodes
 from dmcjia_opt.model.scenario.nodes import NodeTable
 from dmcjia_opt.model.scenario.scenario import Scenario, load_scenario
 from dmcjia_opt.solving.plan import load_plan
-from dmcjia_opt.studies.bench.folder import Folder, read_rows
+from dmcjia_opt.studies.bench.folder import open_folder, read_rows
 from dmcjia_opt.studies.bench.results import load
 from dmcjia_opt.studies.simulation.arrivals import load_trace
 from dmcjia_opt.studies.simulation.fleet import simulate
@@ -312,7 +312,7 @@ def test_rows_of_a_benchmark(change, part, tmp_path):
     rows[0] |= change
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     before = (tmp_path / "rows.jsonl").read_bytes()
-    for read in (read_rows, load, lambda path: Folder(path, "smoke", resume=True).__enter__()):
+    for read in (read_rows, load, lambda path: open_folder(path, "smoke", resume=True).__enter__()):
         refused(read, tmp_path, "rows.jsonl", "line 1", part)
     assert (tmp_path / "rows.jsonl").read_bytes() == before
 
@@ -325,7 +325,7 @@ def test_descriptions_of_a_run(content, tmp_path):
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in bench_rows()), encoding="utf-8")
     (tmp_path / "run.json").write_bytes(content.encode("latin-1"))
     refused(load, tmp_path, "run.json")
-    refused(lambda path: Folder(path, "smoke", resume=True).__enter__(), tmp_path, "run.json")
+    refused(lambda path: open_folder(path, "smoke", resume=True).__enter__(), tmp_path, "run.json")
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -75,7 +75,7 @@ def test_the_wheel_is_complete(wheel):
         names = set(archive.namelist())
     code = {str(path.relative_to(ROOT)) for path in (ROOT / "dmcjia_opt").rglob("*") if path.is_file()}
     code = {name for name in code if "__pycache__" not in name}
-    assert {"dmcjia_opt/py.typed", "dmcjia_opt/studies/bench/tables/best_known.csv"} <= names
+    assert {"dmcjia_opt/py.typed", "dmcjia_opt/studies/bench/data/best_known.csv"} <= names
     assert code <= names
     assert not {name for name in names if name.startswith(("tests/", "docs/", "benchmarks/"))}
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.bounds.certificate import best_lower_bound, lower_bound, relative_gap, splits_lower_bound
+from dmcjia_opt.bounds.certificate import best_lower_bound, judge, lower_bound, relative_gap, splits_lower_bound
 from dmcjia_opt.bounds.dual import least_load
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.problem import Problem
@@ -23,7 +23,7 @@ from dmcjia_opt.studies.bench.instances import Instance
 from dmcjia_opt.studies.bench.library import BestKnown
 from dmcjia_opt.studies.bench.lineup import parts, spec_or_none
 from dmcjia_opt.studies.bench.rows import Outcome
-from dmcjia_opt.studies.bench.running.child import Reply, Task
+from dmcjia_opt.studies.bench.runs import Reply, Task
 from dmcjia_opt.studies.bench.sampling import feasible_plans
 
 #: Relative rounding a claimed bound may be above a plan that exists.
@@ -58,7 +58,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Checked:
     """The part of a row that a verification gives; fields as in `Row`."""
 
     outcome: Outcome
@@ -88,7 +88,7 @@ class Verifier:
     def __init__(self, library: Mapping[str, BestKnown]) -> None:
         self._library = library
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, Reference] = OrderedDict()
+        self._known = lru_cache(_PROBLEMS_KEPT)(self._look_up)
 
     def reference(self, instance: Instance) -> Reference:
         """Return what is known of an instance.
@@ -99,23 +99,17 @@ class Verifier:
             If the instance generated here is not the one its hash was taken of.
         """
         with self._lock:
-            if instance.sha256 not in self._kept:
-                problem = compile_problem(instance.load())
-                bound, _ = best_lower_bound(problem)
-                known = self._library.get(instance.sha256)
-                best = math.inf if known is None else known.objective_s
-                bound = bound if known is None else max(bound, known.lower_bound_s)
-                self._kept[instance.sha256] = Reference(problem, bound, best, least_load(problem) < 1.0)
-                while len(self._kept) > _PROBLEMS_KEPT:
-                    self._kept.popitem(last=False)
-            self._kept.move_to_end(instance.sha256)
-            return self._kept[instance.sha256]
+            return self._known(instance)
 
-    def bound(self, instance: Instance) -> float | None:
-        """Return the best proved bound on an instance, s; None where it is not finite."""
-        return finite(self.reference(instance).bound)
+    def _look_up(self, instance: Instance) -> Reference:
+        problem = compile_problem(instance.load())
+        bound, _ = best_lower_bound(problem)
+        best = math.inf
+        if known := self._library.get(instance.sha256):
+            best, bound = known.objective_s, max(bound, known.lower_bound_s)
+        return Reference(problem, bound, best, least_load(problem) < 1.0)
 
-    def check(self, task: Task, reply: Reply) -> Finding:
+    def check(self, task: Task, reply: Reply) -> Checked:
         """Return what is true of a reply that is not an error."""
         reference = self.reference(task.instance)
         if task.kind == "allocator":
@@ -123,7 +117,7 @@ class Verifier:
         return _plan(task, reference, reply)
 
 
-def _plan(task: Task, reference: Reference, reply: Reply) -> Finding:
+def _plan(task: Task, reference: Reference, reply: Reply) -> Checked:
     problem = reference.problem
     outcome, message, objective = _value(problem, reply)
     placer = parts(task.kind, task.method)[0] or ""
@@ -133,7 +127,7 @@ def _plan(task: Task, reference: Reference, reply: Reply) -> Finding:
         own = max(own, min(reply.lower_bound, objective))  # above the plan it has found a bound has only rounding
     bound = max(reference.bound, own if own < math.inf else -math.inf)
     tolerance = OPTIMAL_TOLERANCE if task.stop.gap is None else task.stop.gap
-    return Finding(
+    return Checked(
         outcome,
         message,
         claimed_status=reply.status,
@@ -150,38 +144,19 @@ def _plan(task: Task, reference: Reference, reply: Reply) -> Finding:
 def _value(problem: Problem, reply: Reply) -> tuple[Outcome, str, float]:
     """Return how the plan of a reply is to be called, why, and its recomputed mean delay, s."""
     try:
-        splits = problem.check_splits(reply.splits) if reply.splits is not None else None
+        splits = problem.check_splits(reply.splits)
+        if reply.shares is None:
+            gave_up = reply.status in (str(Status.INFEASIBLE), str(Status.LIMIT), str(Status.FAILED))
+            what = "found no plan" if gave_up else "returned splits that no shares make a plan"
+            return (Outcome.NO_PLAN if gave_up else Outcome.INVALID), what, math.inf
+        verdict = judge(problem, splits, reply.shares)
     except InputError as error:
         return Outcome.INVALID, str(error), math.inf
-    if splits is None:
-        return Outcome.INVALID, "no splits were returned", math.inf
-    if splits.shape != (problem.n_nodes,):
-        return Outcome.INVALID, f"splits of shape {splits.shape} for {problem.n_nodes} nodes", math.inf
-    gave_up = reply.status in (str(Status.INFEASIBLE), str(Status.LIMIT), str(Status.FAILED))
-    if reply.shares is None:
-        what = "found no plan" if gave_up else "returned splits that no shares make a plan"
-        return (Outcome.NO_PLAN if gave_up else Outcome.INVALID), what, math.inf
-    shares = np.asarray(problem.by_use(splits, reply.shares), dtype=np.float64)
-    if shares.shape != (problem.n_nodes, problem.n_uses):
-        return Outcome.INVALID, f"shares of shape {reply.shares.shape} for {problem.n_nodes} nodes", math.inf
-    if not np.isfinite(shares).all():
-        return Outcome.INVALID, "shares that are not finite numbers", math.inf
-    residuals = problem.residuals(splits, shares)
-    objective = float(problem.objective(splits, shares))
-    if residuals.feasible and math.isfinite(objective):
-        return Outcome.ANSWER, "", objective
+    if verdict.feasible:
+        return Outcome.ANSWER, "", verdict.objective
     if reply.status == str(Status.INFEASIBLE):
         return Outcome.NO_PLAN, "says itself that its plan is infeasible", math.inf
-    over, queues = float(residuals.budget.max()), int((residuals.stability >= 0).sum())
-    slow = int((residuals.ordering > 0).sum())
-    why = (
-        f"{queues} of {problem.n_nodes} queues are unstable"
-        if queues
-        else f"shares exceed the cloud by {over:.2g}"
-        if over > 0
-        else ""
-    )
-    return Outcome.INVALID, f"infeasible: {why or f'{slow} nodes slower in the cloud than at the edge'}", math.inf
+    return Outcome.INVALID, f"infeasible: {verdict.violation}", math.inf
 
 
 def _correct(reply: Reply, objective: float, reference: Reference, tolerance: float) -> bool | None:
@@ -198,20 +173,21 @@ def _correct(reply: Reply, objective: float, reference: Reference, tolerance: fl
     return not optimal or (math.isfinite(objective) and (objective - best) / objective <= tolerance + BOUND_TOLERANCE)
 
 
-def _batch(task: Task, problem: Problem, reply: Reply) -> Finding:
+def _batch(task: Task, problem: Problem, reply: Reply) -> Checked:
     plans = feasible_plans(problem, task.plans, np.random.default_rng(task.seed))
     if plans is None:
-        return Finding(Outcome.NO_PLAN, "no plan exists for this instance", plans=task.plans)
+        return Checked(Outcome.NO_PLAN, "no plan exists for this instance", plans=task.plans)
     n = len(plans)
     expected = {"shares": (*plans.shape, problem.n_uses), "price": (n, problem.n_resources), "status": (n,)}
     for what, shape in expected.items():
         if np.shape(getattr(reply, what)) != shape:
             found = np.shape(getattr(reply, what))
-            return Finding(Outcome.INVALID, f"{what} of shape {found} for plans of {plans.shape}", plans=task.plans)
+            return Checked(Outcome.INVALID, f"{what} of shape {found} for plans of {plans.shape}", plans=task.plans)
     shares = np.asarray(reply.shares, dtype=np.float64)
     status = np.asarray(reply.status).astype(np.int64)
-    value, bound = problem.objective(plans, shares), _bounds(problem, plans, np.asarray(reply.price, dtype=np.float64))
-    usable = np.isfinite(shares).all(axis=(1, 2)) & problem.residuals(plans, shares).feasible & np.isfinite(value)
+    value = np.array([judge(problem, *plan).objective for plan in zip(plans, shares, strict=True)])
+    bound = _bounds(problem, plans, np.asarray(reply.price, dtype=np.float64))
+    usable = np.isfinite(value)
     optimal = status == int(Status.OPTIMAL)
     error = np.maximum(value[usable] - bound[usable], 0.0) / np.maximum(bound[usable], _TINY)
     false = int((np.isin(status, list(_SHARES)) & ~usable).sum())
@@ -225,7 +201,7 @@ def _batch(task: Task, problem: Problem, reply: Reply) -> Finding:
         outcome, message = Outcome.NO_PLAN, "no plan of the batch was given shares"
     elif not usable.all():
         message = f"{int((~usable).sum())} of {task.plans} plans without shares"
-    return Finding(
+    return Checked(
         outcome,
         message,
         claimed_status=", ".join(f"{int((status == s).sum())} {_name(s)}" for s in np.unique(status)),

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from dmcjia_opt.base.arrays import IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.files import write_text
 from dmcjia_opt.studies.bench.results import Results
@@ -40,20 +41,14 @@ def trajectories(frame: pd.DataFrame) -> pd.DataFrame:
         method on the instance), seed, evaluations, seconds, raw_y (the gap, floored at 1e-12; 1 at the first
         evaluation until there is an answer).
     """
-    functions = {name: number for number, name in enumerate(dict.fromkeys(frame["family"]), 1)}
-    instances = {
-        name: number
-        for _, names in frame.groupby(["family", "n_nodes"], sort=False)["instance"]
-        for number, name in enumerate(dict.fromkeys(names), 1)
-    }
-    counted: dict[tuple[str, str], int] = {}
+    function = frame["family"].factorize()[0] + 1
+    instance = frame.groupby(["family", "n_nodes"], sort=False)["instance"].transform(_numbered)
+    run = frame.groupby(["method", "instance"], sort=False).cumcount() + 1
     records = []
-    for data_id, (_, row) in enumerate(frame.iterrows(), 1):
-        run = (row["method"], row["instance"])
-        counted[run] = counted.get(run, 0) + 1
-        facts = (data_id, row["method"], functions[row["family"]], row["family"], min(int(row["n_nodes"]), _MOST))
-        which = (min(instances[row["instance"]], _MOST), counted[run], int(row["seed"]))
-        records += [(*facts, *which, *point) for point in _improvements(row)]
+    for data_id, ((_, row), *which) in enumerate(zip(frame.iterrows(), function, instance, run, strict=True), 1):
+        f, i, r = (int(number) for number in which)
+        facts = (data_id, row["method"], f, row["family"], min(int(row["n_nodes"]), _MOST), min(i, _MOST), r)
+        records += [(*facts, int(row["seed"]), *point) for point in _improvements(row)]
     columns = ["data_id", "algorithm_name", "function_id", "function_name", "dimension", "instance", "run_id", "seed"]
     return pd.DataFrame(records, columns=[*columns, "evaluations", "seconds", "raw_y"])
 
@@ -122,6 +117,10 @@ def _improvements(row: pd.Series[Any]) -> Iterator[tuple[int, float, float]]:
         if evaluations < following and gap < best and int(evaluations) > last:
             last, best = int(evaluations), gap
             yield last, float(seconds), max(float(gap), GAP_FLOOR)
+
+
+def _numbered(names: pd.Series[str]) -> IntArray:
+    return names.factorize()[0] + 1
 
 
 def _safe(name: str) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -33,49 +33,25 @@ class RunFile(BaseModel):
 
 
 class Folder:
-    """Opens a folder for one benchmark; a context manager.
+    """Where the rows of one benchmark are written; `open_folder` makes it.
 
     Parameters
     ----------
     path
-        The folder; it is made if it is missing.
+        The folder.
     suite
         Name of the suite.
-    resume
-        Whether the folder may hold rows already.
-
-    Raises
-    ------
-    InputError
-        On entering, if the folder cannot be used: it belongs to something else, or to a run that is going on.
+    log
+        ``rows.jsonl``, open to read and append.
     """
 
-    def __init__(self, path: Path, suite: str, *, resume: bool) -> None:
-        self.path, self._suite, self._resume = path, suite, resume
-        self.rows: dict[str, Row] = {}
-        self._lock: IO[str] | None = None
-        self._log: IO[bytes] | None = None
-
-    def __enter__(self) -> Folder:
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"--out {self.path}: this is a file; name a folder")
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            others = sorted(entry.name for entry in self.path.iterdir() if entry.name != LOCK)
-            self._lock = lock(self.path)
-        except OSError as error:
-            raise InputError(f"--out {self.path}: cannot be written ({error.strerror})") from None
-        try:
-            self._open(others)
-        except BaseException:
-            self._close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
+    def __init__(self, path: Path, suite: str, log: IO[bytes]) -> None:
+        self.path, self._suite, self._log = path, suite, log
+        log.seek(0)
+        rows, size = parse_rows(log.read(), path / ROWS)
+        self.rows = {row.key: row for row in rows}
+        log.truncate(size)
+        log.seek(0, os.SEEK_END)
 
     def append(self, row: Row) -> None:
         """Write a row and see that it is on disk.
@@ -85,7 +61,6 @@ class Folder:
         InputError
             If it cannot be written; the rows before it are kept.
         """
-        assert self._log is not None  # entered
         line = json.dumps(row.to_dict(), allow_nan=False).encode() + b"\n"
         before = self._log.tell()
         try:
@@ -94,7 +69,8 @@ class Folder:
                 rest = rest[self._log.write(rest) :]
             os.fsync(self._log.fileno())
         except OSError as error:
-            self._cut(before)
+            with suppress(OSError):  # a torn last line is cut off when the folder is opened again
+                self._log.truncate(before)
             raise InputError(
                 f"{self.path / ROWS}: cannot write ({error.strerror}); {len(self.rows)} rows are kept: make room and "
                 f"go on with --resume"
@@ -124,37 +100,46 @@ class Folder:
         table.to_parquet(buffer, index=False)
         write_bytes(self.path / TABLE, buffer.getvalue())
 
-    def _open(self, others: list[str]) -> None:
-        if others and not self._resume:
+
+@contextmanager
+def open_folder(path: Path, suite: str, *, resume: bool) -> Iterator[Folder]:
+    """Open a folder for one benchmark, and keep others out of it.
+
+    Parameters
+    ----------
+    path
+        The folder; it is made if it is missing.
+    suite
+        Name of the suite.
+    resume
+        Whether the folder may hold rows already.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be used: it belongs to something else, or to a run that is going on.
+    """
+    if path.exists() and not path.is_dir():
+        raise InputError(f"--out {path}: this is a file; name a folder")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        others = sorted(entry.name for entry in path.iterdir() if entry.name != LOCK)
+        held = lock(path)
+    except OSError as error:
+        raise InputError(f"--out {path}: cannot be written ({error.strerror})") from None
+    with held:
+        if others and not resume:
             more = "add --resume to go on, or " if ROWS in others else ""
-            raise InputError(f"--out {self.path}: the folder is not empty; {more}choose another one")
+            raise InputError(f"--out {path}: the folder is not empty; {more}choose another one")
         if others and ROWS not in others and RUN not in others:
-            raise InputError(f"--out {self.path}: this is no folder of a benchmark; choose another one")
-        earlier = read_json(self.path / RUN, "the description of the run", RunFile).suite if RUN in others else ""
-        if earlier not in ("", self._suite):
-            raise InputError(f'--out {self.path}: this folder holds the suite "{earlier}"; choose another folder')
+            raise InputError(f"--out {path}: this is no folder of a benchmark; choose another one")
+        earlier = read_json(path / RUN, "the description of the run", RunFile).suite if RUN in others else ""
+        if earlier not in ("", suite):
+            raise InputError(f'--out {path}: this folder holds the suite "{earlier}"; choose another folder')
         if ROWS in others:
-            check_readable(self.path / ROWS, "the rows")
-        log = (self.path / ROWS).open("a+b", buffering=0)
-        self._log = log
-        log.seek(0)
-        rows, size = parse_rows(log.read(), self.path / ROWS)
-        self.rows = {row.key: row for row in rows}
-        log.truncate(size)
-        log.seek(0, os.SEEK_END)
-
-    def _cut(self, size: int) -> None:
-        assert self._log is not None
-        try:
-            self._log.truncate(size)
-        except OSError:
-            return  # a torn last line is cut off when the folder is opened again
-
-    def _close(self) -> None:
-        for stream in (self._log, self._lock):
-            if stream is not None:
-                stream.close()
-        self._log = self._lock = None
+            check_readable(path / ROWS, "the rows")
+        with (path / ROWS).open("a+b", buffering=0) as log:
+            yield Folder(path, suite, log)
 
 
 def read_rows(path: Path) -> list[Row]:

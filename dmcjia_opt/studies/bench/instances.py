@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -81,6 +82,7 @@ def family_and_nodes(name: str) -> tuple[str, int]:
     return match["family"], int(match["nodes"])
 
 
+@lru_cache(maxsize=2)
 def generated(name: str) -> Scenario:
     """Return the scenario that a name stands for.
 

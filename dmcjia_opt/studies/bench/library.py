@@ -13,20 +13,21 @@ import io
 import json
 import math
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from dmcjia_opt.base.arrays import IntArray
 from dmcjia_opt.base.errors import ClaimFalse, InputError
-from dmcjia_opt.base.files import read_bytes, read_text, write_text
+from dmcjia_opt.base.files import explain, read_bytes, read_text, write_text
 from dmcjia_opt.base.limits import MOST_NODES
 from dmcjia_opt.base.machine import __version__
-from dmcjia_opt.bounds.certificate import lower_bound, relative_gap
+from dmcjia_opt.bounds.certificate import judge, lower_bound, relative_gap
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
@@ -38,7 +39,7 @@ from dmcjia_opt.studies.bench.instances import Instance
 SAME = 1e-12
 DUAL = "dual"
 _PACKED_FROM = 1000
-_PACKAGE = Path(__file__).parent / "tables"  # the wheel has the two tables there, without the evidence
+_PACKAGE = Path(__file__).parent / "data"  # the wheel has the two tables there, without the evidence
 _CHECKOUT = Path(__file__).parents[3] / "benchmarks" / "instances"
 
 
@@ -226,13 +227,9 @@ def offer(
     objective, bound = recomputed(problem, evidence, bound_from)
     if not math.isfinite(objective):
         raise InputError(f"{name}: the splits offered are no feasible plan")
-    known = library.best.get(name)
+    known = library.best.get(name) or BestKnown(name, math.inf, -math.inf, math.inf, "", "", "", "")
+    kept = library.evidence(name) if name in library.best else evidence
     improved = []
-    if known is None:
-        known = BestKnown(name, math.inf, -math.inf, math.inf, "", "", "", "")
-        kept = Evidence(evidence.splits, evidence.price_s)
-    else:
-        kept = library.evidence(name)
     if objective < known.objective_s * (1 - SAME):
         improved.append(f"objective {known.objective_s!r} → {objective!r} s")
         known, kept = replace(known, objective_s=objective, method=method), replace(kept, splits=evidence.splits)
@@ -251,10 +248,8 @@ def recomputed(problem: Problem, evidence: Evidence, bound_from: str) -> tuple[f
     """Return objective and bound, s, as this package computes them; +inf for splits that are no feasible plan."""
     splits = problem.check_splits(evidence.splits)
     objective = math.inf
-    if splits.shape == (problem.n_nodes,) and problem.overload(splits) == 0:
-        shares = WaterFilling().allocate(problem, splits[None, :]).shares[0]
-        if problem.residuals(splits, shares).feasible:
-            objective = float(problem.objective(splits, shares))
+    if splits.shape == (problem.n_nodes,):
+        objective = judge(problem, splits, WaterFilling().allocate(problem, splits[None, :]).shares[0]).objective
     bound = lower_bound(problem, evidence.price_s)
     if bound_from != DUAL:
         if not any(spec.name == bound_from and spec.proves for spec in specs("placer")):
@@ -298,10 +293,10 @@ def _table(kind: type[R], rows: Iterable[R]) -> str:
 def _read(path: Path, kind: type[R]) -> list[R]:
     if not path.is_file():
         return []
-    convert: Mapping[str, Any] = {"int": int, "float": float, "str": str}
-    columns = {field.name: convert[str(field.type)] for field in fields(kind)}
     lines = csv.DictReader(io.StringIO(read_text(path, "the library", "a CSV file"), newline=""))
     try:
-        return [kind(**{key: columns[key](value) for key, value in row.items()}) for row in lines]
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise InputError(f"{path}: not a table with the columns {', '.join(columns)} ({error!r})") from None
+        return [TypeAdapter(kind).validate_python(row) for row in lines]
+    except (ValidationError, csv.Error) as error:
+        why = explain(error) if isinstance(error, ValidationError) else error
+        columns = ", ".join(field.name for field in fields(kind))
+        raise InputError(f"{path}: not a table with the columns {columns} ({why})") from None

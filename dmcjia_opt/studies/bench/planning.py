@@ -13,8 +13,7 @@ from dmcjia_opt.base.machine import revision
 from dmcjia_opt.solving.registry import versions
 from dmcjia_opt.studies.bench.instances import Instance, instance
 from dmcjia_opt.studies.bench.lineup import check, expand, full_name, is_own, sources
-from dmcjia_opt.studies.bench.running.child import Task
-from dmcjia_opt.studies.bench.running.worker import Limits
+from dmcjia_opt.studies.bench.runs import RunLimits, Task
 from dmcjia_opt.studies.bench.suites import SUITES, Block, Suite
 
 _WARM_UP_SECONDS = 1.0  # of each method, in each worker's child
@@ -44,7 +43,7 @@ class Run:
     key: str
     suite: str
     task: Task
-    limits: Limits
+    limits: RunLimits
     versions: dict[str, str]
     cost: float
 
@@ -114,7 +113,7 @@ def plan_runs(suite: Suite, own: Sequence[Instance], hashes: dict[str, str]) -> 
     runs: dict[str, Run] = {}
     number = count()
     for block in suite.blocks:
-        limits = Limits(wall_seconds=block.hard_limit, memory_mb=block.memory_mb)
+        limits = RunLimits(wall_seconds=block.hard_limit, memory_mb=block.memory_mb)
         methods = expand(block.kind, block.methods, exact=block.exact)
         own_versions = {method: versions() | sources(block.kind, method) for method in methods}
         for name in block.instances:
@@ -165,7 +164,7 @@ def _of_kind(block: Block, names: Sequence[str], *, own: bool) -> tuple[str, ...
     return tuple(found)
 
 
-def _key(task: Task, limits: Limits, used: dict[str, str]) -> str:
+def _key(task: Task, limits: RunLimits, used: dict[str, str]) -> str:
     stop = task.stop
     content = {
         "instance": task.instance.sha256,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
@@ -30,6 +30,8 @@ Unit = Literal["seconds", "evaluations"]
 
 _SOON = 1e-6  # seconds at which logarithmic axes start
 
+#: Counts that a table with gaps holds as floats.
+_COUNTS = {"limit_evaluations", "evaluations", "plans", "converged"}
 _NUMBERS = (
     *("limit_seconds", "limit_evaluations", "limit_gap", "claimed_objective_s", "claimed_lower_bound_s"),
     *("objective_s", "lower_bound_s", "own_bound_s", "gap", "evaluations", "setup_seconds", "wall_seconds"),
@@ -47,15 +49,12 @@ class Results:
         One row a run, with the columns of `Row` and those that `table` adds.
     run
         The content of ``run.json``; empty where there is none.
-    folder
-        Where it was read from.
     notes
         Sentences on what is missing or was left out.
     """
 
     rows: pd.DataFrame
     run: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    folder: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -81,7 +80,7 @@ def load(folder: str | Path) -> Results:
         notes.append(f"{len(rows) - len(latest)} rows were run again later; the later ones count.")
     if not latest:
         raise InputError(f"{folder}: there are no rows yet; wait for the first run of dmcjia bench to end")
-    return Results(table(latest.values()), _read_run(folder / RUN, notes), str(folder), tuple(notes))
+    return Results(table(latest.values()), _read_run(folder / RUN, notes), tuple(notes))
 
 
 def table(rows: Iterable[Row]) -> pd.DataFrame:
@@ -117,13 +116,10 @@ def bound_curve(row: pd.Series[Any], best: float) -> FloatArray:
     points = [(1.0, _SOON, 1.0)]
     for evaluations, seconds, _, bound in (*row["trace"], (row["evaluations"], row["spent"], None, row["own_bound_s"])):
         if bound is not None and 0 < bound < math.inf and math.isfinite(best):
-            points.append((max(evaluations, 1.0), max(seconds, _SOON), relative_gap(float(best), float(bound))))
+            points.append((evaluations, seconds, relative_gap(float(best), float(bound))))
     if len(points) == 1:
         return np.empty((0, 3))
-    array = np.array(points, dtype=np.float64)
-    array[:, 0] = np.nan_to_num(array[:, 0], nan=1.0)
-    array[:, 2] = np.minimum.accumulate(array[:, 2])
-    return array
+    return _corners(points)
 
 
 def runtimes(frame: pd.DataFrame, targets: Iterable[float], unit: Unit = "seconds") -> FloatArray:
@@ -181,12 +177,13 @@ def _curve(row: Mapping[Hashable, Any]) -> FloatArray:
         if objective is not None and 0 < objective < math.inf and math.isfinite(bound)
     ]
     evaluations = row["plans"] if row["kind"] == "allocator" else row["evaluations"]
-    points.append((evaluations if math.isfinite(evaluations) else 1.0, row["spent"], row["error"]))
-    array = np.array(points, dtype=np.float64)
-    array[:, 0] = np.maximum(array[:, 0], 1.0)
-    array[:, 1] = np.maximum(array[:, 1], _SOON)
-    array[:, 2] = np.minimum.accumulate(array[:, 2])
-    return array
+    return _corners([*points, (evaluations, row["spent"], row["error"])])
+
+
+def _corners(points: Sequence[tuple[float, float, float]]) -> FloatArray:
+    """Return evaluations (from 1), seconds (from 1 µs) and the least gap so far."""
+    evaluations, seconds, gap = np.array(points, dtype=np.float64).T
+    return np.column_stack([np.fmax(evaluations, 1.0), np.maximum(seconds, _SOON), np.minimum.accumulate(gap)])
 
 
 def _read_lines(path: Path, notes: list[str]) -> list[Row]:
@@ -219,7 +216,11 @@ def _read_parquet(path: Path) -> list[Row]:
 def _plain(name: object, value: Any) -> Any:  # noqa: ANN401 - whatever the column holds
     if name in ("trace", "versions") and isinstance(value, str):
         return json.loads(value)
-    return None if isinstance(value, float) and math.isnan(value) else value
+    if not isinstance(value, float):
+        return value
+    if math.isnan(value):
+        return None
+    return int(value) if name in _COUNTS and value.is_integer() else value
 
 
 def _read_run(path: Path, notes: list[str]) -> Mapping[str, Any]:

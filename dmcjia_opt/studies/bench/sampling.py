@@ -18,7 +18,9 @@ def feasible_plans(problem: Problem, number: int, rng: np.random.Generator) -> I
     stable = np.isfinite(problem.fixed_delay)
     if not stable.any(axis=1).all():
         return None
-    asked = np.stack([problem.least_share(np.full(problem.n_nodes, k)) for k in range(problem.n_options)], axis=1)
+    asked = np.stack(
+        [problem.least_share(np.full(problem.n_nodes, k)).sum(-1) for k in range(problem.n_options)], axis=1
+    )
     least = np.where(stable, asked, np.inf).argmin(axis=1)
     if problem.overload(least) > 0:
         return None

@@ -220,15 +220,8 @@ def performance_profile(times: pd.DataFrame) -> Mapping[str, Steps]:
         A row a problem, a column a method; s > 0, +inf where the method failed. A problem that no method solved
         counts against all of them.
     """
-    best = virtual_best(times).to_numpy(dtype=np.float64)
-    solved = np.isfinite(best)
-    profiles = {}
-    for method in times.columns:
-        column = times[method].to_numpy(dtype=np.float64)
-        ratio = np.full(len(best), np.inf)
-        ratio[solved] = column[solved] / best[solved]
-        profiles[str(method)] = distribution(ratio)
-    return profiles
+    ratios = times.div(virtual_best(times), axis=0).fillna(math.inf)  # ∞/∞ where nobody solved it
+    return {str(method): distribution(ratios[method]) for method in times}
 
 
 def attainment(runs: Sequence[FloatArray], percentiles: Sequence[float] = _QUARTILES) -> Mapping[float, FloatArray]:

@@ -78,6 +78,10 @@ class Suite:
 
 _SEARCHES = ("dmcjia + alm", "dmcjia", "genetic", "pymoo:GA", "pymoo:DE", "pymoo:PSO", "pymoo:RandomSearch")
 _SOLVERS = ("scip", "bonmin", "mindtpy", "cvxpy:SCIP", "cvxpy:ECOS_BB")
+_OUTER = (
+    *("paper-n10-s1", "paper-n20-s1", "paper-n20-s2", "paper-n50-s1", "scarce-n20-s1"),
+    *("homogeneous-n20-s0", "mixed-n20-s1", "near-n20-s1"),
+)
 _OWN = ("exact", "benders", "branch-and-bound")
 
 _ROWS = (
@@ -125,10 +129,7 @@ _ROWS = (
         blocks=(
             Block(
                 kind="placer",
-                instances=(
-                    *("paper-n10-s1", "paper-n20-s1", "paper-n20-s2", "paper-n50-s1", "scarce-n20-s1"),
-                    *("homogeneous-n20-s0", "mixed-n20-s1", "near-n20-s1"),
-                ),
+                instances=_OUTER,
                 methods=(*_SEARCHES, EVERY),
                 seeds=5,
                 stop=Stop(evaluations=1600, seconds=10.0),
@@ -136,10 +137,7 @@ _ROWS = (
             ),
             Block(
                 kind="placer",
-                instances=(
-                    *("paper-n10-s1", "paper-n20-s1", "paper-n20-s2", "paper-n50-s1", "scarce-n20-s1"),
-                    *("homogeneous-n20-s0", "mixed-n20-s1", "near-n20-s1"),
-                ),
+                instances=_OUTER,
                 methods=("cloud-only+", "edge-only", "greedy+", "neurosurgeon+", "lagrangian", "exact"),
                 stop=Stop(evaluations=1600, seconds=10.0),
                 seconds_a_run=0.1,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from dmcjia_opt.base.errors import BackendMissing
@@ -22,19 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 DPI = 150
-#: Told apart by people with any colour vision (Okabe and Ito).
-COLOURS: Mapping[str, str] = MappingProxyType(
-    {
-        "black": "#000000",
-        "orange": "#E69F00",
-        "sky": "#56B4E9",
-        "green": "#009E73",
-        "blue": "#0072B2",
-        "red": "#D55E00",
-        "pink": "#CC79A7",
-        "grey": "#8C8C8C",
-    }
-)
 #: Salt of the identifiers inside an SVG file, which are random without one.
 _SALT = "dmcjia_opt"
 

@@ -11,10 +11,10 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 
 from dmcjia_opt.base.arrays import FloatArray
-from dmcjia_opt.studies.look.page import Key
+from dmcjia_opt.studies.look.colours import COLOURS
 
-#: Told apart by people with any colour vision (Okabe & Ito 2008), on white and on black.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
+#: In the order in which methods get them: told apart on white and on black.
+_INKS = tuple(COLOURS[name] for name in ("blue", "red", "green", "pink", "orange", "sky", "grey"))
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "hexagon")
 _BAND_OPACITY = 0.13
@@ -33,11 +33,6 @@ class Style:
     symbol: str
 
     @property
-    def key(self) -> Key:
-        """Its entry in a legend."""
-        return Key(self.name, self.colour, self.dash)
-
-    @property
     def band(self) -> str:
         """Its colour, mostly transparent."""
         red, green, blue = (int(self.colour[k : k + 2], 16) for k in (1, 3, 5))
@@ -51,9 +46,9 @@ class Style:
 
 def styles(names: Sequence[str]) -> Mapping[str, Style]:
     """Return a look for each name: colours first, then dashes; no two alike among 28."""
-    n = len(COLOURS)
+    n = len(_INKS)
     return {
-        name: Style(name, COLOURS[k % n], _DASHES[k // n % len(_DASHES)], _SYMBOLS[(k + k // n) % len(_SYMBOLS)])
+        name: Style(name, _INKS[k % n], _DASHES[k // n % len(_DASHES)], _SYMBOLS[(k + k // n) % len(_SYMBOLS)])
         for k, name in enumerate(names)
     }
 
@@ -123,6 +118,18 @@ def add_steps(
         name=style.label,
         legendgroup=style.name,
         hovertemplate=hover + "<extra>%{fullData.name}</extra>",
+    )
+
+
+def add_marks(figure: go.Figure, style: Style, hover: str, marker: Mapping[str, Any], **points: Any) -> None:  # noqa: ANN401
+    """Draw marks of one method at `points`: what plotly's ``add_scatter`` takes."""
+    figure.add_scatter(
+        mode="markers",
+        marker={"color": style.colour, "symbol": style.symbol, **marker},
+        name=style.label,
+        legendgroup=style.name,
+        hovertemplate=hover + "<extra>%{fullData.name}</extra>",
+        **points,
     )
 
 

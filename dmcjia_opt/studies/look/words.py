@@ -79,3 +79,9 @@ def in_plain_words(plan: Proved) -> str:
         f"Proved: no plan is faster than {seconds(plan.lower_bound)}. "
         f"This one is at most {percent(plan.objective / plan.lower_bound - 1)} slower than the best there is."
     )
+
+
+def budget(seconds: float | None, evaluations: float | None, gap: float | None) -> list[str]:
+    """Return the limits of a search in words; None is no limit."""
+    limits = (seconds, "{:g} s"), (evaluations, "{:,.0f} plans"), (gap, "gap {:g}")
+    return [form.format(value) for value, form in limits if value is not None]

@@ -29,7 +29,8 @@ def check_picture(path: Path) -> None:
 
 def draw_profile(scenario: Scenario, path: Path) -> None:
     """Draw work, upload bytes and delay along the cuts of a scenario's only node, the best cut marked, in a file."""
-    from dmcjia_opt.studies.look.pictures import COLOURS, new_figure, save_as, tidy
+    from dmcjia_opt.studies.look.colours import COLOURS
+    from dmcjia_opt.studies.look.pictures import new_figure, save_as, tidy
 
     check_picture(path)
     (profile,) = scenario.profiles.values()

@@ -55,7 +55,7 @@ def delay_distribution(stages: Mapping[str, FloatArray]) -> go.Figure:
         if not positive.any():
             continue
         seen += [float(at[positive][0]), float(at[-1])]
-        _steps(figure, STAGES[stage], at[positive], part[positive], "at most %{x:.4g} s on %{y:.1%} of the nodes")
+        add_steps(figure, STAGES[stage], at[positive], part[positive], "at most %{x:.4g} s on %{y:.1%} of the nodes")
     figure.update_layout(xaxis=log_axis("mean delay", seen, unit="s"), yaxis=share_axis("part of the nodes"))
     return figure
 
@@ -103,7 +103,7 @@ def search(trace: Sequence[Moment]) -> go.Figure | None:
         x = np.array([kept[k].seconds for k in known]) / wall_size
         y = np.array([values[k] for k in known], dtype=np.float64) / size
         if known:
-            _steps(figure, SEARCH[name], x, y, f"%{{y:.5g}} {unit} after %{{x:.3g}} {wall}")
+            add_steps(figure, SEARCH[name], x, y, f"%{{y:.5g}} {unit} after %{{x:.3g}} {wall}")
     figure.update_layout(
         xaxis=_linear_axis(f"wall time, {wall}"),
         yaxis=log_axis("mean delay", seen, unit="s") if wide else {"title": {"text": f"mean delay, {unit}"}},
@@ -113,10 +113,6 @@ def search(trace: Sequence[Moment]) -> go.Figure | None:
 
 def _changed(before: Moment, after: Moment) -> bool:
     return (before.objective_s, before.lower_bound_s) != (after.objective_s, after.lower_bound_s)
-
-
-def _steps(figure: go.Figure, style: Style, x: FloatArray, y: FloatArray, hover: str) -> None:
-    add_steps(figure, style, x, y, hover, dash="solid")
 
 
 def _stacked(

@@ -4,71 +4,53 @@ from __future__ import annotations
 
 import shlex
 
-from dmcjia_opt.solving.plan import Limits, Provenance
 from dmcjia_opt.solving.registry import METHODS
-from dmcjia_opt.studies.look.page import Html, code, facts, text
+from dmcjia_opt.studies.look.words import budget
 from dmcjia_opt.studies.plan.subject import Subject
 
-_UNKNOWN = "not recorded"
+UNKNOWN = "not recorded"
 
 
-def provenance(subject: Subject) -> tuple[Html, ...]:
-    """Return what is recorded of how the plan was made, what is not, and the command to make it again."""
-    made, scenario = subject.provenance, subject.scenario
-    options = scenario.options
+def provenance(subject: Subject) -> list[tuple[str, str]]:
+    """Return what is recorded of how the plan was made, and what is not."""
+    made, scenario, options = subject.provenance, subject.scenario, subject.scenario.options
     times = "once" if made.evaluations == 1 else f"{made.evaluations or 0:,} times"
-    pairs = [
+    limits = UNKNOWN if made.limits is None else ", ".join(budget(**made.limits.model_dump())) or "none"
+    return [
         ("scenario", scenario.name or "without a name"),
         ("file", subject.scenario_file or "none: it was made in Python"),
-        ("hash of its content", subject.scenario_sha256),
+        ("hash of its content", scenario.sha256()),
         ("delay model", f"{options.delay}, ordering {options.ordering}, mean over {options.average}"),
-        ("placer", made.placer or _UNKNOWN),
-        ("allocator", made.allocator or _UNKNOWN),
-        ("seed", str(made.seed) if made.seed is not None else _UNKNOWN),
-        ("limits", _limits(made)),
-        ("shares computed", times if made.evaluations is not None else _UNKNOWN),
-        ("started", made.started or _UNKNOWN),
-        ("machine", made.machine or _UNKNOWN),
-        ("versions", ", ".join(f"{name} {version}" for name, version in made.versions.items()) or _UNKNOWN),
+        ("placer", made.placer or UNKNOWN),
+        ("allocator", made.allocator or UNKNOWN),
+        ("seed", str(made.seed) if made.seed is not None else UNKNOWN),
+        (
+            "limits",
+            limits,
+        ),
+        ("shares computed", times if made.evaluations is not None else UNKNOWN),
+        ("started", made.started or UNKNOWN),
+        ("machine", made.machine or UNKNOWN),
+        ("versions", ", ".join(f"{name} {version}" for name, version in made.versions.items()) or UNKNOWN),
     ]
-    blocks = [facts(pairs)]
-    if subject.scenario_file and made.placer and made.allocator:
-        blocks += [text("The same plan again, as far as seed, versions and limits decide it:"), code(_command(subject))]
-        placer, allocator = made.placer.partition(":")[0], made.allocator.partition(":")[0]
-        ours = {made.placer: ("placer", placer) in METHODS, made.allocator: ("allocator", allocator) in METHODS}
-        foreign = [f'"{name}"' for name, known in ours.items() if not known]
-        if foreign:
-            blocks.append(
-                text(f"{' and '.join(foreign)} did not come with this package; the command needs it under that name.")
-            )
-    return tuple(blocks)
 
 
-def _limits(made: Provenance) -> str:
-    limits = made.limits
-    if limits is None:
-        return _UNKNOWN
-    said = [
-        form.format(value)
-        for value, form in (
-            (limits.seconds, "{:g} s"),
-            (limits.evaluations, "{:,} plans"),
-            (limits.gap, "gap {:g}"),
-        )
-        if value is not None
-    ]
-    return ", ".join(said) or "none"
-
-
-def _command(subject: Subject) -> str:
-    made, limits = subject.provenance, subject.provenance.limits or Limits()
+def command(subject: Subject) -> str:
+    """Return the command that makes the plan again; empty where what it needs was not recorded."""
+    made = subject.provenance
+    if not (subject.scenario_file and made.placer and made.allocator):
+        return ""
     words = ["dmcjia", "solve", subject.scenario_file, "--placer", made.placer, "--allocator", made.allocator]
-    for option, value in (
-        ("--seconds", limits.seconds),
-        ("--evaluations", limits.evaluations),
-        ("--gap", limits.gap),
-        ("--seed", made.seed),
-    ):
+    limits = made.limits.model_dump() if made.limits else {}
+    for option in ("seconds", "evaluations", "gap", "seed"):
+        value = made.seed if option == "seed" else limits.get(option)
         if value is not None:
-            words += [option, repr(value)]
+            words += [f"--{option}", repr(value)]
     return shlex.join([*words, "--out", "plan.json"])
+
+
+def foreign(subject: Subject) -> list[str]:
+    """Return the methods, as the command names them, that did not come with this package."""
+    made = subject.provenance
+    named = {made.placer: ("placer", made.placer), made.allocator: ("allocator", made.allocator)}
+    return [name for name, (kind, method) in named.items() if (kind, method.partition(":")[0]) not in METHODS]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.base.errors import ClaimFalse, InputError
-from dmcjia_opt.bounds.certificate import certify, relative_gap
+from dmcjia_opt.base.errors import ClaimFalse
+from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.model.problem import Problem, Stages
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import StageTimes, stage_times
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.plan import Plan, PlanFile, Provenance
-from dmcjia_opt.solving.verifying import CLAIM_TOLERANCE
+from dmcjia_opt.solving.verifying import certify_file, check_objective
 
 _ROUNDING = 1e-12
 
@@ -48,7 +49,7 @@ class Loads:
         return np.fmax(np.fmax(self.edge, self.upload), self.cloud)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Subject:
     """A feasible plan with its scenario, everything about it recomputed.
 
@@ -58,18 +59,14 @@ class Subject:
         What was planned, compiled, and the service times behind it.
     splits, shares
         (n_nodes,) the plan.
-    objective, lower_bound, gap
-        Mean delay, s; proved lower bound on every plan's, s; the relative gap between them.
+    lower_bound
+        Proved lower bound on every plan's mean delay, s.
     gap_tolerance
         The gap at which the plan counts as optimal.
     bound_from
         What the bound rests on.
     price
         Price of cloud capacity where the dual is largest, s per unit share.
-    delays
-        Each node's delay by stage, s.
-    scenario_sha256
-        Hash of the scenario's content.
     provenance
         What is said about how the plan was made.
     scenario_file
@@ -83,16 +80,23 @@ class Subject:
     times: StageTimes
     splits: IntArray
     shares: FloatArray
-    objective: float
     lower_bound: float
     gap_tolerance: float
     bound_from: str
     price: float
-    delays: Stages
-    scenario_sha256: str
     provenance: Provenance
     scenario_file: str = ""
     claimed_bound: float = -math.inf
+
+    @cached_property
+    def objective(self) -> float:
+        """Mean delay, s."""
+        return float(self.problem.objective(self.splits, self.shares))
+
+    @cached_property
+    def delays(self) -> Stages:
+        """Each node's delay by stage, s."""
+        return self.problem.breakdown(self.splits, self.shares)
 
     @property
     def gap(self) -> float:
@@ -128,20 +132,16 @@ class Subject:
 def subject_of_plan(scenario: Scenario, plan: Plan, scenario_file: str = "") -> Subject:
     """Return the subject of a report on a plan that `solve` has just made, with the bound it proved."""
     times = stage_times(scenario)
-    problem = compile_problem(scenario, times)
     return Subject(
-        scenario=scenario,
-        problem=problem,
-        times=times,
-        splits=plan.splits,
-        shares=plan.shares,
-        objective=float(problem.objective(plan.splits, plan.shares)),
+        scenario,
+        compile_problem(scenario, times),
+        times,
+        plan.splits,
+        plan.shares,
         lower_bound=plan.lower_bound,
         gap_tolerance=plan.gap_tolerance,
         bound_from=plan.bound_from,
         price=plan.price,
-        delays=problem.breakdown(plan.splits, plan.shares),
-        scenario_sha256=plan.scenario_sha256,
         provenance=Provenance.model_validate(plan.provenance()),
         scenario_file=scenario_file,
     )
@@ -163,34 +163,26 @@ def subject_of_file(scenario: Scenario, claims: PlanFile, scenario_file: str = "
             f"it was made for another scenario: its hash is {claims.scenario_sha256[:12]}, that of "
             f"{scenario_file or scenario.name} {digest[:12]}; name the scenario it was made for with --scenario"
         )
-    if not len(claims.splits) == len(claims.shares) == scenario.n_nodes:
-        raise InputError(
-            f"it has {len(claims.splits)} splits and {len(claims.shares)} shares, the scenario {scenario.n_nodes} nodes"
-        )
     times = stage_times(scenario)
     problem = compile_problem(scenario, times)
-    splits, shares = problem.check_splits(np.array(claims.splits)), np.array(claims.shares)
-    certificate = certify(problem, splits, shares, names=scenario.nodes.names)
+    splits, shares, certificate = certify_file(scenario, problem, claims)
     if not certificate.feasible:
         raise ClaimFalse(f"it is no plan: {certificate.violation}")
-    if not math.isclose(claims.objective_s, certificate.objective, rel_tol=CLAIM_TOLERANCE):
+    delay = check_objective(claims, certificate)
+    if not delay.true:
         raise ClaimFalse(
-            f"objective_s is {claims.objective_s:.9g}, recomputed {certificate.objective:.9g}; "
-            "dmcjia verify checks every claim"
+            f"{delay.what} is {delay.claimed}, recomputed {delay.recomputed}; dmcjia verify checks every claim"
         )
     return Subject(
-        scenario=scenario,
-        problem=problem,
-        times=times,
-        splits=splits,
-        shares=shares,
-        objective=certificate.objective,
+        scenario,
+        problem,
+        times,
+        splits,
+        shares,
         lower_bound=min(certificate.lower_bound, certificate.objective),
         gap_tolerance=claims.gap_tolerance,
         bound_from="dual",
         price=float(certificate.prices[0]),
-        delays=problem.breakdown(splits, shares),
-        scenario_sha256=digest,
         provenance=claims,
         scenario_file=scenario_file,
         claimed_bound=claims.lower_bound_s,

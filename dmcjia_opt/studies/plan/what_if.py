@@ -1,4 +1,8 @@
-"""What more capacity would buy: the changed fleet planned anew, with proof, and with the splits held."""
+"""What more capacity would buy: the changed fleet planned anew, with proof, and with the splits held.
+
+In words a change is one number where it is proved, "at least" and "at most" where a gap is open. A gap that the digits
+shown do not tell apart counts as none.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from dmcjia_opt.base.arrays import IntArray
-from dmcjia_opt.bounds.certificate import relative_gap
+from dmcjia_opt.bounds.certificate import judge, relative_gap
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exact import Exact
 from dmcjia_opt.model.problem import Problem
@@ -16,12 +20,16 @@ from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.services import StageTimes
 from dmcjia_opt.solving.contract import OPTIMALITY_GAP, Stop
 from dmcjia_opt.solving.running import place
+from dmcjia_opt.studies.look import words
+from dmcjia_opt.studies.look.page import Cell
 from dmcjia_opt.studies.plan.subject import Subject
 
 #: How much more of something each change gives, relative.
 MORE = 0.1
 #: Wall time limit of each search, s.
 SEARCH_SECONDS = 10.0
+#: Relative to the plan's delay, what is closer to nothing than this is rounding.
+_NOTHING = 1e-11
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +86,13 @@ class WhatIfs:
 def least_delay(problem: Problem, seconds: float) -> Least:
     """Search for the optimum with its proof, for at most `seconds`."""
     found = place(Exact(), problem, WaterFilling(), stop=Stop(seconds=seconds))
-    reached = math.inf if found.shares is None else float(problem.objective(found.splits, found.shares))
+    reached = math.inf if found.shares is None else judge(problem, found.splits, found.shares).objective
     return Least(min(found.lower_bound, reached), reached, found.bound_from or "dual")
 
 
 def best_shares(problem: Problem, splits: IntArray) -> float:
     """Return the mean delay of given splits (n_nodes,) with the best shares, s; +inf where there are none."""
-    if problem.overload(splits) > 0:
-        return math.inf
-    shares = WaterFilling().allocate(problem, splits[None, :]).shares[0]
-    return float(problem.objective(splits, shares))
+    return judge(problem, splits, WaterFilling().allocate(problem, splits[None, :]).shares[0]).objective
 
 
 def what_ifs(
@@ -116,6 +121,28 @@ def what_ifs(
     return WhatIfs(unchanged, tuple(changes))
 
 
+def delay_cell(low: float, high: float) -> Cell:
+    """Return a mean delay known to lie between `low` and `high`, s."""
+    if math.isinf(low):
+        return Cell("no plan", math.inf)
+    if _closed(low, high) or words.seconds(low) == words.seconds(high):
+        return Cell(words.seconds(high), high)
+    return Cell(f"{words.seconds(low)} to {words.seconds(high)}", high)
+
+
+def saving_cell(objective: float, low: float, high: float) -> Cell:
+    """Return what a mean delay between `low` and `high`, s, saves against `objective`."""
+    if math.isinf(low):
+        return Cell("–", -math.inf)
+    least, most = objective - high, objective - low
+    said = _saving(least, objective), _saving(most, objective)
+    if _closed(low, high) or said[0] == said[1]:
+        return Cell(said[0], least)
+    if least <= _NOTHING * objective:
+        return Cell(f"at most {said[1]}", least)
+    return Cell(f"at least {said[0]}, at most {said[1]}", least)
+
+
 def _what_if(subject: Subject, seconds: float, name: str, problem: Problem) -> WhatIf:
     held = best_shares(problem, subject.splits)
     least = least_delay(problem, seconds)
@@ -140,3 +167,15 @@ _CHANGES: Mapping[str, Callable[[StageTimes], StageTimes]] = {
     "10 % more bandwidth for every node": _more_bandwidth,
     "10 % more compute for every node": _more_edge,
 }
+
+
+def _closed(low: float, high: float) -> bool:
+    return relative_gap(high, low) <= OPTIMALITY_GAP
+
+
+def _saving(saved: float, objective: float) -> str:
+    if abs(saved) <= _NOTHING * objective:
+        return "nothing"
+    if saved < 0:
+        return f"slower by {words.seconds(-saved)} ({words.percent(-saved / objective)})"
+    return f"{words.seconds(saved)} ({words.percent(saved / objective)})"

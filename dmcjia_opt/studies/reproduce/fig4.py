@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from dmcjia_opt.model.networks.zoo import zoo_profile
-from dmcjia_opt.studies.look.pictures import COLOURS, new_figure, tidy
+from dmcjia_opt.studies.look.colours import COLOURS
+from dmcjia_opt.studies.look.pictures import new_figure, tidy
 from dmcjia_opt.studies.reproduce.item import Conclusion, Item, Statement
 from dmcjia_opt.studies.reproduce.paper import FIG_4_SPREAD_MS, MHZ_BYTES
 from dmcjia_opt.studies.reproduce.tables import percent

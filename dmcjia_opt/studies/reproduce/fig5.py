@@ -10,7 +10,8 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.processes import Job
 from dmcjia_opt.solving.solve import solve
-from dmcjia_opt.studies.look.pictures import COLOURS, new_figure, tidy
+from dmcjia_opt.studies.look.colours import COLOURS
+from dmcjia_opt.studies.look.pictures import new_figure, tidy
 from dmcjia_opt.studies.reproduce.generations import ByGeneration
 from dmcjia_opt.studies.reproduce.item import Conclusion, Item, Statement
 from dmcjia_opt.studies.reproduce.paper import COMPUTE_GFLOPS, GENERATIONS, fleet, mean_delay

@@ -10,7 +10,8 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.processes import Job
 from dmcjia_opt.model.networks.zoo import zoo_profile
-from dmcjia_opt.studies.look.pictures import COLOURS, new_figure, tidy
+from dmcjia_opt.studies.look.colours import COLOURS
+from dmcjia_opt.studies.look.pictures import new_figure, tidy
 from dmcjia_opt.studies.reproduce.item import Conclusion, Item, Statement
 from dmcjia_opt.studies.reproduce.paper import CLOUD_GFLOPS, COMPUTE_GFLOPS, fleet, mean_delay
 from dmcjia_opt.studies.reproduce.tables import by_column, markdown, percent

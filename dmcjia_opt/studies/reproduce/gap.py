@@ -21,7 +21,8 @@ from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Stop, TracePoint
 from dmcjia_opt.solving.search import Placer
 from dmcjia_opt.solving.solve import solve
-from dmcjia_opt.studies.look.pictures import COLOURS, new_figure, tidy
+from dmcjia_opt.studies.look.colours import COLOURS
+from dmcjia_opt.studies.look.pictures import new_figure, tidy
 from dmcjia_opt.studies.reproduce.generations import ByGeneration
 from dmcjia_opt.studies.reproduce.item import Conclusion, Item, Statement
 from dmcjia_opt.studies.reproduce.paper import GENERATIONS

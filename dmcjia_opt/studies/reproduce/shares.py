@@ -13,7 +13,8 @@ from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.model.scenario.scenario import PAPER_MHZ_IN_MBPS, Scenario
 from dmcjia_opt.solving.plan import Plan
 from dmcjia_opt.solving.solve import solve
-from dmcjia_opt.studies.look.pictures import COLOURS, new_figure, tidy
+from dmcjia_opt.studies.look.colours import COLOURS
+from dmcjia_opt.studies.look.pictures import new_figure, tidy
 from dmcjia_opt.studies.reproduce.item import Conclusion, Item, Statement
 from dmcjia_opt.studies.reproduce.tables import markdown, percent
 

@@ -185,13 +185,13 @@ class HalfAllocator:
         found = WaterFilling().allocate(problem, splits)
         shares, status = found.shares.copy(), found.status.copy()
         shares[::2], status[::2] = np.nan, Status.FAILED
-        return Allocation(shares, found.price, status)
+        return Allocation(shares, found.prices, status)
 
 
 class FalseAllocator(HalfAllocator):
     def allocate(self, problem, splits):
         found = WaterFilling().allocate(problem, splits)
-        return Allocation(found.shares * 2.0, found.price, found.status)
+        return Allocation(found.shares * 2.0, found.prices, found.status)
 
 
 class SpoilsItsInput(HalfAllocator):

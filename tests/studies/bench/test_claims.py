@@ -15,7 +15,7 @@ from dmcjia_opt.studies.bench.claims import Verifier, trace
 from dmcjia_opt.studies.bench.instances import OWN, Instance, instance
 from dmcjia_opt.studies.bench.library import find_library
 from dmcjia_opt.studies.bench.rows import Outcome
-from dmcjia_opt.studies.bench.running.child import Reply, Task
+from dmcjia_opt.studies.bench.runs import Reply, Task
 from dmcjia_opt.studies.bench.sampling import feasible_plans
 from dmcjia_opt.testing.problems import impossible, only_way_out, random_problem
 

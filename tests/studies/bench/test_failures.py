@@ -1,14 +1,16 @@
 """Every way a method can go wrong is a row with a status, and the run goes on."""
 
+import sys
+
 import psutil
 import pytest
 
 from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.studies.bench.instances import instance
 from dmcjia_opt.studies.bench.rows import Outcome
-from dmcjia_opt.studies.bench.running.child import Task
 from dmcjia_opt.studies.bench.running.runner import run_suite
-from dmcjia_opt.studies.bench.running.worker import Limits, Stopped, Worker
+from dmcjia_opt.studies.bench.running.worker import Stopped, Worker
+from dmcjia_opt.studies.bench.runs import RunLimits, Task
 from tests.studies.bench.small import misbehaving, small_suite
 
 PLACERS = {
@@ -22,8 +24,8 @@ PLACERS = {
     "Hogs": (Outcome.MEMORY, "above the limit of 160 MB, in solve"),
     "Chatters": (Outcome.ANSWER, ""),
     "Nothing": (Outcome.NO_PLAN, "found no plan"),
-    "NaNShares": (Outcome.INVALID, "shares that are not finite numbers"),
-    "TooManyShares": (Outcome.INVALID, "infeasible: shares exceed the cloud by 1.5"),
+    "NaNShares": (Outcome.INVALID, "infeasible: the share of node 0 is nan"),
+    "TooManyShares": (Outcome.INVALID, "infeasible: its shares exceed the cloud by 1.5"),
     "WrongShape": (Outcome.ERROR, "offered shares of shape (6,); it must be (5,)"),
     "OutOfRange": (Outcome.ERROR, "the split of node 0 must lie in 0 … 34"),
     "FloatSplits": (Outcome.ERROR, "splits must be integers, got float64"),
@@ -86,13 +88,25 @@ def test_nothing_is_left_running(rows):
 def test_a_warm_up_that_hangs():
     task = Task(instance("paper-n5-s1", {}), "placer", f"{misbehaving('HangsInWarmUp')} + alm", 0, Stop())
     worker = Worker()
-    ran = worker.run(task, Limits(wall_seconds=60.0, prepare_seconds=2.0))
+    ran = worker.run(task, RunLimits(wall_seconds=60.0, prepare_seconds=2.0))
     assert ran.outcome == Outcome.TIMEOUT
     assert "killed after the hard limit of 2 s in" in ran.message
-    assert ran.wall_seconds is None
+    assert ran.reply.wall_seconds is None
     worker.stop()
     with pytest.raises(Stopped):
-        worker.run(task, Limits(wall_seconds=60.0))
+        worker.run(task, RunLimits(wall_seconds=60.0))
+
+
+def test_a_child_runs_the_code_of_its_parent(tmp_path, monkeypatch):
+    """Whatever lies in the working folder."""
+    (tmp_path / "dmcjia_opt").mkdir()
+    (tmp_path / "dmcjia_opt" / "__init__.py").write_text("raise ImportError('another package')\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [path for path in sys.path if path])
+    worker = Worker()
+    task = Task(instance("paper-n5-s1", {}), "placer", "greedy+ + waterfilling", 0, Stop())
+    assert worker.run(task, RunLimits(wall_seconds=60.0)).reply.splits is not None
+    worker.stop()
 
 
 def test_allocators(tmp_path):

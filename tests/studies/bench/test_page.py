@@ -3,10 +3,10 @@
 import re
 from collections import Counter
 from functools import partial
-from html import escape
 from html.parser import HTMLParser
 
 import pytest
+from markupsafe import escape
 
 from dmcjia_opt.studies.bench.page.overview import benchmark_report
 from dmcjia_opt.studies.bench.results import Results, load, table

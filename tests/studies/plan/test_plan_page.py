@@ -68,7 +68,7 @@ def claims_of(plan, **changes):
 def test_the_numbers_are_the_evaluators(plan, page):
     problem = compile_problem(SCENARIO)
     objective = float(problem.objective(plan.splits, plan.shares))
-    bound, price = best_lower_bound(problem)
+    bound, (price,) = best_lower_bound(problem)
     words = visible(page)
     assert f"mean delay over nodes {seconds(objective)}" in words
     assert f"proved lower bound {seconds(bound)}, from the price of cloud capacity" in words

@@ -11,8 +11,7 @@ from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.plan.subject import subject_of_plan
-from dmcjia_opt.studies.plan.what_if import best_shares, what_ifs
-from dmcjia_opt.studies.plan.what_if_words import delay_cell, saving_cell
+from dmcjia_opt.studies.plan.what_if import best_shares, delay_cell, saving_cell, what_ifs
 
 
 def with_more(scenario, what):

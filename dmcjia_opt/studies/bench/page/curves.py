@@ -11,10 +11,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.studies.bench.frames import sizes, slopes
 from dmcjia_opt.studies.bench.results import Unit, bound_curve, by_instance, common, methods, runtimes, spent
 from dmcjia_opt.studies.bench.statistics import (
     GAP_FLOOR,
     TARGETS,
+    Spread,
     Steps,
     attainment,
     distribution,
@@ -22,11 +24,11 @@ from dmcjia_opt.studies.bench.statistics import (
     spread,
     virtual_best,
 )
-from dmcjia_opt.studies.bench.tables import sizes, slopes
 from dmcjia_opt.studies.look.plots import (
     MOST_BANDS,
     Style,
     add_band,
+    add_marks,
     add_steps,
     log_axis,
     new_figure,
@@ -141,21 +143,9 @@ def time_against_size(frame: pd.DataFrame, target: float, looks: Looks) -> go.Fi
             (good, good["seconds"], style.symbol, "%{x:,} nodes: %{y:.3g} s, %{customdata} instances solved"),
             (bad, np.full(len(bad), limit), "x-thin", "%{x:,} nodes: not reached; %{customdata} instances solved"),
         ):
-            figure.add_scatter(
-                x=rows["n_nodes"],
-                y=y,
-                customdata=[f"{a} of {b}" for a, b in zip(rows["solved"], rows["instances"], strict=True)],
-                mode="markers",
-                marker={
-                    "color": style.colour,
-                    "symbol": symbol,
-                    "size": 10,
-                    "line": {"color": style.colour, "width": 2},
-                },
-                name=style.label,
-                legendgroup=style.name,
-                hovertemplate=hover + "<extra>%{fullData.name}</extra>",
-            )
+            part = [f"{a} of {b}" for a, b in zip(rows["solved"], rows["instances"], strict=True)]
+            marker = {"symbol": symbol, "size": 10, "line": {"color": style.colour, "width": 2}}
+            add_marks(figure, style, hover, marker, x=rows["n_nodes"], y=y, customdata=part)
     ends = np.array([float(frame["n_nodes"].min()), float(frame["n_nodes"].max())])
     for fit in slopes(frame, target).to_dict("records"):
         line = fit["constant"] * ends ** fit["exponent"]
@@ -175,36 +165,16 @@ def accuracy_against_time(frame: pd.DataFrame, looks: Looks) -> go.Figure:
     for method, mine in frame.groupby("method", sort=False):
         style = looks[str(method)]
         gaps = floored(np.asarray(mine["error"], dtype=np.float64))
-        figure.add_scatter(
-            x=mine["spent"],
-            y=gaps,
-            text=[
-                escape(f"{i}, seed {s}: {o}")
-                for i, s, o in zip(mine["instance"], mine["seed"], mine["outcome"], strict=True)
-            ],
-            mode="markers",
-            marker={
-                "color": style.colour,
-                "size": 6,
-                "opacity": 0.45,
-                "symbol": [style.symbol if answered else "x-thin-open" for answered in mine["answered"]],
-            },
-            name=style.label,
-            legendgroup=style.name,
-            hovertemplate="%{text}<br>gap %{y:.1e} in %{x:.3g} s<extra>%{fullData.name}</extra>",
-        )
+        runs = zip(mine["instance"], mine["seed"], mine["outcome"], strict=True)
+        said = [escape(f"{name}, seed {seed}: {outcome}") for name, seed, outcome in runs]
+        symbols = [style.symbol if answered else "x-thin-open" for answered in mine["answered"]]
+        marker = {"size": 6, "opacity": 0.45, "symbol": symbols}
+        hover = "%{text}<br>gap %{y:.1e} in %{x:.3g} s"
+        add_marks(figure, style, hover, marker, x=mine["spent"], y=gaps, text=said)
         time, gap = spread(mine["spent"]), spread(gaps)
-        figure.add_scatter(
-            x=[time.median],
-            y=[gap.median],
-            error_x=_whiskers(time.low, time.median, time.high, style.colour),
-            error_y=_whiskers(gap.low, gap.median, gap.high, style.colour),
-            mode="markers",
-            marker={"color": style.colour, "size": 14, "symbol": style.symbol},
-            name=style.label,
-            legendgroup=style.name,
-            hovertemplate="median gap %{y:.1e} in %{x:.3g} s<extra>%{fullData.name}</extra>",
-        )
+        bars = {"error_x": _whiskers(time, style.colour), "error_y": _whiskers(gap, style.colour)}
+        hover = "median gap %{y:.1e} in %{x:.3g} s"
+        add_marks(figure, style, hover, {"size": 14}, x=[time.median], y=[gap.median], **bars)
     figure.update_layout(
         xaxis=log_axis("wall time of the run", list(frame["spent"]), unit="s"),
         yaxis=log_axis("gap", [*points, 1.0]),
@@ -242,12 +212,12 @@ def _quartile_band(figure: go.Figure, style: Style, worse: FloatArray, better: F
     add_band(figure, style, x, floored(sides[0]), floored(sides[1]))
 
 
-def _whiskers(low: float, middle: float, high: float, colour: str) -> dict[str, object]:
+def _whiskers(values: Spread, colour: str) -> dict[str, object]:
     return {
         "type": "data",
         "symmetric": False,
-        "array": [high - middle],
-        "arrayminus": [middle - low],
+        "array": [values.high - values.median],
+        "arrayminus": [values.median - values.low],
         "color": colour,
         "thickness": 1.5,
         "width": 4,

@@ -1,42 +1,36 @@
-"""The report of a benchmark: which method won, how reliable it is, and everything that this rests on."""
+"""The report of a benchmark: which method won, how reliable it is, and everything that this rests on.
+
+What it says is in ``bench.html.j2``, its tables in ``tables.html.j2``; here are the numbers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, cast
 
 import pandas as pd
 
-from dmcjia_opt.studies.bench.page import curves as figures
-from dmcjia_opt.studies.bench.page import result_tables as tables
-from dmcjia_opt.studies.bench.page.reading import limitations, provenance, short_names, summary
-from dmcjia_opt.studies.bench.results import Results, Unit, entrants, methods
-from dmcjia_opt.studies.bench.statistics import SHIFT_SECONDS, TARGETS
-from dmcjia_opt.studies.bench.tables import VIRTUAL_BEST
-from dmcjia_opt.studies.look.page import Html, Key, Section, bullets, choice, empty, figure, heading, lead, page, text
+from dmcjia_opt.solving.registry import METHODS
+from dmcjia_opt.studies.bench import frames
+from dmcjia_opt.studies.bench.page import cells, curves
+from dmcjia_opt.studies.bench.page.reading import SIGNIFICANT, short_names, summary
+from dmcjia_opt.studies.bench.results import Results, Unit, common, entrants, methods
+from dmcjia_opt.studies.bench.statistics import PENALTY, SHIFT_SECONDS, TARGETS
+from dmcjia_opt.studies.look.colours import COLOURS
+from dmcjia_opt.studies.look.page import Cell, render
 from dmcjia_opt.studies.look.plots import Style, styles
-from dmcjia_opt.studies.look.words import scientific, seconds
+from dmcjia_opt.studies.look.words import budget, scientific
 
 #: The target of what is shown for one target only.
 HEADLINE = 1e-4
-_UNITS: tuple[Unit, ...] = ("seconds", "evaluations")
+#: More instances than this are put together by family and size.
+MOST_INSTANCES = 200
+_FEW_INSTANCES = 6
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Part:
-    """The runs of one kind of method, and how they are spoken of."""
-
-    rows: pd.DataFrame
-    compared: pd.DataFrame  # without methods that were refused everywhere
-    kind: str
-    gap: str
-    looks: dict[str, Style]
-
-    def legend(self, *more: str) -> list[Key]:
-        return [self.looks[name].key for name in (*methods(self.compared), *more)]
-
-
-def benchmark_report(results: Results) -> Html:
+def benchmark_report(results: Results) -> str:
     """Return the report of a results folder as one HTML file.
 
     Parameters
@@ -45,165 +39,195 @@ def benchmark_report(results: Results) -> Html:
         As `dmcjia_opt.studies.bench.results.load` returns them.
     """
     rows, shortened = short_names(results.rows)
-    sections = []
     kinds = [kind for kind in ("placer", "allocator") if (rows["kind"] == kind).any()]
-    parts = [_part(rows[rows["kind"] == kind], kind) for kind in kinds]
-    blocks = []
-    for part in parts:
-        if len(parts) > 1:
-            blocks.append(heading(f"{part.kind.capitalize()}s"))
-        first, *rest = summary(part.rows, part.kind)
-        blocks += [lead(first), bullets(rest)]
-    blocks += [text(sentence) for sentence in (*shortened, *results.notes)]
-    sections.append(Section("In short", tuple(blocks)))
-    for part in parts:
-        suffix = f", {part.kind}s" if len(parts) > 1 else ""
-        for title, build in _SECTIONS:
-            sections.append(Section(title + suffix, build(part)))
-    sections.append(Section("Limitations and fairness", limitations(rows)))
-    sections.append(Section("How to reproduce", provenance(results)))
-    names = ", ".join(dict.fromkeys(rows["suite"]))
-    return page(f"Benchmark: {names}", _subtitle(results), sections)
-
-
-def _part(rows: pd.DataFrame, kind: str) -> _Part:
-    compared = entrants(rows)
-    looks = dict(styles(methods(compared)))
-    looks[VIRTUAL_BEST] = Style(VIRTUAL_BEST, "#8C8C8C", "dot", "circle-open")
-    return _Part(rows, compared, kind, "gap" if kind == "placer" else "relative error", looks)
-
-
-def _subtitle(results: Results) -> str:
-    rows = results.rows
-    started = min((text for text in rows["started"] if text), default="")
-    when = f", started {started}" if started else ""
-    return f"{len(rows):,} runs of {rows['method'].nunique()} methods on {rows['instance'].nunique()} instances{when}."
-
-
-def _reliability(part: _Part) -> tuple[Html, ...]:
-    blocks = [tables.reliability(part.compared, part.gap)] if len(part.compared) else []
-    blocks += [tables.claims(part.compared)] if len(part.compared) else []
-    return (*blocks, tables.outcomes(part.rows), tables.failures(part.rows))
-
-
-def _speed(part: _Part) -> tuple[Html, ...]:
-    if part.compared.empty:
-        return (empty("No method could run here, so there is nothing to time."),)
-    panels = {}
-    for target in sorted(TARGETS):
-        drawn = figures.profile(part.compared, target, part.looks)
-        why = (
-            f"No performance profile: there is no instance that all methods were run on, or none of them reached a "
-            f"{part.gap} of {scientific(target)} on one."
-        )
-        how = (
-            "A curve at height y above x says: on a share y of the instances this method took at most x times as long "
-            "as the fastest one. Left end: how often it is the fastest. Right end: how often it succeeds at all. "
-            "Higher is better; bands are 95 % intervals."
-        )
-        plot = figure(drawn, "Performance profiles", how, part.legend()) if drawn else empty(why)
-        panels[f"{part.gap} ≤ {scientific(target)}"] = Html(tables.speed(part.compared, target) + plot)
-    intro = (
-        f"What counts is the time until a run held an answer within the target, whether or not it could prove so. The "
-        f"geometric mean is shifted by {seconds(SHIFT_SECONDS)}."
+    suites = _listed(rows["suite"])
+    run = results.run
+    command = run.get("command") or f"dmcjia bench {suites} --out DIR"
+    return render(
+        "bench/page/bench.html.j2",
+        rows=results.rows,
+        suites=suites,
+        started=min(filter(None, rows["started"]), default=""),
+        parts=[_Part(rows[rows["kind"] == kind], kind) for kind in kinds],
+        notes=(*shortened, *results.notes),
+        fairness=_fairness(rows),
+        made_with=_made_with(results),
+        command=" ".join(command) if isinstance(command, list) else command,
+        suite=run.get("suite"),
+        curves=curves,
+        shown=cells,
+        headline=HEADLINE,
+        virtual_best=frames.VIRTUAL_BEST,
+        shift=SHIFT_SECONDS,
+        penalty=PENALTY,
     )
-    return text(intro), choice("Target:", panels, f"{part.gap} ≤ {scientific(HEADLINE)}")
 
 
-def _distribution(part: _Part) -> tuple[Html, ...]:
-    blocks = []
-    for unit, title in zip(_UNITS, ("By wall time", "By plans evaluated"), strict=True):
-        drawn = figures.runtime_distribution(part.compared, unit, part.looks) if len(part.compared) else None
-        if drawn is None:
-            blocks.append(empty(f"{title}: no run reached any target, so there is no distribution to draw."))
-            continue
-        how = (
-            f"Each run is asked when it reached {len(figures.ECDF_TARGETS)} targets from 1e-1 to 1e-6; the curve is "
-            "the share reached so far, over all runs. Further left is faster, higher is more reliable; what is "
-            "missing at the right end was never reached."
-        )
-        more = [VIRTUAL_BEST] if part.compared["method"].nunique() > 1 else []
-        blocks.append(figure(drawn, title, how, part.legend(*more)))
-    return tuple(blocks)
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """The runs of one kind of method, and what is shown of them."""
+
+    rows: pd.DataFrame
+    kind: str
+
+    @cached_property
+    def compared(self) -> pd.DataFrame:
+        """The runs without methods that were refused everywhere."""
+        return entrants(self.rows)
+
+    @cached_property
+    def looks(self) -> dict[str, Style]:
+        looks = dict(styles(methods(self.compared)))
+        looks[frames.VIRTUAL_BEST] = Style(frames.VIRTUAL_BEST, COLOURS["grey"], "dot", "circle-open")
+        return looks
+
+    @property
+    def gap(self) -> str:
+        return "gap" if self.kind == "placer" else "relative error"
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        return summary(self.rows)
+
+    def within(self, target: float) -> str:
+        return f"{self.gap} ≤ {scientific(target)}"
+
+    @property
+    def targets(self) -> list[str]:
+        return [self.within(target) for target in TARGETS]
+
+    @property
+    def panels(self) -> list[tuple[str, float]]:
+        return [(self.within(target), target) for target in sorted(TARGETS)]
+
+    def table(self, name: str, *arguments: float) -> list[dict[str, Any]]:
+        """Return the rows of a summary table by the name of its function in `frames`."""
+        found: pd.DataFrame = getattr(frames, name)(self.compared, *arguments)
+        return cast(list[dict[str, Any]], found.to_dict("records"))
+
+    @property
+    def detail(self) -> list[dict[Any, Any]]:
+        return frames.detail(self.rows, HEADLINE).to_dict("records")
+
+    def legend(self, *more: str, among: pd.DataFrame | None = None) -> list[Style]:
+        present = methods(self.compared if among is None else among)
+        return [look for name, look in self.looks.items() if name in present or name in more]
+
+    def anytime(self, unit: Unit) -> list[tuple[str, dict[str, Any]]]:
+        """Return the plots of gap over cost that there are, by family."""
+        drawn = [(name, rows, curves.anytime(rows, unit, self.looks)) for name, rows in self._families()]
+        return [(name, self._plot(name, rows, drawing)) for name, rows, drawing in drawn if drawing is not None]
+
+    def sizes(self, target: float) -> list[tuple[str, dict[str, Any]]]:
+        """Return the plots of time against size, by family; None where there is nothing to draw."""
+        each = self._families()[-self.compared["family"].nunique() :]
+        return [
+            (name, self._plot(name, rows, curves.time_against_size(rows, target, self.looks))) for name, rows in each
+        ]
+
+    def _plot(self, family: str, rows: pd.DataFrame, drawing: Any) -> dict[str, Any]:  # noqa: ANN401 - a figure or None
+        return {"family": family, "drawing": drawing, "legend": self.legend(among=rows)}
+
+    def _families(self) -> list[tuple[str, pd.DataFrame]]:
+        """Return all runs together where there are several families, then each family."""
+        each = [(str(name), rows) for name, rows in self.compared.groupby("family", sort=False)]
+        return [("all", self.compared), *each] if len(each) > 1 else each
+
+    @cached_property
+    def outcome_table(self) -> tuple[list[str], list[list[Cell | str]]]:
+        """Return heading and rows of how runs ended."""
+        counts = frames.outcomes(self.rows)
+        head = [str(name) for name in counts.columns]
+        rows: list[list[Cell | str]] = []
+        for method, *numbers in counts.itertuples(index=False):
+            ends = zip(head[1:], numbers, strict=True)
+            rows.append([method, *(Cell(str(n), n, _tone(way, n)) for way, n in ends)])
+        return head, rows
+
+    @cached_property
+    def failures(self) -> list[list[Cell | str]]:
+        """Return every way in which runs gave no answer, with its message."""
+        rows: list[list[Cell | str]] = []
+        ways = frames.failures(self.rows).groupby(["method", "outcome", "message"], sort=False)
+        for (method, outcome, message), group in ways:
+            more = f" and {len(group) - 3} more" if len(group) > 3 else ""
+            where = Cell(", ".join(group["instance"].iloc[:3]) + more, None, "text")
+            said = Cell(str(message) or "–", None, "text")
+            rows.append([str(method), str(outcome), cells.count(int(group["runs"].sum())), said, where])
+        return rows
+
+    @cached_property
+    def heat_map(self) -> tuple[list[str], list[list[Cell | str]]]:
+        """Return heading and rows of instances against methods."""
+        names = methods(self.rows)
+        single = self.rows["instance"].nunique() <= MOST_INSTANCES
+        rows: list[list[Cell | str]] = []
+        ordered = self.rows.sort_values(["family", "n_nodes"], kind="stable")
+        for key, runs in ordered.groupby(["instance"] if single else ["family", "n_nodes"], sort=False):
+            label = str(key[0]) if single else f"{key[0]}, {key[1]} nodes"
+            found = [cells.heat(runs[runs["method"] == name], self.gap) for name in names]
+            rows.append([label, cells.count(int(runs["n_nodes"].iloc[0])), *found])
+        return ["instance" if single else "instances", "nodes", *names], rows
+
+    @property
+    def n_common(self) -> int:
+        return int(common(self.compared)["instance"].nunique())
+
+    @cached_property
+    def pairs(self) -> list[list[Cell | str]]:
+        """Return the paired tests, the surest first."""
+        rows: list[list[Cell | str]] = []
+        for row in frames.pairs(self.compared).sort_values("p_holm", kind="stable").to_dict("records"):
+            sure = row["p_holm"] < SIGNIFICANT
+            better = row["first"] if row["better"] > row["worse"] else row["second"]
+            verdict = f"{better} is better" if sure and row["better"] != row["worse"] else "cannot be told apart"
+            won = Cell(f"{row['better']} / {row['ties']} / {row['worse']}", row["better"])
+            tests = [Cell(f"{row[name]:.2g}", row[name]) for name in ("p", "p_holm")]
+            said = Cell(verdict, None, "good" if sure else "muted")
+            rows.append([f"{row['first']} against {row['second']}", won, *tests, said])
+        return rows
 
 
-def _anytime(part: _Part) -> tuple[Html, ...]:
-    blocks = []
-    for unit, title in zip(_UNITS, ("Gap over wall time", "Gap over plans evaluated"), strict=True):
-        panels = {}
-        for name, rows in _families(part.compared):
-            drawn = figures.anytime(rows, unit, part.looks)
-            if drawn is not None:
-                how = (
-                    "The median run holds a plan this close to the best proved bound by then; the gap counts as 1 "
-                    "until there is a plan, and bands hold the middle half of the runs. Thin dotted lines: the "
-                    "method's own lower bound closing in on the best known delay from below."
-                )
-                present = set(rows["method"])
-                panels[name] = figure(drawn, title, how, [key for key in part.legend() if key.name in present])
-        if panels:
-            blocks.append(choice("Family:", panels))
-    if not blocks:
-        blocks.append(empty(f"None of these runs recorded how its answer improved, as {_who(part)}."))
-    return tuple(blocks)
+def _tone(outcome: str, number: int) -> Literal["", "muted", "bad"]:
+    return "muted" if not number else "" if outcome == "answer" else "bad"
 
 
-def _size(part: _Part) -> tuple[Html, ...]:
-    panels = {}
-    for name, rows in _families(part.compared)[-part.compared["family"].nunique() :]:
-        drawn = figures.time_against_size(rows, HEADLINE, part.looks)
-        how = (
-            f"Median time to a {part.gap} of {scientific(HEADLINE)} on instances of each size; crosses at the limit "
-            "are sizes at which the median run failed. Straight lines are power laws fitted to the runs that "
-            "succeeded; one of slope 1 doubles when the fleet does."
-        )
-        present = set(rows["method"])
-        keys = [key for key in part.legend() if key.name in present]
-        why = f"No run on the family {name} reached a {part.gap} of {scientific(HEADLINE)}."
-        panels[name] = figure(drawn, "Time against size", how, keys) if drawn else empty(why)
-    if not panels:
-        return (empty("No method could run here."),)
-    return choice("Family:", panels), tables.slopes(part.compared, HEADLINE)
+def _fairness(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return what the limitations of a benchmark rest on."""
+    setup, load = rows["setup_seconds"].dropna(), rows["load"].dropna()
+    budgets = rows[["limit_seconds", "limit_evaluations", "limit_gap"]].drop_duplicates().astype(object)
+    said = [" and ".join(budget(*each)) or "none" for each in budgets.where(budgets.notna(), None).to_numpy()]
+    return {
+        "budgets": "; ".join(dict.fromkeys(said)),
+        "setup": float(setup.median()) if len(setup) else None,
+        "unlimited": bool(rows["limit_seconds"].isna().any()),
+        "longest": float(rows["limit"].max()),
+        "load": (load.min(), load.max()) if len(load) else None,
+        "few": entrants(rows)["instance"].nunique() < _FEW_INSTANCES,
+        "methods": [_about(*pair) for pair in dict.fromkeys(zip(rows["method"], rows["kind"], strict=True))],
+    }
 
 
-def _accuracy(part: _Part) -> tuple[Html, ...]:
-    if part.compared.empty:
-        return (empty("No method could run here."),)
-    how = (
-        f"Small marks are runs, large marks each method's median with quartiles; bottom left is best. Runs without an "
-        f"answer are crosses at a {part.gap} of 1; what is below 1e-12 is rounding, and drawn at 1e-12."
-    )
-    drawn = figures.accuracy_against_time(part.compared, part.looks)
-    return (figure(drawn, f"{part.gap.capitalize()} against time", how, part.legend()),)
+def _about(method: str, kind: str) -> list[Cell | str]:
+    name = method.partition(" + ")[0].partition(":")[0]
+    spec = METHODS.get((cast(Literal["placer", "allocator"], kind), name))
+    if spec is None:
+        return [method, kind, "–", "–", Cell("not part of this package", None, "text")]
+    bound = "–" if kind == "allocator" else "proved here" if spec.proves else "a claim" if spec.exact else "none"
+    return [method, kind, "yes" if spec.exact else "no", bound, Cell(spec.summary, None, "text")]
 
 
-def _instances(part: _Part) -> tuple[Html, ...]:
-    return tables.heat_map(part.rows, part.gap), tables.detail(part.rows, HEADLINE, part.gap)
+def _made_with(results: Results) -> list[tuple[str, str]]:
+    """Return the machine and the versions."""
+    rows, run = results.rows, results.run
+    versions = cast(Mapping[str, str], run.get("versions") or rows["versions"].iloc[-1])
+    machine = run.get("machine") or "; ".join(dict.fromkeys(filter(None, rows["machine"])))
+    if isinstance(machine, Mapping):
+        machine = ", ".join(f"{key} {entry}" for key, entry in machine.items())
+    pairs = [("machine", machine or "not recorded")]
+    pairs.append(("revision of the code", _listed(filter(None, rows["revision"])) or "not recorded"))
+    return pairs + [(f"version of {name}", str(version)) for name, version in sorted(versions.items())]
 
 
-def _pairs(part: _Part) -> tuple[Html, ...]:
-    return (tables.pairs(part.compared, part.gap),)
-
-
-_SECTIONS: tuple[tuple[str, Callable[[_Part], tuple[Html, ...]]], ...] = (
-    ("Reliability", _reliability),
-    ("Speed", _speed),
-    ("Runtime distributions", _distribution),
-    ("Anytime behaviour", _anytime),
-    ("Time against size", _size),
-    ("Accuracy against time", _accuracy),
-    ("Instance by instance", _instances),
-    ("Are the differences real?", _pairs),
-)
-
-
-def _families(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Return all runs together where there are several families, then each family."""
-    each = [(str(name), rows) for name, rows in frame.groupby("family", sort=False)]
-    return [("all", frame), *each] if len(each) > 1 else each
-
-
-def _who(part: _Part) -> str:
-    if part.kind == "allocator":
-        return "an allocator answers once"
-    return "each ended without an answer or reported only its last one"
+def _listed(names: Any) -> str:  # noqa: ANN401 - a column, or a part of it
+    return ", ".join(dict.fromkeys(names))

@@ -1,8 +1,7 @@
 """The process that runs methods, kept warm from run to run: ``python -m dmcjia_opt.studies.bench.running.child``.
 
-Requests come in on standard input and answers go out on what was standard output, as length-prefixed pickles.
-Whatever a solver prints goes to standard error, which the parent keeps as a log. When the parent dies, its end of the
-pipe closes, and so does this process.
+Tasks come in and answers go out over a connection whose file descriptor is the argument. Whatever a solver prints goes
+to a log that the parent keeps. When the parent dies, its end of the connection closes, and so does this process.
 """
 
 from __future__ import annotations
@@ -10,22 +9,20 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
-import pickle
 import queue
 import random
 import resource
-import struct
 import sys
 import threading
 import time
 import traceback
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -33,131 +30,49 @@ from dmcjia_opt.base.errors import BackendMissing
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.solving.contract import Allocation, Allocator, Kind, Stop
+from dmcjia_opt.solving.contract import Allocation, Allocator, Stop
 from dmcjia_opt.solving.running import at_the_edge, place
 from dmcjia_opt.solving.search import Placer
-from dmcjia_opt.studies.bench.instances import Instance, generated
+from dmcjia_opt.studies.bench.instances import generated
 from dmcjia_opt.studies.bench.lineup import build
+from dmcjia_opt.studies.bench.runs import Phase, Reply, Task
 from dmcjia_opt.studies.bench.sampling import feasible_plans
 
-HEADER = struct.Struct("<Q")
 _WARM_UP = "paper-n3-s0"
-_SCENARIOS_KEPT = 2
 _TIMED_SECONDS = 0.1
 _MOST_PASSES = 100
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Task:
-    """One run, as it is sent to a child.
+def _answer(
+    task: Task, warm: set[tuple[str, str]], send: Callable[[object], None], restore: Callable[[], None]
+) -> Reply:
+    """Run one task with a method and a problem of its own; `restore` undoes what a method may have done to the process.
 
-    Parameters
-    ----------
-    instance, kind, method, seed, stop
-        What to run, and its budget.
-    plans
-        Size of an allocator's batch.
+    What is in `warm`, pairs of kind and method, has been run here before.
     """
-
-    instance: Instance
-    kind: Kind
-    method: str
-    seed: int
-    stop: Stop
-    plans: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """Sent when a run enters ``"warm-up"`` or ``"solve"``."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Reply:
-    """What a run ended with; nothing of it is believed.
-
-    Parameters
-    ----------
-    error
-        The exception, as a sentence; empty where there was none.
-    refused
-        The exception says that the method cannot take the instance, or cannot run here.
-    splits, shares, price, status
-        Of the plan, (n_nodes,), or of a batch of plans, (n_plans, n_nodes) and (n_plans,). Arrays of numbers, or None.
-    lower_bound, evaluations, trace
-        As in `Placement`.
-    setup_seconds, wall_seconds, cpu_seconds, peak_mb
-        What it took.
-    """
-
-    error: str = ""
-    refused: bool = False
-    splits: Any = None
-    shares: Any = None
-    price: Any = None
-    status: Any = None
-    lower_bound: float = -np.inf
-    evaluations: int | None = None
-    trace: tuple[tuple[int, float, float, float], ...] = ()
-    setup_seconds: float | None = None
-    wall_seconds: float | None = None
-    cpu_seconds: float | None = None
-    peak_mb: float | None = None
+    try:
+        scenario = task.instance.load()
+        if (task.kind, task.method) not in warm:
+            send(Phase("warm-up"))
+            restore()
+            _warm_up(task)
+            warm.add((task.kind, task.method))
+        restore()
+        send(Phase("solve"))
+        return _measured(task, scenario)
+    except KeyboardInterrupt:
+        return Reply("KeyboardInterrupt")
+    except (BackendMissing, _Refusal) as error:
+        return Reply(str(error), refused=True)
+    except BaseException as error:  # noqa: BLE001 - a method may raise anything, SystemExit too: it costs one row
+        return Reply(_sentence(error))
 
 
-class Runner:
-    """Runs tasks one after the other, each with a method and a problem of its own.
-
-    Parameters
-    ----------
-    send
-        Called with every `Phase` and `Reply`.
-    restore
-        Undoes what a method may have done to the process.
-    """
-
-    def __init__(self, send: Callable[[object], None], restore: Callable[[], None]) -> None:
-        self._send, self._restore = send, restore
-        self._warm: set[tuple[str, str]] = set()
-        self._scenarios: OrderedDict[str, Scenario] = OrderedDict()
-
-    def run(self, task: Task) -> None:
-        """Run one task, and send what came of it."""
-        try:
-            scenario = self._scenario(task.instance)
-            if (task.kind, task.method) not in self._warm:
-                self._send(Phase("warm-up"))
-                self._restore()
-                self._warm_up(task)
-                self._warm.add((task.kind, task.method))
-            self._restore()
-            self._send(Phase("solve"))
-            reply = _measured(task, scenario)
-        except KeyboardInterrupt:
-            reply = Reply("KeyboardInterrupt")
-        except (BackendMissing, _Refusal) as error:
-            reply = Reply(str(error), refused=True)
-        except BaseException as error:  # noqa: BLE001 - a method may raise anything, SystemExit too: it costs one row
-            reply = Reply(_sentence(error))
-        self._send(reply)
-
-    def _scenario(self, instance: Instance) -> Scenario:
-        if instance.sha256 not in self._scenarios:
-            self._scenarios[instance.sha256] = instance.load()
-            while len(self._scenarios) > _SCENARIOS_KEPT:
-                self._scenarios.popitem(last=False)
-        self._scenarios.move_to_end(instance.sha256)
-        return self._scenarios[instance.sha256]
-
-    def _warm_up(self, task: Task) -> None:
-        """Import what the method imports, and solve a tiny instance; a failure is left for the run to show."""
-        small = replace(task, stop=Stop(seconds=2.0, evaluations=20, gap=task.stop.gap), plans=min(task.plans, 2))
-        try:
-            _measured(small, generated(_WARM_UP))
-        except Exception:  # noqa: BLE001 - see above
-            return
+def _warm_up(task: Task) -> None:
+    """Import what the method imports, and solve a tiny instance; a failure is left for the run to show."""
+    small = replace(task, stop=Stop(seconds=2.0, evaluations=20, gap=task.stop.gap), plans=min(task.plans, 2))
+    with suppress(Exception):
+        _measured(small, generated(_WARM_UP))
 
 
 class _Refusal(Exception):
@@ -286,14 +201,13 @@ def _sentence(error: BaseException) -> str:
     return (f"{name}: {text}" if text else name)[:400] + where
 
 
-def _requests(stream: BinaryIO, found: queue.SimpleQueue[Task]) -> None:
+def _receive(channel: Connection[object, Task], found: queue.SimpleQueue[Task]) -> None:
     """Hand on what the parent sends; when it is gone, end at once, even in the middle of a run."""
-    while True:
-        header = stream.read(HEADER.size)
-        if len(header) < HEADER.size:
-            os._exit(0)
-        (size,) = HEADER.unpack(header)
-        found.put(pickle.loads(stream.read(size)))
+    try:
+        while True:
+            found.put(channel.recv())
+    except (EOFError, OSError):
+        os._exit(0)
 
 
 def _restore(log: int, folder: Path) -> None:
@@ -306,28 +220,15 @@ def _restore(log: int, folder: Path) -> None:
 
 
 def main() -> None:
-    """Serve until the parent closes the pipe."""
-    requests = os.fdopen(os.dup(0), "rb")
-    answers = os.fdopen(os.dup(1), "wb")
-    nowhere = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nowhere, 0)
-    os.close(nowhere)
-    restore = partial(_restore, os.dup(2), Path.cwd())
-
-    def send(message: object) -> None:
-        frame = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-        answers.write(HEADER.pack(len(frame)) + frame)
-        answers.flush()
-
+    """Serve until the parent closes its end of the connection."""
+    channel: Connection[object, Task] = Connection(int(sys.argv[1]))
+    os.set_inheritable(channel.fileno(), False)
     found: queue.SimpleQueue[Task] = queue.SimpleQueue()
-    threading.Thread(target=_requests, args=(requests, found), daemon=True).start()
-    runner = Runner(send, restore)
+    threading.Thread(target=_receive, args=(channel, found), daemon=True).start()
+    restore, warm = partial(_restore, os.dup(2), Path.cwd()), set[tuple[str, str]]()
     while True:
-        runner.run(found.get())
+        channel.send(_answer(found.get(), warm, channel.send, restore))
 
 
 if __name__ == "__main__":
-    # the parent unpickles by module name: this module must be known by it, not as __main__
-    from dmcjia_opt.studies.bench.running.child import main as named_main
-
-    named_main()
+    main()

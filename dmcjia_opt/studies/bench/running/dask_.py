@@ -17,8 +17,8 @@ from typing import Any
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, DmcjiaError, InputError
 from dmcjia_opt.base.machine import revision
 from dmcjia_opt.studies.bench.planning import Run
-from dmcjia_opt.studies.bench.running.child import Task
-from dmcjia_opt.studies.bench.running.worker import Limits, Ran, Worker
+from dmcjia_opt.studies.bench.running.worker import Worker
+from dmcjia_opt.studies.bench.runs import Ran, RunLimits, Task
 
 _CONNECT_SECONDS = 10.0
 _LOOK_SECONDS = 0.05
@@ -28,7 +28,7 @@ _local = threading.local()
 _here: list[Worker] = []
 
 
-def run_here(task: Task, limits: Limits) -> Ran:
+def run_here(task: Task, limits: RunLimits) -> Ran:
     """Run a task in this thread's own child process, which is kept for the next; called on a Dask worker."""
     worker: Worker | None = getattr(_local, "worker", None)
     if worker is None or worker.stopped:

@@ -9,28 +9,33 @@ from __future__ import annotations
 import os
 import queue
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from dmcjia_opt.base.errors import BackendMissing, DmcjiaError
 from dmcjia_opt.base.machine import commit, cores, machine, revision
 from dmcjia_opt.solving.registry import versions
-from dmcjia_opt.studies.bench.claims import Finding, Verifier, trace
-from dmcjia_opt.studies.bench.folder import Folder
+from dmcjia_opt.studies.bench.claims import Checked, Verifier, finite, trace
+from dmcjia_opt.studies.bench.folder import open_folder
 from dmcjia_opt.studies.bench.instances import Instance, named
 from dmcjia_opt.studies.bench.library import Library, find_library
 from dmcjia_opt.studies.bench.planning import Run, changed, plan_runs, suite_called
 from dmcjia_opt.studies.bench.rows import Outcome, Row
-from dmcjia_opt.studies.bench.running.worker import Ran, Stopped, Worker
+from dmcjia_opt.studies.bench.running.worker import Worker
+from dmcjia_opt.studies.bench.runs import Ran
 from dmcjia_opt.studies.bench.suites import Suite
 
 #: Called with what is done, all there is, both in runs, and the fraction of the expected time.
 Progress = Callable[[int, int, float], None]
+
+
+_MEASURED = ("evaluations", "setup_seconds", "wall_seconds", "cpu_seconds", "peak_mb")
 
 
 class Interrupted(DmcjiaError):
@@ -60,7 +65,7 @@ def bench(
     suite
         A key of `SUITES`.
     out
-        The folder for rows; see `Folder`.
+        The folder for rows; see `open_folder`.
     methods, instances, seeds, seconds
         What is put in the place of the suite's own; see `changed`. Instances are names, files or folders.
     workers
@@ -101,7 +106,7 @@ def run_suite(
     require()
     library = find_library()
     runs = plan_runs(suite, own, _hashes(library))
-    with Folder(out, suite.name, resume=resume) as folder:
+    with open_folder(out, suite.name, resume=resume) as folder:
         folder.describe(_description(suite, runs, workers, dask))
         left = [run for run in runs if run.key not in folder.rows]
         total = sum(run.cost for run in runs) or 1.0
@@ -128,24 +133,22 @@ def _hashes(library: Library | None) -> dict[str, str]:
 def require() -> None:
     """Raise BackendMissing unless what a benchmark needs is installed."""
     for module in ("psutil", "pandas", "pyarrow"):
-        try:
-            __import__(module)
-        except ModuleNotFoundError:
-            raise BackendMissing(f"a benchmark needs {module}; pip install 'dmcjia-opt[bench]'") from None
+        if find_spec(module) is None:
+            raise BackendMissing(f"a benchmark needs {module}; pip install 'dmcjia-opt[bench]'")
 
 
 def row_of(run: Run, ran: Ran, verifier: Verifier) -> Row:
     """Return the row of a run, its answer verified."""
     task, stop, reply = run.task, run.task.stop, ran.reply
-    if reply is None:
-        finding = Finding(ran.outcome, ran.message)
+    if ran.outcome is not None:
+        checked = Checked(ran.outcome, ran.message)
     elif reply.error:
-        finding = Finding(Outcome.REFUSED if reply.refused else Outcome.ERROR, reply.error)
+        checked = Checked(Outcome.REFUSED if reply.refused else Outcome.ERROR, reply.error)
     else:
-        finding = verifier.check(task, reply)
-    values: dict[str, Any] = asdict(finding)
+        checked = verifier.check(task, reply)
+    values: dict[str, Any] = asdict(checked)
     if values["lower_bound_s"] is None and task.kind == "placer":
-        values["lower_bound_s"] = verifier.bound(task.instance)
+        values["lower_bound_s"] = finite(verifier.reference(task.instance).bound)
     return Row(
         key=run.key,
         suite=run.suite,
@@ -160,12 +163,8 @@ def row_of(run: Run, ran: Ran, verifier: Verifier) -> Row:
         limit_seconds=stop.seconds,
         limit_evaluations=stop.evaluations,
         limit_gap=stop.gap,
-        evaluations=None if reply is None else reply.evaluations,
-        setup_seconds=None if reply is None else reply.setup_seconds,
-        wall_seconds=ran.wall_seconds if reply is None else reply.wall_seconds,
-        cpu_seconds=None if reply is None else reply.cpu_seconds,
-        peak_mb=ran.peak_mb if reply is None else reply.peak_mb,
-        trace=() if reply is None else trace(reply),
+        **{name: getattr(reply, name) for name in _MEASURED},
+        trace=trace(reply),
         started=ran.started,
         machine=ran.machine,
         load=ran.load,
@@ -186,55 +185,27 @@ def _rows(
             yield ((run, row_of(run, ran, verifier)) for run, ran in found)
         return
     number = min(cores() if workers is None else workers, max(len(runs), 1))
-    team = _Team(runs, verifier, number)
-    try:
-        yield team.rows()
-    finally:
-        team.end()
+    available = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    own_core = number <= len(available)  # with more workers than cores the system had better choose
+    team = [Worker(available[i] if own_core else None) for i in range(number)]
+    idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+    for worker in team:
+        idle.put(worker)
 
-
-class _Team:
-    """Local workers, each a thread with a child process of its own."""
-
-    def __init__(self, runs: Sequence[Run], verifier: Verifier, number: int) -> None:
-        self._runs, self._verifier = runs, verifier
-        self._todo: queue.SimpleQueue[Run] = queue.SimpleQueue()
-        for run in runs:
-            self._todo.put(run)
-        self._done: queue.SimpleQueue[tuple[Run, Row] | BaseException] = queue.SimpleQueue()
-        available = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        own_core = number <= len(available)  # with more workers than cores the system had better choose
-        self._workers = [Worker(available[i] if own_core else None) for i in range(number)]
-        self._threads = [threading.Thread(target=self._work, args=(w,), daemon=True) for w in self._workers]
-
-    def rows(self) -> Iterator[tuple[Run, Row]]:
-        for thread in self._threads:
-            thread.start()
-        for _ in self._runs:
-            found = self._done.get()
-            if isinstance(found, BaseException):
-                raise found
-            yield found
-
-    def end(self) -> None:
-        for worker in self._workers:
-            worker.stop()
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join()
-
-    def _work(self, worker: Worker) -> None:
+    def made(run: Run) -> tuple[Run, Row]:
+        worker = idle.get()
         try:
-            while True:
-                run = self._todo.get_nowait()
-                ran = worker.run(run.task, run.limits)
-                self._done.put((run, row_of(run, ran, self._verifier)))
-        except (queue.Empty, Stopped):
-            return
-        except BaseException as error:  # noqa: BLE001 - raised again by the thread that reads
-            self._done.put(error)
+            return run, row_of(run, worker.run(run.task, run.limits), verifier)
         finally:
-            worker.close()
+            idle.put(worker)
+
+    with ThreadPoolExecutor(number) as threads:
+        try:
+            yield (future.result() for future in as_completed([threads.submit(made, run) for run in runs]))
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+            for worker in team:
+                worker.stop()
 
 
 def _description(suite: Suite, runs: Sequence[Run], workers: int | None, dask: str | None) -> dict[str, Any]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.studies.bench.results import by_instance, common, methods, runtimes, spent
 from dmcjia_opt.studies.bench.rows import Outcome
 from dmcjia_opt.studies.bench.statistics import (
     TARGETS,
+    Slope,
     compare,
     expected_running_time,
     penalised_average,
@@ -45,8 +48,7 @@ def reliability(frame: pd.DataFrame, targets: Sequence[float] = TARGETS) -> pd.D
             found = proportion(int((runs["error"] <= target).sum()), len(runs))
             row |= {f"successes_{target:.0e}": found.successes, f"rate_{target:.0e}": found.rate}
             row |= {f"low_{target:.0e}": found.low, f"high_{target:.0e}": found.high}
-        quartiles = spread(runs["error"])
-        rows.append(row | {"error_low": quartiles.low, "error": quartiles.median, "error_high": quartiles.high})
+        rows.append(row | _quartiles("error", runs["error"]))
     order = [f"rate_{target:.0e}" for target in reversed(targets)]
     return pd.DataFrame(rows).sort_values(order, ascending=False, kind="stable", ignore_index=True)
 
@@ -164,10 +166,8 @@ def slopes(frame: pd.DataFrame, target: float) -> pd.DataFrame:
     for (family, method), runs in frame.groupby(["family", "method"], sort=False):
         fit = scaling(runs["n_nodes"], time[runs.index])
         if fit is not None:
-            row = {"family": family, "method": method, "exponent": fit.exponent, "low": fit.low, "high": fit.high}
-            rows.append(row | {"constant": fit.constant, "points": fit.points})
-    columns = ["family", "method", "exponent", "low", "high", "constant", "points"]
-    return pd.DataFrame(rows, columns=columns)
+            rows.append({"family": family, "method": method, **asdict(fit)})
+    return pd.DataFrame(rows, columns=["family", "method", *(field.name for field in fields(Slope))])
 
 
 def detail(frame: pd.DataFrame, target: float) -> pd.DataFrame:
@@ -175,7 +175,6 @@ def detail(frame: pd.DataFrame, target: float) -> pd.DataFrame:
     time = pd.Series(runtimes(frame, [target])[:, 0], index=frame.index)
     rows = []
     for (instance, method), runs in frame.groupby(["instance", "method"], sort=False):
-        error, wall = spread(runs["error"]), spread(runs["spent"])
         rows.append(
             {
                 "instance": instance,
@@ -184,12 +183,8 @@ def detail(frame: pd.DataFrame, target: float) -> pd.DataFrame:
                 "runs": len(runs),
                 "answers": int(runs["answered"].sum()),
                 "successes": int((runs["error"] <= target).sum()),
-                "error_low": error.low,
-                "error": error.median,
-                "error_high": error.high,
-                "seconds_low": wall.low,
-                "seconds": wall.median,
-                "seconds_high": wall.high,
+                **_quartiles("error", runs["error"]),
+                **_quartiles("seconds", runs["spent"]),
                 "ert_seconds": expected_running_time(time[runs.index], runs["spent"]),
                 "outcome": ", ".join(f"{n} {way}" for way, n in runs["outcome"].value_counts().items()),
             }
@@ -198,11 +193,10 @@ def detail(frame: pd.DataFrame, target: float) -> pd.DataFrame:
 
 
 def _costs(time: FloatArray, limit: FloatArray) -> dict[str, float]:
-    quartiles = spread(time)
-    return {
-        "geometric_mean": shifted_geometric_mean(np.where(np.isfinite(time), time, limit)),
-        "par10": penalised_average(time, limit),
-        "seconds_low": quartiles.low,
-        "seconds": quartiles.median,
-        "seconds_high": quartiles.high,
-    }
+    mean = shifted_geometric_mean(np.where(np.isfinite(time), time, limit))
+    return {"geometric_mean": mean, "par10": penalised_average(time, limit), **_quartiles("seconds", time)}
+
+
+def _quartiles(name: str, values: ArrayLike) -> dict[str, float]:
+    found = spread(values)
+    return {f"{name}_low": found.low, name: found.median, f"{name}_high": found.high}

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from dmcjia_opt.studies.bench import tables
+from dmcjia_opt.studies.bench import frames
 from dmcjia_opt.studies.bench.results import table
 from dmcjia_opt.studies.bench.rows import Outcome
 from tests.studies.bench.runs import LIMIT, allocator_rows, answer, placer_rows, row
@@ -31,7 +31,7 @@ def of(found, method, *columns):
 
 
 def test_reliability_counts_every_run_and_ranks_by_the_last_target():
-    found = tables.reliability(frame())
+    found = frames.reliability(frame())
     assert found["method"].tolist() == [GOOD, BAD]
     assert of(found, GOOD, "runs", "answers", "successes_1e-06") == [2, 2, 2]
     assert of(found, BAD, "runs", "answers", "successes_1e-02", "successes_1e-04") == [2, 1, 1, 0]
@@ -39,64 +39,64 @@ def test_reliability_counts_every_run_and_ranks_by_the_last_target():
 
 
 def test_speed_counts_a_failure_at_the_limit():
-    found = tables.speed(frame(), 1e-2)
-    assert found["method"].tolist() == [GOOD, BAD, tables.VIRTUAL_BEST]
+    found = frames.speed(frame(), 1e-2)
+    assert found["method"].tolist() == [GOOD, BAD, frames.VIRTUAL_BEST]
     assert of(found, BAD, "runs", "reached") == [2, 1]
     shifted = math.sqrt((0.5 + 1e-3) * (LIMIT + 1e-3)) - 1e-3
     assert of(found, BAD, "geometric_mean", "par10") == pytest.approx([shifted, (0.5 + 10 * LIMIT) / 2])
     assert of(found, BAD, "ert_seconds") == pytest.approx([0.5 + LIMIT])
     assert of(found, GOOD, "ert_seconds", "ert_evaluations") == pytest.approx([0.025, 2.0])
-    assert of(found, tables.VIRTUAL_BEST, "reached", "par10") == pytest.approx([2, 0.025])
-    assert of(tables.speed(frame(), 1e-4), BAD, "reached", "ert_seconds") == [0, math.inf]
+    assert of(found, frames.VIRTUAL_BEST, "reached", "par10") == pytest.approx([2, 0.025])
+    assert of(frames.speed(frame(), 1e-4), BAD, "reached", "ert_seconds") == [0, math.inf]
 
 
 def test_claims_beside_what_was_verified():
-    found = tables.claims(frame())
+    found = frames.claims(frame())
     assert of(found, GOOD, "claims", "held", "false", "said_optimal", "within", "proved") == [2, 2, 0, 2, 2, 2]
     assert of(found, BAD, "claims", "held", "false", "said_optimal", "within", "proved") == [1, 0, 1, 1, 0, 0]
     assert of(found, BAD, "worst_claim") == pytest.approx([0.01])
 
 
 def test_outcomes_and_failures():
-    counts = tables.outcomes(frame())
+    counts = frames.outcomes(frame())
     assert of(counts, BAD, str(Outcome.ANSWER), str(Outcome.TIMEOUT)) == [1, 1]
     assert str(Outcome.CRASH) not in counts
-    (failed,) = tables.failures(frame()).to_dict("records")
+    (failed,) = frames.failures(frame()).to_dict("records")
     assert (failed["instance"], failed["message"], failed["runs"]) == ("paper-n10-s1", "killed after 2 s", 1)
 
 
 def test_pairs_are_compared_on_common_instances():
-    (pair,) = tables.pairs(frame()).to_dict("records")
+    (pair,) = frames.pairs(frame()).to_dict("records")
     assert (pair["first"], pair["second"], pair["better"], pair["problems"]) == (GOOD, BAD, 2, 2)
     only = table([answer("a", method=GOOD), answer("b", method=BAD, instance="another")])
-    assert tables.pairs(only).empty
+    assert frames.pairs(only).empty
 
 
 def test_sizes_and_slopes():
-    found = tables.sizes(frame(), 1e-2)
+    found = frames.sizes(frame(), 1e-2)
     assert found[found["method"] == GOOD]["seconds"].tolist() == [0.01, 0.04]
     assert found[found["method"] == BAD]["solved"].tolist() == [1, 0]
-    assert tables.slopes(frame(), 1e-2).empty  # two sizes are no slope
-    slopes = tables.slopes(table(placer_rows()), 1e-6)
+    assert frames.slopes(frame(), 1e-2).empty  # two sizes are no slope
+    slopes = frames.slopes(table(placer_rows()), 1e-6)
     assert {"exponent", "low", "high"} <= set(slopes)
     assert (slopes["low"] <= slopes["high"]).all()
 
 
 def test_detail_has_a_row_an_instance_and_method():
-    found = tables.detail(frame(), 1e-2).set_index(["instance", "method"])
+    found = frames.detail(frame(), 1e-2).set_index(["instance", "method"])
     assert len(found) == 4
     assert found.loc[("paper-n10-s1", BAD), "outcome"] == "1 timeout"
     assert found.loc[("paper-n10-s1", BAD), "ert_seconds"] == math.inf
 
 
 def test_allocators_are_judged_by_their_worst_plan():
-    found = tables.reliability(table(allocator_rows()))
+    found = frames.reliability(table(allocator_rows()))
     assert of(found, "waterfilling", "successes_1e-06", "error") == [3, 0.0]
     assert of(found, "cvxpy:SCS", "answers", "successes_1e-06") == [2, 2]
 
 
 def test_tables_of_real_runs_and_of_failures_only():
     for one in (table(placer_rows()), table([row("a"), row("b", method=BAD, outcome=Outcome.CRASH)])):
-        assert len(tables.reliability(one)) == one["method"].nunique()
-        assert len(tables.claims(one)) == one["method"].nunique()
-        assert tables.speed(one, 1e-4)["runs"].min() >= 1
+        assert len(frames.reliability(one)) == one["method"].nunique()
+        assert len(frames.claims(one)) == one["method"].nunique()
+        assert frames.speed(one, 1e-4)["runs"].min() >= 1
