@@ -19,7 +19,6 @@ from tests.methods.placers.searches import (
     place,
 )
 
-
 LIBRARIES = (Cma, Nevergrad, Optuna, Scipy)
 
 
