@@ -51,13 +51,10 @@ def notes(
         fewer = [f'"{names[d]}" ({each[d]:,})' for d in short.tolist()]
         yield f"{trace.label} has fewer than the {tasks:,} tasks asked for, and all are taken, of {_listed(fewer)}"
     own, planned = rates
-    far = differ(own, planned, each) & ~quiet
-    if far.any():
-        ratio = np.abs(np.log(own, out=np.zeros_like(own), where=far) - np.log(planned)) * far
-        pairs = [
-            f'"{names[d]}" {own[d]:.4g}/s, not {planned[d]:.4g}/s'
-            for d in np.argsort(-ratio, kind="stable")[: int(far.sum())].tolist()
-        ]
+    far = np.flatnonzero(differ(own, planned, each) & ~quiet)
+    if far.size:
+        farthest = far[np.argsort(-np.abs(np.log(own[far] / planned[far])), kind="stable")]
+        pairs = [f'"{names[d]}" {own[d]:.4g}/s, not {planned[d]:.4g}/s' for d in farthest.tolist()]
         yield (
             f"{trace.label} has other arrival rates than the scenario, for which the plan and the model's delays are: "
             f"{_listed(pairs, '; ')}; set arrival_rate to the recorded ones, and solve again"
