@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from dmcjia_opt.base.call import one_call
 from dmcjia_opt.base.errors import DmcjiaError, UncountedOperators
 from dmcjia_opt.cli.bench import bench
 from dmcjia_opt.cli.generate import generate
@@ -66,6 +69,43 @@ def _say_warning(
         otherwise(message, category, *where)
 
 
+class _Pipe(io.FileIO):
+    """A pipe that somebody may read to its end, or stop reading."""
+
+    def write(self, content: Any, /) -> int | None:  # noqa: ANN401 - whatever has bytes
+        """Write, or lose what nobody reads."""
+        try:
+            return super().write(content)
+        except BrokenPipeError:
+            return memoryview(content).nbytes
+
+
+@contextmanager
+def _pipes_may_close() -> Iterator[None]:
+    """Let the command end as it would where the reader of its words has left, as ``head`` does.
+
+    What it writes to files is written all the same, and its exit code says what it always says.
+    """
+    plain = sys.stdout, sys.stderr
+    for name, stream in zip(("stdout", "stderr"), plain, strict=True):
+        try:
+            if not stream.isatty():
+                stream.flush()
+                binary = io.BufferedWriter(_Pipe(stream.fileno(), "w", closefd=False))
+                text = io.TextIOWrapper(binary, stream.encoding, stream.errors, line_buffering=name == "stderr")
+                setattr(sys, name, text)
+        except (AttributeError, OSError):
+            continue  # it is no file, or there is none
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        sys.stdout, sys.stderr = plain
+
+
+@_pipes_may_close()
 def guarded(run: Callable[[], object], name: str) -> None:
     """Run a command line called `name`; an error is one sentence on standard error, and its exit code.
 
@@ -75,7 +115,7 @@ def guarded(run: Callable[[], object], name: str) -> None:
         If a command was interrupted, where typer would end without a word.
     """
     try:
-        with warnings.catch_warnings():
+        with one_call(), warnings.catch_warnings():
             warnings.simplefilter("always", UncountedOperators)
             warnings.showwarning = partial(_say_warning, warnings.showwarning)
             run()
