@@ -1,7 +1,7 @@
 """What one call of a command reads and writes, so that it writes over nothing that it reads or writes otherwise.
 
-A command says beforehand which files it will write (`claim`), whoever reads a file says so (`reading`), and `write_bytes`
-asks (`redirected`, `writing`). Outside of `one_call`, as in Python, everybody writes where they like.
+A command says beforehand which files it will write (`claim`), whoever reads a file says so (`reading`), and whoever
+writes one asks (`redirected`, `writing`). Outside of `one_call`, as in Python, everybody writes where they like.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,9 @@ from dmcjia_opt.cli.reproduce import reproduce
 from dmcjia_opt.cli.simulate import simulate
 from dmcjia_opt.cli.solve import solve
 from dmcjia_opt.cli.verify import verify
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 app = typer.Typer(
     name="dmcjia",
@@ -72,10 +75,10 @@ def _say_warning(
 class _Pipe(io.FileIO):
     """A pipe that somebody may read to its end, or stop reading."""
 
-    def write(self, content: Any, /) -> int | None:  # noqa: ANN401 - whatever has bytes
+    def write(self, content: Buffer, /) -> int:
         """Write, or lose what nobody reads."""
         try:
-            return super().write(content)
+            return super().write(content) or 0
         except BrokenPipeError:
             return memoryview(content).nbytes
 

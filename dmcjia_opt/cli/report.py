@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dmcjia_opt.base.errors import BackendMissing, DmcjiaError, InputError
-
 from dmcjia_opt.cli.arguments import written
 
 if TYPE_CHECKING:

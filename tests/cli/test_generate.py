@@ -46,7 +46,8 @@ def test_nonsense_families_are_answered_with_a_sentence(dmcjia, tmp_path, argume
 
 
 def test_a_folder_that_is_missing_for_generate(dmcjia):
-    fails(dmcjia("generate", "paper", "--nodes", 3, "--out", "missing/g.toml"), 2, "missing/g.toml: the folder missing does not exist")
+    ended = dmcjia("generate", "paper", "--nodes", 3, "--out", "missing/g.toml")
+    fails(ended, 2, "--out missing/g.toml: the folder missing does not exist; create it first")
 
 
 def test_too_many_nodes_to_hold(dmcjia):
