@@ -24,8 +24,8 @@ _OWN_NAME = "give each its own name"
 
 class _Call:
     def __init__(self) -> None:
-        self.claimed: dict[object, tuple[str, str]] = {}  # by every mark: the option, and as what it may be read
-        self.read: dict[object, str] = {}  # by every mark: what was read
+        self.claimed: dict[object, tuple[str, Path, str]] = {}  # by every mark: option, path, as what it may be read
+        self.read: dict[object, str] = {}  # by every mark: what was read, and where
         self.done: set[object] = set()
         self.stdout: TextIO | None = None  # where the one output goes that asked for it
 
@@ -77,7 +77,7 @@ def claim(option: str, path: Path, suffixes: tuple[str, ...] = (), *, stdout: bo
         raise InputError(f"{option} {path}: {call.claimed[mark][0]} asks for the same file; {_OWN_NAME}")
     for mark in marks & call.read.keys():
         raise InputError(f"{option} {path}: {call.read[mark]} would be written over; {_OWN_NAME}")
-    call.claimed |= dict.fromkeys(marks, (option, updates))
+    call.claimed |= dict.fromkeys(marks, (option, path, updates))
     if path == STDOUT:
         call.stdout, sys.stdout = sys.stdout, sys.stderr
 
@@ -109,11 +109,11 @@ def reading(path: Path, what: str) -> None:
     if call is None:
         return
     marks = _marks(path)
-    for option, updates in (call.claimed[mark] for mark in marks & call.claimed.keys()):
+    for option, named, updates in (call.claimed[mark] for mark in marks & call.claimed.keys()):
         if what == updates:
             return
-        raise InputError(f"{option} {path}: {what} would be written over; {_OWN_NAME}")
-    call.read |= dict.fromkeys(marks, what)
+        raise InputError(f"{option} {named}: {what} in {path} would be written over; {_OWN_NAME}")
+    call.read |= dict.fromkeys(marks, f"{what} in {path}")
 
 
 def redirected(path: Path, content: bytes) -> bool:

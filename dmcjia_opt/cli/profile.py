@@ -75,9 +75,9 @@ def profile(
     if measure is not None and cuts == "chain":
         raise InputError("--measure needs cuts that are real: leave --cuts chain out")
     if scenario is not None and measure is not None:
-        claim("--scenario", times_beside(scenario))
-    known = load_times(out_times) if out_times is not None and out_times.exists() else MeasuredTimes()
+        claim("--scenario", times_beside(scenario), (".csv",))
     profiled = read_profile(model, cuts, upload_dtype, shapes)
+    known = load_times(out_times) if out_times is not None and out_times.exists() else MeasuredTimes()
     node = partial(one_node, profiled.profile, compute_gflops, uplink_mbps, arrival_rate, cloud_gflops)
     lone, times = node(), None
     if measure is not None:

@@ -83,9 +83,9 @@ def show_table(table: Table, title: str = "") -> None:
 
 def _width(out: Console, columns: Iterable[Column]) -> int:
     """Return how wide a table of columns is if no name, number or word in it is broken."""
-    width = 0
+    width, endless = 0, out.options.update(width=_UNBROKEN)
     for column in columns:
-        sizes = [out.measure(cell) for cell in (column.header, *column.cells)]
+        sizes = [out.measure(cell, options=endless) for cell in (column.header, *column.cells)]
         width += _BETWEEN + max(size.maximum if column.no_wrap else size.minimum for size in sizes)
     return width
 
@@ -158,7 +158,8 @@ def show_proof(proof: Proof, plan: Plan) -> None:
 
 def show_checks(checks: Iterable[Check]) -> None:
     """Print claims beside their recomputation."""
-    table = table_of("claim", "says", "recomputed", "")
+    table = table_of("claim", prose=("says", "recomputed"))
+    table.add_column("", no_wrap=True)
     for check in checks:
         mark = "[green]true[/green]" if check.true else "[red bold]FALSE[/red bold]"
         table.add_row(check.what, escape(check.claimed), escape(check.recomputed), mark)
