@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dmcjia_opt.base.call import one_call
-from dmcjia_opt.base.errors import DmcjiaError, UncountedOperators
+from dmcjia_opt.base.errors import DmcjiaError, InputError, UncountedOperators
 from dmcjia_opt.cli.bench import bench
 from dmcjia_opt.cli.generate import generate
 from dmcjia_opt.cli.methods import methods
@@ -40,6 +40,7 @@ app = typer.Typer(
 for _command in (solve, verify, simulate, methods, generate, profile, reproduce, bench, report):
     app.command()(_command)
 
+_STDERR = 2
 _INTERRUPTED = 130  # what typer makes of KeyboardInterrupt
 
 
@@ -73,14 +74,21 @@ def _say_warning(
 
 
 class _Pipe(io.FileIO):
-    """A pipe that somebody may read to its end, or stop reading."""
+    """A pipe that somebody may read to its end, or stop reading; or a file on a disk that may be full."""
+
+    _full = False
 
     def write(self, content: Buffer, /) -> int:
-        """Write, or lose what nobody reads."""
+        """Write, or lose what nobody reads; a full disk is told once."""
         try:
             return super().write(content) or 0
         except BrokenPipeError:
-            return memoryview(content).nbytes
+            pass
+        except OSError as error:
+            if not self._full and self.fileno() != _STDERR:
+                self._full = True
+                raise InputError(f"standard output: cannot write ({error.strerror}); send it elsewhere") from None
+        return memoryview(content).nbytes
 
 
 @contextmanager

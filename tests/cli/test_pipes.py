@@ -79,6 +79,18 @@ def test_exit_codes_stay():
     assert unread("solve", "--colour", error=True).returncode == 2
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a disk that is full")
+@pytest.mark.parametrize(
+    "arguments", [("methods",), ("--version",), ("generate", "paper", "--nodes", "3", "--out", "-")]
+)
+def test_a_full_disk_is_one_sentence(arguments):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "dmcjia_opt", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "dmcjia: standard output: cannot write (No space left on device); send it elsewhere\n"
+
+
 def test_what_is_read_is_whole():
     """The first line of many, and all of what fills a pipe more than once."""
     arguments = [sys.executable, "-m", "dmcjia_opt", "generate", "paper", "--nodes", "900", "--out", "-"]
