@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dmcjia_opt.base.call import one_call
-from dmcjia_opt.base.errors import DmcjiaError, InputError, UncountedOperators
+from dmcjia_opt.base.errors import DmcjiaError, Doubt, InputError
 from dmcjia_opt.cli.bench import bench
 from dmcjia_opt.cli.generate import generate
 from dmcjia_opt.cli.methods import methods
@@ -67,7 +67,7 @@ def _say_warning(
     otherwise: Callable[..., None], message: Warning | str, category: type[Warning], *where: object
 ) -> None:
     """Print a warning about the user's own files as one sentence, and any other as Python does."""
-    if issubclass(category, UncountedOperators):
+    if issubclass(category, Doubt):
         typer.echo(f"dmcjia: warning: {message}", err=True)
     else:
         otherwise(message, category, *where)
@@ -127,7 +127,7 @@ def guarded(run: Callable[[], object], name: str) -> None:
     """
     try:
         with one_call(), warnings.catch_warnings():
-            warnings.simplefilter("always", UncountedOperators)
+            warnings.simplefilter("always", Doubt)
             warnings.showwarning = partial(_say_warning, warnings.showwarning)
             run()
     except DmcjiaError as error:

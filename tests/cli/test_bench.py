@@ -10,7 +10,8 @@ from tests.command_line import fails
 
 
 @pytest.fixture
-def bench(dmcjia):
+def bench(dmcjia, tmp_path):
+    (tmp_path / "s.toml").unlink()
     return partial(dmcjia, "bench")
 
 
@@ -22,6 +23,8 @@ def test_list(bench):
         assert suite.blocks[0].instances[0] in ended.out
     assert "1,600 evaluations" in ended.out
     assert "exact: " not in bench("smoke", "--list").out
+    fails(bench("--list", "--seeds", 3, "--resume"), 2, "runs nothing; leave --resume, --seeds out")
+    fails(bench("smok", "--list"), 2, 'unknown suite "smok"')
 
 
 def test_ones_own_scenarios_and_methods(bench, tmp_path):
