@@ -6,6 +6,7 @@ writes one asks (`redirected`, `writing`). Outside of `one_call`, as in Python, 
 
 from __future__ import annotations
 
+import os
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -67,8 +68,11 @@ def claim(option: str, path: Path, suffixes: tuple[str, ...] = (), *, stdout: bo
     """
     if path == STDOUT and not stdout:
         raise InputError(f"{option} -: this cannot go to standard output; name a file or folder")
-    if path != STDOUT:
-        _check(option, path, suffixes)
+    try:
+        if path != STDOUT:
+            _check(option, path, suffixes)
+    except OSError as error:
+        raise InputError(f"{option} {path}: cannot write ({error.strerror}); choose another name") from None
     call = _CALL.get()
     if call is None:
         return
@@ -91,6 +95,8 @@ def _check(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
         raise InputError(f"{option} {path}: the folder {path.parent} does not exist; create it first")
     if path.is_dir():
         raise InputError(f"{option} {path}: this is a folder; add the file's name")
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"{option} {path}: the folder {path.parent} cannot be written; choose another one")
     if path.suffix.lower() not in suffixes:
         raise InputError(f"{option} {path}: let the name end in {' or '.join(suffixes)}")
     if path.exists() and not path.is_file():

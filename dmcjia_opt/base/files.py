@@ -147,7 +147,7 @@ def write_bytes(path: str | Path, content: bytes) -> None:
     if redirected(path, content):
         return
     writing(path, content)
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}"
+    temporary = path.parent / f".{secrets.token_hex(8)}"
     try:
         try:
             with temporary.open("xb") as stream:

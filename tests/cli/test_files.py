@@ -279,3 +279,17 @@ def test_only_one_output_is_standard_output(dmcjia):
 def test_a_pipe_is_no_file(dmcjia):
     os.mkfifo("pipe.json")
     fails(dmcjia("solve", "p.toml", "--out", "pipe.json"), 2, "a pipe or a device is no file")
+
+
+def test_a_name_that_no_file_can_have(dmcjia):
+    longest = "x" * 250 + ".json"
+    for name in (f"x{longest}", f"x{longest}/p.json"):
+        fails(dmcjia("solve", "p.toml", "--out", name), 2, f"--out {name}: cannot write (File name too long)")
+    assert dmcjia("solve", "p.toml", "--out", longest).code == 0
+    assert Path(longest).is_file()
+    fails(dmcjia("reproduce", "table1", "--out", f"x{longest}"), 2, "cannot write (File name too long)")
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_search(dmcjia, monkeypatch):
+    monkeypatch.setattr("dmcjia_opt.base.call.os.access", lambda folder, how: not how & os.W_OK)
+    fails(dmcjia("solve", "p.toml", "--out", "p.json"), 2, "--out p.json: the folder . cannot be written")
