@@ -164,7 +164,7 @@ def _searched_again(problem: Problem, name: str) -> Placement | None:
 def _rule(scenario: Scenario, claims: PlanFile) -> tuple[Check, ...]:
     """Return whether the bound is said to hold for the plans it holds for, if that is said."""
     said, rule = claims.bound_holds_for, scenario.options.rule
-    return (Check("bound_holds_for", said, rule, said == rule),) if said else ()
+    return (Check("rule", said, rule, said == rule),) if said else ()
 
 
 def _price(problem: Problem, claims: PlanFile) -> tuple[Check, ...]:
