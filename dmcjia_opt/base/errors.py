@@ -31,7 +31,11 @@ class InputError(DmcjiaError, ValueError):
     exit_code = 2
 
 
-class UncountedOperators(UserWarning):
+class Doubt(UserWarning):
+    """Something in a user's own file that is read, and probably not what was meant; it is said in one sentence."""
+
+
+class UncountedOperators(Doubt):
     """A network has operators whose MACs no rule knows; they are named, and count as 0."""
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from dmcjia_opt.base.errors import DmcjiaError, UncountedOperators
+from dmcjia_opt.base.errors import DmcjiaError, Doubt
 from dmcjia_opt.cli.bench import bench
 from dmcjia_opt.cli.generate import generate
 from dmcjia_opt.cli.methods import methods
@@ -60,7 +60,7 @@ def _say_warning(
     otherwise: Callable[..., None], message: Warning | str, category: type[Warning], *where: object
 ) -> None:
     """Print a warning about the user's own files as one sentence, and any other as Python does."""
-    if issubclass(category, UncountedOperators):
+    if issubclass(category, Doubt):
         typer.echo(f"dmcjia: warning: {message}", err=True)
     else:
         otherwise(message, category, *where)
@@ -76,7 +76,7 @@ def guarded(run: Callable[[], object], name: str) -> None:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("always", UncountedOperators)
+            warnings.simplefilter("always", Doubt)
             warnings.showwarning = partial(_say_warning, warnings.showwarning)
             run()
     except DmcjiaError as error:

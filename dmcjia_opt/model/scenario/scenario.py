@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import tomli_w
-from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from dmcjia_opt.base.arrays import FloatArray
@@ -94,7 +94,7 @@ class _File(BaseModel):
     cloud: Cloud
     options: Options = Options()
     profiles: Profiles = Profiles()
-    nodes: Annotated[list[Node], FailFast()] = []
+    nodes: list[Node] = []
     nodes_file: Name | None = None
 
 
@@ -261,7 +261,7 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
     try:
         parsed = _File.model_validate(raw)
     except ValidationError as error:
-        raise InputError(f"{path}: {explain(error)}") from None
+        raise InputError(f"{path}: {explain(error, _File)}") from None
     if ("nodes" in parsed.model_fields_set) == (parsed.nodes_file is not None):
         raise InputError(f"{path}: give the nodes either inline as [[nodes]] or by nodes_file, one of the two")
 
