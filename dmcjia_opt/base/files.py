@@ -110,7 +110,8 @@ def explain(error: ValidationError, model: Any = None) -> str:  # noqa: ANN401 -
     if error.error_count() > _MOST_PROBLEMS:
         return f"{error.error_count():,} problems, more than can be named; it is another kind of file, or broken"
     details = error.errors(include_url=False)
-    unknown, meant = [], set()
+    unknown: list[str] = []
+    meant = set[tuple[int | str, ...]]()
     for detail in (detail for detail in details if detail["type"] == "extra_forbidden"):
         *table, key = detail["loc"]
         sentence = f'unknown key "{_place(detail["loc"])}"'

@@ -37,7 +37,14 @@ _SYNONYMS = MappingProxyType(
         "seconds": "time times secs s latency latencyms ms timems duration",
         "layer": "layername op operator",
         "time_s": "time timestamp t times seconds arrival",
-        # options of commands
+        # commands, and their options
+        "solve": "plan optimise optimize run",
+        "verify": "check validate certify prove",
+        "methods": "list solvers placers allocators",
+        "bench": "benchmark compare",
+        "simulate": "sim simulation",
+        "generate": "gen new create draw",
+        "profile": "network onnx measure",
         "--seconds": "timelimit timeout time maxtime budget",
         "--evaluations": "maxevaluations maxevals iterations",
         "--gap": "tolerance tol relgap mipgap",

@@ -166,7 +166,7 @@ class CsvTable:
                     hint = did_you_mean(cell, self._columns) if self._alone else ""
                     self.wrong(rows.lines[k], f'{column} must hold numbers, not "{shown}"{hint}')
         for refused, what in out_of_range(values, zero=zero):
-            for k in np.flatnonzero(refused):
+            for k in map(int, np.flatnonzero(refused)):
                 self.wrong(rows.lines[k], f"{column} must be {what}, got {values[k]:g}")
         return values
 
@@ -185,9 +185,8 @@ class CsvTable:
         cells = {column: by_column[k] for column, k in at.items()}
         for column in (column for column in self.columns if column not in self._optional):
             if "" in cells[column]:
-                for line, cell in zip(lines, cells[column], strict=True):
-                    if not cell:
-                        self.wrong(line, f"no {column}; fill it in")
+                for line in (line for line, cell in zip(lines, cells[column], strict=True) if not cell):
+                    self.wrong(line, f"no {column}; fill it in")
         return Rows(lines, cells)
 
     def _with_points(self, rows: Rows, column: str, joined: str) -> Sequence[str]:
@@ -218,9 +217,7 @@ class CsvTable:
 
     def _encoding(self, content: bytes) -> str:
         if content.startswith(_UTF_16) or b"\0" in content[:1000]:
-            raise InputError(
-                f"{self._path}: not readable as CSV: in UTF-16, or no text at all; save it as CSV in UTF-8"
-            )
+            raise InputError(f"{self._path}: not readable as CSV: in UTF-16, or no text; save it as CSV in UTF-8")
         decoder = codecs.getincrementaldecoder("utf-8-sig")()
         try:
             for k in range(0, len(content), _BYTES_AT_ONCE):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dmcjia_opt.base.errors import BackendMissing, DmcjiaError, InputError
+from dmcjia_opt.base.machine import installing
 
 if TYPE_CHECKING:
     from dmcjia_opt.studies.plan.subject import Subject
@@ -80,7 +81,7 @@ def check_page(option: str, path: Path) -> None:
         raise InputError(f"{option} {path}: the report is a page; let its name end in .html")
     check_destination(option, path)
     if missing := [module for module in ("plotly", "jinja2") if find_spec(module) is None]:
-        raise BackendMissing(f"{option} needs {' and '.join(missing)}; pip install 'dmcjia-opt[report]'")
+        raise BackendMissing(f"{option} needs {' and '.join(missing)}; {installing('report')}")
 
 
 def write_page(subject: Subject, out: Path) -> None:

@@ -17,6 +17,7 @@ from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Allocator, Callback, Kind, Placement, Spec, Status, Stop
+from dmcjia_opt.solving.infeasible import why_no_plan
 from dmcjia_opt.solving.plan import Plan
 from dmcjia_opt.solving.registry import LIBRARIES, build_allocator, build_placer, spec_of
 from dmcjia_opt.solving.running import CheckedAllocator, at_the_edge, check_method, check_support, place, unchanged
@@ -65,10 +66,7 @@ def solve(
     check_support(inner, problem, inner_name, inner_who)
     stop, dual, nodes = stop or Stop(), BestPrice(problem), scenario.nodes.names
     if dual.load >= 1.0:
-        raise InfeasibleError(
-            "no plan exists: whatever the splits, some queue is unstable; "
-            "add cloud or edge compute, or lower arrival_rate"
-        )
+        raise InfeasibleError(why_no_plan(scenario, problem))
     with unchanged(problem, others):
         began, started = datetime.now(UTC), time.perf_counter()
         found = place(

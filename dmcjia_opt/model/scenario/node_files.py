@@ -17,6 +17,7 @@ from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import BackendMissing, Doubt, InputError
 from dmcjia_opt.base.files import check_readable, write_bytes
 from dmcjia_opt.base.limits import MOST_NODES, require_memory
+from dmcjia_opt.base.machine import installing
 from dmcjia_opt.base.tables import CsvTable, check_header
 from dmcjia_opt.model.scenario.nodes import NodeTable
 
@@ -177,4 +178,4 @@ def _require(path: Path) -> None:
     if path.suffix not in (".csv", ".parquet"):
         raise InputError(f"{path}: a node table is a .csv or .parquet file")
     if path.suffix == ".parquet" and find_spec("pyarrow") is None:
-        raise BackendMissing(f"reading {path} needs pyarrow; pip install 'dmcjia-opt[fleet]'")
+        raise BackendMissing(f"reading {path} needs pyarrow; {installing('fleet')}")

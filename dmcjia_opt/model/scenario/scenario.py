@@ -21,6 +21,8 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import RANGE, STRICT, Name, NonNegative, Positive
 from dmcjia_opt.base.files import explain, is_beneath, read_text, write_text
 from dmcjia_opt.base.limits import FILES, MOST
+from dmcjia_opt.base.quantities import doubt
+from dmcjia_opt.base.suggesting import did_you_mean, listed
 from dmcjia_opt.model.networks.graph import Cuts
 from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
 from dmcjia_opt.model.networks.profile import LayerProfile
@@ -283,7 +285,7 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
             raise InputError(f'device "{measured[0]}" needs its measured times; add [profiles] times_file')
         times_file = parsed.profiles.times_file
         times = MeasuredTimes() if times_file is None else load_times(beside("times_file", times_file))
-        return Scenario(
+        loaded = Scenario(
             cloud_gflops=parsed.cloud.compute_gflops,
             nodes=nodes,
             options=parsed.options,
@@ -294,6 +296,11 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    for key in QUANTITIES:
+        doubt(key, getattr(nodes, key), str(path), nodes.names)
+    doubt("cloud.compute_gflops", loaded.cloud_gflops, str(path))
+    doubt("options.flops_per_mac", loaded.options.flops_per_mac, str(path))
+    return loaded
 
 
 def _resolve(networks: Sequence[str], beside: Callable[[str, str], Path], how: Profiles) -> dict[str, LayerProfile]:
@@ -301,13 +308,15 @@ def _resolve(networks: Sequence[str], beside: Callable[[str, str], Path], how: P
     found = {}
     shapes = {name: tuple(shape) for name, shape in how.input_shapes.items()}
     unused = set(shapes)
+    files = {network for network in networks if Path(network).suffix.lower() in (".json", ".onnx")}
+    unknown = [f'"{name}"{did_you_mean(name, ZOO)}' for name in networks if name not in ZOO and name not in files]
+    if unknown:
+        raise InputError(
+            f"unknown model{'s' if len(unknown) > 1 else ''} {listed(unknown, what='model')}; use one of the zoo "
+            f"({', '.join(sorted(ZOO))}) or the path of a profile .json or an .onnx file"
+        )
     for network in networks:
         zoo = network in ZOO
-        if not zoo and Path(network).suffix.lower() not in (".json", ".onnx"):
-            raise InputError(
-                f'unknown model "{network}"; use one of the zoo ({", ".join(sorted(ZOO))}) or the path of a profile '
-                ".json or an .onnx file"
-            )
         asked = (how.cuts, how.upload_dtype, shapes) if is_graph(network) else ()
         read = read_profile(network, *asked, path=None if zoo else beside("model", network), shared=True)
         if read.model is not None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, frozen
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.base.tables import CsvTable
 
 #: Tasks drawn and simulated at a time; it bounds the memory, and part of what a seed means.
@@ -241,7 +242,8 @@ def build_arrivals(name: str) -> Arrivals:
         if isinstance(error, InputError):
             raise
         raise InputError(f'arrivals "{name}": "{value}" is not a number; choose {_NAMES}') from None
-    raise InputError(f'arrivals "{name}" are unknown; choose {_NAMES}')
+    hint = did_you_mean(kind, ("poisson", "deterministic", "erlang:K", "hyperexponential:SCV"))
+    raise InputError(f'arrivals "{name}" are unknown{hint}; choose {_NAMES}')
 
 
 def load_trace(path: str | Path) -> Trace:
