@@ -145,7 +145,7 @@ class Search:
 
     @property
     def lower_bound(self) -> float:
-        """The best lower bound so far, s: that of a price, sought now if it was not before, or one by `prove`."""
+        """The best lower bound so far, s, from a price (sought now if it was not before) or from `prove`."""
         return max(self._by_price(), self._proved)
 
     @property

@@ -10,7 +10,8 @@ from tests.command_line import fails
 
 
 @pytest.fixture
-def bench(dmcjia):
+def bench(dmcjia, tmp_path):
+    (tmp_path / "s.toml").unlink()
     return partial(dmcjia, "bench")
 
 

@@ -40,7 +40,12 @@ def test_one_method_and_its_options(dmcjia):
     ):
         assert part in shown.out
     (row,) = json.loads(dmcjia("methods", "genetic", "--json").out)
-    assert row["options"][0] == {"name": "population", "type": "int", "default": "10", "doc": "Individuals kept, μ."}
+    assert row["options"][0] == {
+        "name": "population",
+        "type": "int >= 2",
+        "default": "10",
+        "doc": "Individuals kept, μ.",
+    }
     both = json.loads(dmcjia("methods", "cvxpy", "--json").out)
     assert [row["kind"] for row in both] == ["placer", "allocator"]
     assert "It has no options." in dmcjia("methods", "cloud-only+").out

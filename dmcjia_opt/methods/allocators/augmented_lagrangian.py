@@ -37,7 +37,7 @@ from pydantic import Field
 
 from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
 from dmcjia_opt.methods.allocators.normal_form import NormalForm, normal_form
-from dmcjia_opt.methods.allocators.penalised import KinkedLagrangian, Lagrangian, over_budget
+from dmcjia_opt.methods.allocators.penalised import KinkedLagrangianFunction, LagrangianFunction, over_budget
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocation, Status
 from dmcjia_opt.solving.options import Count, Factor, method
@@ -178,7 +178,7 @@ class AugmentedLagrangian:
             )
         return tuple(steps)
 
-    def _iterate(self, part: Lagrangian) -> Iterator[tuple[Lagrangian, _State]]:
+    def _iterate(self, part: LagrangianFunction) -> Iterator[tuple[LagrangianFunction, _State]]:
         """Yield the Lagrangian just minimised and the state after each multiplier update."""
         x = np.ones_like(part.t)
         penalty = np.full(len(x), self.penalty)
@@ -200,9 +200,9 @@ class AugmentedLagrangian:
             violation = broken
             part = part.with_multipliers(alpha, beta, penalty, x)
 
-    def _minimise(self, part: Lagrangian, x: FloatArray, active: BoolArray) -> FloatArray:
+    def _minimise(self, part: LagrangianFunction, x: FloatArray, active: BoolArray) -> FloatArray:
         """Return the minimiser of L over x on the `active` rows."""
-        if isinstance(part, KinkedLagrangian):
+        if isinstance(part, KinkedLagrangianFunction):
             return part.minimiser(active)
         x = x.copy()
         index = np.flatnonzero(active)
@@ -232,16 +232,16 @@ class _State:
     residual: FloatArray
 
 
-def _split_floors(form: NormalForm) -> tuple[Lagrangian, FloatArray, FloatArray]:
+def _split_floors(form: NormalForm) -> tuple[LagrangianFunction, FloatArray, FloatArray]:
     """Return the problem in x with multipliers at 0, the floors f (n_plans, n_nodes) and what they leave, r."""
     floor = form.floor
     spare = np.maximum(1.0 - (form.t * floor).sum(-1), EPS)
     none, zero = np.zeros_like(form.t), np.zeros(len(form.t))
     base, rho = floor / spare[:, None], form.rho / spare[:, None]
     if len(form.curve.pieces) == 1:
-        return Lagrangian(form.curve, form.t, base, rho, none, zero, zero, zero), floor, spare
+        return LagrangianFunction(form.curve, form.t, base, rho, none, zero, zero, zero), floor, spare
     wait = form.wait * spare[:, None]
-    return KinkedLagrangian(form.curve, form.t, base, rho, none, zero, zero, zero, wait), floor, spare
+    return KinkedLagrangianFunction(form.curve, form.t, base, rho, none, zero, zero, zero, wait), floor, spare
 
 
 def _on_budget(t: FloatArray, x: FloatArray) -> FloatArray:

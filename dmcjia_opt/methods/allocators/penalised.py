@@ -18,7 +18,7 @@ _PIECE_TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lagrangian:
+class LagrangianFunction:
     """L of a batch at fixed multipliers, its slacks minimised out.
 
     Parameters
@@ -143,7 +143,7 @@ class Lagrangian:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class KinkedLagrangian(Lagrangian):
+class KinkedLagrangianFunction(LagrangianFunction):
     """L with the tandem curve, minimised exactly; the constraints X are kept as they are, and α is not needed.
 
     Parameters

@@ -91,4 +91,4 @@ def render(template: str | Template, **values: Any) -> str:  # noqa: ANN401 - wh
     assets = files("dmcjia_opt.studies.look")
     style, script = (Markup(assets.joinpath(name).read_text(encoding="utf-8")) for name in ("page.css", "page.js"))
     shell = {"anchor": anchor, "contents": contents, "style": style, "script": script, "version": __version__}
-    return ENVIRONMENT.get_template(template).render(**shell, plotly=Markup(get_plotlyjs()), **values)
+    return str(ENVIRONMENT.get_template(template).render(**shell, plotly=Markup(get_plotlyjs()), **values))

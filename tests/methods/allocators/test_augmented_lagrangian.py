@@ -8,7 +8,7 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.bounds.certificate import lower_bound, relative_gap
 from dmcjia_opt.methods.allocators.augmented_lagrangian import AugmentedLagrangian, _on_budget, _split_floors
 from dmcjia_opt.methods.allocators.normal_form import normal_form
-from dmcjia_opt.methods.allocators.penalised import Lagrangian
+from dmcjia_opt.methods.allocators.penalised import LagrangianFunction
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.delay import MD1, MM1, TANDEM, DelayCurve, mg1
 from dmcjia_opt.model.problem import Problem
@@ -223,7 +223,7 @@ def test_trace_tells_how_the_method_got_there():
         assert abs(steps[-1].budget_violation) <= 1e-9
 
 
-def with_slacks(lagrangian: Lagrangian, x: np.ndarray) -> np.ndarray:
+def with_slacks(lagrangian: LagrangianFunction, x: np.ndarray) -> np.ndarray:
     """P5 as printed, at the slacks where it is least."""
 
     def term(constraint, multiplier, penalty):
@@ -236,14 +236,14 @@ def with_slacks(lagrangian: Lagrangian, x: np.ndarray) -> np.ndarray:
     return (t * per_node).sum(-1) + term((t * x).sum(-1) - 1.0, lagrangian.beta, lagrangian.rho_y)
 
 
-def random_lagrangian(rng: np.random.Generator, curve: DelayCurve) -> tuple[Lagrangian, np.ndarray]:
+def random_lagrangian(rng: np.random.Generator, curve: DelayCurve) -> tuple[LagrangianFunction, np.ndarray]:
     shape = (20, 6)
     t = rng.dirichlet(np.ones(6), 20)
     base = np.where(rng.random(shape) < 0.5, 0.0, 10 ** rng.uniform(-1, 1, shape))
     x = 10 ** rng.uniform(-1, 1, shape) - 0.9 * np.minimum(base, 0.1)
     alpha = np.where(base > 0, rng.uniform(0.0, 5.0, shape), 0.0)
     beta, rho_x, rho_y = (10 ** rng.uniform(-1, 2, 20) for _ in range(3))
-    return Lagrangian(curve, t, base, 10 ** rng.uniform(-2, 2, shape), alpha, beta, rho_x, rho_y), x
+    return LagrangianFunction(curve, t, base, 10 ** rng.uniform(-2, 2, shape), alpha, beta, rho_x, rho_y), x
 
 
 @pytest.mark.parametrize("curve", SMOOTH, ids=lambda curve: f"{curve.name}-{curve.pieces[0].b:g}")

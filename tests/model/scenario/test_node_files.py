@@ -164,14 +164,14 @@ def test_rows_are_counted_across_parts_of_a_large_table(tmp_path):
     refused(csv(tmp_path, HEADER + rows + "a,,5,8,1\n"), "row 70001 has no model")
     text = HEADER + rows.replace("resnet34", "alexnet", 69_999) + "\n  \na,vgg16,5,8,1\n"
     nodes = read_nodes(csv(tmp_path, text))
-    assert (len(nodes), nodes.models) == (70_001, ("alexnet", "resnet34", "vgg16"))
-    assert [nodes.model_of(d) for d in (69_998, 69_999, 70_000)] == ["alexnet", "resnet34", "vgg16"]
+    assert (len(nodes), nodes.networks) == (70_001, ("alexnet", "resnet34", "vgg16"))
+    assert [nodes.network_of(d) for d in (69_998, 69_999, 70_000)] == ["alexnet", "resnet34", "vgg16"]
 
 
 def test_cells_are_quoted_where_they_must_be(tmp_path):
     names = ('a,"b"', " c", "d;e")
     columns = dict.fromkeys(["compute_gflops", "uplink_mbps", "arrival_rate"], np.array([5.1, 1e-7, 1e22]))
-    nodes = NodeTable(names=names, models=("m",), model_index=[0, 0, 0], input_bytes=[1.0, np.nan, 3.0], **columns)
+    nodes = NodeTable(names=names, networks=("m",), network_index=[0, 0, 0], input_bytes=[1.0, np.nan, 3.0], **columns)
     write_nodes(tmp_path / "n.csv", nodes)
     assert (tmp_path / "n.csv").read_text(encoding="utf-8") == (
         "name,model,compute_gflops,uplink_mbps,arrival_rate,input_bytes\n"

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from plotly.colors import sample_colorscale, unlabel_rgb
 
-from dmcjia_opt.studies.bench.page.reading import ways_of
+from dmcjia_opt.studies.bench.page.findings import ways_of
 from dmcjia_opt.studies.bench.rows import Outcome
 from dmcjia_opt.studies.bench.statistics import GAP_FLOOR, TARGETS, spread
 from dmcjia_opt.studies.look.page import Cell

@@ -15,7 +15,7 @@ import pandas as pd
 from dmcjia_opt.solving.registry import METHODS
 from dmcjia_opt.studies.bench import frames
 from dmcjia_opt.studies.bench.page import cells, curves
-from dmcjia_opt.studies.bench.page.reading import SIGNIFICANT, short_names, summary
+from dmcjia_opt.studies.bench.page.findings import SIGNIFICANT, short_names, summary
 from dmcjia_opt.studies.bench.results import Results, Unit, common, entrants, methods
 from dmcjia_opt.studies.bench.statistics import PENALTY, SHIFT_SECONDS, TARGETS
 from dmcjia_opt.studies.look.colours import COLOURS

@@ -1,8 +1,9 @@
 import nevergrad
 import numpy as np
 
-from dmcjia_opt.methods.placers.blackbox.nevergrad_ import OPTIMIZERS, Nevergrad, optimizers
+from dmcjia_opt.methods.placers.blackbox.nevergrad_ import OPTIMIZERS, Nevergrad
 from dmcjia_opt.solving.contract import Stop
+from dmcjia_opt.solving.registry import spec_of, variants
 from dmcjia_opt.testing.problems import random_problem
 from tests.methods.placers.searches import (
     five_nodes,
@@ -44,4 +45,4 @@ def test_its_patience_ends_it():
 
 def test_the_names_are_nevergrads():
     assert set(OPTIMIZERS) <= set(nevergrad.optimizers.registry)
-    assert optimizers() == OPTIMIZERS
+    assert variants(spec_of("placer", "nevergrad")) == OPTIMIZERS

@@ -9,9 +9,9 @@ import pyscipopt
 import pytest
 
 from dmcjia_opt.methods.placers.exact.branch_and_bound import BranchAndBound
-from dmcjia_opt.methods.placers.solvers.casadi_ import algorithms
+from dmcjia_opt.methods.placers.solvers.casadi_ import ALGORITHMS
 from dmcjia_opt.methods.placers.solvers.cvxpy_cones import installed_solvers
-from dmcjia_opt.methods.placers.solvers.scip_ import formulations
+from dmcjia_opt.methods.placers.solvers.scip_ import FORMULATIONS
 from dmcjia_opt.model.delay import MD1, MM1, TANDEM, mg1
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
@@ -24,7 +24,7 @@ from tests.waiting import PATIENCE
 
 CVXPY = [f"cvxpy:{solver}" for solver in installed_solvers()]
 #: Bonmin's B-Hyb is left out: it has been seen to be wrong.
-DEPENDABLE = ["bonmin:B-OA", "bonmin:B-BB", *CVXPY, "mindtpy", *(f"scip:{name}" for name in formulations())]
+DEPENDABLE = ["bonmin:B-OA", "bonmin:B-BB", *CVXPY, "mindtpy", *(f"scip:{name}" for name in FORMULATIONS)]
 every_dependable = pytest.mark.parametrize("name", DEPENDABLE)
 SMALL = tuple(
     random_problem(
@@ -129,7 +129,7 @@ def test_a_wide_gap_is_passed_on(name):
     assert placement.trace[-1].lower_bound <= value <= placement.trace[-1].lower_bound / 0.6
 
 
-@pytest.mark.parametrize("name", [*(f"bonmin:{name}" for name in algorithms()), *CVXPY, "mindtpy", "scip"])
+@pytest.mark.parametrize("name", [*(f"bonmin:{name}" for name in ALGORITHMS), *CVXPY, "mindtpy", "scip"])
 def test_silence(capfd, caplog, name):
     place(build_placer(name), SMALL[3])
     assert capfd.readouterr() == ("", "")
