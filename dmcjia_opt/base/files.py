@@ -119,7 +119,7 @@ def explain(error: ValidationError, model: Any = None) -> str:  # noqa: ANN401 -
             keys = _keys_at(model, table)
             hint = did_you_mean(str(key), keys)
             meant |= {(*table, name) for name in nearest(str(key), keys)[:1]}
-            known = f"; the keys here are {', '.join(keys)}" if keys and not unknown else ""
+            known = f"; remove it, or write one of {', '.join(keys)}" if keys and not unknown else ""
             sentence += hint or known or "; remove it or correct its spelling"
         unknown.append(sentence)
     others = [

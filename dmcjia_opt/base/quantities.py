@@ -72,7 +72,7 @@ def doubt(key: str, values: FloatArray | float, where: str, names: Sequence[str]
     large = value > plausible.most
     likely = [name for name, size in plausible.units if (size > 1) == large and _fits(plausible, value / size)]
     likely = likely or [name for name, size in plausible.units if (size > 1) == large][-1:]
-    asked = f"did you mean {plausible.unit}, not {' or '.join(likely)}?" if likely else "check its unit"
+    asked = f"did you mean {plausible.unit}, not {likely[0]}?" if likely else "check its unit"
     of = f' of "{names[odd[0]]}"' if names else ""
     more = f" (and {len(odd) - 1:,} more like it)" if len(odd) > 1 else ""
     limit = f"more than {plausible.most:,.12g}" if large else f"less than {plausible.least:g}"

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from dmcjia_opt.base.quantities import unit_of_key
 
-_MOST_SHOWN, _MOST_CHARACTERS, _LONGEST = 12, 1000, 60
+_MOST_SHOWN, _MOST_CHARACTERS, _LONGEST = 12, 1500, 60
 #: By each name of ours, what others call it; a name is suggested only where it is one of those there are.
 _SYNONYMS = MappingProxyType(
     {

@@ -162,7 +162,8 @@ class CsvTable:
                 try:
                     values[k] = number(cell) if cell.strip() else np.nan
                 except ValueError:
-                    shown = cell if len(cell) <= _SHOWN else f"{cell[:_SHOWN]}…"
+                    shown = rows.cells[column][k]
+                    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
                     hint = did_you_mean(cell, self._columns) if self._alone else ""
                     self.wrong(rows.lines[k], f'{column} must hold numbers, not "{shown}"{hint}')
         for refused, what in out_of_range(values, zero=zero):
@@ -174,7 +175,7 @@ class CsvTable:
         """Yield the rows that are not blank."""
         try:
             for row in self._rows:
-                if row and (row[0] or any(map(str.strip, row))):
+                if row and (row[0].strip() or any(map(str.strip, row))):
                     yield row
         except (csv.Error, UnicodeDecodeError) as error:
             line = f"line {self._rows.line_num}"
@@ -183,17 +184,21 @@ class CsvTable:
     def _part(self, lines: list[int], rows: list[list[str]], at: dict[str, int]) -> Rows:
         by_column = list(zip(*rows, strict=True))
         cells = {column: by_column[k] for column, k in at.items()}
+        empty: dict[int, list[str]] = {}
         for column in (column for column in self.columns if column not in self._optional):
-            if "" in cells[column]:
-                for line in (line for line, cell in zip(lines, cells[column], strict=True) if not cell):
-                    self.wrong(line, f"no {column}; fill it in")
+            if not all(map(str.strip, cells[column])):
+                for line in (line for line, cell in zip(lines, cells[column], strict=True) if not cell.strip()):
+                    empty.setdefault(line, []).append(column)
+        for line, columns in empty.items():
+            self.wrong(line, f"no {' and no '.join(columns)}; fill it in")
         return Rows(lines, cells)
 
     def _with_points(self, rows: Rows, column: str, joined: str) -> Sequence[str]:
         """Return cells with a point where they have a decimal comma; a file has one of the two."""
         cells = rows.cells[column]
         before = self._marks.copy()
-        self._marks |= {mark for mark in ",." if mark in joined}
+        one = [cell for cell in cells if not ("," in cell and "." in cell)]
+        self._marks |= {mark for mark in ",." if any(mark in cell for cell in one)}
         if len(self._marks) == 2 and before != self._marks:
             new = min(self._marks - before)
             line = next(line for line, cell in zip(rows.lines, cells, strict=True) if new in cell)
@@ -249,7 +254,7 @@ def check_header(path: Path, header: Sequence[str], columns: Sequence[str], opti
     if missing:
         meant = {mine: ours for mine in extra[:_MOST_ROWS] for ours in nearest(mine, missing)[:1]}
         hint = "".join(f'; rename "{mine}" to {ours}{unit_of_key(ours)}' for mine, ours in meant.items())
-        raise InputError(f"{path}: the table lacks column {' and '.join(missing)}{hint}; its columns are {known}")
+        raise InputError(f"{path}: the table lacks column {', '.join(missing)}{hint}; its columns are {known}")
     if twice := [column for column in columns if header.count(column) > 1]:
         raise InputError(f"{path}: the table has column {' and '.join(twice)} twice; remove one")
     absent = [column for column in columns if column not in header]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -30,30 +31,31 @@ def why_no_plan(scenario: Scenario, problem: Problem | None = None) -> str:
     most = np.concatenate(list(_carried(scenario)))
     alone = np.flatnonzero(most <= rates)
     if alone.size:
+        first = alone[0]
         told = [
-            f'"{names[d]}" is asked for {rates[d]:g} tasks/s and can carry less than {most[d]:.4g} at its best split, '
-            "with the cloud to itself"
+            f'"{names[d]}" {"can carry " if d == first else ""}less than {most[d]:.4g} of its {rates[d]:g} tasks/s'
             for d in alone
         ]
+        uplink = ", or its uplink_mbps" if scenario.options.uplink == "queue" else ""
         return (
-            f"no plan exists, whatever the splits: {listed(told, what='node')}; lower arrival_rate there, "
-            f"or raise the compute_gflops of the node or the cloud{_more(scenario)}"
+            f"no plan exists: even at the best split and with the whole cloud, {listed(told, what='node')}; lower "
+            f"arrival_rate there, or raise the compute_gflops of the node or of the cloud{uplink}"
         )
     shares = least_shares(problem)
     largest = np.argsort(-shares, kind="stable")[:_MOST_NAMED]
     who = ", ".join(f'"{names[d]}" ({_clouds(shares[d])})' for d in largest)
-    wanted = load * scenario.cloud_gflops
-    cloud = "a faster cloud" if scenario.cloud_device else f"cloud.compute_gflops of more than {wanted:.4g}"
+    wanted = load * scenario.cloud_gflops * (1 + 5e-4)  # so that rounding takes none of it
+    cloud = "a faster cloud" if scenario.cloud_device else f"a cloud.compute_gflops of {wanted:.5g} or more"
     return (
-        f"no plan exists, whatever the splits: the fleet needs at least {_clouds(load)}, most of it for {who}; "
-        f"give it {cloud}, faster nodes, or a lower arrival_rate"
+        f"no plan exists: whatever the splits, the fleet needs at least {_clouds(load)}, most of it for {who}; "
+        f"give it {cloud}, faster nodes or a lower arrival_rate"
     )
 
 
 def _clouds(load: float) -> str:
-    """Return a load with as many digits as tell it from a whole cloud."""
-    digits = next((k for k in range(2, 15) if load < 1 or round(load, k - 1) > 1), 15)
-    return f"{load:.{digits}g} clouds"
+    """Return a load in words, rounded down, with as many digits as tell it from a whole cloud."""
+    scale = next(scale for scale in (10.0**k for k in range(2, 17)) if load < 1 or load * scale >= scale + 1)
+    return f"{math.floor(load * scale) / scale:.16g} clouds"
 
 
 def _carried(scenario: Scenario) -> Iterator[FloatArray]:
@@ -72,7 +74,3 @@ def _carried(scenario: Scenario) -> Iterator[FloatArray]:
             allowed = allowed & ((cloud <= edge) | (edge == 0))
         with np.errstate(divide="ignore"):
             yield np.where(allowed, 1.0 / slowest, 0.0).max(axis=1)
-
-
-def _more(scenario: Scenario) -> str:
-    return ", or its uplink_mbps" if scenario.options.uplink == "queue" else ""

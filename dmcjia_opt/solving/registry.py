@@ -261,7 +261,7 @@ def why_not(spec: Spec) -> str | None:
     missing = [module for module in spec.requires if find_spec(module) is None]
     if not missing:
         return None
-    remedy = installing(spec.extra) if spec.extra else f"pip install {' '.join(missing)}"
+    remedy = installing(spec.extra) if spec.extra else f"pip install '{' '.join(missing)}'"
     return f"{' and '.join(missing)} not installed; {remedy}"
 
 

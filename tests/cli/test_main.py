@@ -87,3 +87,16 @@ def test_starting_up_imports_no_solver():
         "sys.exit(str(found) if found else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("solve", "s.toml", "--time-limit", "3"), "--seconds"),
+        (("solve", "s.toml", "--tolerance", "3"), "--gap"),
+        (("plan", "s.toml"), 'did you mean "solve"?'),
+        (("benchmark",), 'did you mean "bench"?'),
+    ],
+)
+def test_the_command_line_suggests_options_and_commands(dmcjia, arguments, part):
+    misused(dmcjia(*arguments), part)

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import tomli_w
 
-from dmcjia_opt.base.errors import ClaimFalse, InfeasibleError, InputError, UncountedOperators
+from dmcjia_opt.base.errors import ClaimFalse, Doubt, InfeasibleError, InputError, UncountedOperators
 from dmcjia_opt.bounds.certificate import best_lower_bound
 from dmcjia_opt.bounds.proof.checking import check_proof
 from dmcjia_opt.bounds.proof.document import load_proof
@@ -578,7 +578,9 @@ def _use_onnx(folder: Path) -> None:
 def refusal(kind: Format, folder: Path) -> Exception | None:
     """Use a file; return what refused it, None if nothing did, and let any other error through."""
     try:
-        kind.use(folder)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Doubt)
+            kind.use(folder)
     except (InputError, InfeasibleError, ClaimFalse) as error:
         sentence = str(error)
         assert sentence
