@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import secrets
 import stat
 import sys
@@ -69,7 +70,9 @@ def read_text(path: str | Path, what: str, form: str) -> str:
     try:
         return read_bytes(path, what).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not {form} in UTF-8: {error.reason} at byte {error.start:,}") from None
+        raise InputError(
+            f"{path}: not {form} in UTF-8: {error.reason} at byte {error.start:,}; save it as UTF-8"
+        ) from None
 
 
 def read_json(path: str | Path, what: str, model: type[Model]) -> Model:
@@ -78,7 +81,8 @@ def read_json(path: str | Path, what: str, model: type[Model]) -> Model:
     try:
         return model.model_validate_json(content)
     except ValidationError as error:
-        raise InputError(f"{path}: {explain(error, model)}") from None
+        named = "" if Path(path).suffix.lower() == ".json" else f"; {what} is a .json file"
+        raise InputError(f"{path}: {explain(error, model)}{named}") from None
 
 
 def is_beneath(folder: Path, reference: str) -> bool:
@@ -135,6 +139,8 @@ def _sentence(detail: ErrorDetails) -> str:
     shown = repr(detail["input"])
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     message = detail["msg"][0].lower() + detail["msg"][1:]
+    if detail["type"] == "literal_error":
+        shown += did_you_mean(str(detail["input"]), re.findall("'([^']*)'", message))
     return f'"{where}": {message}, got {shown}' if where else message
 
 

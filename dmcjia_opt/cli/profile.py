@@ -76,7 +76,7 @@ def profile(
     lone, times = node(), None
     if measure is not None:
         if profiled.model is None:
-            raise InputError(f'"{model}" cannot be measured: only an .onnx file can run')
+            raise InputError(f'"{model}" cannot be measured: only an .onnx file can run; give that')
         how = Measurement(repeats=repeats, threads=threads)
         with bar("measuring") as live:
             times = time_layers(

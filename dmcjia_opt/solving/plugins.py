@@ -231,7 +231,9 @@ def _importing(what: str, home: str) -> Iterator[None]:
                 f'{what}: there is no module "{error.name}"; install it, run in the folder that holds it, '
                 "or name its file, as in ./file.py:Class"
             ) from None
-        raise BackendMissing(f'{what} cannot be imported: it needs "{error.name}", which is not installed') from error
+        raise BackendMissing(
+            f'{what} cannot be imported: it needs "{error.name}", which is not installed; install it'
+        ) from error
     except (Exception, SystemExit) as error:
         raise BackendFailed(f"{what} cannot be imported: {in_one_line(error)}") from error
 
@@ -239,7 +241,7 @@ def _importing(what: str, home: str) -> Iterator[None]:
 def _from_file(path: Path) -> ModuleType:
     """Import a file, under its own name where that is free, so that other processes find what is pickled."""
     if not path.is_file():
-        raise InputError(f"{path}: there is no such file")
+        raise InputError(f"{path}: there is no such file; name one that is there, as in ./file.py:Class")
     path = path.resolve()
     _make_importable(path.parent)
     if path.stem.isidentifier() and _file_of(path.stem) == str(path):

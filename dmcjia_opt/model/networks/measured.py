@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.base.csv_table import CsvTable
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.files import write_text
 from dmcjia_opt.base.quantities import doubt
-from dmcjia_opt.base.tables import CsvTable
 from dmcjia_opt.model.networks.profile import LayerProfile
 
 _COLUMNS = ("device", "model", "layer", "seconds")
@@ -54,6 +54,7 @@ class MeasuredTimes:
         if layers is None:
             known = sorted({d for d, network in self.seconds if network == profile.name})
             have = f"it has {', '.join(known)}" if known else "it has none of that model"
+            have += "; name one of them, or measure it: dmcjia profile MODEL.onnx --measure DEVICE --out-times FILE"
             raise InputError(f'{self.source}: no times of model "{profile.name}" on device "{device}"; {have}')
         where = f'{self.source}: device "{device}", model "{profile.name}"'
         if len(set(profile.layer_names)) < profile.n_layers:

@@ -115,7 +115,7 @@ def read_onnx(
     if not model.ir_version or not model.opset_import:
         raise InputError(f"{path}: not an ONNX file: it names no ONNX version or operator set; export the model anew")
     if not model.graph.node:
-        raise InputError(f"{path}: the model is empty: its graph has no operators")
+        raise InputError(f"{path}: the model is empty: its graph has no operators; export it anew")
     for version in (model.ir_version, *(opset.version for opset in model.opset_import)):
         if not 0 < version <= _MOST_VERSION:
             raise InputError(f"{path}: not an ONNX file: there is no version {version}; export the model anew")

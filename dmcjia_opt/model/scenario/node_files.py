@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.csv_table import CsvTable, check_header
 from dmcjia_opt.base.errors import BackendMissing, Doubt, InputError
 from dmcjia_opt.base.files import check_readable, write_bytes
 from dmcjia_opt.base.limits import MOST_NODES, require_memory
 from dmcjia_opt.base.machine import installing
-from dmcjia_opt.base.tables import CsvTable, check_header
 from dmcjia_opt.model.scenario.nodes import NodeTable
 
 if TYPE_CHECKING:

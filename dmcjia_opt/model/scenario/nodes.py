@@ -75,7 +75,7 @@ class NodeTable:
             if getattr(self, key).shape != (n,):
                 raise InputError(f"nodes: column {key} has {column.size} values for {n} names")
         if not self.names:
-            raise InputError("nodes: a scenario needs at least one node")
+            raise InputError("nodes: a scenario needs at least one node; add [[nodes]], or a row to nodes_file")
         if len(self.names) > MOST_NODES:
             raise InputError(f"nodes: {len(self.names):,} nodes are refused; the most is {MOST_NODES:,}")
         for what, names in (("name", self.names), ("model", self.networks), ("device", self.devices)):

@@ -257,7 +257,8 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
     try:
         raw = tomllib.loads(text)
     except ValueError as error:  # a TOMLDecodeError, or a number of more digits than Python reads
-        raise InputError(f"{path}: not valid TOML: {error}") from None
+        named = "" if path.suffix.lower() == ".toml" else "; a scenario is a .toml file"
+        raise InputError(f"{path}: not valid TOML: {error}{named}") from None
     except RecursionError:
         raise InputError(f"{path}: not a scenario: its values are nested too deeply") from None
     try:
@@ -282,7 +283,10 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
             nodes = node_table(parsed.nodes)
         measured = [*nodes.devices, *filter(None, [parsed.cloud.device])]
         if measured and parsed.profiles.times_file is None:
-            raise InputError(f'device "{measured[0]}" needs its measured times; add [profiles] times_file')
+            raise InputError(
+                f'device "{measured[0]}" needs its measured times; name their file in [profiles] times_file; '
+                "dmcjia profile MODEL.onnx --measure DEVICE makes one"
+            )
         times_file = parsed.profiles.times_file
         times = MeasuredTimes() if times_file is None else load_times(beside("times_file", times_file))
         loaded = Scenario(

@@ -11,9 +11,9 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, frozen
+from dmcjia_opt.base.csv_table import CsvTable
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.suggesting import did_you_mean
-from dmcjia_opt.base.tables import CsvTable
 
 #: Tasks drawn and simulated at a time; it bounds the memory, and part of what a seed means.
 BLOCK = 1 << 16
