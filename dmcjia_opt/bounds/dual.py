@@ -103,7 +103,8 @@ class _Columns:
     def response(self, price: float, choice: IntArray) -> float:
         """Return Σ −dδ/dν of the chosen splits at a price > 0."""
         rows = np.arange(len(choice))[:, None], choice
-        s, ratio, wait, floor = self.s[rows], self.ratio[rows], self.wait[rows], self.floor[rows]
+        s, ratio = self.s[rows], self.ratio[rows]
+        wait, floor = (t[rows] if t.strides[0] else t[:1, :1] for t in (self.wait, self.floor))
         excess = self.curve.excess_at(price * ratio, self.rate, wait)
         on = (s > 0) & (excess > floor * (1 + 1e-9))
         with np.errstate(over="ignore", divide="ignore"):
@@ -144,7 +145,7 @@ class _Columns:
         at = rows[:, None], order
         local = self.local[at]
         local[~np.take_along_axis(keep, order, 1)] = np.inf
-        same = (*order.shape, 1)  # of a table that is a constant, over_uses
+        same = (*order.shape, 1)  # of a table that is a constant
         rest = (t[at] if t.strides[0] else np.broadcast_to(t[:1, :1], same) for t in (self.floor, self.wait))
         chosen = (self.split[at], local, self.s[at], self.ratio[at], self.busy[at])
         return _Columns(self.curve, self.rows[rows], *chosen, self.rate[rows], *rest)
@@ -183,9 +184,12 @@ def above(floor: FloatArray, excess: FloatArray) -> FloatArray:
 
 def added(fixed: FloatArray, delay: FloatArray, paid: FloatArray) -> FloatArray:
     """Return what an option costs (...,) from what its uses (..., n_uses) delay and pay, added in one order."""
-    for k in range(delay.shape[-1]):
-        fixed = fixed + delay[..., k] + paid[..., k]
-    return fixed
+    cost = fixed + delay[..., 0]
+    cost += paid[..., 0]
+    for k in range(1, delay.shape[-1]):
+        cost += delay[..., k]
+        cost += paid[..., k]
+    return cost
 
 
 def priced(problem: Problem, price: float, rows: slice | IntArray = slice(None)) -> tuple[FloatArray, FloatArray]:

@@ -155,6 +155,13 @@ class Problem:
     resource
         (n_nodes, n_options, n_uses) index of the resource that is used; all use one when omitted.
 
+    Attributes
+    ----------
+    kinked
+        Whether the delay curve has a kink, whose place the wait upstream decides.
+    ordered
+        Whether some option asks for a least rate.
+
     Raises
     ------
     InputError
@@ -173,6 +180,8 @@ class Problem:
     uplinks: Uplinks | None = None
     name: str = ""
     resource: IntArray = field(default_factory=_no_index)
+    kinked: bool = field(init=False)
+    ordered: bool = field(init=False)
 
     def __post_init__(self) -> None:
         """Complete and freeze the arrays, and check them."""
@@ -201,6 +210,8 @@ class Problem:
             if not _within_range(value):
                 raise InputError(f"{key} must be 0 or between {SMALLEST:g} and {LARGEST:g}; use other units")
             object.__setattr__(self, key, value)
+        object.__setattr__(self, "kinked", len(self.curve.pieces) > 1)
+        object.__setattr__(self, "ordered", bool(distinct(self.least_rate).any()))
         self._check_indices(n, m, n_uses)
         if not self.fixed_delay.min() >= 0.0:
             raise InputError("fixed_delay must be >= 0, or +inf where an option is not allowed")
@@ -256,16 +267,6 @@ class Problem:
         """(n_nodes,) last option that exists for each node."""
         return self.n_layers
 
-    @property
-    def kinked(self) -> bool:
-        """Whether the delay curve has a kink, whose place the wait upstream decides."""
-        return len(self.curve.pieces) > 1
-
-    @property
-    def ordered(self) -> bool:
-        """Whether some option asks for a least rate."""
-        return bool(distinct(self.least_rate).any())
-
     def at(self, table: FloatArray, options: IntArray) -> FloatArray:
         """Return `table` (n_nodes, n_options, ...) at `options` (..., n_nodes)."""
         values: FloatArray = table[np.arange(self.n_nodes), options]
@@ -280,7 +281,7 @@ class Problem:
     def wait_at(self, options: IntArray) -> FloatArray:
         """Return the wait paid upstream of each use, s, at `options` (..., n_nodes): (..., n_nodes, 1)."""
         if not self.kinked:
-            return constant(0.0, (*options.shape, 1))
+            return np.zeros((*options.shape, 1))
         return self.at(self.wait, options)[..., None]
 
     def check_splits(self, splits: IntArray) -> IntArray:
@@ -389,7 +390,7 @@ class Problem:
         negative = ~(shares >= 0) | (busy & (shares == 0))
         unstable = np.isinf(self.at(self.fixed_delay, options))[..., None]
         stability = np.where(negative | unstable, np.inf, stability)
-        ordering = constant(-np.inf, stability.shape)
+        ordering = np.full(stability.shape, -np.inf)
         if self.ordered:
             floor = self.at(self.least_rate, options)
             with np.errstate(divide="ignore", invalid="ignore"):

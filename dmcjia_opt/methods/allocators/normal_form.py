@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray, constant
+from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
 from dmcjia_opt.model.delay import DelayCurve
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocation, Status, StatusArray
@@ -42,6 +42,8 @@ class NormalForm:
         (n_plans,) R, and (Σ√(ws))²/R in s.
     status
         (n_plans,) OPTIMAL where there is nothing to share, INFEASIBLE where no shares exist, else FEASIBLE.
+    floored
+        Whether there may be floors.
     """
 
     curve: DelayCurve
@@ -53,17 +55,13 @@ class NormalForm:
     surplus: FloatArray
     scale: FloatArray
     status: StatusArray
+    floored: bool
 
     @property
     def solvable(self) -> BoolArray:
         """(n_plans,) rows with something to decide."""
         rows: BoolArray = self.status == Status.FEASIBLE
         return rows
-
-    @property
-    def floored(self) -> bool:
-        """Whether there may be floors."""
-        return self.floor.strides[0] != 0
 
     def rows(self, index: IntArray | BoolArray) -> NormalForm:
         """Return the sub-batch at `index`."""
@@ -77,6 +75,7 @@ class NormalForm:
             self.surplus[index],
             self.scale[index],
             self.status[index],
+            self.floored,
         )
 
     def value(self, v: FloatArray) -> FloatArray:
@@ -127,7 +126,7 @@ def normal_form(problem: Problem, splits: IntArray) -> NormalForm:
     unit = surplus[:, None] * t
     with np.errstate(divide="ignore", invalid="ignore"):
         rho = np.where(unit > 0, load / unit, 0.0)
-    floor = constant(0.0, t.shape)
+    floor = np.zeros_like(t)
     if problem.ordered:
         above = np.maximum(problem.at(problem.least_rate, splits)[..., 0] - rate, 0.0) * s
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -138,4 +137,5 @@ def normal_form(problem: Problem, splits: IntArray) -> NormalForm:
         with np.errstate(divide="ignore", invalid="ignore"):
             wait = np.where(unit > 0, wait * unit / s, 1.0)  # any number > 0 will do for a node without cloud work
     status = np.where(feasible, np.where(total > 0, Status.FEASIBLE, Status.OPTIMAL), Status.INFEASIBLE)
-    return NormalForm(problem.curve, t, rho, floor, wait, load, surplus, total**2 / surplus, status.astype(np.int8))
+    scale, ordered = total**2 / surplus, problem.ordered
+    return NormalForm(problem.curve, t, rho, floor, wait, load, surplus, scale, status.astype(np.int8), ordered)
