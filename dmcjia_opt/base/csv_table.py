@@ -13,7 +13,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,12 +81,11 @@ class CsvTable:
         delimiter = _delimiter(content[:_LONGEST_LINE].decode(encoding, "replace"), columns)
         self._decimal_comma = delimiter != ","
         self._rows = csv.reader(text, delimiter=delimiter, strict=True)
-        first = next(self._read(), [])
-        self._header = [cell.strip() for cell in first]
-        self._again: list[tuple[int, list[str]]] = []
+        first = list(islice(self._read(), 1))
+        self._header = [cell.strip() for _, row in first for cell in row]
         self._alone = alone if not set(self._header) & set(columns) else ""
-        if self._alone:
-            self._header, self._again = [alone], [(self._rows.line_num, first)] if first else []
+        self._again = first if self._alone else []
+        self._header = [alone] if self._alone else self._header
         self.columns = tuple(column for column in columns if column in self._header)
         self._doubts += check_header(path, self._header, columns, optional)
 
@@ -100,10 +99,9 @@ class CsvTable:
         """
         width = len(self._header)
         at = {column: self._header.index(column) for column in self.columns}
-        numbered = chain(self._again, ((self._rows.line_num, row) for row in self._read()))
         lines: list[int] = []
         rows: list[list[str]] = []
-        for line, row in numbered:
+        for line, row in chain(self._again, self._read()):
             if len(row) != width:
                 if len(row) > width and any(map(str.strip, row[width:])):
                     self.wrong(line, f"{len(row)} cells for {width} column{'s' if width > 1 else ''}{self._remedy}")
@@ -171,12 +169,12 @@ class CsvTable:
                 self.wrong(rows.lines[k], f"{column} must be {what}, got {values[k]:g}")
         return values
 
-    def _read(self) -> Iterator[list[str]]:
-        """Yield the rows that are not blank."""
+    def _read(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield the rows that are not blank, and the line at which each ends."""
         try:
             for row in self._rows:
                 if row and (row[0].strip() or any(map(str.strip, row))):
-                    yield row
+                    yield self._rows.line_num, row
         except (csv.Error, UnicodeDecodeError) as error:
             line = f"line {self._rows.line_num}"
             raise InputError(f"{self._path}: not readable as CSV: {line}: {error}; save it as CSV in UTF-8") from None

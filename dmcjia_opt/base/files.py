@@ -19,7 +19,7 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.limits import FILES, require_memory
 from dmcjia_opt.base.suggesting import did_you_mean, listed, nearest
 
-_LONGEST_KEY, _MOST_PROBLEMS, _MOST_SUGGESTED = 60, 100_000, 12
+_LONGEST_KEY, _MOST_PROBLEMS, _MOST_SUGGESTED = 60, 100_000, 1000
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -116,16 +116,18 @@ def explain(error: ValidationError, model: Any = None) -> str:  # noqa: ANN401 -
     details = error.errors(include_url=False)
     unknown: list[str] = []
     meant = set[tuple[int | str, ...]]()
+    hints: dict[tuple[int | str, ...], tuple[str, Sequence[str]]] = {}
     for detail in (detail for detail in details if detail["type"] == "extra_forbidden"):
         *table, key = detail["loc"]
-        sentence = f'unknown key "{_place(detail["loc"])}"'
-        if len(unknown) < _MOST_SUGGESTED:
+        kind = tuple(part for part in detail["loc"] if isinstance(part, str))  # the same in all rows of a list
+        if kind not in hints and len(hints) < _MOST_SUGGESTED:
             keys = _keys_at(model, table)
-            hint = did_you_mean(str(key), keys)
-            meant |= {(*table, name) for name in nearest(str(key), keys)[:1]}
             known = f"; remove it, or write one of {', '.join(keys)}" if keys and not unknown else ""
-            sentence += hint or known or "; remove it or correct its spelling"
-        unknown.append(sentence)
+            hint = did_you_mean(str(key), keys) or known or "; remove it or correct its spelling"
+            hints[kind] = hint, nearest(str(key), keys)[:1]
+        hint, ours = hints.get(kind, ("", ()))
+        meant |= {(*table, name) for name in ours}
+        unknown.append(f'unknown key "{_place(detail["loc"])}"{hint}')
     others = [
         d for d in details if d["type"] != "extra_forbidden" and not (d["type"] == "missing" and d["loc"] in meant)
     ]
