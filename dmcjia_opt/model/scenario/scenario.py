@@ -300,11 +300,16 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    for key in QUANTITIES:
-        doubt(key, getattr(nodes, key), str(path), nodes.names)
-    doubt("cloud.compute_gflops", loaded.cloud_gflops, str(path))
-    doubt("options.flops_per_mac", loaded.options.flops_per_mac, str(path))
+    doubt_units(loaded, str(path))
     return loaded
+
+
+def doubt_units(scenario: Scenario, where: str) -> None:
+    """Warn, beginning with `where`, of quantities that are probably in another unit (see `quantities`)."""
+    for key in QUANTITIES:
+        doubt(key, getattr(scenario.nodes, key), where, scenario.nodes.names)
+    doubt("cloud.compute_gflops", scenario.cloud_gflops, where)
+    doubt("options.flops_per_mac", scenario.options.flops_per_mac, where)
 
 
 def _resolve(networks: Sequence[str], beside: Callable[[str, str], Path], how: Profiles) -> dict[str, LayerProfile]:
