@@ -30,6 +30,7 @@ _ROWS_AT_ONCE = 1 << 12  # so that the cells of a large table are never all in m
 _BYTES_AT_ONCE = 1 << 20
 _LONGEST_LINE = 1_000_000
 _MOST_ROWS, _SHOWN = 12, 40
+_THOUSANDS = re.compile(r"\s*\d{1,3}[.,]\d{3}\s*", re.ASCII)
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _PLAIN = re.compile(r"[\d.eE+\-\s]*", re.ASCII)  # of these characters, `float` takes what `number` takes
 
@@ -71,6 +72,8 @@ class CsvTable:
         self._told: list[str] = []
         self._more = 0
         self._marks: set[str] = set()
+        self._like_thousands: list[str] = []
+        self._decimals = False
         self._doubts: list[str] = []
         content = read_bytes(path, what)
         for k in range(0, len(content) - _LONGEST_LINE, _LONGEST_LINE):
@@ -118,6 +121,11 @@ class CsvTable:
         self._tell()
         if self._told:
             raise InputError(f"{self._path}: {listed(self._told, self._more, 'row')}")
+        if self._like_thousands and not self._decimals:
+            self._doubts.append(
+                f'{self._path}: "{self._like_thousands[0]}" is read as a number with three decimals, as all like it; '
+                "write thousands without a separator"
+            )
         for sentence in self._doubts:
             warnings.warn(sentence, Doubt, stacklevel=2)
 
@@ -195,6 +203,9 @@ class CsvTable:
         """Return cells with a point where they have a decimal comma; a file has one of the two."""
         cells = rows.cells[column]
         before = self._marks.copy()
+        marked = [cell for cell in cells if "," in cell or "." in cell]
+        self._like_thousands += marked[:1]
+        self._decimals |= not all(map(_THOUSANDS.fullmatch, marked))
         one = [cell for cell in cells if not ("," in cell and "." in cell)]
         self._marks |= {mark for mark in ",." if any(mark in cell for cell in one)}
         if len(self._marks) == 2 and before != self._marks:

@@ -142,6 +142,14 @@ def test_a_file_has_one_decimal_mark(tmp_path):
     refused("n.csv", tmp_path, german(NODES).replace(";10;", ";1.500;"), "line", "with a comma and others with a point")
 
 
+@pytest.mark.parametrize("cell", ["25.000", "25,000"])
+def test_what_may_be_thousands_is_doubted_where_no_other_number_settles_it(cell, tmp_path):
+    text = NODES.replace("5.5", "5").replace("0.5", "1").replace(",", ";")
+    with pytest.warns(Doubt, match=f'"{re.escape(cell)}" is read as a number with three decimals'):
+        assert read("n.csv", tmp_path, text.replace(";25;", f";{cell};"))[2][0] == 25.0
+    assert read("n.csv", tmp_path, german(NODES).replace(";25;", ";25,125;"))[2][0] == 25.125
+
+
 def test_a_lone_column_is_not_guessed_to_have_decimal_commas(tmp_path):
     refused("trace.csv", tmp_path, "0,5\n1,5\n", "line 1: 2 cells for 1 column; give one time_s a line")
 
