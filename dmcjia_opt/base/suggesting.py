@@ -105,9 +105,9 @@ def nearest(given: str, known: Collection[str]) -> tuple[str, ...]:
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean "a" or "b"?``, and nothing where no name is near."""
+    """Return `` (did you mean "a" or "b"?)``, and nothing where no name is near."""
     found = " or ".join(f'"{name}"{unit_of_key(name)}' for name in nearest(given, tuple(known)))
-    return f"; did you mean {found}?" if found else ""
+    return f" (did you mean {found}?)" if found else ""
 
 
 def listed(problems: Sequence[str], more: int = 0, what: str = "problem") -> str:

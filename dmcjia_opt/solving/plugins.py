@@ -64,7 +64,7 @@ def register(kind: Kind, name: str, built_in: Mapping[tuple[Kind, str], Spec]) -
 def what_is_missing(kind: Kind, method: object) -> str | None:
     """Return None if `method` is a class of this kind, or in a sentence what it lacks."""
     if not isinstance(method, type):
-        return f"it is no class but {_a(type(method).__name__)}"
+        return f"it is no class but {a(type(method).__name__)}"
     missing = [name for name in _METHODS_OF[kind] if not callable(getattr(method, name, None))]
     if missing:
         return f"it has no method {' and no method '.join(missing)}, which every {kind} needs"
@@ -287,5 +287,6 @@ def _of(method: object) -> str:
     return f"{getattr(method, '__module__', '?')}:{getattr(method, '__qualname__', repr(method))}"
 
 
-def _a(noun: str) -> str:
+def a(noun: str) -> str:
+    """Return a noun with its article."""
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"

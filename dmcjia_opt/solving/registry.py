@@ -352,12 +352,12 @@ def _find(kind: Kind, name: str) -> tuple[Spec, str]:
     if spec is None:
         known = list(dict.fromkeys([*(s.name for s in specs(kind)), *plugins.names(kind)]))
         (other,) = (each for each in KINDS if each != kind)
-        hint = did_you_mean(base, known)
-        if (other, base) in METHODS and not hint:
-            hint = f"; it is the name of another kind of method, to be given as the {other}."
+        hint = did_you_mean(base, known) or (
+            f" (this is the name of {plugins.a(other)})" if (other, base) in METHODS else ""
+        )
         raise InputError(
-            f'unknown {kind} "{base}"{f"{hint} Otherwise" if hint else ";"} choose one of {", ".join(known)}, or name '
-            "your own as module:Class or ./file.py:Class"
+            f'unknown {kind} "{base}"{hint}; choose one of {", ".join(known)}, or name your own as module:Class or '
+            "./file.py:Class"
         )
     return spec, rest
 

@@ -100,7 +100,7 @@ def test_unknown_names_are_answered_with_the_known_ones(name):
 
 def test_kinds_are_kept_apart():
     with pytest.raises(
-        InputError, match=r'"genetic"; it is the name .* the placer\. Otherwise choose one of waterfilling'
+        InputError, match=r'"genetic" \(this is the name of a placer\); choose one of waterfilling, alm'
     ):
         build_allocator("genetic")
 

@@ -143,7 +143,7 @@ def test_columns_that_mean_nothing_are_listed_and_ignored(suffix, tmp_path):
     with pytest.warns(Doubt) as said:
         assert read_nodes(path).names == ("a",)
     (warning,) = said
-    assert 'columns "colour"; "input_size"; did you mean "input_bytes" (byte)? ignored' in str(warning.message)
+    assert 'columns "colour"; "input_size" (did you mean "input_bytes" (byte)?) ignored' in str(warning.message)
 
 
 @pytest.mark.parametrize("name", ["n.csv", "n.parquet"])

@@ -87,7 +87,7 @@ def test_files_of_times_by_node(tmp_path):
         ("", "holds no arrival times; give one a line"),
         ("time_s\n", "holds no arrival times"),
         ("1\nsoon\n", 'line 2: time_s must hold numbers, not "soon"'),
-        ("seconds\n1\n", 'line 1: time_s must hold numbers, not "seconds"; did you mean "time_s"'),
+        ("seconds\n1\n", 'line 1: time_s must hold numbers, not "seconds" \\(did you mean "time_s"'),
         (
             "1,a\n2,b\n",
             "line 1: 2 cells for 1 column; give one time_s a line, or name the columns in the first: time_s, node",
