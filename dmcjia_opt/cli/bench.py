@@ -38,11 +38,18 @@ def bench(
     from dmcjia_opt.cli.progress import bar
     from dmcjia_opt.cli.show_bench import show_rows, show_suites
     from dmcjia_opt.studies.bench.folder import ROWS, TABLE
+    from dmcjia_opt.studies.bench.planning import suite_called
     from dmcjia_opt.studies.bench.running.runner import bench as run
     from dmcjia_opt.studies.bench.suites import SUITES
 
     if list_suites:
-        show_suites({name: SUITES[name] for name in SUITES if suite in (None, name)}, workers or cores())
+        asked = {
+            "--out": out, "--methods": methods, "--dask": dask, "--resume": resume, "--seeds": seeds,
+            "--instances": instances, "--seconds": seconds, "--outside": outside,
+        }  # fmt: skip
+        if unused := [option for option, value in asked.items() if value]:
+            raise InputError(f"--list shows the suites as they are and runs nothing; leave {', '.join(unused)} out")
+        show_suites(SUITES if suite is None else {suite: suite_called(suite)}, workers or cores())
         return
     if suite is None:
         raise InputError(f"name a suite: {', '.join(SUITES)}; dmcjia bench --list shows what they are")

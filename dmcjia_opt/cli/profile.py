@@ -42,8 +42,13 @@ def profile(
     out_times: Annotated[
         Path | None, typer.Option(metavar="times.csv", help="Write the times here, beside those that are there.")
     ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Timed runs of each layer; the median counts.")] = 11,
-    threads: Annotated[int, typer.Option(min=0, help="Threads within an operator; 0: as onnxruntime chooses.")] = 0,
+    repeats: Annotated[
+        int | None, typer.Option(min=1, help="Timed runs of each layer; the median counts.", show_default="11")
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=0, help="Threads within an operator; 0: as onnxruntime chooses.", show_default="0"),
+    ] = None,
 ) -> None:
     """Show what each layer of a network computes and what each cut sends; write it down, draw it, time it."""
     from dmcjia_opt.base.files import check_destination
@@ -68,8 +73,9 @@ def profile(
         check_destination(option, path)
     if picture is not None:
         check_picture(picture)
-    if out_times is not None and measure is None:
-        raise InputError("--out-times needs --measure DEVICE: say what this machine is called")
+    asked = {"--out-times": out_times, "--repeats": repeats, "--threads": threads}
+    if measure is None and (unused := [option for option, value in asked.items() if value is not None]):
+        raise InputError(f"{unused[0]} needs --measure DEVICE: say what this machine is called")
     if measure is not None and cuts == "chain":
         raise InputError("--measure needs cuts that are real: leave --cuts chain out")
     profiled = read_profile(model, cuts, upload_dtype, shapes)
@@ -79,13 +85,14 @@ def profile(
     if measure is not None:
         if profiled.model is None:
             raise InputError(f'"{model}" cannot be measured: only an .onnx file can run; give that')
-        how = Measurement(repeats=repeats, threads=threads)
+        how = Measurement(repeats=11 if repeats is None else repeats, threads=threads or 0)
         with bar("measuring") as live:
             times = time_layers(
                 profiled.model, measure, cuts or "layers", how, lambda done, total: live.show(done / total)
             )
         lone = node(device=measure.strip(), times=times)
     show_profile(profiled)
+    typer.echo(best_cut(lone))
     if times is not None:
         total = sum(sum(layers.values()) for layers in times.seconds.values())
         typer.echo(f'The network takes {seconds(total)} on "{lone.nodes.device_of(0)}", layer by layer.')
@@ -98,7 +105,6 @@ def profile(
         typer.echo(f'Profile written to {out}; in a scenario: model = "{out.name}"')
     if picture is not None:
         draw_profile(lone, picture)
-        typer.echo(best_cut(lone))
         typer.echo(f"Picture written to {picture}")
     if scenario is not None:
         lone.save(scenario)

@@ -14,7 +14,10 @@ def reproduce(
         typer.Argument(metavar="ITEM", help="table1, fig4, fig5, fig6, shares, gap, delay, or all of them."),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for data, figures and REPRODUCED.md.")],
-    seeds: Annotated[int, typer.Option(min=1, help="Instances and searches per point of a random experiment.")] = 10,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, help="Instances and searches per point of a random experiment.", show_default="10"),
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
 ) -> None:
     """Compute the paper's tables and figures anew, beside the proved optimum, and say what holds.
@@ -24,12 +27,15 @@ def reproduce(
     simulation.
     """
     from dmcjia_opt.cli.progress import bar
+    from dmcjia_opt.cli.show import warn
     from dmcjia_opt.studies.reproduce.run import ITEMS
     from dmcjia_opt.studies.reproduce.run import reproduce as compute
 
+    if seeds is not None and item != "all" and not ITEMS[item].random:
+        warn(f"--seeds has no effect: nothing in {item} is random")
     with bar(f"reproduce {item}") as live:
         findings = compute(
-            list(ITEMS) if item == "all" else [item], out, seeds=seeds, workers=workers, progress=live.show
+            list(ITEMS) if item == "all" else [item], out, seeds=seeds or 10, workers=workers, progress=live.show
         )
     for name, finding in findings.items():
         hold = sum(statement.holds for statement in finding.statements)

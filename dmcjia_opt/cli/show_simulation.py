@@ -26,7 +26,8 @@ def show_simulation(found: Simulation, title: str, confidence: float, *, by_node
     quantiles = found.mean_quantiles
     summary = (
         ("simulated", f"[bold]{_interval(found.mean_delay, half)}[/bold], {100 * confidence:g} % interval"),
-        ("model", f"{seconds(found.mean_model)}, {_signed(found.mean_model / found.mean_delay - 1)} off"),
+        ("model", f"{seconds(found.mean_model)}, {_signed(found.mean_model / found.mean_delay - 1)} off"
+         f"{', at the rates of the scenario' if found.other_rates.any() else ''}"),
         ("of all tasks", f"half within {seconds(quantiles[0])}, 95 % within {seconds(quantiles[1])}, 99 % within "
          f"{seconds(quantiles[2])}"),
         ("arrivals", f"{escape(found.settings.arrivals)}, seed {found.settings.seed}"),
@@ -47,7 +48,7 @@ def _simulated_nodes(found: Simulation, title: str, confidence: float) -> Table:
     delay, half = found.delay, found.half_width(confidence)
     if len(delay) > MAX_ROWS:
         title += f": the {MAX_ROWS} slowest of {len(delay):,} nodes"
-    unit, size = unit_of(float(delay.max()))
+    unit, size = unit_of(float(np.nanmax(delay)))
     title += f"; delays in {unit}, loads in %"
     table = table_of(title)
     table.add_column("node", overflow="fold", min_width=9)
@@ -55,15 +56,15 @@ def _simulated_nodes(found: Simulation, title: str, confidence: float) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for d in slowest(delay):
         loads = (found.load.edge[d], found.load.upload[d], found.load.cloud[d])
-        model = found.model[d]
+        model, cells = found.model[d], ((delay[d], ".4g"), (half[d], ".2g"))
+        off = f"{100 * (model / delay[d] - 1):+.2f}" if np.isfinite(model) else "∞"
         table.add_row(
             escape(found.names[d]),
-            f"{delay[d] / size:.4g}",
-            f"{half[d] / size:.2g}",
+            *(f"{value / size:{form}}" if np.isfinite(value) else "–" for value, form in cells),
             f"{model / size:.4g}" if np.isfinite(model) else "∞",
-            f"{100 * (model / delay[d] - 1):+.2f}" if np.isfinite(model) else "∞",
-            *(f"{100 * load:.2f}" if load else "–" for load in loads),
-            *(f"{quantile / size:.4g}" for quantile in found.quantiles[d, 1:]),
+            "–" if np.isnan(delay[d]) else off,
+            *(f"{100 * load:.2f}" if load > 0 else "–" for load in loads),
+            *(f"{value / size:.4g}" if np.isfinite(value) else "–" for value in found.quantiles[d, 1:]),
         )
     return table
 

@@ -60,7 +60,7 @@ def simulate(
     from dmcjia_opt.cli.show_simulation import show_differences, show_simulation
     from dmcjia_opt.model.scenario.scenario import load_scenario
     from dmcjia_opt.solving.plan import load_plan
-    from dmcjia_opt.studies.simulation.arrivals import build_arrivals
+    from dmcjia_opt.studies.simulation.arrivals import Deterministic, Trace, build_arrivals
     from dmcjia_opt.studies.simulation.fleet import made_for
     from dmcjia_opt.studies.simulation.fleet import simulate as send_tasks
     from dmcjia_opt.studies.simulation.result import content, save
@@ -92,6 +92,14 @@ def simulate(
                 )
             except DmcjiaError as error:
                 raise type(error)(f"{path}: {error}") from None
+    first = next(iter(found.values()))
+    for note in first.notes:
+        warn(note)
+    if not first.settings.edge_cv and not first.settings.cloud_cv:
+        if service_family != "gamma":
+            warn(f"--service-family {service_family} has no effect: no service varies; add --service-cv")
+        if seed and isinstance(process, Trace | Deterministic):
+            warn(f"--seed {seed} has no effect: neither arrivals nor services are random; add --service-cv")
     if out is not None:
         save(out, found, confidence)
     if as_json:

@@ -60,7 +60,7 @@ def scenarios(draw: st.DrawFn, *, max_nodes: int = 4, max_layers: int = 6) -> Sc
     options = Options(
         delay=delay,
         uplink=draw(st.sampled_from(UPLINKS)) if delay == "tandem" else "delay",
-        service_scv=draw(st.sampled_from((0.0, 0.5, 100.0))),
+        service_scv=draw(st.sampled_from((0.0, 0.5, 100.0))) if delay == "mg1" else 0.0,
         ordering=draw(st.sampled_from(ORDERINGS)),
         average=draw(st.sampled_from(AVERAGES)),
     )

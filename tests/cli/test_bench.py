@@ -24,6 +24,8 @@ def test_list(bench):
         assert suite.blocks[0].instances[0] in ended.out
     assert "1,600 evaluations" in ended.out
     assert "exact: " not in bench("smoke", "--list").out
+    fails(bench("--list", "--seeds", 3, "--resume"), 2, "runs nothing; leave --resume, --seeds out")
+    fails(bench("smok", "--list"), 2, 'unknown suite "smok"')
 
 
 def test_ones_own_scenarios_and_methods(bench, tmp_path):

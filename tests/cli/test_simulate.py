@@ -82,6 +82,42 @@ def test_a_trace(dmcjia, tmp_path):
     fails(dmcjia("simulate", "s.toml", "exact.json", "--arrivals", "times.csv"), 2, "times.csv: arrival 2, at 1 s")
 
 
+def test_what_a_trace_and_the_scenario_do_not_share_comes_first(dmcjia, tmp_path):
+    times = np.arange(2000) * 5.0
+    rows = [f"{t},node-0001" for t in times] + [f"{t},elsewhere" for t in times[:2]] + ["7,node-0002"]
+    (tmp_path / "times.csv").write_text("time_s,node\n" + "\n".join(rows))
+    options = ("--arrivals", "times.csv", "--uplink", "delay")
+    ended = dmcjia("simulate", "s.toml", "exact.json", *options)
+    assert ended.code == 0
+    warnings = ended.err.splitlines()
+    assert warnings == [
+        'dmcjia: warning: times.csv has arrivals of nodes that the scenario does not have, left out: "elsewhere"',
+        'dmcjia: warning: times.csv has too few arrivals for an interval of "node-0002" (1), "node-0003" (none); the '
+        "means are of the other 1 of 3 nodes",
+        "dmcjia: warning: times.csv has other arrival rates than the scenario, for which the plan and the model's "
+        'delays are: "node-0001" 0.2/s, not 1/s; set arrival_rate to the recorded ones, and solve again',
+    ]
+    assert "off, at the rates of the scenario" in ended.out
+    (quiet,) = [line for line in ended.out.splitlines() if line.startswith(" node-0003")]
+    assert quiet.split()[1:] == ["–", "–", *quiet.split()[3:4], *6 * ["–"]]
+    several = dmcjia("simulate", "s.toml", "exact.json", "dmcjia.json", *options)
+    assert several.err.splitlines() == warnings
+    printed = dmcjia("simulate", "s.toml", "exact.json", *options, "--json")
+    assert printed.err.splitlines() == warnings
+    assert ["dmcjia: warning: " + note for note in json.loads(printed.out)["notes"]] == warnings
+
+
+def test_options_without_effect_are_named(dmcjia):
+    usual = ("simulate", "s.toml", "exact.json", "--tasks", 1000)
+    named = dmcjia(*usual, "--service-family", "lognormal", "--seed", 3, "--arrivals", "deterministic")
+    assert named.err.splitlines() == [
+        "dmcjia: warning: --service-family lognormal has no effect: no service varies; add --service-cv",
+        "dmcjia: warning: --seed 3 has no effect: neither arrivals nor services are random; add --service-cv",
+    ]
+    varied = dmcjia(*usual, "--service-family", "lognormal", "--seed", 3, "--service-cv", 0.5)
+    assert varied.err == dmcjia(*usual, "--seed", 3).err == ""
+
+
 def test_short_runs_are_called_short(dmcjia, tmp_path):
     text = (tmp_path / "s.toml").read_text()
     (tmp_path / "s.toml").write_text(text.replace("arrival_rate = 2.0", "arrival_rate = 2.42"))

@@ -53,7 +53,7 @@ def test_what_lies_beneath_is_read(folders, model):
         CLOUD + NODE.format("beneath/../../there/net.json"),
         'nodes_file = "../there/n.csv"\n' + CLOUD,
         'nodes_file = "THERE/n.csv"\n' + CLOUD,
-        CLOUD + '[profiles]\ntimes_file = "linked/times.csv"\n' + NODE.format("beneath/net.json"),
+        CLOUD + '[profiles]\ntimes_file = "linked/times.csv"\n' + NODE.format("beneath/net.json") + 'device = "pi"\n',
     ],
 )
 def test_what_lies_elsewhere_is_read_only_where_allowed(folders, text):

@@ -90,9 +90,10 @@ def _fill(rng: np.random.Generator, s: FloatArray, rate: FloatArray, here: IntAr
 
 def _of_scenario(rng: np.random.Generator) -> Problem:
     n, m = _size(rng)
+    delay, scv = rng.choice(["md1", "mm1", "mg1", "tandem"]), float(rng.choice([0.0, 0.5, 10.0]))
     options = Options(
-        delay=rng.choice(["md1", "mm1", "mg1", "tandem"]),
-        service_scv=float(rng.choice([0.0, 0.5, 10.0])),
+        delay=delay,
+        service_scv=scv if delay == "mg1" else 0.0,
         ordering=rng.choice(["stability", "stability", "cloud-faster"]),
         average=rng.choice(["nodes", "tasks"]),
     )

@@ -17,6 +17,8 @@ from dmcjia_opt.base.files import write_text
 from dmcjia_opt.base.quantities import doubt
 from dmcjia_opt.model.networks.profile import LayerProfile
 
+#: In place of a layer's name: the time is that of the whole network.
+WHOLE = "*"
 _COLUMNS = ("device", "model", "layer", "seconds")
 #: No layer takes longer, s; what does, is a mistake in units and overflows later.
 _MOST_SECONDS = 1e15
@@ -45,6 +47,8 @@ class MeasuredTimes:
     def of(self, device: str, profile: LayerProfile) -> FloatArray:
         """Return the seconds of each layer of `profile` on `device`, (n_layers,).
 
+        One time for the whole network is spread over its layers by their work.
+
         Raises
         ------
         InputError
@@ -59,6 +63,10 @@ class MeasuredTimes:
         where = f'{self.source}: device "{device}", model "{profile.name}"'
         if len(set(profile.layer_names)) < profile.n_layers:
             raise InputError(f"{where}: the profile has several layers of one name; give each its own")
+        if self.is_whole(device, profile.name):
+            if not profile.total_macs:
+                raise InputError(f'{where}: a network without work needs a time for each layer, not one for "{WHOLE}"')
+            return layers[WHOLE] / profile.total_macs * profile.macs
         for name in profile.layer_names:
             if name not in layers:
                 raise InputError(f'{where}: layer "{name}" has no time; measure with the cuts of the profile')
@@ -66,6 +74,10 @@ class MeasuredTimes:
             if name not in profile.layer_names:
                 raise InputError(f'{where}: the profile has no layer "{name}"; measure with the cuts of the profile')
         return np.array([layers[name] for name in profile.layer_names])
+
+    def is_whole(self, device: str, network: str) -> bool:
+        """Return whether what is known is one time for the whole network."""
+        return set(self.seconds[device, network]) == {WHOLE}
 
     def merged(self, other: MeasuredTimes) -> MeasuredTimes:
         """Return these times with those of `other`, which replace whatever both have of a device and a network."""

@@ -66,7 +66,10 @@ def read_profile(
         profile = LayerProfile.of_network(model.network, cuts or "layers", upload_dtype)
         return Profiled(profile, model, take_cuts(model.network, cuts or "layers", upload_dtype))
     if cuts is not None or input_shapes:
-        raise InputError(f'"{reference}" is no .onnx file: cuts and input shapes need a graph; leave them out')
+        raise InputError(
+            f'"{reference}" is no .onnx file: cuts and input shapes need a graph; leave them out, or give its .onnx '
+            "file"
+        )
     if reference in ZOO:
         return Profiled(_quantised(zoo_profile(reference), upload_dtype))
     if path.suffix.lower() != ".json":

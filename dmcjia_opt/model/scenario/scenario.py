@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import tomllib
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import PydanticCustomError
 
 from dmcjia_opt.base.arrays import FloatArray
-from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.errors import Doubt, InputError
 from dmcjia_opt.base.fields import RANGE, STRICT, Name, NonNegative, Positive
 from dmcjia_opt.base.files import explain, is_beneath, read_text, write_text
 from dmcjia_opt.base.limits import FILES, MOST
@@ -53,8 +54,9 @@ class Cloud(BaseModel):
 
 
 class Profiles(BaseModel):
-    """The ``[profiles]`` table: how ``.onnx`` models are cut, and the file of measured times.
+    """The ``[profiles]`` table: how models are cut, what they upload, and the file of measured times.
 
+    ``cuts`` is for ``.onnx`` models, which alone have a graph; ``upload_dtype`` for them and those of the zoo.
     ``input_shapes`` is by the name of the input and holds for every ONNX model that has such an input.
     """
 
@@ -82,10 +84,14 @@ class Options(BaseModel):
     flops_per_mac: Positive = 2.0
 
     @model_validator(mode="after")
-    def _only_a_tandem_has_a_queue_at_the_uplink(self) -> Options:
+    def _of_this_delay(self) -> Options:
         if self.uplink == "queue" and self.delay != "tandem":
             raise PydanticCustomError(
                 "uplink", 'uplink = "queue" needs delay = "tandem", not "{delay}"', {"delay": self.delay}
+            )
+        if self.service_scv and self.delay != "mg1":
+            raise PydanticCustomError(
+                "service_scv", 'service_scv needs delay = "mg1", not "{delay}"', {"delay": self.delay}
             )
         return self
 
@@ -249,6 +255,11 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
     ------
     InputError
         If a file is missing or malformed; the message names the file, the field and the remedy.
+
+    Warns
+    -----
+    Doubt
+        If there are measured times and nothing has a device, or one time stands for a whole network.
     """
     path = Path(path)
     text = read_text(path, "the scenario", "TOML")
@@ -289,6 +300,10 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
             )
         times_file = parsed.profiles.times_file
         times = MeasuredTimes() if times_file is None else load_times(beside("times_file", times_file))
+        if times_file is not None and not measured:
+            warnings.warn(
+                f'{path}: "{times_file}" has no effect: neither a node nor the cloud has a device; add device', Doubt, 2
+            )
         loaded = Scenario(
             cloud_gflops=parsed.cloud.compute_gflops,
             nodes=nodes,
@@ -298,6 +313,15 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
             times=times,
             cloud_device=parsed.cloud.device or "",
         )
+        for device, network in loaded._measured():
+            name = loaded.profiles[network].name
+            if times.is_whole(device, name):
+                warnings.warn(
+                    f'{times_file}: the one time of "{name}" on "{device}" is spread over its layers by their work; '
+                    "measure each layer to plan with what they take",
+                    Doubt,
+                    2,
+                )
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     doubt_units(loaded, str(path))
@@ -324,9 +348,14 @@ def _resolve(networks: Sequence[str], beside: Callable[[str, str], Path], how: P
             f"unknown model{'s' if len(unknown) > 1 else ''} {listed(unknown, what='model')}; use one of the zoo "
             f"({', '.join(sorted(ZOO))}) or the path of a profile .json or an .onnx file"
         )
+    if how.cuts != "layers" and not any(map(is_graph, networks)):
+        raise InputError(
+            f'profiles.cuts = "{how.cuts}" needs the graph of an .onnx file, and "{networks[0]}" is none; leave cuts '
+            "out, or give the .onnx file as model"
+        )
     for network in networks:
         zoo = network in ZOO
-        asked = (how.cuts, how.upload_dtype, shapes) if is_graph(network) else ()
+        asked = (how.cuts, how.upload_dtype, shapes) if is_graph(network) else (None, how.upload_dtype)
         read = read_profile(network, *asked, path=None if zoo else beside("model", network), shared=True)
         if read.model is not None:
             unused -= set(read.model.network.inputs)

@@ -7,6 +7,7 @@ A name is what `generate` calls its scenario, and options after a plus sign: ``p
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,7 +16,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.errors import Doubt, InputError
 from dmcjia_opt.base.files import explain
 from dmcjia_opt.base.limits import MOST_NODES
 from dmcjia_opt.model.scenario.families import FAMILIES, generate
@@ -143,6 +144,11 @@ def named(names: Sequence[str], hashes: dict[str, str], *, outside: bool = False
     ------
     InputError
         If one is neither, or two are called the same.
+
+    Warns
+    -----
+    Doubt
+        If one equals another; it is left out, because all of its runs would be those of the other.
     """
     found: list[Instance] = []
     for name in names:
@@ -159,7 +165,11 @@ def named(names: Sequence[str], hashes: dict[str, str], *, outside: bool = False
     names = [each.name for each in found]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise InputError(f'two instances are called "{twice}"; rename one of the files')
-    return found
+    first: dict[str, Instance] = {}
+    for each in found:
+        if (same := first.setdefault(each.sha256, each)) is not each:
+            warnings.warn(f'the instance "{each.name}" equals "{same.name}" and is left out', Doubt, stacklevel=2)
+    return list(first.values())
 
 
 def _match(name: str) -> re.Match[str]:

@@ -103,7 +103,9 @@ def search(trace: Sequence[Moment]) -> go.Figure | None:
         x = np.array([kept[k].seconds for k in known]) / wall_size
         y = np.array([values[k] for k in known], dtype=np.float64) / size
         if known:
-            add_steps(figure, SEARCH[name], x, y, f"%{{y:.5g}} {unit} after %{{x:.3g}} {wall}")
+            hover = f"%{{y:.5g}} {unit} after %{{x:.3g}} {wall}, %{{customdata:,}} plans evaluated"
+            add_steps(figure, SEARCH[name], x, y, hover)
+            figure.data[-1].customdata = [kept[k].evaluations for k in known]
     figure.update_layout(
         xaxis=_linear_axis(f"wall time, {wall}"),
         yaxis=log_axis("mean delay", seen, unit="s") if wide else {"title": {"text": f"mean delay, {unit}"}},

@@ -15,9 +15,10 @@ def provenance(subject: Subject) -> list[tuple[str, str]]:
     """Return what is recorded of how the plan was made, and what is not."""
     made, scenario, options = subject.provenance, subject.scenario, subject.scenario.options
     times = "once" if made.evaluations == 1 else f"{made.evaluations or 0:,} times"
+    once = f', called "{made.scenario}" when it was planned' if made.scenario not in ("", scenario.name) else ""
     limits = UNKNOWN if made.limits is None else ", ".join(budget(**made.limits.model_dump())) or "none"
     return [
-        ("scenario", scenario.name or "without a name"),
+        ("scenario", (scenario.name or "without a name") + once),
         ("file", subject.scenario_file or "none: it was made in Python"),
         ("hash of its content", scenario.sha256()),
         ("delay model", f"{options.delay}, ordering {options.ordering}, mean over {options.average}"),

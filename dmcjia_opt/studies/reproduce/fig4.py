@@ -78,4 +78,4 @@ of the first {behind}
     return Conclusion({"fig4": table}, text, statements, figure)
 
 
-FIG4: Item[None] = Item("fig4", "Fig. 4: work and upload delay of each layer of ResNet34", _conclude)
+FIG4: Item[None] = Item("fig4", "Fig. 4: work and upload delay of each layer of ResNet34", _conclude, random=False)

@@ -72,9 +72,12 @@ class Item(Generic[R]):
         Draws the conclusion from the number of seeds and the jobs' results, in order.
     jobs
         Returns the work for a number of seeds; none if omitted.
+    random
+        Whether the number of seeds changes anything.
     """
 
     name: str
     title: str
     conclude: Callable[[int, list[R]], Conclusion]
     jobs: Callable[[int], list[Job[R]]] = lambda seeds: []
+    random: bool = True

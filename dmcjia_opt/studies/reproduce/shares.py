@@ -120,4 +120,4 @@ def _scenario() -> Scenario:
     return generate("paper", nodes=_NODES, seed=_FLEET_SEED, cloud_gflops=_CLOUD_GFLOPS)
 
 
-SHARES = Item("shares", "Shares on heterogeneous nodes", _conclude, _jobs)
+SHARES = Item("shares", "Shares on heterogeneous nodes", _conclude, _jobs, random=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -157,14 +157,15 @@ class Trace:
     Parameters
     ----------
     times
-        Arrival times, s, in order: one array for every node, or an array for each node by name.
+        Arrival times, s, in order: one array for every node, or an array for each node by name; a node that is not
+        there has no arrivals.
     label
         How the trace is named in results.
 
     Raises
     ------
     InputError
-        If times are not finite, negative, out of order, or all the same.
+        If times are not finite, negative or out of order, or those of every node are fewer than two, or all the same.
     """
 
     times: FloatArray | Mapping[str, FloatArray]
@@ -176,13 +177,15 @@ class Trace:
             object.__setattr__(self, "times", {node: self._check(t, node) for node, t in self.times.items()})
         else:
             object.__setattr__(self, "times", self._check(self.times, ""))
+            self.rate("", math.nan)
 
     def _check(self, values: FloatArray, node: str) -> FloatArray:
         times = frozen(values)
         of = f' of node "{node}"' if node else ""
-        if times.ndim != 1 or len(times) < 2 or not np.isfinite(times).all():
-            raise InputError(f"{self.label}: the arrival times{of} must be two or more finite numbers, in seconds")
-        if times[0] < 0:
+        if times.ndim != 1 or (len(times) < 2 and not node) or not np.isfinite(times).all():
+            least = "finite numbers" if node else "two or more finite numbers"
+            raise InputError(f"{self.label}: the arrival times{of} must be {least}, in seconds")
+        if len(times) and times[0] < 0:
             raise InputError(f"{self.label}: arrival 1{of} is at {times[0]:g} s; arrival times must be >= 0")
         late = np.flatnonzero(np.diff(times) < 0)
         if late.size:
@@ -191,20 +194,29 @@ class Trace:
                 f"{self.label}: arrival {k + 1}{of}, at {times[k]:.9g} s, is before arrival {k}, at "
                 f"{times[k - 1]:.9g} s; sort the file by time"
             )
-        if times[-1] == times[0]:
-            raise InputError(f"{self.label}: the arrivals{of} are all at {times[0]:g} s; they must span some time")
         return times
 
     def _of(self, node: str) -> FloatArray:
-        if not isinstance(self.times, Mapping):
-            return self.times
-        if node not in self.times:
-            raise InputError(f'{self.label}: there is no arrival for node "{node}"; add it or leave out column node')
-        return self.times[node]
+        return self.times.get(node, frozen([])) if isinstance(self.times, Mapping) else self.times
+
+    def strangers(self, names: Iterable[str]) -> list[str]:
+        """Return the nodes that have arrivals and are none of `names`."""
+        return sorted(self.times.keys() - set(names)) if isinstance(self.times, Mapping) else []
 
     def rate(self, node: str, arrival_rate: float) -> float:
-        """Return the trace's own rate, 1/s, from its first arrival to its last."""
+        """Return the trace's own rate, 1/s, from its first arrival to its last; 0 where there are fewer than two.
+
+        Raises
+        ------
+        InputError
+            If all its arrivals are at the same time.
+        """
         times = self._of(node)
+        if len(times) < 2:
+            return 0.0
+        if times[-1] == times[0]:
+            of = f' of node "{node}"' if node else ""
+            raise InputError(f"{self.label}: the arrivals{of} are all at {times[0]:g} s; they must span some time")
         return float((len(times) - 1) / (times[-1] - times[0]))
 
     def available(self, node: str) -> int | None:

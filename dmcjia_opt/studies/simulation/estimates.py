@@ -29,13 +29,15 @@ class BatchSums:
     ----------
     size
         Tasks a batch.
+    batches
+        How many there are.
     """
 
     __slots__ = ("_seen", "_size", "_sums")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, batches: int = N_BATCHES) -> None:
         self._size, self._seen = size, 0
-        self._sums = np.zeros(N_BATCHES)
+        self._sums = np.zeros(batches)
 
     def add(self, values: FloatArray) -> None:
         """Take in the next tasks' values."""
@@ -49,7 +51,7 @@ class BatchSums:
 
     @property
     def means(self) -> FloatArray:
-        """(N_BATCHES,) mean of each batch."""
+        """(n_batches,) mean of each batch."""
         return self._sums / self._size
 
 

@@ -9,16 +9,17 @@ from typing import Protocol
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.model.problem import BUDGET_TOLERANCE, Problem, Stages
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario, Uplink
 from dmcjia_opt.model.scenario.services import stage_times
 from dmcjia_opt.solving.plan import PlanFile
-from dmcjia_opt.studies.simulation.arrivals import Arrivals, Poisson
+from dmcjia_opt.studies.simulation.arrivals import Arrivals, Poisson, Trace
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, Histogram
 from dmcjia_opt.studies.simulation.node import run_node
+from dmcjia_opt.studies.simulation.notes import notes
 from dmcjia_opt.studies.simulation.queues import ServiceFamily, Variability
 from dmcjia_opt.studies.simulation.result import LEVELS, Settings, Simulation
 
@@ -62,6 +63,9 @@ def simulate(
     Every node starts empty; the first `warm_up` of its tasks does not count, and the rest is cut into 32 batches of
     equal size, whose means give the confidence intervals. What arrives and how service times scatter depends on
     `seed` and the node's place in the scenario only, not on the plan, so that plans can be compared task by task.
+
+    A node with too few recorded arrivals for an interval has none, and does not count in the fleet's means; the
+    result's `notes` name it.
 
     Parameters
     ----------
@@ -115,13 +119,22 @@ def simulate(
     with np.errstate(divide="ignore", invalid="ignore"):
         cloud = np.where(services.cloud > 0, services.cloud / shares, 0.0)
     stages = np.stack([services.edge, services.upload, cloud], axis=-1)
-    own_rates = np.array([arrivals.rate(name, rate) for name, rate in zip(names, rates, strict=True)])
-    _require_stable(names, splits, own_rates[:, None] * stages, uplink)
-    measured, skipped = _numbers(arrivals, names, tasks, warm_up)
+    measured, skipped, quiet = _numbers(arrivals, names, tasks, warm_up)
+    trace = arrivals if isinstance(arrivals, Trace) else None
+    own_rates = np.array([0.0 if quiet[d] else arrivals.rate(name, rates[d]) for d, name in enumerate(names)])
+    with np.errstate(invalid="ignore"):  # no arrivals times a service that never ends: there is no share
+        load = own_rates[:, None] * stages
+    _require_stable(names, splits, load, uplink, own_rates if trace else None, rates)
+    planned = scenario.nodes.arrival_rate
+    said = notes(trace, names, (own_rates, planned), tasks, measured + skipped, quiet) if trace else ()
+    weight = problem.weight
+    if quiet.any():
+        weight = np.where(quiet, 0.0, weight)
+        weight /= weight.sum()
 
     n = scenario.n_nodes
-    batch_means, levels = np.empty((n, N_BATCHES)), np.empty((n, len(LEVELS)))
-    delays, load = np.empty((3, n)), np.empty((3, n))
+    batch_means, levels = np.full((n, N_BATCHES), np.nan), np.full((n, len(LEVELS)), np.nan)
+    delays, busy = np.full((3, n), np.nan), np.full((3, n), np.nan)
     mixed = Histogram()
     total, done = float((measured + skipped).sum()), 0.0
     for d, name in enumerate(names):
@@ -129,15 +142,17 @@ def simulate(
         arrivals_rng, *rngs = map(np.random.default_rng, seeds)
         counts = int(measured[d]), int(skipped[d])
         each = sum(counts)
+        if not each:
+            continue
         gaps = arrivals.gaps(name, rates[d], each, arrivals_rng)
         if progress is not None:
             gaps = _reported(gaps, progress, done, total)
         run = run_node(stages[d].tolist(), uplink == "queue", gaps, *counts, scatter, rngs)
         done += each
         batch_means[d], delays[:, d] = run.batch_means, run.delays
-        load[:, d] = run.busy / run.span
+        busy[:, d] = run.busy / run.span if run.span else np.nan
         levels[d] = run.histogram.quantiles(LEVELS)
-        mixed.mix(run.histogram, float(problem.weight[d] / measured[d]))
+        mixed.mix(run.histogram, float(weight[d] / measured[d]))
     return Simulation(
         settings=Settings(
             scenario_sha256=scenario.sha256(),
@@ -151,15 +166,18 @@ def simulate(
             warm_up=warm_up,
         ),
         names=names,
-        weight=problem.weight,
+        weight=weight,
         batch_means=batch_means,
         delays=Stages(*delays),
-        load=Stages(*load),
+        load=Stages(*busy),
         quantiles=levels,
         mean_quantiles=mixed.quantiles(LEVELS),
         model=problem.breakdown(splits, shares).total,
+        rate=own_rates,
+        planned_rate=planned,
         measured=measured,
         warm_up=skipped,
+        notes=tuple(said),
         wall_seconds=time.perf_counter() - started,
     )
 
@@ -205,7 +223,14 @@ def _checked(scenario: Scenario, plan: HasPlan, problem: Problem) -> tuple[IntAr
     return splits, shares + 0.0  # −0 becomes 0: work over −0 is −inf, which no queue can be
 
 
-def _require_stable(names: Sequence[str], splits: IntArray, load: FloatArray, uplink: Uplink) -> None:
+def _require_stable(
+    names: Sequence[str],
+    splits: IntArray,
+    load: FloatArray,
+    uplink: Uplink,
+    recorded: FloatArray | None,
+    planned: Sequence[float],
+) -> None:
     """Refuse a plan under which some queue grows without end; `load` is (n_nodes, 3) by stage."""
     queues = load if uplink == "queue" else load[:, [0, 2]]
     unstable = ~(queues < 1.0)
@@ -217,32 +242,44 @@ def _require_stable(names: Sequence[str], splits: IntArray, load: FloatArray, up
     what = f"is asked for {100 * asked:.4g} % of its time" if np.isfinite(asked) else "has work and no share"
     nodes = int(unstable.any(axis=1).sum())
     more = f" (and {nodes - 1} more node{'s' if nodes > 2 else ''})" if nodes > 1 else ""
+    if recorded is not None:
+        more += f", with {recorded[d]:.4g} recorded arrivals a second where the scenario says {planned[d]:.4g}"
     raise InfeasibleError(
         f'the {stage} of "{names[d]}" {what} at split {splits[d]}{more}: its queue grows without end, and there is '
         "no mean delay to simulate; change the plan or lower the arrival rate"
     )
 
 
-def _numbers(arrivals: Arrivals, names: Sequence[str], tasks: int | None, warm_up: float) -> tuple[IntArray, IntArray]:
-    """Return how many tasks of each node count and how many come before them, each (n_nodes,)."""
+def _numbers(
+    arrivals: Arrivals, names: Sequence[str], tasks: int | None, warm_up: float
+) -> tuple[IntArray, IntArray, BoolArray]:
+    """Return how many tasks of each node count, how many come before them, and which have too few for batches."""
     each = np.empty(len(names), dtype=np.int64)
     for d, name in enumerate(names):
         available = arrivals.available(name)
-        each[d] = tasks if tasks is not None else TASKS if available is None else available
-        if available is not None and each[d] > available:
-            raise InputError(
-                f'{arrivals.label} has {available} arrivals for "{name}", fewer than the {tasks} tasks asked for; '
-                "ask for fewer"
-            )
+        wanted = TASKS if tasks is None and available is None else tasks
+        each[d] = min(number for number in (wanted, available) if number is not None)
+    most = int(each.argmax())
+    if isinstance(arrivals, Trace) and not each[most]:
+        raise InputError(
+            f'{arrivals.label}: there is no arrival for any node of the scenario, such as "{names[0]}"; correct the '
+            "names in column node, or leave the column out"
+        )
+    if tasks is not None and each[most] < tasks:
+        raise InputError(
+            f'{arrivals.label} has {each[most]} arrivals for "{names[most]}", fewer than the {tasks} tasks asked for; '
+            "ask for fewer"
+        )
     measured = ((1.0 - warm_up) * each).astype(np.int64) // N_BATCHES * N_BATCHES
-    if measured.min() < _LEAST_BATCH * N_BATCHES:
-        d = int(measured.argmin())
+    quiet = measured < _LEAST_BATCH * N_BATCHES
+    if quiet.all():
         least = math.ceil(_LEAST_BATCH * N_BATCHES / (1.0 - warm_up))
         raise InputError(
-            f'{each[d]} tasks are too few for "{names[d]}": {N_BATCHES} batches of {_LEAST_BATCH} and a warm-up of '
-            f"{100 * warm_up:g} % need at least {least}"
+            f'{each[most]} tasks are too few for "{names[most]}": {N_BATCHES} batches of {_LEAST_BATCH} and a warm-up '
+            f"of {100 * warm_up:g} % need at least {least}"
         )
-    return measured, each - measured
+    measured[quiet] = each[quiet] - (warm_up * each[quiet]).astype(np.int64)
+    return measured, each - measured, quiet
 
 
 def _reported(

@@ -19,7 +19,7 @@ class NodeRun:
     Parameters
     ----------
     batch_means
-        (N_BATCHES,) mean delay of each batch, s.
+        (N_BATCHES,) mean delay of each batch, s; (1,) where the tasks that count are not a multiple of that.
     delays
         (3,) mean delay at the edge, on the uplink and in the cloud, s.
     histogram
@@ -58,14 +58,15 @@ def run_node(
     gaps
         Times between arrivals, s, in blocks; `warm_up` + `measured` in all.
     measured
-        Tasks that count, a multiple of `N_BATCHES`.
+        Tasks that count, at least one.
     warm_up
         Tasks before them that do not.
     scatter, rngs
         (2,) how the edge's and the cloud's service times scatter, and from which source; uploads all take the mean.
     """
     queues = FifoQueue(), FifoQueue(), FifoQueue()
-    batches, histogram = BatchSums(measured // N_BATCHES), Histogram()
+    number = 1 if measured % N_BATCHES else N_BATCHES
+    batches, histogram = BatchSums(measured // number, number), Histogram()
     sums, busy = np.zeros(3), np.zeros(3)
     span, seen = 0.0, 0
     for block in gaps:

@@ -16,6 +16,7 @@ from dmcjia_opt.base.machine import installed_versions
 from dmcjia_opt.model.problem import Stages
 from dmcjia_opt.solving.registry import LIBRARIES
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, correlated, half_width
+from dmcjia_opt.studies.simulation.notes import differ
 
 #: The quantiles of a task's delay that are estimated.
 LEVELS = (0.5, 0.95, 0.99)
@@ -67,9 +68,10 @@ class Simulation:
     names
         (n_nodes,) of the nodes.
     weight
-        (n_nodes,) weight of each node's delay in the mean, as in the problem.
+        (n_nodes,) weight of each node's delay in the means, as in the problem; 0 for a quiet one, whose arrivals are
+        too few for an interval, and the others sum to 1.
     batch_means
-        (n_nodes, N_BATCHES) mean delay of each batch of tasks, s.
+        (n_nodes, N_BATCHES) mean delay of each batch of tasks, s; NaN without arrivals.
     delays
         Mean delay by stage, s; the total is the mean of `batch_means`.
     load
@@ -80,8 +82,12 @@ class Simulation:
         (n_levels,) the same over the whole fleet, nodes mixed by weight.
     model
         (n_nodes,) the scenario's own delay model at the same plan, s; +inf where it has none.
+    rate, planned_rate
+        (n_nodes,) arrivals a second: those simulated, 0 for a quiet node, and the scenario's.
     measured, warm_up
         (n_nodes,) tasks that count and tasks before them.
+    notes
+        What recorded arrivals and the scenario do not have in common, a sentence each.
     wall_seconds
         What it cost.
     """
@@ -95,8 +101,11 @@ class Simulation:
     quantiles: FloatArray
     mean_quantiles: FloatArray
     model: FloatArray
+    rate: FloatArray
+    planned_rate: FloatArray
     measured: IntArray
     warm_up: IntArray
+    notes: tuple[str, ...]
     wall_seconds: float
 
     @property
@@ -105,27 +114,43 @@ class Simulation:
         return np.asarray(self.batch_means.mean(axis=-1))
 
     @property
+    def quiet(self) -> BoolArray:
+        """(n_nodes,) which nodes have too few arrivals for an interval."""
+        return np.asarray(self.weight == 0.0)
+
+    @property
+    def other_rates(self) -> BoolArray:
+        """(n_nodes,) which nodes have recorded arrivals at another rate than the scenario's."""
+        return differ(self.rate, self.planned_rate, self.measured + self.warm_up) & ~self.quiet
+
+    def over_nodes(self, values: FloatArray) -> FloatArray:
+        """Return the weighted mean of `values` (n_nodes, …) over the nodes that are not quiet."""
+        counted = ~self.quiet
+        return np.asarray(self.weight[counted] @ values[counted])
+
+    @property
     def mean_delay(self) -> float:
         """Mean delay over the fleet, s, weighted as the objective is."""
-        return float(self.weight @ self.delay)
+        return float(self.over_nodes(self.delay))
 
     @property
     def mean_model(self) -> float:
         """The objective of the scenario's own delay model, s."""
-        return float(self.weight @ self.model)
+        return float(self.over_nodes(self.model))
 
     def half_width(self, confidence: float = 0.95) -> FloatArray:
-        """Return (n_nodes,) half-widths, s, of the intervals around `delay`."""
-        return half_width(self.batch_means, confidence)
+        """Return (n_nodes,) half-widths, s, of the intervals around `delay`; NaN for a quiet node."""
+        return np.where(self.quiet, np.nan, half_width(self.batch_means, confidence))
 
     def mean_half_width(self, confidence: float = 0.95) -> float:
         """Return the half-width, s, of the interval around `mean_delay`."""
-        return float(half_width(self.weight @ self.batch_means, confidence))
+        return float(half_width(self.over_nodes(self.batch_means), confidence))
 
     @property
     def too_short(self) -> BoolArray:
         """(n_nodes + 1,) whose batches still depend on each other, so that no interval holds; the fleet's mean last."""
-        return correlated(np.vstack([self.batch_means, self.weight @ self.batch_means]))
+        means = np.where(self.quiet[:, None], 0.0, self.batch_means)
+        return correlated(np.vstack([means, self.over_nodes(self.batch_means)]))
 
     def to_dict(self, confidence: float = 0.95) -> dict[str, Any]:
         """Return the content of a result file, intervals at `confidence`."""
@@ -135,7 +160,7 @@ class Simulation:
             "name": self.names,
             "mean_s": self.delay,
             "half_width_s": self.half_width(confidence),
-            "batches_independent": ~short[:-1],
+            "batches_independent": ~short[:-1] & ~self.quiet,
             **dict(zip(labels, self.quantiles.T, strict=True)),
             "model_s": self.model,
             "edge_s": self.delays.edge,
@@ -144,6 +169,8 @@ class Simulation:
             "edge_load": self.load.edge,
             "uplink_load": self.load.upload,
             "cloud_load": self.load.cloud,
+            "arrival_rate": self.rate,
+            "scenario_arrival_rate": self.planned_rate,
             "measured_tasks": self.measured,
             "warm_up_tasks": self.warm_up,
         }
@@ -161,7 +188,7 @@ class Simulation:
 
 def _plain(values: object) -> list[object]:
     cells = values.tolist() if isinstance(values, np.ndarray) else list(values)  # type: ignore[call-overload]
-    return [None if cell == np.inf else cell for cell in cells]
+    return [None if isinstance(cell, float) and not np.isfinite(cell) else cell for cell in cells]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -202,7 +229,7 @@ def compare(first: Simulation, second: Simulation) -> Difference:
     for key, one in asdict(first.settings).items():
         if one != others[key]:
             raise InputError(f"two simulations compare only with the same {key}, got {one} and {others[key]}")
-    return Difference(second.weight @ second.batch_means - first.weight @ first.batch_means)
+    return Difference(second.over_nodes(second.batch_means) - first.over_nodes(first.batch_means))
 
 
 def save(path: str | Path, simulations: dict[str, Simulation], confidence: float = 0.95) -> None:
@@ -215,6 +242,7 @@ def content(simulations: dict[str, Simulation], confidence: float = 0.95) -> dic
     (base_name, base), *others = simulations.items()
     return {
         "settings": asdict(base.settings) | {"batches": N_BATCHES, "confidence": confidence},
+        "notes": list(base.notes),
         "plans": [{"plan": name, **found.to_dict(confidence)} for name, found in simulations.items()],
         "differences": [
             {

@@ -23,6 +23,17 @@ def test_layers_are_found_by_name_whatever_their_order(tmp_path):
     np.testing.assert_array_equal(times.of("cloud", NET), [0.02, 0.01])
 
 
+def test_one_time_of_the_whole_network_is_spread_by_work(tmp_path):
+    times = load_times(write(tmp_path, HEAD + "orin,net,*,0.6\npi,net,*,1\npi,net,a,1\n"))
+    np.testing.assert_allclose(times.of("orin", NET), [0.2, 0.4], rtol=1e-15)
+    assert (times.is_whole("orin", "net"), times.is_whole("pi", "net")) == (True, False)
+    with pytest.raises(InputError, match='layer "b" has no time'):
+        times.of("pi", NET)
+    idle = LayerProfile("net", 8.0, ("a",), [0.0], [4.0])
+    with pytest.raises(InputError, match='a network without work needs a time for each layer, not one for "\\*"'):
+        times.of("orin", idle)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -34,7 +34,7 @@ def test_the_zoo_quantised():
         ("resnet35", {}, "no network"),
         ("notes.txt", {}, "no network"),
         ("", {}, "no network"),
-        ("resnet34", {"cuts": "blocks"}, "need a graph"),
+        ("resnet34", {"cuts": "blocks"}, "need a graph; leave them out, or give its .onnx file"),
         ("tiny.json", {"input_shapes": {"x": (1,)}}, "need a graph"),
         ("tiny.json", {"upload_dtype": "uint8"}, "holds its own bytes"),
         ("resnet34", {"upload_dtype": "int3"}, "choose one of float32"),
@@ -45,6 +45,33 @@ def test_the_zoo_quantised():
 def test_what_does_not_apply_is_refused(reference, options, part):
     with pytest.raises(InputError, match=part):
         read_profile(reference, **options)
+
+
+def test_uploads_and_cuts_of_a_scenario_hold_for_every_network_or_are_refused(tmp_path):
+    node = '[[nodes]]\nname = "{}"\nmodel = "{}"\ncompute_gflops = 5.0\nuplink_mbps = 8.0\narrival_rate = 0.1\n'
+    residual_block().save(tmp_path / "net.onnx")
+    TINY.save(tmp_path / "tiny.json")
+
+    def profiles(profiles, *models):
+        nodes = "".join(node.format(model, model) for model in models)
+        (tmp_path / "s.toml").write_text(f"[cloud]\ncompute_gflops = 400\n[profiles]\n{profiles}\n{nodes}")
+        return load_scenario(tmp_path / "s.toml").profiles
+
+    small = profiles('upload_dtype = "uint8"', "resnet34", "net.onnx")
+    assert small["resnet34"].input_bytes == 147 * 1024
+    assert small["net.onnx"].to_dict() == read_profile(str(tmp_path / "net.onnx"), None, "uint8").profile.to_dict()
+    assert small["resnet34"].to_dict() == read_profile("resnet34", upload_dtype="uint8").profile.to_dict()
+    with pytest.raises(
+        InputError, match=r"tiny\.json: a profile \.json holds its own bytes; quantise where it is made"
+    ):
+        profiles('upload_dtype = "uint8"', "resnet34", "tiny.json")
+    remedy = 'needs the graph of an .onnx file, and "resnet34" is none; leave cuts out, or give the .onnx file as model'
+    with pytest.raises(InputError, match=f'cuts = "blocks" {remedy}'):
+        profiles('upload_dtype = "uint8"\ncuts = "blocks"', "resnet34")
+    assert profiles('cuts = "layers"', "resnet34")["resnet34"] is zoo_profile("resnet34")
+    blocks = profiles('cuts = "blocks"', "resnet34", "net.onnx")
+    assert blocks["net.onnx"].layer_names == ("stem", "b", "fc")
+    assert blocks["resnet34"] is zoo_profile("resnet34")
 
 
 def test_scenarios_read_networks_in_the_same_way(tmp_path):

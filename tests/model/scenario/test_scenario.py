@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dmcjia_opt.base.errors import InputError, UncountedOperators
+from dmcjia_opt.base.errors import Doubt, InputError, UncountedOperators
 from dmcjia_opt.model.networks.measured import MeasuredTimes
 from dmcjia_opt.model.networks.onnx_ import read_onnx
 from dmcjia_opt.model.networks.profile import LayerProfile
@@ -184,6 +184,7 @@ def test_bytes_that_are_no_text_say_so(tmp_path):
         (CLOUD + "[options]\nflops_per_mac = true\n" + node(), ['"options.flops_per_mac"']),
         (CLOUD + "[options]\nservice_scv = -0.1\n" + node(), ['"options.service_scv"']),
         (CLOUD + "[options]\nservice_scv = nan\n" + node(), ['"options.service_scv"']),
+        (CLOUD + "[options]\nservice_scv = 0.5\n" + node(), ['service_scv needs delay = "mg1", not "md1"']),
         ("name = 7\n" + CLOUD + node(), ['"name"']),
         (CLOUD, ["[[nodes]]", "nodes_file"]),
         ('nodes_file = "n.csv"\n' + CLOUD + node(), ["[[nodes]]", "nodes_file"]),
@@ -362,6 +363,26 @@ def test_measured_times_are_read_with_the_scenario(tmp_path):
     assert [scenario.nodes.device_of(d) for d in range(2)] == [None, "pi"]
     assert scenario.cloud_device == "gpu"
     np.testing.assert_array_equal(scenario.seconds("pi", "tiny.json"), [0.5, 0.25])
+
+
+def test_measured_times_without_a_device_have_no_effect_and_a_word(tmp_path):
+    TIMES.save(tmp_path / "times.csv")
+    path = write(tmp_path, CLOUD + '[profiles]\ntimes_file = "times.csv"\n' + node())
+    with pytest.warns(Doubt, match='"times.csv" has no effect: neither a node nor the cloud has a device; add device'):
+        load_scenario(path)
+
+
+def test_one_time_of_a_whole_network_is_spread_and_said(tmp_path):
+    (tmp_path / "t.csv").write_text("device,model,layer,seconds\norin,resnet50,*,0.00064\n")
+    text = CLOUD + '[profiles]\ntimes_file = "t.csv"\n' + node(model='"resnet50"', device='"orin"')
+    with pytest.warns(
+        Doubt, match='t.csv: the one time of "resnet50" on "orin" is spread over its layers by their work'
+    ):
+        scenario = load_scenario(write(tmp_path, text))
+    (profile,) = scenario.profiles.values()
+    found = scenario.seconds("orin", "resnet50")
+    np.testing.assert_allclose(found, 0.00064 * profile.macs / profile.total_macs, rtol=1e-12)
+    assert found.sum() == pytest.approx(0.00064)
 
 
 @pytest.mark.parametrize("cloud_device", ["", "gpu"])

@@ -1,6 +1,6 @@
 import pytest
 
-from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.errors import Doubt, InputError
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.studies.bench.instances import OWN, family_and_nodes, generated, instance, is_name, named
 
@@ -66,6 +66,18 @@ def test_scenarios_of_ones_own(tmp_path):
     ]
     assert found[0].sha256 == generated("paper-n3-s1").sha256()
     assert found[0].load().name == "paper-n3-s1"
+
+
+def test_an_instance_that_equals_another_is_left_out_with_a_word(tmp_path):
+    for name, seed in (("a", 1), ("b", 2), ("c", 1)):
+        generate("paper", nodes=3, seed=seed).save(tmp_path / f"{name}.toml")
+    with pytest.warns(Doubt) as said:
+        found = named([str(tmp_path), "paper-n3-s2"], {})
+    assert [each.name for each in found] == ["a", "b"]
+    assert [str(one.message) for one in said] == [
+        'the instance "c" equals "a" and is left out',
+        'the instance "paper-n3-s2" equals "b" and is left out',
+    ]
 
 
 def test_what_is_no_instance(tmp_path):

@@ -83,6 +83,12 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "out" / "fig4.csv").is_file()
 
 
+def test_seeds_where_nothing_is_random_have_no_effect_and_a_word(tmp_path, monkeypatch, capsys):
+    ended = run(monkeypatch, capsys, "reproduce", "table1", "--out", tmp_path, "--seeds", 3)
+    assert (ended.code, ended.err) == (0, "dmcjia: warning: --seeds has no effect: nothing in table1 is random\n")
+    assert {item.name for item in ITEMS.values() if not item.random} == {"table1", "fig4", "shares"}
+
+
 def test_the_command_knows_every_item(monkeypatch, capsys, tmp_path):
     annotation = typing.get_type_hints(command)["item"]
     assert typing.get_args(annotation) == (*ITEMS, "all")

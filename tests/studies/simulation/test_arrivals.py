@@ -79,6 +79,12 @@ def test_files_of_times_by_node(tmp_path):
     trace = load_trace(path)
     assert {node: times.tolist() for node, times in trace.times.items()} == {"a": [0, 1], "b": [3, 3, 5]}
     assert trace.rate("b", 1.0) == 1.0
+    path.write_text("time_s,node\n1,a\n3,b\n4,b\n")
+    lone = load_trace(path)
+    assert [(lone.available(node), lone.rate(node, 9.0)) for node in "abc"] == [(1, 0.0), (2, 1.0), (0, 0.0)]
+    assert lone.strangers(["b", "c"]) == ["a"]
+    with pytest.raises(InputError, match='the arrivals of node "a" are all at 2 s'):
+        Trace({"a": [2.0, 2.0]}).rate("a", 1.0)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +105,6 @@ def test_files_of_times_by_node(tmp_path):
         ("1\nnan\n", 'line 2: time_s must hold numbers, not "nan"'),
         ("1\ninf\n", 'line 2: time_s must hold numbers, not "inf"'),
         ("1\n", "must be two or more finite numbers"),
-        ("time_s,node\n1,a\n3,b\n4,b\n", 'the arrival times of node "a" must be two or more'),
         ("2\n2\n", "the arrivals are all at 2 s"),
     ],
 )

@@ -199,10 +199,57 @@ def test_a_trace_of_each_node():
     found = simulate(scenario, plan, arrivals=Trace({"node-1": pairs, "node-0": lone}), tasks=400)
     services = service_times(scenario, plan)
     assert found.delay - services.sum(-1) == pytest.approx([0.0, services[1].max() / 2], abs=1e-10)
-    with pytest.raises(InputError, match='trace: there is no arrival for node "node-1"'):
-        simulate(scenario, plan, arrivals=Trace({"node-0": lone}))
+    with pytest.raises(InputError, match='trace: there is no arrival for any node of the scenario, such as "node-0"'):
+        simulate(scenario, plan, arrivals=Trace({"node-7": lone}))
     with pytest.raises(InputError, match='trace has 400 arrivals for "node-0", fewer than the 401 tasks'):
         simulate(scenario, plan, arrivals=trace(lone), tasks=401)
+
+
+def test_quiet_nodes_are_named_and_the_others_go_on():
+    scenario, plan = loaded([0.6, 0.4, 0.5, 0.3], 0.2, 0.5)
+    busy = np.arange(4000) / RATE
+    gone = {"node-0": busy, "node-1": busy[:12], "node-2": busy[:1], "zebra": busy, "yak": busy[:3]}
+    found = simulate(scenario, plan, arrivals=Trace(gone))
+    services = service_times(scenario, plan).sum(-1)
+    assert found.quiet.tolist() == [False, True, True, True]
+    assert found.delay == pytest.approx([*services[:3], np.nan], nan_ok=True)
+    assert np.isnan(found.half_width()).tolist() == [False, True, True, True]
+    assert found.mean_delay == pytest.approx(services[0])
+    assert found.mean_model == found.model[0]
+    assert found.mean_quantiles == pytest.approx(found.quantiles[0])
+    assert not found.too_short.any()
+    assert found.measured.tolist()[1:] == [11, 1, 0]
+    assert found.notes == (
+        'trace has arrivals of nodes that the scenario does not have, left out: "yak", "zebra"',
+        'trace has too few arrivals for an interval of "node-1" (12), "node-2" (1), "node-3" (none); the means are of '
+        "the other 1 of 4 nodes",
+    )
+    rows = found.to_dict()["nodes"]
+    assert [row["mean_s"] is None for row in rows] == [False, False, False, True]
+    assert [row["half_width_s"] is None for row in rows] == [False, True, True, True]
+    assert [row["batches_independent"] for row in rows] == [True, False, False, False]
+    assert simulate(scenario, plan, tasks=1000).notes == ()
+
+
+def test_other_rates_than_the_scenarios_are_said_with_both():
+    scenario, plan = loaded([0.6, 0.4, 0.2], 0.2, 0.1)
+    times = np.arange(4000) / RATE
+    own = Trace({"node-0": times * 1.05, "node-1": times * 256, "node-2": times / 2})
+    found = simulate(scenario, plan, arrivals=own)
+    assert found.other_rates.tolist() == [False, True, True]
+    assert found.notes == (
+        "trace has other arrival rates than the scenario, for which the plan and the model's delays are: "
+        '"node-1" 0.005859/s, not 1.5/s; "node-2" 3/s, not 1.5/s; set arrival_rate to the recorded ones, and '
+        "solve again",
+    )
+    rows = found.to_dict()["nodes"]
+    assert [row["arrival_rate"] for row in rows] == pytest.approx([RATE / 1.05, RATE / 256, 2 * RATE])
+    assert {row["scenario_arrival_rate"] for row in rows} == {RATE}
+    with pytest.raises(InfeasibleError, match=r"with 4\.5 recorded arrivals a second where the scenario says 1\.5"):
+        simulate(scenario, plan, arrivals=Trace({"node-0": times / 3, "node-1": times}))
+    short = simulate(scenario, plan, arrivals=Trace({"node-0": times, "node-1": times[:900]}), tasks=1000)
+    assert short.notes[1:] == ('trace has fewer than the 1,000 tasks asked for, and all are taken, of "node-1" (900)',)
+    assert short.measured.tolist()[:2] == [896, 800]
 
 
 @pytest.mark.parametrize(

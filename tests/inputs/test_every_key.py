@@ -1,0 +1,526 @@
+"""No key of any file is without effect and without a word.
+
+The keys are those of the models and tables in the code. `EXAMPLES` has for each of them a document that differs in it
+from another one, and what comes of the two must differ: a plan, a page, what is printed, or a refusal. A new key
+without an entry fails the walk.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import importlib
+import io
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from dmcjia_opt.base.errors import DmcjiaError, Doubt
+from dmcjia_opt.bounds.proof.checking import check_proof
+from dmcjia_opt.bounds.proof.document import load_proof
+from dmcjia_opt.cli.report import report
+from dmcjia_opt.cli.show_network import show_profile
+from dmcjia_opt.model.networks.reading import read_profile
+from dmcjia_opt.model.scenario.compiling import compile_problem
+from dmcjia_opt.model.scenario.node_files import _COLUMNS as NODE_COLUMNS
+from dmcjia_opt.model.scenario.scenario import load_scenario
+from dmcjia_opt.solving.plan import load_plan
+from dmcjia_opt.solving.solve import solve
+from dmcjia_opt.solving.verifying import verify
+from dmcjia_opt.studies.bench.exports import write_exports
+from dmcjia_opt.studies.bench.library import BestKnown, Entry, Library, check, find_library
+from dmcjia_opt.studies.bench.page.overview import benchmark_report
+from dmcjia_opt.studies.bench.results import Results, load
+from dmcjia_opt.studies.bench.rows import Row
+from dmcjia_opt.studies.plan.plan_page import plan_report
+from dmcjia_opt.studies.plan.subject import subject_of_file
+from dmcjia_opt.studies.simulation.arrivals import load_trace
+from dmcjia_opt.studies.simulation.fleet import simulate
+from tests.inputs.formats import _PROBLEM, _PROFILE, _RUN, _TIMES, bench_rows, toml
+from tests.model.networks.onnx_models import residual_block
+from tests.model.networks.test_onnx_ import flattened
+from tests.waiting import Clock
+from tools.fuzz import regression
+
+Document = Any
+Look = Callable[[Path, Document], object]
+
+ROOT = Path(__file__).parents[2]
+NODE = {"model": "alexnet", "compute_gflops": 5.0, "uplink_mbps": 8.0}
+SCENARIO = {
+    "name": "example",
+    "cloud": {"compute_gflops": 40.0},
+    "nodes": [{"name": "a", "arrival_rate": 0.5, **NODE}, {"name": "b", "arrival_rate": 1.5, **NODE}],
+}
+#: What a plan has of the clock, of this machine, and of the hash, which covers every key whatever it does.
+_NOT_THE_ANSWER = ("wall_s", "started", "trace", "versions", "scenario_sha256", "machine")
+
+
+def scenario(folder: Path, document: Document) -> object:
+    """Return the plan of a scenario."""
+    (folder / "s.toml").write_bytes(toml(document))
+    plan = solve(load_scenario(folder / "s.toml")).to_dict()
+    return {key: value for key, value in plan.items() if key not in _NOT_THE_ANSWER}
+
+
+def node_table(folder: Path, rows: Document) -> object:
+    """Return the plan of a fleet whose nodes are a CSV file."""
+    _write_csv(folder / "n.csv", rows)
+    document = {key: value for key, value in SCENARIO.items() if key != "nodes"}
+    profiles = {"times_file": "times.csv"} if any(row["device"] for row in rows) else {}
+    return scenario(folder, document | {"nodes_file": "n.csv", "profiles": profiles})
+
+
+def times(folder: Path, rows: Document) -> object:
+    """Return the plan of a node whose layers were measured."""
+    _write_csv(folder / "times.csv", rows)
+    node = SCENARIO["nodes"][0] | {"model": "tiny.json", "device": "pi"}
+    return scenario(folder, SCENARIO | {"nodes": [node], "profiles": {"times_file": "times.csv"}})
+
+
+def profile(folder: Path, document: Document) -> object:
+    """Return what is printed of a profile, and the plan of a node that runs it."""
+    (folder / "p.json").write_text(json.dumps(document), encoding="utf-8")
+    with redirect_stdout(io.StringIO()) as printed:
+        show_profile(read_profile(str(folder / "p.json")))
+    return printed.getvalue(), scenario(folder, SCENARIO | {"nodes": [SCENARIO["nodes"][0] | {"model": "p.json"}]})
+
+
+def plan(folder: Path, document: Document) -> object:
+    """Return what `verify` and the report make of a plan."""
+    (folder / "plan.json").write_text(json.dumps(document), encoding="utf-8")
+    loaded, claims = load_scenario(folder / "planned.toml"), load_plan(folder / "plan.json")
+    checks = _or_refused(lambda: verify(loaded, claims))
+    return checks, _or_refused(lambda: plan_report(subject_of_file(loaded, claims, "planned.toml")))
+
+
+def plan_alone(folder: Path, document: Document) -> object:
+    """Return the page that `dmcjia report` makes of a plan, which finds the scenario by itself."""
+    (folder / "plan.json").write_text(json.dumps(document), encoding="utf-8")
+    with redirect_stdout(io.StringIO()):
+        report(folder / "plan.json", folder / "page.html")
+    return (folder / "page.html").read_text(encoding="utf-8")
+
+
+def proof(folder: Path, document: Document) -> object:
+    """Return what a proof proves, and what `verify` makes of it."""
+    (folder / "proof.json").write_text(json.dumps(document), encoding="utf-8")
+    loaded, read = load_scenario(folder / "planned.toml"), load_proof(folder / "proof.json")
+    return (
+        _or_refused(lambda: check_proof(compile_problem(loaded), read)),
+        _or_refused(lambda: verify(loaded, load_plan(folder / "as_planned.json"), read)),
+    )
+
+
+def trace(folder: Path, rows: Document) -> object:
+    """Return what is simulated with recorded arrivals."""
+    _write_csv(folder / "times.csv", rows)
+    found = simulate(
+        load_scenario(folder / "planned.toml"),
+        load_plan(folder / "as_planned.json"),
+        arrivals=replace(load_trace(folder / "times.csv"), label="trace"),
+    )
+    return found.to_dict(), found.notes
+
+
+def bench_page(folder: Path, document: Document) -> object:
+    """Return the page of a benchmark's folder."""
+    return benchmark_report(_results(folder, document))
+
+
+def bench_tables(folder: Path, document: Document) -> object:
+    """Return the tables that `dmcjia report --csv` makes of a benchmark's folder."""
+    write_exports(_results(folder, document), folder / "csv")
+    return [path.read_text(encoding="utf-8") for path in sorted((folder / "csv").rglob("*")) if path.is_file()]
+
+
+def _results(folder: Path, document: Document) -> Results:
+    rows, run = document
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
+    return load(folder)
+
+
+def library(folder: Path, document: Document) -> object:
+    """Return what the instance library says of its instance, and whether that is true."""
+    entry, best = document
+    _write_csv(folder / "index.csv", [entry])
+    _write_csv(folder / "best_known.csv", [best])
+    found = Library(folder)
+    return found.instance("paper-n5-s1"), found.best, _or_refused(lambda: check(found, "paper-n5-s1"))
+
+
+def problem(folder: Path, document: Document) -> object:
+    """Return a problem that the fuzzer kept, as it would keep it again."""
+    (folder / "problem.json").write_text(json.dumps(document), encoding="utf-8")
+    regression.load_regression(folder / "problem.json").save(folder / "again.json")
+    return (folder / "again.json").read_text(encoding="utf-8")
+
+
+def _or_refused(work: Callable[[], object]) -> object:
+    try:
+        return work()
+    except (DmcjiaError, Doubt) as error:
+        return str(error)
+
+
+def _write_csv(path: Path, rows: list[Mapping[str, object]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+MOMENT = {"evaluations": 7, "seconds": 2.0, "objective_s": 3.0, "lower_bound_s": 1.0}
+NODE_ROWS = [{"input_bytes": "", "device": "", **node} for node in SCENARIO["nodes"]]
+TIMES = list(csv.DictReader(io.StringIO(_TIMES)))
+ARRIVALS = [{"time_s": float(k), "node": "ab"[k % 2]} for k in range(1000)]
+#: Two cases by the number of nodes of class 0 at split 0, and in the second one two by that of all up to split 1.
+PROOF = {
+    "format": "dmcjia-proof-1",
+    "bound_s": 0.1,
+    "prices_s": [0.05, 0.1],
+    "tree": [
+        {"class": 0, "split": 0, "most": 0},
+        {"price": 0, "charges_s": [[1, 0.001]]},
+        {"up_to": 1, "most": 1},
+        {"price": 0},
+        {"price": 0},
+    ],
+}
+MG1, TANDEM, ONNX = {"options.delay": "mg1"}, {"options.delay": "tandem"}, {"nodes.0.model": "net.onnx"}
+MG1_PROBLEM = {"delay": "mg1", "upstream_wait": None}
+MEASURED = {"profiles.times_file": "times.csv", "nodes.0.model": "tiny.json"}
+FILE = {"nodes": ..., "nodes_file": "nodes.csv"}
+
+#: By file and key: how the file is looked at, what is changed in the base document for both, and in one of them.
+EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
+    "scenario._File.name": (scenario, {}, {"name": "another"}),
+    "scenario._File.cloud": (scenario, {}, {"cloud": {"compute_gflops": 9.0}}),
+    "scenario._File.options": (scenario, {}, {"options": {"delay": "mm1"}}),
+    "scenario._File.profiles": (scenario, {}, {"profiles": {"upload_dtype": "uint8"}}),
+    "scenario._File.nodes": (scenario, {}, {"nodes": SCENARIO["nodes"][:1]}),
+    "scenario._File.nodes_file": (scenario, {}, FILE),
+    "scenario.Cloud.compute_gflops": (scenario, {}, {"cloud.compute_gflops": 9.0}),
+    "scenario.Cloud.device": (scenario, MEASURED | {"nodes.1.model": "tiny.json"}, {"cloud.device": "server"}),
+    "scenario.Options.delay": (scenario, {}, {"options.delay": "mm1"}),
+    "scenario.Options.uplink": (scenario, TANDEM, {"options.uplink": "queue"}),
+    "scenario.Options.service_scv": (scenario, MG1, {"options.service_scv": 2.0}),
+    "scenario.Options.ordering": (scenario, {"cloud.compute_gflops": 6.0}, {"options.ordering": "cloud-faster"}),
+    "scenario.Options.average": (scenario, {}, {"options.average": "tasks"}),
+    "scenario.Options.flops_per_mac": (scenario, {}, {"options.flops_per_mac": 1.0}),
+    "scenario.Profiles.times_file": (scenario, {"nodes.0.device": "pi"}, MEASURED),
+    "scenario.Profiles.cuts": (scenario, ONNX, {"profiles.cuts": "blocks"}),
+    "scenario.Profiles.upload_dtype": (scenario, {}, {"profiles.upload_dtype": "uint8"}),
+    "scenario.Profiles.input_shapes": (
+        scenario,
+        {"nodes.0.model": "open.onnx"},
+        {"profiles.input_shapes": {"x": [1, 3, 4, 4]}},
+    ),
+    "nodes.Node.name": (scenario, {}, {"nodes.0.name": "another"}),
+    "nodes.Node.model": (scenario, {}, {"nodes.0.model": "resnet34"}),
+    "nodes.Node.compute_gflops": (scenario, {}, {"nodes.0.compute_gflops": 6.0}),
+    "nodes.Node.uplink_mbps": (scenario, {}, {"nodes.0.uplink_mbps": 9.0}),
+    "nodes.Node.arrival_rate": (scenario, {}, {"nodes.0.arrival_rate": 0.6}),
+    "nodes.Node.input_bytes": (scenario, {}, {"nodes.0.input_bytes": 1e4}),
+    "nodes.Node.device": (scenario, MEASURED, {"nodes.0.device": "pi"}),
+    "node_files.columns.name": (node_table, {}, {"0.name": "another"}),
+    "node_files.columns.model": (node_table, {}, {"0.model": "resnet34"}),
+    "node_files.columns.compute_gflops": (node_table, {}, {"0.compute_gflops": 6.0}),
+    "node_files.columns.uplink_mbps": (node_table, {}, {"0.uplink_mbps": 9.0}),
+    "node_files.columns.arrival_rate": (node_table, {}, {"0.arrival_rate": 0.6}),
+    "node_files.columns.input_bytes": (node_table, {}, {"0.input_bytes": 1e4}),
+    "node_files.columns.device": (node_table, {"0.model": "tiny.json"}, {"0.device": "pi"}),
+    "profile._ProfileFile.name": (profile, {}, {"name": "another"}),
+    "profile._ProfileFile.input_bytes": (profile, {}, {"input_bytes": 1e4}),
+    "profile._ProfileFile.parameters": (profile, {}, {"parameters": 7}),
+    "profile._ProfileFile.source": (profile, {}, {"source": "another"}),
+    "profile._ProfileFile.layers": (profile, {}, {"layers": _PROFILE["layers"][:1]}),
+    "profile._LayerFile.name": (profile, {}, {"layers.0.name": "another"}),
+    "profile._LayerFile.macs": (profile, {}, {"layers.0.macs": 7.0}),
+    "profile._LayerFile.output_bytes": (profile, {}, {"layers.0.output_bytes": 7.0}),
+    "profile._LayerFile.tensors": (profile, {}, {"layers.0.tensors": 2}),
+    "measured._Row.device": (times, {}, {"0.device": "another"}),
+    "measured._Row.model": (times, {}, {"0.model": "another"}),
+    "measured._Row.layer": (times, {}, {"0.layer": "another"}),
+    "measured._Row.seconds": (times, {}, {"0.seconds": 0.5}),
+    "plan.PlanFile.status": (plan, {}, {"status": "proved"}),
+    "plan.PlanFile.objective_s": (plan, {}, {"objective_s": 1.0}),
+    "plan.PlanFile.lower_bound_s": (plan, {}, {"lower_bound_s": 1.0}),
+    "plan.PlanFile.gap": (plan, {}, {"gap": 0.5}),
+    "plan.PlanFile.gap_tolerance": (plan, {}, {"gap_tolerance": 0.5}),
+    "plan.PlanFile.bound_from": (plan, {}, {"bound_from": "exact"}),
+    "plan.PlanFile.price_s": (plan, {"bound_from": "dual"}, {"price_s": 1e-9}),
+    "plan.PlanFile.splits": (plan, {}, {"splits": [1, 1]}),
+    "plan.PlanFile.shares": (plan, {}, {"shares": [0.4, 0.6]}),
+    "plan.PlanFile.nodes": (plan, {}, {"nodes": []}),
+    "plan.PlanFile.scenario_sha256": (plan, {}, {"scenario_sha256": "ab" * 32}),
+    **{
+        f"plan.NodeClaim.{key}": (plan, {}, {f"nodes.0.{key}": value})
+        for key, value in {
+            "name": "another",
+            "model": "another",
+            "split": 1,
+            "share": 0.123,
+            "edge_s": 7.0,
+            "upload_s": 7.0,
+            "cloud_s": 7.0,
+            "total_s": 7.0,
+        }.items()
+    },
+    "plan.Provenance.scenario_file": (plan_alone, {}, {"scenario_file": "another.toml"}),
+    "plan.Limits.seconds": (plan, {}, {"limits.seconds": 77.0}),
+    "plan.Limits.evaluations": (plan, {}, {"limits.evaluations": 77}),
+    "plan.Limits.gap": (plan, {}, {"limits.gap": 0.077}),
+    "plan.Moment.evaluations": (plan, {}, {"trace.0.evaluations": 77}),
+    "plan.Moment.seconds": (plan, {}, {"trace.0.seconds": 77.0}),
+    "plan.Moment.objective_s": (plan, {}, {"trace.0.objective_s": 77.0}),
+    "plan.Moment.lower_bound_s": (plan, {}, {"trace.0.lower_bound_s": 0.077}),
+    **{
+        f"plan.Provenance.{key}": (plan, {}, {key: value})
+        for key, value in {
+            "placer": "another",
+            "allocator": "another",
+            "seed": 77,
+            "evaluations": 77,
+            "wall_s": 77.0,
+            "notes": ["something that a reader should know"],
+            "versions": {"another": "7.7"},
+            "limits": {"seconds": 77.0},
+            "started": "1977-07-07T00:00:00+00:00",
+            "machine": "another",
+            "scenario": "another",
+            "trace": [],
+        }.items()
+    },
+    "document._ProofFile.format": (proof, {}, {"format": "another"}),
+    "document._ProofFile.scenario_sha256": (proof, {}, {"scenario_sha256": "ab" * 32}),
+    "document._ProofFile.bound_s": (proof, {}, {"bound_s": 7.0}),
+    "document._ProofFile.prices_s": (proof, {}, {"prices_s": [0.06, 0.1]}),
+    "document._ProofFile.tree": (proof, {}, {"tree": [{"price": 0}]}),
+    "document._BranchFile.class": (proof, {}, {"tree.0.class": 7}),
+    "document._BranchFile.split": (proof, {}, {"tree.0.split": 77}),
+    "document._BranchFile.most": (proof, {}, {"tree.0.most": 7}),
+    "document._RangeFile.up_to": (proof, {}, {"tree.2.up_to": 77}),
+    "document._RangeFile.most": (proof, {}, {"tree.2.most": 7}),
+    "document._PriceFile.price": (proof, {}, {"tree.1.price": 1, "tree.3.price": 1, "tree.4.price": 1}),
+    "document._PriceFile.charges_s": (proof, {}, {"tree.1.charges_s": [[1, 0.01]]}),
+    "document._OverloadFile.overload": (proof, {}, {"tree.1": {"overload": True}}),
+    "arrivals.columns.time_s": (trace, {}, {"0.time_s": 0.5}),
+    "arrivals.columns.node": (trace, {}, {"0.node": "b"}),
+    **{
+        f"rows.Row.{key}": (bench_tables, {}, {f"0.0.{key}": value})
+        for key, value in {
+            "suite": "another",
+            "instance": "another",
+            "instance_sha256": "cd" * 32,
+            "family": "another",
+            "n_nodes": 7,
+            "n_splits": 7,
+            "method": "another",
+            "kind": "allocator",
+            "seed": 7,
+            "outcome": "crash",
+            "message": "another",
+            "limit_seconds": 7.0,
+            "limit_evaluations": 7,
+            "limit_gap": 0.7,
+            "claimed_status": "limit",
+            "claimed_objective_s": 0.7,
+            "claimed_lower_bound_s": 0.7,
+            "objective_s": 0.7,
+            "lower_bound_s": 0.07,
+            "own_bound_s": 0.07,
+            "gap": 0.7,
+            "correct": False,
+            "evaluations": 77,
+            "setup_seconds": 7.0,
+            "wall_seconds": 7.0,
+            "cpu_seconds": 7.0,
+            "peak_mb": 7.0,
+            "trace": [[7, 0.07, 0.7, 0.07]],
+            "plans": 7,
+            "converged": 7,
+            "worst_error": 0.7,
+            "started": "1977-07-07T00:00:00+00:00",
+            "machine": "another",
+            "load": 7.0,
+            "revision": "another",
+        }.items()
+    },
+    "rows.Row.key": (bench_tables, {}, {"0.0.key": "b"}),
+    "rows.Row.versions": (bench_page, {"1.versions": {}}, {"0.2.versions": {"another": "7.7"}}),
+    "folder.RunFile.suite": (bench_page, {}, {"1.suite": "another"}),
+    "folder.RunFile.command": (bench_page, {}, {"1.command": ["another"]}),
+    "folder.RunFile.machine": (bench_page, {}, {"1.machine": "another"}),
+    "folder.RunFile.versions": (bench_page, {}, {"1.versions": {"another": "7.7"}}),
+    **{
+        f"library.Entry.{key}": (library, {}, {f"0.{key}": value})
+        for key, value in {
+            "name": "another",
+            "family": "another",
+            "nodes": 7,
+            "splits": 7,
+            "sha256": "ab" * 32,
+            "file": "another.toml",
+        }.items()
+    },
+    **{
+        f"library.BestKnown.{key}": (library, {}, {f"1.{key}": value})
+        for key, value in {
+            "name": "another",
+            "objective_s": 7.0,
+            "lower_bound_s": 7.0,
+            "gap": 0.7,
+            "method": "another",
+            "bound_from": "another",
+            "version": "7.7",
+            "date": "1977-07-07",
+        }.items()
+    },
+    **{
+        f"regression._File.{key}": (problem, MG1_PROBLEM if key == "service_scv" else {}, {key: value})
+        for key, value in {
+            "format": "another",
+            "invariant": "another",
+            "message": "another",
+            "seed": 7,
+            "number": 7,
+            "delay": "mm1",
+            "service_scv": 2.0,
+            "local_delay": [[0.7, 1.5, None], [0.25, 2.0, 3.0]],
+            "cloud_time": [[0.7, 0.25, 0.0], [0.25, 0.125, 0.0]],
+            "arrival_rate": [0.7, 1.0],
+            "weight": [0.3, 0.7],
+            "least_rate": None,
+            "upstream_wait": None,
+            "n_layers": None,
+        }.items()
+    },
+}
+
+
+def keys() -> list[str]:
+    """Return every key of every file that the package and its fuzzer read, derived from the code."""
+    for path in (ROOT / "dmcjia_opt").rglob("*.py"):
+        if "BaseModel" in path.read_text(encoding="utf-8"):
+            importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    found = [f"node_files.columns.{name}" for name in NODE_COLUMNS]
+    found += [f"arrivals.columns.{name}" for name in ("time_s", "node")]
+    for table in (Row, Entry, BestKnown):
+        found += [f"{_module(table)}.{table.__name__}.{one.name}" for one in fields(table)]
+    models = BaseModel.__subclasses__()
+    while models:
+        model = models.pop()
+        models += model.__subclasses__()
+        if model.__module__.startswith(("dmcjia_opt.", regression.__name__)):
+            own = {name: one for name, one in model.model_fields.items() if name in vars(model)["__annotations__"]}
+            found += [f"{_module(model)}.{model.__name__}.{one.alias or name}" for name, one in own.items()]
+    return sorted(found)
+
+
+def _module(owner: type) -> str:
+    return owner.__module__.rpartition(".")[2]
+
+
+def changed(document: Document, changes: Mapping[str, object]) -> Document:
+    """Return a copy with values at dotted paths; `...` takes the key away."""
+    document = copy.deepcopy(document)
+    for path, value in changes.items():
+        *parents, last = (int(part) if part.isdigit() else part for part in path.split("."))
+        place = document
+        for part in parents:
+            place = place[part] if isinstance(part, int) else place.setdefault(part, {})
+        if value is ...:
+            del place[last]
+        else:
+            place[last] = value
+    return document
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    (folder / "tiny.json").write_text(json.dumps(_PROFILE), encoding="utf-8")
+    (folder / "times.csv").write_text(_TIMES, encoding="utf-8")
+    _write_csv(folder / "nodes.csv", NODE_ROWS[:1])
+    residual_block().save(folder / "net.onnx")
+    flattened().save(folder / "open.onnx")
+    (folder / "planned.toml").write_bytes(toml(SCENARIO))
+    solve(load_scenario(folder / "planned.toml")).save(folder / "as_planned.json")
+    (folder / "plans").mkdir()
+    shutil.copy(find_library().folder / "plans" / "paper-n5-s1.json", folder / "plans")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bases(files):
+    as_planned = json.loads((files / "as_planned.json").read_text(encoding="utf-8"))
+    known = find_library()
+    rows = [vars_of(table[("paper-n5-s1")]) for table in (known.index, known.best)]
+    return {
+        scenario: SCENARIO,
+        node_table: NODE_ROWS,
+        times: TIMES,
+        profile: _PROFILE,
+        plan: as_planned | {"limits": {}, "trace": [MOMENT, MOMENT | {"objective_s": 2.0, "seconds": 3.0}]},
+        plan_alone: as_planned | {"scenario_file": "planned.toml"},
+        proof: PROOF | {"scenario_sha256": as_planned["scenario_sha256"]},
+        trace: ARRIVALS,
+        bench_page: [bench_rows(), _RUN],
+        bench_tables: [bench_rows(), _RUN],
+        library: [rows[0] | {"file": ""}, rows[1]],
+        problem: _PROBLEM,
+    }
+
+
+def vars_of(row: Entry | BestKnown) -> dict[str, object]:
+    return {one.name: getattr(row, one.name) for one in fields(row)}
+
+
+@pytest.fixture
+def seen(files, tmp_path, monkeypatch):
+    """Return what comes of a document in a fresh folder, at a clock that ticks when it is looked at."""
+
+    def look(how, document, name):
+        folder = tmp_path / name
+        shutil.copytree(files, folder)
+        clock = Clock(tick=1e-3)
+        for watch in ("perf_counter", "monotonic"):
+            monkeypatch.setattr(time, watch, clock.look)
+        came = _or_refused(lambda: how(folder, document))
+        return str(came).replace(str(folder), "")
+
+    return look
+
+
+def test_every_key_has_an_example_and_no_other():
+    assert sorted(EXAMPLES) == keys()
+
+
+@pytest.fixture(scope="module")
+def without():
+    return {}
+
+
+@pytest.mark.parametrize("key", EXAMPLES)
+def test_it_has_an_effect_or_a_word(key, bases, seen, without):
+    how, both, one = EXAMPLES[key]
+    base = changed(bases[how], both)
+    at = how, str(both)
+    if at not in without:
+        without[at] = seen(how, base, "without")
+    assert without[at] != seen(how, changed(base, one), "with")
+
+
+@pytest.mark.parametrize("how", dict.fromkeys(how for how, *_ in EXAMPLES.values()), ids=lambda how: how.__name__)
+def test_nothing_but_the_key_makes_the_difference(how, bases, seen):
+    assert seen(how, bases[how], "once") == seen(how, bases[how], "again")
