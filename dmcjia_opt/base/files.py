@@ -15,6 +15,7 @@ from typing import IO, Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from dmcjia_opt.base.call import reading, redirected, writing
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.limits import FILES, require_memory
 from dmcjia_opt.base.suggesting import did_you_mean, listed, nearest
@@ -36,7 +37,7 @@ def check_readable(path: Path, what: str) -> None:
     Raises
     ------
     InputError
-        If it is missing, no regular file, or larger than its limit or than this machine can take.
+        If it is missing, no regular file, larger than its limit or than this machine can take, or written by this call.
     """
     try:
         status = path.stat()
@@ -50,6 +51,7 @@ def check_readable(path: Path, what: str) -> None:
     if status.st_size > most:
         raise InputError(f"{path}: {what} of {status.st_size:,} bytes is refused; the most is {most:,}: {remedy}")
     require_memory(status.st_size, f"{path}: {what}", remedy)
+    reading(path, what)
 
 
 def read_bytes(path: str | Path, what: str) -> bytes:
@@ -170,16 +172,6 @@ def _models(kind: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401
         yield from _models(inner)
 
 
-def check_destination(option: str, path: Path | None) -> None:
-    """Raise InputError, naming the option, where no file can be written to `path`; None asks for none."""
-    if path is None:
-        return
-    if not path.parent.is_dir():
-        raise InputError(f"{option} {path}: the folder {path.parent} does not exist; create it first")
-    if path.is_dir():
-        raise InputError(f"{option} {path}: this is a folder; add the file's name")
-
-
 def path_from(folder: Path, file: Path) -> str:
     """Return where `file` is from `folder`, with forward slashes; its whole path where no relative one leads there."""
     try:
@@ -194,7 +186,7 @@ def write_text(path: str | Path, text: str) -> None:
     Raises
     ------
     InputError
-        If the folder is missing or cannot be written.
+        If the folder is missing or cannot be written, or this call reads the file or has written it otherwise.
     """
     write_bytes(path, text.encode())
 
@@ -202,7 +194,10 @@ def write_text(path: str | Path, text: str) -> None:
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write `content` so that the file appears whole or not at all (see `write_text`)."""
     path = Path(path)
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}"
+    if redirected(path, content):
+        return
+    writing(path, content)
+    temporary = path.parent / f".{secrets.token_hex(8)}"
     try:
         try:
             with temporary.open("xb") as stream:

@@ -1,14 +1,31 @@
-"""Arguments that several commands have in common."""
+"""Arguments that several commands have in common, and options that name what is written."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from dmcjia_opt.base.call import claim
 
 ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO.toml", help="The scenario: cloud, options and nodes.")]
 
 Outside = Annotated[
     bool, typer.Option("--outside", help="Let the scenario name files outside its folder.", show_default=False)
 ]
+
+
+def written(metavar: str, text: str, *suffixes: str, stdout: bool = False, updates: str = "") -> Any:  # noqa: ANN401 - typer's
+    """Return an option that names a file to write, or a folder where no suffix is given, and claims it.
+
+    Every option that names one is made here, so that none writes over what the same call reads or writes otherwise;
+    the parameters are those of `claim`.
+    """
+
+    def claimed(param: typer.CallbackParam, path: Path | None) -> Path | None:
+        if path is not None:
+            claim(param.opts[0], path, suffixes, stdout=stdout, updates=updates)
+        return path
+
+    return typer.Option(metavar=metavar, help=f"{text} (-: standard output.)" if stdout else text, callback=claimed)

@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.cli.arguments import written
 
 
 def bench(
     suite: Annotated[
         str | None, typer.Argument(metavar="SUITE", help="smoke, allocators, placers, exact, scaling.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder for rows.jsonl and rows.parquet.")] = None,
+    out: Annotated[Path | None, written("DIR", "The folder for rows.jsonl and rows.parquet.")] = None,
     methods: Annotated[
         str | None,
         typer.Option(metavar="A,B", help='In place of the suite\'s: names, "PLACER + ALLOCATOR", module:Class.'),

@@ -7,13 +7,16 @@ from typing import Annotated, Literal
 
 import typer
 
+from dmcjia_opt.base.call import STDOUT, claim
+from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.limits import MOST_NODES
+from dmcjia_opt.cli.arguments import written
 
 
 def generate(
     family: Annotated[str, typer.Argument(metavar="FAMILY", help="paper, homogeneous, near, scarce, mixed or fleet.")],
     nodes: Annotated[int, typer.Option(max=MOST_NODES, help="Number of edge nodes.")],
-    out: Annotated[Path, typer.Option(metavar="FILE.toml", help="Where to write the scenario.")],
+    out: Annotated[Path, written("FILE.toml", "Where to write the scenario.", ".toml", stdout=True)],
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same scenario.")] = 0,
     tasks: Annotated[
         Literal["imagenet", "table4"] | None,
@@ -32,9 +35,14 @@ def generate(
     from dmcjia_opt.model.scenario.families import generate as draw
     from dmcjia_opt.model.scenario.scenario import doubt_units
 
+    if nodes_file is not None:
+        if out == STDOUT:
+            raise InputError("--nodes-file: the table lies beside the scenario; let --out name a file")
+        claim("--nodes-file", out.parent / nodes_file, (".csv", ".parquet"))
     scenario = draw(
         family, nodes=nodes, seed=seed, tasks=tasks, epsilon=epsilon, cloud_gflops=cloud_gflops, delay=delay
     )
     doubt_units(scenario, "generate")
     scenario.save(out, nodes_file=nodes_file)
-    typer.echo(f"{scenario.n_nodes} nodes written to {out}; plan them with: dmcjia solve {out}")
+    if out != STDOUT:
+        typer.echo(f"{scenario.n_nodes} nodes written to {out}; plan them with: dmcjia solve {out}")

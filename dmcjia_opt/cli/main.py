@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from dmcjia_opt.base.errors import DmcjiaError, Doubt
+from dmcjia_opt.base.call import one_call
+from dmcjia_opt.base.errors import DmcjiaError, Doubt, InputError
 from dmcjia_opt.cli.bench import bench
 from dmcjia_opt.cli.generate import generate
 from dmcjia_opt.cli.methods import methods
@@ -22,6 +25,9 @@ from dmcjia_opt.cli.reproduce import reproduce
 from dmcjia_opt.cli.simulate import simulate
 from dmcjia_opt.cli.solve import solve
 from dmcjia_opt.cli.verify import verify
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 
 class _Command(TyperCommand):
@@ -66,6 +72,7 @@ app = typer.Typer(
 for _command in (solve, verify, simulate, methods, generate, profile, reproduce, bench, report):
     app.command(cls=_Command)(_command)
 
+_STDERR = 2
 _INTERRUPTED = 130  # what typer makes of KeyboardInterrupt
 
 
@@ -98,6 +105,50 @@ def _say_warning(
         otherwise(message, category, *where)
 
 
+class _Pipe(io.FileIO):
+    """A pipe that somebody may read to its end, or stop reading; or a file on a disk that may be full."""
+
+    _full = False
+
+    def write(self, content: Buffer, /) -> int:
+        """Write, or lose what nobody reads; a full disk is told once."""
+        try:
+            return super().write(content) or 0
+        except BrokenPipeError:
+            pass
+        except OSError as error:
+            if not self._full and self.fileno() != _STDERR:
+                self._full = True
+                raise InputError(f"standard output: cannot write ({error.strerror}); send it elsewhere") from None
+        return memoryview(content).nbytes
+
+
+@contextmanager
+def _pipes_may_close() -> Iterator[None]:
+    """Let the command end as it would where the reader of its words has left, as ``head`` does.
+
+    What it writes to files is written all the same, and its exit code says what it always says.
+    """
+    plain = sys.stdout, sys.stderr
+    for name, stream in zip(("stdout", "stderr"), plain, strict=True):
+        try:
+            if not stream.isatty():
+                stream.flush()
+                binary = io.BufferedWriter(_Pipe(stream.fileno(), "w", closefd=False))
+                text = io.TextIOWrapper(binary, stream.encoding, stream.errors, line_buffering=name == "stderr")
+                setattr(sys, name, text)
+        except (AttributeError, OSError):
+            continue  # it is no file, or there is none
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        sys.stdout, sys.stderr = plain
+
+
+@_pipes_may_close()
 def guarded(run: Callable[[], object], name: str) -> None:
     """Run a command line called `name`; an error is one sentence on standard error, and its exit code.
 
@@ -107,7 +158,7 @@ def guarded(run: Callable[[], object], name: str) -> None:
         If a command was interrupted, where typer would end without a word.
     """
     try:
-        with warnings.catch_warnings():
+        with one_call(), warnings.catch_warnings():
             warnings.simplefilter("always", Doubt)
             warnings.showwarning = partial(_say_warning, warnings.showwarning)
             run()

@@ -8,14 +8,16 @@ from typing import Annotated, Literal
 
 import typer
 
+from dmcjia_opt.base.call import STDOUT, claim
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.cli.arguments import written
 
 
 def profile(
     model: Annotated[
         str, typer.Argument(metavar="MODEL.onnx|NAME", help="An ONNX file, a profile .json or a zoo name.")
     ],
-    out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the profile here.")] = None,
+    out: Annotated[Path | None, written("FILE.json", "Write the profile here.", ".json", stdout=True)] = None,
     cuts: Annotated[
         Literal["layers", "blocks", "all", "chain"] | None,
         typer.Option(help="After each layer, single tensors only, after every operator, or the paper's chain."),
@@ -27,10 +29,10 @@ def profile(
         list[str] | None, typer.Option(metavar="NAME=1x3x224x224", help="Shape of an input that the file leaves open.")
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option(metavar="FILE.png|.svg", help="Draw work, bytes and delay along the cuts.")
+        Path | None, written("FILE.png|.svg", "Draw work, bytes and delay along the cuts.", ".png", ".svg")
     ] = None,
     scenario: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="Write a scenario of one such node, to solve or extend.")
+        Path | None, written("FILE.toml", "Write a scenario of one such node, to solve or extend.", ".toml")
     ] = None,
     compute_gflops: Annotated[float, typer.Option(help="The node's compute, GFLOP/s.")] = 5.0,
     uplink_mbps: Annotated[float, typer.Option(help="The node's uplink, Mbit/s.")] = 8.0,
@@ -40,7 +42,10 @@ def profile(
         str | None, typer.Option(metavar="DEVICE", help="Time each layer on this machine, under this name.")
     ] = None,
     out_times: Annotated[
-        Path | None, typer.Option(metavar="times.csv", help="Write the times here, beside those that are there.")
+        Path | None,
+        written(
+            "times.csv", "Write the times here, beside those that are there.", ".csv", updates="the measured times"
+        ),
     ] = None,
     repeats: Annotated[
         int | None, typer.Option(min=1, help="Timed runs of each layer; the median counts.", show_default="11")
@@ -51,15 +56,14 @@ def profile(
     ] = None,
 ) -> None:
     """Show what each layer of a network computes and what each cut sends; write it down, draw it, time it."""
-    from dmcjia_opt.base.files import check_destination
     from dmcjia_opt.cli.progress import bar
     from dmcjia_opt.cli.show_network import best_cut, show_profile
-    from dmcjia_opt.model.networks.measured import load_times
+    from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
     from dmcjia_opt.model.networks.measuring import Measurement
     from dmcjia_opt.model.networks.measuring import measure as time_layers
     from dmcjia_opt.model.networks.onnx_ import parse_shape
     from dmcjia_opt.model.networks.reading import read_profile
-    from dmcjia_opt.model.scenario.scenario import doubt_units
+    from dmcjia_opt.model.scenario.scenario import doubt_units, times_beside
     from dmcjia_opt.studies.look.words import seconds
     from dmcjia_opt.studies.network.delays import one_node
     from dmcjia_opt.studies.network.picture import check_picture, draw_profile
@@ -69,8 +73,6 @@ def profile(
         if name in shapes:
             raise InputError(f'--input-shape: the shape of "{name}" is given twice')
         shapes[name] = shape
-    for option, path in (("--out", out), ("--scenario", scenario), ("--out-times", out_times), ("--picture", picture)):
-        check_destination(option, path)
     if picture is not None:
         check_picture(picture)
     asked = {"--out-times": out_times, "--repeats": repeats, "--threads": threads}
@@ -78,7 +80,10 @@ def profile(
         raise InputError(f"{unused[0]} needs --measure DEVICE: say what this machine is called")
     if measure is not None and cuts == "chain":
         raise InputError("--measure needs cuts that are real: leave --cuts chain out")
+    if scenario is not None and measure is not None:
+        claim("--scenario", times_beside(scenario), (".csv",))
     profiled = read_profile(model, cuts, upload_dtype, shapes)
+    known = load_times(out_times) if out_times is not None and out_times.exists() else MeasuredTimes()
     node = partial(one_node, profiled.profile, compute_gflops, uplink_mbps, arrival_rate, cloud_gflops)
     lone, times = node(), None
     doubt_units(lone, "profile")
@@ -97,12 +102,12 @@ def profile(
         total = sum(sum(layers.values()) for layers in times.seconds.values())
         typer.echo(f'The network takes {seconds(total)} on "{lone.nodes.device_of(0)}", layer by layer.')
         if out_times is not None:
-            known = load_times(out_times).merged(times) if out_times.exists() else times
-            known.save(out_times)
+            known.merged(times).save(out_times)
             typer.echo(f"Times written to {out_times}; in a scenario: [profiles] times_file, and device of a node.")
     if out is not None:
         profiled.profile.save(out)
-        typer.echo(f'Profile written to {out}; in a scenario: model = "{out.name}"')
+        if out != STDOUT:
+            typer.echo(f'Profile written to {out}; in a scenario: model = "{out.name}"')
     if picture is not None:
         draw_profile(lone, picture)
         typer.echo(f"Picture written to {picture}")

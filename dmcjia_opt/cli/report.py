@@ -10,9 +10,13 @@ import typer
 
 from dmcjia_opt.base.errors import BackendMissing, DmcjiaError, InputError
 from dmcjia_opt.base.machine import installing
+from dmcjia_opt.cli.arguments import written
 
 if TYPE_CHECKING:
     from dmcjia_opt.studies.plan.subject import Subject
+
+#: How the name of a page ends.
+PAGE = ".html", ".htm"
 
 
 def report(
@@ -20,12 +24,10 @@ def report(
         Path,
         typer.Argument(metavar="DIR|plan.json", help="The folder of a benchmark (dmcjia bench --out DIR), or a plan."),
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE.html", help="The page to write; it opens without a network.")],
+    out: Annotated[Path, written("FILE.html", "The page to write; it opens without a network.", *PAGE)],
     csv: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FOLDER", help="Of a benchmark: rows.csv, trajectories.csv and files for iohinspector here, too."
-        ),
+        written("FOLDER", "Of a benchmark: rows.csv, trajectories.csv and files for iohinspector here, too."),
     ] = None,
     scenario: Annotated[
         Path | None,
@@ -37,7 +39,7 @@ def report(
     Of a benchmark: who won, how reliably, how fast, on what evidence. Of a plan: how good it is, where the delay comes
     from, what more capacity would buy, how it was made.
     """
-    check_page("--out", out)
+    check_drawing("--out")
     if what.is_dir():
         if scenario is not None:
             raise InputError(f"--scenario belongs to a plan, and {what} is a folder; leave it out")
@@ -73,13 +75,8 @@ def report(
     write_page(subject, out)
 
 
-def check_page(option: str, path: Path) -> None:
-    """Raise an error where no page can be written to `path`, or nothing can draw one."""
-    from dmcjia_opt.base.files import check_destination
-
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"{option} {path}: the report is a page; let its name end in .html")
-    check_destination(option, path)
+def check_drawing(option: str) -> None:
+    """Raise an error where nothing can draw the page that an option asks for."""
     if missing := [module for module in ("plotly", "jinja2") if find_spec(module) is None]:
         raise BackendMissing(f"{option} needs {' and '.join(missing)}; {installing('report')}")
 

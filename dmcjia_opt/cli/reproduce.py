@@ -7,13 +7,15 @@ from typing import Annotated, Literal
 
 import typer
 
+from dmcjia_opt.cli.arguments import written
+
 
 def reproduce(
     item: Annotated[
         Literal["table1", "fig4", "fig5", "fig6", "shares", "gap", "delay", "all"],
         typer.Argument(metavar="ITEM", help="table1, fig4, fig5, fig6, shares, gap, delay, or all of them."),
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for data, figures and REPRODUCED.md.")],
+    out: Annotated[Path, written("DIR", "The folder for data, figures and REPRODUCED.md.")],
     seeds: Annotated[
         int | None,
         typer.Option(min=1, help="Instances and searches per point of a random experiment.", show_default="10"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 import numpy as np
@@ -9,7 +10,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.bounds.certificate import relative_gap
@@ -23,6 +24,9 @@ from dmcjia_opt.studies.look.words import in_plain_words, percent, seconds, sour
 #: Nodes shown one by one; of larger fleets the slowest are shown.
 MAX_ROWS = 40
 
+#: Width of a pipe, and of what is between two columns.
+_UNBROKEN, _BETWEEN = 100_000, 2
+
 _STATUS = {
     Status.OPTIMAL: "optimal, proved",
     Status.FEASIBLE: "feasible, not proved optimal",
@@ -35,11 +39,55 @@ def warn(sentence: str) -> None:
     typer.echo(f"dmcjia: warning: {sentence}", err=True)
 
 
-def table_of(title: str | None = None) -> Table:
-    """Return an empty table that is as narrow as its content allows."""
-    return Table(
-        title=title and escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
-    )
+def console() -> Console:
+    """Return standard output, as wide as the terminal; in a pipe no line is broken, unless COLUMNS says where."""
+    found = Console()
+    if not (found.is_terminal or "COLUMNS" in os.environ):
+        found.width = _UNBROKEN
+    return found
+
+
+def table_of(*names: str, numbers: Iterable[str] = (), prose: Iterable[str] = ()) -> Table:
+    """Return an empty table with a column for each of names, `numbers` and `prose`; only prose may be broken."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in names:
+        table.add_column(name, no_wrap=True)
+    for name in numbers:
+        table.add_column(name, no_wrap=True, justify="right")
+    for name in prose:
+        table.add_column(name)
+    return table
+
+
+def show_table(table: Table, title: str = "") -> None:
+    """Print a table of which nothing is cut: columns that do not fit follow below, beside the first one again."""
+    out = console()
+    if title:
+        out.print(f"[italic]{escape(title)}[/italic]")
+    first, *others = table.columns
+    parts = [[first]]
+    for column in others:
+        if len(parts[-1]) > 1 and _width(out, [*parts[-1], column]) > out.width:
+            parts.append([first])
+        parts[-1].append(column)
+    for part in parts:
+        piece = table_of()
+        for column in part:
+            least = _width(out, [column]) - _BETWEEN
+            piece.add_column(column.header, justify=column.justify, no_wrap=column.no_wrap, min_width=least)
+        for cells in zip(*(column.cells for column in part), strict=True):
+            piece.add_row(*cells)
+        out.width = max(out.width, _width(out, part))
+        out.print(piece)
+
+
+def _width(out: Console, columns: Iterable[Column]) -> int:
+    """Return how wide a table of columns is if no name, number or word in it is broken."""
+    width, endless = 0, out.options.update(width=_UNBROKEN)
+    for column in columns:
+        sizes = [out.measure(cell, options=endless) for cell in (column.header, *column.cells)]
+        width += _BETWEEN + max(size.maximum if column.no_wrap else size.minimum for size in sizes)
+    return width
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> Table:
@@ -61,7 +109,7 @@ def slowest(delays: FloatArray) -> IntArray:
 
 def show_plan(plan: Plan, scenario: Scenario) -> None:
     """Print a plan as a table of nodes and a summary."""
-    console = Console()
+    out = console()
     n_nodes, models = len(plan.splits), sorted(set(plan.networks))
     title = f"{scenario.name}: {n_nodes:,} node{'s' if n_nodes > 1 else ''}"
     if len(models) == 1:
@@ -70,12 +118,9 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
         title += f", the {MAX_ROWS} slowest shown"
     stages = (plan.delays.edge, plan.delays.upload, plan.delays.cloud, plan.delays.total)
     unit, size = unit_of(float(plan.delays.total.max()))
-    table = table_of(title)
-    table.add_column("node", overflow="fold")
-    if len(models) > 1:
-        table.add_column("model", overflow="fold")
-    for name in ("split", "share %", *(f"{stage} {unit}" for stage in ("edge", "upload", "cloud", "total"))):
-        table.add_column(name, justify="right", no_wrap=True)
+    names = ("node", "model") if len(models) > 1 else ("node",)
+    numbers = ("split", "share %", *(f"{stage} {unit}" for stage in ("edge", "upload", "cloud", "total")))
+    table = table_of(*names, numbers=numbers)
     for d in slowest(plan.delays.total):
         layers = scenario.profiles[scenario.nodes.network_of(int(d))].n_layers
         table.add_row(
@@ -85,7 +130,7 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
             f"{100 * plan.shares[d]:.3g}",
             *(f"{stage[d] / size:.4g}" if stage[d] else "–" for stage in stages),
         )
-    console.print(table)
+    show_table(table, title)
     times = "once" if plan.evaluations == 1 else f"{plan.evaluations:,} times"
     summary = (
         ("mean delay", f"[bold]{seconds(plan.objective)}[/bold]"),
@@ -95,30 +140,27 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
         ("made by", escape(f"{plan.placer} + {plan.allocator}, seed {plan.seed}")),
         ("cost", f"shares computed {times}, {seconds(plan.wall_seconds)}"),
     )
-    console.print(facts(summary))
+    out.print(facts(summary))
     for note in plan.notes:
-        console.print(f"[yellow]Note:[/yellow] {escape(note)}.")
-    console.print(in_plain_words(plan))
+        out.print(f"[yellow]Note:[/yellow] {escape(note)}.")
+    out.print(in_plain_words(plan))
 
 
 def show_proof(proof: Proof, plan: Plan) -> None:
     """Print what a proof proves about a plan, and on what the rest of the plan's bound rests, if there is one."""
-    console = Console()
+    out = console()
     gap = relative_gap(plan.objective, proof.bound)
     cases = "one price" if proof.leaves == 1 else f"{proof.leaves:,} cases at {len(proof.prices):,} prices"
-    console.print(f"Proof: {cases}; no plan is faster than {seconds(proof.bound)}, gap {percent(gap)}.")
+    out.print(f"Proof: {cases}; no plan is faster than {seconds(proof.bound)}, gap {percent(gap)}.")
     if gap > max(plan.gap, plan.gap_tolerance) * (1 + 1e-6):
-        console.print(
-            f"A proof of the plan's own bound is too large; it rests on the search of {escape(plan.bound_from)}."
-        )
+        out.print(f"A proof of the plan's own bound is too large; it rests on the search of {escape(plan.bound_from)}.")
 
 
 def show_checks(checks: Iterable[Check]) -> None:
     """Print claims beside their recomputation."""
-    table = Table()
-    for name in ("claim", "says", "recomputed", ""):
-        table.add_column(name)
+    table = table_of("claim", prose=("says", "recomputed"))
+    table.add_column("", no_wrap=True)
     for check in checks:
         mark = "[green]true[/green]" if check.true else "[red bold]FALSE[/red bold]"
         table.add_row(check.what, escape(check.claimed), escape(check.recomputed), mark)
-    Console().print(table)
+    show_table(table)

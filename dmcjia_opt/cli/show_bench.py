@@ -6,11 +6,9 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from dmcjia_opt.cli.show import console, facts, show_table, table_of
 from dmcjia_opt.studies.bench.lineup import expand
 from dmcjia_opt.studies.bench.planning import estimate
 from dmcjia_opt.studies.bench.rows import Outcome, Row
@@ -19,22 +17,21 @@ from dmcjia_opt.studies.bench.suites import Block, Suite
 
 def show_suites(suites: Mapping[str, Suite], workers: int) -> None:
     """Print every suite with its instances, methods, budgets and estimated cost."""
-    console = Console()
+    out = console()
     for suite in suites.values():
         runs, seconds = estimate(suite, workers)
-        console.print(
+        out.print(
             f"[bold]{suite.name}[/bold]: {suite.summary}; {runs} runs, about {_duration(seconds)} with {workers} "
             f"worker{'s' if workers > 1 else ''}",
             highlight=False,
         )
-        table = Table.grid(padding=(0, 2))
+        rows = []
         for block in suite.blocks:
             methods = expand(block.kind, block.methods, exact=block.exact)
-            table.add_row(f"  {block.kind}s", escape(", ".join(methods)))
-            table.add_row("  on", escape(", ".join(block.instances)))
-            table.add_row("  budget", _budget(block))
-        console.print(table)
-        console.print()
+            rows.append((f"  {block.kind}s", escape(", ".join(methods))))
+            rows += [("  on", escape(", ".join(block.instances))), ("  budget", _budget(block))]
+        out.print(facts(rows))
+        out.print()
 
 
 def show_rows(rows: Iterable[Row]) -> None:
@@ -42,12 +39,7 @@ def show_rows(rows: Iterable[Row]) -> None:
     by_method: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         by_method.setdefault((row.kind, row.method), []).append(row)
-    table = Table(box=SIMPLE_HEAD)
-    table.caption = "gap and s are medians, error is the worst; false: claims that are contradicted"
-    table.add_column("method", overflow="fold")
-    for name in ("runs", "answers", "false", "gap", "error", "s"):
-        table.add_column(name, justify="right")
-    table.add_column("other")
+    table = table_of("method", numbers=("runs", "answers", "false", "gap", "error", "s"), prose=("other",))
     for (kind, method), found in by_method.items():
         answers = [row for row in found if row.outcome == Outcome.ANSWER]
         counts = Counter(row.outcome for row in found)
@@ -64,7 +56,8 @@ def show_rows(rows: Iterable[Row]) -> None:
             f"{statistics.median(times):.2g}" if times else "–",
             ", ".join(f"{counts[other]} {other}" for other in Outcome if other != Outcome.ANSWER and counts[other]),
         )
-    Console().print(table)
+    show_table(table)
+    console().print("gap and s are medians, error is the worst; false: claims that are contradicted")
 
 
 def _budget(block: Block) -> str:

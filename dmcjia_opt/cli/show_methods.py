@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from dmcjia_opt.cli.show import facts, table_of
+from dmcjia_opt.cli.show import console, facts, show_table, table_of
 from dmcjia_opt.solving.contract import Spec
 from dmcjia_opt.solving.registry import KINDS, options, variants, why_not
 
 
 def show_methods(found: Sequence[Spec]) -> None:
     """Print methods, whether they can run here, and what may follow a colon in their names."""
-    console = Console()
     for kind in reversed(KINDS):
-        table = Table(title=f"{kind}s", title_justify="left", expand=True)
-        for name in ("name", "exact", "here", "what it is"):
-            table.add_column(name, no_wrap=name != "what it is", overflow="fold")
+        table = table_of("name", "exact", "here", prose=("what it is",))
         for spec in (spec for spec in found if spec.kind == kind):
             why = why_not(spec)
             here = "[green]yes[/green]" if why is None else "[red]no[/red]"
@@ -29,13 +24,13 @@ def show_methods(found: Sequence[Spec]) -> None:
             if names := variants(spec):
                 text += f"\n[dim]{escape(spec.name)}:… {escape(', '.join(names))}[/dim]"
             table.add_row(escape(spec.name), "yes" if spec.exact else "–", here, text)
-        console.print(table)
-    console.print("Options of a method: dmcjia methods NAME", highlight=False)
+        show_table(table, f"{kind}s")
+    console().print("Options of a method: dmcjia methods NAME", highlight=False)
 
 
 def show_method(spec: Spec) -> None:
     """Print all there is to know of one method: what it is and needs, its variants and its options."""
-    console = Console()
+    out = console()
     why = why_not(spec)
     known = (
         (spec.kind, f"{spec.name}: {spec.summary}"),
@@ -45,20 +40,18 @@ def show_method(spec: Spec) -> None:
         ("here", "yes" if why is None else f"no: {why}"),
         ("variants", ", ".join(f"{spec.name}:{name}" for name in variants(spec))),
     )
-    console.print(facts((key, escape(text)) for key, text in known))
+    out.print(facts((key, escape(text)) for key, text in known))
     if why is not None:
         return
     if not (found := options(spec)):
-        console.print("It has no options.\n")
+        out.print("It has no options.\n")
         return
-    table = table_of()
-    for name in ("option", "type", "default", "what it is"):
-        table.add_column(name, no_wrap=name == "option", overflow="fold")
+    table = table_of("option", prose=("type", "default", "what it is"))
     for option in found:
         table.add_row(*(escape(text) for text in (option.name, option.type, option.default or "–", option.doc)))
-    console.print(table)
+    show_table(table)
     first = found[0]
-    console.print(
+    out.print(
         f"As in: --{spec.kind} {escape(spec.name)}:{first.name}={escape(first.default or '…')}\n", highlight=False
     )
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from dmcjia_opt.cli.show import console, show_table, table_of
 from dmcjia_opt.model.networks.graph import single_tensor_cuts
 from dmcjia_opt.model.networks.reading import Profiled
 from dmcjia_opt.model.scenario.scenario import Scenario
@@ -18,13 +16,12 @@ _KIB = 1024.0
 
 def show_profile(profiled: Profiled) -> None:
     """Print a profile as a table of layers, and what its graph says about the cuts."""
-    profile, console = profiled.profile, Console()
+    profile, out = profiled.profile, console()
     own = [cut.own_bytes for cut in profiled.cuts]
     hidden = sum(o < cut.upload_bytes for o, cut in zip(own, profiled.cuts, strict=True))
     title = f"{profile.name}: {profile.n_layers} layers, {_work(profile.total_macs)}, {profile.parameters:,} parameters"
-    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("split", justify="right")
-    table.add_column("layer", overflow="fold")
+    table = table_of(numbers=("split",))
+    table.add_column("layer", no_wrap=True)
     for name in ("MMAC", "done %", *(["own KiB"] if hidden else []), "cut KiB", "tensors"):
         table.add_column(name, justify="right", no_wrap=True)
     total = profile.total_macs or 1.0
@@ -39,9 +36,9 @@ def show_profile(profiled: Profiled) -> None:
             _kib(profile.output_bytes[k]),
             "?" if profile.tensors is None else str(profile.tensors[k]),
         )
-    console.print(table)
+    show_table(table, title)
     for line in _remarks(profiled, hidden):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _work(macs: float) -> str:

@@ -6,22 +6,20 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from dmcjia_opt.cli.show import MAX_ROWS, facts, slowest, table_of
+from dmcjia_opt.cli.show import MAX_ROWS, console, facts, show_table, slowest, table_of
 from dmcjia_opt.studies.look.words import percent, seconds, unit_of
 from dmcjia_opt.studies.simulation.result import Simulation, compare
 
 
 def show_simulation(found: Simulation, title: str, confidence: float, *, by_node: bool) -> None:
     """Print simulated delays beside the model's: the slowest nodes if `by_node`, and the fleet's mean."""
-    console = Console()
+    out = console()
     if by_node:
-        console.print(_simulated_nodes(found, title, confidence))
+        _show_nodes(found, title, confidence)
     else:
-        console.print(f"[italic]{escape(title)}[/italic]")
+        out.print(f"[italic]{escape(title)}[/italic]")
     half, short = found.mean_half_width(confidence), found.too_short
     quantiles = found.mean_quantiles
     summary = (
@@ -34,26 +32,24 @@ def show_simulation(found: Simulation, title: str, confidence: float, *, by_node
         ("cost", f"{found.measured.sum():,} tasks after a warm-up of {found.warm_up.sum():,}, "
          f"{seconds(found.wall_seconds)}"),
     )  # fmt: skip
-    console.print(facts(summary))
+    out.print(facts(summary))
     if short.any():
         nodes = [f'"{found.names[d]}"' for d in np.flatnonzero(short[:-1])[:3]]
         which = f" of {', '.join(map(escape, nodes))}{' …' if short[:-1].sum() > 3 else ''}" if nodes else ""
-        console.print(
+        out.print(
             f"[yellow]The run is too short: batches{which} still depend on each other, and true intervals are wider. "
             "Raise --tasks.[/yellow]"
         )
 
 
-def _simulated_nodes(found: Simulation, title: str, confidence: float) -> Table:
+def _show_nodes(found: Simulation, title: str, confidence: float) -> None:
     delay, half = found.delay, found.half_width(confidence)
     if len(delay) > MAX_ROWS:
         title += f": the {MAX_ROWS} slowest of {len(delay):,} nodes"
     unit, size = unit_of(float(np.nanmax(delay)))
     title += f"; delays in {unit}, loads in %"
-    table = table_of(title)
-    table.add_column("node", overflow="fold", min_width=9)
-    for name in ("simulated", "±", "model", "off %", "edge", "link", "cloud", "p95", "p99"):
-        table.add_column(name, justify="right", no_wrap=True)
+    numbers = ("simulated", "±", "model", "off %", "edge", "link", "cloud", "p95", "p99")
+    table = table_of("node", numbers=numbers)
     for d in slowest(delay):
         loads = (found.load.edge[d], found.load.upload[d], found.load.cloud[d])
         model, cells = found.model[d], ((delay[d], ".4g"), (half[d], ".2g"))
@@ -66,22 +62,22 @@ def _simulated_nodes(found: Simulation, title: str, confidence: float) -> Table:
             *(f"{100 * load:.2f}" if load > 0 else "–" for load in loads),
             *(f"{value / size:.4g}" if np.isfinite(value) else "–" for value in found.quantiles[d, 1:]),
         )
-    return table
+    show_table(table, title)
 
 
 def show_differences(found: Mapping[str, Simulation], confidence: float) -> None:
     """Print how every plan but the first compares with the first, on the same arrivals and services."""
     (first, base), *others = found.items()
-    console = Console()
+    out = console()
     for name, other in others:
         difference = compare(base, other)
         interval = _interval(abs(difference.mean), difference.half_width(confidence))
         if difference.is_clear(confidence):
             faster = "faster" if difference.mean < 0 else "slower"
             part = percent(abs(difference.mean) / base.mean_delay)
-            console.print(f"{escape(name)} is {faster} than {escape(first)} by {interval} ({part})")
+            out.print(f"{escape(name)} is {faster} than {escape(first)} by {interval} ({part})")
         else:
-            console.print(f"{escape(name)} and {escape(first)} do not differ clearly: by {interval}; try more --tasks")
+            out.print(f"{escape(name)} and {escape(first)} do not differ clearly: by {interval}; try more --tasks")
 
 
 def _interval(value: float, half: float) -> str:

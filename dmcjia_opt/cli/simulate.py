@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from dmcjia_opt.base.call import STDOUT
 from dmcjia_opt.base.errors import DmcjiaError, InputError
-from dmcjia_opt.cli.arguments import Outside, ScenarioFile
+from dmcjia_opt.cli.arguments import Outside, ScenarioFile, written
 
 
 def simulate(
@@ -46,7 +47,7 @@ def simulate(
     ] = None,
     warm_up: Annotated[float, typer.Option(help="Share of the tasks left out at the start.")] = 0.1,
     confidence: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
-    out: Annotated[Path | None, typer.Option(metavar="sim.json", help="Write everything here.")] = None,
+    out: Annotated[Path | None, written("sim.json", "Write everything here.", ".json", stdout=True)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what would be written, and nothing else.")] = False,
     outside: Outside = False,
 ) -> None:
@@ -54,7 +55,6 @@ def simulate(
 
     Several plans meet the same arrivals, so that even small differences between them show.
     """
-    from dmcjia_opt.base.files import check_destination
     from dmcjia_opt.cli.progress import bar
     from dmcjia_opt.cli.show import warn
     from dmcjia_opt.cli.show_simulation import show_differences, show_simulation
@@ -65,7 +65,6 @@ def simulate(
     from dmcjia_opt.studies.simulation.fleet import simulate as send_tasks
     from dmcjia_opt.studies.simulation.result import content, save
 
-    check_destination("--out", out)
     if not 0.0 < confidence < 1.0:
         raise InputError(f"--confidence must lie between 0 and 1, got {confidence:g}")
     loaded, process = load_scenario(scenario, outside=outside), build_arrivals(arrivals)
@@ -102,12 +101,13 @@ def simulate(
             warn(f"--seed {seed} has no effect: neither arrivals nor services are random; add --service-cv")
     if out is not None:
         save(out, found, confidence)
-    if as_json:
+    if as_json and out != STDOUT:
         typer.echo(json.dumps(content(found, confidence), indent=1, allow_nan=False))
+    if as_json:
         return
     for name, simulation in found.items():
         show_simulation(simulation, f"{loaded.name}, {name}", confidence, by_node=len(found) == 1)
     if len(found) > 1:
         show_differences(found, confidence)
-    if out is not None:
+    if out not in (None, STDOUT):
         typer.echo(f"Simulation written to {out}")

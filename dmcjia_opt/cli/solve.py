@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.cli.arguments import Outside, ScenarioFile
+from dmcjia_opt.base.call import STDOUT
+from dmcjia_opt.cli.arguments import Outside, ScenarioFile, written
+from dmcjia_opt.cli.report import PAGE, check_drawing, write_page
 
 
 def solve(
@@ -22,12 +23,13 @@ def solve(
     evaluations: Annotated[int | None, typer.Option(help="Limit on distinct plans evaluated.")] = None,
     gap: Annotated[float | None, typer.Option(help="Stop at this relative gap, e.g. 1e-3.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and versions, same plan.")] = 0,
-    out: Annotated[Path | None, typer.Option(metavar="plan.json", help="Write the plan here.")] = None,
+    out: Annotated[Path | None, written("plan.json", "Write the plan here.", ".json", stdout=True)] = None,
     proof: Annotated[
-        Path | None, typer.Option(metavar="proof.json", help="Write here what proves the bound, for anyone to check.")
+        Path | None,
+        written("proof.json", "Write here what proves the bound, for anyone to check.", ".json", stdout=True),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(metavar="plan.html", help="Write a page about the plan; it opens without a network.")
+        Path | None, written("plan.html", "Write a page about the plan; it opens without a network.", *PAGE)
     ] = None,
     outside: Outside = False,
 ) -> None:
@@ -35,11 +37,10 @@ def solve(
 
     [bold]--placer dmcjia --allocator alm[/bold] is the algorithm of the paper.
     """
-    from dmcjia_opt.base.files import check_destination, path_from
+    from dmcjia_opt.base.files import path_from
     from dmcjia_opt.base.machine import computer
     from dmcjia_opt.base.processes import interrupts_remembered
     from dmcjia_opt.cli.progress import SearchProgress, spinner
-    from dmcjia_opt.cli.report import check_page, write_page
     from dmcjia_opt.cli.show import show_plan, show_proof, warn
     from dmcjia_opt.model.scenario.scenario import load_scenario
     from dmcjia_opt.solving.contract import Stop
@@ -48,12 +49,8 @@ def solve(
     from dmcjia_opt.solving.verifying import prove
 
     stop = Stop(seconds=seconds, evaluations=evaluations, gap=gap)
-    check_destination("--out", out)
-    check_destination("--proof", proof)
     if report is not None:
-        check_page("--report", report)
-        if report in (out, proof):
-            raise InputError(f"--report {report}: the same file is asked for twice; give each its own name")
+        check_drawing("--report")
     chosen = ("placer", placer.partition(":")[0]), ("allocator", allocator.partition(":")[0])
     for method, sentence in conflicts().items():
         if method in chosen:
@@ -70,8 +67,8 @@ def solve(
             made = prove(loaded, plan)
         made.save(proof)
         show_proof(made, plan)
-    if out is not None:
-        checked_by = f" --proof {proof}" if proof is not None else ""
+    if out is not None and out != STDOUT:
+        checked_by = f" --proof {proof}" if proof not in (None, STDOUT) else ""
         typer.echo(f"Plan written to {out}; check it with: dmcjia verify {scenario} {out}{checked_by}")
     if report is not None:
         from dmcjia_opt.studies.plan.subject import subject_of_plan

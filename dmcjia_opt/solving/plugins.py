@@ -21,6 +21,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, TypeVar
 
+from dmcjia_opt.base.call import reading
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, DmcjiaError, InputError, in_one_line
 from dmcjia_opt.solving.contract import Kind, Spec
 
@@ -242,6 +243,7 @@ def _from_file(path: Path) -> ModuleType:
     """Import a file, under its own name where that is free, so that other processes find what is pickled."""
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; name one that is there, as in ./file.py:Class")
+    reading(path, "the method")
     path = path.resolve()
     _make_importable(path.parent)
     if path.stem.isidentifier() and _file_of(path.stem) == str(path):

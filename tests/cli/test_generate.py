@@ -37,7 +37,7 @@ def test_options_of_families(dmcjia, tmp_path):
         (("paper", "--nodes", 3, "--cloud-gflops", 0), ["cloud_gflops"]),
         (("paper", "--nodes", 3, "--cloud-gflops", "inf"), ["cloud_gflops"]),
         (("paper", "--nodes", 3, "--nodes-file", "n.xls"), ["n.xls", ".csv or .parquet"]),
-        (("paper", "--nodes", 3, "--nodes-file", "missing/n.csv"), ["missing/n.csv", "cannot write"]),
+        (("paper", "--nodes", 3, "--nodes-file", "missing/n.csv"), ["missing/n.csv", "create it first"]),
     ],
 )
 def test_nonsense_families_are_answered_with_a_sentence(dmcjia, tmp_path, arguments, parts):
@@ -46,7 +46,8 @@ def test_nonsense_families_are_answered_with_a_sentence(dmcjia, tmp_path, argume
 
 
 def test_a_folder_that_is_missing_for_generate(dmcjia):
-    fails(dmcjia("generate", "paper", "--nodes", 3, "--out", "missing/g.toml"), 2, "missing/g.toml", "cannot write")
+    ended = dmcjia("generate", "paper", "--nodes", 3, "--out", "missing/g.toml")
+    fails(ended, 2, "--out missing/g.toml: the folder missing does not exist; create it first")
 
 
 def test_too_many_nodes_to_hold(dmcjia):

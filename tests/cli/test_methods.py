@@ -9,7 +9,7 @@ def test_methods_lists_every_row(dmcjia):
     ended = dmcjia("methods")
     assert ended.code == 0
     for spec in METHODS.values():
-        assert re.search(rf"^│ {re.escape(spec.name)} ", ended.out, re.MULTILINE)
+        assert re.search(rf"^ {re.escape(spec.name)} ", ended.out, re.MULTILINE)
     assert "CLARABEL" in ended.out
     assert "NelderMead" in ended.out
 

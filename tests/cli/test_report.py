@@ -99,7 +99,7 @@ def test_a_false_delay_is_refused_and_the_old_page_stays(dmcjia, solved, tmp_pat
         (("solve", "s.toml", "--report", "p.txt"), "end in .html"),
         (("solve", "s.toml", "--report", "none/p.html"), "create it first"),
         (("solve", "s.toml", "--report", "folder.html"), "this is a folder"),
-        (("solve", "s.toml", "--out", "p.html", "--report", "p.html"), "its own name"),
+        (("solve", "s.toml", "--out", "p.html", "--report", "p.html"), "end in .json"),
     ],
 )
 def test_misuse_is_a_sentence(dmcjia, solved, tmp_path, arguments, part):

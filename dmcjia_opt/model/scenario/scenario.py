@@ -212,8 +212,8 @@ class Scenario:
             content["cloud"]["device"] = self.cloud_device
         measured = [(device, self.profiles[network].name) for device, network in self._measured()]
         if measured:
-            content["profiles"] = {"times_file": f"{path.stem}-times.csv"}
-            self.times.only(measured).save(path.parent / f"{path.stem}-times.csv")
+            content["profiles"] = {"times_file": times_beside(path).name}
+            self.times.only(measured).save(times_beside(path))
         if nodes_file is None:
             content["nodes"] = [_node(table, d) for d in range(self.n_nodes)]
         for network, reference in zip(self.nodes.networks, table.networks, strict=True):
@@ -231,6 +231,11 @@ class Scenario:
             return network
         zoo = network in ZOO and self.profiles[network].fingerprint() == zoo_profile(network).fingerprint()
         return network if zoo else f"{network}.json"
+
+
+def times_beside(path: Path) -> Path:
+    """Return where the measured times of a scenario are written that is written to `path`."""
+    return path.with_name(f"{path.stem}-times.csv")
 
 
 def _node(table: NodeTable, d: int) -> dict[str, Any]:

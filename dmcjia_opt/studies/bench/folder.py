@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dmcjia_opt.base.call import claim
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.files import LOCK, check_readable, explain, lock, read_bytes, read_json, write_bytes, write_text
 from dmcjia_opt.studies.bench.rows import Row
@@ -128,6 +129,8 @@ def open_folder(path: Path, suite: str, *, resume: bool) -> Iterator[Folder]:
     except OSError as error:
         raise InputError(f"--out {path}: cannot be written ({error.strerror})") from None
     with held:
+        for name, what in ((ROWS, "the rows"), (RUN, "the description of the run"), (TABLE, "")):
+            claim("--out", path / name, (Path(name).suffix,), updates=what)
         if others and not resume:
             more = "add --resume to go on, or " if ROWS in others else ""
             raise InputError(f"--out {path}: the folder is not empty; {more}choose another one")

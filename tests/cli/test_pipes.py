@@ -1,0 +1,103 @@
+"""What is said into a pipe that nobody reads is lost, and nothing else: files are written, and exit codes stay."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from dmcjia_opt.model.scenario.families import generate
+
+
+@pytest.fixture(autouse=True)
+def files(dmcjia, tmp_path):
+    """Put `s.toml`, a scenario of sixty nodes, two plans of it, one of them false, and a folder into the folder."""
+    generate("paper", nodes=60, seed=1).save("s.toml")
+    assert dmcjia("solve", "s.toml", "--evaluations", 50, "--out", "plan.json").code == 0
+    content = json.loads((tmp_path / "plan.json").read_text())
+    (tmp_path / "false.json").write_text(json.dumps(content | {"objective_s": content["objective_s"] / 2}))
+
+
+def unread(*arguments, error=False):
+    """Run a command that writes to a pipe whose other end is closed; `error` sends standard error there, too."""
+    other_end, pipe = os.pipe()
+    os.close(other_end)
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", "dmcjia_opt", *map(str, arguments)],
+            stdout=pipe,
+            stderr=pipe if error else subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(pipe)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--version",),
+        ("--help",),
+        ("solve", "--help"),
+        ("solve", "s.toml", "--evaluations", 50),
+        ("solve", "s.toml", "--evaluations", 50, "--out", "-"),
+        ("verify", "s.toml", "plan.json"),
+        ("simulate", "s.toml", "plan.json", "--tasks", 1000),
+        ("simulate", "s.toml", "plan.json", "--tasks", 1000, "--json"),
+        ("methods",),
+        ("methods", "--json"),
+        ("methods", "genetic"),
+        ("generate", "paper", "--nodes", 900, "--out", "-"),
+        ("profile", "resnet34"),
+        ("bench", "--list"),
+    ],
+    ids=lambda arguments: " ".join(map(str, arguments)),
+)
+def test_nobody_reads(arguments):
+    done = unread(*arguments)
+    assert done.returncode == 0
+    if "-" not in arguments:
+        assert done.stderr == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_files_are_written_all_the_same(tmp_path):
+    done = unread("solve", "s.toml", "--out", "p.json", "--proof", "q.json", "--report", "r.html")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all((tmp_path / name).stat().st_size for name in ("p.json", "q.json", "r.html"))
+    assert unread("verify", "s.toml", "p.json", "--proof", "q.json").returncode == 0
+
+
+def test_exit_codes_stay():
+    done = unread("verify", "s.toml", "false.json")
+    assert done.returncode == 1
+    assert done.stderr.startswith("dmcjia: false.json: false: objective_s")
+    assert unread("verify", "s.toml", "false.json", error=True).returncode == 1
+    assert unread("solve", "none.toml", error=True).returncode == 2
+    assert unread("solve", "--colour", error=True).returncode == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a disk that is full")
+@pytest.mark.parametrize(
+    "arguments", [("methods",), ("--version",), ("generate", "paper", "--nodes", "3", "--out", "-")]
+)
+def test_a_full_disk_is_one_sentence(arguments):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "dmcjia_opt", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "dmcjia: standard output: cannot write (No space left on device); send it elsewhere\n"
+
+
+def test_what_is_read_is_whole():
+    """The first line of many, and all of what fills a pipe more than once."""
+    arguments = [sys.executable, "-m", "dmcjia_opt", "generate", "paper", "--nodes", "900", "--out", "-"]
+    whole = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
+    assert whole.count("[[nodes]]") == 900
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout.readline() == 'name = "paper-n900-s0"\n'
+        running.stdout.close()
+        assert running.stderr.read() == ""
+    assert running.returncode == 0
