@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.base.limits import MOST, MOST_CHARACTERS
+from dmcjia_opt.base.limits import FARTHEST, MOST, MOST_CHARACTERS
 
 RANGE = f"between {1 / MOST:g} and {MOST:g}; check its unit"
 _SHOWN = 60
@@ -24,6 +24,13 @@ _UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2
 def _sensible(value: float) -> float:
     if value and not 1 / MOST <= value <= MOST:
         raise PydanticCustomError("range", f"must lie {RANGE}")
+    return value
+
+
+def computable(value: float) -> float:
+    """Return a number that can be computed with, or raise ValueError."""
+    if not abs(value) <= FARTHEST:
+        raise PydanticCustomError("range", f"must lie between {-FARTHEST:g} and {FARTHEST:g}")
     return value
 
 
@@ -44,6 +51,10 @@ def _showable(name: str) -> str:
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), AfterValidator(_sensible)]
 #: The same, or 0.
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_sensible)]
+#: A number that somebody claims: a delay, a bound, a share.
+Number = Annotated[float, Field(allow_inf_nan=False), AfterValidator(computable)]
+#: The same, not below 0.
+Amount = Annotated[Number, Field(ge=0)]
 #: A name, or a path beside the file that has it.
 Name = Annotated[str, Field(min_length=1), AfterValidator(_showable)]
 #: How every table of a file is read: unknown keys and wrong types are errors.

@@ -38,6 +38,8 @@ MOST_OPERATORS = 200_000
 MOST_CHARACTERS = 1_000
 #: No quantity is larger, and none but 0 smaller than 1/MOST: further out, products of them overflow.
 MOST = 1e30
+#: No number that is claimed of a plan, a proof or a run is larger: with the quantities of a problem it would overflow.
+FARTHEST = 1e100
 #: Part of the machine's memory that one file, or the tables of one problem, may fill.
 MEMORY_PART = 0.25
 

@@ -28,6 +28,11 @@ class BestPrice:
         """The least total share that any choice of splits needs; a plan exists only if it is below 1."""
         return least_load(self.problem)
 
+    @property
+    def full(self) -> bool:
+        """Whether every plan fills the cloud, up to rounding, so that what delay there is would be rounding too."""
+        return self.load >= 1.0 - 4.0 * self.problem.n_nodes * EPS
+
     @cached_property
     def ends(self) -> tuple[DualPoint, DualPoint]:
         """The dual just below and just above the best price (see `maximise`); at price 0 if no plan exists."""

@@ -23,6 +23,9 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, dual_point, fixed_dual, least_load, maximise
 from dmcjia_opt.model.problem import BUDGET_TOLERANCE, ORDERING_TOLERANCE, Problem, Residuals
 
+#: Part of the cloud that a plan leaves beyond its load, below which rounding of its price shows.
+_SCARCE = 2.0**-20
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verdict:
@@ -112,9 +115,23 @@ def splits_lower_bound(problem: Problem, splits: IntArray, prices: FloatArray) -
         (n_plans, n_nodes).
     prices
         (n_plans, n_resources), or (n_plans,) where there is one resource: any prices; one outside of the range of
-        `dual` proves nothing but the fixed delay.
+        `dual` proves nothing but the fixed delay. Plans that fill the cloud to nearly the last bit are bounded at
+        a price of their own besides: at that of their best shares rounding would swallow the bound.
     """
     prices = prices[:, None] if prices.ndim == 1 else prices
+    bound = _splits_bound(problem, splits, prices)
+    surplus = 1.0 - (problem.arrival_rate[:, None] * problem.at(problem.service, splits)).sum((-2, -1))
+    edge = np.flatnonzero(surplus < _SCARCE)
+    if edge.size:
+        # that of M/M/1 queues without a load, if rounding took as much of the surplus as it may
+        root = np.sqrt(problem.weight[:, None] * problem.at(problem.service, splits[edge])).sum((-2, -1))
+        own = (root / (np.maximum(surplus[edge], 0.0) + 4.0 * rounding_slack(problem.n_nodes, 1.0))) ** 2
+        own = np.repeat(own[:, None], problem.n_resources, axis=1)
+        bound[edge] = np.maximum(bound[edge], _splits_bound(problem, splits[edge], own))
+    return bound
+
+
+def _splits_bound(problem: Problem, splits: IntArray, prices: FloatArray) -> FloatArray:
     usable: BoolArray = np.all((prices >= LEAST_PRICE) & (prices <= MOST_PRICE), axis=-1)
     value = fixed_dual(problem, splits, np.where(usable[:, None], prices, 1.0))
     paid = np.where(usable, prices.sum(-1), 0.0)
@@ -198,7 +215,10 @@ def _broken(residuals: Residuals, splits: IntArray, shares: FloatArray, names: S
     if not (shares >= 0).all():
         return first(~(shares >= 0), " is {share:.3g}")
     if not (residuals.budget <= BUDGET_TOLERANCE).all():
-        return f"its shares exceed the cloud by {residuals.budget.max():.3g}"
+        given = shares[shares > 0]
+        in_percent = abs(given.sum() - 100.0) < 5.0 or (given.min() > 1.0 and given.sum() >= 2.0)
+        hint = "; they look like percentages, and the whole cloud is 1" if in_percent else ""
+        return f"its shares exceed the cloud by {residuals.budget.max():.3g}{hint}"
     if not (residuals.stability < 0).all():
         return first(~(residuals.stability < 0), ", {share:.3g}, leaves its cloud queue unstable at split {split}")
     if not (residuals.ordering <= ORDERING_TOLERANCE).all():

@@ -20,11 +20,12 @@ from functools import partial
 import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray, constant, over_uses
+from dmcjia_opt.base.limits import FARTHEST
 from dmcjia_opt.model.delay import DelayCurve
 from dmcjia_opt.model.problem import Problem
 
 #: Prices, s per unit share, between which the dual is evaluated; the best price of any sensible problem is.
-LEAST_PRICE, MOST_PRICE = 1e-100, 1e100
+LEAST_PRICE, MOST_PRICE = 1.0 / FARTHEST, FARTHEST
 _BLOCK = 1 << 16  # table entries priced at a time: temporaries stay in cache, and memory small on large fleets
 _SAMPLE = 2048  # nodes from which the price of a larger fleet is guessed
 _TOGETHER = 256  # up to so many nodes, those with one split left are not worth a group of their own

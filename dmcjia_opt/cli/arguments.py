@@ -9,6 +9,15 @@ import typer
 
 from dmcjia_opt.base.call import claim
 
+
+def part(text: str) -> float:
+    """Return a gap as given; it is a part, no percentage."""
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no number; 5 % is 0.05") from None
+
+
 ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO.toml", help="The scenario: cloud, options and nodes.")]
 
 Outside = Annotated[

@@ -16,7 +16,6 @@ from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.bounds.proof.document import Proof
 from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.plan import Plan
 from dmcjia_opt.solving.verifying import Check
 from dmcjia_opt.studies.look.words import in_plain_words, percent, seconds, source_of_bound, unit_of
@@ -24,14 +23,9 @@ from dmcjia_opt.studies.look.words import in_plain_words, percent, seconds, sour
 #: Nodes shown one by one; of larger fleets the slowest are shown.
 MAX_ROWS = 40
 
+
 #: Width of a pipe, and of what is between two columns.
 _UNBROKEN, _BETWEEN = 100_000, 2
-
-_STATUS = {
-    Status.OPTIMAL: "optimal, proved",
-    Status.FEASIBLE: "feasible, not proved optimal",
-    Status.LIMIT: "limit: the best when the budget was spent",
-}
 
 
 def warn(sentence: str) -> None:
@@ -136,7 +130,7 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
         ("mean delay", f"[bold]{seconds(plan.objective)}[/bold]"),
         ("lower bound", f"{seconds(plan.lower_bound)}, from {escape(source_of_bound(plan.bound_from))}"),
         ("gap", percent(plan.gap)),
-        ("status", _STATUS.get(plan.status, str(plan.status))),
+        ("status", plan.status.in_words(plan.gap_tolerance)),
         ("made by", escape(f"{plan.placer} + {plan.allocator}, seed {plan.seed}")),
         ("cost", f"shares computed {times}, {seconds(plan.wall_seconds)}"),
     )
@@ -151,7 +145,7 @@ def show_proof(proof: Proof, plan: Plan) -> None:
     out = console()
     gap = relative_gap(plan.objective, proof.bound)
     cases = "one price" if proof.leaves == 1 else f"{proof.leaves:,} cases at {len(proof.prices):,} prices"
-    out.print(f"Proof: {cases}; no plan is faster than {seconds(proof.bound)}, gap {percent(gap)}.")
+    out.print(f"Proof: {cases}; no such plan is faster than {seconds(proof.bound)}, gap {percent(gap)}.")
     if gap > max(plan.gap, plan.gap_tolerance) * (1 + 1e-6):
         out.print(f"A proof of the plan's own bound is too large; it rests on the search of {escape(plan.bound_from)}.")
 

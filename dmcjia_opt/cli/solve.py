@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dmcjia_opt.base.call import STDOUT
-from dmcjia_opt.cli.arguments import Outside, ScenarioFile, written
+from dmcjia_opt.cli.arguments import Outside, ScenarioFile, part, written
 from dmcjia_opt.cli.report import PAGE, check_drawing, write_page
 
 
@@ -21,7 +21,9 @@ def solve(
     allocator: Annotated[str, typer.Option(help="Chooses the shares, in the same way.")] = "waterfilling",
     seconds: Annotated[float | None, typer.Option(help="Wall time limit, s.")] = None,
     evaluations: Annotated[int | None, typer.Option(help="Limit on distinct plans evaluated.")] = None,
-    gap: Annotated[float | None, typer.Option(help="Stop at this relative gap, e.g. 1e-3.")] = None,
+    gap: Annotated[
+        float | None, typer.Option(parser=part, metavar="PART", help="Stop at this relative gap: 0.05 is 5 %.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and versions, same plan.")] = 0,
     out: Annotated[Path | None, written("plan.json", "Write the plan here.", ".json", stdout=True)] = None,
     proof: Annotated[

@@ -385,7 +385,7 @@ class Problem:
         """Return how far each plan oversteps the budgets C1, the stability of its queues and the ordering C3."""
         s, shares = self.at(self.service, options), self.by_use(options, shares)
         busy = s > 0
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             stability = np.where(busy, -self._spare(s, shares) / shares, -1.0)
         negative = ~(shares >= 0) | (busy & (shares == 0))
         unstable = np.isinf(self.at(self.fixed_delay, options))[..., None]
@@ -393,7 +393,7 @@ class Problem:
         ordering = np.full(stability.shape, -np.inf)
         if self.ordered:
             floor = self.at(self.least_rate, options)
-            with np.errstate(divide="ignore", invalid="ignore"):
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 ordering = np.where(busy & (floor > 0), 1.0 - shares / (s * floor), -np.inf)
         budget = self.by_resource(shares) - 1.0
         return Residuals(np.where(np.isnan(budget), np.inf, budget), stability, ordering)

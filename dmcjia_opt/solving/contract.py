@@ -14,7 +14,7 @@ from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.problem import Problem
 
-#: A plan counts as optimal when its proved gap is no larger than this, or than the gap asked for if that is larger.
+#: A plan is optimal when its proved gap is no larger than this, or than the gap asked for if that is smaller.
 OPTIMALITY_GAP = 1e-9
 
 Kind = Literal["allocator", "placer"]
@@ -22,7 +22,10 @@ StatusArray = np.ndarray[tuple[int, ...], np.dtype[np.int8]]
 
 
 class Status(IntEnum):
-    """How a method ended; what it says is a claim until recomputed."""
+    """How a method ended; what it says is a claim until recomputed.
+
+    ROUNDED is a search that left nothing out, with a gap that is all rounding; WITHIN one that met a looser gap.
+    """
 
     OPTIMAL = 0
     FEASIBLE = 1
@@ -30,9 +33,29 @@ class Status(IntEnum):
     INACCURATE = 3
     INFEASIBLE = 4
     FAILED = 5
+    ROUNDED = 6
+    WITHIN = 7
 
     def __str__(self) -> str:
         return self.name.lower()
+
+    def in_words(self, tolerance: float) -> str:
+        """Return what the status of a plan says, `tolerance` being the gap that was asked for."""
+        words = {
+            Status.OPTIMAL: "optimal, proved",
+            Status.WITHIN: f"within {100 * tolerance:.4g} % of the optimum, proved",
+            Status.FEASIBLE: "feasible, not proved optimal",
+            Status.LIMIT: "limit: the best when the budget was spent",
+            Status.ROUNDED: "closed up to rounding: nothing was left out",
+        }
+        return words.get(self, str(self))
+
+
+def proved(gap: float, tolerance: float, otherwise: Status = Status.FEASIBLE) -> Status:
+    """Return what a proved gap makes of a plan: OPTIMAL, WITHIN the tolerance asked for, or else `otherwise`."""
+    if gap <= min(tolerance, OPTIMALITY_GAP):
+        return Status.OPTIMAL
+    return Status.WITHIN if gap <= tolerance < 1.0 else otherwise
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +97,7 @@ class Stop:
     evaluations
         Number of distinct plans whose shares are computed.
     gap
-        Relative gap, (objective − lower bound)/objective, at which to stop.
+        Relative gap, (objective − lower bound)/objective, at which to stop; below 1.
     """
 
     seconds: float | None = None
@@ -83,15 +106,18 @@ class Stop:
 
     @property
     def tolerance(self) -> float:
-        """Relative gap at which a plan counts as optimal."""
-        return max(OPTIMALITY_GAP, self.gap or 0.0)
+        """Relative gap that closes the search: the one asked for, or else that of an optimum."""
+        return OPTIMALITY_GAP if self.gap is None else self.gap
 
     def __post_init__(self) -> None:
         """Check the limits."""
         for name in ("seconds", "evaluations", "gap"):
             value = getattr(self, name)
-            if value is not None and not 0 <= value < math.inf:
-                raise InputError(f"{name} must be a finite number >= 0, got {value}")
+            if value is not None and not (isinstance(value, int | float | np.number) and 0 <= value < math.inf):
+                part = "; 5 % is 0.05" if name == "gap" else ""
+                raise InputError(f"{name} must be a finite number >= 0, got {value}{part}")
+        if self.gap is not None and self.gap >= 1.0:
+            raise InputError(f"gap is a part of the delay, below 1: 5 % is 0.05, got {self.gap:g}")
         if self.evaluations is not None and self.evaluations < 1:
             raise InputError(f"evaluations must be at least 1, got {self.evaluations}")
 

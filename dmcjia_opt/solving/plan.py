@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.fields import Number
 from dmcjia_opt.base.files import read_json, write_text
 from dmcjia_opt.base.limits import MOST_NODES
 from dmcjia_opt.model.problem import Stages
@@ -29,7 +30,7 @@ class Plan:
     Parameters
     ----------
     status
-        OPTIMAL only where the gap is proved; LIMIT or FEASIBLE otherwise.
+        OPTIMAL or WITHIN only where the gap is proved; ROUNDED, LIMIT or FEASIBLE otherwise.
     objective
         Mean delay, s, recomputed.
     lower_bound
@@ -37,7 +38,7 @@ class Plan:
     gap
         (objective − lower bound)/objective.
     gap_tolerance
-        The gap at which the plan counts as optimal.
+        The gap that was asked for; a plan is optimal at this or 1e-9, whichever is smaller.
     splits, shares
         (n_nodes,) split points and cloud shares.
     names, networks
@@ -54,6 +55,8 @@ class Plan:
         What the bound rests on: ``"dual"`` (anyone can recompute it from the price), or the search that proved it.
     scenario_sha256
         Hash of the scenario's content.
+    bound_holds_for
+        What the plans have in common that the bound is about, in a few words.
     trace
         The incumbent and the bound over time.
     versions
@@ -90,6 +93,7 @@ class Plan:
     scenario_sha256: str
     trace: tuple[TracePoint, ...]
     versions: Mapping[str, str]
+    bound_holds_for: str = ""
     notes: tuple[str, ...] = ()
     limits: Stop = field(default_factory=Stop)
     started: str = ""
@@ -110,6 +114,7 @@ class Plan:
             "gap": self.gap,
             "gap_tolerance": self.gap_tolerance,
             "bound_from": self.bound_from,
+            "bound_holds_for": self.bound_holds_for,
             "price_s": self.price,
             "splits": self.splits.tolist(),
             "shares": self.shares.tolist(),
@@ -160,11 +165,11 @@ class NodeClaim(BaseModel):
     name: str
     model: str
     split: _Split
-    share: _Finite
-    edge_s: _Finite
-    upload_s: _Finite
-    cloud_s: _Finite
-    total_s: _Finite
+    share: Number
+    edge_s: Number
+    upload_s: Number
+    cloud_s: Number
+    total_s: Number
 
 
 class Limits(BaseModel):
@@ -181,9 +186,9 @@ class Moment(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True)
     evaluations: int
-    seconds: _Finite
-    objective_s: _Finite | None = None
-    lower_bound_s: _Finite | None = None
+    seconds: Number
+    objective_s: Number | None = None
+    lower_bound_s: Number | None = None
 
 
 class Provenance(BaseModel):
@@ -194,7 +199,7 @@ class Provenance(BaseModel):
     allocator: str = ""
     seed: int | None = None
     evaluations: int | None = None
-    wall_s: _Finite | None = None
+    wall_s: Number | None = None
     notes: list[str] = []
     versions: dict[str, str] = {}
     limits: Limits | None = None
@@ -209,14 +214,15 @@ class PlanFile(Provenance):
     """A plan file as read: claims, none of them checked yet."""
 
     status: str
-    objective_s: _Finite
-    lower_bound_s: _Finite
-    gap: _Finite
-    gap_tolerance: _Finite = OPTIMALITY_GAP
+    objective_s: Number
+    lower_bound_s: Number
+    gap: Number
+    gap_tolerance: Number = OPTIMALITY_GAP
     bound_from: str = "dual"
-    price_s: _Finite | None = None
+    bound_holds_for: str = ""
+    price_s: Number | None = None
     splits: Annotated[list[_Split], _Nodes, FailFast()]
-    shares: Annotated[list[_Finite], _Nodes, FailFast()]
+    shares: Annotated[list[Number], _Nodes, FailFast()]
     nodes: Annotated[list[NodeClaim], _Nodes, FailFast()]
     scenario_sha256: str
 

@@ -19,7 +19,7 @@ from dmcjia_opt.base.processes import raise_if_interrupted
 from dmcjia_opt.bounds.best import BestPrice
 from dmcjia_opt.bounds.certificate import judge, lower_bound, relative_gap
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop, TracePoint
+from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop, TracePoint, proved
 
 #: Plans asked for again in a row, without one new plan, after which a search counts as stalled.
 STALLED_AFTER = 10_000
@@ -152,6 +152,15 @@ class Search:
     def closed(self) -> bool:
         """Whether the incumbent is within the tolerance of the bound."""
         return relative_gap(self.objective, self.lower_bound) <= self.stop.tolerance
+
+    def proved(self, otherwise: Status) -> Status:
+        """Return what the gap makes of the incumbent: OPTIMAL, WITHIN the tolerance, or else `otherwise`.
+
+        INFEASIBLE without an incumbent, where only rounding might leave room for one.
+        """
+        if self.splits is None and self.dual.full:
+            return Status.INFEASIBLE
+        return proved(relative_gap(self.objective, self.lower_bound), self.stop.tolerance, otherwise)
 
     @cached_property
     def penalty(self) -> float:
@@ -305,7 +314,7 @@ class Search:
         """
         splits, shares, believed = self.splits, self.shares, self._believed()
         self.tick()
-        proved = self._proves and self._proved >= believed
+        by_search = self._proves and self._proved >= believed
         if splits is None and self._rejected is not None:
             splits, shares = self._rejected
             failed = shares is None and self.problem.overload(splits) == 0
@@ -317,7 +326,7 @@ class Search:
             status = Status.INFEASIBLE if none else Status.LIMIT
             splits = self.problem.layers
         elif self._reached:
-            status = Status.OPTIMAL
+            status = self.proved(Status.LIMIT)
         elif limited:
             status = Status.LIMIT
         else:
@@ -330,7 +339,7 @@ class Search:
             tuple(self.trace),
             self.evaluations,
             self.price if np.isnan(self._sure_at) else self._sure_at,
-            self._proved_by if proved else "",
+            self._proved_by if by_search else "",
             (*self.notes, *notes),
             self._proved if self._proved_by and not self._proves else self._says_bound,
         )

@@ -16,12 +16,14 @@ from dmcjia_opt.bounds.certificate import judge, lower_bound, overload_of, relat
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.solving.contract import Allocator, Callback, Kind, Placement, Spec, Status, Stop
+from dmcjia_opt.solving.contract import Allocator, Callback, Kind, Placement, Spec, Status, Stop, proved
 from dmcjia_opt.solving.infeasible import why_no_plan
 from dmcjia_opt.solving.plan import Plan
 from dmcjia_opt.solving.registry import LIBRARIES, build_allocator, build_placer, spec_of
 from dmcjia_opt.solving.running import CheckedAllocator, at_the_edge, check_method, check_support, place, unchanged
 from dmcjia_opt.solving.search import Placer
+
+_FULL = "no plan exists: every plan fills the cloud, up to rounding; add cloud or edge compute, or lower arrival_rate"
 
 Method = TypeVar("Method", Placer, Allocator)
 
@@ -85,6 +87,8 @@ def solve(
         found = at_the_edge(found, problem, inner)
         seconds = time.perf_counter() - started
     splits, shares = found.splits, found.shares
+    if shares is None and dual.full:
+        raise InfeasibleError(_FULL)
     if shares is None:
         raise _without_plan(found, name, overload_of(problem, splits, nodes))
     verdict = judge(problem, splits, shares, nodes)
@@ -96,11 +100,11 @@ def solve(
     if found.bound_from and found.lower_bound > bound:
         bound, bound_from = min(found.lower_bound, objective), found.bound_from
     gap = relative_gap(objective, bound)
-    status = Status.LIMIT if found.status == Status.LIMIT else Status.FEASIBLE
-    if gap <= stop.tolerance:
-        status = Status.OPTIMAL
+    # shares of other allocators are no optimum to the last digit, so that their gap is more than rounding
+    rounded = found.status == Status.ROUNDED and row is not None and row.proves and inner_name == "waterfilling"
+    status = found.status if rounded or found.status == Status.LIMIT else Status.FEASIBLE
     return Plan(
-        status=status,
+        status=proved(gap, stop.tolerance, status),
         objective=objective,
         lower_bound=bound,
         gap=gap,
@@ -122,6 +126,7 @@ def solve(
         scenario_sha256=scenario.sha256(),
         trace=found.trace,
         versions=installed_versions(LIBRARIES),
+        bound_holds_for=scenario.options.rule,
         notes=found.notes,
         limits=stop,
         started=began.isoformat(timespec="seconds"),

@@ -16,7 +16,7 @@ from dmcjia_opt.bounds.proof.making import MOST_LEAVES, prove_bound
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.solving.contract import Status
+from dmcjia_opt.solving.contract import Placement, Status, proved
 from dmcjia_opt.solving.infeasible import why_no_plan
 from dmcjia_opt.solving.plan import Plan, PlanFile
 from dmcjia_opt.solving.registry import build_allocator, build_placer, specs
@@ -24,8 +24,6 @@ from dmcjia_opt.solving.running import place
 
 #: Relative difference up to which a claimed number and its recomputation count as the same.
 CLAIM_TOLERANCE = 1e-9
-_PROVED = str(Status.OPTIMAL)
-_OF_A_PLAN = {str(Status.FEASIBLE), str(Status.LIMIT)}
 
 
 def prove(scenario: Scenario, plan: Plan, *, most_leaves: int = MOST_LEAVES) -> Proof:
@@ -81,7 +79,7 @@ def verify(scenario: Scenario, claims: PlanFile, proof: Proof | None = None) -> 
     splits, shares, certificate = certify_file(scenario, problem, claims)
     broken = certificate.violation and (why_no_plan(scenario, problem) or certificate.violation)
     digest = scenario.sha256()
-    derived, proved = _derived(problem, proof, digest)
+    derived, of_proof = _derived(problem, proof, digest)
     bound, how = _provable(problem, claims, certificate.lower_bound, derived)
     gap = relative_gap(certificate.objective, claims.lower_bound_s)
     return (
@@ -91,11 +89,12 @@ def verify(scenario: Scenario, claims: PlanFile, proof: Proof | None = None) -> 
         Check(
             "lower_bound_s", f"{claims.lower_bound_s:.9g}", f"{bound:.9g} ({how})", claims.lower_bound_s <= _up(bound)
         ),
+        *_rule(scenario, claims),
         *_price(problem, claims),
-        *proved,
+        *of_proof,
         Check("gap", f"{claims.gap:.3e}", f"{gap:.3e}", abs(claims.gap - gap) <= CLAIM_TOLERANCE),
-        _status(claims),
-        _nodes(scenario, problem, claims, splits, shares),
+        _status(problem, claims, certificate.feasible),
+        _nodes(scenario, problem, claims, splits, shares, certificate.feasible),
     )
 
 
@@ -150,12 +149,23 @@ def _provable(problem: Problem, claims: PlanFile, dual: float, derived: float) -
         return dual, "dual"
     if claims.lower_bound_s <= _up(derived):
         return derived, "the proof"
-    for spec in specs("placer"):
-        if spec.proves and spec.name == claims.bound_from:
-            placer, allocator = build_placer(spec.name), build_allocator("waterfilling")
-            if placer.supports(problem) is None:
-                return max(dual, place(placer, problem, allocator).lower_bound), f"{spec.name}, searched again"
+    if again := _searched_again(problem, claims.bound_from):
+        return max(dual, again.lower_bound), f"{claims.bound_from}, searched again"
     return dual, "dual; what the rest of the claim rests on cannot be checked"
+
+
+def _searched_again(problem: Problem, name: str) -> Placement | None:
+    """Return what a placer finds whose bounds are this package's own proofs; None if `name` is none of those."""
+    if name not in (spec.name for spec in specs("placer") if spec.proves):
+        return None
+    placer = build_placer(name)
+    return place(placer, problem, build_allocator("waterfilling")) if placer.supports(problem) is None else None
+
+
+def _rule(scenario: Scenario, claims: PlanFile) -> tuple[Check, ...]:
+    """Return whether the bound is said to hold for the plans it holds for, if that is said."""
+    said, rule = claims.bound_holds_for, scenario.options.rule
+    return (Check("bound_holds_for", said, rule, said == rule),) if said else ()
 
 
 def _price(problem: Problem, claims: PlanFile) -> tuple[Check, ...]:
@@ -167,13 +177,23 @@ def _price(problem: Problem, claims: PlanFile) -> tuple[Check, ...]:
     return (Check("price_s", f"{claims.price_s:.9g}", found, claims.lower_bound_s <= _up(bound)),)
 
 
-def _status(claims: PlanFile) -> Check:
-    closed = claims.gap <= claims.gap_tolerance
-    found = f"gap {'within' if closed else 'above'} {claims.gap_tolerance:.0e}"
-    return Check("status", claims.status, found, claims.status in _OF_A_PLAN or (closed and claims.status == _PROVED))
+def _status(problem: Problem, claims: PlanFile, feasible: bool) -> Check:
+    """Return whether the gap that is claimed allows the status; no status is that of an infeasible plan."""
+    tolerance, said = claims.gap_tolerance, claims.status
+    reached = proved(claims.gap, tolerance)
+    true = {str(status) for status in (Status.FEASIBLE, Status.LIMIT, reached)}
+    found = f"gap {'above' if reached == Status.FEASIBLE else 'within'} {tolerance:.0e}"
+    if reached == Status.WITHIN:
+        found = reached.in_words(tolerance)
+    if said == str(Status.ROUNDED) and (again := _searched_again(problem, claims.placer)):
+        found = f"{found}; searched again: {again.status}"
+        true |= {said} if again.status in (Status.ROUNDED, Status.OPTIMAL) else set()
+    return Check("status", said, found if feasible else "no plan", feasible and said in true)
 
 
-def _nodes(scenario: Scenario, problem: Problem, claims: PlanFile, splits: IntArray, shares: FloatArray) -> Check:
+def _nodes(
+    scenario: Scenario, problem: Problem, claims: PlanFile, splits: IntArray, shares: FloatArray, feasible: bool
+) -> Check:
     delays = problem.breakdown(splits, shares)
     total = delays.total
     models = [scenario.profiles[m].name for m in scenario.nodes.networks]
@@ -196,4 +216,5 @@ def _nodes(scenario: Scenario, problem: Problem, claims: PlanFile, splits: IntAr
                 same = math.isclose(claimed, true, rel_tol=CLAIM_TOLERANCE, abs_tol=CLAIM_TOLERANCE * scale)
             if not same:
                 return Check("nodes", f'{key} of "{name}" = {claimed}', str(true), False)
-    return Check("nodes", f"{len(claims.nodes)} rows", "all the same", True)
+    found = "all the same" if feasible else "delays of no plan"
+    return Check("nodes", f"{len(claims.nodes)} rows", found, feasible)

@@ -231,8 +231,11 @@ class PlacerConformance(BaselineConformance):
         problem = middling()
         placement = place(placer, problem, stop=Stop(gap=0.9, evaluations=150))
         bound, _ = best_lower_bound(problem)
-        assert value_of(problem, placement) <= bound / (1 - 0.9)
-        assert placement.status == Status.OPTIMAL
+        value = value_of(problem, placement)
+        assert value <= bound / (1 - 0.9)
+        assert placement.status in (Status.WITHIN, Status.OPTIMAL)
+        if self.bound_accuracy <= 1e-12:  # a solver calls what it was asked for optimal, and nobody believes it
+            assert placement.status == Status.WITHIN or value <= bound * (1 + 1e-8)
         assert placement.evaluations <= 150
 
     def test_the_trace_tells_the_story(self, placer: Placer) -> None:

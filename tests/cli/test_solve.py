@@ -169,6 +169,8 @@ def test_a_network_without_work_or_data(dmcjia, tmp_path):
         (("--evaluations", "0"), 2, ["evaluations must be at least 1, got 0"]),
         (("--evaluations", "-3"), 2, ["evaluations must be"]),
         (("--gap", "-0.1"), 2, ["gap must be"]),
+        (("--gap", "1e300"), 2, ["gap is a part of the delay, below 1: 5 % is 0.05, got 1e+300"]),
+        (("--gap", "5"), 2, ["gap is a part of the delay, below 1: 5 % is 0.05, got 5"]),
         (("--gap", "nan"), 2, ["gap must be"]),
         (("--out", "missing/p.json"), 2, ["--out missing/p.json: the folder missing does not exist; create it first"]),
         (("--out", "."), 2, ["--out .: this is a folder"]),
@@ -176,6 +178,22 @@ def test_a_network_without_work_or_data(dmcjia, tmp_path):
 )
 def test_nonsense_is_answered_with_a_sentence(dmcjia, arguments, code, parts):
     fails(dmcjia("solve", "s.toml", *arguments), code, *parts)
+
+
+def test_a_gap_in_percent_is_answered_with_the_remedy(dmcjia):
+    ended = dmcjia("solve", "s.toml", "--gap", "5%")
+    assert ended.code == 2
+    assert "'5%' is no number; 5 % is 0.05" in ended.err
+
+
+def test_a_looser_gap_that_is_met_is_said_as_a_number(dmcjia, tmp_path):
+    ended = dmcjia("solve", "s.toml", "--placer", "genetic", "--gap", "0.4", "--out", "plan.json")
+    assert "within 40 % of the optimum, proved" in ended.out
+    assert "optimal, proved" not in ended.out
+    assert json.loads((tmp_path / "plan.json").read_text())["status"] == "within"
+    verified = dmcjia("verify", "s.toml", "plan.json")
+    assert verified.code == 0
+    assert "within 40 % of the optimum" in " ".join(verified.out.split())
 
 
 @pytest.mark.parametrize(
@@ -188,7 +206,7 @@ def test_nonsense_is_answered_with_a_sentence(dmcjia, arguments, code, parts):
         ("--seconds", "1e-9"),
         ("--seconds", "1e300"),
         ("--gap", "0"),
-        ("--gap", "1e300"),
+        ("--gap", "0.999"),
         ("--seed", "9" * 60),
     ],
 )

@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt
 from pydantic import BaseModel
 
 from dmcjia_opt.base import errors
-from dmcjia_opt.base.limits import FILES, MOST, MOST_CHARACTERS, MOST_LAYERS, MOST_NODES, MOST_OPERATORS
+from dmcjia_opt.base.limits import FARTHEST, FILES, MOST, MOST_CHARACTERS, MOST_LAYERS, MOST_NODES, MOST_OPERATORS
 from dmcjia_opt.bounds.proof.document import _BranchFile, _OverloadFile, _PriceFile, _ProofFile, _RangeFile
 from dmcjia_opt.model.networks.measured import _COLUMNS as TIME_COLUMNS
 from dmcjia_opt.model.networks.profile import _LayerFile, _ProfileFile, load_profile
@@ -144,6 +144,7 @@ def test_limits():
     for number in (MOST_NODES, MOST_LAYERS, MOST_OPERATORS, MOST_CHARACTERS):
         assert f"{number:,} " in section
     assert f"{1 / MOST:g} and {MOST:g}".replace("+", "") in section
+    assert f"{FARTHEST:g}".replace("+", "") in section
 
 
 def test_the_zoo_is_named():

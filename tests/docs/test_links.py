@@ -42,6 +42,12 @@ def test_the_check_sees_links():
     assert sum(found.values()) >= 60
 
 
+def test_what_is_assumed_stands_on_one_page_that_others_name():
+    pages = ("README.md", "docs/certificates.md", "docs/five-minutes.md", "docs/mathematics.md", "docs/ten-minutes.md")
+    for page in pages:
+        assert "assumptions.md)" in prose(page), page
+
+
 def test_nothing_is_fetched_to_show_a_page():
     for page in ALL:
         assert not re.search(r"!\[[^\]]*\]\(https?:|<img[^>]*https?:", prose(page)), page

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ from dmcjia_opt.studies.plan.subject import subject_of_file
 from dmcjia_opt.studies.simulation.arrivals import build_arrivals
 from dmcjia_opt.studies.simulation.fleet import simulate
 from tests.inputs import onnx_files
-from tests.inputs.mutations import damaged, mutated, scalar
+from tests.inputs.mutations import damaged, mutated, renumbered, scalar
 from tests.studies.network.nodes import on_a_node
 from tools.fuzz.regression import load_regression
 
@@ -94,12 +95,12 @@ class Format:
     Parameters
     ----------
     write
-        Writes a mutated file, and whatever valid ones it needs, into a folder.
+        Writes a file into a folder, changed by the function given last, and whatever valid ones it needs.
     use
         Gives it to the public functions; raises `InputError` where the file is refused.
     """
 
-    write: Callable[[Path, np.random.Generator], None]
+    write: Callable[..., None]
     use: Callable[[Path], None]
 
 
@@ -112,8 +113,8 @@ def _json(document) -> bytes:
     return json.dumps(document).encode()
 
 
-def _maybe_damaged(content: bytes, rng: np.random.Generator, often: float = 0.25) -> bytes:
-    while rng.random() < often:
+def _maybe_damaged(content: bytes, rng: np.random.Generator, change, often: float = 0.25) -> bytes:
+    while change is mutated and rng.random() < often:
         content = damaged(content, rng)
     return content
 
@@ -162,16 +163,16 @@ def _scenario_document(rng: np.random.Generator):
     return document
 
 
-def _write_scenario(folder: Path, rng: np.random.Generator) -> None:
+def _write_scenario(folder: Path, rng: np.random.Generator, change=mutated) -> None:
     _beside(folder)
     document = _scenario_document(rng)
     while True:
         try:
-            content = toml(mutated(document, rng))
+            content = toml(change(document, rng))
             break
         except (TypeError, AttributeError, ValueError, RecursionError):
             continue  # TOML has no null, and a document is a table
-    (folder / "s.toml").write_bytes(_maybe_damaged(content, rng))
+    (folder / "s.toml").write_bytes(_maybe_damaged(content, rng, change))
 
 
 _SCALES = (1e-30, 1e-29, 1e-20, 1e-10, 1e-5, 1e-2, 1.0, 1e2, 1e5, 1e10, 1e20, 1e29, 1e30)
@@ -214,14 +215,14 @@ _ROWS = [
 ]
 
 
-def _write_csv(folder: Path, rng: np.random.Generator) -> None:
+def _write_csv(folder: Path, rng: np.random.Generator, change=mutated) -> None:
     _beside(folder)
     _refers(folder, "n.csv")
-    rows = mutated(_ROWS, rng)
+    rows = change(_ROWS, rng)
     rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else _ROWS
     frame = pd.DataFrame(rows, dtype=object)
     text = frame.to_csv(index=bool(rng.random() < 0.05))
-    (folder / "n.csv").write_bytes(_maybe_damaged(text.encode("utf-8", "surrogatepass"), rng, 0.4))
+    (folder / "n.csv").write_bytes(_maybe_damaged(text.encode("utf-8", "surrogatepass"), rng, change, 0.4))
 
 
 def _column(values: list, rng: np.random.Generator):
@@ -262,9 +263,22 @@ def _column(values: list, rng: np.random.Generator):
     return pa.array([str(scalar(rng)).encode("utf-8", "replace").decode() for _ in values])
 
 
-def _write_parquet(folder: Path, rng: np.random.Generator) -> None:
+def _float(value):
+    """Return a number as a float, as a column of a table holds it; everything else as it is."""
+    try:
+        return float(value) if isinstance(value, int | float) else value
+    except OverflowError:
+        return math.inf
+
+
+def _write_parquet(folder: Path, rng: np.random.Generator, change=mutated) -> None:
     _beside(folder)
     _refers(folder, "n.parquet")
+    if change is renumbered:
+        rows = [{key: _float(value) for key, value in row.items()} for row in change(_ROWS, rng)]
+        table = pa.table({key: pa.array([row.get(key) for row in rows]) for key in _SCENARIO["nodes"][1]})
+        pa.parquet.write_table(table, folder / "n.parquet")
+        return
     columns = {key: pa.array([row.get(key) for row in _ROWS]) for key in _SCENARIO["nodes"][1]}
     for key in list(columns):
         if rng.random() < 0.15:
@@ -297,8 +311,8 @@ def _refers(folder: Path, nodes_file: str) -> None:
 # profile and measured times
 
 
-def _write_profile(folder: Path, rng: np.random.Generator) -> None:
-    (folder / "p.json").write_bytes(_maybe_damaged(_json(mutated(_PROFILE, rng)), rng))
+def _write_profile(folder: Path, rng: np.random.Generator, change=mutated) -> None:
+    (folder / "p.json").write_bytes(_maybe_damaged(_json(change(_PROFILE, rng)), rng, change))
 
 
 def _use_profile(folder: Path) -> None:
@@ -321,14 +335,14 @@ def check_profile(profile: LayerProfile, folder: Path) -> None:
     solved(lone)
 
 
-def _write_times(folder: Path, rng: np.random.Generator) -> None:
+def _write_times(folder: Path, rng: np.random.Generator, change=mutated) -> None:
     _beside(folder)
     (folder / "s.toml").write_bytes(toml(_SCENARIO))
     rows = [line.split(",") for line in _TIMES.splitlines()]
-    rows = mutated(rows, rng)
+    rows = change(rows, rng)
     rows = rows if isinstance(rows, list) else [[rows]]
     text = "\n".join(",".join(map(str, row)) if isinstance(row, list) else str(row) for row in rows) + "\n"
-    (folder / "times.csv").write_bytes(_maybe_damaged(text.encode("utf-8", "surrogatepass"), rng, 0.4))
+    (folder / "times.csv").write_bytes(_maybe_damaged(text.encode("utf-8", "surrogatepass"), rng, change, 0.4))
 
 
 def _use_times(folder: Path) -> None:
@@ -369,11 +383,11 @@ def planned() -> Mapping[str, bytes]:
     return _PLANNED
 
 
-def _write_planned(folder: Path, rng: np.random.Generator, which: str) -> None:
+def _write_planned(folder: Path, rng: np.random.Generator, change=mutated, *, which: str) -> None:
     for name, content in planned().items():
         (folder / name).write_bytes(content)
     document = json.loads(planned()[which])
-    (folder / which).write_bytes(_maybe_damaged(_json(mutated(document, rng)), rng))
+    (folder / which).write_bytes(_maybe_damaged(_json(change(document, rng)), rng, change))
 
 
 def _use_plan(folder: Path) -> None:
@@ -418,8 +432,8 @@ _PROBLEM = {
 }
 
 
-def _write_problem(folder: Path, rng: np.random.Generator) -> None:
-    (folder / "problem.json").write_bytes(_maybe_damaged(_json(mutated(_PROBLEM, rng)), rng))
+def _write_problem(folder: Path, rng: np.random.Generator, change=mutated) -> None:
+    (folder / "problem.json").write_bytes(_maybe_damaged(_json(change(_PROBLEM, rng)), rng, change))
 
 
 def _use_problem(folder: Path) -> None:
@@ -433,7 +447,7 @@ def _use_problem(folder: Path) -> None:
 # arrival times
 
 
-def _write_trace(folder: Path, rng: np.random.Generator) -> None:
+def _write_trace(folder: Path, rng: np.random.Generator, change=mutated) -> None:
     for name, content in planned().items():
         (folder / name).write_bytes(content)
     times = np.cumsum(rng.exponential(1.0, 400)).tolist()
@@ -444,10 +458,12 @@ def _write_trace(folder: Path, rng: np.random.Generator) -> None:
         names = load_scenario(folder / "s.toml").nodes.names
         nodes = [names[k % len(names)] for k in range(400)]
         rows = [["time_s", "node"], *([t, node] for t, node in zip(times, nodes, strict=True))]
-    rows = mutated(rows, rng)
+    rows = change(rows, rng)
+    if change is renumbered and rng.random() < 0.7:
+        rows.sort(key=lambda row: -1 if row[0] == "time_s" else row[0])  # what is out of order is refused for that
     rows = rows if isinstance(rows, list) else [[rows]]
     text = "\n".join(",".join(map(str, row)) if isinstance(row, list) else str(row) for row in rows) + "\n"
-    (folder / "trace.csv").write_bytes(_maybe_damaged(text.encode("utf-8", "surrogatepass"), rng))
+    (folder / "trace.csv").write_bytes(_maybe_damaged(text.encode("utf-8", "surrogatepass"), rng, change))
 
 
 def _use_trace(folder: Path) -> None:
@@ -518,16 +534,16 @@ def bench_rows() -> list[dict]:
     return [dict(_ROW), _ROW | other, _ROW | batch]
 
 
-def _write_folder(folder: Path, rng: np.random.Generator) -> None:
+def _write_folder(folder: Path, rng: np.random.Generator, change=mutated) -> None:
     rows, run = bench_rows(), _RUN
     if rng.random() < 0.8:
-        rows = mutated(rows, rng)
+        rows = change(rows, rng)
     else:
-        run = mutated(run, rng)
+        run = change(run, rng)
     rows = rows if isinstance(rows, list) else [rows]
     lines = b"".join(_json(row) + b"\n" for row in rows)
-    (folder / "rows.jsonl").write_bytes(_maybe_damaged(lines, rng))
-    (folder / "run.json").write_bytes(_maybe_damaged(_json(run), rng, 0.1))
+    (folder / "rows.jsonl").write_bytes(_maybe_damaged(lines, rng, change))
+    (folder / "run.json").write_bytes(_maybe_damaged(_json(run), rng, change, 0.1))
 
 
 def _use_folder(folder: Path) -> None:
@@ -560,8 +576,8 @@ def _use_folder(folder: Path) -> None:
         raise refused[0]
 
 
-def _write_onnx(folder: Path, rng: np.random.Generator) -> None:
-    (folder / "net.onnx").write_bytes(onnx_files.content(rng))
+def _write_onnx(folder: Path, rng: np.random.Generator, change=mutated) -> None:
+    (folder / "net.onnx").write_bytes(onnx_files.content(rng) if change is mutated else onnx_files.renumbered(rng))
 
 
 def _use_onnx(folder: Path) -> None:
@@ -591,17 +607,23 @@ def refusal(kind: Format, folder: Path) -> Exception | None:
     return None
 
 
-FORMATS: Mapping[str, Format] = {
+_KINDS: Mapping[str, Format] = {
     "scenario": Format(_write_scenario, _use_scenario),
     "extreme": Format(_write_extreme, _use_scenario),
     "nodes.csv": Format(_write_csv, _use_scenario),
     "nodes.parquet": Format(_write_parquet, _use_scenario),
     "profile": Format(_write_profile, _use_profile),
     "times": Format(_write_times, _use_times),
-    "plan": Format(lambda f, rng: _write_planned(f, rng, "plan.json"), _use_plan),
-    "proof": Format(lambda f, rng: _write_planned(f, rng, "proof.json"), _use_proof),
+    "plan": Format(partial(_write_planned, which="plan.json"), _use_plan),
+    "proof": Format(partial(_write_planned, which="proof.json"), _use_proof),
     "problem": Format(_write_problem, _use_problem),
     "trace": Format(_write_trace, _use_trace),
     "onnx": Format(_write_onnx, _use_onnx),
     "bench": Format(_write_folder, _use_folder),
+}
+#: Every kind, with its structure and its bytes changed, and with nothing but its numbers.
+FORMATS: Mapping[str, Format] = _KINDS | {
+    f"numbers of {name}": Format(partial(kind.write, change=renumbered), kind.use)
+    for name, kind in _KINDS.items()
+    if name != "extreme"
 }

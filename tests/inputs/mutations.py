@@ -86,6 +86,51 @@ def mutated(document, rng: np.random.Generator, changes: int | None = None):
     return document
 
 
+def _is_number(value) -> bool:
+    try:
+        return not isinstance(value, bool) and math.isfinite(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+#: Numbers at the ends of ranges, and beyond them.
+EXTREMES = (
+    *(0, -0.0, 5e-324, -5e-324, 2.3e-308, 1e-300, 1e-101, 1e-80, 1e-31, 1e-30, 1e-16, 1 - 2**-53, 1 + 2**-52, -1, 1.5),
+    *(1e15, 2**53, 2**63 - 1, 2**63, 1e30, 1.1e30, -1e30, 1e80, 1e100, -1e100, 1.1e100, 1e154, -1e154, 1e200, 1e290),
+    *(1e307, -1e307, 1e308, -1e308, 1.7976931348623157e308, -1.7976931348623157e308, 10**40, 10**400, -(10**400)),
+)
+
+
+def renumbered(document, rng: np.random.Generator):
+    """Return a copy of a document with one number, a few or all of one key changed: its structure stays.
+
+    Text that holds a number, as the cells of tables do, counts as one.
+    """
+    document = copy.deepcopy(document)
+    places = [(parent, key) for parent, key in _places(document, []) if parent is not None and _is_number(parent[key])]
+    if not places:
+        return document
+    first = places[rng.integers(len(places))]
+    chosen = [first, *(places[k] for k in rng.integers(len(places), size=int(rng.integers(0, 3))))]
+    if rng.random() < 0.3:
+        chosen += [place for place in places if place[1] == first[1]]
+    one = _number(first[0][first[1]], rng)
+    for parent, key in chosen:
+        old, new = parent[key], one if rng.random() < 0.5 else _number(parent[key], rng)
+        if isinstance(old, int) and rng.random() < 0.5 and abs(new) < 1e300:
+            new = int(new)
+        parent[key] = str(new) if isinstance(old, str) else new
+    return document
+
+
+def _number(old, rng: np.random.Generator):
+    kind = rng.integers(4)
+    if kind < 2:
+        return EXTREMES[rng.integers(len(EXTREMES))]
+    old = float(old) if _is_number(old) and abs(float(old)) < 1e200 else 1.0
+    return -old if kind == 2 else old * 10.0 ** float(rng.uniform(-60, 60))
+
+
 def _change(parent, key, rng: np.random.Generator) -> None:
     old = parent[key]
     kind = rng.integers(12)

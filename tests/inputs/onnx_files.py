@@ -207,3 +207,23 @@ def exploding(levels: int) -> ModelProto:
         body = [helper.make_node(kind, [a], [z], domain=domain) for a, z in (("a", "b"), ("b", "z"))]
         model.functions.append(helper.make_function("own", f"F{k}", ["a"], ["z"], body, opsets))
     return model
+
+
+def renumbered(rng: np.random.Generator) -> bytes:
+    """Return the bytes of a model of which nothing but numbers is changed: sizes, attributes, constants."""
+    model = MODELS[rng.integers(len(MODELS))]()
+    for _ in range(int(rng.integers(1, 4))):
+        found = [(message, field) for message in _messages(model, []) for field in _numbers(message)]
+        message, field = found[rng.integers(len(found))]
+        if field.is_repeated:
+            values = getattr(message, field.name)
+            values[int(rng.integers(len(values)))] = _scalar(field, rng, [])
+        else:
+            setattr(message, field.name, _scalar(field, rng, []))
+    raw: bytes = model.SerializeToString()
+    return raw
+
+
+def _numbers(message) -> list:
+    other = ("TYPE_STRING", "TYPE_BYTES", "TYPE_ENUM", "TYPE_MESSAGE")
+    return [f for f, _ in message.ListFields() if f.type not in [getattr(f, kind) for kind in other]]

@@ -259,6 +259,7 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "plan.PlanFile.gap": (plan, {}, {"gap": 0.5}),
     "plan.PlanFile.gap_tolerance": (plan, {}, {"gap_tolerance": 0.5}),
     "plan.PlanFile.bound_from": (plan, {}, {"bound_from": "exact"}),
+    "plan.PlanFile.bound_holds_for": (plan, {}, {"bound_holds_for": "all plans"}),
     "plan.PlanFile.price_s": (plan, {"bound_from": "dual"}, {"price_s": 1e-9}),
     "plan.PlanFile.splits": (plan, {}, {"splits": [1, 1]}),
     "plan.PlanFile.shares": (plan, {}, {"shares": [0.4, 0.6]}),

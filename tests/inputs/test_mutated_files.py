@@ -7,7 +7,7 @@ from dmcjia_opt.base.errors import InputError
 from tests.inputs.formats import FORMATS, refusal
 
 #: How many of each; pages of benchmarks take long to write.
-NUMBERS = dict.fromkeys(FORMATS, 100) | {"bench": 8}
+NUMBERS = dict.fromkeys(FORMATS, 100) | {"bench": 8, "numbers of bench": 8}
 
 
 @pytest.mark.parametrize("name", FORMATS)

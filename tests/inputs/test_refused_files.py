@@ -27,6 +27,7 @@ from dmcjia_opt.model.scenario.node_files import read_nodes
 from dmcjia_opt.model.scenario.nodes import NodeTable
 from dmcjia_opt.model.scenario.scenario import Scenario, load_scenario
 from dmcjia_opt.solving.plan import load_plan
+from dmcjia_opt.solving.verifying import verify
 from dmcjia_opt.studies.bench.folder import open_folder, read_rows
 from dmcjia_opt.studies.bench.results import load
 from dmcjia_opt.studies.simulation.arrivals import load_trace
@@ -171,6 +172,40 @@ def test_lists_are_not_read_on_after_their_first_mistake(tmp_path):
         sentence = refused(read, tmp_path / "wrong.json", content=content)
         more = re.search(r"and (\d+) more problems", sentence)
         assert sentence.count(";") + (int(more[1]) if more else 0) < 40
+
+
+@pytest.mark.parametrize("value", [1.1e100, -1e308, 1.7e308])
+@pytest.mark.parametrize("key", ["objective_s", "lower_bound_s", "gap", "gap_tolerance", "price_s", "wall_s"])
+def test_no_number_of_a_plan_overflows_who_checks_it(key, value, tmp_path):
+    plan = json.loads(planned()["plan.json"]) | {key: value}
+    refused(load_plan, tmp_path / "plan.json", f'"{key}"', "between -1e+100 and 1e+100", content=json.dumps(plan))
+
+
+def test_shares_and_times_at_the_ends_of_their_range_make_no_warning(tmp_path):
+    """Each was one: a share of 5e-324 that carries work, and arrivals 1e308 s apart, back and forth."""
+    for name, content in planned().items():
+        (tmp_path / name).write_bytes(content)
+    scenario, plan = load_scenario(tmp_path / "s.toml"), json.loads(planned()["plan.json"])
+    busy = next(k for k, share in enumerate(plan["shares"]) if share > 0)
+    for share in (5e-324, 1e-305, 1e-100):
+        shares = [*plan["shares"][:busy], share, *plan["shares"][busy + 1 :]]
+        (tmp_path / "plan.json").write_text(json.dumps(plan | {"shares": shares}), encoding="utf-8")
+        claims = load_plan(tmp_path / "plan.json")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert next(check.what for check in verify(scenario, claims) if not check.true) == "feasible"
+            with pytest.raises(InfeasibleError, match="its queue grows without end"):
+                simulate(scenario, claims, tasks=400)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        refused(load_trace, tmp_path / "trace.csv", "numbers up to 1e+100", content="0\n1.7e308\n-1.7e308\n")
+
+
+def test_a_proof_that_overflowed_its_checker_is_refused(tmp_path):
+    proof = json.loads(planned()["proof.json"])
+    leaf = {"price": 0, "charges_s": [[0, -1e308]]}
+    content = json.dumps(proof | {"tree": [leaf]})
+    refused(load_proof, tmp_path / "proof.json", '"tree[0].charges_s[0][1]"', "got -1e+308", content=content)
 
 
 @pytest.mark.parametrize("cell", ["1_0", "nan", "१", "1e400", "-1", "5e-324", "0x1", ""])

@@ -176,13 +176,13 @@ def test_however_short_the_time_one_plan_is_evaluated(problem, seconds):
     assert search.placement(limited=True).shares is not None
 
 
-def test_a_reached_gap_ends_the_search_as_optimal(problem):
+def test_a_reached_gap_ends_the_search_within_it(problem):
     best, splits, _ = brute_force(problem)
     gap = 1.0 - best_lower_bound(problem)[0] / best
     search = Search(problem, WaterFilling(), Stop(gap=gap + 1e-12))
     with pytest.raises(BudgetSpent):
         search.evaluate(splits[None])
-    assert search.placement(limited=True).status == Status.OPTIMAL
+    assert search.placement(limited=True).status == (Status.OPTIMAL if gap + 1e-12 <= 1e-9 else Status.WITHIN)
 
 
 def test_a_searched_space_ends_the_search():

@@ -12,7 +12,7 @@ from dmcjia_opt.methods.placers.exact.exhaustive import Exhaustive
 from dmcjia_opt.methods.placers.genetic.genetic import Genetic
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
-from dmcjia_opt.solving.contract import Status, Stop
+from dmcjia_opt.solving.contract import Status, Stop, proved
 from dmcjia_opt.solving.registry import specs, why_not
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.testing.doubles import Counting, Even, Failing
@@ -131,11 +131,55 @@ def test_a_claim_of_optimality_needs_a_closed_gap():
     assert solve(PAPER, Says(best.splits, status=Status.LIMIT)).status == Status.OPTIMAL
 
 
-def test_the_gap_asked_for_is_the_gap_of_an_optimum():
+def test_a_looser_gap_that_is_met_is_no_optimum():
     plan = solve(PAPER, "genetic", stop=Stop(gap=0.3, evaluations=5000))
-    assert plan.status == Status.OPTIMAL
+    assert str(plan.status) == "within"
+    assert plan.status.in_words(plan.gap_tolerance) == "within 30 % of the optimum, proved"
     assert 1e-9 < plan.gap <= plan.gap_tolerance == 0.3
     assert plan.evaluations < 5000
+    best = solve(PAPER, stop=Stop(gap=0.3))
+    assert best.status == (Status.OPTIMAL if best.gap <= 1e-9 else Status.WITHIN)
+
+
+@pytest.mark.parametrize(
+    ("gap", "tolerance", "status"),
+    [
+        (1e-9, 1e-9, Status.OPTIMAL),
+        (1.1e-9, 1e-9, Status.LIMIT),
+        (1e-10, 1e-12, Status.LIMIT),
+        (1e-12, 1e-12, Status.OPTIMAL),
+        (0.0, 0.0, Status.OPTIMAL),
+        (1e-9, 0.2, Status.OPTIMAL),
+        (2e-9, 0.2, Status.WITHIN),
+        (0.2, 0.2, Status.WITHIN),
+        (0.21, 0.2, Status.LIMIT),
+        (0.9, 1.0, Status.LIMIT),
+        (math.inf, 0.2, Status.LIMIT),
+    ],
+)
+def test_optimal_has_one_meaning(gap, tolerance, status):
+    assert proved(gap, tolerance, Status.LIMIT) == status
+
+
+@pytest.mark.parametrize("gap", [1.0, 5, 20.0, "5%", "0.05"])
+def test_a_gap_in_percent_is_refused_with_the_remedy(gap):
+    with pytest.raises(InputError, match=r"5 % is 0\.05, got|got .*; 5 % is 0\.05"):
+        Stop(gap=gap)
+
+
+def test_a_gap_that_is_all_rounding_has_a_status_of_its_own():
+    plan = solve(EQUAL, "exhaustive", stop=Stop(gap=0.0))
+    assert plan.status == (Status.ROUNDED if plan.gap > 0 else Status.OPTIMAL)
+    assert solve(EQUAL, "branch-and-bound", stop=Stop(gap=0.0)).status == Status.ROUNDED
+    # shares that are no optimum to the last digit leave more than rounding
+    assert solve(EQUAL, "branch-and-bound", "alm", stop=Stop(gap=0.0)).status != Status.ROUNDED
+
+
+def test_a_plan_names_the_rule_of_its_bound():
+    assert optimum(PAPER).bound_holds_for == "reserved shares, these cuts and the M/D/1 delay"
+    other = PAPER.options.model_copy(update={"delay": "tandem", "ordering": "cloud-faster"})
+    rule = "reserved shares, these cuts, a cloud faster than its edges and the tandem delay"
+    assert solve(replace(PAPER, options=other), "greedy+").bound_holds_for == rule
 
 
 def test_missing_shares_are_filled_by_the_allocator():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.solving.plan import PlanFile
@@ -15,6 +16,7 @@ from dmcjia_opt.solving.verifying import verify
 from tests.command_line import run
 
 PAPER = generate("paper", nodes=4, seed=1)
+PAPER_PROBLEM = compile_problem(PAPER)
 #: The dual leaves a gap here, so the bound of an exact plan rests on the search that proved it.
 EQUAL = generate("homogeneous", nodes=3, seed=0)
 PLACERS = [spec.name for spec in specs("placer") if why_not(spec) is None and not spec.baseline]
@@ -59,6 +61,7 @@ def test_checks_are_named_and_readable(content):
         "feasible",
         "objective_s",
         "lower_bound_s",
+        "bound_holds_for",
         "price_s",
         "gap",
         "status",
@@ -121,12 +124,17 @@ EDITS = {
     "gap": (scaled("gap", 1 - 1e-6), {"gap"}),
     "gap zero": (scaled("gap", 0.0), {"gap"}),
     "status optimal": (lambda c: c.update(status="optimal"), {"status"}),
+    "status within": (lambda c: c.update(status="within"), {"status"}),
+    "status rounded": (lambda c: c.update(status="rounded"), {"status"}),
+    "a looser tolerance": (lambda c: c.update(status="optimal", gap_tolerance=0.9), {"status"}),
+    "a tolerance above 1": (lambda c: c.update(status="within", gap_tolerance=5.0), {"status"}),
+    "rule": (lambda c: c.update(bound_holds_for="all plans"), {"bound_holds_for"}),
     "status infeasible": (lambda c: c.update(status="infeasible"), {"status"}),
     "status nonsense": (lambda c: c.update(status="splendid"), {"status"}),
     "share less": (at("shares", 0, 1 - 1e-6), {"objective_s", "nodes"}),
-    "share more": (at("shares", 0, 1 + 1e-6), {"feasible", "objective_s", "nodes"}),
-    "share gone": (at("shares", 0, 0.0), {"feasible", "objective_s", "gap", "nodes"}),
-    "share negative": (at("shares", 0, -1.0), {"feasible", "objective_s", "gap", "nodes"}),
+    "share more": (at("shares", 0, 1 + 1e-6), {"feasible", "objective_s", "gap", "status", "nodes"}),
+    "share gone": (at("shares", 0, 0.0), {"feasible", "objective_s", "gap", "status", "nodes"}),
+    "share negative": (at("shares", 0, -1.0), {"feasible", "objective_s", "gap", "status", "nodes"}),
     "shares swapped": (swap_shares, {"objective_s", "nodes"}),
     "split": (move_split, {"objective_s", "nodes"}),
     "split everywhere": (move_split_everywhere, {"objective_s", "nodes"}),
@@ -183,7 +191,11 @@ def test_rounding_of_the_last_digits_passes(content):
 
 
 def test_optional_claims_may_be_missing(content):
-    short = {k: v for k, v in content.items() if k not in ("gap_tolerance", "bound_from", "price_s", "trace")}
+    short = {
+        k: v
+        for k, v in content.items()
+        if k not in ("gap_tolerance", "bound_from", "bound_holds_for", "price_s", "trace")
+    }
     assert false_claims(PAPER, short) == []
 
 
@@ -213,6 +225,34 @@ def test_an_optimum_that_is_none_is_found_out():
         "bound_from": "exhaustive",
     }
     assert false_claims(EQUAL, content) == ["lower_bound_s"]
+
+
+def test_a_looser_target_that_is_met_is_true_and_no_optimum():
+    content = solve(PAPER, "genetic", stop=Stop(gap=0.3, evaluations=5000)).to_dict()
+    assert content["status"] == "within"
+    status = next(c for c in check(PAPER, content) if c.what == "status")
+    assert (status.true, status.recomputed) == (True, "within 30 % of the optimum, proved")
+    assert false_claims(PAPER, content | {"status": "optimal"}) == ["status"]
+    assert false_claims(PAPER, content | {"gap_tolerance": 0.1}) == ["status"]
+
+
+def test_a_search_that_left_only_rounding_is_searched_again():
+    content = solve(EQUAL, "branch-and-bound", stop=Stop(gap=0.0)).to_dict()
+    assert content["status"] == "rounded"
+    assert false_claims(EQUAL, content) == []
+    assert false_claims(EQUAL, content | {"placer": "genetic"}) == ["status"]
+
+
+def test_shares_in_percent_are_no_plan_and_nothing_of_it_is_true(content):
+    edited = copy.deepcopy(content)
+    edited["shares"] = [100 * share for share in edited["shares"]]
+    delays = PAPER_PROBLEM.breakdown(np.array(edited["splits"]), np.array(edited["shares"]))
+    for row, share, cloud, total in zip(edited["nodes"], edited["shares"], delays.cloud, delays.total, strict=True):
+        row |= {"share": share, "cloud_s": float(cloud), "total_s": float(total)}
+    edited |= {"objective_s": float(delays.total.mean()), "gap": 0.0, "status": "optimal"}
+    assert false_claims(PAPER, edited) == ["feasible", "objective_s", "gap", "status", "nodes"]
+    feasible = next(c.recomputed for c in check(PAPER, edited) if c.what == "feasible")
+    assert feasible.endswith("they look like percentages, and the whole cloud is 1")
 
 
 def test_another_scenario_of_the_same_size(content):

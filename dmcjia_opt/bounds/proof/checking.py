@@ -21,6 +21,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, over_uses
 from dmcjia_opt.base.errors import ClaimFalse
+from dmcjia_opt.base.limits import FARTHEST
 from dmcjia_opt.bounds.proof.document import Branch, Leaf, Prices, Proof
 from dmcjia_opt.bounds.proof.outward import Interval, below
 from dmcjia_opt.model.delay import DelayCurve, Piece
@@ -320,9 +321,12 @@ def _leaf(case: Case, tables: CostTables, proof: Proof, leaf: Leaf, number: int)
         if load < 1.0:
             raise Unproved(f"tree[{number}]: the cloud can carry a plan of this case, its least load is {load:.6g}")
         return math.inf
-    for split, _ in leaf.charges:
+    prices = _prices(proof, leaf.price, number, tables.problem.n_resources)
+    for split, charge in leaf.charges:
         _check_split(tables.problem, split, number)
-    return case_bound(case, tables, _prices(proof, leaf.price, number, tables.problem.n_resources), leaf.charges)
+        if not abs(charge) <= FARTHEST:
+            raise Unproved(f"tree[{number}]: a charge of {charge:g} s is beyond {FARTHEST:g}")
+    return case_bound(case, tables, prices, leaf.charges)
 
 
 def _prices(proof: Proof, index: int, number: int, n_resources: int) -> Prices:
@@ -331,4 +335,6 @@ def _prices(proof: Proof, index: int, number: int, n_resources: int) -> Prices:
     prices = proof.prices[index]
     if len(prices) != n_resources:
         raise Unproved(f"prices_s[{index}] holds {len(prices)} prices; the scenario shares {n_resources} resources")
+    if not all(0.0 <= price <= FARTHEST for price in prices):
+        raise Unproved(f"prices_s[{index}] must lie between 0 and {FARTHEST:g}")
     return prices

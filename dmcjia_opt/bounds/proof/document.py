@@ -9,15 +9,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, FailFast, Field, Tag
 
+from dmcjia_opt.base.fields import Amount, Number
 from dmcjia_opt.base.files import read_json, write_text
 
 _Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
-_Price = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 #: A price, or one for each resource; told apart by their types, so that a mistake is told of the one that was meant.
 _Prices = Annotated[
-    Annotated[_Price, Tag("")] | Annotated[list[_Price], Field(min_length=1), Tag("prices")],
+    Annotated[Amount, Tag("")] | Annotated[list[Amount], Field(min_length=1), Tag("prices")],
     Discriminator(lambda value: "prices" if isinstance(value, list) else ""),
 ]
 
@@ -127,19 +126,36 @@ class _RangeFile(_Strict):
 
 class _PriceFile(_Strict):
     price: _Count
-    charges_s: Annotated[list[tuple[_Count, _Finite]], FailFast()] = []
+    charges_s: Annotated[list[tuple[_Count, Number]], FailFast()] = []
 
 
 class _OverloadFile(_Strict):
     overload: Literal[True]
 
 
+_KINDS = {"class": "branch", "up_to": "range", "overload": "overload"}
+
+
+def _kind(case: object) -> str:
+    """Return what a case of the tree is, by the key that only its kind has; so that mistakes are told of that kind."""
+    return next((kind for key, kind in _KINDS.items() if isinstance(case, dict) and key in case), "")
+
+
+_Case = Annotated[
+    Annotated[_BranchFile, Tag("branch")]
+    | Annotated[_RangeFile, Tag("range")]
+    | Annotated[_OverloadFile, Tag("overload")]
+    | Annotated[_PriceFile, Tag("")],
+    Discriminator(_kind),
+]
+
+
 class _ProofFile(_Strict):
     format: Literal["dmcjia-proof-1"]
     scenario_sha256: str
-    bound_s: _Finite
+    bound_s: Number
     prices_s: Annotated[list[_Prices], FailFast()]
-    tree: Annotated[list[_BranchFile | _RangeFile | _PriceFile | _OverloadFile], FailFast()]
+    tree: Annotated[list[_Case], FailFast()]
 
 
 def load_proof(path: str | Path) -> Proof:

@@ -44,6 +44,8 @@ Average = Literal["nodes", "tasks"]
 Delay = Literal["md1", "mm1", "mg1", "tandem"]
 Uplink = Literal["delay", "queue"]
 
+_DELAYS = {"md1": "M/D/1", "mm1": "M/M/1", "mg1": "M/G/1", "tandem": "tandem"}
+
 
 class Cloud(BaseModel):
     """The ``[cloud]`` table: total compute in GFLOP/s; ``device`` names measured times in its place."""
@@ -94,6 +96,12 @@ class Options(BaseModel):
                 "service_scv", 'service_scv needs delay = "mg1", not "{delay}"', {"delay": self.delay}
             )
         return self
+
+    @property
+    def rule(self) -> str:
+        """What the plans have in common that a bound is about, in a few words."""
+        ordered = ", a cloud faster than its edges" if self.ordering == "cloud-faster" else ""
+        return f"reserved shares, these cuts{ordered} and the {_DELAYS[self.delay]} delay"
 
 
 class _File(BaseModel):

@@ -166,7 +166,7 @@ def _correct(reply: Reply, objective: float, reference: Reference, tolerance: fl
     """Return None without a claim, False if the claimed bound or the claim to be optimal is contradicted."""
     best = min(objective, reference.best)
     nothing = reply.status == str(Status.INFEASIBLE) and reply.lower_bound == math.inf
-    optimal = reply.status == str(Status.OPTIMAL)
+    optimal = reply.status in (str(Status.OPTIMAL), str(Status.WITHIN))  # to within the gap that was asked for
     if not (nothing or optimal or reply.lower_bound > -math.inf or math.isnan(reply.lower_bound)):
         return None
     if nothing:

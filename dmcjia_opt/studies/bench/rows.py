@@ -13,12 +13,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
+from dmcjia_opt.base.fields import Amount, Number
 from dmcjia_opt.solving.contract import Kind
 
-_FARTHEST = 1e150  # what is computed from numbers of a row still fits a float
 Count = Annotated[int, Field(ge=0, le=2**53)]
-Number = Annotated[float, Field(ge=-_FARTHEST, le=_FARTHEST)]
-Amount = Annotated[float, Field(ge=0, le=_FARTHEST)]
 
 
 class Outcome(StrEnum):

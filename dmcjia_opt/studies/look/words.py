@@ -22,6 +22,10 @@ class Proved(Protocol):
         """OPTIMAL where the gap is closed."""
 
     @property
+    def bound_holds_for(self) -> str:
+        """What the plans have in common that the bound is about."""
+
+    @property
     def objective(self) -> float:
         """Mean delay, s."""
 
@@ -72,16 +76,15 @@ def scientific(gap: float) -> str:
 
 
 def in_plain_words(plan: Proved) -> str:
-    """Return one sentence on how good the plan is."""
+    """Return how good the plan is, and under which rule."""
+    faster = f"than {seconds(plan.lower_bound)}, {percent(plan.gap)} below this one"
     if plan.status == Status.OPTIMAL:
-        return f"Proved: no plan is faster by more than {percent(plan.gap)} of this delay."
-    return (
-        f"Proved: no plan is faster than {seconds(plan.lower_bound)}. "
-        f"This one is at most {percent(plan.objective / plan.lower_bound - 1)} slower than the best there is."
-    )
+        faster = f"by more than {percent(plan.gap)} of this delay"
+    return f"Proved: no plan is faster {faster}. That holds for plans with {plan.bound_holds_for}."
 
 
 def budget(seconds: float | None, evaluations: float | None, gap: float | None) -> list[str]:
     """Return the limits of a search in words; None is no limit."""
-    limits = (seconds, "{:g} s"), (evaluations, "{:,.0f} plans"), (gap, "gap {:g}")
+    whole = None if evaluations is None else int(evaluations)
+    limits = (seconds, "{:g} s"), (whole, "{:,} plans"), (gap, "gap {:g}")
     return [form.format(value) for value, form in limits if value is not None]

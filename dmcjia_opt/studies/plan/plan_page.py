@@ -76,6 +76,7 @@ def _glance(subject: Subject) -> list[tuple[str, str]]:
         (f"mean delay over {scenario.options.average}", seconds(subject.objective)),
         ("proved lower bound", f"{seconds(subject.lower_bound)}, from {source_of_bound(subject.bound_from)}"),
         ("gap", percent(subject.gap)),
+        ("status", subject.status.in_words(subject.gap_tolerance)),
         ("method", " + ".join(filter(None, (made.placer, made.allocator))) or UNKNOWN),
         ("time", seconds(made.wall_s) if made.wall_s is not None else UNKNOWN),
         ("nodes", f"{scenario.n_nodes:,}"),

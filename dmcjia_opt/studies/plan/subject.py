@@ -15,7 +15,7 @@ from dmcjia_opt.model.problem import Problem, Stages
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import StageTimes, stage_times
-from dmcjia_opt.solving.contract import Status
+from dmcjia_opt.solving.contract import Status, proved
 from dmcjia_opt.solving.infeasible import why_no_plan
 from dmcjia_opt.solving.plan import Plan, PlanFile, Provenance
 from dmcjia_opt.solving.verifying import certify_file, check_objective
@@ -63,7 +63,7 @@ class Subject:
     lower_bound
         Proved lower bound on every plan's mean delay, s.
     gap_tolerance
-        The gap at which the plan counts as optimal.
+        The gap that was asked for.
     bound_from
         What the bound rests on.
     price
@@ -106,8 +106,13 @@ class Subject:
 
     @property
     def status(self) -> Status:
-        """OPTIMAL where the gap is closed."""
-        return Status.OPTIMAL if self.gap <= self.gap_tolerance else Status.FEASIBLE
+        """OPTIMAL where the gap is closed, WITHIN where a looser one is met."""
+        return proved(self.gap, self.gap_tolerance)
+
+    @property
+    def bound_holds_for(self) -> str:
+        """What the plans have in common that the bound is about."""
+        return self.scenario.options.rule
 
     @property
     def services(self) -> Stages:

@@ -18,7 +18,7 @@ from dmcjia_opt.methods.placers.exact.exact import Exact
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.services import StageTimes
-from dmcjia_opt.solving.contract import OPTIMALITY_GAP, Stop
+from dmcjia_opt.solving.contract import OPTIMALITY_GAP, Status, Stop
 from dmcjia_opt.solving.running import place
 from dmcjia_opt.studies.look import words
 from dmcjia_opt.studies.look.page import Cell
@@ -111,7 +111,7 @@ def what_ifs(
     """
     search = partial(_what_if, subject, seconds)
     unchanged = None
-    if subject.gap > subject.gap_tolerance:
+    if subject.status != Status.OPTIMAL:
         unchanged = search("as it is", subject.problem)
     changes = []
     for k, (name, change) in enumerate(_CHANGES.items()):

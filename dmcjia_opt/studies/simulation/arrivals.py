@@ -13,6 +13,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, frozen
 from dmcjia_opt.base.csv_table import CsvTable
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.limits import FARTHEST
 from dmcjia_opt.base.suggesting import did_you_mean
 
 #: Tasks drawn and simulated at a time; it bounds the memory, and part of what a seed means.
@@ -182,9 +183,9 @@ class Trace:
     def _check(self, values: FloatArray, node: str) -> FloatArray:
         times = frozen(values)
         of = f' of node "{node}"' if node else ""
-        if times.ndim != 1 or (len(times) < 2 and not node) or not np.isfinite(times).all():
+        if times.ndim != 1 or (len(times) < 2 and not node) or not (np.abs(times) <= FARTHEST).all():
             least = "finite numbers" if node else "two or more finite numbers"
-            raise InputError(f"{self.label}: the arrival times{of} must be {least}, in seconds")
+            raise InputError(f"{self.label}: the arrival times{of} must be {least} up to {FARTHEST:g}, in seconds")
         if len(times) and times[0] < 0:
             raise InputError(f"{self.label}: arrival 1{of} is at {times[0]:g} s; arrival times must be >= 0")
         late = np.flatnonzero(np.diff(times) < 0)

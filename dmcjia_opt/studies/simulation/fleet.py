@@ -11,6 +11,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
+from dmcjia_opt.base.limits import FARTHEST
 from dmcjia_opt.model.problem import BUDGET_TOLERANCE, Problem, Stages
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario, Uplink
@@ -116,7 +117,7 @@ def simulate(
     splits, shares = _checked(scenario, plan, problem)
     names, rates = scenario.nodes.names, scenario.nodes.arrival_rate.tolist()
     services = stage_times(scenario).at(splits)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         cloud = np.where(services.cloud > 0, services.cloud / shares, 0.0)
     stages = np.stack([services.edge, services.upload, cloud], axis=-1)
     measured, skipped, quiet = _numbers(arrivals, names, tasks, warm_up)
@@ -238,8 +239,8 @@ def _require_stable(
         return
     d, k = map(int, np.argwhere(unstable)[0])
     stage = _STAGES[k if uplink == "queue" else 2 * k]
-    asked = queues[d, k]
-    what = f"is asked for {100 * asked:.4g} % of its time" if np.isfinite(asked) else "has work and no share"
+    asked = float(queues[d, k])
+    what = f"is asked for {100 * asked:.4g} % of its time" if asked <= FARTHEST else "has work and no share"
     nodes = int(unstable.any(axis=1).sum())
     more = f" (and {nodes - 1} more node{'s' if nodes > 2 else ''})" if nodes > 1 else ""
     if recorded is not None:

@@ -213,3 +213,20 @@ def test_too_large_a_proof_is_given_up_for_the_best_price():
     small = prove_bound(problem, "hash", proof.bound, most_leaves=1)
     assert small.leaves == 1
     assert small.bound <= check_proof(problem, small) < proof.bound
+
+
+@pytest.mark.parametrize("number", [-1e308, 1e308, 1.1e100, math.inf, -math.inf, math.nan])
+def test_no_number_of_a_proof_made_in_python_overflows_either(number):
+    problem = random_problem(np.random.default_rng(0), 3, 3)[0]
+    with pytest.raises(Unproved, match="1e\\+100"):
+        check_proof(problem, Proof("", 0.0, ((1.0,),), (Leaf(0, ((0, number),)),)))
+    with pytest.raises(Unproved, match="1e\\+100"):
+        check_proof(problem, Proof("", 0.0, ((number,),), (Leaf(0),)))
+
+
+def test_numbers_at_the_ends_of_their_range_are_checked_without_a_warning():
+    problem = random_problem(np.random.default_rng(0), 3, 3)[0]
+    for charge in (-1e100, 1e100, 5e-324):
+        for price in (0.0, 5e-324, 1e-100, 1e100):
+            bound = check_proof(problem, Proof("", 0.0, ((price,),), (Leaf(0, ((0, charge), (1, -charge))),)))
+            assert bound < 1e101

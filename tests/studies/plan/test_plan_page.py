@@ -231,6 +231,13 @@ def test_a_bound_that_a_search_proved_is_proved_again():
     assert "claims a lower bound" not in words
 
 
+def test_a_looser_gap_that_is_met_is_said_as_a_number():
+    loose = solve(SCENARIO, "genetic", stop=Stop(gap=0.4), seed=4)
+    words = visible(report(SCENARIO, loose))
+    assert "within 40 % of the optimum, proved" in words
+    assert "That holds for plans with reserved shares, these cuts and the M/D/1 delay." in words
+
+
 def test_a_bound_that_cannot_be_proved_is_only_a_claim(plan):
     subject = subject_of_file(SCENARIO, claims_of(plan, lower_bound_s=plan.objective, gap=0.0, status="optimal"))
     words = visible(plan_report(subject, 2.0))

@@ -25,8 +25,9 @@ from dmcjia_opt.base.arrays import IntArray
 from dmcjia_opt.base.processes import silenced
 from dmcjia_opt.bounds.certificate import rounding_slack
 from dmcjia_opt.methods.placers.exact.branch_and_bound import NodeClass, class_rows, fixed_row, node_classes, spread
-from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, left_open
+from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, left_open, moderate
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.options import method
 from dmcjia_opt.solving.search import BudgetSpent, Search
 
@@ -150,8 +151,8 @@ def _end_when(asked: Event, at: HighsCallbackEvent) -> None:
         at.interrupt()
 
 
-def close(search: Search) -> None:
-    """Raise the bound of a Lagrangian search and improve its incumbent until they meet or the budget is spent.
+def close(search: Search) -> Status:
+    """Raise the bound of a Lagrangian search and improve its incumbent until they meet; return what it is if not.
 
     Raises
     ------
@@ -162,7 +163,7 @@ def close(search: Search) -> None:
     left = left_open(search)
     classes = node_classes(problem, left)
     if not classes:
-        return
+        return Status.ROUNDED
     base = left.bound
     unit = search.objective - base
     master = Master(problem, classes, left.cheapest, base, unit)
@@ -178,15 +179,16 @@ def close(search: Search) -> None:
         search.prove(min(proved, search.objective), "benders")
         search.tick()
         if plan is None or search.closed:
-            return
+            return Status.LIMIT
         _, price = search.solve_in_budget(plan[None, :])
         if search.closed:
-            return
+            return Status.LIMIT
         following = _next_price(float(price[0]), left.price, tried)
         if following in prices:
-            return  # what is left of the gap is rounding
+            return Status.ROUNDED
         prices.add(following)
         master.cut(following, search.objective)
+    return Status.LIMIT
 
 
 def _next_price(price: float, middle: float, tried: int) -> float:
@@ -195,7 +197,7 @@ def _next_price(price: float, middle: float, tried: int) -> float:
     A plan without cloud work has price 0, and any small price is as good. Where the allocator failed, or the plan
     fills the cloud to the brim, ever higher prices are.
     """
-    if price > 0.0 and math.isfinite(price):
+    if moderate(price, middle):
         return price
     return middle * (1e-9 if price == 0.0 else 2.0 ** (1 + tried % 64))
 
@@ -204,6 +206,6 @@ def _next_price(price: float, middle: float, tried: int) -> float:
 class Benders(LagrangianPlacer):
     """The optimum by price, reduced costs and generalised Benders with a HiGHS master."""
 
-    def close(self, search: Search) -> None:
+    def close(self, search: Search) -> Status:
         """Add cuts until the master's bound meets the incumbent."""
-        close(search)
+        return close(search)

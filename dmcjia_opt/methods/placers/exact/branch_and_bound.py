@@ -16,8 +16,9 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.bounds.certificate import rounding_slack, splits_lower_bound
 from dmcjia_opt.bounds.dual import split_costs
-from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, Survivors, improve, left_open
+from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, Survivors, improve, left_open, moderate
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.options import method
 from dmcjia_opt.solving.search import Search
 
@@ -146,7 +147,7 @@ def close(search: Search, *, prices: int = 17, max_plans: int = 200_000, bucket:
     margin = max(_MARGIN, 0.5 * tolerance if tolerance > 1e-8 else 0.0)
     classes = sorted(node_classes(problem, left), key=lambda c: (len(c.nodes) > 1, len(c.nodes)))
     price = _grid(left, search.objective, prices // 2)
-    if search.price > 0.0:
+    if moderate(search.price, left.price):
         price = np.append(price, search.price)  # where plans like the incumbent have their best bound
     rows = [class_rows(problem, c, price) for c in classes]
     fixed = np.setdiff1d(np.arange(problem.n_nodes), left.nodes, assume_unique=True)
@@ -278,13 +279,14 @@ class BranchingRoom:
     bucket: float = 1e-6
 
 
-def close_in_turn(search: Search, room: BranchingRoom) -> None:
+def close_in_turn(search: Search, room: BranchingRoom) -> Status:
     """Close a Lagrangian search: at once, or after two-node exchanges and with nearly equal partial plans merged."""
     if close(search, max_plans=room.quick_plans):
-        return
+        return Status.ROUNDED
     improve(search, pairs=True)
     if not search.closed:
         close(search, max_plans=room.max_plans, bucket=room.bucket)
+    return Status.LIMIT
 
 
 @method
@@ -299,6 +301,6 @@ class BranchAndBound(LagrangianPlacer):
 
     room: BranchingRoom = field(default_factory=BranchingRoom)
 
-    def close(self, search: Search) -> None:
+    def close(self, search: Search) -> Status:
         """Branch and bound, at once or with merging."""
-        close_in_turn(search, self.room)
+        return close_in_turn(search, self.room)

@@ -12,6 +12,7 @@ from dataclasses import field
 from dmcjia_opt.methods.placers.exact import benders
 from dmcjia_opt.methods.placers.exact.branch_and_bound import BranchingRoom, close_in_turn
 from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer
+from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.options import method
 from dmcjia_opt.solving.search import Search
 
@@ -28,8 +29,7 @@ class Exact(LagrangianPlacer):
 
     room: BranchingRoom = field(default_factory=BranchingRoom)
 
-    def close(self, search: Search) -> None:
+    def close(self, search: Search) -> Status:
         """Branch and bound, then Benders for what that has no room for."""
-        close_in_turn(search, self.room)
-        if not search.closed:
-            benders.close(search)
+        left = close_in_turn(search, self.room)
+        return left if search.closed or left == Status.ROUNDED else benders.close(search)

@@ -88,6 +88,11 @@ def left_open(search: Search) -> Survivors:
     return survivors(search.problem, search.dual.point, search.objective)
 
 
+def moderate(price: float, middle: float) -> bool:
+    """Return whether a plan's price can bound others; that of one at the edge of stability drowns them in rounding."""
+    return 0.0 < price <= 2.0**40 * middle
+
+
 def recover(search: Search) -> None:
     """Try the plans on both sides of the best price, those between them, and exchanges of one node's split."""
     low, high = search.dual.low.splits, search.dual.high.splits
@@ -164,21 +169,22 @@ class LagrangianPlacer(AnyProblem, ABC):
         """Search around the best price, then close what is left open."""
         search.raise_bound(search.dual.point.price)
         if search.dual.load >= 1.0:
-            return  # no plan exists, and the bound says so
+            search.claim(Status.INFEASIBLE)
+            return  # no plan exists, and the bound says so, but for rounding
         recover(search)
-        if not search.closed:
-            self.close(search)
-        search.claim(Status.OPTIMAL if search.closed else Status.LIMIT)
+        left = Status.FEASIBLE if search.closed else self.close(search)
+        search.claim(search.proved(left))
 
     @abstractmethod
-    def close(self, search: Search) -> None:
-        """Raise the search's bound and improve its incumbent until they meet or there is no more to do."""
+    def close(self, search: Search) -> Status:
+        """Raise the search's bound and improve its incumbent until they meet; return what it is if they do not."""
 
 
 @method
 class Lagrangian(LagrangianPlacer):
     """The best price and the best plan around it; optimal whenever the two meet, as they do on large fleets."""
 
-    def close(self, search: Search) -> None:
+    def close(self, search: Search) -> Status:
         """Exchange the splits of one node or two."""
         improve(search, pairs=True)
+        return Status.FEASIBLE

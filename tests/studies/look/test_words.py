@@ -1,0 +1,48 @@
+from dataclasses import dataclass
+
+import pytest
+
+from dmcjia_opt.solving.contract import Status
+from dmcjia_opt.studies.look.words import in_plain_words
+
+
+@dataclass
+class Made:
+    status: Status
+    objective: float = 0.4
+    lower_bound: float = 0.3
+    gap: float = 0.25
+    bound_holds_for: str = "reserved shares"
+
+
+@pytest.mark.parametrize("status", [Status.WITHIN, Status.FEASIBLE, Status.LIMIT, Status.ROUNDED])
+def test_a_bound_is_told_with_its_distance_and_its_rule(status):
+    expected = (
+        "Proved: no plan is faster than 300 ms, 25.00 % below this one. That holds for plans with reserved shares."
+    )
+    assert in_plain_words(Made(status)) == expected
+
+
+def test_a_closed_gap_is_told_with_its_rule():
+    said = in_plain_words(Made(Status.OPTIMAL, gap=1e-12))
+    rule = "That holds for plans with reserved shares."
+    assert said == f"Proved: no plan is faster by more than 1.0e-12 of this delay. {rule}"
+
+
+def test_a_bound_of_nothing_is_told_too():
+    assert "no plan is faster than ∞" not in in_plain_words(Made(Status.LIMIT, lower_bound=0.0, gap=1.0))
+
+
+@pytest.mark.parametrize(
+    ("status", "tolerance", "words"),
+    [
+        (Status.OPTIMAL, 0.2, "optimal, proved"),
+        (Status.WITHIN, 0.2, "within 20 % of the optimum, proved"),
+        (Status.WITHIN, 0.07, "within 7 % of the optimum, proved"),
+        (Status.WITHIN, 1e-6, "within 0.0001 % of the optimum, proved"),
+        (Status.ROUNDED, 1e-9, "closed up to rounding: nothing was left out"),
+        (Status.FAILED, 1e-9, "failed"),
+    ],
+)
+def test_statuses_in_words(status, tolerance, words):
+    assert status.in_words(tolerance) == words
