@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-_LONGEST_OF_OURS, _HEAD, _TAIL = 1200, 800, 300
+_LONGEST_OF_OURS, _HEAD, _TAIL = 1900, 1500, 300
 
 
 class DmcjiaError(Exception):

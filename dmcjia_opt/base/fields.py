@@ -6,9 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import Annotated
 
+import numpy as np
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from dmcjia_opt.base.arrays import BoolArray, FloatArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.limits import FARTHEST, MOST, MOST_CHARACTERS
 
@@ -32,14 +34,15 @@ def computable(value: float) -> float:
     return value
 
 
-def _why_not(name: str) -> str | None:
+def why_not_a_name(name: str) -> str | None:
+    """Return why a name cannot be shown, or None."""
     if len(name) > MOST_CHARACTERS:
         return f"must have at most {MOST_CHARACTERS:,} characters, not {len(name):,}"
     return "must not hold control characters" if _UNSHOWABLE.search(name) else None
 
 
 def _showable(name: str) -> str:
-    if why := _why_not(name):
+    if why := why_not_a_name(name):
         raise PydanticCustomError("name", "{why}", {"why": why})
     return name
 
@@ -58,6 +61,17 @@ Name = Annotated[str, Field(min_length=1), AfterValidator(_showable)]
 STRICT = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
 
 
+def out_of_range(values: FloatArray, *, zero: bool) -> list[tuple[BoolArray, str]]:
+    """Return which of some quantities are refused and what they must be, rule by rule; NaN is none and passes.
+
+    Whether they may be 0 is `zero`.
+    """
+    low = values < 0 if zero else values <= 0
+    beyond = np.isinf(values) & ~low
+    absurd = ~(low | beyond) & (values > 0) & ((values < 1 / MOST) | (values > MOST))
+    return [(low | beyond, f"finite and {'>= 0' if zero else '> 0'}"), (absurd, f"{'0 or ' if zero else ''}{RANGE}")]
+
+
 def check_names(what: str, names: Sequence[str]) -> None:
     """Refuse names that cannot be shown.
 
@@ -69,7 +83,7 @@ def check_names(what: str, names: Sequence[str]) -> None:
     if max(map(len, names), default=0) <= MOST_CHARACTERS and not _UNSHOWABLE.search("".join(names)):
         return
     for name in names:
-        if why := _why_not(name):
+        if why := why_not_a_name(name):
             shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
             raise InputError(f'{what} "{shown}" {why}; choose another one')
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import secrets
 import stat
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from dmcjia_opt.base.call import reading, redirected, writing
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.limits import FILES, require_memory
+from dmcjia_opt.base.suggesting import did_you_mean, listed, nearest
 
-_LONGEST_KEY, _MOST_PROBLEMS = 60, 1000
+_LONGEST_KEY, _MOST_PROBLEMS, _MOST_SUGGESTED = 60, 100_000, 1000
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -68,7 +72,9 @@ def read_text(path: str | Path, what: str, form: str) -> str:
     try:
         return read_bytes(path, what).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not {form} in UTF-8: {error.reason} at byte {error.start:,}") from None
+        raise InputError(
+            f"{path}: not {form} in UTF-8: {error.reason} at byte {error.start:,}; save it as UTF-8"
+        ) from None
 
 
 def read_json(path: str | Path, what: str, model: type[Model]) -> Model:
@@ -77,7 +83,8 @@ def read_json(path: str | Path, what: str, model: type[Model]) -> Model:
     try:
         return model.model_validate_json(content)
     except ValidationError as error:
-        raise InputError(f"{path}: {explain(error)}") from None
+        named = "" if Path(path).suffix.lower() == ".json" else f"; {what} is a .json file"
+        raise InputError(f"{path}: {explain(error, model)}{named}") from None
 
 
 def is_beneath(folder: Path, reference: str) -> bool:
@@ -96,30 +103,73 @@ def _reason(error: OSError | ValueError) -> str:
 LOCK = ".lock"
 
 
-def explain(error: ValidationError) -> str:
-    """Return the first validation error as one sentence that names the field, and counts the rest.
+def explain(error: ValidationError, model: Any = None) -> str:  # noqa: ANN401 - any annotation
+    """Return validation errors as one line that names each field, a dozen at most, and counts the rest.
 
-    An unknown key goes first: it is often the misspelling that makes another one missing.
+    Parameters
+    ----------
+    error
+        What pydantic says. Unknown keys go first: each is often the misspelling that makes another one missing.
+    model
+        The type that was validated, whose keys are then suggested.
     """
     if error.error_count() > _MOST_PROBLEMS:
         return f"{error.error_count():,} problems, more than can be named; it is another kind of file, or broken"
-    details = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
-    first = details[0]
+    details = error.errors(include_url=False)
+    unknown: list[str] = []
+    meant = set[tuple[int | str, ...]]()
+    hints: dict[tuple[int | str, ...], tuple[str, Sequence[str]]] = {}
+    for detail in (detail for detail in details if detail["type"] == "extra_forbidden"):
+        *table, key = detail["loc"]
+        kind = tuple(part for part in detail["loc"] if isinstance(part, str))  # the same in all rows of a list
+        if kind not in hints and len(hints) < _MOST_SUGGESTED:
+            keys = _keys_at(model, table)
+            known = f"; remove it, or write one of {', '.join(keys)}" if keys and not unknown else ""
+            hint = did_you_mean(str(key), keys) or known or "; remove it or correct its spelling"
+            hints[kind] = hint, nearest(str(key), keys)[:1]
+        hint, ours = hints.get(kind, ("", ()))
+        meant |= {(*table, name) for name in ours}
+        unknown.append(f'unknown key "{_place(detail["loc"])}"{hint}')
+    others = [
+        d for d in details if d["type"] != "extra_forbidden" and not (d["type"] == "missing" and d["loc"] in meant)
+    ]
+    return listed([*unknown, *map(_sentence, others)])
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    where = _place(detail["loc"])
+    if detail["type"] == "missing":
+        return f'"{where}" is missing; add it'
+    shown = repr(detail["input"])
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    message = detail["msg"][0].lower() + detail["msg"][1:]
+    if detail["type"] == "literal_error":
+        shown += did_you_mean(str(detail["input"]), re.findall("'([^']*)'", message))
+    return f'"{where}": {message}, got {shown}' if where else message
+
+
+def _place(location: Sequence[int | str]) -> str:
     where = ""
-    for part in filter(lambda part: part != "", first["loc"]):  # "" stands for one kind of a union
+    for part in filter(lambda part: part != "", location):  # "" stands for one kind of a union
         shown = str(part) if len(str(part)) <= _LONGEST_KEY else f"{str(part)[:_LONGEST_KEY]}…"
         where += f"[{part}]" if isinstance(part, int) else f".{shown}" if where else shown
-    if first["type"] == "extra_forbidden":
-        sentence = f'unknown key "{where}"; remove it or correct its spelling'
-    elif first["type"] == "missing":
-        sentence = f'"{where}" is missing; add it'
-    else:
-        shown = repr(first["input"])
-        shown = shown if len(shown) <= 60 else shown[:57] + "..."
-        message = first["msg"][0].lower() + first["msg"][1:]
-        sentence = f'"{where}": {message}, got {shown}' if where else message
-    more = len(details) - 1
-    return sentence + (f" (and {more} more problem{'s' if more > 1 else ''})" if more else "")
+    return where
+
+
+def _keys_at(kind: Any, location: Sequence[int | str]) -> list[str]:  # noqa: ANN401 - any annotation
+    """Return the keys that a table may have which lies at a location of something of the type `kind`."""
+    for part in location:
+        inside = [model.model_fields[part].annotation for model in _models(kind) if part in model.model_fields]
+        kind = inside[0] if inside else kind
+    return [field.alias or name for model in _models(kind) for name, field in model.model_fields.items()]
+
+
+def _models(kind: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401
+    """Yield the tables in an annotation: of a list, of a union."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield kind
+    for inner in get_args(kind):
+        yield from _models(inner)
 
 
 def path_from(folder: Path, file: Path) -> str:

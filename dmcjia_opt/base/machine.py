@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import subprocess
 from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from dmcjia_opt.base.limits import memory_bytes
 
@@ -29,6 +32,26 @@ THREAD_VARIABLES = (
 )
 
 
+def installing(extra: str) -> str:
+    """Return the command that installs an extra of this package, as it was itself: from an index, or from a folder."""
+    here = _PACKAGE.parent / "pyproject.toml"
+    if here.is_file() and 'name = "dmcjia-opt"' in here.read_text(encoding="utf-8"):
+        folder = "." if here.parent == Path.cwd() else here.parent
+        return f"pip install -e '{folder}[{extra}]'"
+    folder_of = _installed_from()
+    return f"pip install '{folder_of or 'dmcjia-opt'}[{extra}]'"
+
+
+def _installed_from() -> str:
+    """Return the folder that pip installed this package from, if it is still there; empty where there was none."""
+    try:
+        origin = json.loads(distribution("dmcjia-opt").read_text("direct_url.json") or "{}").get("url", "")
+    except (PackageNotFoundError, ValueError):
+        return ""
+    folder = url2pathname(urlsplit(origin).path) if origin.startswith("file:") else ""
+    return folder if folder and Path(folder, "pyproject.toml").is_file() else ""
+
+
 def installed_versions(libraries: Iterable[str]) -> dict[str, str]:
     """Return the versions of Python, this package and those of some libraries that are installed."""
     found = {name: installed_version(name) for name in ("dmcjia-opt", *libraries)}
@@ -36,10 +59,10 @@ def installed_versions(libraries: Iterable[str]) -> dict[str, str]:
 
 
 @cache
-def installed_version(distribution: str) -> str:
+def installed_version(library: str) -> str:
     """Return the version of a distribution; empty where it is not installed."""
     try:
-        return version(distribution)
+        return version(library)
     except PackageNotFoundError:
         return ""
 

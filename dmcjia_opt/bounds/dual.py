@@ -267,11 +267,18 @@ def fixed_dual(problem: Problem, splits: IntArray, prices: FloatArray) -> FloatA
 
 def least_load(problem: Problem) -> float:
     """Return the least total share that any choice of splits needs; a plan exists only if it is below 1."""
-    total = 0.0
+    return sum(float(part.sum()) for part in _least_shares(problem))
+
+
+def least_shares(problem: Problem) -> FloatArray:
+    """Return the least share that any split of each node needs, (n_nodes,); +inf where none is stable."""
+    return np.concatenate(list(_least_shares(problem)))
+
+
+def _least_shares(problem: Problem) -> Iterator[FloatArray]:
     for block in _blocks(problem):
         rate = block.rate if block.floor.strides[0] == 0 else block.rate + np.maximum(block.floor, 0.0)
-        total += float(np.where(np.isfinite(block.local), over_uses(rate * block.s), np.inf).min(axis=1).sum())
-    return total
+        yield np.where(np.isfinite(block.local), over_uses(rate * block.s), np.inf).min(axis=1)
 
 
 def maximise(problem: Problem, *, tolerance: float = 1e-14) -> tuple[DualPoint, DualPoint]:

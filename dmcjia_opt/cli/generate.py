@@ -33,6 +33,7 @@ def generate(
 ) -> None:
     """Draw a scenario at random from a family; `paper` is Table 5."""
     from dmcjia_opt.model.scenario.families import generate as draw
+    from dmcjia_opt.model.scenario.scenario import doubt_units
 
     if nodes_file is not None:
         if out == STDOUT:
@@ -41,6 +42,7 @@ def generate(
     scenario = draw(
         family, nodes=nodes, seed=seed, tasks=tasks, epsilon=epsilon, cloud_gflops=cloud_gflops, delay=delay
     )
+    doubt_units(scenario, "generate")
     scenario.save(out, nodes_file=nodes_file)
     if out != STDOUT:
         typer.echo(f"{scenario.n_nodes} nodes written to {out}; plan them with: dmcjia solve {out}")

@@ -9,9 +9,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from dmcjia_opt.base.call import one_call
 from dmcjia_opt.base.errors import DmcjiaError, Doubt, InputError
@@ -28,7 +29,38 @@ from dmcjia_opt.cli.verify import verify
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+
+class _Command(TyperCommand):
+    """A command that suggests options by meaning too."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - click's, of which typer has a copy
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            from dmcjia_opt.base.suggesting import nearest
+
+            if unknown := getattr(error, "option_name", ""):
+                known = [name for parameter in self.params for name in parameter.opts if name.startswith("--")]
+                error.possibilities = nearest(unknown, known)  # type: ignore[attr-defined]
+            raise
+
+
+class _Group(TyperGroup):
+    """Commands that are suggested by meaning too."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
+        try:
+            return super().resolve_command(ctx, args)
+        except Exception as error:
+            from dmcjia_opt.base.suggesting import did_you_mean
+
+            if hint := did_you_mean(args[0], self.list_commands(ctx)):
+                error.message = f'No such command "{args[0]}"{hint}'  # type: ignore[attr-defined]
+            raise
+
+
 app = typer.Typer(
+    cls=_Group,
     name="dmcjia",
     help="Split the DNN of each edge node, share the cloud among them, and prove how good the answer is.",
     epilog="Exit codes: 0 done, 1 a claim was false, 2 bad input, 3 infeasible, 4 a backend is missing or failed.",
@@ -38,7 +70,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in (solve, verify, simulate, methods, generate, profile, reproduce, bench, report):
-    app.command()(_command)
+    app.command(cls=_Command)(_command)
 
 _STDERR = 2
 _INTERRUPTED = 130  # what typer makes of KeyboardInterrupt

@@ -63,7 +63,7 @@ def profile(
     from dmcjia_opt.model.networks.measuring import measure as time_layers
     from dmcjia_opt.model.networks.onnx_ import parse_shape
     from dmcjia_opt.model.networks.reading import read_profile
-    from dmcjia_opt.model.scenario.scenario import times_beside
+    from dmcjia_opt.model.scenario.scenario import doubt_units, times_beside
     from dmcjia_opt.studies.look.words import seconds
     from dmcjia_opt.studies.network.delays import one_node
     from dmcjia_opt.studies.network.picture import check_picture, draw_profile
@@ -86,9 +86,10 @@ def profile(
     known = load_times(out_times) if out_times is not None and out_times.exists() else MeasuredTimes()
     node = partial(one_node, profiled.profile, compute_gflops, uplink_mbps, arrival_rate, cloud_gflops)
     lone, times = node(), None
+    doubt_units(lone, "profile")
     if measure is not None:
         if profiled.model is None:
-            raise InputError(f'"{model}" cannot be measured: only an .onnx file can run')
+            raise InputError(f'"{model}" cannot be measured: only an .onnx file can run; give that')
         how = Measurement(repeats=11 if repeats is None else repeats, threads=threads or 0)
         with bar("measuring") as live:
             times = time_layers(

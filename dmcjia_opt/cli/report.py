@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dmcjia_opt.base.errors import BackendMissing, DmcjiaError, InputError
+from dmcjia_opt.base.machine import installing
 from dmcjia_opt.cli.arguments import written
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def report(
 def check_drawing(option: str) -> None:
     """Raise an error where nothing can draw the page that an option asks for."""
     if missing := [module for module in ("plotly", "jinja2") if find_spec(module) is None]:
-        raise BackendMissing(f"{option} needs {' and '.join(missing)}; pip install 'dmcjia-opt[report]'")
+        raise BackendMissing(f"{option} needs {' and '.join(missing)}; {installing('report')}")
 
 
 def write_page(subject: Subject, out: Path) -> None:

@@ -19,6 +19,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.files import explain
+from dmcjia_opt.base.suggesting import did_you_mean
 
 _LONGEST = 60
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -132,10 +133,16 @@ def options_of(method: type, fixed: Sequence[str] = ()) -> tuple[Option, ...]:
 
 def names_of(option: Option) -> tuple[str, ...]:
     """Return the names among which an option chooses, on this machine."""
-    if get_origin(option.annotation) is Literal:
-        return get_args(option.annotation)
-    (names,) = (note.names for note in get_args(option.annotation) if isinstance(note, OneOf))
-    return tuple(names() if callable(names) else names)
+    return _choices(option.annotation)
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:  # noqa: ANN401 - whatever type the field has
+    if get_origin(annotation) is Literal:
+        return tuple(map(str, get_args(annotation)))
+    for note in get_args(annotation):
+        if isinstance(note, OneOf):
+            return tuple(note.names() if callable(note.names) else note.names)
+    return ()
 
 
 def settings(rest: str, options: Sequence[Option], method: str, variant: str = "") -> tuple[str, dict[str, str]]:
@@ -187,12 +194,13 @@ def values(options: Sequence[Option], texts: Mapping[str, str], method: str) -> 
     for name, text in texts.items():
         if name not in by_name:
             known = f"it has {_list(options)}" if options else "it has no options at all"
-            raise InputError(f'{method} has no option "{name}"; {known}')
+            raise InputError(f'{method} has no option "{name}"{did_you_mean(name, by_name)}; {known}')
         option = by_name[name]
         try:
             found[name] = from_text(option.annotation, text)
         except (ValueError, TypeError, PydanticUserError):
-            raise InputError(f'{method}: {name} must be {option.type}, got "{text}"') from None
+            hint = did_you_mean(text, _choices(option.annotation))
+            raise InputError(f'{method}: {name} must be {option.type}, got "{text}"{hint}') from None
     return found
 
 

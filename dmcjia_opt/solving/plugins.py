@@ -65,7 +65,7 @@ def register(kind: Kind, name: str, built_in: Mapping[tuple[Kind, str], Spec]) -
 def what_is_missing(kind: Kind, method: object) -> str | None:
     """Return None if `method` is a class of this kind, or in a sentence what it lacks."""
     if not isinstance(method, type):
-        return f"it is no class but {_a(type(method).__name__)}"
+        return f"it is no class but {a(type(method).__name__)}"
     missing = [name for name in _METHODS_OF[kind] if not callable(getattr(method, name, None))]
     if missing:
         return f"it has no method {' and no method '.join(missing)}, which every {kind} needs"
@@ -232,7 +232,9 @@ def _importing(what: str, home: str) -> Iterator[None]:
                 f'{what}: there is no module "{error.name}"; install it, run in the folder that holds it, '
                 "or name its file, as in ./file.py:Class"
             ) from None
-        raise BackendMissing(f'{what} cannot be imported: it needs "{error.name}", which is not installed') from error
+        raise BackendMissing(
+            f'{what} cannot be imported: it needs "{error.name}", which is not installed; install it'
+        ) from error
     except (Exception, SystemExit) as error:
         raise BackendFailed(f"{what} cannot be imported: {in_one_line(error)}") from error
 
@@ -240,7 +242,7 @@ def _importing(what: str, home: str) -> Iterator[None]:
 def _from_file(path: Path) -> ModuleType:
     """Import a file, under its own name where that is free, so that other processes find what is pickled."""
     if not path.is_file():
-        raise InputError(f"{path}: there is no such file")
+        raise InputError(f"{path}: there is no such file; name one that is there, as in ./file.py:Class")
     reading(path, "the method")
     path = path.resolve()
     _make_importable(path.parent)
@@ -287,5 +289,6 @@ def _of(method: object) -> str:
     return f"{getattr(method, '__module__', '?')}:{getattr(method, '__qualname__', repr(method))}"
 
 
-def _a(noun: str) -> str:
+def a(noun: str) -> str:
+    """Return a noun with its article."""
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"

@@ -10,7 +10,6 @@ registered name ``module:Class`` or ``./file.py:Class`` may stand.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -20,7 +19,8 @@ from types import MappingProxyType
 from typing import cast
 
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
-from dmcjia_opt.base.machine import installed_versions
+from dmcjia_opt.base.machine import installed_versions, installing
+from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.solving import plugins
 from dmcjia_opt.solving.contract import Allocator, Kind, Spec
 from dmcjia_opt.solving.options import Option, names_of, options_of, settings, values
@@ -261,8 +261,8 @@ def why_not(spec: Spec) -> str | None:
     missing = [module for module in spec.requires if find_spec(module) is None]
     if not missing:
         return None
-    wanted = f"dmcjia-opt[{spec.extra}]" if spec.extra else " ".join(missing)
-    return f"{' and '.join(missing)} not installed; pip install '{wanted}'"
+    remedy = installing(spec.extra) if spec.extra else f"pip install '{' '.join(missing)}'"
+    return f"{' and '.join(missing)} not installed; {remedy}"
 
 
 def variants(spec: Spec) -> tuple[str, ...]:
@@ -351,10 +351,12 @@ def _find(kind: Kind, name: str) -> tuple[Spec, str]:
         spec = plugins.of_target(kind, target)
     if spec is None:
         known = list(dict.fromkeys([*(s.name for s in specs(kind)), *plugins.names(kind)]))
-        close = difflib.get_close_matches(base, known, 1)
-        hint = f'did you mean "{close[0]}"? Otherwise' if close else "choose"
+        (other,) = (each for each in KINDS if each != kind)
+        hint = did_you_mean(base, known) or (
+            f" (this is the name of {plugins.a(other)})" if (other, base) in METHODS else ""
+        )
         raise InputError(
-            f'unknown {kind} "{base}"; {hint} one of {", ".join(known)}, or name your own as module:Class or '
+            f'unknown {kind} "{base}"{hint}; choose one of {", ".join(known)}, or name your own as module:Class or '
             "./file.py:Class"
         )
     return spec, rest

@@ -17,14 +17,13 @@ from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Allocator, Callback, Kind, Placement, Spec, Status, Stop, proved
+from dmcjia_opt.solving.infeasible import why_no_plan
 from dmcjia_opt.solving.plan import Plan
 from dmcjia_opt.solving.registry import LIBRARIES, build_allocator, build_placer, spec_of
 from dmcjia_opt.solving.running import CheckedAllocator, at_the_edge, check_method, check_support, place, unchanged
 from dmcjia_opt.solving.search import Placer
 
-_NO_PLAN = (
-    "no plan exists: whatever the splits, some queue is unstable; add cloud or edge compute, or lower arrival_rate"
-)
+_FULL = "no plan exists: every plan fills the cloud, up to rounding; add cloud or edge compute, or lower arrival_rate"
 
 Method = TypeVar("Method", Placer, Allocator)
 
@@ -69,7 +68,7 @@ def solve(
     check_support(inner, problem, inner_name, inner_who)
     stop, dual, nodes = stop or Stop(), BestPrice(problem), scenario.nodes.names
     if dual.load >= 1.0:
-        raise InfeasibleError(_NO_PLAN)
+        raise InfeasibleError(why_no_plan(scenario, problem))
     with unchanged(problem, others):
         began, started = datetime.now(UTC), time.perf_counter()
         found = place(
@@ -89,7 +88,7 @@ def solve(
         seconds = time.perf_counter() - started
     splits, shares = found.splits, found.shares
     if shares is None and dual.full:
-        raise InfeasibleError(_NO_PLAN)
+        raise InfeasibleError(_FULL)
     if shares is None:
         raise _without_plan(found, name, overload_of(problem, splits, nodes))
     verdict = judge(problem, splits, shares, nodes)

@@ -17,6 +17,7 @@ from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Placement, Status, proved
+from dmcjia_opt.solving.infeasible import why_no_plan
 from dmcjia_opt.solving.plan import Plan, PlanFile
 from dmcjia_opt.solving.registry import build_allocator, build_placer, specs
 from dmcjia_opt.solving.running import place
@@ -76,7 +77,7 @@ def verify(scenario: Scenario, claims: PlanFile, proof: Proof | None = None) -> 
     """
     problem = compile_problem(scenario)
     splits, shares, certificate = certify_file(scenario, problem, claims)
-    broken = certificate.violation
+    broken = certificate.violation and (why_no_plan(scenario, problem) or certificate.violation)
     digest = scenario.sha256()
     derived, of_proof = _derived(problem, proof, digest)
     bound, how = _provable(problem, claims, certificate.lower_bound, derived)

@@ -3,6 +3,7 @@ from functools import partial
 
 import pytest
 
+from dmcjia_opt.base.machine import installing
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.studies.bench.rows import Outcome
 from dmcjia_opt.studies.bench.suites import SUITES
@@ -71,4 +72,4 @@ def test_what_cannot_be_run(bench, tmp_path, arguments, parts):
 
 def test_a_missing_library_is_named(bench, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "psutil", None)
-    fails(bench("smoke", "--out", "o"), 4, "a benchmark needs psutil; pip install 'dmcjia-opt[bench]'")
+    fails(bench("smoke", "--out", "o"), 4, f"a benchmark needs psutil; {installing('bench')}")

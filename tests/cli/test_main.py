@@ -8,6 +8,7 @@ import dmcjia_opt.__main__
 from dmcjia_opt import __version__
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.cli.main import main
+from tests.cli.scenarios import TWO
 from tests.command_line import fails, misused
 
 COMMANDS = ("solve", "verify", "simulate", "methods", "generate", "profile", "reproduce", "bench")
@@ -87,3 +88,34 @@ def test_starting_up_imports_no_solver():
         "sys.exit(str(found) if found else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("solve", "s.toml", "--time-limit", "3"), "--seconds"),
+        (("solve", "s.toml", "--tolerance", "3"), "--gap"),
+        (("plan", "s.toml"), 'did you mean "solve"?'),
+        (("benchmark",), 'did you mean "bench"?'),
+    ],
+)
+def test_the_command_line_suggests_options_and_commands(dmcjia, arguments, part):
+    misused(dmcjia(*arguments), part)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("profile", "resnet34", "--uplink-mbps", "25000000"),
+        ("solve", "bits.toml"),
+    ],
+)
+def test_a_doubt_is_one_line_and_no_failure(dmcjia, tmp_path, arguments):
+    (tmp_path / "bits.toml").write_text(TWO.replace("uplink_mbps = 8.0", "uplink_mbps = 25000000"), encoding="utf-8")
+    ended = dmcjia(*arguments)
+    assert ended.code == 0
+    assert ended.err.startswith(
+        f"dmcjia: warning: {'profile' if arguments[0] == 'profile' else 'bits.toml'}: uplink_mbps"
+    )
+    assert "25,000,000 Mbit/s, more than 400,000; did you mean Mbit/s, not bit/s?" in " ".join(ended.err.split())
+    assert ended.err.count("\n") == 1

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from dmcjia_opt.base.machine import installing
 from dmcjia_opt.cli import report as command
 from dmcjia_opt.model.scenario.families import generate
 from tests.command_line import fails
@@ -110,7 +111,7 @@ def test_misuse_is_a_sentence(dmcjia, solved, tmp_path, arguments, part):
 
 def test_plotly_is_asked_for_before_anything_is_computed(dmcjia, monkeypatch, tmp_path):
     monkeypatch.setattr(command, "find_spec", lambda name: None)
-    fails(dmcjia("solve", "s.toml", "--out", "plan.json", "--report", "p.html"), 4, "plotly", "dmcjia-opt[report]")
+    fails(dmcjia("solve", "s.toml", "--out", "plan.json", "--report", "p.html"), 4, "plotly", installing("report"))
     assert not (tmp_path / "plan.json").exists()
 
 

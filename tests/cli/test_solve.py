@@ -156,7 +156,7 @@ def test_a_network_without_work_or_data(dmcjia, tmp_path):
     [
         (("--placer", "nope"), 2, ['unknown placer "nope"', "choose one of", "dmcjia", "genetic"]),
         (("--allocator", "nope"), 2, ['unknown allocator "nope"', "choose one of waterfilling, alm, cvxpy, ipopt"]),
-        (("--placer", "geneti"), 2, ['unknown placer "geneti"; did you mean "genetic"? Otherwise one of exact']),
+        (("--placer", "geneti"), 2, ['unknown placer "geneti" (did you mean "genetic"?); choose one of exact']),
         (("--placer", ""), 2, ["unknown placer"]),
         (("--placer", "waterfilling"), 2, ["unknown placer"]),
         (("--placer", "genetic:fast"), 2, ["takes option=value after a colon", "population (int >= 2, 10)"]),

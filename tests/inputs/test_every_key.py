@@ -28,6 +28,7 @@ from dmcjia_opt.bounds.proof.checking import check_proof
 from dmcjia_opt.bounds.proof.document import load_proof
 from dmcjia_opt.cli.report import report
 from dmcjia_opt.cli.show_network import show_profile
+from dmcjia_opt.model.networks.measured import _COLUMNS as TIME_COLUMNS
 from dmcjia_opt.model.networks.reading import read_profile
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.node_files import _COLUMNS as NODE_COLUMNS
@@ -248,10 +249,10 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "profile._LayerFile.macs": (profile, {}, {"layers.0.macs": 7.0}),
     "profile._LayerFile.output_bytes": (profile, {}, {"layers.0.output_bytes": 7.0}),
     "profile._LayerFile.tensors": (profile, {}, {"layers.0.tensors": 2}),
-    "measured._Row.device": (times, {}, {"0.device": "another"}),
-    "measured._Row.model": (times, {}, {"0.model": "another"}),
-    "measured._Row.layer": (times, {}, {"0.layer": "another"}),
-    "measured._Row.seconds": (times, {}, {"0.seconds": 0.5}),
+    "measured.columns.device": (times, {}, {"0.device": "another"}),
+    "measured.columns.model": (times, {}, {"0.model": "another"}),
+    "measured.columns.layer": (times, {}, {"0.layer": "another"}),
+    "measured.columns.seconds": (times, {}, {"0.seconds": 0.5}),
     "plan.PlanFile.status": (plan, {}, {"status": "proved"}),
     "plan.PlanFile.objective_s": (plan, {}, {"objective_s": 1.0}),
     "plan.PlanFile.lower_bound_s": (plan, {}, {"lower_bound_s": 1.0}),
@@ -416,6 +417,7 @@ def keys() -> list[str]:
             importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
     found = [f"node_files.columns.{name}" for name in NODE_COLUMNS]
     found += [f"arrivals.columns.{name}" for name in ("time_s", "node")]
+    found += [f"measured.columns.{name}" for name in TIME_COLUMNS]
     for table in (Row, Entry, BestKnown):
         found += [f"{_module(table)}.{table.__name__}.{one.name}" for one in fields(table)]
     models = BaseModel.__subclasses__()

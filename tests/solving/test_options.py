@@ -217,7 +217,8 @@ def test_unknown_options_and_wrong_values_are_answered_with_what_there_is():
     options = options_of(Method)
     assert values(options, {"seed": "4", "code": "binary"}, "m") == {"seed": 4, "code": "binary"}
     with pytest.raises(
-        InputError, match=r'^m has no option "sed"; it has seed \(int, 1\); code \("gray" or "binary", gray\)'
+        InputError,
+        match=r'^m has no option "sed" \(did you mean "seed"\?\); it has seed \(int, 1\); code \("gray" or',
     ):
         values(options, {"sed": "4"}, "m")
     with pytest.raises(InputError, match=r'^m: code must be "gray" or "binary", got "morse"$'):

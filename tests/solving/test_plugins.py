@@ -220,7 +220,7 @@ def test_a_file_with_the_name_of_a_library_hides_nothing(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("./none.py:Mine", InputError, r"^none\.py: there is no such file$"),
+        ("./none.py:Mine", InputError, r"^none\.py: there is no such file; name one that is there"),
         ("good:Absent", InputError, 'placer "good:Absent": good has no class Absent; its placers are Mine, Other'),
         ("good:Half", InputError, '"good:Half" is no placer: it has no method search, which every placer needs'),
         ("good:function", InputError, "it is no class but a function"),

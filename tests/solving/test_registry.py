@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dmcjia_opt.base.errors import BackendMissing, InputError
+from dmcjia_opt.base.machine import installing
 from dmcjia_opt.methods.allocators.cvxpy_ import CvxpyAllocator
 from dmcjia_opt.methods.placers.genetic.pymoo_ import PymooPlacer
 from dmcjia_opt.solving import registry
@@ -98,7 +99,9 @@ def test_unknown_names_are_answered_with_the_known_ones(name):
 
 
 def test_kinds_are_kept_apart():
-    with pytest.raises(InputError, match=r'unknown allocator "genetic"; choose one of waterfilling, alm'):
+    with pytest.raises(
+        InputError, match=r'"genetic" \(this is the name of a placer\); choose one of waterfilling, alm'
+    ):
         build_allocator("genetic")
 
 
@@ -118,7 +121,7 @@ def test_a_missing_library_is_named_with_its_remedy(without_library):
 
 def test_a_missing_extra_is_named_as_such(without_library):
     spec = replace(without_library, requires=("no_such_a", "no_such_b"), extra="cones")
-    assert why_not(spec) == "no_such_a and no_such_b not installed; pip install 'dmcjia-opt[cones]'"
+    assert why_not(spec) == f"no_such_a and no_such_b not installed; {installing('cones')}"
 
 
 def test_the_registry_imports_no_library_and_looks_for_none_by_importing():

@@ -1,6 +1,7 @@
 """The same invariants on scenarios that hypothesis draws, and makes small where one fails."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ def test_invariants(scenario, seed):
             assert broken(problem, invariant, seed, 0) == [], invariant.name
 
 
+@pytest.mark.filterwarnings("ignore::dmcjia_opt.base.errors.Doubt")
 @settings(max_examples=30, deadline=None)
 @given(scenarios())
 def test_files(tmp_path_factory, scenario):

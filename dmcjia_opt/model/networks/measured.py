@@ -7,16 +7,14 @@ import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_core import PydanticCustomError
 
 from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.base.csv_table import CsvTable
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.base.fields import Name, NonNegative, number
-from dmcjia_opt.base.files import explain, read_text, write_text
+from dmcjia_opt.base.files import write_text
+from dmcjia_opt.base.quantities import doubt
 from dmcjia_opt.model.networks.profile import LayerProfile
 
 #: In place of a layer's name: the time is that of the whole network.
@@ -25,22 +23,6 @@ _COLUMNS = ("device", "model", "layer", "seconds")
 #: No layer takes longer, s; what does, is a mistake in units and overflows later.
 _MOST_SECONDS = 1e15
 Layers = Mapping[str, float]
-
-
-class _Row(BaseModel):
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
-    device: Name
-    model: Name
-    layer: Name
-    seconds: Annotated[NonNegative, Field(le=_MOST_SECONDS)]
-
-    @field_validator("seconds", mode="before")
-    @classmethod
-    def _written_as_a_number(cls, cell: str) -> float:
-        try:
-            return number(cell)
-        except ValueError:
-            raise PydanticCustomError("number", "must be a finite number") from None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +58,7 @@ class MeasuredTimes:
         if layers is None:
             known = sorted({d for d, network in self.seconds if network == profile.name})
             have = f"it has {', '.join(known)}" if known else "it has none of that model"
+            have += "; name one of them, or measure it: dmcjia profile MODEL.onnx --measure DEVICE --out-times FILE"
             raise InputError(f'{self.source}: no times of model "{profile.name}" on device "{device}"; {have}')
         where = f'{self.source}: device "{device}", model "{profile.name}"'
         if len(set(profile.layer_names)) < profile.n_layers:
@@ -122,29 +105,20 @@ def load_times(path: str | Path) -> MeasuredTimes:
     InputError
         If the file is missing or malformed; the message names the line.
     """
-    text = read_text(path, "the measured times", "a CSV file")
+    table = CsvTable(Path(path), "the measured times", _COLUMNS)
     found: dict[tuple[str, str], dict[str, float]] = {}
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
-    try:
-        columns = [name.strip() for name in reader.fieldnames or ()]
-        if sorted(columns) != sorted(_COLUMNS):
-            raise InputError(
-                f"{path}: the columns must be {', '.join(_COLUMNS)}; the first line is {','.join(columns)}"
-            )
-        reader.fieldnames = columns
-        for cells in reader:
-            line = f"{path}: line {reader.line_num}"
-            if "" in cells:
-                raise InputError(f"{line} has more than {len(_COLUMNS)} cells")
-            row = _Row.model_validate({key: cell or "" for key, cell in cells.items()})
-            layers = found.setdefault((row.device, row.model), {})
-            if row.layer in layers:
-                raise InputError(f'{line}: layer "{row.layer}" of "{row.model}" on "{row.device}" is there twice')
-            layers[row.layer] = row.seconds
-    except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num}: not valid CSV ({error})") from None
-    except ValidationError as error:
-        raise InputError(f"{path}: line {reader.line_num}: {explain(error)}") from None
+    for rows in table:
+        texts = [table.texts(rows, column) for column in _COLUMNS[:-1]]
+        times = table.numbers(rows, "seconds", zero=True).tolist()
+        for line, device, network, layer, seconds in zip(rows.lines, *texts, times, strict=True):
+            layers = found.setdefault((device, network), {})
+            if layer in layers:
+                table.wrong(line, f'layer "{layer}" of "{network}" on "{device}" is there twice; remove one')
+            if seconds > _MOST_SECONDS:
+                table.wrong(line, f"seconds must be at most {_MOST_SECONDS:g}; check its unit, got {seconds:g}")
+            layers[layer] = seconds
     if not found:
         raise InputError(f"{path}: the file has no times; add a line for every layer")
+    every = [(f"{key[1]}, {layer}", seconds) for key, layers in found.items() for layer, seconds in layers.items()]
+    doubt("seconds", np.array([seconds for _, seconds in every]), str(path), [layer for layer, _ in every])
     return MeasuredTimes(found, str(path))

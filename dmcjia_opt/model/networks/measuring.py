@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
+from dmcjia_opt.base.machine import installing
 from dmcjia_opt.model.networks.graph import Cut, Cuts, take_cuts, topological_order
 from dmcjia_opt.model.networks.measured import MeasuredTimes
 from dmcjia_opt.model.networks.onnx_ import OnnxModel, reads_of
@@ -92,7 +93,7 @@ def measure(
     try:
         import onnxruntime  # noqa: F401
     except ModuleNotFoundError as error:
-        raise BackendMissing(f"measuring needs {error.name}; pip install 'dmcjia-opt[onnx]'") from None
+        raise BackendMissing(f"measuring needs {error.name}; {installing('onnx')}") from None
     found = take_cuts(model.network, cuts)
     seconds: dict[str, float] = {}
     start = 0

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from dmcjia_opt.base.errors import BackendMissing, InputError
 from dmcjia_opt.base.files import read_bytes
 from dmcjia_opt.base.limits import MOST, MOST_OPERATORS
+from dmcjia_opt.base.machine import installing
 from dmcjia_opt.model.networks.graph import Network, Operation, Tensor, topological_order
 from dmcjia_opt.model.networks.macs import count_macs
 
@@ -103,7 +104,7 @@ def read_onnx(
         from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
         from onnx import load_model_from_string
     except ModuleNotFoundError as error:
-        raise BackendMissing(f"reading {path} needs {error.name}; pip install 'dmcjia-opt[onnx]'") from None
+        raise BackendMissing(f"reading {path} needs {error.name}; {installing('onnx')}") from None
     if content.startswith(_LFS):
         raise InputError(f"{path}: this is a Git LFS pointer, not the model; fetch it with: git lfs pull")
     try:
@@ -114,7 +115,7 @@ def read_onnx(
     if not model.ir_version or not model.opset_import:
         raise InputError(f"{path}: not an ONNX file: it names no ONNX version or operator set; export the model anew")
     if not model.graph.node:
-        raise InputError(f"{path}: the model is empty: its graph has no operators")
+        raise InputError(f"{path}: the model is empty: its graph has no operators; export it anew")
     for version in (model.ir_version, *(opset.version for opset in model.opset_import)):
         if not 0 < version <= _MOST_VERSION:
             raise InputError(f"{path}: not an ONNX file: there is no version {version}; export the model anew")

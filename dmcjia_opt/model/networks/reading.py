@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.networks.graph import UPLOAD_BYTES, Cut, Cuts, take_cuts
 from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
 from dmcjia_opt.model.networks.zoo import ZOO, zoo_profile
@@ -73,8 +74,8 @@ def read_profile(
         return Profiled(_quantised(zoo_profile(reference), upload_dtype))
     if path.suffix.lower() != ".json":
         raise InputError(
-            f'"{reference}" is no network: give an .onnx file, a profile .json or one of the zoo '
-            f"({', '.join(sorted(ZOO))})"
+            f'"{reference}" is no network{did_you_mean(reference, ZOO)}; give an .onnx file, a profile .json or one of '
+            f"the zoo ({', '.join(sorted(ZOO))})"
         )
     if upload_dtype is not None:
         raise InputError(f"{reference}: a profile .json holds its own bytes; quantise where it is made")

@@ -8,6 +8,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from dmcjia_opt.base.errors import BackendMissing, InputError
+from dmcjia_opt.base.machine import installing
 from dmcjia_opt.model.networks.graph import Network, Operation, Tensor
 from dmcjia_opt.model.networks.macs import Attributes, Shape, count_macs
 
@@ -63,9 +64,7 @@ def trace(module: torch.nn.Module, example: torch.Tensor | tuple[torch.Tensor, .
     try:
         import torch
     except ModuleNotFoundError as error:
-        raise BackendMissing(
-            f"profiling a PyTorch module needs {error.name}; pip install 'dmcjia-opt[torch]'"
-        ) from None
+        raise BackendMissing(f"profiling a PyTorch module needs {error.name}; {installing('torch')}") from None
     title = name or type(module).__name__
     training = module.training
     try:

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.zoo import zoo_profile
 from dmcjia_opt.model.scenario.nodes import NodeTable
@@ -162,7 +163,9 @@ def generate(
         If the family is unknown, a value is out of range, or an option does not apply to the family.
     """
     if family not in FAMILIES:
-        raise InputError(f'unknown family "{family}"; choose one of {", ".join(FAMILIES)}')
+        raise InputError(
+            f'unknown family "{family}"{did_you_mean(family, FAMILIES)}; choose one of {", ".join(FAMILIES)}'
+        )
     if nodes < 1:
         raise InputError(f"nodes must be at least 1, got {nodes}")
     if seed < 0:

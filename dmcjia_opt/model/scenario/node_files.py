@@ -5,19 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.base.errors import BackendMissing, InputError
-from dmcjia_opt.base.fields import number
-from dmcjia_opt.base.files import check_readable, read_bytes, write_bytes
+from dmcjia_opt.base.csv_table import CsvTable, check_header
+from dmcjia_opt.base.errors import BackendMissing, Doubt, InputError
+from dmcjia_opt.base.files import check_readable, write_bytes
 from dmcjia_opt.base.limits import MOST_NODES, require_memory
+from dmcjia_opt.base.machine import installing
 from dmcjia_opt.model.scenario.nodes import NodeTable
 
 if TYPE_CHECKING:
@@ -28,11 +29,7 @@ _NUMBERS = ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes")
 _OPTIONAL = ("input_bytes", "device")
 _Coded = tuple[IntArray, Sequence[str]]  # the index of each row's value, −1 where there is none, and the values
 _INDEX = re.compile(r"__index_level_\d+__")  # pandas puts the index of a frame there, if it has one
-_LONGEST_LINE = 1_000_000
 _COLUMNS = ("name", "model", *_NUMBERS, "device")
-_ROWS_AT_ONCE = 1 << 12  # so that the cells of a large table are never all in memory as text
-_PLAIN = re.compile(r"[\d.eE+\-\s]*", re.ASCII)  # of these characters, `float` takes what `number` takes
-_INFINITE = re.compile(r"\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
 
 
 def read_nodes(path: Path) -> NodeTable:
@@ -75,66 +72,22 @@ def write_nodes(path: Path, nodes: NodeTable) -> None:
 
 
 def _from_csv(path: Path) -> NodeTable:
-    content = read_bytes(path, "the nodes")
-    for k in range(0, len(content) - _LONGEST_LINE, _LONGEST_LINE):
-        if all(content.find(end, k, k + _LONGEST_LINE) < 0 for end in (b"\n", b"\r")):
-            raise InputError(f"{path}: not a readable node table: a line has more than {_LONGEST_LINE:,} bytes")
+    table = CsvTable(path, "the nodes", _COLUMNS, _OPTIONAL)
     names: list[str] = []
-    try:
-        rows = csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline=""), strict=True)
-        header = next((row for row in rows if row), [])
-        _check_columns(path, header)
-        codes: dict[str, dict[str, int]] = {key: {} for key in ("model", "device") if key in header}
-        parts: dict[str, list[Any]] = {key: [] for key in header if key != "name"}
-        while chunk := list(islice(rows, min(_ROWS_AT_ONCE, MOST_NODES + 1 - len(names)))):
-            if set(map(len, chunk)) != {len(header)}:
-                chunk = _mended(path, chunk, len(header), len(names))
-            if not chunk:
-                continue
-            cells = dict(zip(header, zip(*chunk, strict=True), strict=True))
-            for key in ("name", "model"):
-                if "" in cells[key]:
-                    raise InputError(f"{path}: row {len(names) + cells[key].index('') + 1} has no {key}; fill it in")
-            for key, code in codes.items():
-                known = [code.setdefault(cell, len(code)) if cell else -1 for cell in cells[key]]
-                parts[key].append(np.array(known, dtype=np.int64))
-            for key in (key for key in _NUMBERS if key in header):
-                parts[key].append(_numbers(path, key, cells[key], len(names)))
-            names += cells["name"]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a readable node table: no CSV in UTF-8 ({error})") from None
+    codes: dict[str, dict[str, int]] = {key: {} for key in ("model", "device") if key in table.columns}
+    parts: dict[str, list[Any]] = {key: [] for key in table.columns if key != "name"}
+    for rows in table:
+        names += table.texts(rows, "name", strip=False)
+        if len(names) > MOST_NODES:
+            raise InputError(f"{path}: more than {MOST_NODES:,} nodes are refused; split the fleet")
+        for key, code in codes.items():
+            known = [code.setdefault(cell, len(code)) if cell else -1 for cell in table.texts(rows, key)]
+            parts[key].append(np.array(known, dtype=np.int64))
+        for key in (key for key in _NUMBERS if key in parts):
+            parts[key].append(table.numbers(rows, key, zero=key in _OPTIONAL))
     columns = {key: np.concatenate(part or [np.zeros(0)]) for key, part in parts.items()}
     coded = {key: (columns.pop(key), tuple(code)) for key, code in codes.items()}
     return _table(names, coded["model"], coded.get("device") or _no_devices(len(names)), columns)
-
-
-def _mended(path: Path, rows: Sequence[list[str]], width: int, before: int) -> list[list[str]]:
-    """Return rows filled up to a width, without those that are blank."""
-    filled = [row + [""] * (width - len(row)) for row in rows if len(row) > 1 or "".join(row).strip()]
-    for k, row in enumerate(filled):
-        if len(row) > width:
-            raise InputError(f"{path}: not a readable node table: row {before + k + 1} has more cells than the header")
-    return filled
-
-
-def _numbers(path: Path, column: str, cells: Sequence[str], before: int) -> FloatArray:
-    """Return a column of numbers, NaN where there is none, or refuse it by the first cell that is none."""
-    if _PLAIN.fullmatch("".join(cells)):
-        try:
-            if "" not in cells:
-                return np.fromiter(map(float, cells), np.float64, len(cells))
-            return np.array([float(cell) if cell else np.nan for cell in cells])
-        except ValueError:
-            pass  # one of them is told below
-    values = np.full(len(cells), np.nan)
-    for row, cell in enumerate(cells):
-        try:
-            values[row] = (float(cell) if _INFINITE.fullmatch(cell) else number(cell)) if cell else np.nan
-        except ValueError:
-            raise InputError(
-                f'{path}: row {before + row + 1}: column {column} must hold numbers, not "{cell}"; correct it'
-            ) from None
-    return values
 
 
 def _from_parquet(path: Path) -> NodeTable:
@@ -148,7 +101,9 @@ def _from_parquet(path: Path) -> NodeTable:
         schema = pa.schema([field for field in schema if not _INDEX.fullmatch(field.name)])
         if facts.num_rows > MOST_NODES:
             raise InputError(f"{path}: {facts.num_rows:,} nodes are refused; the most is {MOST_NODES:,}")
-        _check_columns(path, schema.names)
+        for sentence in check_header(path, schema.names, _COLUMNS, _OPTIONAL):
+            warnings.warn(sentence, Doubt, stacklevel=2)
+        schema = pa.schema([field for field in schema if field.name in _COLUMNS])
         _check_types(path, schema)
         unpacked = sum(facts.row_group(k).total_byte_size for k in range(facts.num_row_groups))
         require_memory(unpacked, f"{path}: a node table, unpacked,", "split the fleet")
@@ -172,16 +127,6 @@ def _from_parquet(path: Path) -> NodeTable:
     except (pa.ArrowException, OSError, OverflowError, MemoryError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(f"{path}: not a readable node table: {reason}") from None
-
-
-def _check_columns(path: Path, columns: Sequence[str]) -> None:
-    missing = [c for c in _COLUMNS if c not in _OPTIONAL and c not in columns]
-    unknown = [c for c in columns if c not in _COLUMNS]
-    twice = [c for c in _COLUMNS if list(columns).count(c) > 1]
-    if missing or unknown or twice:
-        what = f"lacks column {missing[0]}" if missing else f'has an unknown column "{(unknown or [""])[0]}"'
-        what = f"has column {twice[0]} twice" if twice else what
-        raise InputError(f"{path}: the node table {what}; its columns are {', '.join(_COLUMNS)}")
 
 
 def _check_types(path: Path, schema: pa.Schema) -> None:
@@ -233,4 +178,4 @@ def _require(path: Path) -> None:
     if path.suffix not in (".csv", ".parquet"):
         raise InputError(f"{path}: a node table is a .csv or .parquet file")
     if path.suffix == ".parquet" and find_spec("pyarrow") is None:
-        raise BackendMissing(f"reading {path} needs pyarrow; pip install 'dmcjia-opt[fleet]'")
+        raise BackendMissing(f"reading {path} needs pyarrow; {installing('fleet')}")

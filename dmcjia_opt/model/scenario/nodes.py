@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, frozen, frozen_int
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.base.fields import RANGE, STRICT, Name, NonNegative, Positive, check_names
-from dmcjia_opt.base.limits import MOST, MOST_NODES
+from dmcjia_opt.base.fields import STRICT, Name, NonNegative, Positive, check_names, out_of_range
+from dmcjia_opt.base.limits import MOST_NODES
+from dmcjia_opt.base.suggesting import listed
 
 #: Columns of numbers.
 QUANTITIES = ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes")
+_MOST_SHOWN = 12
 
 
 class Node(BaseModel):
@@ -73,7 +75,7 @@ class NodeTable:
             if getattr(self, key).shape != (n,):
                 raise InputError(f"nodes: column {key} has {column.size} values for {n} names")
         if not self.names:
-            raise InputError("nodes: a scenario needs at least one node")
+            raise InputError("nodes: a scenario needs at least one node; add [[nodes]], or a row to nodes_file")
         if len(self.names) > MOST_NODES:
             raise InputError(f"nodes: {len(self.names):,} nodes are refused; the most is {MOST_NODES:,}")
         for what, names in (("name", self.names), ("model", self.networks), ("device", self.devices)):
@@ -85,23 +87,29 @@ class NodeTable:
             raise InputError("nodes: network_index needs one row of networks for every name")
         if self.device_index.min() < -1 or self.device_index.max() >= len(self.devices):
             raise InputError("nodes: device_index needs −1 or one row of devices for every name")
-        for key in ("compute_gflops", "uplink_mbps", "arrival_rate"):
-            self._require(key, np.isfinite(getattr(self, key)) & (getattr(self, key) > 0), "finite and > 0")
-            sensible = (getattr(self, key) >= 1 / MOST) & (getattr(self, key) <= MOST)
-            self._require(key, sensible, RANGE)
-        ok = np.isnan(self.input_bytes) | (np.isfinite(self.input_bytes) & (self.input_bytes >= 0))
-        self._require("input_bytes", ok, "finite and >= 0")
-        absurd = (self.input_bytes > MOST) | ((self.input_bytes > 0) & (self.input_bytes < 1 / MOST))
-        self._require("input_bytes", ~absurd, f"0 or {RANGE}")
-        if len(set(self.names)) < len(self.names):
-            seen: set[str] = set()
-            twice = next(n for n in self.names if n in seen or seen.add(n))  # type: ignore[func-returns-value]
-            raise InputError(f'nodes: the name "{twice}" is used twice; give every node its own')
+        self._check_quantities()
+        counts = Counter(self.names) if len(set(self.names)) < n else Counter[str]()
+        twice = [f'"{name}"' for name, count in counts.items() if count > 1]
+        if twice:
+            what = "the name" if len(twice) == 1 else "the names"
+            is_are = "is" if len(twice) == 1 else "are"
+            raise InputError(f"nodes: {what} {listed(twice)} {is_are} used twice; give every node its own")
 
-    def _require(self, key: str, ok: np.ndarray[Any, np.dtype[np.bool_]], what: str) -> None:
-        if not ok.all():
-            d = int(np.flatnonzero(~ok)[0])
-            raise InputError(f'nodes: {key} of "{self.names[d]}" must be {what}, got {getattr(self, key)[d]}')
+    def _check_quantities(self) -> None:
+        """Refuse what is no sensible quantity, told for the first dozen nodes."""
+        wrong: dict[int, list[str]] = {}
+        for key in QUANTITIES:
+            values = getattr(self, key)
+            rules = out_of_range(values, zero=key == "input_bytes")
+            if key != "input_bytes":
+                rules = [(np.isnan(values), "finite and > 0"), *rules]
+            for refused, what in rules:
+                for d in np.flatnonzero(refused):
+                    wrong.setdefault(int(d), []).append(f'{key} of "{self.names[d]}" must be {what}, got {values[d]}')
+        if wrong:
+            first = sorted(wrong)[:_MOST_SHOWN]
+            told = [", and ".join(wrong[d]) for d in first]
+            raise InputError(f"nodes: {listed(told, len(wrong) - len(first), 'node')}")
 
     def __len__(self) -> int:
         return len(self.names)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import tomli_w
-from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from dmcjia_opt.base.arrays import FloatArray
@@ -22,6 +22,8 @@ from dmcjia_opt.base.errors import Doubt, InputError
 from dmcjia_opt.base.fields import RANGE, STRICT, Name, NonNegative, Positive
 from dmcjia_opt.base.files import explain, is_beneath, read_text, write_text
 from dmcjia_opt.base.limits import FILES, MOST
+from dmcjia_opt.base.quantities import doubt
+from dmcjia_opt.base.suggesting import did_you_mean, listed
 from dmcjia_opt.model.networks.graph import Cuts
 from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
 from dmcjia_opt.model.networks.profile import LayerProfile
@@ -108,7 +110,7 @@ class _File(BaseModel):
     cloud: Cloud
     options: Options = Options()
     profiles: Profiles = Profiles()
-    nodes: Annotated[list[Node], FailFast()] = []
+    nodes: list[Node] = []
     nodes_file: Name | None = None
 
 
@@ -279,13 +281,14 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
     try:
         raw = tomllib.loads(text)
     except ValueError as error:  # a TOMLDecodeError, or a number of more digits than Python reads
-        raise InputError(f"{path}: not valid TOML: {error}") from None
+        named = "" if path.suffix.lower() == ".toml" else "; a scenario is a .toml file"
+        raise InputError(f"{path}: not valid TOML: {error}{named}") from None
     except RecursionError:
         raise InputError(f"{path}: not a scenario: its values are nested too deeply") from None
     try:
         parsed = _File.model_validate(raw)
     except ValidationError as error:
-        raise InputError(f"{path}: {explain(error)}") from None
+        raise InputError(f"{path}: {explain(error, _File)}") from None
     if ("nodes" in parsed.model_fields_set) == (parsed.nodes_file is not None):
         raise InputError(f"{path}: give the nodes either inline as [[nodes]] or by nodes_file, one of the two")
 
@@ -304,14 +307,17 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
             nodes = node_table(parsed.nodes)
         measured = [*nodes.devices, *filter(None, [parsed.cloud.device])]
         if measured and parsed.profiles.times_file is None:
-            raise InputError(f'device "{measured[0]}" needs its measured times; add [profiles] times_file')
+            raise InputError(
+                f'device "{measured[0]}" needs its measured times; name their file in [profiles] times_file; '
+                "dmcjia profile MODEL.onnx --measure DEVICE makes one"
+            )
         times_file = parsed.profiles.times_file
         times = MeasuredTimes() if times_file is None else load_times(beside("times_file", times_file))
         if times_file is not None and not measured:
             warnings.warn(
                 f'{path}: "{times_file}" has no effect: neither a node nor the cloud has a device; add device', Doubt, 2
             )
-        scenario = Scenario(
+        loaded = Scenario(
             cloud_gflops=parsed.cloud.compute_gflops,
             nodes=nodes,
             options=parsed.options,
@@ -320,8 +326,8 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
             times=times,
             cloud_device=parsed.cloud.device or "",
         )
-        for device, network in scenario._measured():
-            name = scenario.profiles[network].name
+        for device, network in loaded._measured():
+            name = loaded.profiles[network].name
             if times.is_whole(device, name):
                 warnings.warn(
                     f'{times_file}: the one time of "{name}" on "{device}" is spread over its layers by their work; '
@@ -329,9 +335,18 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
                     Doubt,
                     2,
                 )
-        return scenario
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    doubt_units(loaded, str(path))
+    return loaded
+
+
+def doubt_units(scenario: Scenario, where: str) -> None:
+    """Warn, beginning with `where`, of quantities that are probably in another unit (see `quantities`)."""
+    for key in QUANTITIES:
+        doubt(key, getattr(scenario.nodes, key), where, scenario.nodes.names)
+    doubt("cloud.compute_gflops", scenario.cloud_gflops, where)
+    doubt("options.flops_per_mac", scenario.options.flops_per_mac, where)
 
 
 def _resolve(networks: Sequence[str], beside: Callable[[str, str], Path], how: Profiles) -> dict[str, LayerProfile]:
@@ -339,6 +354,13 @@ def _resolve(networks: Sequence[str], beside: Callable[[str, str], Path], how: P
     found = {}
     shapes = {name: tuple(shape) for name, shape in how.input_shapes.items()}
     unused = set(shapes)
+    files = {network for network in networks if Path(network).suffix.lower() in (".json", ".onnx")}
+    unknown = [f'"{name}"{did_you_mean(name, ZOO)}' for name in networks if name not in ZOO and name not in files]
+    if unknown:
+        raise InputError(
+            f"unknown model{'s' if len(unknown) > 1 else ''} {listed(unknown, what='model')}; use one of the zoo "
+            f"({', '.join(sorted(ZOO))}) or the path of a profile .json or an .onnx file"
+        )
     if how.cuts != "layers" and not any(map(is_graph, networks)):
         raise InputError(
             f'profiles.cuts = "{how.cuts}" needs the graph of an .onnx file, and "{networks[0]}" is none; leave cuts '
@@ -346,11 +368,6 @@ def _resolve(networks: Sequence[str], beside: Callable[[str, str], Path], how: P
         )
     for network in networks:
         zoo = network in ZOO
-        if not zoo and Path(network).suffix.lower() not in (".json", ".onnx"):
-            raise InputError(
-                f'unknown model "{network}"; use one of the zoo ({", ".join(sorted(ZOO))}) or the path of a profile '
-                ".json or an .onnx file"
-            )
         asked = (how.cuts, how.upload_dtype, shapes) if is_graph(network) else (None, how.upload_dtype)
         read = read_profile(network, *asked, path=None if zoo else beside("model", network), shared=True)
         if read.model is not None:

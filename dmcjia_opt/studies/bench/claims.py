@@ -14,11 +14,11 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.bounds.certificate import best_lower_bound, judge, lower_bound, relative_gap, splits_lower_bound
-from dmcjia_opt.bounds.dual import least_load
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.solving.contract import Status
+from dmcjia_opt.solving.infeasible import why_no_plan
 from dmcjia_opt.studies.bench.instances import Instance
 from dmcjia_opt.studies.bench.library import BestKnown
 from dmcjia_opt.studies.bench.lineup import parts, spec_or_none
@@ -47,14 +47,14 @@ class Reference:
         The best proved lower bound, s: the dual's, or the library's where that is larger; +inf without any plan.
     best
         The least objective known, s: the library's, +inf if there is none.
-    exists
-        Whether there is a plan at all.
+    why_none
+        Why there is no plan at all, in a sentence; empty if there is one.
     """
 
     problem: Problem
     bound: float
     best: float
-    exists: bool
+    why_none: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +102,13 @@ class Verifier:
             return self._known(instance)
 
     def _look_up(self, instance: Instance) -> Reference:
-        problem = compile_problem(instance.load())
+        scenario = instance.load()
+        problem = compile_problem(scenario)
         bound, _ = best_lower_bound(problem)
         best = math.inf
         if known := self._library.get(instance.sha256):
             best, bound = known.objective_s, max(bound, known.lower_bound_s)
-        return Reference(problem, bound, best, least_load(problem) < 1.0)
+        return Reference(problem, bound, best, why_no_plan(scenario, problem))
 
     def check(self, task: Task, reply: Reply) -> Checked:
         """Return what is true of a reply that is not an error."""
@@ -120,6 +121,8 @@ class Verifier:
 def _plan(task: Task, reference: Reference, reply: Reply) -> Checked:
     problem = reference.problem
     outcome, message, objective = _value(problem, reply)
+    if outcome is Outcome.NO_PLAN:
+        message = reference.why_none or message
     placer = parts(task.kind, task.method)[0] or ""
     spec = spec_or_none("placer", placer)
     own = lower_bound(problem, reply.price) if _is_number(reply.price) else -math.inf
@@ -167,7 +170,7 @@ def _correct(reply: Reply, objective: float, reference: Reference, tolerance: fl
     if not (nothing or optimal or reply.lower_bound > -math.inf or math.isnan(reply.lower_bound)):
         return None
     if nothing:
-        return not reference.exists
+        return bool(reference.why_none)
     if math.isnan(reply.lower_bound) or reply.lower_bound > best * (1 + BOUND_TOLERANCE):
         return False
     return not optimal or (math.isfinite(objective) and (objective - best) / objective <= tolerance + BOUND_TOLERANCE)

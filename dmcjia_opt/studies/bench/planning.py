@@ -10,6 +10,7 @@ from itertools import count
 
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.machine import revision
+from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.solving.registry import versions
 from dmcjia_opt.studies.bench.instances import Instance, instance
 from dmcjia_opt.studies.bench.lineup import check, expand, full_name, is_own, sources
@@ -57,7 +58,7 @@ def suite_called(name: str) -> Suite:
         If there is none of that name.
     """
     if name not in SUITES:
-        raise InputError(f'unknown suite "{name}"; choose one of {", ".join(SUITES)}')
+        raise InputError(f'unknown suite "{name}"{did_you_mean(name, SUITES)}; choose one of {", ".join(SUITES)}')
     return SUITES[name]
 
 

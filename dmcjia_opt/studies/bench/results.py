@@ -74,7 +74,9 @@ def load(folder: str | Path) -> Results:
     elif parquet.is_file():
         rows = _read_parquet(parquet)
     else:
-        raise InputError(f"{folder}: there is no rows.jsonl and no rows.parquet; make them with: dmcjia bench SUITE")
+        raise InputError(
+            f"{folder}: there is no rows.jsonl and no rows.parquet; make them with: dmcjia bench SUITE --out {folder}"
+        )
     latest = {row.key: row for row in rows}
     if len(latest) < len(rows):
         notes.append(f"{len(rows) - len(latest)} rows were run again later; the later ones count.")

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from dmcjia_opt.base.errors import BackendMissing
 from dmcjia_opt.base.files import write_bytes
+from dmcjia_opt.base.machine import installing
 
 try:
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 except ModuleNotFoundError as error:
-    raise BackendMissing(f"drawing needs {error.name}; pip install 'dmcjia-opt[plot]'") from None
+    raise BackendMissing(f"drawing needs {error.name}; {installing('plot')}") from None
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

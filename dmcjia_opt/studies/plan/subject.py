@@ -16,6 +16,7 @@ from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import StageTimes, stage_times
 from dmcjia_opt.solving.contract import Status, proved
+from dmcjia_opt.solving.infeasible import why_no_plan
 from dmcjia_opt.solving.plan import Plan, PlanFile, Provenance
 from dmcjia_opt.solving.verifying import certify_file, check_objective
 
@@ -172,7 +173,7 @@ def subject_of_file(scenario: Scenario, claims: PlanFile, scenario_file: str = "
     problem = compile_problem(scenario, times)
     splits, shares, certificate = certify_file(scenario, problem, claims)
     if not certificate.feasible:
-        raise ClaimFalse(f"it is no plan: {certificate.violation}")
+        raise ClaimFalse(f"it is no plan: {why_no_plan(scenario, problem) or certificate.violation}")
     delay = check_objective(claims, certificate)
     if not delay.true:
         raise ClaimFalse(

@@ -11,6 +11,7 @@ from typing import Any
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.files import write_text
 from dmcjia_opt.base.processes import Job, run_jobs
+from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.studies.look.pictures import save_figure
 from dmcjia_opt.studies.reproduce.fig4 import FIG4
 from dmcjia_opt.studies.reproduce.fig5 import FIG5
@@ -70,9 +71,9 @@ def reproduce(
     InputError
         If a name is unknown, a number is out of range, or the folder cannot be written.
     """
-    unknown = [name for name in names if name not in ITEMS]
-    if unknown:
-        raise InputError(f'nothing to reproduce is called "{unknown[0]}"; choose of {", ".join(ITEMS)}')
+    for name in (name for name in names if name not in ITEMS):
+        hint = did_you_mean(name, ITEMS)
+        raise InputError(f'nothing to reproduce is called "{name}"{hint}; choose of {", ".join(ITEMS)}')
     if seeds < 1:
         raise InputError(f"seeds must be at least 1, got {seeds}")
     if workers is not None and workers < 1:

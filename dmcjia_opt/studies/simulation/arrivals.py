@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,10 +11,10 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, frozen
+from dmcjia_opt.base.csv_table import CsvTable
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.base.fields import number
-from dmcjia_opt.base.files import read_text
 from dmcjia_opt.base.limits import FARTHEST
+from dmcjia_opt.base.suggesting import did_you_mean
 
 #: Tasks drawn and simulated at a time; it bounds the memory, and part of what a seed means.
 BLOCK = 1 << 16
@@ -257,7 +255,8 @@ def build_arrivals(name: str) -> Arrivals:
         if isinstance(error, InputError):
             raise
         raise InputError(f'arrivals "{name}": "{value}" is not a number; choose {_NAMES}') from None
-    raise InputError(f'arrivals "{name}" are unknown; choose {_NAMES}')
+    hint = did_you_mean(kind, ("poisson", "deterministic", "erlang:K", "hyperexponential:SCV"))
+    raise InputError(f'arrivals "{name}" are unknown{hint}; choose {_NAMES}')
 
 
 def load_trace(path: str | Path) -> Trace:
@@ -268,27 +267,18 @@ def load_trace(path: str | Path) -> Trace:
     InputError
         If the file is missing or malformed, or the times of a node are out of order; the message names the line.
     """
-    text = read_text(path, "the arrival times", "a CSV file")
+    table = CsvTable(Path(path), "the arrival times", ("time_s", "node"), ("node",), alone="time_s")
     times: dict[str, list[float]] = {}
-    own = False
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        for line, row in enumerate(reader, start=1):
-            cells = [cell.strip() for cell in row]
-            if not any(cells):
-                continue
-            if line == 1 and cells in (["time_s"], ["time_s", "node"]):
-                own = len(cells) == 2
-                continue
-            if len(cells) != 1 + own:
-                what = "a time in seconds and a node's name" if own else "one time in seconds"
-                raise InputError(f'{path}: line {line} must hold {what}, got "{",".join(row)}"')
-            try:
-                times.setdefault(cells[1] if own else "", []).append(number(cells[0]))
-            except ValueError:
-                raise InputError(f'{path}: line {line}: "{cells[0]}" is not a time in seconds') from None
-    except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num}: not a CSV file of arrival times: {error}") from None
+    own = "node" in table.columns
+    for rows in table:
+        values = table.numbers(rows, "time_s", zero=True).tolist()
+        if not own:
+            times.setdefault("", []).extend(values)
+            continue
+        for line, node, value in zip(rows.lines, table.texts(rows, "node"), values, strict=True):
+            if not node:
+                table.wrong(line, "no node; fill it in")
+            times.setdefault(node, []).append(value)
     if not times:
         raise InputError(f"{path}: holds no arrival times; give one a line, in seconds")
     arrays = {node: np.array(values) for node, values in times.items()}

@@ -64,23 +64,22 @@ def test_merging_replaces_a_device_and_a_model_whole():
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("", ["columns must be device, model, layer, seconds"]),
+        ("", ["lacks column device, model, layer, seconds"]),
         (HEAD, ["no times"]),
-        ("device,layer,seconds\npi,a,1\n", ["columns must be"]),
-        ("device,model,layer,seconds,unit\npi,net,a,1,s\n", ["columns must be"]),
-        ("device,model,layer,layer\npi,net,a,1\n", ["columns must be"]),
-        (HEAD + "pi,net,a,fast\n", ["line 2", '"seconds"', "'fast'"]),
-        (HEAD + "pi,net,a,1\npi,net,b,-1\n", ["line 3", '"seconds"', "greater than or equal to 0"]),
-        (HEAD + "pi,net,a,nan\n", ['"seconds"', "finite"]),
-        (HEAD + "pi,net,a,inf\n", ['"seconds"']),
-        (HEAD + "pi,net,a,1e300\n", ['"seconds"', "between 1e-30 and 1e+30"]),
-        (HEAD + "pi,net,a,1e16\n", ['"seconds"', "1000000000000000"]),
-        (HEAD + "pi,net,a\n", ["line 2", '"seconds"']),
-        (HEAD + "pi,net,a,1,2\n", ["line 2 has more than 4 cells"]),
-        (HEAD + ",net,a,1\n", ['"device"']),
-        (HEAD + "pi,net, ,1\n", ['"layer"']),
+        ("device,network,layer,ms\npi,net,a,1\n", ['rename "network" to model; rename "ms" to seconds (s)']),
+        ("device,model,layer,seconds,layer\npi,net,a,1,a\n", ["has column layer twice"]),
+        (HEAD + "pi,net,a,fast\n", ['line 2: seconds must hold numbers, not "fast"']),
+        (HEAD + "pi,net,a,1\npi,net,b,-1\n", ["line 3: seconds must be finite and >= 0, got -1"]),
+        (HEAD + "pi,net,a,nan\n", ['line 2: seconds must hold numbers, not "nan"']),
+        (HEAD + "pi,net,a,inf\n", ['seconds must hold numbers, not "inf"']),
+        (HEAD + "pi,net,a,1e300\n", ["seconds must be 0 or between 1e-30 and 1e+30"]),
+        (HEAD + "pi,net,a,1e16\n", ["seconds must be at most 1e+15; check its unit"]),
+        (HEAD + "pi,net,a\n", ["line 2: no seconds; fill it in"]),
+        (HEAD + "pi,net,a,1,2\n", ["line 2: 5 cells for 4 columns"]),
+        (HEAD + ",net,a,1\n", ["line 2: no device"]),
+        (HEAD + "pi,net, ,1\n", ["line 2: no layer"]),
         (HEAD + "pi,net,a,1\npi,net,a,2\n", ["line 3", 'layer "a" of "net" on "pi" is there twice']),
-        (HEAD + 'pi,net,"a,1\n', ["not valid CSV"]),
+        (HEAD + 'pi,net,"a,1\n', ["not readable as CSV"]),
     ],
 )
 def test_malformed_files_are_refused_by_line(text, parts, tmp_path):
@@ -90,7 +89,7 @@ def test_malformed_files_are_refused_by_line(text, parts, tmp_path):
 def test_unreadable_files_are_refused(tmp_path):
     refused(load_times, tmp_path / "absent.csv", "No such file")
     (tmp_path / "t.csv").write_bytes(b"\xff\xfe\x00\x01")
-    refused(load_times, tmp_path / "t.csv", "not a CSV file in UTF-8")
+    refused(load_times, tmp_path / "t.csv", "not readable as CSV: in UTF-16")
 
 
 @pytest.mark.parametrize(

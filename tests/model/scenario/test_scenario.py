@@ -238,11 +238,12 @@ def test_the_cloud_must_be_positive(value, tmp_path):
     refused(load_scenario, write(tmp_path, f"[cloud]\ncompute_gflops = {value}\n" + node()), '"cloud.compute_gflops"')
 
 
-def test_several_problems_are_counted(tmp_path):
+def test_several_problems_are_all_named(tmp_path):
     refused(
         load_scenario,
         write(tmp_path, CLOUD + node(compute_gflops="-1", uplink_mbps="-1", colour="1")),
-        "and 2 more problems",
+        'unknown key "nodes[0].colour"; remove it, or write one of name, model, compute_gflops, uplink_mbps',
+        '; "nodes[0].compute_gflops": input should be greater than 0, got -1; "nodes[0].uplink_mbps": input should be',
     )
 
 

@@ -10,6 +10,7 @@ from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Stop
+from dmcjia_opt.solving.infeasible import why_no_plan
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.bench.claims import Verifier, trace
 from dmcjia_opt.studies.bench.instances import OWN, Instance, instance
@@ -82,7 +83,7 @@ def test_an_instance_without_any_plan():
     own = Instance("x", OWN, 3, scenario.sha256(), scenario)
     nothing = Reply(splits=np.zeros(3, dtype=int), status="infeasible", lower_bound=math.inf)
     finding = Verifier({}).check(Task(own, "placer", "exact + waterfilling", 0, Stop()), nothing)
-    assert finding.outcome == Outcome.NO_PLAN
+    assert (finding.outcome, finding.message) == (Outcome.NO_PLAN, why_no_plan(scenario))
     assert finding.correct is True
     assert (finding.lower_bound_s, finding.own_bound_s, finding.gap) == (None, None, None)
 

@@ -128,7 +128,11 @@ def test_what_is_put_in_the_place_of_a_suites_own():
 @pytest.mark.parametrize(
     ("suite", "what", "message"),
     [
-        ("placers", {"methods": ["waterfilling"]}, 'unknown placer "waterfilling"; choose one of'),
+        (
+            "placers",
+            {"methods": ["waterfilling"]},
+            r'unknown placer "waterfilling" \(this is the name of an alloc',
+        ),
         ("placers", {"methods": ["genetic + nonsense"]}, 'unknown allocator "nonsense"'),
         ("allocators", {"methods": ["exact"]}, 'unknown allocator "exact"'),
         ("smoke", {"methods": ["genetic", "genetics"]}, 'unknown placer "genetics"'),
@@ -141,7 +145,7 @@ def test_what_cannot_be(suite, what, message):
 
 
 def test_unknown_suite():
-    with pytest.raises(InputError, match='unknown suite "smok"; choose one of smoke, allocators'):
+    with pytest.raises(InputError, match=r'unknown suite "smok" \(did you mean "smoke"\?\); choose one of smoke'):
         suite_called("smok")
 
 

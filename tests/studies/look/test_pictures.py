@@ -1,9 +1,11 @@
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
 from dmcjia_opt.base.errors import BackendMissing
+from dmcjia_opt.base.machine import installing
 from dmcjia_opt.studies.look.pictures import new_figure, save_figure, tidy
 from dmcjia_opt.studies.network.picture import check_picture
 from tests.studies.reproduce.looks import flaws
@@ -57,5 +59,5 @@ def test_flaws_are_seen():
 def test_a_missing_library_is_named_with_the_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.delitem(sys.modules, "dmcjia_opt.studies.look.pictures")
-    with pytest.raises(BackendMissing, match=r"drawing needs matplotlib; pip install 'dmcjia-opt\[plot\]'"):
+    with pytest.raises(BackendMissing, match=re.escape(f"drawing needs matplotlib; {installing('plot')}")):
         check_picture(Path("cuts.png"))

@@ -92,15 +92,18 @@ def test_files_of_times_by_node(tmp_path):
     [
         ("", "holds no arrival times; give one a line"),
         ("time_s\n", "holds no arrival times"),
-        ("1\nsoon\n", 'line 2: "soon" is not a time in seconds'),
-        ("seconds\n1\n", 'line 1: "seconds" is not a time'),
-        ("1,a\n2,b\n", 'line 1 must hold one time in seconds, got "1,a"'),
-        ("time_s,node\n1\n", 'line 2 must hold a time in seconds and a node\'s name, got "1"'),
+        ("1\nsoon\n", 'line 2: time_s must hold numbers, not "soon"'),
+        ("seconds\n1\n", 'line 1: time_s must hold numbers, not "seconds" \\(did you mean "time_s"'),
+        (
+            "1,a\n2,b\n",
+            "line 1: 2 cells for 1 column; give one time_s a line, or name the columns in the first: time_s, node",
+        ),
+        ("time_s,node\n1\n", "line 2: no node; fill it in"),
         ("1\n3\n2\n", "arrival 3, at 2 s, is before arrival 2, at 3 s; sort the file by time"),
         ("time_s,node\n1,a\n2,a\n3,b\n2,b\n", 'arrival 2 of node "b", at 2 s, is before arrival 1, at 3 s'),
-        ("-1\n3\n", "arrival 1 is at -1 s; arrival times must be >= 0"),
-        ("1\nnan\n", 'line 2: "nan" is not a time'),
-        ("1\ninf\n", 'line 2: "inf" is not a time'),
+        ("-1\n3\n", "line 1: time_s must be finite and >= 0, got -1"),
+        ("1\nnan\n", 'line 2: time_s must hold numbers, not "nan"'),
+        ("1\ninf\n", 'line 2: time_s must hold numbers, not "inf"'),
         ("1\n", "must be two or more finite numbers"),
         ("2\n2\n", "the arrivals are all at 2 s"),
     ],
@@ -115,5 +118,5 @@ def test_malformed_files_are_refused(tmp_path, text, words):
 def test_what_is_no_text_is_refused(tmp_path):
     path = tmp_path / "times.csv"
     path.write_bytes(b"\xff\xfe1\x00")
-    with pytest.raises(InputError, match="not a CSV file"):
+    with pytest.raises(InputError, match="not readable as CSV"):
         load_trace(path)

@@ -13,6 +13,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
+from dmcjia_opt.base.machine import installing
 from dmcjia_opt.methods.placers.solvers.cone_model import ConeModel
 from dmcjia_opt.methods.placers.solvers.cone_placer import MAX_NODES, ConePlacer, SolverAnswer, SolverLimits
 from dmcjia_opt.methods.placers.solvers.scip_ import scip_bound, scip_settings, scip_status
@@ -88,7 +89,7 @@ class CvxpyPlacer(ConePlacer):
         if name not in (able := installed_solvers()):
             raise BackendMissing(
                 f"cvxpy has no solver called {name} here that takes integers and second-order cones; "
-                f"install it or choose one of {', '.join(able) or 'those of pip install ecos pyscipopt'}"
+                + (f"install it or choose one of {', '.join(able)}" if able else f"SCIP does: {installing('scip')}")
             )
         program = _compile(name, model)
         if name == "ECOS_BB":

@@ -14,6 +14,7 @@ from functools import cache
 from types import MappingProxyType
 
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.zoo.alexnet import alexnet
 from dmcjia_opt.model.networks.zoo.inception import inception_v3
@@ -36,5 +37,5 @@ def zoo_profile(name: str) -> LayerProfile:
         If the zoo has no such model.
     """
     if name not in ZOO:
-        raise InputError(f'unknown model "{name}"; the zoo has {", ".join(sorted(ZOO))}')
+        raise InputError(f'unknown model "{name}"{did_you_mean(name, ZOO)}; the zoo has {", ".join(sorted(ZOO))}')
     return ZOO[name]()

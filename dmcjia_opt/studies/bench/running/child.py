@@ -31,6 +31,7 @@ from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Allocation, Allocator, Stop
+from dmcjia_opt.solving.infeasible import why_no_plan
 from dmcjia_opt.solving.running import at_the_edge, place
 from dmcjia_opt.solving.search import Placer
 from dmcjia_opt.studies.bench.instances import generated
@@ -99,6 +100,8 @@ def _measured(task: Task, scenario: Scenario) -> Reply:
             if method is not None and (why := method.supports(problem)):
                 raise _Refusal(why)
     if placer is None:
+        if why := why_no_plan(scenario, problem):
+            raise _Refusal(f"{why}; so there are no shares to compute")
         reply = _allocated(task, problem, allocator, setup, solve)
     else:
         reply = _placed(task, problem, placer, allocator, solve)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, DmcjiaError, InputError
-from dmcjia_opt.base.machine import revision
+from dmcjia_opt.base.machine import installing, revision
 from dmcjia_opt.studies.bench.planning import Run
 from dmcjia_opt.studies.bench.running.worker import Worker
 from dmcjia_opt.studies.bench.runs import Ran, RunLimits, Task
@@ -55,7 +55,7 @@ def on_dask(address: str, runs: Sequence[Run]) -> Iterator[Iterator[tuple[Run, R
     try:
         from distributed import Client
     except ModuleNotFoundError:
-        raise BackendMissing("--dask needs distributed; pip install 'dmcjia-opt[bench]'") from None
+        raise BackendMissing(f"--dask needs distributed; {installing('bench')}") from None
     try:
         client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from dmcjia_opt.base.errors import BackendMissing, DmcjiaError
-from dmcjia_opt.base.machine import commit, cores, machine, revision
+from dmcjia_opt.base.machine import commit, cores, installing, machine, revision
 from dmcjia_opt.solving.registry import versions
 from dmcjia_opt.studies.bench.claims import Checked, Verifier, finite, trace
 from dmcjia_opt.studies.bench.folder import open_folder
@@ -134,7 +134,7 @@ def require() -> None:
     """Raise BackendMissing unless what a benchmark needs is installed."""
     for module in ("psutil", "pandas", "pyarrow"):
         if find_spec(module) is None:
-            raise BackendMissing(f"a benchmark needs {module}; pip install 'dmcjia-opt[bench]'")
+            raise BackendMissing(f"a benchmark needs {module}; {installing('bench')}")
 
 
 def row_of(run: Run, ran: Ran, verifier: Verifier) -> Row:
