@@ -106,7 +106,7 @@ class Stop:
 
     @property
     def tolerance(self) -> float:
-        """Relative gap that closes the search: the one asked for, or else that of an optimum."""
+        """Relative gap that closes the search, the one asked for or else that of an optimum."""
         return OPTIMALITY_GAP if self.gap is None else self.gap
 
     def __post_init__(self) -> None:

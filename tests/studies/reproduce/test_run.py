@@ -59,7 +59,7 @@ def test_pages_of_other_runs_are_joined_in(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"names": ["fig7"]}, 'is called "fig7"; choose of table1, fig4'),
+        ({"names": ["fig7"]}, r'is called "fig7" \(did you mean "fig6"\?\); choose of table1, fig4'),
         ({"names": ["fig4"], "seeds": 0}, "seeds must be at least 1, got 0"),
         ({"names": ["fig4"], "workers": 0}, "workers must be at least 1, got 0"),
     ],
