@@ -203,7 +203,7 @@ class CaseDual:
         )
         if done.status != 0 or done.x is None:
             return None
-        u = done.x[:-1]
+        u = np.clip(done.x[:-1], low, 1.0)  # the solver's tolerance must not make a price negative
         part = np.maximum(-done.ineqlin.marginals, 0.0)
         inside = bool((np.abs(u) < 1.0 - 1e-9).all())
         return base + size * float(done.x[-1]), centre + width * u, part / max(float(part.sum()), 1e-300), inside

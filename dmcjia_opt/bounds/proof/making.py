@@ -12,7 +12,6 @@ import math
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
-from dmcjia_opt.base.limits import FARTHEST
 from dmcjia_opt.bounds.certificate import best_lower_bound
 from dmcjia_opt.bounds.proof.case_dual import CaseDual, Multipliers, Peak
 from dmcjia_opt.bounds.proof.checking import Case, CostTables, case_bound, case_load, node_classes, price_bound
@@ -106,8 +105,6 @@ class _Prover:
         return peak if peak.value < self.target else self._closed(case, peak.at) or peak
 
     def _closed(self, case: Case, at: Multipliers) -> tuple[Leaf, float] | None:
-        if max(at.prices) > FARTHEST:
-            return None  # no proof may state it
         charges = tuple((split, y) for split, y in at.charges if y != 0.0)
         value = case_bound(case, self.tables, at.prices, charges)
         if value < self.target:
