@@ -12,8 +12,6 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, version
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from dmcjia_opt.base.limits import memory_bytes
 
@@ -44,6 +42,9 @@ def installing(extra: str) -> str:
 
 def _installed_from() -> str:
     """Return the folder that pip installed this package from, if it is still there; empty where there was none."""
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname  # here, since nobody else pays for what it imports
+
     try:
         origin = json.loads(distribution("dmcjia-opt").read_text("direct_url.json") or "{}").get("url", "")
     except (PackageNotFoundError, ValueError):
