@@ -184,8 +184,9 @@ def above(floor: FloatArray, excess: FloatArray) -> FloatArray:
 
 
 def added(fixed: FloatArray, delay: FloatArray, paid: FloatArray) -> FloatArray:
-    """Return what an option costs (...,) from what its uses (..., n_uses) delay and pay, added in one order."""
-    cost = fixed + delay[..., 0]
+    """Return what an option costs (...,) from what its uses (..., n_uses) delay and pay, added into `delay`."""
+    cost: FloatArray = delay[..., 0]
+    cost += fixed
     cost += paid[..., 0]
     for k in range(1, delay.shape[-1]):
         cost += delay[..., k]
