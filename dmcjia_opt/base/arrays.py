@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TypeVar
 
 import numpy as np
@@ -44,6 +45,13 @@ def constant(value: float, shape: tuple[int, ...]) -> FloatArray:
 def distinct(table: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
     """Return the rows of a table that may differ: one where all nodes share it."""
     return table[:1] if table.strides[0] == 0 else table
+
+
+def blocks(n: int, width: int, entries: int) -> Iterator[slice]:
+    """Yield slices that cover `n` rows of `width` entries, about `entries` at a time and at least one row."""
+    step = max(1, entries // width)
+    for start in range(0, n, step):
+        yield slice(start, min(start + step, n))
 
 
 def over_uses(values: FloatArray) -> FloatArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import BoolArray, distinct
+from dmcjia_opt.base.arrays import BoolArray, blocks, distinct
 from dmcjia_opt.model.problem import Problem
 
 _BLOCK = 1 << 20
@@ -21,13 +21,11 @@ def pareto_splits(problem: Problem) -> BoolArray:
     n, m = problem.n_nodes, problem.n_options
     keep = np.empty((n, m), dtype=bool)
     if problem.n_uses == 1 and not (problem.ordered or distinct(problem.wait).any()):
-        step = max(1, _BLOCK // m)
-        for start in range(0, n, step):
-            keep[start : start + step] = _two(problem, slice(start, min(start + step, n)))
+        for rows in blocks(n, m, _BLOCK):
+            keep[rows] = _two(problem, rows)
     else:
-        step = max(1, _BLOCK // (m * m))
-        for start in range(0, n, step):
-            keep[start : start + step] = _more(problem, slice(start, min(start + step, n)))
+        for rows in blocks(n, m * m, _BLOCK):
+            keep[rows] = _more(problem, rows)
     return keep
 
 

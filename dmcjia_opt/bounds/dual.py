@@ -19,7 +19,7 @@ from functools import partial
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray, constant, over_uses
+from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray, blocks, constant, over_uses
 from dmcjia_opt.base.limits import FARTHEST
 from dmcjia_opt.model.delay import DelayCurve
 from dmcjia_opt.model.problem import Problem
@@ -173,9 +173,8 @@ def _columns(problem: Problem, rows: slice | IntArray) -> _Columns:
 
 
 def _blocks(problem: Problem) -> Iterator[_Columns]:
-    step = max(1, _BLOCK // problem.n_options)
-    for start in range(0, problem.n_nodes, step):
-        yield _columns(problem, slice(start, min(start + step, problem.n_nodes)))
+    for rows in blocks(problem.n_nodes, problem.n_options, _BLOCK):
+        yield _columns(problem, rows)
 
 
 def above(floor: FloatArray, excess: FloatArray) -> FloatArray:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray, over_uses
+from dmcjia_opt.base.arrays import FloatArray, IntArray, blocks, over_uses
 from dmcjia_opt.base.errors import ClaimFalse
 from dmcjia_opt.base.limits import FARTHEST
 from dmcjia_opt.bounds.proof.document import Branch, Leaf, Prices, Proof
@@ -59,11 +59,9 @@ def split_bounds(problem: Problem, nodes: IntArray, prices: Prices) -> FloatArra
     (n, n_options); +inf where the split is not allowed, −inf where nothing could be proved.
     """
     out = np.empty((len(nodes), problem.n_options))
-    step = max(1, _BLOCK_ENTRIES // problem.n_options)
-    for start in range(0, len(nodes), step):
-        part = nodes[start : start + step]
+    for rows in blocks(len(nodes), problem.n_options, _BLOCK_ENTRIES):
         with np.errstate(all="ignore"):
-            out[start : start + step] = _split_bounds(problem, part, prices[0])
+            out[rows] = _split_bounds(problem, nodes[rows], prices[0])
     return out
 
 
@@ -138,10 +136,8 @@ def _piece(piece: Piece, rate: Interval, wait: Interval, x: Interval, mu: Interv
 def price_bound(problem: Problem, prices: Prices) -> float:
     """Return a lower bound on the mean delay of every feasible plan, s, from prices alone (weak duality)."""
     least: list[float] = []
-    step = max(1, _BLOCK_ENTRIES // problem.n_options)
-    for start in range(0, problem.n_nodes, step):
-        nodes = np.arange(start, min(start + step, problem.n_nodes))
-        least += split_bounds(problem, nodes, prices).min(axis=1).tolist()
+    for rows in blocks(problem.n_nodes, problem.n_options, _BLOCK_ENTRIES):
+        least += split_bounds(problem, np.arange(rows.start, rows.stop), prices).min(axis=1).tolist()
     if -math.inf in least:
         return -math.inf
     total = math.fsum([*least, *(-price for price in prices)])

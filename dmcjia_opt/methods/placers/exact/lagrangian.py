@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import IntArray
+from dmcjia_opt.base.arrays import IntArray, blocks
 from dmcjia_opt.bounds.certificate import rounding_slack
 from dmcjia_opt.bounds.dual import DualPoint, priced
 from dmcjia_opt.model.problem import Problem
@@ -68,16 +68,14 @@ def survivors(problem: Problem, point: DualPoint, objective: float) -> Survivors
     nodes: list[int] = []
     kept: list[IntArray] = []
     costs = []
-    step = max(1, _BLOCK // problem.n_options)
-    for start in range(0, problem.n_nodes, step):
-        rows = slice(start, min(start + step, problem.n_nodes))
+    for rows in blocks(problem.n_nodes, problem.n_options, _BLOCK):
         cost, _ = priced(problem, point.price, rows)
         reduced = cost - cost.min(axis=1, keepdims=True)
         near = (reduced <= room) & np.isfinite(cost)
         for i in np.flatnonzero(near.sum(axis=1) > 1):
             splits = np.flatnonzero(near[i])
             order = np.argsort(reduced[i, splits], kind="stable")
-            nodes.append(start + int(i))
+            nodes.append(rows.start + int(i))
             kept.append(splits[order])
             costs.append(reduced[i, splits[order]])
     return Survivors(point.price, bound, np.array(nodes, dtype=np.int64), tuple(kept), tuple(costs), point.splits)
