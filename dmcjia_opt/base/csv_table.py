@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
-from dmcjia_opt.base.errors import Doubt, InputError
+from dmcjia_opt.base.errors import Doubt, InputError, shortened
 from dmcjia_opt.base.fields import number, out_of_range, why_not_a_name
 from dmcjia_opt.base.files import read_bytes
 from dmcjia_opt.base.quantities import unit_of_key
@@ -168,8 +168,7 @@ class CsvTable:
                 try:
                     values[k] = number(cell) if cell.strip() else np.nan
                 except ValueError:
-                    shown = rows.cells[column][k]
-                    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+                    shown = shortened(rows.cells[column][k], _SHOWN)
                     hint = did_you_mean(cell, self._columns) if self._alone else ""
                     self.wrong(rows.lines[k], f'{column} must hold numbers, not "{shown}"{hint}')
         for refused, what in out_of_range(values, zero=zero):

@@ -60,6 +60,11 @@ class BackendFailed(DmcjiaError):
 _LONGEST = 300
 
 
+def shortened(text: str, most: int) -> str:
+    """Return text as a message quotes it: its first `most` characters, and a sign that there are more."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def in_one_line(error: BaseException) -> str:
     """Return the type and the message of any error in one line of bounded length."""
     try:

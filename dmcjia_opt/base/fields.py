@@ -11,7 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray
-from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.errors import InputError, shortened
 from dmcjia_opt.base.limits import FARTHEST, MOST, MOST_CHARACTERS
 
 RANGE = f"between {1 / MOST:g} and {MOST:g}; check its unit"
@@ -84,8 +84,7 @@ def check_names(what: str, names: Sequence[str]) -> None:
         return
     for name in names:
         if why := why_not_a_name(name):
-            shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
-            raise InputError(f'{what} "{shown}" {why}; choose another one')
+            raise InputError(f'{what} "{shortened(name, _SHOWN)}" {why}; choose another one')
 
 
 def number(cell: str) -> float:

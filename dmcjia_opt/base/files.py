@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from dmcjia_opt.base.call import reading, redirected, writing
-from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.errors import InputError, shortened
 from dmcjia_opt.base.limits import FILES, require_memory
 from dmcjia_opt.base.suggesting import did_you_mean, listed, nearest
 
@@ -151,7 +151,7 @@ def _sentence(detail: ErrorDetails) -> str:
 def _place(location: Sequence[int | str]) -> str:
     where = ""
     for part in filter(lambda part: part != "", location):  # "" stands for one kind of a union
-        shown = str(part) if len(str(part)) <= _LONGEST_KEY else f"{str(part)[:_LONGEST_KEY]}…"
+        shown = shortened(str(part), _LONGEST_KEY)
         where += f"[{part}]" if isinstance(part, int) else f".{shown}" if where else shown
     return where
 
