@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from dmcjia_opt.base.errors import BackendMissing
+from dmcjia_opt.base.errors import BackendMissing, in_one_line
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
@@ -197,11 +197,9 @@ def _peak_mb() -> float:
 
 
 def _sentence(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    name = type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return (f"{name}: {text}" if text else name)[:400] + where
+    return in_one_line(error) + where
 
 
 def _receive(channel: Connection[object, Task], found: queue.SimpleQueue[Task]) -> None:
