@@ -112,9 +112,7 @@ def solve(
         splits=splits,
         shares=shares,
         names=nodes,
-        networks=tuple(
-            scenario.profiles[m].name for m in np.array(scenario.nodes.networks)[scenario.nodes.network_index]
-        ),
+        networks=scenario.network_names(),
         delays=problem.breakdown(splits, shares),
         placer=name,
         allocator=inner_name,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 
@@ -24,6 +26,9 @@ from dmcjia_opt.solving.running import place
 
 #: Relative difference up to which a claimed number and its recomputation count as the same.
 CLAIM_TOLERANCE = 1e-9
+
+#: What a placer of this name finds, None if its bounds are no proofs of this package.
+_Searched = Callable[[str], Placement | None]
 
 
 def prove(scenario: Scenario, plan: Plan, *, most_leaves: int = MOST_LEAVES) -> Proof:
@@ -80,7 +85,8 @@ def verify(scenario: Scenario, claims: PlanFile, proof: Proof | None = None) -> 
     broken = certificate.violation and (why_no_plan(scenario, problem) or certificate.violation)
     digest = scenario.sha256()
     derived, of_proof = _derived(problem, proof, digest)
-    bound, how = _provable(problem, claims, certificate.lower_bound, derived)
+    searched = cache(partial(_searched_again, problem))  # a search may take long, and two claims may rest on it
+    bound, how = _provable(claims, certificate.lower_bound, derived, searched)
     gap = relative_gap(certificate.objective, claims.lower_bound_s)
     return (
         Check("scenario", claims.scenario_sha256[:12], digest[:12], claims.scenario_sha256 == digest),
@@ -93,7 +99,7 @@ def verify(scenario: Scenario, claims: PlanFile, proof: Proof | None = None) -> 
         *_price(problem, claims),
         *of_proof,
         Check("gap", f"{claims.gap:.3e}", f"{gap:.3e}", abs(claims.gap - gap) <= CLAIM_TOLERANCE),
-        _status(problem, claims, certificate.feasible),
+        _status(claims, certificate.feasible, searched),
         _nodes(scenario, problem, claims, splits, shares, certificate.feasible),
     )
 
@@ -143,13 +149,13 @@ def _derived(problem: Problem, proof: Proof | None, digest: str) -> tuple[float,
     )
 
 
-def _provable(problem: Problem, claims: PlanFile, dual: float, derived: float) -> tuple[float, str]:
+def _provable(claims: PlanFile, dual: float, derived: float, searched: _Searched) -> tuple[float, str]:
     """Return the largest bound that can be proved here, proving it again by search if nothing else is enough."""
     if claims.lower_bound_s <= _up(dual):
         return dual, "dual"
     if claims.lower_bound_s <= _up(derived):
         return derived, "the proof"
-    if again := _searched_again(problem, claims.bound_from):
+    if again := searched(claims.bound_from):
         return max(dual, again.lower_bound), f"{claims.bound_from}, searched again"
     return dual, "dual; what the rest of the claim rests on cannot be checked"
 
@@ -177,7 +183,7 @@ def _price(problem: Problem, claims: PlanFile) -> tuple[Check, ...]:
     return (Check("price_s", f"{claims.price_s:.9g}", found, claims.lower_bound_s <= _up(bound)),)
 
 
-def _status(problem: Problem, claims: PlanFile, feasible: bool) -> Check:
+def _status(claims: PlanFile, feasible: bool, searched: _Searched) -> Check:
     """Return whether the gap that is claimed allows the status; no status is that of an infeasible plan."""
     tolerance, said = claims.gap_tolerance, claims.status
     reached = proved(claims.gap, tolerance)
@@ -185,7 +191,7 @@ def _status(problem: Problem, claims: PlanFile, feasible: bool) -> Check:
     found = f"gap {'above' if reached == Status.FEASIBLE else 'within'} {tolerance:.0e}"
     if reached == Status.WITHIN:
         found = reached.in_words(tolerance)
-    if said == str(Status.ROUNDED) and (again := _searched_again(problem, claims.placer)):
+    if said == str(Status.ROUNDED) and (again := searched(claims.placer)):
         found = f"{found}; searched again: {again.status}"
         true |= {said} if again.status in (Status.ROUNDED, Status.OPTIMAL) else set()
     return Check("status", said, found if feasible else "no plan", feasible and said in true)
@@ -196,12 +202,12 @@ def _nodes(
 ) -> Check:
     delays = problem.breakdown(splits, shares)
     total = delays.total
-    models = [scenario.profiles[m].name for m in scenario.nodes.networks]
+    models = scenario.network_names()
     for d, row in enumerate(claims.nodes):
         name = scenario.nodes.names[d]
         facts = {
             "name": (row.name, name),
-            "model": (row.model, models[scenario.nodes.network_index[d]]),
+            "model": (row.model, models[d]),
             "split": (row.split, int(splits[d])),
             "share": (row.share, float(shares[d])),
             "edge_s": (row.edge_s, float(delays.edge[d])),

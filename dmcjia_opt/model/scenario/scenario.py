@@ -164,6 +164,11 @@ class Scenario:
         """Return the measured seconds of each layer of the network called `network` by nodes, (n_layers,)."""
         return self.times.of(device, self.profiles[network])
 
+    def network_names(self) -> tuple[str, ...]:
+        """Return the name of each node's network, (n_nodes,)."""
+        names = [self.profiles[network].name for network in self.nodes.networks]
+        return tuple(names[k] for k in self.nodes.network_index)
+
     def _measured(self) -> list[tuple[str, str]]:
         """Return every pair of device and network reference whose times matter."""
         in_cloud = [(self.cloud_device, network) for network in self.nodes.networks] if self.cloud_device else []

@@ -198,8 +198,7 @@ def made_for(scenario: Scenario, claims: PlanFile) -> bool:
             f"the plan has {len(found)} nodes, the scenario {len(names)}; simulate a plan with the scenario it was "
             "made for"
         )
-    for d, (row, name) in enumerate(zip(claims.nodes, names, strict=True)):
-        network = scenario.profiles[scenario.nodes.network_of(d)].name
+    for d, (row, name, network) in enumerate(zip(claims.nodes, names, scenario.network_names(), strict=True)):
         if (row.name, row.model) != (name, network):
             raise InputError(
                 f'node {d + 1} is "{row.name}" running {row.model} in the plan and "{name}" running {network} in the '
