@@ -21,4 +21,4 @@ with (out / "one_camera.csv").open("w", newline="", encoding="utf-8") as stream:
     csv.writer(stream).writerows([("split", "delay_s"), *enumerate(delays.tolist())])
 
 print(f"everything in the cloud: {1e3 * delays[0]:.0f} ms, everything at the edge: {1e3 * delays[-1]:.0f} ms")
-print(f"best split {plan.splits[0]} of {problem.layers[0]}: {1e3 * plan.objective:.0f} ms, {plan.status}")
+print(f"best split {plan.splits[0]} of {problem.last[0]}: {1e3 * plan.objective:.0f} ms, {plan.status}")

@@ -15,8 +15,8 @@ class Annealing:
     """Moves one node at a time, and accepts what is worse the less readily the longer it runs."""
 
     def __init__(self, problem, stop, rng):
-        self.upper, self.rng, self.steps = problem.layers, rng, 0
-        self.now = (np.inf, rng.integers(0, problem.layers + 1))
+        self.upper, self.rng, self.steps = problem.last, rng, 0
+        self.now = (np.inf, rng.integers(0, problem.last + 1))
 
     def ask(self):
         plan, node = self.now[1].copy(), self.rng.integers(len(self.upper))

@@ -172,7 +172,7 @@ def judge(problem: Problem, splits: IntArray, shares: FloatArray, names: Sequenc
     InputError
         If `splits` are not splits of this problem, or `shares` not one number a node.
     """
-    splits = problem.check_splits(splits)
+    splits = problem.check_options(splits)
     given = np.asarray(shares, dtype=np.float64)
     shares = problem.by_use(splits, given)
     if splits.shape != (problem.n_nodes,) or shares.shape != (problem.n_nodes, problem.n_uses):

@@ -1,4 +1,4 @@
-"""Delay curves: mean time in the cloud as a function of its service rate.
+"""Delay curves: mean time of one use of a shared resource as a function of its service rate.
 
 Every curve here is the largest of one or two pieces ``a/μ + b/(μ − λ) − relief·W``, convex and decreasing in μ > λ.
 The argument is the *excess rate* ``x = μ − λ`` rather than μ, because near saturation μ − λ loses all its digits.
@@ -47,6 +47,10 @@ class DelayCurve(Protocol):
     @property
     def is_dcp(self) -> bool:
         """Whether every piece is a sum of convex terms, as disciplined convex programming asks."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether tasks wait for each other, for ever as μ falls to λ; where they overlap, μ = λ will do."""
 
     def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
         """Return the mean delay T, s."""
@@ -145,6 +149,54 @@ class QueueCurve:
         """Whether T is a sum of convex terms with non-negative weights, as disciplined convex programming asks."""
         return self.a >= 0.0
 
+    @property
+    def waits(self) -> bool:
+        """They do."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class OverlapCurve:
+    """Mean time on a link on which tasks overlap: 1/μ, as long as no more arrives than it carries, μ ≥ λ."""
+
+    @property
+    def name(self) -> str:
+        """``"delay"``."""
+        return "delay"
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The only one."""
+        return (Piece(1.0, 0.0),)
+
+    @property
+    def is_dcp(self) -> bool:
+        """It is."""
+        return True
+
+    @property
+    def waits(self) -> bool:
+        """No."""
+        return False
+
+    def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
+        """Return the delay T, s."""
+        return 1.0 / (rate + excess)
+
+    def marginal(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
+        """Return −dT/dμ, s²."""
+        service = 1.0 / (rate + excess)
+        return service * service
+
+    def curvature(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
+        """Return d²T/dμ², s³; +inf at μ = λ, the least there may be."""
+        service = 1.0 / (rate + excess)
+        return np.where(excess <= 0.0, np.inf, 2.0 * service * service * service)
+
+    def excess_at(self, marginal: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
+        """Return the excess rate (1/s) at which one more unit of service rate saves `marginal` (s²), at least 0."""
+        return np.maximum(1.0 / np.sqrt(marginal) - rate, 0.0)
+
 
 MD1 = QueueCurve("md1", 0.5, 0.5)
 MM1 = QueueCurve("mm1", 0.0, 1.0)
@@ -179,6 +231,11 @@ class TandemCurve:
     @property
     def is_dcp(self) -> bool:
         """Both pieces are."""
+        return True
+
+    @property
+    def waits(self) -> bool:
+        """They do."""
         return True
 
     def crossing(self, rate: FloatArray, wait: FloatArray | float) -> FloatArray:
@@ -219,6 +276,7 @@ class TandemCurve:
 
 
 TANDEM = TandemCurve()
+OVERLAP = OverlapCurve()
 
 
 def mg1(scv: float) -> QueueCurve:

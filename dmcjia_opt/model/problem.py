@@ -1,16 +1,18 @@
 """The compiled problem: menus of options, THE objective and THE residuals.
 
-Every node picks one option from its menu, and an option uses shares of resources. With one cloud an option is a split
-γ and has one use, of the cloud. For node d and option o, with x_e = C(γ)/F_d the edge service time (s):
+Every node picks one option from its menu, and an option uses shares of a few shared resources: servers, links, hosts.
+With one cloud an option is a split γ and has one use, of the cloud. For node d and option o, with x_e = C(γ)/F_d the
+edge service time (s):
 
 * ``fixed_delay[d, o]`` = x_e + λ x_e²/(2(1 − λ x_e)) + M(γ)/B_d, (3-2) and (3-3): what no share changes; +inf where
   the edge queue is unstable or the option does not exist;
 * ``service[d, o, k]`` = (C − C(γ))/F_ε, the service time of use k at full share, so that μ = δ / service (3-4);
-* ``resource[d, o, k]`` is the resource whose share δ it uses.
+* ``resource[d, o, k]`` is the resource whose share δ it uses; use k of every option has delay curve k.
 
-In the tandem model the cloud's queue is fed by what leaves the edge: ``wait[d, o]`` says how much of ``fixed_delay`` is
+In the tandem model a queue is fed by what leaves the one before it: ``wait[d, o]`` says how much of ``fixed_delay`` is
 waiting, λm²/(2(1 − λm)), m the longest service time upstream. That is x_e, or the longer of x_e and the upload where
-the link serves one task at a time.
+the link serves one task at a time. Uses are in the order of the path; each tandem stage adds its service, and what its
+wait exceeds that of all before it (H. D. Friedman 1965).
 
 Where layers were measured, their sums of seconds stand for C(γ)/F_d and (C − C(γ))/F_ε. Tables are always there: one
 that says nothing is a constant without memory.
@@ -22,12 +24,14 @@ import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from dmcjia_opt.base.arrays import (
     EPS,
     BoolArray,
     FloatArray,
     IntArray,
+    Scalar,
     absent,
     constant,
     difference,
@@ -37,13 +41,14 @@ from dmcjia_opt.base.arrays import (
     over_uses,
 )
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.model.delay import MD1, DelayCurve
+from dmcjia_opt.model.delay import MD1, TANDEM, DelayCurve
+from dmcjia_opt.model.resources import CLOUD, Resource
 
 #: No number of a problem but 0 may be smaller or larger: then no product or quotient that a bound is made of
 #: underflows or overflows, at any price between the two of `dual`.
 SMALLEST, LARGEST = 1e-80, 1e80
 #: The fields of a problem that hold a row for each node.
-TABLES = ("fixed_delay", "service", "arrival_rate", "weight", "resource", "least_rate", "wait", "n_layers")
+TABLES = ("fixed_delay", "service", "arrival_rate", "weight", "resource", "least_rate", "wait", "last")
 #: How far Σ shares may exceed 1 by rounding. Near saturation the optimum is steep in the budget: no more than this.
 BUDGET_TOLERANCE = 64 * EPS
 #: How far, relative to the least rate asked for, the ordering constraint may be overstepped by rounding.
@@ -60,7 +65,7 @@ class Residuals:
         (..., n_resources) Σδ − 1.
     stability
         (..., n_nodes, n_uses) λ − μ relative to μ where there is work, must be < 0; +inf where the edge queue is
-        unstable.
+        unstable. Where tasks overlap μ may be λ, and what rounding lacks of that counts as −1.
     ordering
         (..., n_nodes, n_uses) least allowed rate minus μ, relative to the former; −inf where none is asked.
     """
@@ -139,14 +144,14 @@ class Problem:
         (n_nodes,) 1/s.
     weight
         (n_nodes,) weight of each node's delay in the mean; sums to 1.
-    curve
-        Delay curve of the queues.
+    curves
+        Delay curve of each use; one stands for all.
     least_rate
         Like `service`: least service rate allowed, 1/s (literal C3); 0 when omitted.
     wait
-        (n_nodes, n_options) the part of `fixed_delay` that is waiting, s, of which the tandem curve relieves the
-        cloud; 0 when omitted, and with every other curve.
-    n_layers
+        (n_nodes, n_options) the part of `fixed_delay` that is waiting, s, of which the tandem curve relieves what
+        follows; 0 when omitted, and with every other curve.
+    last
         (n_nodes,) last option that exists for each node; n_options − 1 for all when omitted.
     uplinks
         Upload times for the breakdown by stage, or None (all fixed delay then counts as edge delay).
@@ -154,34 +159,40 @@ class Problem:
         A label.
     resource
         (n_nodes, n_options, n_uses) index of the resource that is used; all use one when omitted.
+    resources
+        (n_resources,) what they are; numbered servers when omitted, or the cloud where there is one.
 
     Attributes
     ----------
     kinked
-        Whether the delay curve has a kink, whose place the wait upstream decides.
+        Whether a delay curve has a kink, whose place the wait upstream decides.
     ordered
         Whether some option asks for a least rate.
+    coupled
+        Whether an option has several uses that are stages of one tandem, so that their shares do not separate by
+        resource.
 
     Raises
     ------
     InputError
-        If shapes disagree or values are out of range, or there is more than one use or resource, which no method
-        takes yet.
+        If shapes disagree or values are out of range.
     """
 
     fixed_delay: FloatArray
     service: FloatArray
     arrival_rate: FloatArray
     weight: FloatArray
-    curve: DelayCurve = MD1
+    curves: DelayCurve | tuple[DelayCurve, ...] = MD1
     least_rate: FloatArray = field(default_factory=absent)
     wait: FloatArray = field(default_factory=absent)
-    n_layers: IntArray = field(default_factory=_no_index)
+    last: IntArray = field(default_factory=_no_index)
     uplinks: Uplinks | None = None
     name: str = ""
     resource: IntArray = field(default_factory=_no_index)
+    resources: tuple[Resource, ...] = ()
     kinked: bool = field(init=False)
     ordered: bool = field(init=False)
+    coupled: bool = field(init=False)
 
     def __post_init__(self) -> None:
         """Complete and freeze the arrays, and check them."""
@@ -210,8 +221,15 @@ class Problem:
             if not _within_range(value):
                 raise InputError(f"{key} must be 0 or between {SMALLEST:g} and {LARGEST:g}; use other units")
             object.__setattr__(self, key, value)
-        object.__setattr__(self, "kinked", len(self.curve.pieces) > 1)
+        curves = self.curves if isinstance(self.curves, tuple) else (self.curves,) * n_uses
+        if len(curves) != n_uses:
+            raise InputError(f"curves has {len(curves)} delay curves, expected one for each of {n_uses} uses")
+        object.__setattr__(self, "curves", curves)
+        object.__setattr__(self, "kinked", TANDEM in curves)
         object.__setattr__(self, "ordered", bool(distinct(self.least_rate).any()))
+        stages = [k for k, curve in enumerate(curves) if curve == TANDEM]
+        coupled = len(stages) > 1 and bool(((distinct(self.service)[..., stages] > 0).sum(-1) > 1).any())
+        object.__setattr__(self, "coupled", coupled)
         self._check_indices(n, m, n_uses)
         if not self.fixed_delay.min() >= 0.0:
             raise InputError("fixed_delay must be >= 0, or +inf where an option is not allowed")
@@ -221,7 +239,7 @@ class Problem:
                 raise InputError(f"{key} must be finite and >= 0")
         if distinct(self.wait).any():
             if not self.kinked:
-                raise InputError(f'wait means nothing to the curve "{self.curve.name}"; leave it out')
+                raise InputError(f'wait means nothing to the curve "{curves[0].name}"; leave it out')
             if not (self.wait <= self.fixed_delay).all():
                 raise InputError("wait must not exceed fixed_delay, of which it is a part")
         if not (np.isfinite(self.arrival_rate).all() and (self.arrival_rate > 0).all()):
@@ -230,17 +248,25 @@ class Problem:
             raise InputError("weight must be > 0 and sum to 1")
 
     def _check_indices(self, n: int, m: int, n_uses: int) -> None:
-        layers = self.n_layers if np.size(self.n_layers) else np.full(n, m - 1)
-        object.__setattr__(self, "n_layers", frozen_int(layers))
-        if self.layers.shape != (n,) or self.layers.min() < 0 or self.layers.max() >= m:
-            raise InputError(f"n_layers must hold one of 0 … {m - 1} for each of the {n} nodes")
-        for last in range(int(self.layers.min()), m - 1):
-            if np.isfinite(self.fixed_delay[self.layers == last, last + 1 :]).any():
-                raise InputError(f"fixed_delay must be +inf at options beyond a node's n_layers ({last})")
+        last = self.last if np.size(self.last) else np.full(n, m - 1)
+        object.__setattr__(self, "last", frozen_int(last))
+        if self.last.shape != (n,) or self.last.min() < 0 or self.last.max() >= m:
+            raise InputError(f"last must hold one of 0 … {m - 1} for each of the {n} nodes")
+        for most in range(int(self.last.min()), m - 1):
+            if np.isfinite(self.fixed_delay[self.last == most, most + 1 :]).any():
+                raise InputError(f"fixed_delay must be +inf at options beyond a node's last ({most})")
         if np.size(self.resource) == 0:
             object.__setattr__(self, "resource", np.broadcast_to(np.int64(0), (n, m, n_uses)))
-        if self.resource.shape != (n, m, n_uses) or self.n_resources > 1 or n_uses != 1:
-            raise InputError("several resources, or several uses by one option, cannot be planned yet; give one")
+        if self.resource.shape != (n, m, n_uses) or not np.issubdtype(self.resource.dtype, np.integer):
+            raise InputError(f"resource must hold integers of shape {(n, m, n_uses)}")
+        least, most = int(distinct(self.resource).min()), int(distinct(self.resource).max())
+        if least < 0:
+            raise InputError(f"resource must hold indices >= 0, got {least}")
+        if not self.resources:
+            named = (CLOUD,) if most == 0 else tuple(Resource(f"resource-{r}") for r in range(most + 1))
+            object.__setattr__(self, "resources", named)
+        elif most >= len(self.resources):
+            raise InputError(f"resource holds index {most}, and there are {len(self.resources)} resources")
 
     @property
     def n_nodes(self) -> int:
@@ -260,16 +286,27 @@ class Problem:
     @property
     def n_resources(self) -> int:
         """Number of resources that are shared."""
-        return 1 + int(distinct(self.resource).max())
+        return len(self.resources)
 
     @property
-    def layers(self) -> IntArray:
-        """(n_nodes,) last option that exists for each node."""
-        return self.n_layers
+    def single(self) -> bool:
+        """Whether there is one use of one resource, the case of closed forms without any grouping."""
+        return self.n_resources == 1 and self.n_uses == 1
 
-    def at(self, table: FloatArray, options: IntArray) -> FloatArray:
+    @property
+    def use_curves(self) -> tuple[DelayCurve, ...]:
+        """(n_uses,) the delay curve of each use."""
+        assert isinstance(self.curves, tuple)  # since __post_init__
+        return self.curves
+
+    @property
+    def curve(self) -> DelayCurve:
+        """The delay curve of the last use, the one of servers."""
+        return self.use_curves[-1]
+
+    def at(self, table: npt.NDArray[Scalar], options: IntArray) -> npt.NDArray[Scalar]:
         """Return `table` (n_nodes, n_options, ...) at `options` (..., n_nodes)."""
-        values: FloatArray = table[np.arange(self.n_nodes), options]
+        values: npt.NDArray[Scalar] = table[np.arange(self.n_nodes), options]
         return values
 
     def signature(self, node: int, options: IntArray | slice = slice(None)) -> bytes:
@@ -284,16 +321,16 @@ class Problem:
             return np.zeros((*options.shape, 1))
         return self.at(self.wait, options)[..., None]
 
-    def check_splits(self, splits: IntArray) -> IntArray:
+    def check_options(self, splits: IntArray) -> IntArray:
         """Return `splits` as int64 (..., n_nodes), or raise InputError if any is not a split of its node."""
         array = np.asarray(splits)
         if not np.issubdtype(array.dtype, np.integer):
             raise InputError(f"splits must be integers, got {array.dtype}")
         if array.ndim == 0 or array.shape[-1] != self.n_nodes:
             raise InputError(f"splits must have one entry a node ({self.n_nodes}), got shape {array.shape}")
-        if (array < 0).any() or (array > self.layers).any():
-            d = int(np.argwhere((array < 0) | (array > self.layers))[0][-1])
-            raise InputError(f"the split of node {d} must lie in 0 … {self.layers[d]}")
+        if (array < 0).any() or (array > self.last).any():
+            d = int(np.argwhere((array < 0) | (array > self.last))[0][-1])
+            raise InputError(f"the split of node {d} must lie in 0 … {self.last[d]}")
         return array.astype(np.int64, copy=False)
 
     def by_use(self, options: IntArray, shares: FloatArray) -> FloatArray:
@@ -302,17 +339,33 @@ class Problem:
             return np.asarray(shares)[..., None]
         return np.asarray(shares)
 
-    def by_resource(self, values: FloatArray) -> FloatArray:
-        """Return the sums (..., n_resources) of values of uses (..., n_nodes, n_uses)."""
-        return np.asarray(over_uses(values).sum(-1))[..., None]
+    def by_resource(self, options: IntArray, values: FloatArray) -> FloatArray:
+        """Return the sums (..., n_resources) of values (..., n_nodes, n_uses) of what `options` use."""
+        if self.n_resources == 1:
+            return np.asarray(over_uses(values).sum(-1))[..., None]
+        used = self.at(self.resource, options).reshape(-1, self.n_nodes * self.n_uses)
+        each = np.broadcast_to(values, (*options.shape, self.n_uses)).ravel()
+        index = used + self.n_resources * np.arange(len(used))[:, None]
+        total = np.bincount(index.ravel(), each, len(used) * self.n_resources)
+        return np.asarray(total.reshape(*options.shape[:-1], self.n_resources), dtype=np.float64)
 
     def use_delay(self, options: IntArray, shares: FloatArray) -> FloatArray:
         """Return the mean delay of each use, s, (..., n_nodes, n_uses); 0 where there is none, +inf if unstable."""
         s, shares = self.at(self.service, options), self.by_use(options, shares)
+        wait = self.wait_at(options)[..., 0]
+        rate = self.arrival_rate
+        delays = np.empty(np.broadcast_shapes(s.shape, shares.shape))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             excess = self._spare(s, shares) / s
-            delay = self.curve.delay(excess, self.arrival_rate[:, None], self.wait_at(options))
-        return np.where(s > 0, np.where(excess > 0, delay, np.inf), 0.0)
+            for k, curve in enumerate(self.use_curves):
+                x, busy = excess[..., k], s[..., k] > 0
+                least = 0.0 if curve.waits else -ORDERING_TOLERANCE * (rate + x)
+                stable = x > least
+                delays[..., k] = np.where(busy, np.where(stable, curve.delay(x, rate, wait), np.inf), 0.0)
+                if curve == TANDEM and k + 1 < self.n_uses:
+                    own = 0.5 * rate / ((rate + x) * x)
+                    wait = np.where(busy & stable, np.maximum(wait, own), wait)
+        return delays
 
     def _spare(self, s: FloatArray, shares: FloatArray) -> FloatArray:
         """Return δ − λs (..., n_nodes, n_uses), what a share has beyond the load, exact to its last digits."""
@@ -354,7 +407,12 @@ class Problem:
             upload = self.uplinks.delay(options)
             if self.uplinks.queue and self.kinked:
                 upload = upload + self._wait_for_uplink(fixed, upload, self.at(self.wait, options))
-        return Stages(fixed - upload, upload, over_uses(self.use_delay(options, shares)))
+        used = self.use_delay(options, shares)
+        if self.n_uses == 1:
+            return Stages(fixed - upload, upload, used[..., 0])
+        kinds = np.array([resource.kind for resource in self.resources])[self.at(self.resource, options)]
+        host, link, server = ((used * (kinds == kind)).sum(-1) for kind in ("host", "link", "server"))
+        return Stages(fixed - upload + host, upload + link, server)
 
     def _wait_for_uplink(self, fixed: FloatArray, upload: FloatArray, wait: FloatArray) -> FloatArray:
         """Return how much of the wait upstream is at the uplink, s: none where the edge is the slower of the two."""
@@ -375,10 +433,10 @@ class Problem:
 
         The least load of each resource beyond 1, plus the number of nodes whose edge queue is unstable.
         """
-        load = self.by_resource(self.arrival_rate[:, None] * self.at(self.service, options))
+        load = self.by_resource(options, self.arrival_rate[:, None] * self.at(self.service, options))
         over = np.where(load >= 1.0, load - 1.0 + EPS, 0.0)
         if self.ordered:
-            over = np.maximum(over, np.maximum(self.by_resource(self.least_share(options)) - 1.0, 0.0))
+            over = np.maximum(over, np.maximum(self.by_resource(options, self.least_share(options)) - 1.0, 0.0))
         return np.asarray(over.sum(-1) + np.isinf(self.at(self.fixed_delay, options)).sum(-1))
 
     def residuals(self, options: IntArray, shares: FloatArray) -> Residuals:
@@ -387,6 +445,9 @@ class Problem:
         busy = s > 0
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             stability = np.where(busy, -self._spare(s, shares) / shares, -1.0)
+        for k, curve in enumerate(self.use_curves):
+            if not curve.waits:
+                stability[..., k] = np.where(stability[..., k] <= ORDERING_TOLERANCE, -1.0, stability[..., k])
         negative = ~(shares >= 0) | (busy & (shares == 0))
         unstable = np.isinf(self.at(self.fixed_delay, options))[..., None]
         stability = np.where(negative | unstable, np.inf, stability)
@@ -395,13 +456,13 @@ class Problem:
             floor = self.at(self.least_rate, options)
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 ordering = np.where(busy & (floor > 0), 1.0 - shares / (s * floor), -np.inf)
-        budget = self.by_resource(shares) - 1.0
+        budget = self.by_resource(options, shares) - 1.0
         return Residuals(np.where(np.isnan(budget), np.inf, budget), stability, ordering)
 
 
 def all_plans(problem: Problem) -> IntArray:
     """Return every choice of splits, (n_plans, n_nodes)."""
-    return np.array(list(itertools.product(*(range(last + 1) for last in problem.layers))), dtype=np.int64)
+    return np.array(list(itertools.product(*(range(last + 1) for last in problem.last))), dtype=np.int64)
 
 
 def _within_range(table: FloatArray) -> bool:

@@ -204,7 +204,7 @@ class AnyChoice:
 
     def supports(self, problem: Problem) -> str | None:
         """Return why not, if a node has a single split."""
-        return "a node has only one split" if (problem.layers == 0).any() else None
+        return "a node has only one split" if (problem.last == 0).any() else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ class Search:
         self._known: dict[bytes, tuple[float, float]] = {}
         self._repeats = self._requests = self._refused = 0
         self._rate = 0.0
-        self._space = float(np.rint(np.exp(min(np.log(problem.layers + 1.0).sum(), 700.0))))
+        self._space = float(np.rint(np.exp(min(np.log(problem.last + 1.0).sum(), 700.0))))
         self._lock: AbstractContextManager[object] = threading.RLock() if who else nullcontext()
 
     def __reduce_ex__(self, protocol: object) -> str | tuple[object, ...]:
@@ -324,7 +324,7 @@ class Search:
         elif splits is None:
             none = np.isposinf(believed) or self._says == Status.INFEASIBLE
             status = Status.INFEASIBLE if none else Status.LIMIT
-            splits = self.problem.layers
+            splits = self.problem.last
         elif self._reached:
             status = self.proved(Status.LIMIT)
         elif limited:
@@ -361,7 +361,7 @@ class Search:
 
     def _plans(self, splits: ArrayLike) -> IntArray:
         try:
-            plans = self.problem.check_splits(np.asarray(splits))
+            plans = self.problem.check_options(np.asarray(splits))
         except (InputError, ValueError, TypeError) as error:
             raise BackendFailed(f"{self.who or 'the search'} asked for a plan that is none: {error}") from None
         if plans.ndim != 2:

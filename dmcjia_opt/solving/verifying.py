@@ -121,7 +121,7 @@ def certify_file(scenario: Scenario, problem: Problem, claims: PlanFile) -> tupl
             f"the plan has {len(claims.splits)} splits, {len(claims.shares)} shares and {len(claims.nodes)} nodes, "
             f"the scenario {problem.n_nodes} nodes; verify a plan with the scenario it was made for"
         )
-    splits = problem.check_splits(np.array(claims.splits, dtype=np.int64))
+    splits = problem.check_options(np.array(claims.splits, dtype=np.int64))
     shares = np.array(claims.shares, dtype=np.float64)
     return splits, shares, certify(problem, splits, shares, names=scenario.nodes.names)
 

@@ -34,7 +34,7 @@ NOT_CONVERGED = (Status.INACCURATE, Status.LIMIT, Status.FAILED)
 
 def plans_of(problem: Problem, splits: IntArray, rng: np.random.Generator, n_plans: int) -> IntArray:
     """Return plans that mix `splits`, for which shares exist, with others, for which they may not."""
-    others = rng.integers(0, problem.layers + 1, (n_plans, problem.n_nodes))
+    others = rng.integers(0, problem.last + 1, (n_plans, problem.n_nodes))
     plans = np.where(rng.random(others.shape) < rng.uniform(0.0, 0.3, (n_plans, 1)), others, splits)
     plans[0] = splits
     return plans

@@ -85,7 +85,7 @@ def _known(
         service=both(cloud),
         arrival_rate=np.broadcast_to(rate, n),
         weight=np.broadcast_to(1 / n if weight is None else weight, n),
-        curve=curve,
+        curves=curve,
         least_rate=both(floor),
         wait=both(wait),
         name=name,
@@ -238,7 +238,7 @@ def _choices() -> list[KnownAnswer]:
         service=np.array([[0.25, 0.0]] * 2),
         arrival_rate=np.ones(2),
         weight=np.full(2, 0.5),
-        curve=MM1,
+        curves=MM1,
         name="symmetry broken",
     )
     saved = Problem(
@@ -246,7 +246,7 @@ def _choices() -> list[KnownAnswer]:
         service=np.array([[0.5, 0.5, 0.0]]),
         arrival_rate=np.ones(1),
         weight=np.ones(1),
-        curve=TANDEM,
+        curves=TANDEM,
         wait=np.array([[0.0, 0.3, 0.0]]),
         name="a wait saved",
     )

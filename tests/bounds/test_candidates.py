@@ -18,7 +18,7 @@ def problem_of(local, cloud, least=None, rate=1.0, wait=()):
         service=np.atleast_2d(np.array(cloud, dtype=float)),
         arrival_rate=np.full(n, rate),
         weight=np.full(n, 1.0 / n),
-        curve=MD1 if wait is None else TANDEM,
+        curves=MD1 if wait is None else TANDEM,
         wait=() if wait is None else np.atleast_2d(np.array(wait, dtype=float)),
         least_rate=() if least is None else np.atleast_2d(np.array(least, dtype=float)),
     )

@@ -36,7 +36,7 @@ def test_objective_of_a_batch_is_that_of_each_plan():
 
 
 def test_a_wait_upstream_is_for_a_tandem_and_a_part_of_the_delay_there():
-    tables = {"curve": TANDEM, "wait": [[0.1, 0.1], [0.0, 0.2]]}
+    tables = {"curves": TANDEM, "wait": [[0.1, 0.1], [0.0, 0.2]]}
     problem = small(**tables)
     np.testing.assert_array_equal(problem.wait_at(np.array([1, 0])), [[0.1], [0.0]])
     np.testing.assert_array_equal(small().wait_at(np.array([1, 0])), [[0.0], [0.0]])
@@ -150,14 +150,14 @@ def test_overload_counts_floors():
 )
 def test_what_are_no_splits_is_refused(splits, message):
     with pytest.raises(InputError, match=message):
-        small().check_splits(splits)
+        small().check_options(splits)
 
 
 def test_splits_of_any_integer_type_are_taken():
-    checked = small().check_splits(np.array([[1, 0]], dtype=np.uint8))
+    checked = small().check_options(np.array([[1, 0]], dtype=np.uint8))
     assert checked.dtype == np.int64
     np.testing.assert_array_equal(checked, [[1, 0]])
-    np.testing.assert_array_equal(small().check_splits([0, 1]), [0, 1])
+    np.testing.assert_array_equal(small().check_options([0, 1]), [0, 1])
 
 
 @pytest.mark.parametrize(
@@ -174,10 +174,10 @@ def test_splits_of_any_integer_type_are_taken():
         ({"least_rate": [[0.1, 0.0]]}, "least_rate"),
         ({"least_rate": [[0.1, 0.0], [0.0, np.nan]]}, "least_rate"),
         ({"wait": [[0.0, 0.1], [0.0, 0.0]]}, 'wait means nothing to the curve "md1"'),
-        ({"wait": [[0.0, 0.0]], "curve": TANDEM}, "wait has shape"),
-        ({"wait": [[0.0, 0.3], [0.0, 0.0]], "curve": TANDEM}, "wait must not exceed fixed_delay"),
-        ({"wait": [[0.0, -0.1], [0.0, 0.0]], "curve": TANDEM}, "wait must be finite"),
-        ({"wait": [[0.0, np.nan], [0.0, 0.0]], "curve": TANDEM}, "wait must be finite"),
+        ({"wait": [[0.0, 0.0]], "curves": TANDEM}, "wait has shape"),
+        ({"wait": [[0.0, 0.3], [0.0, 0.0]], "curves": TANDEM}, "wait must not exceed fixed_delay"),
+        ({"wait": [[0.0, -0.1], [0.0, 0.0]], "curves": TANDEM}, "wait must be finite"),
+        ({"wait": [[0.0, np.nan], [0.0, 0.0]], "curves": TANDEM}, "wait must be finite"),
         ({"arrival_rate": [1.0]}, "arrival_rate"),
         ({"arrival_rate": [1.0, 0.0]}, "arrival_rate"),
         ({"arrival_rate": [1.0, np.nan]}, "arrival_rate"),
@@ -185,9 +185,9 @@ def test_splits_of_any_integer_type_are_taken():
         ({"weight": [1.0, 0.0]}, "weight"),
         ({"weight": [np.nan, 1.0]}, "weight"),
         ({"weight": [1.0]}, "weight"),
-        ({"n_layers": [1]}, "n_layers"),
-        ({"n_layers": [1, 2]}, "n_layers"),
-        ({"n_layers": [1, -1]}, "n_layers"),
+        ({"last": [1]}, "last"),
+        ({"last": [1, 2]}, "last"),
+        ({"last": [1, -1]}, "last"),
     ],
 )
 def test_impossible_tables_are_refused_by_name(changes, field):
@@ -202,4 +202,4 @@ def test_tables_are_read_only_and_frozen_ones_are_not_copied():
     assert problem.fixed_delay[0, 0] == 0.1
     with pytest.raises(ValueError, match="read-only"):
         problem.fixed_delay[0, 0] = 1.0
-    assert replace(problem, curve=MM1).fixed_delay is problem.fixed_delay
+    assert replace(problem, curves=MM1).fixed_delay is problem.fixed_delay

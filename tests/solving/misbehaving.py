@@ -11,7 +11,7 @@ from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 
 
 def cloud_only(problem):
-    return np.zeros_like(problem.layers)
+    return np.zeros_like(problem.last)
 
 
 class Base:
@@ -29,7 +29,7 @@ class Placer(Base):
             self.ask(search, rng)
 
     def ask(self, search, rng):
-        return search.evaluate(rng.integers(0, search.problem.layers + 1, (1, search.problem.n_nodes)))
+        return search.evaluate(rng.integers(0, search.problem.last + 1, (1, search.problem.n_nodes)))
 
 
 class Greedy(Placer):
@@ -37,7 +37,7 @@ class Greedy(Placer):
 
     def search(self, search, rng):
         self.ask(search, rng)
-        search.evaluate(rng.integers(0, search.problem.layers + 1, (10_000, search.problem.n_nodes)))
+        search.evaluate(rng.integers(0, search.problem.last + 1, (10_000, search.problem.n_nodes)))
 
 
 class DeafToStops(Placer):
@@ -166,17 +166,17 @@ class ReplacesByForce(Offers):
 
 class OutOfRange(Offers):
     def splits(self, problem):
-        return problem.layers + 1
+        return problem.last + 1
 
 
 class AsksOutOfRange(Offers):
     def before(self, search):
-        search.evaluate(search.problem.layers[None] + 1)
+        search.evaluate(search.problem.last[None] + 1)
 
 
 class AsksForOnePlan(Offers):
     def before(self, search):
-        search.evaluate(search.problem.layers)
+        search.evaluate(search.problem.last)
 
 
 class Sends(Offers):
@@ -186,7 +186,7 @@ class Sends(Offers):
 
 class Floats(Offers):
     def splits(self, problem):
-        return problem.layers.astype(float)
+        return problem.last.astype(float)
 
 
 class Nothing(Base):
@@ -231,7 +231,7 @@ class Boasts(Base):
     """Claims what it did not do."""
 
     def search(self, search, rng):
-        search.evaluate(np.stack([search.problem.layers, cloud_only(search.problem)]))
+        search.evaluate(np.stack([search.problem.last, cloud_only(search.problem)]))
         search.prove(1e9, "exact")
         search.claim(Status.OPTIMAL, 1e9)
         search.raise_bound(np.inf)
@@ -274,7 +274,7 @@ class Deep:
         return None
 
     def search(self, search, rng):
-        search.offer(np.minimum(search.problem.layers, self.depth))
+        search.offer(np.minimum(search.problem.last, self.depth))
 
 
 class Allocator(Base):

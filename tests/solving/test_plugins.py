@@ -30,7 +30,7 @@ class Mine:
         return None
 
     def search(self, search, rng):
-        search.offer(search.problem.layers * 0)
+        search.offer(search.problem.last * 0)
 
 class Other(Mine):
     summary = "leaves everything in the cloud, too"

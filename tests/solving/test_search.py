@@ -244,7 +244,7 @@ def test_failed_plans_are_worth_nothing(problem):
     got = search.placement()
     assert got.shares is None
     assert got.status == Status.LIMIT
-    np.testing.assert_array_equal(got.splits, problem.layers)
+    np.testing.assert_array_equal(got.splits, problem.last)
 
 
 def test_shares_that_break_a_constraint_are_not_believed(problem):

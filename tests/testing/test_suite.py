@@ -34,10 +34,10 @@ class AtRandom:
         if self.fault == "claims the optimum":
             search.claim(Status.OPTIMAL)
         if self.fault == "knows its process":
-            search.offer(problem.layers, np.full(problem.n_nodes, 1e-12 * os.getpid()))
+            search.offer(problem.last, np.full(problem.n_nodes, 1e-12 * os.getpid()))
             return
         for _ in range(20 if self.fault == "claims the optimum" else 200):
-            plan = rng.integers(0, problem.layers + 1)
+            plan = rng.integers(0, problem.last + 1)
             if self.fault == "brings its own shares":
                 search.offer(plan, WaterFilling().allocate(problem, plan[None]).shares[0, :, 0])
             search.evaluate(plan[None])

@@ -27,7 +27,7 @@ _KEYS = {
     "weight": "weight",
     "least_rate": "least_rate",
     "upstream_wait": "wait",
-    "n_layers": "n_layers",
+    "n_layers": "last",
 }
 _MOST_TRIES = 150
 
@@ -110,10 +110,10 @@ def load_regression(path: Path) -> Regression:
             service=np.array(read.cloud_time),
             arrival_rate=np.array(read.arrival_rate),
             weight=np.array(read.weight),
-            curve=delay_curve(read.delay, read.service_scv),
+            curves=delay_curve(read.delay, read.service_scv),
             least_rate=np.array(read.least_rate or []),
             wait=np.array(read.upstream_wait or []),
-            n_layers=np.array(read.n_layers or [], dtype=np.int64),
+            last=np.array(read.n_layers or [], dtype=np.int64),
             name="regression",
         )
     except InputError as error:
@@ -165,7 +165,7 @@ def _with(problem: Problem, key: str, table: FloatArray) -> Problem:
 
 def _without(problem: Problem, start: int, size: int, axis: int) -> Problem:
     gone = slice(start, start + size)
-    tables: dict[str, Any] = {"n_layers": np.empty(0, dtype=np.int64)}
+    tables: dict[str, Any] = {"last": np.empty(0, dtype=np.int64)}
     for key in set(TABLES) - set(tables):
         table = getattr(problem, key)
         tables[key] = table if table.ndim <= axis else np.delete(table, gone, axis)

@@ -54,7 +54,7 @@ class Subject:
     @property
     def is_small(self) -> bool:
         """Whether every plan can be tried."""
-        return math.prod(int(last) + 1 for last in self.problem.layers) <= MOST_PLANS
+        return math.prod(int(last) + 1 for last in self.problem.last) <= MOST_PLANS
 
     @cached_property
     def overloaded(self) -> bool:
@@ -73,7 +73,7 @@ class Subject:
         if self.is_small:
             splits = all_plans(problem)
         else:
-            splits = self.rng.integers(problem.layers + 1, size=(20, problem.n_nodes))
+            splits = self.rng.integers(problem.last + 1, size=(20, problem.n_nodes))
         found = WaterFilling().allocate(problem, splits)
         feasible = problem.residuals(splits, found.shares).feasible
         return [Plan(splits[i], found.shares[i, :, 0], float(found.prices[i, 0])) for i in np.flatnonzero(feasible)]

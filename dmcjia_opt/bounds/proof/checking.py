@@ -39,7 +39,7 @@ def node_classes(problem: Problem) -> tuple[IntArray, IntArray]:
     """Return the first node and the size of each group of nodes with exactly the same tables, by their first node."""
     groups: dict[bytes, list[int]] = {}
     for d in range(problem.n_nodes):
-        groups.setdefault(problem.signature(d) + problem.layers[d].tobytes(), []).append(d)
+        groups.setdefault(problem.signature(d) + problem.last[d].tobytes(), []).append(d)
     first, size = zip(*((nodes[0], len(nodes)) for nodes in groups.values()), strict=True)
     return np.array(first, dtype=np.int64), np.array(size, dtype=np.int64)
 

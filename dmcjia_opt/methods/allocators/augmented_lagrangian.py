@@ -156,7 +156,7 @@ class AugmentedLagrangian:
         InputError
             If `splits` are not splits of this problem.
         """
-        splits = problem.check_splits(splits)
+        splits = problem.check_options(splits)
         form = normal_form(problem, splits[None])
         if not form.solvable[0]:
             return ()

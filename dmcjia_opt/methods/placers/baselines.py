@@ -49,7 +49,7 @@ class CloudOnly(Rule):
     def plan(self, problem: Problem) -> tuple[IntArray, FloatArray | None]:
         """Return split 0 for every node."""
         shares = None if self.optimal_shares else _equal(problem)
-        return np.zeros_like(problem.layers), shares
+        return np.zeros_like(problem.last), shares
 
 
 @method
@@ -58,7 +58,7 @@ class EdgeOnly(Rule):
 
     def plan(self, problem: Problem) -> tuple[IntArray, FloatArray | None]:
         """Return the last split of every node."""
-        return problem.layers.copy(), np.zeros(problem.n_nodes)
+        return problem.last.copy(), np.zeros(problem.n_nodes)
 
 
 @method
@@ -146,7 +146,7 @@ def _least(problem: Problem, score: FloatArray, wanted: list[BoolArray]) -> IntA
 
     Each table of `wanted` narrows the choice, for the nodes to which it leaves any.
     """
-    allowed = np.arange(problem.n_options)[None, :] <= problem.layers[:, None]
+    allowed = np.arange(problem.n_options)[None, :] <= problem.last[:, None]
     for table in wanted:
         narrower = allowed & table
         allowed = np.where(narrower.any(axis=1, keepdims=True), narrower, allowed)

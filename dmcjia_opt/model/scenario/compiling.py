@@ -63,10 +63,10 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
         service=shared,
         arrival_rate=rates,
         weight=np.full(n, 1.0 / n) if options.average == "nodes" else rates / rates.sum(),
-        curve=delay_curve(options.delay, options.service_scv),
+        curves=delay_curve(options.delay, options.service_scv),
         least_rate=least,
         wait=upstream,
-        n_layers=times.n_layers[nodes.network_index],
+        last=times.n_layers[nodes.network_index],
         uplinks=Uplinks(times.sent, nodes.network_index, times.bandwidth, times.input_bytes, options.uplink == "queue"),
         name=scenario.name,
     )

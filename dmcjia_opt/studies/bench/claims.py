@@ -147,7 +147,7 @@ def _plan(task: Task, reference: Reference, reply: Reply) -> Checked:
 def _value(problem: Problem, reply: Reply) -> tuple[Outcome, str, float]:
     """Return how the plan of a reply is to be called, why, and its recomputed mean delay, s."""
     try:
-        splits = problem.check_splits(reply.splits)
+        splits = problem.check_options(reply.splits)
         if reply.shares is None:
             gave_up = reply.status in (str(Status.INFEASIBLE), str(Status.LIMIT), str(Status.FAILED))
             what = "found no plan" if gave_up else "returned splits that no shares make a plan"

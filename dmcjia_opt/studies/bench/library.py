@@ -246,7 +246,7 @@ def offer(
 
 def recomputed(problem: Problem, evidence: Evidence, bound_from: str) -> tuple[float, float]:
     """Return objective and bound, s, as this package computes them; +inf for splits that are no feasible plan."""
-    splits = problem.check_splits(evidence.splits)
+    splits = problem.check_options(evidence.splits)
     objective = math.inf
     if splits.shape == (problem.n_nodes,):
         objective = judge(problem, splits, WaterFilling().allocate(problem, splits[None, :]).shares[0]).objective

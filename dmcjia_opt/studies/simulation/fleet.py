@@ -208,7 +208,7 @@ def made_for(scenario: Scenario, claims: PlanFile) -> bool:
 
 
 def _checked(scenario: Scenario, plan: HasPlan, problem: Problem) -> tuple[IntArray, FloatArray]:
-    splits = problem.check_splits(np.asarray(plan.splits))
+    splits = problem.check_options(np.asarray(plan.splits))
     shares = np.asarray(np.nan if plan.shares is None else plan.shares, dtype=np.float64)
     if splits.ndim != 1 or shares.shape != splits.shape:
         raise InputError(f"a plan needs {problem.n_nodes} splits and shares, got {splits.size} and {shares.size}")

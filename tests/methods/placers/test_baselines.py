@@ -44,7 +44,7 @@ def two_nodes(**changes) -> Problem:
         "service": np.array([[2.0, 1.5, 1.0, 0.0], [4.0, 1.0, 0.0, 0.0]]),
         "arrival_rate": np.full(2, 0.1),
         "weight": np.full(2, 0.5),
-        "n_layers": np.array([3, 2]),
+        "last": np.array([3, 2]),
         "uplinks": Uplinks(SENT, np.array([0, 1]), np.ones(2), SENT[:, 0]),
     }
     return Problem(**(fields | changes))
@@ -216,7 +216,7 @@ def test_one_plan_and_no_more(name):
     assert placement.trace == (seen[-1],)
     assert {point.evaluations for point in seen} == {1}
     problem = two_nodes()
-    assert problem.residuals(problem.check_splits(placement.splits), placement.shares).feasible
+    assert problem.residuals(problem.check_options(placement.splits), placement.shares).feasible
     assert seen[0].objective == problem.objective(placement.splits, placement.shares)
     assert placement.lower_bound == -math.inf
 
@@ -233,7 +233,7 @@ def test_the_problem_is_left_alone_and_the_placer_travels(name):
     assert not any(part.flags.writeable for part in (first.splits, first.shares))
     splits, _ = placer.plan(problem)
     splits[:] = 0
-    assert problem.layers.tolist() == [3, 2]
+    assert problem.last.tolist() == [3, 2]
     assert problem.uplinks.upload_bytes[0, 0] == 6.0
 
 

@@ -84,7 +84,7 @@ def test_objective_is_the_formulas_of_the_paper(family, tasks, options):
     rng = np.random.default_rng(0)
     finite = 0
     for _ in range(60):
-        splits = rng.integers(0, problem.layers + 1)
+        splits = rng.integers(0, problem.last + 1)
         shares = rng.dirichlet(np.ones(7))
         want = paper_objective(scenario, splits, shares)
         assert problem.objective(splits, shares) == pytest.approx(want, rel=1e-12)
@@ -196,7 +196,7 @@ def test_fewer_layers_are_padded():
     scenario = Scenario(100.0, nodes, profiles={"tiny.json": tiny})
     problem = compile_problem(scenario)
     assert problem.fixed_delay.shape == (2, 35)
-    np.testing.assert_array_equal(problem.layers, [34, 2])
+    np.testing.assert_array_equal(problem.last, [34, 2])
     assert np.isinf(problem.fixed_delay[1, 3:]).all()
     np.testing.assert_array_equal(problem.service[..., 0][1, 2:], 0.0)
     np.testing.assert_allclose(problem.service[..., 0][1, :3], [0.06, 0.04, 0.0])
@@ -204,9 +204,9 @@ def test_fewer_layers_are_padded():
         problem.fixed_delay[1, :3] - [0.0, *(1 / mu + 1 / (2 * mu * (mu - 1)) for mu in (25, 25 / 3))],
         [1e-3, 5e-4, 1e-4],
     )
-    problem.check_splits(np.array([34, 2]))
+    problem.check_options(np.array([34, 2]))
     with pytest.raises(InputError, match="split of node 1 must lie in 0 … 2"):
-        problem.check_splits(np.array([34, 3]))
+        problem.check_options(np.array([34, 3]))
 
 
 def test_an_unstable_edge_is_infinite():

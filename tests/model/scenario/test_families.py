@@ -131,7 +131,7 @@ def test_mixed_has_several_models_and_rates():
     assert {profile.n_layers for profile in scenario.profiles.values()} == {6, 16, 34}
     assert np.bincount(scenario.nodes.network_index).min() > 40
     problem = compile_problem(scenario)
-    alone = np.isfinite(problem.fixed_delay[np.arange(200), problem.layers])
+    alone = np.isfinite(problem.fixed_delay[np.arange(200), problem.last])
     assert 100 < alone.sum() < 200
     assert scenario.options.average == "tasks"
     load = [

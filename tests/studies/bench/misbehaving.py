@@ -26,7 +26,7 @@ class Good:
 
     def answer(self, search):
         problem = search.problem
-        search.offer(np.zeros_like(problem.layers), np.full(problem.n_nodes, 1.0 / problem.n_nodes))
+        search.offer(np.zeros_like(problem.last), np.full(problem.n_nodes, 1.0 / problem.n_nodes))
 
 
 class Raises(Good):

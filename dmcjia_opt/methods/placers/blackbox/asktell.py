@@ -66,7 +66,7 @@ class MeanDelay:
     @property
     def upper(self) -> IntArray:
         """(n_nodes,) largest split of each node; the least is 0."""
-        return self.problem.layers
+        return self.problem.last
 
     @property
     def best(self) -> IntArray | None:

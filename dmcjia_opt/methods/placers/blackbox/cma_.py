@@ -46,7 +46,7 @@ class Cma(LibrarySearch):
 
     def start(self, problem: Problem, stop: Stop, rng: np.random.Generator) -> CmaSearcher:
         """Return the first run (see the base class)."""
-        return CmaSearcher(problem.layers.astype(float), self, rng)
+        return CmaSearcher(problem.last.astype(float), self, rng)
 
 
 class CmaSearcher:

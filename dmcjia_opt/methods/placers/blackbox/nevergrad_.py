@@ -59,7 +59,7 @@ class Nevergrad(LibrarySearch):
         """Return the optimiser (see the base class)."""
         import nevergrad as ng
 
-        upper = problem.layers.astype(float)
+        upper = problem.last.astype(float)
         array = ng.p.Array(shape=upper.shape, lower=np.zeros_like(upper), upper=upper).set_integer_casting()
         array.random_state = np.random.RandomState(draw_seed(rng))
         budget = stop.evaluations or self.evaluations

@@ -60,7 +60,7 @@ class Optuna(LibrarySearch):
             options |= {"scramble": True}
         sampler = getattr(optuna.samplers, SAMPLERS[self.sampler])(**options)
         with _quiet(optuna):
-            return OptunaSearcher(optuna.create_study(sampler=sampler), problem.layers, rng)
+            return OptunaSearcher(optuna.create_study(sampler=sampler), problem.last, rng)
 
 
 @contextmanager

@@ -68,4 +68,4 @@ class Exhaustive:
             keep = pareto_splits(problem)
             keep[~keep.any(axis=1), 0] = True  # a node without any stable split makes every plan infeasible
             return keep
-        return np.arange(problem.n_options)[None, :] <= problem.layers[:, None]
+        return np.arange(problem.n_options)[None, :] <= problem.last[:, None]

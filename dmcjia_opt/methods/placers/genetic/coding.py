@@ -80,7 +80,7 @@ class BinaryPlacementProblem(PlacementProblem):
 
     def __init__(self, search: Search, code: BinaryCode | None = None) -> None:
         super().__init__(search.problem, search=search)
-        self.code = code or BinaryCode(search.problem.layers)
+        self.code = code or BinaryCode(search.problem.last)
         self.n_var = self.code.length
         self.vtype = bool
         self.xl, self.xu = np.zeros(self.n_var), np.ones(self.n_var)

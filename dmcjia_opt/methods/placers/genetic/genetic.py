@@ -144,7 +144,7 @@ class Genetic(EvolutionaryPlacer):
             seen = PlacementProblem(problem, search=search)
         else:
             code = GrayCode if self.encoding == "gray" else BinaryCode
-            seen = BinaryPlacementProblem(search, code(problem.layers))
+            seen = BinaryPlacementProblem(search, code(problem.last))
         costs = reduced_costs(problem, search.dual) if self.start_from_dual or self.repair == "to-feasible" else None
         start = IntegerRandomSampling() if self.encoding == "integer" else BinaryRandomSampling()
         algorithm = GA(

@@ -97,7 +97,7 @@ class DualSampling(Sampling):  # type: ignore[misc]
 
     def __init__(self, problem: Problem, *, moves: float = 2.0, costs: ReducedCosts | None = None) -> None:
         super().__init__()
-        self.layers = problem.layers
+        self.layers = problem.last
         self.costs = costs or reduced_costs(problem)
         self.moves = moves
 

@@ -48,11 +48,11 @@ class PlacementProblem(PymooProblem):  # type: ignore[misc]
     """
 
     def __init__(self, problem: Problem, allocator: Allocator | None = None, *, search: Search | None = None) -> None:
-        if (problem.layers == 0).any():
+        if (problem.last == 0).any():
             raise InputError("pymoo needs at least two splits at every node")
         self.search = search or Search(problem, allocator or WaterFilling())
         super().__init__(
-            n_var=problem.n_nodes, n_obj=1, n_ieq_constr=1, xl=np.zeros(problem.n_nodes), xu=problem.layers, vtype=int
+            n_var=problem.n_nodes, n_obj=1, n_ieq_constr=1, xl=np.zeros(problem.n_nodes), xu=problem.last, vtype=int
         )
 
     def decode(self, x: FloatArray) -> IntArray:

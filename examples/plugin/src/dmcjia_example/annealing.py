@@ -28,7 +28,7 @@ class Annealing:
 
     def search(self, search: Search, rng: np.random.Generator) -> None:
         """Move one node at a time, and accept what is worse the less readily the longer it runs."""
-        layers = search.problem.layers
+        layers = search.problem.last
         splits = rng.integers(0, layers + 1)
         value = search.evaluate(splits[None])[0]
         for step in range(self.steps):

@@ -26,7 +26,7 @@ class AtRandom:
     """Proposes `count` plans at a time, or one plan without a second dimension; remembers what it was told."""
 
     def __init__(self, problem, stop, rng, count=None):
-        self.upper, self.rng, self.stop, self.count = problem.layers, rng, stop, count
+        self.upper, self.rng, self.stop, self.count = problem.last, rng, stop, count
         self.told = []
 
     def ask(self):
@@ -162,8 +162,8 @@ def test_pycma_as_it_is_works_with_repair():
     problem = compile_problem(generate("paper", nodes=5, seed=1))
 
     def start(problem, stop, rng):
-        options = {"bounds": [0, problem.layers], "randn": lambda *shape: rng.standard_normal(shape), "seed": np.nan}
-        return cma.CMAEvolutionStrategy(problem.layers / 2, 8.0, options | {"verbose": -10, "verb_log": 0})
+        options = {"bounds": [0, problem.last], "randn": lambda *shape: rng.standard_normal(shape), "seed": np.nan}
+        return cma.CMAEvolutionStrategy(problem.last / 2, 8.0, options | {"verbose": -10, "verb_log": 0})
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pycma's own

@@ -19,7 +19,7 @@ def test_the_strategy_is_pycmas_with_integers():
     population = searcher.ask()
     assert population.shape == (11, 5)
     assert (population >= 0).all()
-    assert (population <= problem.layers).all()
+    assert (population <= problem.last).all()
     searcher.tell(population, np.arange(11.0))
     assert searcher.strategy.countevals == 11
     assert searcher.strategy.best.f == 0.0

@@ -50,7 +50,7 @@ class RudeSearch(LibrarySearch):
     def start(self, problem, stop, rng):
         if self.error is not None:
             raise self.error
-        return Rude(problem.layers.tolist())
+        return Rude(problem.last.tolist())
 
 
 def test_the_seed_alone_decides_and_nothing_is_left_changed(four):

@@ -20,7 +20,7 @@ def test_the_optimizer_is_nevergrads_over_integers():
         assert searcher.optimizer.budget == 77
         plan = searcher.ask()
         assert plan.dtype == np.int64
-        problem.check_splits(plan)
+        problem.check_options(plan)
         searcher.tell(plan, 1.5)
         assert searcher.optimizer.num_tell == 1
         assert searcher.optimizer.current_bests["minimum"].mean == 1.5

@@ -29,7 +29,7 @@ def test_the_study_is_optunas(name, kind):
         assert isinstance(searcher.study, optuna.Study)
         assert type(searcher.study.sampler).__name__ == kind
         plan = searcher.ask()
-        problem.check_splits(plan)
+        problem.check_options(plan)
         searcher.tell(plan, 1.5)
     assert searcher.study.best_value == 1.5
     assert list(searcher.study.best_params.values()) == plan.tolist()

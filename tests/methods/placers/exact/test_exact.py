@@ -208,7 +208,7 @@ def test_a_looser_gap_is_enough_when_asked_for():
 def at_the_edge(n, full, *, local=(24282.45874346, 74712.25529528), service=499.99999999999994, curve=MD1):
     """Return `n` equal nodes of which `full` fill the cloud to within rounding; at option 1 all is done at the edge."""
     tables = np.tile(local, (n, 1)), np.tile([service * 2 / full, 0.0], (n, 1))
-    return Problem(*tables, np.full(n, 1e-3), np.full(n, 1 / n), curve=curve)
+    return Problem(*tables, np.full(n, 1e-3), np.full(n, 1 / n), curves=curve)
 
 
 @pytest.mark.parametrize("curve", QUEUES, ids=str)

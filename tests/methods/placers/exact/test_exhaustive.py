@@ -50,7 +50,7 @@ def test_scenarios_with_models_of_different_depth(family):
     problem = compile_problem(generate(family, nodes=2, seed=3))
     with_filter, without = search(problem), search(problem, pareto=False)
     assert objective(problem, with_filter) == objective(problem, without)
-    assert without.evaluations == math.prod((problem.layers + 1).tolist())
+    assert without.evaluations == math.prod((problem.last + 1).tolist())
     assert with_filter.evaluations < without.evaluations
 
 

@@ -105,7 +105,7 @@ def test_every_variant_keeps_its_budget_improves_and_follows_its_seed(options):
 
 def test_the_papers_algorithm_is_one_of_the_variants():
     problem = compile_problem(generate("mixed", nodes=8, seed=1))
-    bits = int(np.ceil(np.log2(problem.layers + 1)).sum())
+    bits = int(np.ceil(np.log2(problem.last + 1)).sum())
     paper = place(Dmcjia(), problem, seed=5)
     same = search(
         problem,

@@ -103,9 +103,9 @@ def test_a_small_space_is_filled_up_with_any_plans():
 def test_problems_with_few_plans_or_none(problem):
     plans = DualSampling(problem).plans(30, rng())
     assert plans.min() >= 0
-    assert (plans <= problem.layers).all()
+    assert (plans <= problem.last).all()
     fixed = ToFeasible(problem).repaired(plans)
-    assert (fixed <= problem.layers).all()
+    assert (fixed <= problem.last).all()
 
 
 def test_a_node_without_a_stable_split():
@@ -124,7 +124,7 @@ def test_mutants_move_to_cheap_splits_and_never_stay():
     mutation = ReducedCostMutation(costs, rate=1.0, moves=2.0, anywhere=0.0)
     got = mutation._do(seen, x, random_state=rng())
     assert ((got != x).sum(axis=1) == 1).all()
-    assert (got <= problem.layers).all()
+    assert (got <= problem.last).all()
     paid = np.take_along_axis(costs.table, got.T, 1).T[got != x]
     free = np.where(np.isfinite(costs.table), costs.table, np.nan)
     assert np.mean(paid) < 0.3 * np.nanmean(free)
@@ -155,7 +155,7 @@ def test_repair_makes_every_plan_feasible_and_leaves_feasible_ones(seed):
 def test_repair_chooses_well():
     """What is repaired has no more load than the dual's plan, and costs a fraction of moving any node to the edge."""
     problem = compile_problem(generate("scarce", nodes=20, seed=3))
-    plans = rng().integers(0, problem.layers + 1, (400, 20))
+    plans = rng().integers(0, problem.last + 1, (400, 20))
     plans = plans[problem.overload(plans) >= 1e-9]
     plans = plans[np.isfinite(problem.at(problem.fixed_delay, plans)).all(axis=1)][:60]
     repair, seen = ToFeasible(problem), PlacementProblem(problem)
@@ -174,7 +174,7 @@ def test_repair_chooses_well():
 
 def test_in_bits_only_what_was_infeasible_is_coded_anew():
     problem = only_way_out(4, 5)
-    seen = BinaryPlacementProblem(PlacementProblem(problem).search, GrayCode(problem.layers))
+    seen = BinaryPlacementProblem(PlacementProblem(problem).search, GrayCode(problem.last))
     bits = rng().random((200, seen.n_var)) < 0.5
     bits[0] = seen.encode(np.full((1, 4), 4))
     fixed = ToFeasible(problem)._do(seen, bits)

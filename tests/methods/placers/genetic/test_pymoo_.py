@@ -146,7 +146,7 @@ def test_the_problem_as_pymoo_sees_it():
     problem = compile_problem(generate("mixed", nodes=5, seed=1))
     seen = PlacementProblem(problem)
     assert (seen.n_var, seen.n_obj, seen.n_ieq_constr, seen.vtype) == (5, 1, 1, int)
-    np.testing.assert_array_equal(seen.xu, problem.layers)
+    np.testing.assert_array_equal(seen.xu, problem.last)
     assert not seen.xl.any()
 
 
