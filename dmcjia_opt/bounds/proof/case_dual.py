@@ -1,26 +1,25 @@
 """The dual of one case of a proof: a price for the resource, and a charge for every limit on a split's use in all.
 
 With a price alone it is a function of one variable, and two tangents close in on its maximum. With charges it is
-maximised by cutting planes: tangent planes bound it from above, and a linear program (HiGHS) finds where their lower
-envelope is highest, inside a box that shrinks when it promises too much.
+maximised by cutting planes (`bundle`).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from scipy.optimize import linprog
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, over_uses
+from dmcjia_opt.bounds.bundle import climb
 from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, priced
 from dmcjia_opt.bounds.proof.checking import Case
 from dmcjia_opt.bounds.proof.document import Prices
 from dmcjia_opt.model.problem import Problem
 
 _STEPS = 60
-_PLANES = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,55 +154,7 @@ class CaseDual:
     def _planes(self, case: Case, limited: IntArray, x: FloatArray, target: float) -> tuple[list[_Point], FloatArray]:
         """Cutting planes over the price and the charges; return the points and their parts in the mixture."""
         scale = np.append(0.2 * x[0], np.full(limited.size, 0.5 * x[0] / self.n_nodes))
-        radius = 1.0
-        points = [self._point(case, limited, x)]
-        best = points[0]
-        part = np.ones(1)
-        for _ in range(_PLANES):
-            if best.value >= target:
-                break
-            found = self._highest(points, best.x, radius * scale)
-            if found is None:
-                break
-            ceiling, at, part, inside = found
-            if inside and ceiling < target:
-                break
-            if ceiling - best.value <= 1e-13 * abs(best.value):
-                if inside:
-                    break
-                radius *= 4.0
-                continue
-            point = self._point(case, limited, at)
-            points.append(point)
-            part = np.append(part, 0.0)
-            gained, promised = point.value - best.value, ceiling - best.value
-            radius *= 2.0 if gained > 0.5 * promised and not inside else 0.5 if gained < 0 else 1.0
-            if gained > 0:
-                best = point
-        return points, part
-
-    def _highest(
-        self, points: list[_Point], centre: FloatArray, width: FloatArray
-    ) -> tuple[float, FloatArray, FloatArray, bool] | None:
-        """Return where, within a box, the lowest of all tangent planes is highest: height, place, parts, if inside."""
-        slopes = np.stack([point.slope for point in points]) * width
-        base = max(point.value for point in points)
-        size = max(abs(base), float(width[0]))  # a dual may be 0
-        heights = np.array([(p.value - base + float(p.slope @ (centre - p.x))) / size for p in points])
-        if not (np.isfinite(slopes).all() and np.isfinite(heights).all()):
-            return None
-        low = np.full(len(width), -1.0)
-        low[0] = max(-1.0, -0.9 * centre[0] / width[0])  # a price stays positive
-        done = linprog(
-            np.append(np.zeros(len(width)), -1.0),
-            A_ub=np.column_stack([-slopes / size, np.ones(len(points))]),
-            b_ub=heights,
-            bounds=[*((float(a), 1.0) for a in low), (None, None)],
-            method="highs",
-        )
-        if done.status != 0 or done.x is None:
-            return None
-        u = np.clip(done.x[:-1], low, 1.0)  # the solver's tolerance must not make a price negative
-        part = np.maximum(-done.ineqlin.marginals, 0.0)
-        inside = bool((np.abs(u) < 1.0 - 1e-9).all())
-        return base + size * float(done.x[-1]), centre + width * u, part / max(float(part.sum()), 1e-300), inside
+        floor = np.append(0.0, np.full(limited.size, -np.inf))
+        ask = partial(self._point, case, limited)
+        summit = climb(ask, [ask(x)], scale, floor, target=target)
+        return summit.points, summit.parts
