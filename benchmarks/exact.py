@@ -41,8 +41,8 @@ def run(name: str, problem: Problem, seconds: float) -> tuple[float, Placement |
         wall = time.perf_counter() - start
     except DmcjiaError as error:
         return time.perf_counter() - start, None, np.inf, str(error)
-    shares = build_allocator("waterfilling").allocate(problem, found.splits[None, :]).shares[0]
-    value = float(problem.objective(found.splits, shares))
+    shares = build_allocator("waterfilling").allocate(problem, found.options[None, :]).shares[0]
+    value = float(problem.objective(found.options, shares))
     return wall, found, value if np.isfinite(value) else np.inf, ""
 
 

@@ -32,7 +32,7 @@ def measure(nodes: int) -> str:
     start = time.perf_counter()
     found = place(placer, problem, allocator)
     took = time.perf_counter() - start
-    objective = float(problem.objective(found.splits, found.shares))
+    objective = float(problem.objective(found.options, found.shares))
     gap = (objective - found.lower_bound) / objective
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     single = min(passes)

@@ -80,7 +80,7 @@ def search(placer: Placer, problem: Problem, stop: Stop, seed: int) -> tuple[flo
     started = time.perf_counter()
     placement = place(placer, problem, WaterFilling(), stop=stop, rng=np.random.default_rng(seed))
     seconds = time.perf_counter() - started
-    splits, shares = placement.splits, placement.shares
+    splits, shares = placement.options, placement.shares
     if shares is None or not problem.residuals(splits, shares).feasible:
         return np.inf, placement.evaluations, seconds
     return float(problem.objective(splits, shares)), placement.evaluations, seconds

@@ -67,7 +67,7 @@ def add(library: Library, name: str) -> None:
     stop = Stop(seconds=SECONDS)
     found = place(build_placer("exact"), problem, build_allocator("waterfilling"), stop=stop)
     assert found.shares is not None
-    value = float(problem.objective(found.splits, found.shares))
+    value = float(problem.objective(found.options, found.shares))
     from_price = lower_bound(problem, found.price)
     source = (
         DUAL
@@ -75,7 +75,7 @@ def add(library: Library, name: str) -> None:
         else found.bound_from or "exact"
     )
     date = datetime.now(UTC).date().isoformat()
-    said = offer(library, name, Evidence(found.splits, found.price), method=METHOD, bound_from=source, date=date)
+    said = offer(library, name, Evidence(found.options, found.price), method=METHOD, bound_from=source, date=date)
     gap = relative_gap(value, found.lower_bound)
     print(
         f"{name}: {said or 'nothing better'}; gap {gap:.1e}, bound from {source}, {time.perf_counter() - started:.1f} s"

@@ -47,7 +47,7 @@ def run(name: str, problem: Problem, stop: Stop, seed: int) -> tuple[float, floa
     wall = time.perf_counter() - start
     if found.shares is None:
         return np.inf, wall, found.evaluations
-    return float(problem.objective(found.splits, found.shares)), wall, found.evaluations
+    return float(problem.objective(found.options, found.shares)), wall, found.evaluations
 
 
 def main() -> None:

@@ -1,13 +1,16 @@
-"""The best price of a problem: sought once, when it is first asked for, and shared by all that a solve does."""
+"""The best prices of a problem: sought once, when they are first asked for, and shared by all that a solve does."""
 
 from __future__ import annotations
 
 import math
 from functools import cached_property
 
+import numpy as np
+
 from dmcjia_opt.base.arrays import EPS
-from dmcjia_opt.bounds.certificate import rounding_slack
-from dmcjia_opt.bounds.dual import DualPoint, dual_point, least_load, maximise
+from dmcjia_opt.bounds.dual import DualPoint, dual_point, rounding_slack
+from dmcjia_opt.bounds.loads import least_load
+from dmcjia_opt.bounds.maximise import between, several
 from dmcjia_opt.model.problem import Problem
 
 
@@ -25,41 +28,46 @@ class BestPrice:
 
     @cached_property
     def load(self) -> float:
-        """The least total share that any choice of splits needs; a plan exists only if it is below 1."""
+        """A load that some resource has in every plan; a plan exists only if it is below 1."""
         return least_load(self.problem)
 
     @property
     def full(self) -> bool:
-        """Whether every plan fills the cloud, up to rounding, so that what delay there is would be rounding too."""
+        """Whether every plan fills a resource, up to rounding, so that what delay there is would be rounding too."""
         return self.load >= 1.0 - 4.0 * self.problem.n_nodes * EPS
 
     @cached_property
-    def ends(self) -> tuple[DualPoint, DualPoint]:
-        """The dual just below and just above the best price (see `maximise`); at price 0 if no plan exists."""
-        if self.load < 1.0:
-            return maximise(self.problem)
-        free = dual_point(self.problem, 0.0)
-        return free, free
+    def points(self) -> tuple[DualPoint, ...]:
+        """The best points that were met, the best first; at prices 0 if no plan exists.
+
+        For one resource the dual just below and just above the best price, or one of them where they are the same.
+        """
+        if self.load >= 1.0:
+            return (dual_point(self.problem, np.zeros(self.problem.n_resources)),)
+        if self.problem.n_resources > 1:
+            return tuple(several(self.problem))
+        low, high = between(self.problem)
+        return (low,) if low is high else (high, low) if high.value > low.value else (low, high)
 
     @property
     def low(self) -> DualPoint:
-        """The end that asks for as much of the cloud as there is, or more."""
-        return self.ends[0]
+        """For one resource: the end that asks for as much of it as there is, or more."""
+        return max(self.points, key=lambda point: float(point.use[0]))
 
     @property
     def high(self) -> DualPoint:
-        """The end that asks for no more of the cloud than there is."""
-        return self.ends[1]
+        """For one resource: the end that asks for no more of it than there is."""
+        return min(self.points, key=lambda point: float(point.use[0]))
 
     @property
     def point(self) -> DualPoint:
-        """The end where the dual is larger."""
-        return max(self.ends, key=lambda point: point.value)
+        """The point where the dual is largest."""
+        return self.points[0]
 
     @cached_property
     def bound(self) -> float:
-        """The best lower bound that a price proves, s; +inf if it is proved that no plan exists."""
+        """The best lower bound that prices prove, s; +inf if it is proved that no plan exists."""
         if self.load >= 1.0 + 4.0 * self.problem.n_nodes * EPS:
             return math.inf
-        bound = max(point.value - rounding_slack(self.problem.n_nodes, point.magnitude) for point in self.ends)
+        bound = max(point.value - rounding_slack(self.problem.n_nodes, point.magnitude) for point in self.points)
         return bound if math.isfinite(bound) else -math.inf

@@ -18,13 +18,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, dual_point, fixed_dual, least_load, maximise
+from dmcjia_opt.bounds.best import BestPrice
+from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, dual_point, fixed_dual, rounding_slack
 from dmcjia_opt.model.problem import BUDGET_TOLERANCE, ORDERING_TOLERANCE, Problem, Residuals
 
 #: Part of the cloud that a plan leaves beyond its load, below which rounding of its price shows.
 _SCARCE = 2.0**-20
+_TRIED = 2  # of the best points of the dual
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,71 +100,70 @@ def lower_bound(problem: Problem, prices: FloatArray | float) -> float:
     prices = np.atleast_1d(np.asarray(prices, dtype=np.float64))
     if prices.shape != (problem.n_resources,):
         raise InputError(f"give one price a resource ({problem.n_resources}), got shape {prices.shape}")
-    price = float(prices[0])
-    if not (math.isfinite(price) and price >= 0.0):
+    if not (np.isfinite(prices).all() and (prices >= 0.0).all()):
         return -math.inf
-    point = dual_point(problem, min(max(price, LEAST_PRICE), MOST_PRICE) if price else 0.0)
+    point = dual_point(problem, np.where(prices > 0.0, np.clip(prices, LEAST_PRICE, MOST_PRICE), 0.0))
     bound = point.value - rounding_slack(problem.n_nodes, point.magnitude)
-    return bound if math.isfinite(bound) else -math.inf  # a node without any split
+    return bound if math.isfinite(bound) else -math.inf  # a node without any option
 
 
-def splits_lower_bound(problem: Problem, splits: IntArray, prices: FloatArray) -> FloatArray:
-    """Return a proved lower bound, s, on the mean delay of given splits whatever the shares.
+def options_lower_bound(problem: Problem, options: IntArray, prices: FloatArray) -> FloatArray:
+    """Return a proved lower bound, s, on the mean delay of given options whatever the shares.
 
     Parameters
     ----------
-    splits
+    options
         (n_plans, n_nodes).
     prices
         (n_plans, n_resources), or (n_plans,) where there is one resource: any prices; one outside of the range of
-        `dual` proves nothing but the fixed delay. Plans that fill the cloud to nearly the last bit are bounded at
+        `dual` proves nothing but the fixed delay. Plans that fill a resource to nearly the last bit are bounded at
         a price of their own besides: at that of their best shares rounding would swallow the bound.
     """
     prices = prices[:, None] if prices.ndim == 1 else prices
-    bound = _splits_bound(problem, splits, prices)
-    surplus = 1.0 - (problem.arrival_rate[:, None] * problem.at(problem.service, splits)).sum((-2, -1))
-    edge = np.flatnonzero(surplus < _SCARCE)
+    bound = _options_bound(problem, options, prices)
+    service = problem.at(problem.service, options)
+    surplus = 1.0 - problem.by_resource(options, problem.arrival_rate[:, None] * service)
+    edge = np.flatnonzero((surplus < _SCARCE).any(-1))
     if edge.size:
         # that of M/M/1 queues without a load, if rounding took as much of the surplus as it may
-        root = np.sqrt(problem.weight[:, None] * problem.at(problem.service, splits[edge])).sum((-2, -1))
+        root = problem.by_resource(options[edge], np.sqrt(problem.weight[:, None] * service[edge]))
         own = (root / (np.maximum(surplus[edge], 0.0) + 4.0 * rounding_slack(problem.n_nodes, 1.0))) ** 2
-        own = np.repeat(own[:, None], problem.n_resources, axis=1)
-        bound[edge] = np.maximum(bound[edge], _splits_bound(problem, splits[edge], own))
+        own = np.where(surplus[edge] < _SCARCE, own, prices[edge])
+        bound[edge] = np.maximum(bound[edge], _options_bound(problem, options[edge], own))
     return bound
 
 
-def _splits_bound(problem: Problem, splits: IntArray, prices: FloatArray) -> FloatArray:
-    usable: BoolArray = np.all((prices >= LEAST_PRICE) & (prices <= MOST_PRICE), axis=-1)
-    value = fixed_dual(problem, splits, np.where(usable[:, None], prices, 1.0))
-    paid = np.where(usable, prices.sum(-1), 0.0)
-    fixed = (problem.weight * problem.at(problem.fixed_delay, splits)).sum(-1)
+def _options_bound(problem: Problem, options: IntArray, prices: FloatArray) -> FloatArray:
+    usable = (prices >= LEAST_PRICE) & (prices <= MOST_PRICE)
+    if problem.n_resources > 1:  # what a plan does not use may be free
+        usable |= (prices == 0.0) & (problem.by_resource(options, problem.at(problem.service, options)) == 0.0)
+    fine: BoolArray = np.all(usable, axis=-1)
+    value = fixed_dual(problem, options, np.where(fine[:, None], prices, 1.0))
+    paid = np.where(fine, prices.sum(-1), 0.0)
+    fixed = (problem.weight * problem.at(problem.fixed_delay, options)).sum(-1)
     slack = rounding_slack(problem.n_nodes, 1.0)
     margin = slack * (np.where(np.isfinite(value), np.abs(value), 0.0) + 2 * paid)
-    return np.asarray(np.where(usable, value - margin, fixed * (1 - slack)))
-
-
-def rounding_slack(n_nodes: int, magnitude: float) -> float:
-    """Return by how much a computed dual value of `n_nodes` terms may exceed the true one."""
-    return (16.0 + math.log2(n_nodes + 1)) * EPS * magnitude
+    return np.asarray(np.where(fine, value - margin, fixed * (1 - slack)))
 
 
 def best_lower_bound(problem: Problem) -> tuple[float, FloatArray]:
     """Return the best lower bound any prices give, s, and those (n_resources,); +inf and NaN if no plan exists."""
-    if least_load(problem) >= 1.0 + 4.0 * problem.n_nodes * EPS:
+    best = BestPrice(problem)
+    if math.isinf(best.bound) and best.bound > 0:
         return math.inf, np.full(problem.n_resources, math.nan)
-    ends = {point.price for point in maximise(problem)}
-    bound, price = max((lower_bound(problem, price), price) for price in ends)
-    return bound, np.array([price])
+    bounds = [(lower_bound(problem, point.prices), tuple(point.prices.tolist())) for point in best.points[:_TRIED]]
+    bound, prices = max(bounds)
+    return bound, np.array(prices)
 
 
-def judge(problem: Problem, splits: IntArray, shares: FloatArray, names: Sequence[str] = ()) -> Verdict:
-    """Return whether splits and shares are a plan, and its mean delay; whoever made them.
+def judge(problem: Problem, options: IntArray, shares: FloatArray, names: Sequence[str] = ()) -> Verdict:
+    """Return whether options and shares are a plan, and its mean delay; whoever made them.
 
     Parameters
     ----------
     problem
         The compiled problem.
-    splits, shares
+    options, shares
         (n_nodes,) and (n_nodes, n_uses), or (n_nodes,) where there is one use: the plan.
     names
         (n_nodes,) names of the nodes, for the sentence; they are counted from 0 where there are none.
@@ -170,47 +171,59 @@ def judge(problem: Problem, splits: IntArray, shares: FloatArray, names: Sequenc
     Raises
     ------
     InputError
-        If `splits` are not splits of this problem, or `shares` not one number a node.
+        If `options` are not options of this problem, or `shares` not one number a node.
     """
-    splits = problem.check_options(splits)
+    options = problem.check_options(options)
     given = np.asarray(shares, dtype=np.float64)
-    shares = problem.by_use(splits, given)
-    if splits.shape != (problem.n_nodes,) or shares.shape != (problem.n_nodes, problem.n_uses):
+    shares = problem.by_use(options, given)
+    if options.shape != (problem.n_nodes,) or shares.shape != (problem.n_nodes, problem.n_uses):
         raise InputError(
-            f"a plan has one split and one share a node ({problem.n_nodes}), got {splits.shape} splits "
-            f"and {given.shape} shares"
+            f"a plan has one {'split' if problem.single else 'option'} a node ({problem.n_nodes}) and one share a use "
+            f"({problem.n_uses}), got shapes {options.shape} and {given.shape}"
         )
-    residuals = problem.residuals(splits, shares)
-    broken = _unstable_edge(problem, splits, names) or _broken(residuals, splits, shares, names)
+    residuals = problem.residuals(options, shares)
+    broken = _unstable_edge(problem, options, names) or _broken(problem, residuals, options, shares, names)
     if broken:
         return Verdict(math.inf, residuals, broken)
-    objective = float(problem.objective(splits, shares))
+    objective = float(problem.objective(options, shares))
     return Verdict(objective, residuals, "" if math.isfinite(objective) else "its mean delay is beyond any number")
 
 
-def overload_of(problem: Problem, splits: IntArray, names: Sequence[str] = ()) -> str:
-    """Return why no shares make a plan of `splits` (n_nodes,), in words; empty if some do."""
-    if edge := _unstable_edge(problem, splits, names):
+def overload_of(problem: Problem, options: IntArray, names: Sequence[str] = ()) -> str:
+    """Return why no shares make a plan of `options` (n_nodes,), in words; empty if some do."""
+    if edge := _unstable_edge(problem, options, names):
         return edge
-    load = 100 * problem.least_share(splits).sum()
-    return f"its splits load the cloud to {load:.4g} %" if problem.overload(splits) > 0 else ""
+    if not problem.overload(options) > 0:
+        return ""
+    load = problem.by_resource(options, problem.least_share(options))
+    fullest = int(load.argmax())
+    what = "splits" if problem.single else "options"
+    return f"its {what} load {problem.resources[fullest]} to {100 * load[fullest]:.4g} %"
+
+
+def _place(problem: Problem, options: IntArray, d: int) -> str:
+    return f"{'split' if problem.single else 'option'} {options[d]}"
 
 
 def _named(d: int, names: Sequence[str]) -> str:
     return f'"{names[d]}"' if len(names) else f"node {d}"
 
 
-def _unstable_edge(problem: Problem, splits: IntArray, names: Sequence[str]) -> str:
-    unstable = np.flatnonzero(np.isinf(problem.at(problem.fixed_delay, splits)))
+def _unstable_edge(problem: Problem, options: IntArray, names: Sequence[str]) -> str:
+    unstable = np.flatnonzero(np.isinf(problem.at(problem.fixed_delay, options)))
     if len(unstable) == 0:
         return ""
-    return f"the edge queue of {_named(unstable[0], names)} is unstable at split {splits[unstable[0]]}"
+    return f"the edge queue of {_named(unstable[0], names)} is unstable at {_place(problem, options, unstable[0])}"
 
 
-def _broken(residuals: Residuals, splits: IntArray, shares: FloatArray, names: Sequence[str]) -> str:
+def _broken(problem: Problem, residuals: Residuals, options: IntArray, shares: FloatArray, names: Sequence[str]) -> str:
     def first(broken: BoolArray, what: str) -> str:
         d, k = (int(i[0]) for i in np.nonzero(broken))
-        return f"the share of {_named(d, names)}{what.format(share=shares[d, k], split=splits[d])}"
+        on = problem.resources[int(problem.resource[d, options[d], k])]
+        queue, slow = ("its cloud queue", "its cloud") if problem.single else (f"its use of {on}", f"its use of {on}")
+        of = "" if problem.single else f" of {on}"
+        told = what.format(share=shares[d, k], place=_place(problem, options, d), queue=queue, slow=slow)
+        return f"the share of {_named(d, names)}{of}{told}"
 
     if not (shares >= 0).all():
         return first(~(shares >= 0), " is {share:.3g}")
@@ -218,18 +231,20 @@ def _broken(residuals: Residuals, splits: IntArray, shares: FloatArray, names: S
         given = shares[shares > 0]
         in_percent = abs(given.sum() - 100.0) < 5.0 or (given.min() > 1.0 and given.sum() >= 2.0)
         hint = "; they look like percentages, and the whole cloud is 1" if in_percent else ""
-        return f"its shares exceed the cloud by {residuals.budget.max():.3g}{hint}"
+        fullest = int(residuals.budget.argmax())
+        return f"its shares exceed {problem.resources[fullest]} by {residuals.budget[fullest]:.3g}{hint}"
     if not (residuals.stability < 0).all():
-        return first(~(residuals.stability < 0), ", {share:.3g}, leaves its cloud queue unstable at split {split}")
+        return first(~(residuals.stability < 0), ", {share:.3g}, leaves {queue} unstable at {place}")
     if not (residuals.ordering <= ORDERING_TOLERANCE).all():
-        what = ", {share:.3g}, leaves its cloud slower than its edge at split {split}"
-        return first(~(residuals.ordering <= ORDERING_TOLERANCE), what)
+        slow = ~(residuals.ordering <= ORDERING_TOLERANCE)
+        than = "slower than its edge" if problem.single else "slower than it must be"
+        return first(slow, ", {share:.3g}, leaves {slow} " + than + " at {place}")
     return ""
 
 
 def certify(
     problem: Problem,
-    splits: IntArray,
+    options: IntArray,
     shares: FloatArray,
     *,
     prices: FloatArray | float | None = None,
@@ -242,7 +257,7 @@ def certify(
     prices
         (n_resources,) evaluate the bound at these prices; by default where it is best.
     """
-    verdict = judge(problem, splits, shares, names)
+    verdict = judge(problem, options, shares, names)
     if prices is None:
         bound, at = best_lower_bound(problem)
     else:

@@ -4,32 +4,27 @@ For any prices ν ≥ 0 of the resources (s per unit share), weak duality gives
 
     L(ν) = Σ_d min_o [ w·fixed + Σ_k min_x ( w·T(x) + ν_r·s·(λ + x) ) ] − Σ_r ν_r   ≤   optimum,
 
-k the uses of option o, r what use k uses, x its excess service rate. L is concave, and its supergradient is Σ shares
-− 1 of each resource: maximising it for one resource is finding where the shares that the nodes choose cross 1. Whole
-tables are only needed until the price is bracketed: inside a bracket most options of most nodes can be ruled out, and
-later passes touch only what is left.
+k the uses of option o, r what use k uses, x its excess service rate. In a tandem the minimum is over the rates of all
+its stages at once (`delay.series_excess`). L is concave, and its supergradient is Σ shares − 1 of each resource.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray, blocks, constant, over_uses
 from dmcjia_opt.base.limits import FARTHEST
-from dmcjia_opt.model.delay import DelayCurve
+from dmcjia_opt.model.delay import TANDEM, DelayCurve, series_excess
 from dmcjia_opt.model.problem import Problem
 
 #: Prices, s per unit share, between which the dual is evaluated; the best price of any sensible problem is.
 LEAST_PRICE, MOST_PRICE = 1.0 / FARTHEST, FARTHEST
 _BLOCK = 1 << 16  # table entries priced at a time: temporaries stay in cache, and memory small on large fleets
-_SAMPLE = 2048  # nodes from which the price of a larger fleet is guessed
-_TOGETHER = 256  # up to so many nodes, those with one split left are not worth a group of their own
-_MAX_PASSES = 300
+_TOGETHER = 256  # up to so many nodes, those with one option left are not worth a group of their own
 _EXACT_SUM = 1 << 16
 
 
@@ -44,137 +39,256 @@ class DualPoint:
     value
         L(ν), s, as computed; `certificate.lower_bound` subtracts what rounding may have added.
     use
-        Σ of the shares of the one resource that the nodes choose; the supergradient of L is ``use − 1``.
+        (n_resources,) sum of the shares that the nodes choose; the supergradient of L is ``use − 1``.
     magnitude
         Sum of absolute terms in `value`, the scale of its rounding error.
     elasticity
-        d log use / d log ν where the minimising splits stay the same, between −1 and 0.
-    splits
-        (n_nodes,) minimising splits.
+        (n_resources,) ∂ log use / ∂ log ν where the minimising options stay the same, between −1 and 0; 0 where it is
+        not known.
+    options
+        (n_nodes,) minimising options.
     """
 
     prices: FloatArray
     value: float
-    use: float
+    use: FloatArray
     magnitude: float
-    elasticity: float
-    splits: IntArray
+    elasticity: FloatArray
+    options: IntArray
 
     @property
     def price(self) -> float:
-        """The price of the one resource there is."""
+        """The price where there is one resource."""
         return float(self.prices[0])
+
+    @property
+    def x(self) -> FloatArray:
+        """Where the dual was asked for: its prices."""
+        return self.prices
+
+    @property
+    def slope(self) -> FloatArray:
+        """A supergradient of the dual, ``use − 1``."""
+        return self.use - 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Columns:
-    """Candidate options of some nodes, (n, k) or (n, k, n_uses) each; padded with cost +inf."""
+class _Use:
+    """One use of the candidate options of some nodes, (n, k) each."""
 
     curve: DelayCurve
-    rows: IntArray  # (n,) which nodes
-    split: IntArray
-    local: FloatArray  # w·local delay
     s: FloatArray
     ratio: FloatArray  # s/w, 1 where nothing is used
     busy: FloatArray  # w where something is used, else 0
-    rate: FloatArray  # (n, 1, 1)
     floor: FloatArray  # least excess rate
-    wait: FloatArray  # paid upstream
+    resource: IntArray | None  # None where there is only one
+
+    def price(self, prices: FloatArray) -> FloatArray | float:
+        return float(prices[0]) if self.resource is None else prices[self.resource]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """Candidate options of some nodes, padded with cost +inf.
+
+    Parameters
+    ----------
+    rows
+        (n,) which nodes.
+    option
+        (n, k) which options.
+    local
+        (n, k) weighted fixed delay, s.
+    rate
+        (n, 1) arrival rates, 1/s.
+    wait
+        (n, k) paid upstream, s.
+    uses
+        What they use.
+    coupled
+        Whether stages of one tandem are shared together.
+    """
+
+    rows: IntArray
+    option: IntArray
+    local: FloatArray
+    rate: FloatArray
+    wait: FloatArray
+    uses: tuple[_Use, ...]
+    coupled: bool
 
     @property
     def open(self) -> bool:
-        return bool(self.split.shape[1] > 1)
+        """Whether some node has more than one option left."""
+        return bool(self.option.shape[1] > 1)
 
-    def priced(self, price: float) -> tuple[FloatArray, FloatArray]:
-        """Return cost (n, k) and shares (n, k, n_uses)."""
-        if price <= 0.0:
-            return self.local, np.where(self.s > 0, np.inf, 0.0)
-        excess = above(self.floor, self.curve.excess_at(price * self.ratio, self.rate, self.wait))
-        share = self.s * (self.rate + excess)
-        delay = self.busy * self.curve.delay(excess, self.rate, self.wait)
-        return added(self.local, delay, price * share), share
+    def priced(self, prices: FloatArray) -> tuple[FloatArray, list[FloatArray]]:
+        """Return cost (n, k), and the shares (n, k) of each use."""
+        free = bool((prices <= 0.0).any())
+        if free and len(prices) == 1:
+            return self.local, [np.where(use.s > 0, np.inf, 0.0) for use in self.uses]
+        shares: list[FloatArray] = []
+        wait, cost = self.wait, self.local
+        for use, excess in zip(self.uses, self._excess(prices), strict=True):
+            price = use.price(prices)
+            share = use.s * (self.rate + excess)
+            delay = use.busy * use.curve.delay(excess, self.rate, wait)
+            paid = price * share
+            if free:
+                gratis = (np.asarray(price) <= 0.0) & (use.s > 0)
+                share, paid = np.where(gratis, np.inf, share), np.where(gratis, 0.0, paid)
+                delay = np.where(gratis, 0.0, delay)
+            if self.coupled and use.curve == TANDEM:
+                own = 0.5 * self.rate / ((self.rate + excess) * excess)
+                wait = np.where(use.s > 0, np.maximum(wait, own), wait)
+            delay += cost
+            delay += paid
+            cost = delay
+            shares.append(share)
+        return cost, shares
 
-    def at(self, price: float) -> tuple[FloatArray, FloatArray, IntArray]:
-        """Return least cost (n,), share (n,) and index (n, 1) of the minimiser of each node."""
-        cost, share = self.priced(price)
+    def _excess(self, prices: FloatArray) -> list[FloatArray]:
+        """Return the best excess rate of every use; any number where nothing is used or the price is 0."""
+        marginals = [use.price(prices) * use.ratio for use in self.uses]
+        if bool((prices <= 0.0).any()):
+            marginals = [np.where(marginal > 0.0, marginal, 1.0) for marginal in marginals]
+        found = [
+            above(use.floor, use.curve.excess_at(marginal, self.rate, self.wait))
+            for use, marginal in zip(self.uses, marginals, strict=True)
+        ]
+        if self.coupled:
+            stages = [i for i, use in enumerate(self.uses) if use.curve == TANDEM]
+            busy = np.stack([(self.uses[i].s > 0) & (np.asarray(self.uses[i].price(prices)) > 0.0) for i in stages])
+            c = np.where(busy, np.stack([marginals[i] for i in stages]), 0.0)
+            floor = np.stack([np.broadcast_to(self.uses[i].floor, c.shape[1:]) for i in stages])
+            series = series_excess(c, np.where(busy, floor, -np.inf), self.rate, self.wait)
+            for i, excess, on in zip(stages, series, busy, strict=True):
+                found[i] = np.where(on, excess, 1.0)
+        return found
+
+    def at(self, prices: FloatArray) -> tuple[FloatArray, list[FloatArray], IntArray]:
+        """Return least cost (n,), the shares (n,) of each use and index (n, 1) of the minimiser of each node."""
+        cost, shares = self.priced(prices)
         choice = cost.argmin(axis=1)[:, None]
-        used = over_uses(share)
-        return np.take_along_axis(cost, choice, 1)[:, 0], np.take_along_axis(used, choice, 1)[:, 0], choice
+        used = [np.take_along_axis(share, choice, 1)[:, 0] for share in shares]
+        return np.take_along_axis(cost, choice, 1)[:, 0], used, choice
 
-    def response(self, price: float, choice: IntArray) -> float:
-        """Return Σ −dδ/dν of the chosen splits at a price > 0."""
-        rows = np.arange(len(choice))[:, None], choice
-        s, ratio = self.s[rows], self.ratio[rows]
-        wait, floor = (t[rows] if t.strides[0] else t[:1, :1] for t in (self.wait, self.floor))
-        excess = self.curve.excess_at(price * ratio, self.rate, wait)
-        on = (s > 0) & (excess > floor * (1 + 1e-9))
-        with np.errstate(over="ignore", divide="ignore"):
-            return float(np.where(on, s * ratio / self.curve.curvature(excess, self.rate, wait), 0.0).sum())
+    def response(self, prices: FloatArray, choice: IntArray) -> FloatArray:
+        """Return Σ −∂δ/∂ν (n_resources,) of the chosen options at prices > 0; 0 where stages are coupled."""
+        total = np.zeros(len(prices))
+        index = np.arange(len(choice))[:, None], choice
+        wait = _at(self.wait, index)
+        for use in self.uses:
+            if self.coupled and use.curve == TANDEM:
+                continue
+            s, ratio, floor = use.s[index], use.ratio[index], _at(use.floor, index)
+            price = float(prices[0]) if use.resource is None else prices[use.resource[index]]
+            excess = use.curve.excess_at(price * ratio, self.rate, wait)
+            on = (s > 0) & (excess > floor * (1 + 1e-9))
+            with np.errstate(over="ignore", divide="ignore"):
+                response = np.where(on, s * ratio / use.curve.curvature(excess, self.rate, wait), 0.0)
+            total += _by_resource(use, choice, response[:, 0], len(prices))
+        return total
 
-    def inside(self, low: float, high: float) -> list[_Columns]:
-        """Return what may be chosen at some price in [low, high], in two groups: one split left, or more.
+    def used(self, choice: IntArray, shares: list[FloatArray], n_resources: int) -> FloatArray:
+        """Return the sums (n_resources,) of the shares (n,) that each use of the chosen options takes."""
+        return np.asarray(
+            sum(_by_resource(use, choice, share, n_resources) for use, share in zip(self.uses, shares, strict=True))
+        )
 
-        Costs are concave in the price, so on the bracket each lies above its chord; the two minimisers at its ends
-        lie below their tangents there. A split whose chord is above both tangents where they meet, and at both
-        ends, is never chosen inside.
+    def inside(self, low: FloatArray, high: FloatArray) -> list[Columns]:
+        """Return what may be chosen at some prices between two, in two groups: one option left, or more.
+
+        Costs are concave in one price, so on the bracket each lies above its chord; the two minimisers at its ends
+        lie below their tangents there. An option whose chord is above both tangents where they meet, and at both
+        ends, is never chosen inside. In several prices costs only grow: one that is dearer at the lower prices than
+        the cheapest at the higher ones is never chosen between them.
         """
-        span = high - low
-        (cost_l, share_l), (cost_h, share_h) = self.priced(low), self.priced(high)
-        share_l, share_h = over_uses(share_l), over_uses(share_h)
+        (cost_l, shares_l), (cost_h, shares_h) = self.priced(low), self.priced(high)
         index = np.arange(len(self.rows))
         at_l, at_h = cost_l.argmin(axis=1), cost_h.argmin(axis=1)
         best_l, best_h = cost_l[index, at_l], cost_h[index, at_h]
-        up, down = share_l[index, at_l], share_h[index, at_h]
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            meet = np.where(up - down > 0, (best_h - best_l - down * span) / ((up - down) * span), 0.0)
-            part = np.nan_to_num(np.clip(meet, 0.0, 1.0), nan=0.0)[:, None]
-            chord = cost_l + part * (cost_h - cost_l)
-        ceiling = np.minimum(
-            best_l[:, None] + up[:, None] * span * part, best_h[:, None] - down[:, None] * span * (1 - part)
-        )
         slack = 64 * EPS * (np.abs(best_l) + np.abs(best_h))[:, None]
-        keep = ~((chord > ceiling + slack) & (cost_l > best_l[:, None] + slack) & (cost_h > best_h[:, None] + slack))
+        if len(low) > 1:
+            keep = cost_l <= best_h[:, None] + slack
+        else:
+            span = float(high[0] - low[0])
+            share_l, share_h = (over_uses(np.stack(shares, -1)) for shares in (shares_l, shares_h))
+            up, down = share_l[index, at_l], share_h[index, at_h]
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                meet = np.where(up - down > 0, (best_h - best_l - down * span) / ((up - down) * span), 0.0)
+                part = np.nan_to_num(np.clip(meet, 0.0, 1.0), nan=0.0)[:, None]
+                chord = cost_l + part * (cost_h - cost_l)
+            ceiling = np.minimum(
+                best_l[:, None] + up[:, None] * span * part, best_h[:, None] - down[:, None] * span * (1 - part)
+            )
+            keep = ~(
+                (chord > ceiling + slack) & (cost_l > best_l[:, None] + slack) & (cost_h > best_h[:, None] + slack)
+            )
         keep &= np.isfinite(cost_l)
         keep[index, at_l] = keep[index, at_h] = True
         count = keep.sum(axis=1)
         groups = (count == 1, count > 1) if len(count) > _TOGETHER else (count > 0,)
         return [self._kept(keep, np.flatnonzero(few), int(count[few].max())) for few in groups if few.any()]
 
-    def _kept(self, keep: BoolArray, rows: IntArray, k: int) -> _Columns:
+    def _kept(self, keep: BoolArray, rows: IntArray, k: int) -> Columns:
         keep = keep[rows]
         order = np.argsort(~keep, axis=1, kind="stable")[:, :k]
         at = rows[:, None], order
         local = self.local[at]
         local[~np.take_along_axis(keep, order, 1)] = np.inf
-        same = (*order.shape, 1)  # of a table that is a constant
-        rest = (t[at] if t.strides[0] else np.broadcast_to(t[:1, :1], same) for t in (self.floor, self.wait))
-        chosen = (self.split[at], local, self.s[at], self.ratio[at], self.busy[at])
-        return _Columns(self.curve, self.rows[rows], *chosen, self.rate[rows], *rest)
+        uses = tuple(
+            _Use(
+                use.curve,
+                use.s[at],
+                use.ratio[at],
+                use.busy[at],
+                _at(use.floor, at, order.shape),
+                None if use.resource is None else use.resource[at],
+            )
+            for use in self.uses
+        )
+        wait = _at(self.wait, at, order.shape)
+        return Columns(self.rows[rows], self.option[at], local, self.rate[rows], wait, uses, self.coupled)
 
 
-def _columns(problem: Problem, rows: slice | IntArray) -> _Columns:
-    s = problem.service[rows]
-    weight = problem.weight[rows, None, None]
-    rate = problem.arrival_rate[rows, None, None]
-    on = s > 0
+def _at(table: FloatArray, index: tuple[IntArray, IntArray], shape: tuple[int, ...] = ()) -> FloatArray:
+    """Return a table at an index; one entry, or a table of `shape`, of one that is a constant."""
+    if table.strides[0]:
+        return np.asarray(table[index])
+    return np.broadcast_to(table[:1, :1], shape) if shape else table[:1, :1]
+
+
+def _by_resource(use: _Use, choice: IntArray, values: FloatArray, n_resources: int) -> FloatArray:
+    if use.resource is None:
+        return np.array([float(values.sum())])
+    chosen = np.take_along_axis(use.resource, choice, 1)[:, 0]
+    total: FloatArray = np.bincount(chosen, values, n_resources).astype(np.float64, copy=False)
+    return total
+
+
+def columns(problem: Problem, rows: slice | IntArray) -> Columns:
+    """Return all options of some nodes."""
+    weight = problem.weight[rows, None]
+    rate = problem.arrival_rate[rows, None]
+    one = problem.n_resources == 1
+    uses = []
+    for k, curve in enumerate(problem.use_curves):
+        s = problem.service[rows, :, k]
+        on = s > 0
+        floor = problem.least_rate[rows, :, k] - rate if problem.ordered else constant(-np.inf, s.shape)
+        resource = None if one else problem.resource[rows, :, k]
+        uses.append(_Use(curve, s, np.where(on, s / weight, 1.0), np.where(on, weight, 0.0), floor, resource))
+    option = np.broadcast_to(np.arange(problem.n_options), uses[0].s.shape)
+    fixed = weight * problem.fixed_delay[rows]
     index = np.arange(problem.n_nodes)[rows]
-    return _Columns(
-        problem.curve,
-        index,
-        np.broadcast_to(np.arange(problem.n_options), s.shape[:2]),
-        weight[:, :, 0] * problem.fixed_delay[rows],
-        s,
-        np.where(on, s / weight, 1.0),
-        np.where(on, weight, 0.0),
-        rate,
-        problem.least_rate[rows] - rate if problem.ordered else constant(-np.inf, s.shape),
-        problem.wait[rows][..., None],
-    )
+    return Columns(index, option, fixed, rate, problem.wait[rows], tuple(uses), problem.coupled)
 
 
-def _blocks(problem: Problem) -> Iterator[_Columns]:
+def all_columns(problem: Problem) -> Iterator[Columns]:
+    """Yield all options of all nodes, some nodes at a time."""
     for rows in blocks(problem.n_nodes, problem.n_options, _BLOCK):
-        yield _columns(problem, rows)
+        yield columns(problem, rows)
 
 
 def above(floor: FloatArray, excess: FloatArray) -> FloatArray:
@@ -182,211 +296,123 @@ def above(floor: FloatArray, excess: FloatArray) -> FloatArray:
     return excess if floor.strides[0] == 0 else np.maximum(excess, floor)
 
 
-def added(fixed: FloatArray, delay: FloatArray, paid: FloatArray) -> FloatArray:
-    """Return what an option costs (...,) from what its uses (..., n_uses) delay and pay, added into `delay`."""
-    cost: FloatArray = delay[..., 0]
-    cost += fixed
-    cost += paid[..., 0]
-    for k in range(1, delay.shape[-1]):
-        cost += delay[..., k]
-        cost += paid[..., k]
-    return cost
-
-
-def priced(problem: Problem, price: float, rows: slice | IntArray = slice(None)) -> tuple[FloatArray, FloatArray]:
-    """Return cost and shares of every option at a price.
+def priced(problem: Problem, prices: FloatArray, rows: slice | IntArray = slice(None)) -> tuple[FloatArray, FloatArray]:
+    """Return cost and shares of every option at prices.
 
     Parameters
     ----------
     problem
         The compiled problem.
-    price
-        ν ≥ 0, s per unit share.
+    prices
+        (n_resources,) ν ≥ 0, s per unit share.
     rows
         Which nodes.
 
     Returns
     -------
-    cost, share
+    cost, shares
         (n_rows, n_options) w·(fixed + T) + ν·δ in s, and (n_rows, n_options, n_uses) the shares δ that attain it;
         cost is +inf where the option is not allowed.
     """
-    return _columns(problem, rows).priced(price)
+    cost, shares = columns(problem, rows).priced(prices)
+    return cost, shares[0][..., None] if len(shares) == 1 else np.stack(shares, axis=-1)
 
 
-def dual_point(problem: Problem, price: float) -> DualPoint:
-    """Return the dual function at `price` ≥ 0; at 0 every node takes its least local delay."""
-    return _point(_blocks(problem), price, problem.n_nodes)
+def dual_point(problem: Problem, prices: FloatArray) -> DualPoint:
+    """Return the dual function at `prices` (n_resources,) ≥ 0; at 0 every node takes its least local delay."""
+    return point_of(all_columns(problem), prices, problem.n_nodes)
 
 
-def _point(groups: Iterable[_Columns], price: float, n: int, capacity: float = 1.0) -> DualPoint:
-    splits = np.empty(n, dtype=np.int64)
-    best, used, response = np.empty(n), 0.0, 0.0
+def point_of(groups: Iterable[Columns], prices: FloatArray, n: int, capacity: float = 1.0) -> DualPoint:
+    """Return the dual of the `n` nodes in some columns, where every resource has only so much capacity."""
+    options = np.empty(n, dtype=np.int64)
+    best, used, response = np.empty(n), np.zeros(len(prices)), np.zeros(len(prices))
     for group in groups:
-        cost, share, choice = group.at(price)
+        cost, shares, choice = group.at(prices)
         best[group.rows] = cost
-        used += float(share.sum())
-        splits[group.rows] = np.take_along_axis(group.split, choice, 1)[:, 0]
-        if price > 0.0:
-            response += group.response(price, choice)
-    paid = price * capacity
+        used += group.used(choice, shares, len(prices))
+        options[group.rows] = np.take_along_axis(group.option, choice, 1)[:, 0]
+        if prices.min() > 0.0:
+            response += group.response(prices, choice)
+    paid = float(prices.sum()) * capacity
     total = math.fsum(best) if n <= _EXACT_SUM else float(best.sum())
-    elasticity = -price * response / used if 0.0 < used < np.inf and response < np.inf else 0.0
+    known = (used > 0.0) & (used < np.inf) & (response < np.inf)
+    elasticity = np.where(known, -prices * response / np.where(known, used, 1.0), 0.0)
     magnitude = float(np.abs(best).sum()) + paid
-    return DualPoint(np.array([price]), total - paid, used / capacity, magnitude, elasticity, splits)
+    return DualPoint(prices, total - paid, used / capacity, magnitude, elasticity, options)
 
 
-def split_costs(problem: Problem, nodes: IntArray, splits: IntArray, price: FloatArray) -> FloatArray:
-    """Return what given splits of given nodes cost at given prices, s: w·(fixed + T) + ν·δ at the best share δ.
+def rounding_slack(n_nodes: int, magnitude: float) -> float:
+    """Return by how much a computed dual value of `n_nodes` terms may exceed the true one (see `certificate`)."""
+    return (16.0 + math.log2(n_nodes + 1)) * EPS * magnitude
 
-    `nodes`, `splits` and `price` (> 0, s per unit share) broadcast against each other; so does the result.
+
+def option_costs(problem: Problem, nodes: IntArray, options: IntArray, prices: FloatArray) -> FloatArray:
+    """Return what given options of given nodes cost at given prices, s: w·(fixed + T) + Σ ν·δ at the best shares δ.
+
+    `nodes`, `options` and `prices` (..., n_resources) (> 0, s per unit share; without the last axis) broadcast
+    against each other; so does the result.
     """
-    s, weight, rate = problem.service[nodes, splits], problem.weight[nodes], problem.arrival_rate[nodes][..., None]
-    wait, price = problem.wait[nodes, splits][..., None], np.asarray(price)[..., None]
-    busy = s > 0
-    excess = problem.curve.excess_at(np.where(busy, price * s / weight[..., None], 1.0), rate, wait)
-    if problem.ordered:
-        excess = np.maximum(excess, problem.least_rate[nodes, splits] - rate)
-    cloud = weight[..., None] * problem.curve.delay(excess, rate, wait) + price * s * (rate + excess)
-    return np.asarray(weight * problem.fixed_delay[nodes, splits] + over_uses(np.where(busy, cloud, 0.0)))
+    shape = np.broadcast_shapes(np.shape(nodes), np.shape(options), prices.shape[:-1])
+    one = problem.n_resources == 1
+    weight, rate, wait = problem.weight[nodes], problem.arrival_rate[nodes], problem.wait[nodes, options]
+    uses = []
+    marginals = []
+    for k, curve in enumerate(problem.use_curves):
+        s = problem.service[nodes, options, k]
+        if one:
+            price: FloatArray = prices[..., 0]
+        else:
+            resource = np.broadcast_to(problem.resource[nodes, options, k], shape)
+            flat = np.broadcast_to(prices, (*shape, prices.shape[-1]))
+            price = np.take_along_axis(flat, resource[..., None].astype(np.intp), -1)[..., 0]
+        marginals.append(np.where(s > 0, price * s / weight, 1.0))
+        uses.append((curve, s, price))
+    floors = [problem.least_rate[nodes, options, k] - rate if problem.ordered else -np.inf for k in range(len(uses))]
+    series = _series_of(problem, uses, marginals, floors, rate, wait, shape)
+    cost = weight * problem.fixed_delay[nodes, options]
+    total: FloatArray = constant(0.0, shape)
+    for k, ((curve, s, price), marginal, floor) in enumerate(zip(uses, marginals, floors, strict=True)):
+        excess = series.get(k, curve.excess_at(marginal, rate, wait))
+        if problem.ordered and k not in series:
+            excess = np.maximum(excess, floor)
+        own = weight * curve.delay(excess, rate, wait) + price * s * (rate + excess)
+        if k in series:
+            wait = np.where(s > 0, np.maximum(wait, 0.5 * rate / ((rate + excess) * excess)), wait)
+        part = np.where(s > 0, own, 0.0)
+        total = part if k == 0 else total + part
+    return np.asarray(cost + total)
 
 
-def fixed_dual(problem: Problem, splits: IntArray, prices: FloatArray) -> FloatArray:
-    """Return a lower bound, s, on the mean delay of given splits whatever the shares, as computed.
+def _series_of(
+    problem: Problem,
+    uses: list[tuple[DelayCurve, FloatArray, FloatArray]],
+    marginals: list[FloatArray],
+    floors: list[FloatArray | float],
+    rate: FloatArray,
+    wait: FloatArray,
+    shape: tuple[int, ...],
+) -> dict[int, FloatArray]:
+    """Return the excess rates of the uses that are stages of one tandem, by use; none where they are not coupled."""
+    stages = [k for k, (curve, _, _) in enumerate(uses) if curve == TANDEM]
+    if not problem.coupled:
+        return {}
+    busy = np.stack([np.broadcast_to(uses[k][1] > 0, shape) for k in stages])
+    c = np.where(busy, np.stack([np.broadcast_to(marginals[k], shape) for k in stages]), 0.0)
+    floor = np.where(busy, np.stack([np.broadcast_to(floors[k], shape) for k in stages]), -np.inf)
+    found = series_excess(c, floor, rate, wait)
+    return {k: np.where(on, excess, 1.0) for k, excess, on in zip(stages, found, busy, strict=True)}
+
+
+def fixed_dual(problem: Problem, options: IntArray, prices: FloatArray) -> FloatArray:
+    """Return a lower bound, s, on the mean delay of given options whatever the shares, as computed.
 
     Parameters
     ----------
-    splits
+    options
         (n_plans, n_nodes).
     prices
         (n_plans, n_resources) > 0, any prices, s per unit share.
     """
-    costs = split_costs(problem, np.arange(problem.n_nodes), splits, prices)
-    return np.asarray(costs.sum(-1) - prices[:, 0])
-
-
-def least_load(problem: Problem) -> float:
-    """Return the least total share that any choice of splits needs; a plan exists only if it is below 1."""
-    return sum(float(part.sum()) for part in _least_shares(problem))
-
-
-def least_shares(problem: Problem) -> FloatArray:
-    """Return the least share that any split of each node needs, (n_nodes,); +inf where none is stable."""
-    return np.concatenate(list(_least_shares(problem)))
-
-
-def _least_shares(problem: Problem) -> Iterator[FloatArray]:
-    for block in _blocks(problem):
-        rate = block.rate if block.floor.strides[0] == 0 else block.rate + np.maximum(block.floor, 0.0)
-        yield np.where(np.isfinite(block.local), over_uses(rate * block.s), np.inf).min(axis=1)
-
-
-def maximise(problem: Problem, *, tolerance: float = 1e-14) -> tuple[DualPoint, DualPoint]:
-    """Maximise the dual.
-
-    Parameters
-    ----------
-    problem
-        A problem for which `least_load` is below 1.
-    tolerance
-        Stop when no more than this, relative to the dual's magnitude, is left to gain.
-
-    Returns
-    -------
-    low, high
-        Points at the two ends of the final bracket: ``low.use >= 1 >= high.use``. Either may hold the larger value.
-        Both are the same point when the price is 0 (capacity is free), and when no price brings the use across 1
-        (rounding decides whether the fleet is overloaded).
-    """
-    n = problem.n_nodes
-    whole = partial(_blocks, problem)
-    if n <= _SAMPLE:
-        return _maximise(list(_blocks(problem)).__iter__, n, 1.0, _guess(problem), 1.5, tolerance)
-    rows = np.linspace(0, n - 1, _SAMPLE).astype(np.int64)
-    sample = replace(_columns(problem, rows), rows=np.arange(_SAMPLE))
-    part = _SAMPLE / n
-    low, high = _maximise([sample].__iter__, _SAMPLE, part, _guess(problem, rows) / part**2, 1.5, 1e-9)
-    if low.price <= 0.0:
-        return _maximise(whole, n, 1.0, _guess(problem), 1.5, tolerance)
-    return _maximise(whole, n, 1.0, math.sqrt(low.price * high.price), 1.02, tolerance)
-
-
-def _guess(problem: Problem, rows: slice | IntArray = slice(None)) -> float:
-    """Return the order of magnitude of the price if every node sent all its work and the cloud had room."""
-    s = np.where(np.isfinite(problem.fixed_delay[rows])[..., None], problem.service[rows], 0.0).max(axis=(1, 2))
-    return max(float(np.sqrt(problem.weight[rows] * s).sum()) ** 2, LEAST_PRICE)
-
-
-def _maximise(
-    whole: Callable[[], Iterator[_Columns]], n: int, capacity: float, guess: float, factor: float, tolerance: float
-) -> tuple[DualPoint, DualPoint]:
-    """Bracket the price around `guess`, then close in on what is left (see `maximise`).
-
-    Two tangents meet above the maximum: how far above the best value so far is how much is left to gain, and where
-    they meet is the next price, which is quick where splits change. In turn with that a Newton step on log axes,
-    which is quick where they do not; and the middle of the bracket when neither has shrunk it enough.
-    """
-    free = _point(whole(), 0.0, n, capacity)
-    if free.use <= 1.0:
-        return free, free
-    low, high = _bracket(whole, n, capacity, guess, factor)
-    groups = [group for block in whole() for group in block.inside(low.price, high.price)]
-    ruled, width = high.price - low.price, high.price - low.price
-    for step in range(_MAX_PASSES):
-        best = max(low.value, high.value)
-        price, ceiling = _tangents_meet(low, high, capacity)
-        if ceiling - best <= tolerance * max(low.magnitude, high.magnitude) or high.price <= low.price * (1 + 2 * EPS):
-            break
-        span = high.price - low.price
-        newton = _newton(low if low.use - 1.0 < 1.0 - high.use else high)
-        if step % 2 == 0 and low.price < newton < high.price:
-            price = newton
-        if step % 4 == 3:
-            if span > 0.1 * width:
-                price = math.sqrt(low.price * high.price)
-            width = span
-        if not low.price < price < high.price:
-            price = math.sqrt(low.price * high.price)
-        if span < 0.1 * ruled:
-            groups = [g for group in groups for g in (group.inside(low.price, high.price) if group.open else [group])]
-            ruled = span
-        point = _point(groups, price, n, capacity)
-        if point.use >= 1.0:
-            low = point
-        if point.use <= 1.0:
-            high = point
-    return low, high
-
-
-def _bracket(
-    whole: Callable[[], Iterator[_Columns]], n: int, capacity: float, guess: float, factor: float
-) -> tuple[DualPoint, DualPoint]:
-    point = first = _point(whole(), guess, n, capacity)
-    while True:
-        # the shares used fall about as the square root of the price; a little further, to cross
-        price = point.price * (point.use**2 * factor if point.use > 1.0 else max(point.use, 0.1) ** 2 / factor)
-        other = _point(whole(), min(max(price, LEAST_PRICE), MOST_PRICE), n, capacity)
-        if (point.use > 1.0) != (other.use > 1.0):
-            return (point, other) if point.use > 1.0 else (other, point)
-        if not LEAST_PRICE < price < MOST_PRICE:
-            end = first if other.use > 1.0 else other
-            return end, end
-        point = other
-        factor = factor * factor
-
-
-def _tangents_meet(low: DualPoint, high: DualPoint, capacity: float) -> tuple[float, float]:
-    """Return where the tangents at the two ends meet, and their value there."""
-    up, down = (low.use - 1.0) * capacity, (high.use - 1.0) * capacity
-    if up - down <= 0.0:
-        return low.price, max(low.value, high.value)
-    span = high.price - low.price
-    step = min(max((high.value - low.value - down * span) / (up - down), 0.0), span)
-    return low.price + step, low.value + up * step
-
-
-def _newton(point: DualPoint) -> float:
-    """Return where the shares used would cross 1 if no split changed."""
-    if not 0.0 < point.use < math.inf or point.elasticity > -1e-3:
-        return math.nan
-    return point.price * math.exp(min(max(-math.log(point.use) / point.elasticity, -50.0), 50.0))
+    costs = option_costs(problem, np.arange(problem.n_nodes), options, prices[:, None, :])
+    return np.asarray(costs.sum(-1) - prices.sum(-1))

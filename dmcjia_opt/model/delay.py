@@ -276,6 +276,46 @@ class TandemCurve:
 
 
 TANDEM = TandemCurve()
+
+
+def series_excess(marginals: FloatArray, floors: FloatArray, rate: FloatArray, wait: FloatArray | float) -> FloatArray:
+    """Return the excess rates (1/s) at which a tandem's shared stages cost least, each at a price of its own.
+
+    With μ_k their rates, W the wait upstream and c_k what a unit of rate costs, per unit of weight, the cost is
+    Σ 1/μ_k + c_k μ_k + max(0, λ/(2μ(μ − λ)) − W), μ the least of them. With μ given, each stage is as fast as it would
+    be without any wait, 1/√c_k, or as μ if that is faster. What is left is convex in 1/μ: while j stages are slower
+    than that by themselves, one more unit of μ saves j times what a queue with b = 1/(2j) and a = 1 − b does, so that
+    its best rate follows from that curve; the least over j is right, because leaving out a slow stage can only make
+    the others look faster than they are. Without a wait beyond W the crossing is the best there is.
+
+    Parameters
+    ----------
+    marginals
+        (n_stages, ...) c_k, s²; 0 where a stage is not used.
+    floors
+        (n_stages, ...) excess rates that may not be undercut; −inf where there are none.
+    rate, wait
+        (...) arrival rate, 1/s, and W, s.
+
+    Returns
+    -------
+    (n_stages, ...); +inf where the marginal is 0.
+    """
+    with np.errstate(divide="ignore"):
+        alone = np.maximum(1.0 / np.sqrt(marginals) - rate, floors)
+    order = np.argsort(alone, axis=0, kind="stable")
+    slowest = np.take_along_axis(alone, order, 0)
+    total = np.cumsum(np.take_along_axis(marginals, order, 0), axis=0)
+    least = TANDEM.crossing(rate, wait)
+    for j in range(len(marginals)):
+        used = np.isfinite(slowest[j])
+        b = 0.5 / (j + 1)
+        curve = QueueCurve("mg1", 1.0 - b, b)
+        together = curve.excess_at(np.where(used, total[j], 1.0) / (j + 1), rate)
+        least = np.where(used, np.minimum(least, np.maximum(together, slowest[j])), least)
+    return np.maximum(alone, least)
+
+
 OVERLAP = OverlapCurve()
 
 

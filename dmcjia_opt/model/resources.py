@@ -23,5 +23,8 @@ class Resource:
     name: str
     kind: ResourceKind = "server"
 
+    def __str__(self) -> str:
+        return "the cloud" if self == CLOUD else f'the {self.kind} "{self.name}"'
+
 
 CLOUD = Resource("cloud")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.arrays import FloatArray, IntArray, absent
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.problem import Problem
 
@@ -141,21 +141,21 @@ class Placement:
 
     Parameters
     ----------
-    splits
-        (n_nodes,) split points.
+    options
+        (n_nodes,) the option of each node: with one cloud, its split.
     shares
-        (n_nodes,) cloud shares; None where no plan was found.
+        (n_nodes, n_uses) shares of the resources; None where no plan was found.
     lower_bound
         A proved lower bound on the optimum, s; −inf if none was asked for.
     status
         How the search ended: LIMIT where the budget or Ctrl-C ended it, FAILED where the allocator did, INFEASIBLE
-        where there is no plan, or splits and shares are none; or what the method says, a claim until recomputed.
+        where there is no plan, or options and shares are none; or what the method says, a claim until recomputed.
     trace
         The incumbent over time.
     evaluations
         Distinct plans whose shares were computed.
-    price
-        A price of cloud capacity at which the bound may be recomputed, s per unit share; NaN if none.
+    prices
+        (n_resources,) prices at which the bound may be recomputed, s per unit share; empty if there are none.
     bound_from
         The registered placer whose search proves `lower_bound`; empty where it is the dual's.
     notes
@@ -164,13 +164,13 @@ class Placement:
         The lower bound that the method says and nobody believes, s; None where it says none.
     """
 
-    splits: IntArray
+    options: IntArray
     shares: FloatArray | None = None
     lower_bound: float = -np.inf
     status: Status = Status.FEASIBLE
     trace: tuple[TracePoint, ...] = ()
     evaluations: int = 0
-    price: float = np.nan
+    prices: FloatArray = field(default_factory=absent)
     bound_from: str = ""
     notes: tuple[str, ...] = ()
     claimed_bound: float | None = None
@@ -178,13 +178,13 @@ class Placement:
 
 @runtime_checkable
 class Allocator(Protocol):
-    """Shares for fixed splits: the inner problem, batch first."""
+    """Shares for fixed options: the inner problem, batch first."""
 
     def supports(self, problem: Problem) -> str | None:
         """Return None, or a sentence that says why this method cannot take `problem`."""
 
-    def allocate(self, problem: Problem, splits: IntArray) -> Allocation:
-        """Return shares for `splits` (n_plans, n_nodes)."""
+    def allocate(self, problem: Problem, options: IntArray) -> Allocation:
+        """Return shares for `options` (n_plans, n_nodes)."""
 
 
 class AnyProblem:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.suggesting import listed
-from dmcjia_opt.bounds.dual import least_load, least_shares
+from dmcjia_opt.bounds.loads import least_load, least_shares
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario

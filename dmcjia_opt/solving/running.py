@@ -18,7 +18,7 @@ from types import FrameType
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import IntArray, frozen_int, over_uses
+from dmcjia_opt.base.arrays import IntArray, frozen_int
 from dmcjia_opt.base.errors import BackendFailed, DmcjiaError, InputError, in_one_line
 from dmcjia_opt.bounds.best import BestPrice
 from dmcjia_opt.bounds.certificate import judge
@@ -87,7 +87,7 @@ def place(
         with _alarm(stop.seconds if supervised else None, search):
             placer.search(search, rng or np.random.default_rng(0))
     except KeyboardInterrupt:
-        if search.splits is None:
+        if search.options is None:
             raise
         limited = True
         notes.append(f"{who} was interrupted")
@@ -115,18 +115,18 @@ def place(
     nothing = search.evaluations == 0 and not np.isposinf(found.lower_bound)
     if nothing and (supervised or ended):
         raise BackendFailed(f"{notes[0] if notes else who + ' ended'} without having had one plan evaluated")
-    if supervised and search.splits is None and found.shares is not None and found.status in _CLAIMS_A_PLAN:
-        why = judge(problem, found.splits, found.shares, nodes).violation
+    if supervised and search.options is None and found.shares is not None and found.status in _CLAIMS_A_PLAN:
+        why = judge(problem, found.options, found.shares, nodes).violation
         raise BackendFailed(f"{who} calls a plan {found.status} that is none: {why}")
     return found
 
 
 def at_the_edge(found: Placement, problem: Problem, allocator: Allocator) -> Placement:
     """Return what was found; where that is nothing, the all-edge plan with its shares, if it is one."""
-    if found.shares is not None or found.status != Status.LIMIT or problem.overload(found.splits) > 0:
+    if found.shares is not None or found.status != Status.LIMIT or problem.overload(found.options) > 0:
         return found
-    shares = over_uses(allocator.allocate(problem, found.splits[None]).shares[0])
-    return replace(found, shares=shares) if judge(problem, found.splits, shares).feasible else found
+    shares = allocator.allocate(problem, found.options[None]).shares[0]
+    return replace(found, shares=shares) if judge(problem, found.options, shares).feasible else found
 
 
 def check_support(method: Placer | Allocator, problem: Problem, name: str, who: str) -> None:
@@ -157,7 +157,7 @@ def check_method(kind: Kind, method: object, who: str) -> None:
 
 
 class CheckedAllocator:
-    """Another's allocator: it gets splits it cannot change, and its answer is looked at.
+    """Another's allocator: it gets options it cannot change, and its answer is looked at.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ class CheckedAllocator:
         """Return what the allocator says."""
         return self.inner.supports(problem)
 
-    def allocate(self, problem: Problem, splits: IntArray) -> Allocation:
+    def allocate(self, problem: Problem, options: IntArray) -> Allocation:
         """Return the allocator's shares, once it is known that they are some.
 
         Raises
@@ -183,25 +183,25 @@ class CheckedAllocator:
             shares that break a constraint for a plan that it calls optimal or feasible.
         """
         with _blaming(self.who):
-            given = self.inner.allocate(problem, frozen_int(splits))
+            given = self.inner.allocate(problem, frozen_int(options))
         if not isinstance(given, Allocation):
             kind = type(given).__name__
             article = "an" if kind[0].lower() in "aeiou" else "a"
             raise BackendFailed(f"{self.who} returned {article} {kind} instead of an Allocation")
-        n = len(splits)
-        shares = numbers(given.shares, f"{self.who} returned shares", (*splits.shape, problem.n_uses))
+        n = len(options)
+        shares = numbers(given.shares, f"{self.who} returned shares", (*options.shape, problem.n_uses))
         prices = numbers(given.prices, f"{self.who} returned prices", (n, problem.n_resources))
         codes = numbers(given.status, f"{self.who} returned statuses", (n,))
         if not np.isin(codes, list(Status)).all():
             raise BackendFailed(f"{self.who} returned a status that is none; use {', '.join(s.name for s in Status)}")
         status = codes.astype(np.int8)
-        claimed = np.flatnonzero(np.isin(status, _CLAIMS_A_PLAN) & (problem.overload(splits) == 0))
-        broken = claimed[~problem.residuals(splits[claimed], shares[claimed]).feasible]
+        claimed = np.flatnonzero(np.isin(status, _CLAIMS_A_PLAN) & (problem.overload(options) == 0))
+        broken = claimed[~problem.residuals(options[claimed], shares[claimed]).feasible]
         if broken.size:
             row = int(broken[0])
             raise BackendFailed(
                 f"{self.who} calls shares {Status(status[row])} that are none: "
-                f"{judge(problem, splits[row], shares[row]).violation}"
+                f"{judge(problem, options[row], shares[row]).violation}"
             )
         return Allocation(shares, prices, status)
 

@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, frozen, frozen_int, over_uses
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, constant, frozen, frozen_int
 from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.base.processes import raise_if_interrupted
 from dmcjia_opt.bounds.best import BestPrice
@@ -65,8 +65,9 @@ class Search:
     ----------
     evaluations
         Distinct plans so far.
-    objective, splits, shares, price
-        The best plan so far: its mean delay, s, and what the allocator says; +inf and None before there is one.
+    objective, options, shares, prices
+        The best plan so far: its mean delay, s, the option of each node (n_nodes,), and the shares
+        (n_nodes, n_uses) and prices (n_resources,) that the allocator says; +inf and None before there is one.
     trace, notes
         Its points so far, and sentences for whoever reads the plan.
     """
@@ -86,9 +87,9 @@ class Search:
         self.dual = dual or BestPrice(problem)
         self.evaluations = 0
         self.objective = np.inf
-        self.splits: IntArray | None = None
+        self.options: IntArray | None = None
         self.shares: FloatArray | None = None
-        self.price = np.nan
+        self.prices = self._unknown = constant(np.nan, (problem.n_resources,))
         self.trace: list[TracePoint] = []
         self.notes: list[str] = []
         #: An error that came from the allocator, the callback or this object rather than from the placer.
@@ -101,14 +102,14 @@ class Search:
         self.own_budget = False
         self._stop, self._proves, self._closed = stop, proves, False
         self._sure: float | None = None
-        self._sure_at = np.nan
+        self._sure_at = self._unknown
         self._proved, self._proved_by = -np.inf, ""
         self._says: Status | None = None
         self._says_bound: float | None = None
         self._reached = False
         self._rejected: tuple[IntArray, FloatArray | None] | None = None
         self._started = time.perf_counter()
-        self._known: dict[bytes, tuple[float, float]] = {}
+        self._known: dict[bytes, tuple[float, FloatArray]] = {}
         self._repeats = self._requests = self._refused = 0
         self._rate = 0.0
         self._space = float(np.rint(np.exp(min(np.log(problem.last + 1.0).sum(), 700.0))))
@@ -158,7 +159,7 @@ class Search:
 
         INFEASIBLE without an incumbent, where only rounding might leave room for one.
         """
-        if self.splits is None and self.dual.full:
+        if self.options is None and self.dual.full:
             return Status.INFEASIBLE
         return proved(relative_gap(self.objective, self.lower_bound), self.stop.tolerance, otherwise)
 
@@ -168,12 +169,12 @@ class Search:
         table = self.problem.fixed_delay
         return 1e3 * max(float(table.max(where=np.isfinite(table), initial=0.0)), 1.0)
 
-    def evaluate(self, splits: IntArray) -> FloatArray:
+    def evaluate(self, options: IntArray) -> FloatArray:
         """Return the mean delay of each plan, s; +inf where it is infeasible or its allocator failed.
 
         Parameters
         ----------
-        splits
+        options
             (n_plans, n_nodes).
 
         Raises
@@ -181,14 +182,14 @@ class Search:
         BudgetSpent
             When the budget, the gap or the search space is exhausted.
         BackendFailed
-            If these are no splits.
+            If these are no options.
         """
-        return self.with_prices(splits)[0]
+        return self.with_prices(options)[0]
 
-    def with_prices(self, splits: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Return what `evaluate` does, and the allocator's price for each plan, s per unit share; NaN if unknown."""
+    def with_prices(self, options: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return what `evaluate` does, and the allocator's prices (n_plans, n_resources); NaN if unknown."""
         with self._working():
-            plans = self._plans(splits)
+            plans = self._plans(options)
             keys = [row.tobytes() for row in plans]
             fresh: dict[bytes, int] = {}
             for i, key in enumerate(keys):
@@ -196,27 +197,28 @@ class Search:
                     fresh[key] = i
             self._repeats = 0 if fresh else self._repeats + len(keys)
             self._requests += len(keys)
-            objective, price = self._solve_in_budget(plans[list(fresh.values())])
-            self._known.update(zip(fresh, zip(objective.tolist(), price.tolist(), strict=True), strict=True))
+            objective, prices = self._solve_in_budget(plans[list(fresh.values())])
+            self._known.update(zip(fresh, zip(objective.tolist(), prices, strict=True), strict=True))
             self._check()
-            found = np.array([self._known[key] for key in keys]).reshape(-1, 2)
-            return found[:, 0], found[:, 1]
+            found = [self._known[key] for key in keys]
+            at = np.array([prices for _, prices in found]).reshape(-1, self.problem.n_resources)
+            return np.array([value for value, _ in found]), at
 
-    def finite(self, splits: IntArray) -> FloatArray:
+    def finite(self, options: IntArray) -> FloatArray:
         """Return the mean delay of each plan, s; where that is +inf, a penalty that grows with the overload."""
-        value = self.evaluate(splits)
-        return np.where(np.isfinite(value), value, self.penalty * (1.0 + self.problem.overload(splits)))
+        value = self.evaluate(options)
+        return np.where(np.isfinite(value), value, self.penalty * (1.0 + self.problem.overload(options)))
 
-    def solve_in_budget(self, splits: IntArray) -> tuple[FloatArray, FloatArray]:
+    def solve_in_budget(self, options: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return what `with_prices` does for plans known to be distinct, without remembering each of them."""
         with self._working():
-            return self._solve_in_budget(self._plans(splits))
+            return self._solve_in_budget(self._plans(options))
 
-    def knows(self, splits: IntArray) -> BoolArray:
+    def knows(self, options: IntArray) -> BoolArray:
         """Return which of the plans (n_plans, n_nodes) have been asked for before, (n_plans,)."""
-        return np.array([row.tobytes() in self._known for row in np.ascontiguousarray(splits, dtype=np.int64)], bool)
+        return np.array([row.tobytes() in self._known for row in np.ascontiguousarray(options, dtype=np.int64)], bool)
 
-    def offer(self, splits: IntArray, shares: FloatArray | None = None) -> float:
+    def offer(self, options: IntArray, shares: FloatArray | None = None) -> float:
         """Return the mean delay of one plan with shares of its own, s; +inf where it is none.
 
         It counts as one evaluation, and the first is always looked at. A plan that is none is what the search ends
@@ -224,18 +226,19 @@ class Search:
 
         Parameters
         ----------
-        splits, shares
-            (n_nodes,) each; None leaves the shares to the allocator.
+        options, shares
+            (n_nodes,), and (n_nodes, n_uses) or (n_nodes,) where there is one use; None leaves the shares to the
+            allocator.
 
         Raises
         ------
         BudgetSpent
             When the budget is spent.
         BackendFailed
-            If these are no splits and shares.
+            If these are no options and shares.
         """
         with self._working():
-            plan = self._plans([splits])[0]
+            plan = self._plans([options])[0]
             if self.evaluations:
                 self._check()
             if shares is None and self.problem.overload(plan) == 0:
@@ -244,23 +247,31 @@ class Search:
                 self.evaluations += 1
                 value = np.inf
                 if shares is not None:
-                    shares = numbers(shares, f"{self.who} offered shares", plan.shape)
+                    flat = self.problem.n_uses == 1 and np.ndim(shares) == 1
+                    shape = plan.shape if flat else (*plan.shape, self.problem.n_uses)
+                    shares = self.problem.by_use(plan, numbers(shares, f"{self.who} offered shares", shape))
                     value = judge(self.problem, plan, shares).objective
                     if value < self.objective:
-                        self._keep(value, plan, shares, np.nan)
+                        self._keep(value, plan, shares, self._unknown)
                         self._tick()
             if np.isinf(value):
                 self._rejected = plan, shares
             return value
 
-    def raise_bound(self, price: float) -> None:
-        """Raise the lower bound to what a price of cloud capacity proves, whoever says it (weak duality)."""
+    def raise_bound(self, prices: FloatArray | float) -> None:
+        """Raise the lower bound to what prices (n_resources,) prove, whoever says them (weak duality).
+
+        A number will do where there is one resource.
+        """
         with self._working():
-            if not isinstance(price, int | float | np.number):
-                raise BackendFailed(f"{self.who} raises the bound by what is no price: {price!r}")
-            bound = lower_bound(self.problem, float(price))
+            given = np.atleast_1d(np.asarray(prices, dtype=object)).tolist()
+            real = all(isinstance(one, int | float | np.number) for one in given)
+            if len(given) != self.problem.n_resources or not real:
+                raise BackendFailed(f"{self.who} raises the bound by what is no price: {prices!r}")
+            at = np.array(given, dtype=np.float64)
+            bound = lower_bound(self.problem, at)
             if bound >= self._by_price() and bound > -np.inf:
-                self._sure, self._sure_at = bound, float(price)
+                self._sure, self._sure_at = bound, at
 
     def prove(self, bound: float, source: str) -> None:
         """Raise the lower bound to one that the method has derived, s; `source` is the placer whose search proves it.
@@ -303,7 +314,7 @@ class Search:
         self._closed = True
 
     def placement(self, *, limited: bool = False, notes: Sequence[str] = ()) -> Placement:
-        """Return the incumbent; without one, what was offered last, or the splits of the all-edge plan.
+        """Return the incumbent; without one, what was offered last, or the last option of every node, all at the edge.
 
         Parameters
         ----------
@@ -312,19 +323,19 @@ class Search:
         notes
             Further sentences.
         """
-        splits, shares, believed = self.splits, self.shares, self._believed()
+        options, shares, believed = self.options, self.shares, self._believed()
         self.tick()
         by_search = self._proves and self._proved >= believed
-        if splits is None and self._rejected is not None:
-            splits, shares = self._rejected
-            failed = shares is None and self.problem.overload(splits) == 0
+        if options is None and self._rejected is not None:
+            options, shares = self._rejected
+            failed = shares is None and self.problem.overload(options) == 0
             status = Status.FAILED if failed else Status.INFEASIBLE
             if self._says is not None:
                 status = self._says
-        elif splits is None:
+        elif options is None:
             none = np.isposinf(believed) or self._says == Status.INFEASIBLE
             status = Status.INFEASIBLE if none else Status.LIMIT
-            splits = self.problem.last
+            options = self.problem.last
         elif self._reached:
             status = self.proved(Status.LIMIT)
         elif limited:
@@ -332,13 +343,13 @@ class Search:
         else:
             status = Status.FEASIBLE if self._says is None else self._says
         return Placement(
-            splits,
+            options,
             shares,
             believed,
             status,
             tuple(self.trace),
             self.evaluations,
-            self.price if np.isnan(self._sure_at) else self._sure_at,
+            self.prices if np.isnan(self._sure_at).any() else self._sure_at,
             self._proved_by if by_search else "",
             (*self.notes, *notes),
             self._proved if self._proved_by and not self._proves else self._says_bound,
@@ -359,14 +370,14 @@ class Search:
             finally:
                 self.at_work = before
 
-    def _plans(self, splits: ArrayLike) -> IntArray:
+    def _plans(self, options: ArrayLike) -> IntArray:
         try:
-            plans = self.problem.check_options(np.asarray(splits))
+            plans = self.problem.check_options(np.asarray(options))
         except (InputError, ValueError, TypeError) as error:
             raise BackendFailed(f"{self.who or 'the search'} asked for a plan that is none: {error}") from None
         if plans.ndim != 2:
             raise BackendFailed(
-                f"{self.who or 'the search'} asked for splits of shape {plans.shape}; it must be (n_plans, n_nodes)"
+                f"{self.who or 'the search'} asked for options of shape {plans.shape}; it must be (n_plans, n_nodes)"
             )
         return np.ascontiguousarray(plans)
 
@@ -381,24 +392,24 @@ class Search:
         known = -np.inf if self._sure is None else self._sure
         return max(known, self._proved) if self._proves else known
 
-    def _solve_in_budget(self, splits: IntArray) -> tuple[FloatArray, FloatArray]:
-        objective, price = np.empty(len(splits)), np.empty(len(splits))
-        solvable = self.problem.overload(splits) == 0
+    def _solve_in_budget(self, options: IntArray) -> tuple[FloatArray, FloatArray]:
+        objective, prices = np.empty(len(options)), np.empty((len(options), self.problem.n_resources))
+        solvable = self.problem.overload(options) == 0
         start = 0
-        while start < len(splits):
+        while start < len(options):
             rows = slice(start, start + self._allowed(solvable[start:]))
-            objective[rows], price[rows] = self._solve(splits[rows], solvable[rows])
+            objective[rows], prices[rows] = self._solve(options[rows], solvable[rows])
             start = rows.stop
-        return objective, price
+        return objective, prices
 
-    def _solve(self, splits: IntArray, solvable: BoolArray) -> tuple[FloatArray, FloatArray]:
+    def _solve(self, options: IntArray, solvable: BoolArray) -> tuple[FloatArray, FloatArray]:
         problem = self.problem
-        objective, price = np.full(len(splits), np.inf), np.full(len(splits), np.nan)
+        objective, prices = np.full(len(options), np.inf), np.full((len(options), problem.n_resources), np.nan)
         improved = False
         rows = np.flatnonzero(solvable)
         if rows.size:
             before = time.perf_counter()
-            candidates = splits[rows]
+            candidates = options[rows]
             allocation = self.allocator.allocate(problem, candidates)
             if allocation.shares.shape != (*candidates.shape, problem.n_uses):
                 raise BackendFailed(
@@ -407,21 +418,20 @@ class Search:
             values = problem.objective(candidates, allocation.shares)
             usable = problem.residuals(candidates, allocation.shares).feasible & ~np.isnan(values)
             objective[rows] = np.where(usable, values, np.inf)
-            price[rows] = allocation.prices[:, 0]
+            prices[rows] = allocation.prices
             best = int(np.argmin(objective[rows]))
             improved = bool(objective[rows[best]] < self.objective)
             if improved:
-                value, at = float(objective[rows[best]]), float(allocation.prices[best, 0])
-                self._keep(value, candidates[best], over_uses(allocation.shares[best]), at)
+                self._keep(float(objective[rows[best]]), candidates[best], allocation.shares[best], prices[rows[best]])
             self._rate = (time.perf_counter() - before) / rows.size
-        self.evaluations += len(splits)
+        self.evaluations += len(options)
         if improved:
             self._tick()
-        return objective, price
+        return objective, prices
 
-    def _keep(self, objective: float, splits: IntArray, shares: FloatArray, price: float) -> None:
-        self.objective, self.price = objective, price
-        self.splits, self.shares = frozen_int(splits), frozen(shares)
+    def _keep(self, objective: float, options: IntArray, shares: FloatArray, prices: FloatArray) -> None:
+        self.objective, self.prices = objective, frozen(prices)
+        self.options, self.shares = frozen_int(options), frozen(shares)
 
     def _tick(self) -> None:
         point = TracePoint(self.evaluations, self.seconds, self.objective, self._believed())
@@ -478,7 +488,7 @@ class Search:
 
 @runtime_checkable
 class Placer(Protocol):
-    """Splits, given any allocator: the outer problem."""
+    """Options, given any allocator: the outer problem."""
 
     def supports(self, problem: Problem) -> str | None:
         """Return None, or a sentence that says why this method cannot take `problem`."""

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.base.machine import installed_versions
 from dmcjia_opt.bounds.best import BestPrice
@@ -24,6 +25,8 @@ from dmcjia_opt.solving.running import CheckedAllocator, at_the_edge, check_meth
 from dmcjia_opt.solving.search import Placer
 
 _FULL = "no plan exists: every plan fills the cloud, up to rounding; add cloud or edge compute, or lower arrival_rate"
+
+_TRIED = 2  # of the best points of the dual
 
 Method = TypeVar("Method", Placer, Allocator)
 
@@ -86,16 +89,16 @@ def solve(
         )
         found = at_the_edge(found, problem, inner)
         seconds = time.perf_counter() - started
-    splits, shares = found.splits, found.shares
+    options, shares = found.options, found.shares
     if shares is None and dual.full:
         raise InfeasibleError(_FULL)
     if shares is None:
-        raise _without_plan(found, name, overload_of(problem, splits, nodes))
-    verdict = judge(problem, splits, shares, nodes)
+        raise _without_plan(found, name, overload_of(problem, options, nodes))
+    verdict = judge(problem, options, shares, nodes)
     if not verdict.feasible:
         raise _without_plan(found, name, verdict.violation)
     objective = verdict.objective
-    bound, price = _bound(problem, dual, found.price, objective, stop.tolerance)
+    bound, prices = _bound(problem, dual, found.prices, objective, stop.tolerance)
     bound_from = "dual"
     if found.bound_from and found.lower_bound > bound:
         bound, bound_from = min(found.lower_bound, objective), found.bound_from
@@ -109,17 +112,17 @@ def solve(
         lower_bound=bound,
         gap=gap,
         gap_tolerance=stop.tolerance,
-        splits=splits,
-        shares=shares,
+        splits=options,
+        shares=shares[:, 0],
         names=nodes,
         networks=scenario.network_names(),
-        delays=problem.breakdown(splits, shares),
+        delays=problem.breakdown(options, shares),
         placer=name,
         allocator=inner_name,
         seed=seed,
         evaluations=found.evaluations,
         wall_seconds=seconds,
-        price=price,
+        price=float(prices[0]),
         bound_from=bound_from,
         scenario_sha256=scenario.sha256(),
         trace=found.trace,
@@ -142,12 +145,17 @@ def _resolved(kind: Kind, given: str | Method, build: Callable[[str], Method]) -
     return given, name, None
 
 
-def _bound(problem: Problem, dual: BestPrice, price: float, objective: float, tolerance: float) -> tuple[float, float]:
-    """Return a bound and its price, s: the placer's price where that closes the gap, or else the best one."""
-    bound = lower_bound(problem, price)
-    if relative_gap(objective, bound) <= tolerance:
-        return bound, price
-    return max((lower_bound(problem, end.price), end.price) for end in dual.ends)
+def _bound(
+    problem: Problem, dual: BestPrice, prices: FloatArray, objective: float, tolerance: float
+) -> tuple[float, FloatArray]:
+    """Return a bound and its prices, s: the placer's prices where those close the gap, or else the best ones."""
+    if prices.size:
+        bound = lower_bound(problem, prices)
+        if relative_gap(objective, bound) <= tolerance:
+            return bound, prices
+    bounds = [(lower_bound(problem, point.prices), tuple(point.prices.tolist())) for point in dual.points[:_TRIED]]
+    bound, at = max(bounds)
+    return bound, np.array(at)
 
 
 def _without_plan(found: Placement, placer: str, why: str) -> InfeasibleError:

@@ -12,7 +12,7 @@ import pytest
 
 from dmcjia_opt.base.arrays import EPS, IntArray
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.bounds.certificate import splits_lower_bound
+from dmcjia_opt.bounds.certificate import options_lower_bound
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.delay import MD1, TANDEM, DelayCurve, mg1
 from dmcjia_opt.model.problem import Problem
@@ -124,7 +124,7 @@ class AllocatorConformance(Conformance):
                 continue
             got = allocator.allocate(problem, splits)
             price = WaterFilling().allocate(problem, splits).prices
-            bound = splits_lower_bound(problem, splits, price)
+            bound = options_lower_bound(problem, splits, price)
             value = problem.objective(splits, got.shares)
             solvable = problem.overload(splits) == 0
             for row in np.flatnonzero(solvable):

@@ -78,13 +78,13 @@ def place(
 def outcome(placer: Placer, problem: Problem, seed: int) -> tuple[list[int], list[float] | None]:
     """Return splits and shares as lists, to compare processes."""
     got = place(placer, problem, seed=seed)
-    return got.splits.tolist(), None if got.shares is None else got.shares.tolist()
+    return got.options.tolist(), None if got.shares is None else got.shares.tolist()
 
 
 def value_of(problem: Problem, placement: Placement) -> float:
     """Return the mean delay of a placement after checking that it is a plan."""
     assert placement.shares is not None
-    verdict = judge(problem, placement.splits, placement.shares)
+    verdict = judge(problem, placement.options, placement.shares)
     assert verdict.feasible, verdict.violation
     return verdict.objective
 
@@ -148,7 +148,7 @@ class BaselineConformance(Conformance):
             assert value_of(problem, first) > 0
             assert value_of(problem, second) > 0
             return
-        np.testing.assert_array_equal(first.splits, second.splits)
+        np.testing.assert_array_equal(first.options, second.options)
         np.testing.assert_array_equal(first.shares, second.shares)
         assert trace_of(first) == trace_of(second)
         assert first.evaluations == second.evaluations
@@ -175,7 +175,7 @@ class BaselineConformance(Conformance):
         """No plan is claimed where there is none."""
         placement = place(placer, impossible(), stop=Stop(evaluations=60))
         assert placement.status in (Status.INFEASIBLE, Status.LIMIT, Status.FAILED)
-        assert placement.shares is None or not judge(impossible(), placement.splits, placement.shares).feasible
+        assert placement.shares is None or not judge(impossible(), placement.options, placement.shares).feasible
 
     def test_inputs_are_not_modified(self, placer: Placer) -> None:
         """Nor does what it found change what it finds next."""
@@ -183,8 +183,8 @@ class BaselineConformance(Conformance):
         before = contents(problem)
         placement = place(placer, problem)
         assert_same_contents(problem, before)
-        again = place(placer, problem).splits
-        assert self.nondeterministic or again.tolist() == placement.splits.tolist()
+        again = place(placer, problem).options
+        assert self.nondeterministic or again.tolist() == placement.options.tolist()
 
 
 class PlacerConformance(BaselineConformance):
@@ -259,7 +259,7 @@ class PlacerConformance(BaselineConformance):
         """The smallest choice there is: 0.2 + 1/10 s in the cloud, or 0.25 s at the edge."""
         problem = Problem(np.array([[0.2, 0.25]]), np.array([[0.1, 0.0]]), np.ones(1), np.ones(1))
         placement = place(placer, problem, stop=Stop())
-        assert placement.splits.tolist() == [1]
+        assert placement.options.tolist() == [1]
         assert value_of(problem, placement) == 0.25
 
     def test_from_an_infeasible_start(self, placer: Placer) -> None:
@@ -267,12 +267,12 @@ class PlacerConformance(BaselineConformance):
         problem = only_way_out()
         placement = place(placer, problem, stop=Stop(evaluations=40))
         if placement.shares is None:
-            assert placement.status in (Status.LIMIT, Status.FAILED) or placement.splits.tolist() == [3, 3, 3]
+            assert placement.status in (Status.LIMIT, Status.FAILED) or placement.options.tolist() == [3, 3, 3]
             assert placement.evaluations == 40
         else:
-            assert placement.splits.tolist() == [3, 3, 3]
+            assert placement.options.tolist() == [3, 3, 3]
         if self.is_exact():
-            assert place(placer, problem, stop=Stop()).splits.tolist() == [3, 3, 3]
+            assert place(placer, problem, stop=Stop()).options.tolist() == [3, 3, 3]
 
     def test_problems_that_nothing_solves(self, placer: Placer) -> None:
         """An overloaded cloud, and a node without a stable split: INFEASIBLE, without shares."""
@@ -293,7 +293,7 @@ class PlacerConformance(BaselineConformance):
         problem, best = small(0)
         placement = place(placer, problem, Even())
         assert value_of(problem, placement) >= best * (1 - 1e-12)
-        expected = Even().allocate(problem, placement.splits[None]).shares[0, :, 0]
+        expected = Even().allocate(problem, placement.options[None]).shares[0, :, 0]
         np.testing.assert_array_equal(placement.shares, expected)
         self.check_bounds(placement, best)
 

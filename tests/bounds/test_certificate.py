@@ -16,9 +16,9 @@ from dmcjia_opt.bounds.certificate import (
     lower_bound,
     relative_gap,
     rounding_slack,
-    splits_lower_bound,
+    options_lower_bound,
 )
-from dmcjia_opt.bounds.dual import maximise
+from dmcjia_opt.bounds.maximise import between
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.delay import mg1
 from dmcjia_opt.model.problem import Problem
@@ -127,7 +127,7 @@ def test_rounding_never_lifts_a_bound_above_the_exact_dual(curve):
     for _ in range(25 if len(curve.pieces) == 1 else 200):
         problem, _ = random_problem(rng, 3, 2, curve=curve, spread=1e6, utilisation=float(rng.choice([0.1, 0.999])))
         for factor in (1e-6, 1.0, 1e3):
-            price = factor * (maximise(problem)[1].price or 1.0)
+            price = factor * (between(problem)[1].price or 1.0)
             exact = exact_dual(problem, price)
             bound = lower_bound(problem, price)
             assert mp.mpf(bound) <= exact
@@ -214,7 +214,7 @@ def test_there_is_no_gap_where_there_is_no_choice(curve, ordering, utilisation):
 @pytest.mark.parametrize("family", ["paper", "fleet", "mixed"])
 def test_the_gap_of_the_splits_at_the_best_price_falls_with_the_fleet(family, nodes, gap):
     problem = compile_problem(generate(family, nodes=nodes, seed=1, cloud_gflops=20.0 * nodes))
-    splits = maximise(problem)[1].splits
+    splits = between(problem)[1].splits
     certificate = certify(problem, splits, best_shares(problem, splits))
     assert certificate.feasible
     assert certificate.gap < gap
@@ -279,7 +279,7 @@ def test_bounds_of_given_splits_are_below_their_best_delay_and_close_at_the_pric
     fine = problem.residuals(plans, allocation.shares).feasible
     value = problem.objective(plans, allocation.shares)
     for factor in (0.1, 1.0, 10.0):
-        bound = splits_lower_bound(problem, plans, factor * allocation.prices)
+        bound = options_lower_bound(problem, plans, factor * allocation.prices)
         assert (bound[fine] <= value[fine]).all()
         assert np.isfinite(bound[fine]).all()
         assert (bound[np.isinf(problem.at(problem.fixed_delay, plans)).any(axis=1)] == np.inf).all()
@@ -291,7 +291,7 @@ def test_bounds_of_given_splits_are_below_their_best_delay_and_close_at_the_pric
 def test_bounds_of_given_splits_fall_back_on_the_local_delay(price):
     problem, splits = random_problem(np.random.default_rng(2), 3, 3)
     local = problem.weight @ problem.at(problem.fixed_delay, splits)
-    bound = splits_lower_bound(problem, splits[None], np.array([price]))
+    bound = options_lower_bound(problem, splits[None], np.array([price]))
     assert bound[0] == pytest.approx(local, rel=1e-13)
     assert bound[0] < local
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from dmcjia_opt.bounds.dual import dual_point, fixed_dual, least_load, maximise, priced, split_costs
+from dmcjia_opt.bounds.dual import dual_point, fixed_dual, option_costs, priced
+from dmcjia_opt.bounds.loads import least_load
+from dmcjia_opt.bounds.maximise import between
 from dmcjia_opt.model.delay import MM1
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
@@ -70,8 +72,8 @@ def test_the_dual_is_the_sum_of_least_costs_minus_the_price(drawn):
         point = dual_point(problem, price)
         assert point.price == price
         assert point.value == pytest.approx(cost.min(axis=1).sum() - price, rel=1e-12, abs=1e-12 * point.magnitude)
-        np.testing.assert_allclose(cost[np.arange(problem.n_nodes), point.splits], cost.min(axis=1))
-        assert point.use == pytest.approx(share[np.arange(problem.n_nodes), point.splits].sum())
+        np.testing.assert_allclose(cost[np.arange(problem.n_nodes), point.options], cost.min(axis=1))
+        assert point.use == pytest.approx(share[np.arange(problem.n_nodes), point.options].sum())
         assert point.magnitude == pytest.approx(cost.min(axis=1).sum() + price)
 
 
@@ -81,7 +83,7 @@ def test_the_cost_of_given_splits_is_that_of_the_table(drawn):
     nodes = np.arange(problem.n_nodes)
     for price in (1e-3, 0.5, 30.0):
         cost, _ = priced(problem, price)
-        got = split_costs(problem, nodes[:, None], np.arange(problem.n_options), np.array(price))
+        got = option_costs(problem, nodes[:, None], np.arange(problem.n_options), np.array(price))
         np.testing.assert_allclose(got, cost, rtol=1e-13)
         one = fixed_dual(problem, splits[None], np.array([[price]]))
         assert one.shape == (1,)
@@ -109,7 +111,7 @@ def test_the_shares_chosen_fall_as_the_price_rises(drawn):
 def test_at_price_zero_every_node_takes_its_least_local_delay():
     problem, _ = random_problem(np.random.default_rng(4), 6, 4)
     point = dual_point(problem, 0.0)
-    np.testing.assert_array_equal(point.splits, problem.fixed_delay.argmin(axis=1))
+    np.testing.assert_array_equal(point.options, problem.fixed_delay.argmin(axis=1))
     assert point.value == pytest.approx(problem.weight @ problem.fixed_delay.min(axis=1), rel=1e-15)
     assert point.use == np.inf
 
@@ -117,7 +119,7 @@ def test_at_price_zero_every_node_takes_its_least_local_delay():
 @given(problems(max_spread=1e3))
 def test_the_maximum_is_bracketed_and_not_below_any_other_price(drawn):
     problem, _ = drawn
-    low, high = maximise(problem)
+    low, high = between(problem)
     best = max(low.value, high.value)
     assert high.use <= 1.0 or high.price == low.price
     assert low.use >= 1.0 or low.price == 0.0
@@ -131,7 +133,7 @@ def test_the_maximum_is_bracketed_and_not_below_any_other_price(drawn):
 @pytest.mark.parametrize("nodes", [1, 10, 300])
 def test_the_maximum_of_real_instances_is_tight(family, nodes):
     problem = compile_problem(generate(family, nodes=nodes, seed=0))
-    low, high = maximise(problem)
+    low, high = between(problem)
     best = max(low.value, high.value)
     for price in np.geomspace(max(low.price, 1e-9) * 0.5, max(high.price, 1e-9) * 2, 40):
         assert dual_point(problem, float(price)).value <= best * (1 + 1e-13)
@@ -139,7 +141,7 @@ def test_the_maximum_of_real_instances_is_tight(family, nodes):
 
 def test_large_fleets_agree_with_the_table_priced_at_once():
     problem = compile_problem(generate("fleet", nodes=9000, seed=3))
-    low, high = maximise(problem)
+    low, high = between(problem)
     for point in (low, high):
         cost, share = priced(problem, point.price)
         share = share[..., 0]
@@ -154,7 +156,7 @@ def test_large_fleets_agree_with_the_table_priced_at_once():
 
 def test_free_capacity_has_price_zero():
     problem = Problem([[0.5, 0.1], [0.9, 0.2]], [[0.1, 0.0], [0.1, 0.0]], [1.0, 1.0], [0.5, 0.5])
-    low, high = maximise(problem)
+    low, high = between(problem)
     assert low is high
     assert (low.price, low.use) == (0.0, 0.0)
     assert low.value == pytest.approx(0.15, rel=1e-15)
@@ -162,13 +164,13 @@ def test_free_capacity_has_price_zero():
 
 def test_a_tie_at_price_zero_is_still_maximised():
     problem = Problem([[1.0, 1.0]], [[0.1, 0.0]], [1.0], [1.0])
-    low, high = maximise(problem)
+    low, high = between(problem)
     assert max(low.value, high.value) == pytest.approx(1.0, rel=1e-12)
 
 
 def test_a_node_better_off_alone_at_the_first_guess_is_bracketed():
     problem = Problem([[0.1, 1.0]] * 2, [[0.25, 0.0]] * 2, [1.0] * 2, [0.5] * 2, MM1)
-    low, high = maximise(problem)
+    low, high = between(problem)
     assert 0 < low.price <= high.price < 10
     assert max(low.value, high.value) == pytest.approx(0.7136, abs=1e-4)
 
@@ -176,7 +178,7 @@ def test_a_node_better_off_alone_at_the_first_guess_is_bracketed():
 @pytest.mark.parametrize("excess", [-3e-16, 0.0, 3e-16, 1e-15])
 def test_loads_that_only_rounding_tells_from_one_end_quietly(excess):
     problem = Problem([[1.0], [1.0]], [[0.5], [0.5 + excess]], [1.0, 1.0], [0.5, 0.5])
-    values = [point.value for point in maximise(problem)]
+    values = [point.value for point in between(problem)]
     assert np.isfinite(values).all()
     assert max(values) > 1.0
 

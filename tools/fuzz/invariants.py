@@ -10,7 +10,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import EPS
 from dmcjia_opt.base.errors import DmcjiaError
-from dmcjia_opt.bounds.certificate import lower_bound, splits_lower_bound
+from dmcjia_opt.bounds.certificate import lower_bound, options_lower_bound
 from dmcjia_opt.bounds.proof.checking import check_proof
 from dmcjia_opt.bounds.proof.making import prove_bound
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
@@ -85,7 +85,7 @@ def _sound_bounds(subject: Subject) -> Iterator[str]:
     assert plan is not None
     some = np.array([plan.price, *prices])
     for at, bound in zip(
-        some, splits_lower_bound(subject.problem, np.stack([plan.splits] * len(some)), some), strict=True
+        some, options_lower_bound(subject.problem, np.stack([plan.splits] * len(some)), some), strict=True
     ):
         if np.isfinite(bound) and Fraction(float(bound)) > subject.attained:
             yield f"the bound of splits at price {at!r}, {float(bound)!r}, is above their exact mean delay, {best!r}"
@@ -136,7 +136,7 @@ def _optimal_shares(subject: Subject) -> Iterator[str]:
         if not np.isfinite(plan.price):
             yield f"splits {plan.splits.tolist()}: shares without a price"
             continue
-        bound = float(splits_lower_bound(problem, plan.splits[None, :], np.array([plan.price]))[0])
+        bound = float(options_lower_bound(problem, plan.splits[None, :], np.array([plan.price]))[0])
         value, loss = subject.value(plan), _AGREE + 1e3 * EPS * condition(problem, plan)
         if value - bound > loss * value:
             yield f"splits {plan.splits.tolist()}: mean delay {value!r}, but their price proves only {bound!r}"
@@ -175,7 +175,7 @@ def _exact(subject: Subject) -> Iterator[str]:
     yield from _bounded(subject, "exact", found)
     if found.status != Status.OPTIMAL or found.shares is None:
         return
-    value = float(subject.problem.objective(found.splits, found.shares))
+    value = float(subject.problem.objective(found.options, found.shares))
     lowest = float(subject.values.min(initial=np.inf))
     if value > lowest * (1.0 + 2e-9) + 1e3 * EPS * condition(subject.problem, subject.best) * lowest:
         yield f"{value!r} is called optimal, but a plan of {lowest!r} exists"
@@ -202,9 +202,9 @@ def _heuristics(names: tuple[str, ...], subject: Subject) -> Iterator[str]:
             continue
         shares = found.shares
         if shares is None:
-            shares = WaterFilling().allocate(problem, found.splits[None, :]).shares[0]
-        if problem.residuals(found.splits, shares).feasible and subject.attained is not None:
-            exact = exact_delay(problem, found.splits, within_budget(shares))
+            shares = WaterFilling().allocate(problem, found.options[None, :]).shares[0]
+        if problem.residuals(found.options, shares).feasible and subject.attained is not None:
+            exact = exact_delay(problem, found.options, within_budget(shares))
             if exact is not None and exact < Fraction(max(subject.bound, 0.0)):
                 yield f"{name} has a plan of {float(exact)!r}, below the bound {subject.bound!r}"
             best = subject.exact
@@ -242,7 +242,7 @@ def _optimum(subject: Subject, problem: Problem) -> float | None:
         return None
     if found.status != Status.OPTIMAL or found.shares is None:
         return None
-    return float(problem.objective(found.splits, found.shares))
+    return float(problem.objective(found.options, found.shares))
 
 
 def _compared(subject: Subject) -> tuple[float, float] | None:
@@ -250,7 +250,7 @@ def _compared(subject: Subject) -> tuple[float, float] | None:
     found = subject.exact
     if found is None or found.status != Status.OPTIMAL or found.shares is None:
         return None
-    plan = Plan(found.splits, found.shares, found.price)
+    plan = Plan(found.options, found.shares, found.price)
     loss = 4e-9 + 1e4 * EPS * condition(subject.problem, plan)
     return (subject.value(plan), loss) if loss < 1e-3 else None
 

@@ -98,7 +98,7 @@ class CaseDual:
         return Peak(Multipliers((float(best.x[0]),), charges), best.value, best.cost, best.share, mixture)
 
     def _point(self, case: Case, limited: IntArray, x: FloatArray) -> _Point:
-        cost, shares = priced(self.problem, float(x[0]), self.first)
+        cost, shares = priced(self.problem, x[:1], self.first)
         share = over_uses(shares)
         limit = np.where(x[1:] > 0, case.most_in_all[limited], case.least_in_all[limited])
         if limited.size:

@@ -1,5 +1,7 @@
 """The inner problem in scale-free form, shared by every allocator.
 
+Given the options, resources separate: a batch of plans is a batch of rows, one a plan and resource.
+
 Write node d's share as λs + R·t·v: its load, plus a part of the surplus R = 1 − Σλs. With t = √(ws)/Σ√(ws) and
 ρ = λs/(R·t) the inner problem P3 becomes
 
@@ -12,6 +14,7 @@ curve's wait W becomes ω = W·R·t/s, and its κ lies between min 1/(1 + ρ)² 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,7 +101,7 @@ class NormalForm:
             part *= np.where(over > 0, 1.0 - (over + 2 * EPS) / self.surplus, 1.0)[:, None]
             shares = self.load + part
         # where rounding leaves nothing of a node's surplus, the answer is as good as none
-        swallowed = (working & (shares <= self.load)).any(-1) & (status == Status.OPTIMAL)
+        swallowed = (working & (shares <= self.load)).any(-1) & (status == Status.OPTIMAL) & self.curve.waits
         status = np.where(self.solvable, np.where(swallowed, Status.INACCURATE, status), self.status).astype(np.int8)
         price = kappa * self.scale / self.surplus
         plain = status <= Status.INACCURATE
@@ -109,33 +112,110 @@ class NormalForm:
         return Allocation(shares, price, status)
 
 
-def normal_form(problem: Problem, splits: IntArray) -> NormalForm:
-    """Return the inner problems of `splits` (n_plans, n_nodes) in normal form."""
-    splits = np.ascontiguousarray(splits)  # sums along other strides would round differently
-    s = problem.at(problem.service, splits)[..., 0]
-    rate = problem.arrival_rate
+#: What solves rows in normal form: v (n_rows, n_nodes), κ and status (n_rows,).
+Rows = Callable[[NormalForm], tuple[FloatArray, FloatArray, StatusArray]]
+
+
+def normal_form(problem: Problem, options: IntArray) -> NormalForm:
+    """Return the inner problems of `options` (n_plans, n_nodes) in normal form, where there is one use."""
+    options = np.ascontiguousarray(options)  # sums along other strides would round differently
+    feasible = np.asarray(np.isfinite(problem.at(problem.fixed_delay, options)).all(-1))
+    floor = problem.at(problem.least_rate, options)[..., 0] if problem.ordered else None
+    wait = problem.wait_at(options)[..., 0]
+    s = problem.at(problem.service, options)[..., 0]
+    return _form(problem.curve, s, problem.arrival_rate, problem.weight, floor, wait, feasible)
+
+
+def _form(
+    curve: DelayCurve,
+    s: FloatArray,
+    rate: FloatArray,
+    weight: FloatArray,
+    least_rate: FloatArray | None,
+    wait: FloatArray,
+    feasible: BoolArray,
+) -> NormalForm:
     load = rate * s
     surplus = 1.0 - load.sum(-1)
-    root = np.sqrt(problem.weight * s)
+    root = np.sqrt(weight * s)
     total = root.sum(-1)
-    feasible = surplus > 0.0
-    if np.isinf(at := problem.at(problem.fixed_delay, splits)).any():
-        feasible = feasible & np.isfinite(at).all(-1)
+    feasible = feasible & (surplus > 0.0)
     surplus = np.where(feasible, surplus, 1.0)
     t = root / np.where(total > 0, total, 1.0)[:, None]
     unit = surplus[:, None] * t
     with np.errstate(divide="ignore", invalid="ignore"):
         rho = np.where(unit > 0, load / unit, 0.0)
     floor = np.zeros_like(t)
-    if problem.ordered:
-        above = np.maximum(problem.at(problem.least_rate, splits)[..., 0] - rate, 0.0) * s
+    if least_rate is not None:
+        above = np.maximum(least_rate - rate, 0.0) * s
         with np.errstate(divide="ignore", invalid="ignore"):
             floor = np.where(unit > 0, above / unit, 0.0)
         feasible = feasible & ((t * floor).sum(-1) <= 1.0)
-    wait = problem.wait_at(splits)[..., 0]
-    if problem.kinked:
+    if len(curve.pieces) > 1:
         with np.errstate(divide="ignore", invalid="ignore"):
             wait = np.where(unit > 0, wait * unit / s, 1.0)  # any number > 0 will do for a node without cloud work
     status = np.where(feasible, np.where(total > 0, Status.FEASIBLE, Status.OPTIMAL), Status.INFEASIBLE)
-    scale, ordered = total**2 / surplus, problem.ordered
-    return NormalForm(problem.curve, t, rho, floor, wait, load, surplus, scale, status.astype(np.int8), ordered)
+    scale, floored = total**2 / surplus, least_rate is not None
+    return NormalForm(curve, t, rho, floor, wait, load, surplus, scale, status.astype(np.int8), floored)
+
+
+def by_resource(problem: Problem, options: IntArray, solve: Rows) -> Allocation:
+    """Return shares and prices for `options` (n_plans, n_nodes), each resource's by `solve`.
+
+    The problem must not be coupled. A plan's status is the worst of its resources'.
+    """
+    if problem.single:
+        form = normal_form(problem, options)
+        return form.allocation(*solve(form))
+    shares = np.zeros((*options.shape, problem.n_uses))
+    prices = np.zeros((len(options), problem.n_resources))
+    status = np.zeros(len(options), dtype=np.int8)
+    none = np.isinf(problem.at(problem.fixed_delay, options)).any(-1)
+    for form, (plan, node, use), row_plan, row_resource in _rows(problem, options):
+        found = form.allocation(*solve(form))
+        on = node >= 0
+        shares[plan[on], node[on], use[on]] = found.shares[..., 0][on]
+        prices[row_plan, row_resource] = found.prices[:, 0]
+        np.maximum.at(status, row_plan, np.where(found.status == Status.INFEASIBLE, _WORST, found.status))
+    status = np.where(none | (status == _WORST), Status.INFEASIBLE, status).astype(np.int8)
+    plain = status <= Status.INACCURATE
+    return Allocation(np.where(plain[:, None, None], shares, np.nan), np.where(plain[:, None], prices, np.nan), status)
+
+
+_WORST = np.int8(np.iinfo(np.int8).max)
+_Index = tuple[IntArray, IntArray, IntArray]
+
+
+def _rows(problem: Problem, options: IntArray) -> Iterator[tuple[NormalForm, _Index, IntArray, IntArray]]:
+    """Yield rows of about the same length in normal form, and whose they are.
+
+    That is plan, node and use of each entry, (n_rows, width) with node −1 where a row has ended, and plan and resource
+    (n_rows,) of each row.
+    """
+    service = problem.at(problem.service, options)
+    plan, node, use = np.nonzero(service > 0)
+    key = plan * problem.n_resources + problem.at(problem.resource, options)[plan, node, use]
+    order = np.argsort(key, kind="stable")
+    plan, node, use = plan[order], node[order], use[order]
+    keys, first, count = np.unique(key[order], return_index=True, return_counts=True)
+    curve_of = np.array([problem.use_curves.index(curve) for curve in problem.use_curves])[use[first]]
+    size = np.ceil(np.log2(np.maximum(count, 1))).astype(np.int64)
+    for kind in np.unique(size * problem.n_uses + curve_of):
+        rows = np.flatnonzero(size * problem.n_uses + curve_of == kind)
+        at = first[rows, None] + np.arange(int(count[rows].max()))
+        on = at < (first + count)[rows, None]
+        at = np.where(on, at, 0)
+        d, k = node[at], use[at]
+        index = plan[at], np.where(on, d, -1), k
+        chosen = options[index[0], d]
+        least = problem.least_rate[d, chosen, k] if problem.ordered else None
+        form = _form(
+            problem.use_curves[int(curve_of[rows[0]])],
+            np.where(on, problem.service[d, chosen, k], 0.0),
+            problem.arrival_rate[d],
+            problem.weight[d],
+            least,
+            problem.wait[d, chosen],
+            np.ones(len(rows), dtype=bool),
+        )
+        yield form, index, plan[first[rows]], keys[rows] % problem.n_resources

@@ -4,6 +4,7 @@ At the optimum every node's last unit of capacity saves the same, κ in normal f
 in closed form. What is left is one scalar equation a plan, Σ t·v(κ) = 1. In q = κ^(−1/2) its left side is convex and
 increasing (when a ≥ 0), so Newton's method from the right converges monotonically, in four or five steps. With the
 tandem curve a node stays at its kink over a range of prices; there Newton's method is kept inside a bracket.
+Stages of one tandem that share several resources are filled jointly (`jointly`).
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from __future__ import annotations
 import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, FloatArray, IntArray
-from dmcjia_opt.methods.allocators.normal_form import NormalForm, normal_form
+from dmcjia_opt.methods.allocators.jointly import fill_jointly
+from dmcjia_opt.methods.allocators.normal_form import NormalForm, by_resource
 from dmcjia_opt.methods.allocators.root import increasing_root
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Allocation, Status
+from dmcjia_opt.solving.contract import Allocation, Status, StatusArray
 from dmcjia_opt.solving.options import method
 
 _MAX_STEPS = 200
@@ -28,11 +30,13 @@ class WaterFilling:
         """Every problem is supported."""
         return None
 
-    def allocate(self, problem: Problem, splits: IntArray) -> Allocation:
-        """Return optimal shares and prices for `splits` (n_plans, n_nodes)."""
-        form = normal_form(problem, splits)
-        v, kappa = fill(form)
-        return form.allocation(v, kappa, np.full(len(splits), Status.OPTIMAL, dtype=np.int8))
+    def allocate(self, problem: Problem, options: IntArray) -> Allocation:
+        """Return optimal shares and prices for `options` (n_plans, n_nodes)."""
+        return fill_jointly(problem, options) if problem.coupled else by_resource(problem, options, _filled)
+
+
+def _filled(form: NormalForm) -> tuple[FloatArray, FloatArray, StatusArray]:
+    return *fill(form), np.full(len(form.t), Status.OPTIMAL, dtype=np.int8)
 
 
 def fill(form: NormalForm) -> tuple[FloatArray, FloatArray]:
@@ -45,7 +49,7 @@ def fill(form: NormalForm) -> tuple[FloatArray, FloatArray]:
     with np.errstate(divide="ignore"):
         mean = np.einsum("ij,ij->i", t, curve.marginal(np.ones_like(t), form.rho, form.wait))  # κ if every v were 1
         q = np.where(solvable, 1.0 / np.sqrt(mean), 1.0)
-    if len(curve.pieces) == 1 and curve.is_dcp:
+    if len(curve.pieces) == 1 and curve.is_dcp and curve.waits:
         return _from_the_right(form, q)
 
     def over(q: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.bounds.certificate import best_lower_bound, judge, lower_bound, relative_gap, splits_lower_bound
+from dmcjia_opt.bounds.certificate import best_lower_bound, judge, lower_bound, options_lower_bound, relative_gap
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
@@ -218,7 +218,7 @@ def _batch(task: Task, problem: Problem, reply: Reply) -> Checked:
 def _bounds(problem: Problem, plans: IntArray, price: FloatArray) -> FloatArray:
     """Return the best proved bound, s, on each plan of a batch: at the method's own price, or at water-filling's."""
     filled = WaterFilling().allocate(problem, plans)
-    return np.maximum(splits_lower_bound(problem, plans, filled.prices), splits_lower_bound(problem, plans, price))
+    return np.maximum(options_lower_bound(problem, plans, filled.prices), options_lower_bound(problem, plans, price))
 
 
 def _name(status: int) -> str:

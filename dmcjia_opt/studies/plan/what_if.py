@@ -86,7 +86,7 @@ class WhatIfs:
 def least_delay(problem: Problem, seconds: float) -> Least:
     """Search for the optimum with its proof, for at most `seconds`."""
     found = place(Exact(), problem, WaterFilling(), stop=Stop(seconds=seconds))
-    reached = math.inf if found.shares is None else judge(problem, found.splits, found.shares).objective
+    reached = math.inf if found.shares is None else judge(problem, found.options, found.shares).objective
     return Least(min(found.lower_bound, reached), reached, found.bound_from or "dual")
 
 

@@ -100,7 +100,7 @@ def test_identical_nodes_need_few_cases():
 def _optimum(problem: Problem) -> float:
     found = place(Exact(), problem)
     assert found.shares is not None
-    return float(problem.objective(found.splits, found.shares))
+    return float(problem.objective(found.options, found.shares))
 
 
 def branched() -> tuple[Problem, Proof, float]:

@@ -51,8 +51,8 @@ def assert_it_gets_somewhere(placer: Placer, evaluations: int) -> None:
 def objective(problem: Problem, placement: Placement) -> float:
     """Return the mean delay of a plan that is feasible."""
     assert placement.shares is not None
-    assert problem.residuals(placement.splits, placement.shares).feasible
-    return float(problem.objective(placement.splits, placement.shares))
+    assert problem.residuals(placement.options, placement.shares).feasible
+    return float(problem.objective(placement.options, placement.shares))
 
 
 def optimum(problem: Problem) -> float:

@@ -53,7 +53,7 @@ def two_nodes(**changes) -> Problem:
 def test_cloud_only_by_hand():
     """Equal shares: service 4 s and 8 s at λ = 0.1, so waits of 0.1·16/1.2 and 0.1·64/0.4 s, after 6 s and 9 s."""
     placement = place(CloudOnly(), two_nodes())
-    assert placement.splits.tolist() == [0, 0]
+    assert placement.options.tolist() == [0, 0]
     assert placement.shares.tolist() == [0.5, 0.5]
     assert placement.status == Status.FEASIBLE
     assert placement.trace[-1].objective == pytest.approx((6 + 4 + 1.6 / 1.2 + 9 + 8 + 6.4 / 0.4) / 2, rel=1e-12)
@@ -61,7 +61,7 @@ def test_cloud_only_by_hand():
 
 def test_edge_only_by_hand():
     placement = place(EdgeOnly(), two_nodes())
-    assert placement.splits.tolist() == [3, 2]
+    assert placement.options.tolist() == [3, 2]
     assert not placement.shares.any()
     assert placement.trace[-1].objective == pytest.approx((4 + 1 + 5 + 3) / 2)
 
@@ -69,7 +69,7 @@ def test_edge_only_by_hand():
 def test_greedy_by_hand():
     """Node 0 sends 2 bytes after two layers, node 1 3 after one; cloud work 1 s each gives equal shares."""
     placement = place(Greedy(), two_nodes())
-    assert placement.splits.tolist() == [2, 1]
+    assert placement.options.tolist() == [2, 1]
     assert placement.shares.tolist() == [0.5, 0.5]
     both = 2 + 0.1 * 4 / (2 * 0.8)
     assert placement.trace[-1].objective == pytest.approx((2 + 2 + both + 2 + 3 + both) / 2, rel=1e-12)
@@ -78,20 +78,20 @@ def test_greedy_by_hand():
 def test_greedy_shares_follow_the_cloud_work():
     cloud = np.array([[2.0, 1.5, 1.0, 0.0], [4.0, 3.0, 0.0, 0.0]])
     placement = place(Greedy(), two_nodes(service=cloud))
-    assert placement.splits.tolist() == [2, 1]
+    assert placement.options.tolist() == [2, 1]
     assert placement.shares.tolist() == [0.25, 0.75]
 
 
 def test_greedy_may_be_told_to_mind_bytes_alone():
     """Then node 0 keeps everything (1 byte); of node 1's two splits with 3 bytes the earlier leaves the cloud more."""
     placement = place(Greedy(cloud_work=False), two_nodes())
-    assert placement.splits.tolist() == [3, 1]
+    assert placement.options.tolist() == [3, 1]
     assert placement.shares.tolist() == [0.0, 1.0]
 
 
 def test_greedy_without_any_cloud_work():
     placement = place(Greedy(), two_nodes(service=np.zeros((2, 4))))
-    assert placement.splits.tolist() == [3, 1]
+    assert placement.options.tolist() == [3, 1]
     assert placement.shares.tolist() == [0.0, 0.0]
     assert placement.status == Status.FEASIBLE
 
@@ -105,7 +105,7 @@ def test_greedy_counts_the_nodes_own_input():
 def test_greedy_on_resnet34_is_the_first_activation_of_98_kib():
     scenario = generate("paper", nodes=3, seed=1)
     placement = place(Greedy(), compile_problem(scenario))
-    assert placement.splits.tolist() == [28] * 3
+    assert placement.options.tolist() == [28] * 3
     upload = scenario.profiles["resnet34"].upload_bytes
     assert upload[28] == upload[:34].min() == 98 * 1024 < upload[27]
 
@@ -121,7 +121,7 @@ def test_greedy_needs_upload_bytes():
 def test_neurosurgeon_by_hand():
     """Half the cloud each: node 0 predicts 10, 12, 6 and 5 s, node 1 17, 7 and 8 s."""
     placement = place(Neurosurgeon(), two_nodes())
-    assert placement.splits.tolist() == [3, 1]
+    assert placement.options.tolist() == [3, 1]
     assert placement.shares.tolist() == [0.5, 0.5]
     assert placement.trace[-1].objective == pytest.approx((5 + 5 + 2 + 0.1 * 4 / 1.6) / 2, rel=1e-12)
 
@@ -216,8 +216,8 @@ def test_one_plan_and_no_more(name):
     assert placement.trace == (seen[-1],)
     assert {point.evaluations for point in seen} == {1}
     problem = two_nodes()
-    assert problem.residuals(problem.check_options(placement.splits), placement.shares).feasible
-    assert seen[0].objective == problem.objective(placement.splits, placement.shares)
+    assert problem.residuals(problem.check_options(placement.options), placement.shares).feasible
+    assert seen[0].objective == problem.objective(placement.options, placement.shares)
     assert placement.lower_bound == -math.inf
 
 
@@ -252,7 +252,7 @@ def test_shares_never_exceed_the_cloud(name, nodes):
 def test_a_third_partys_allocator_will_do(name):
     placement = place(build_placer(name), two_nodes(), allocator=Even())
     np.testing.assert_array_equal(
-        placement.shares, Even().allocate(two_nodes(), placement.splits[None]).shares[0, :, 0]
+        placement.shares, Even().allocate(two_nodes(), placement.options[None]).shares[0, :, 0]
     )
     assert math.isnan(placement.price)
 
@@ -269,7 +269,7 @@ def test_an_impossible_problem(name):
     uplinks = Uplinks(np.ones((1, 4)), np.zeros(3, dtype=np.int64), np.ones(3), np.ones(3))
     placement = place(build_placer(name), replace(impossible(), uplinks=uplinks))
     assert placement.status == Status.INFEASIBLE
-    assert placement.splits.shape == (3,)
+    assert placement.options.shape == (3,)
     assert placement.trace[-1].objective == math.inf
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.bounds.certificate import certify
-from dmcjia_opt.bounds.dual import least_load
+from dmcjia_opt.bounds.loads import least_load
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import FAMILIES, generate

@@ -71,7 +71,7 @@ class MeanDelay:
     @property
     def best(self) -> IntArray | None:
         """(n_nodes,) splits of the best feasible plan met so far, or None."""
-        return self.search.splits
+        return self.search.options
 
     def __call__(self, splits: ArrayLike, /) -> Any:  # noqa: ANN401 - a float, or an array for several plans
         """Return the mean delay, s.

@@ -1,8 +1,9 @@
 """Generalised Benders decomposition on class counts, with a HiGHS master that grows cut by cut.
 
-Master: integer counts n of how many nodes of each class use each split, and θ, with a cut for each price tried,
+Master: integer counts n of how many nodes of each class use each option, and θ, with a cut for each vector of prices
+tried and a row for each resource,
 
-    θ ≥ Σ (w·local + φ(ν_i))·n − ν_i,     Σ_γ n = class size,     Σ least share · n ≤ 1.
+    θ ≥ Σ (w·fixed + Σ φ(ν_i))·n − Σ ν_i,     Σ_o n = class size,     Σ least share · n ≤ 1.
 
 Each solution of the master is a plan; its shares come from the allocator and the price of those from the next cut,
 until the master's bound meets the incumbent. Cuts are shifted and scaled so that the open gap is the unit: HiGHS's
@@ -21,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import IntArray
+from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.processes import silenced
-from dmcjia_opt.bounds.certificate import rounding_slack
+from dmcjia_opt.bounds.dual import rounding_slack
 from dmcjia_opt.methods.placers.exact.branch_and_bound import NodeClass, class_rows, fixed_row, node_classes, spread
-from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, left_open, moderate
+from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, left_open
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.options import method
@@ -48,7 +49,7 @@ class Master:
     classes
         Open nodes; every other node stays at `cheapest`.
     cheapest
-        (n_nodes,) splits of the nodes that are not open.
+        (n_nodes,) options of the nodes that are not open.
     bound, unit
         The value that θ = 0 stands for, and what θ = 1 adds to it, s.
     """
@@ -61,7 +62,7 @@ class Master:
         self.problem, self.classes, self.cheapest = problem, classes, cheapest
         self.bound, self.unit = bound, unit
         self.fixed = np.setdiff1d(np.arange(problem.n_nodes), np.concatenate([c.nodes for c in classes]))
-        self.sizes = [len(c.splits) for c in classes]
+        self.sizes = [len(c.options) for c in classes]
         self.n = sum(self.sizes)
         with silenced():  # the first solver of a process prints a banner before it can be told not to
             solver = highspy.Highs()
@@ -79,7 +80,7 @@ class Master:
             solver.setOptionValue(name, value)
         starts = np.cumsum([0, *self.sizes])
         for c in classes:
-            for _ in c.splits:
+            for _ in c.options:
                 solver.addVar(0.0, float(len(c.nodes)))
         for j in range(self.n):
             solver.changeColIntegrality(j, highspy.HighsVarType.kInteger)
@@ -88,10 +89,12 @@ class Master:
         for c, start, size in zip(classes, starts[:-1], self.sizes, strict=True):
             columns = np.arange(start, start + size, dtype=np.int32)
             solver.addRow(float(len(c.nodes)), float(len(c.nodes)), size, columns, np.ones(size))
-        one = np.array([1.0])
-        load = np.concatenate([class_rows(problem, c, one)[:, -1] for c in classes])
-        taken = float(fixed_row(problem, self.fixed, cheapest, one)[0, -1])
-        solver.addRow(-highspy.kHighsInf, 1.0 - taken, self.n, np.arange(self.n, dtype=np.int32), load)
+        one = np.ones((1, problem.n_resources))
+        loads = np.concatenate([class_rows(problem, c, one)[:, 1:] for c in classes])
+        taken = fixed_row(problem, self.fixed, cheapest, one)[0, 1:]
+        for load, rest in zip(loads.T, (1.0 - taken).tolist(), strict=True):
+            used = np.flatnonzero(load).astype(np.int32)
+            solver.addRow(-highspy.kHighsInf, rest, len(used), used, load[used])
         self.infinity = highspy.kHighsInf
 
     def _run(self, seconds: float) -> None:
@@ -109,14 +112,14 @@ class Master:
             pool.shutdown()
             self._stop.clear()
 
-    def cut(self, price: float, objective: float) -> None:
-        """Add the cut of a price, s per unit share, lowered by what rounding may add to it below `objective`."""
-        at = np.array([price])
+    def cut(self, prices: FloatArray, objective: float) -> None:
+        """Add the cut of prices (n_resources,), lowered by what rounding may add to it below `objective`."""
+        at = prices[None, :]
         costs = [class_rows(self.problem, c, at)[:, 0] for c in self.classes]
         least = [float(cost.min()) for cost in costs]
         constant = float(fixed_row(self.problem, self.fixed, self.cheapest, at)[0, 0])
         constant += math.fsum(len(c.nodes) * m for c, m in zip(self.classes, least, strict=True))
-        slack = rounding_slack(self.problem.n_nodes, objective + 2.0 * price)
+        slack = rounding_slack(self.problem.n_nodes, objective + 2.0 * float(prices.sum()))
         row = np.concatenate([(cost - m) / self.unit for cost, m in zip(costs, least, strict=True)])
         columns = np.arange(self.n + 1, dtype=np.int32)
         self._solver.addRow(
@@ -124,7 +127,7 @@ class Master:
         )
 
     def solve(self, gap: float, seconds: float) -> tuple[IntArray | None, float]:
-        """Return the best plan's splits (n_nodes,), or None, and the proved least θ, after at most `seconds`."""
+        """Return the best plan's options (n_nodes,), or None, and the proved least θ, after at most `seconds`."""
         solver = self._solver
         solver.setOptionValue("mip_abs_gap", gap)
         solver.setOptionValue("time_limit", solver.getRunTime() + seconds if math.isfinite(seconds) else self.infinity)
@@ -141,7 +144,7 @@ class Master:
             start += size
             if count.sum() != len(c.nodes):
                 return None, bound
-            plan[c.nodes] = spread(c.splits, count[None, :])[0]
+            plan[c.nodes] = spread(c.options, count[None, :])[0]
         return plan, bound
 
 
@@ -167,8 +170,11 @@ def close(search: Search) -> Status:
     base = left.bound
     unit = search.objective - base
     master = Master(problem, classes, left.cheapest, base, unit)
-    master.cut(left.price, search.objective)
-    prices = {left.price}
+    master.cut(left.prices, search.objective)
+    known = {left.prices.tobytes()}
+    for point in search.dual.points[1:] if problem.n_resources > 1 else ():
+        master.cut(point.prices, search.objective)
+        known.add(point.prices.tobytes())
     for tried in range(_MAX_CUTS):
         seconds = search.seconds_left
         if seconds <= 0:
@@ -180,26 +186,26 @@ def close(search: Search) -> Status:
         search.tick()
         if plan is None or search.closed:
             return Status.LIMIT
-        _, price = search.solve_in_budget(plan[None, :])
+        _, prices = search.solve_in_budget(plan[None, :])
         if search.closed:
             return Status.LIMIT
-        following = _next_price(float(price[0]), left.price, tried)
-        if following in prices:
+        following = _next_prices(prices[0], left.prices, tried)
+        if following.tobytes() in known:
             return Status.ROUNDED
-        prices.add(following)
+        known.add(following.tobytes())
         master.cut(following, search.objective)
     return Status.LIMIT
 
 
-def _next_price(price: float, middle: float, tried: int) -> float:
-    """Return a price > 0 that cuts off a plan: its own, or one that suits where it has none.
+def _next_prices(prices: FloatArray, middle: FloatArray, tried: int) -> FloatArray:
+    """Return prices > 0 that cut off a plan: its own, or some that suit where it has none.
 
-    A plan without cloud work has price 0, and any small price is as good. Where the allocator failed, or the plan
-    fills the cloud to the brim, ever higher prices are.
+    What a plan does not use has price 0, and any small price is as good. Where the allocator failed, or the plan
+    fills a resource to the brim, ever higher prices are.
     """
-    if moderate(price, middle):
-        return price
-    return middle * (1e-9 if price == 0.0 else 2.0 ** (1 + tried % 64))
+    higher = middle * 2.0 ** (1 + tried % 64)
+    usable = (prices > 0.0) & (prices <= 2.0**40 * middle)
+    return np.where(usable, prices, np.where(prices == 0.0, middle * 1e-9, higher))
 
 
 @method

@@ -1,6 +1,6 @@
 """Branch and bound on class counts: what the Lagrangian search leaves open, closed without a solver.
 
-Nodes that are identical are one *class*; only how many of them use each split matters, which removes the symmetry
+Nodes that are identical are one *class*; only how many of them use each option matters, which removes the symmetry
 that defeats general solvers. Classes are branched on one after another, breadth first. A partial plan carries its
 cost at a set of prices around ν*, and the cost at each price of the cheapest way to finish it is a lower bound by
 weak duality; so is the largest of them. A partial plan is dropped once a price proves it no better than the
@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.bounds.certificate import rounding_slack, splits_lower_bound
-from dmcjia_opt.bounds.dual import split_costs
+from dmcjia_opt.bounds.certificate import options_lower_bound
+from dmcjia_opt.bounds.dual import option_costs, rounding_slack
 from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, Survivors, improve, left_open, moderate
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Status
@@ -35,20 +35,20 @@ class NodeClass:
     ----------
     nodes
         (size,) which.
-    splits
-        (k,) splits they may use, dearest first.
+    options
+        (k,) options they may use, dearest first.
     """
 
     nodes: IntArray
-    splits: IntArray
+    options: IntArray
 
 
 def node_classes(problem: Problem, left: Survivors) -> list[NodeClass]:
-    """Return the open nodes in classes whose tables are the same at the splits that are left."""
+    """Return the open nodes in classes whose tables are the same at the options that are left."""
     groups: dict[bytes, list[int]] = {}
-    for i, (d, splits) in enumerate(zip(left.nodes, left.splits, strict=True)):
-        groups.setdefault(problem.signature(d, splits) + splits.tobytes(), []).append(i)
-    return [NodeClass(left.nodes[members], left.splits[members[0]][::-1]) for members in groups.values()]
+    for i, (d, options) in enumerate(zip(left.nodes, left.options, strict=True)):
+        groups.setdefault(problem.signature(d, options) + options.tobytes(), []).append(i)
+    return [NodeClass(left.nodes[members], left.options[members[0]][::-1]) for members in groups.values()]
 
 
 #: Costs of longer partial plans, which they extend, and by which counts.
@@ -62,9 +62,10 @@ class _Tree:
     Parameters
     ----------
     cost
-        (n_plans, n_rows) what each has spent of every row's limit: cost at each price, and share of the cloud.
+        (n_plans, n_rows) what each has spent of every row's limit: cost at each vector of prices, share of
+        each resource.
     choices
-        One entry a level: parents, and counts of the splits chosen there (n_plans, k).
+        One entry a level: parents, and counts of the options chosen there (n_plans, k).
     """
 
     cost: FloatArray
@@ -146,19 +147,17 @@ def close(search: Search, *, prices: int = 17, max_plans: int = 200_000, bucket:
     left = left_open(search)
     margin = max(_MARGIN, 0.5 * tolerance if tolerance > 1e-8 else 0.0)
     classes = sorted(node_classes(problem, left), key=lambda c: (len(c.nodes) > 1, len(c.nodes)))
-    price = _grid(left, search.objective, prices // 2)
-    if moderate(search.price, left.price):
-        price = np.append(price, search.price)  # where plans like the incumbent have their best bound
-    rows = [class_rows(problem, c, price) for c in classes]
+    at = _around(search, left, prices // 2)
+    rows = [class_rows(problem, c, at) for c in classes]
     fixed = np.setdiff1d(np.arange(problem.n_nodes), left.nodes, assume_unique=True)
-    root = fixed_row(problem, fixed, left.cheapest, price)
+    root = fixed_row(problem, fixed, left.cheapest, at)
     least = [row.min(axis=0) * len(c.nodes) for row, c in zip(rows, classes, strict=True)]
-    tails = np.cumsum([np.zeros(len(price) + 1), *least[::-1]], axis=0)[::-1]
-    magnitude = float(np.abs(root[0]).max() + np.abs(tails[0]).max() + price.max())
+    tails = np.cumsum([np.zeros(root.shape[1]), *least[::-1]], axis=0)[::-1]
+    magnitude = float(np.abs(root[0]).max() + np.abs(tails[0]).max() + at.sum(axis=1).max())
     slack = rounding_slack(problem.n_nodes, 2 * magnitude)
 
     def limit() -> FloatArray:
-        return np.append(np.full(len(price), search.objective * (1.0 - margin)), 1.0 + 1e-12)
+        return np.append(np.full(len(at), search.objective * (1.0 - margin)), np.full(problem.n_resources, 1.0 + 1e-12))
 
     tree, merged = _Tree(root, []), False
     for c, split, tail in zip(classes, rows, tails[1:], strict=True):
@@ -171,7 +170,7 @@ def close(search: Search, *, prices: int = 17, max_plans: int = 200_000, bucket:
             return False
         cost, parent, count = grown
         if bucket > 0.0 and len(cost) > _MERGE_ABOVE:
-            cost, parent, count = _merged(cost, parent, count, bucket * search.objective)
+            cost, parent, count = _merged(cost, parent, count, bucket * search.objective, len(at))
             merged = True
         tree = _Tree(cost, [*tree.choices, (parent, count)])
     bound = _leaves(search, tree, classes, left.cheapest, margin, merged=merged)
@@ -179,13 +178,15 @@ def close(search: Search, *, prices: int = 17, max_plans: int = 200_000, bucket:
     return True
 
 
-def _merged(cost: FloatArray, parent: IntArray, count: IntArray, width: float) -> tuple[FloatArray, IntArray, IntArray]:
+def _merged(
+    cost: FloatArray, parent: IntArray, count: IntArray, width: float, n_prices: int
+) -> tuple[FloatArray, IntArray, IntArray]:
     """Merge partial plans that cost nearly the same at every price, keeping the least cost at each.
 
     The merged plan is a relaxation of all it stands for, so bounds stay bounds; the history kept is that of the plan
     that is cheapest at the middle price.
     """
-    middle = (cost.shape[1] - 2) // 2
+    middle = (n_prices - 1) // 2
     key = np.zeros(len(cost), dtype=np.int64)
     for column in (0, middle, 2 * middle):
         digit = np.floor((cost[:, column] - cost[:, column].min()) / width).astype(np.int64)
@@ -196,37 +197,55 @@ def _merged(cost: FloatArray, parent: IntArray, count: IntArray, width: float) -
     return np.minimum.reduceat(cost[order], start, axis=0), parent[first], count[first]
 
 
-def _grid(left: Survivors, objective: float, each_side: int) -> FloatArray:
-    """Return prices around ν*, and ν* itself, as far apart as plans in the gap can have theirs.
+def _around(search: Search, left: Survivors, each_side: int) -> FloatArray:
+    """Return prices (n_prices, n_resources) around ν*, and ν* itself in the middle of an odd number.
 
-    A plan that uses the share 1 + r at ν* loses about ν*·r² to its own best price, which is about 2r away.
+    They are as far apart as plans in the gap can have theirs: a plan that uses the share 1 + r of a resource at ν*
+    loses about ν*·r² to its own best price, which is about 2r away. For several resources all move together, and
+    the points the dual went through are added, where plans of its other kinks have their bounds.
     """
-    room = max(objective - left.bound, 1e-15 * objective)
-    width = min(4.0 * np.sqrt(room / left.price), 2.0)
-    return np.asarray(left.price * np.exp(np.linspace(-width, width, 2 * each_side + 1)))
+    room = max(search.objective - left.bound, 1e-15 * search.objective)
+    width = min(4.0 * np.sqrt(room / left.prices.sum()), 2.0)
+    found = [left.prices * factor for factor in np.exp(np.linspace(-width, width, 2 * each_side + 1))]
+    if search.problem.n_resources > 1:
+        found += [point.prices for point in search.dual.points[1:]]
+    if moderate(search.prices, left.prices):
+        found.append(search.prices)  # where plans like the incumbent have their best bound
+    return np.array(found)
 
 
-def class_rows(problem: Problem, c: NodeClass, price: FloatArray) -> FloatArray:
-    """Return (k, n_prices + 1) what one node of a class costs at each price, s, and its least share, for each split."""
+def class_rows(problem: Problem, c: NodeClass, prices: FloatArray) -> FloatArray:
+    """Return what one node of a class costs and needs, for each of its options.
+
+    That is (k, n_prices + n_resources): what it costs at each of `prices` (n_prices, n_resources), s, and its least
+    share of each resource.
+    """
     node = c.nodes[:1]
-    cost = split_costs(problem, node, c.splits[:, None], price)
-    return np.column_stack([cost, _least_shares(problem, node, c.splits)])
+    cost = option_costs(problem, node, c.options[:, None], prices)
+    return np.column_stack([cost, _least_loads(problem, np.repeat(node, len(c.options)), c.options)])
 
 
-def fixed_row(problem: Problem, nodes: IntArray, splits: IntArray, price: FloatArray) -> FloatArray:
-    """Return (1, n_prices + 1) what `nodes` cost together at `splits` (of all nodes), less the price of the cloud."""
-    total = np.zeros(len(price) + 1)
+def fixed_row(problem: Problem, nodes: IntArray, options: IntArray, prices: FloatArray) -> FloatArray:
+    """Return (1, n_prices + n_resources) what `nodes` cost and need together at `options` (of all nodes).
+
+    The prices of the resources themselves are taken off.
+    """
+    total = np.zeros(len(prices) + problem.n_resources)
     for start in range(0, len(nodes), 4096):
         d = nodes[start : start + 4096]
-        total[:-1] += split_costs(problem, d[:, None], splits[d][:, None], price).sum(axis=0)
-        total[-1] += _least_shares(problem, d, splits[d]).sum()
-    total[:-1] -= price
+        total[: len(prices)] += option_costs(problem, d[:, None], options[d][:, None], prices).sum(axis=0)
+        total[len(prices) :] += _least_loads(problem, d, options[d]).sum(axis=0)
+    total[: len(prices)] -= prices.sum(axis=1)
     return total[None, :]
 
 
-def _least_shares(problem: Problem, nodes: IntArray, splits: IntArray) -> FloatArray:
-    rate = problem.arrival_rate[nodes]
-    return np.asarray(np.maximum(rate, problem.least_rate[nodes, splits, 0]) * problem.service[nodes, splits, 0])
+def _least_loads(problem: Problem, nodes: IntArray, options: IntArray) -> FloatArray:
+    """Return the least shares (n, n_resources) that options of nodes, (n,) each, ask for."""
+    rate = np.maximum(problem.arrival_rate[nodes, None], problem.least_rate[nodes, options])
+    found = np.zeros((len(nodes), problem.n_resources))
+    use = problem.resource[nodes, options]
+    np.add.at(found, (np.arange(len(nodes))[:, None], use), rate * problem.service[nodes, options])
+    return found
 
 
 def _leaves(
@@ -234,7 +253,7 @@ def _leaves(
 ) -> float:
     """Evaluate the plans that are left, most promising first; return the least of their own lower bounds."""
     problem = search.problem
-    promise = tree.cost[:, :-1].max(axis=1)
+    promise = tree.cost[:, : -problem.n_resources].max(axis=1)
     order = np.argsort(promise, kind="stable")
     counts = tree.counts()
     least, start, number = np.inf, 0, _FIRST_LEAVES
@@ -242,21 +261,21 @@ def _leaves(
         rows = order[start : start + number]
         plans = np.repeat(base[None, :], len(rows), axis=0)
         for c, count in zip(classes, counts, strict=True):
-            plans[:, c.nodes] = spread(c.splits, count[rows])
+            plans[:, c.nodes] = spread(c.options, count[rows])
         _, price = search.solve_in_budget(plans)
         possible = problem.overload(plans) == 0
-        bounds = promise[rows] if merged else splits_lower_bound(problem, plans[possible], price[possible])
+        bounds = promise[rows] if merged else options_lower_bound(problem, plans[possible], price[possible])
         least = min(least, float(np.min(bounds, initial=np.inf)))
         start += number
         number = min(4 * number, max(1, (1 << 20) // problem.n_nodes))
     return least
 
 
-def spread(splits: IntArray, count: IntArray) -> IntArray:
-    """Return each row's splits with their multiplicities, (n_plans, class size)."""
+def spread(options: IntArray, count: IntArray) -> IntArray:
+    """Return each row's options with their multiplicities, (n_plans, class size)."""
     ends = np.cumsum(count, axis=1)
     position = np.arange(int(ends[0, -1]))
-    spread_out: IntArray = splits[(position[None, :, None] >= ends[:, None, :]).sum(axis=2)]
+    spread_out: IntArray = options[(position[None, :, None] >= ends[:, None, :]).sum(axis=2)]
     return spread_out
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from dmcjia_opt.bounds.candidates import pareto_splits
-from dmcjia_opt.bounds.certificate import splits_lower_bound
+from dmcjia_opt.bounds.certificate import options_lower_bound
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.options import Count, method
@@ -57,7 +57,7 @@ class Exhaustive:
             _, price = search.solve_in_budget(plans)
             possible = problem.overload(plans) == 0
             bound = min(
-                bound, float(np.min(splits_lower_bound(problem, plans[possible], price[possible]), initial=np.inf))
+                bound, float(np.min(options_lower_bound(problem, plans[possible], price[possible]), initial=np.inf))
             )
             search.tick()
         search.prove(max(bound, search.lower_bound), "exhaustive")

@@ -1,7 +1,7 @@
-"""Lagrangian placement: the best price, good plans on both sides of it, and the splits no optimum can use.
+"""Lagrangian placement: the best price, good plans on both sides of it, and the options no optimum can use.
 
-At the price ν* where the dual is largest every node has a cheapest split. What another split costs more is its
-*reduced cost*, and a plan cannot be better than L(ν*) plus the sum of its reduced costs. So a split whose reduced
+At the prices ν* where the dual is largest every node has a cheapest option. What another one costs more is its
+*reduced cost*, and a plan cannot be better than L(ν*) plus the sum of its reduced costs. So an option whose reduced
 cost exceeds incumbent − L(ν*) is in no better plan. On heterogeneous fleets this leaves a handful of plans, or one.
 """
 
@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import IntArray, blocks
-from dmcjia_opt.bounds.certificate import rounding_slack
-from dmcjia_opt.bounds.dual import DualPoint, priced
+from dmcjia_opt.base.arrays import FloatArray, IntArray, blocks
+from dmcjia_opt.bounds.dual import DualPoint, dual_point, priced, rounding_slack
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import AnyProblem, Status
 from dmcjia_opt.solving.options import method
@@ -25,43 +24,44 @@ _BLOCK = 1 << 16
 _BATCH_ENTRIES = 1 << 18
 _FEW = 256  # so many plans are better searched than improved on
 _MAX_MOVES = 2048
+_REPAIRS = 60
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Survivors:
-    """Splits that a plan better than the incumbent may use, where a node has more than one.
+    """Options that a plan better than the incumbent may use, where a node has more than one.
 
     Parameters
     ----------
-    price
-        ν*, s per unit share.
+    prices
+        (n_resources,) ν*, s per unit share.
     bound
         L(ν*) less its rounding slack, s.
     nodes
-        (n_open,) nodes with more than one split left.
-    splits
-        For each of them, its splits, cheapest first.
+        (n_open,) nodes with more than one option left.
+    options
+        For each of them, its options, cheapest first.
     reduced
-        For each of them, those splits' reduced costs, s.
+        For each of them, those options' reduced costs, s.
     cheapest
-        (n_nodes,) every node's cheapest split at ν*.
+        (n_nodes,) every node's cheapest option at ν*.
     """
 
-    price: float
+    prices: FloatArray
     bound: float
     nodes: IntArray
-    splits: tuple[IntArray, ...]
+    options: tuple[IntArray, ...]
     reduced: tuple[np.ndarray[tuple[int, ...], np.dtype[np.float64]], ...]
     cheapest: IntArray
 
     @property
     def plans(self) -> float:
-        """How many plans use only these splits."""
-        return float(np.exp(min(sum(math.log(len(splits)) for splits in self.splits), 700.0)))
+        """How many plans use only these options."""
+        return float(np.exp(min(sum(math.log(len(options)) for options in self.options), 700.0)))
 
 
 def survivors(problem: Problem, point: DualPoint, objective: float) -> Survivors:
-    """Return the splits that a plan better than `objective` may use, by their reduced costs at `point`."""
+    """Return the options that a plan better than `objective` may use, by their reduced costs at `point`."""
     slack = rounding_slack(problem.n_nodes, point.magnitude)
     bound = point.value - slack
     room = objective - bound + slack
@@ -69,36 +69,56 @@ def survivors(problem: Problem, point: DualPoint, objective: float) -> Survivors
     kept: list[IntArray] = []
     costs = []
     for rows in blocks(problem.n_nodes, problem.n_options, _BLOCK):
-        cost, _ = priced(problem, point.price, rows)
+        cost, _ = priced(problem, point.prices, rows)
         reduced = cost - cost.min(axis=1, keepdims=True)
         near = (reduced <= room) & np.isfinite(cost)
         for i in np.flatnonzero(near.sum(axis=1) > 1):
-            splits = np.flatnonzero(near[i])
-            order = np.argsort(reduced[i, splits], kind="stable")
+            options = np.flatnonzero(near[i])
+            order = np.argsort(reduced[i, options], kind="stable")
             nodes.append(rows.start + int(i))
-            kept.append(splits[order])
-            costs.append(reduced[i, splits[order]])
-    return Survivors(point.price, bound, np.array(nodes, dtype=np.int64), tuple(kept), tuple(costs), point.splits)
+            kept.append(options[order])
+            costs.append(reduced[i, options[order]])
+    return Survivors(point.prices, bound, np.array(nodes, dtype=np.int64), tuple(kept), tuple(costs), point.options)
 
 
 def left_open(search: Search) -> Survivors:
-    """Return the splits that a plan better than the incumbent may use."""
+    """Return the options that a plan better than the incumbent may use."""
     return survivors(search.problem, search.dual.point, search.objective)
 
 
-def moderate(price: float, middle: float) -> bool:
-    """Return whether a plan's price can bound others; that of one at the edge of stability drowns them in rounding."""
-    return 0.0 < price <= 2.0**40 * middle
+def moderate(prices: FloatArray, middle: FloatArray) -> bool:
+    """Return whether a plan's prices can bound others; those at the edge of stability drown them in rounding."""
+    return bool(((prices > 0.0) & (prices <= 2.0**40 * middle)).all())
 
 
 def recover(search: Search) -> None:
-    """Try the plans on both sides of the best price, those between them, and exchanges of one node's split."""
-    low, high = search.dual.low.splits, search.dual.high.splits
-    ends = [high] if np.array_equal(low, high) else [high, low]
-    search.solve_in_budget(np.stack(ends))
-    if len(ends) > 1 and not search.closed:
-        _switch(search, low, high)
+    """Try the plans around the best prices, those between two of them, and exchanges of one node's option."""
+    if search.problem.n_resources > 1:
+        around = np.stack([point.options for point in search.dual.points])
+        first = np.sort(np.unique(around, axis=0, return_index=True)[1])
+        search.solve_in_budget(around[first])
+        if search.options is None:
+            repair(search)
+    else:
+        low, high = search.dual.low.options, search.dual.high.options
+        ends = [high] if np.array_equal(low, high) else [high, low]
+        search.solve_in_budget(np.stack(ends))
+        if len(ends) > 1 and not search.closed:
+            _switch(search, low, high)
     improve(search, pairs=False)
+
+
+def repair(search: Search) -> None:
+    """Look for a plan where those around the best prices overload something: ever dearer where they do."""
+    problem = search.problem
+    prices = search.dual.point.prices
+    for _ in range(_REPAIRS):
+        point = dual_point(problem, prices)
+        load = problem.by_resource(point.options, problem.least_share(point.options))
+        if not (load >= 1.0).any():
+            search.solve_in_budget(point.options[None])
+            return
+        prices = np.where(load >= 1.0, 1.5 * prices, prices)
 
 
 def _switch(search: Search, low: IntArray, high: IntArray) -> None:
@@ -119,16 +139,16 @@ def _switch(search: Search, low: IntArray, high: IntArray) -> None:
 
 
 def improve(search: Search, *, pairs: bool) -> None:
-    """Exchange one node's split, and with `pairs` two, for as long as that helps."""
-    while search.splits is not None and not search.closed:
+    """Exchange one node's option, and with `pairs` two, for as long as that helps."""
+    while search.options is not None and not search.closed:
         before = search.objective
         left = left_open(search)
         if left.plans <= _FEW:
             return
         moves = sorted(
             (float(c), int(d), int(g))
-            for d, splits, costs in zip(left.nodes, left.splits, left.reduced, strict=True)
-            for g, c in zip(splits, costs, strict=True)
+            for d, options, costs in zip(left.nodes, left.options, left.reduced, strict=True)
+            for g, c in zip(options, costs, strict=True)
         )
         most = _batch(search)
         _exchange(search, [((d, g),) for _, d, g in moves[:most]])
@@ -143,7 +163,7 @@ def improve(search: Search, *, pairs: bool) -> None:
 
 
 def _exchange(search: Search, changes: list[tuple[tuple[int, int], ...]]) -> None:
-    incumbent = search.splits
+    incumbent = search.options
     assert incumbent is not None  # the caller's loop
     plans = np.repeat(incumbent[None, :], len(changes), axis=0)
     for plan, change in zip(plans, changes, strict=True):
@@ -165,7 +185,7 @@ class LagrangianPlacer(AnyProblem, ABC):
 
     def search(self, search: Search, rng: np.random.Generator) -> None:
         """Search around the best price, then close what is left open."""
-        search.raise_bound(search.dual.point.price)
+        search.raise_bound(search.dual.point.prices)
         if search.dual.load >= 1.0:
             search.claim(Status.INFEASIBLE)
             return  # no plan exists, and the bound says so, but for rounding
@@ -183,6 +203,6 @@ class Lagrangian(LagrangianPlacer):
     """The best price and the best plan around it; optimal whenever the two meet, as they do on large fleets."""
 
     def close(self, search: Search) -> Status:
-        """Exchange the splits of one node or two."""
+        """Exchange the options of one node or two."""
         improve(search, pairs=True)
         return Status.FEASIBLE

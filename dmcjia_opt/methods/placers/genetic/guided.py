@@ -33,8 +33,8 @@ class ReducedCosts:
 
     Parameters
     ----------
-    price
-        ν*, s per unit share.
+    prices
+        (n_resources,) ν*, s per unit share.
     low, high
         (n_nodes,) cheapest splits just below and just above ν*: `low` asks for more of the cloud than there is, or as
         much, `high` for no more.
@@ -42,7 +42,7 @@ class ReducedCosts:
         (n_nodes, n_options) reduced costs, s; +inf where the split is not allowed.
     """
 
-    price: float
+    prices: FloatArray
     low: IntArray
     high: IntArray
     table: FloatArray
@@ -71,11 +71,11 @@ class ReducedCosts:
 def reduced_costs(problem: Problem, dual: BestPrice | None = None) -> ReducedCosts:
     """Return the reduced costs at the best price; at price 0, where they are local delays, if no plan exists."""
     dual = dual or BestPrice(problem)
-    cost, _ = priced(problem, dual.point.price)
+    cost, _ = priced(problem, dual.point.prices)
     cost[~np.isfinite(cost).any(axis=1), 0] = 0.0  # a node without any stable split makes every plan infeasible
     table = cost - cost.min(axis=1, keepdims=True)
     table.setflags(write=False)
-    return ReducedCosts(dual.point.price, dual.low.splits, dual.high.splits, table)
+    return ReducedCosts(dual.point.prices, dual.low.options, dual.high.options, table)
 
 
 class DualSampling(Sampling):  # type: ignore[misc]

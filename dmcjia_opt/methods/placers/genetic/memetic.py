@@ -17,7 +17,7 @@ from pymoo.core.duplicate import DefaultDuplicateElimination
 from pymoo.operators.crossover.ux import UniformCrossover
 from pymoo.operators.sampling.rnd import IntegerRandomSampling
 
-from dmcjia_opt.base.arrays import BoolArray, IntArray
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.bounds.dual import priced
 from dmcjia_opt.methods.placers.genetic.guided import (
     DualSampling,
@@ -61,7 +61,7 @@ class Descent:
             When the budget is.
         """
         values, prices = self.search.with_prices(plan[None, :])
-        value, price = float(values[0]), float(prices[0])
+        value, price = float(values[0]), prices[0]
         while np.isfinite(value) and plan.tobytes() not in self._ends:
             step = self._best(plan, price)
             if step is not None and not step[1] < value:
@@ -72,19 +72,19 @@ class Descent:
         self._ends.add(plan.tobytes())
         return plan
 
-    def _best(self, plan: IntArray, price: float) -> tuple[IntArray, float, float] | None:
+    def _best(self, plan: IntArray, price: FloatArray) -> tuple[IntArray, float, FloatArray] | None:
         """Return the best plan tried around `plan`, its mean delay and price; None if nothing was."""
         near = self.neighbours(plan, price)
         if len(near) == 0:
             return None
         values, prices = self.search.with_prices(near)
         best = int(values.argmin())
-        return near[best], float(values[best]), float(prices[best])
+        return near[best], float(values[best]), prices[best]
 
-    def neighbours(self, plan: IntArray, price: float) -> IntArray:
+    def neighbours(self, plan: IntArray, price: FloatArray) -> IntArray:
         """Return the plans (n_plans, n_nodes) that are tried around `plan` (n_nodes,) at its price."""
         problem = self.search.problem
-        cost, _ = priced(problem, price if np.isfinite(price) else self.costs.price)
+        cost, _ = priced(problem, price if np.isfinite(price).all() else self.costs.prices)
         nodes = np.arange(problem.n_nodes)
         saving = np.where(np.isfinite(cost), cost[nodes, plan][:, None] - cost, 0.0)
         # identical nodes save the same, and trying one of them is enough

@@ -67,7 +67,7 @@ def menu(problem: Problem, keep: BoolArray, prices: FloatArray, lower_bound: flo
     lower_bound
         Scale of the costs, s.
     """
-    tables = ((cost, over_uses(shares)) for cost, shares in (priced(problem, price) for price in prices))
+    tables = ((cost, over_uses(shares)) for cost, shares in (priced(problem, np.array([price])) for price in prices))
     cost, share = (np.stack(table, axis=-1) for table in zip(*tables, strict=True))
     with np.errstate(invalid="ignore"):
         delay = np.where(keep[:, :, None], cost - prices * share, np.inf)
@@ -128,14 +128,14 @@ class CpSat:
         if math.isinf(search.lower_bound):
             return
         self._refine(search, draw_seed(rng))
-        if search.splits is None:
+        if search.options is None:
             search.evaluate(least_load_plan(search.problem)[None, :])
 
     def _refine(self, search: Search, seed: int) -> None:
         problem = search.problem
-        low, high = search.dual.ends
+        low, high = search.dual.low, search.dual.high
         if high.price <= 0.0:  # capacity is free: every node has its least local delay
-            search.evaluate(high.splits[None, :])
+            search.evaluate(high.options[None, :])
             return
         keep = pareto_splits(problem)
         price, span = math.sqrt(low.price * high.price), _SPAN
@@ -145,7 +145,7 @@ class CpSat:
             plans, interrupted = self._choose(menu(problem, keep, prices, search.lower_bound), search, seed)
             if len(plans):
                 search.evaluate(plans)
-                price = search.price if search.price > 0.0 else price
+                price = float(search.prices[0]) if search.prices[0] > 0.0 else price
                 span = math.sqrt(span)
             else:
                 span *= span

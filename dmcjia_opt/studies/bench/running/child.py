@@ -115,9 +115,9 @@ def _placed(task: Task, problem: Problem, placer: Placer, allocator: Allocator, 
         found = place(placer, problem, allocator, stop=task.stop, rng=np.random.default_rng(task.seed))
         found = at_the_edge(found, problem, allocator)
     return Reply(
-        splits=found.splits,
+        splits=found.options,
         shares=found.shares,
-        price=float(found.price),
+        price=float(found.prices[0]) if found.prices.size else np.nan,
         status=str(found.status),
         lower_bound=found.lower_bound if found.claimed_bound is None else found.claimed_bound,
         evaluations=found.evaluations,

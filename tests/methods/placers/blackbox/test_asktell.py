@@ -191,7 +191,7 @@ def test_an_interrupt_returns_the_incumbent_if_there_is_one(four, patience):
     if patience:
         placement = search(Interrupting, four)
         assert placement.status == Status.LIMIT
-        assert four.residuals(placement.splits, placement.shares).feasible
+        assert four.residuals(placement.options, placement.shares).feasible
     else:
         with pytest.raises(KeyboardInterrupt):
             search(Interrupting, four)

@@ -50,7 +50,7 @@ def test_annealing_reaches_first_and_last_splits_as_often_as_others(monkeypatch)
     problem = five_nodes()
     found = place(Scipy("dual_annealing"), problem)
     assert found.status == Status.FEASIBLE
-    assert found.splits.tolist() == [0] * 5
+    assert found.options.tolist() == [0] * 5
     np.testing.assert_allclose(boxes[0].ub - boxes[0].lb, problem.last + 1, atol=0.01)
 
 

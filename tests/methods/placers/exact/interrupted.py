@@ -15,4 +15,4 @@ def watched(self, gap, seconds):
 benders.Master.solve = watched
 problem = compile_problem(generate("near", nodes=100, seed=1, epsilon=1e-3, cloud_gflops=50.0))
 found = place(build_placer("benders"), problem)
-print(found.status, float(problem.objective(found.splits, found.shares)), found.lower_bound)
+print(found.status, float(problem.objective(found.options, found.shares)), found.lower_bound)

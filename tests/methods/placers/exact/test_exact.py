@@ -68,8 +68,8 @@ def small_problem(seed: int, curves: Sequence[DelayCurve]) -> Problem:
 
 def search(placer: Placer, problem: Problem, **stop: float):
     found = place(placer, problem, Stop(**stop))
-    objective = float(problem.objective(found.splits, found.shares))
-    assert problem.residuals(found.splits, found.shares).feasible
+    objective = float(problem.objective(found.options, found.shares))
+    assert problem.residuals(found.options, found.shares).feasible
     return found, objective
 
 
@@ -164,7 +164,7 @@ def test_a_large_fleet_is_closed_by_the_price_alone():
     found, objective = search(Lagrangian(), problem)
     assert found.status == Status.OPTIMAL
     assert objective - found.lower_bound <= 1e-9 * objective
-    assert certify(problem, found.splits, found.shares, prices=found.price).gap <= 1e-9
+    assert certify(problem, found.options, found.shares, prices=found.price).gap <= 1e-9
 
 
 def test_a_time_limit_returns_incumbent_and_bound(clock, monkeypatch):
@@ -181,7 +181,7 @@ def test_a_time_limit_returns_incumbent_and_bound(clock, monkeypatch):
     found, objective = search(Benders(), problem, seconds=PATIENCE)
     assert found.status == Status.LIMIT
     assert 0 < found.lower_bound < objective
-    assert certify(problem, found.splits, found.shares).gap < 1e-2
+    assert certify(problem, found.options, found.shares).gap < 1e-2
 
 
 def test_an_interrupt_returns_incumbent_and_bound():

@@ -23,7 +23,7 @@ def search(problem, allocator=None, stop=None, **options):
 
 
 def objective(problem, placement):
-    return float(problem.objective(placement.splits, placement.shares))
+    return float(problem.objective(placement.options, placement.shares))
 
 
 @settings(max_examples=40)
@@ -58,7 +58,7 @@ def test_scenarios_with_models_of_different_depth(family):
 def test_the_batch_changes_nothing(batch):
     problem, _ = random_problem(np.random.default_rng(2), 4, 4)
     placement, whole = search(problem, counting := Counting(), batch=batch), search(problem)
-    np.testing.assert_array_equal(placement.splits, whole.splits)
+    np.testing.assert_array_equal(placement.options, whole.splits)
     np.testing.assert_array_equal(placement.shares, whole.shares)
     assert placement.lower_bound == whole.lower_bound
     assert len(counting.plans) == len(set(counting.plans))
@@ -122,7 +122,7 @@ def test_without_any_feasible_plan_that_is_what_it_proves():
 
 def test_only_one_feasible_plan():
     placement = search(only_way_out(), pareto=False)
-    assert placement.splits.tolist() == [3, 3, 3]
+    assert placement.options.tolist() == [3, 3, 3]
     assert placement.status == Status.OPTIMAL
 
 
@@ -155,6 +155,6 @@ def test_an_interrupt_returns_the_incumbent_if_there_is_one():
     later.patience, at_once.patience = 8, 0
     placement = search(problem, later, batch=2, pareto=False)
     assert placement.status == Status.LIMIT
-    assert problem.residuals(placement.splits, placement.shares).feasible
+    assert problem.residuals(placement.options, placement.shares).feasible
     with pytest.raises(KeyboardInterrupt):
         search(problem, at_once)

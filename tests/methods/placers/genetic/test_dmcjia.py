@@ -63,7 +63,7 @@ def test_small_problems_are_solved():
 
 def test_the_one_feasible_plan_is_found_from_infeasible_ones():
     placement = search(only_way_out(4, 4), seed=1, population=6, generations=300)
-    assert placement.splits.tolist() == [3, 3, 3, 3]
+    assert placement.options.tolist() == [3, 3, 3, 3]
     assert placement.trace[0].objective == np.inf
 
 

@@ -66,7 +66,7 @@ def test_small_problems_are_solved():
 
 def test_the_one_feasible_plan_is_found_from_infeasible_ones():
     placement = search(only_way_out(5, 6), generations=100)
-    assert placement.splits.tolist() == [5] * 5
+    assert placement.options.tolist() == [5] * 5
     assert placement.trace[0].objective == np.inf
 
 

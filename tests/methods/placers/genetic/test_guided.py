@@ -69,19 +69,19 @@ def test_samples_begin_with_the_duals_plans_and_are_distinct(twenty):
     high = maximise(twenty)[1]
     plans = DualSampling(twenty).plans(200, rng())
     assert plans.shape == (200, 20)
-    assert plans[0].tolist() == high.splits.tolist()
+    assert plans[0].tolist() == high.options.tolist()
     assert len(np.unique(plans, axis=0)) == 200
     assert np.isfinite(twenty.at(twenty.fixed_delay, plans)).all()
     np.testing.assert_array_equal(plans, DualSampling(twenty).plans(200, rng()))
-    assert DualSampling(twenty).plans(1, rng()).tolist() == [high.splits.tolist()]
+    assert DualSampling(twenty).plans(1, rng()).tolist() == [high.options.tolist()]
 
 
 def test_the_second_sample_is_the_dual_on_the_other_side_and_further_ones_mix_them():
     problem = compile_problem(generate("homogeneous", nodes=20, seed=0))
     low, high = maximise(problem)
     plans = DualSampling(problem, moves=0.1).plans(40, rng())
-    assert plans[:2].tolist() == [high.splits.tolist(), low.splits.tolist()]
-    counts = (plans == low.splits).sum(axis=1)
+    assert plans[:2].tolist() == [high.options.tolist(), low.options.tolist()]
+    counts = (plans == low.options).sum(axis=1)
     assert len(set(counts.tolist())) > 10
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.bounds.certificate import splits_lower_bound
+from dmcjia_opt.bounds.certificate import options_lower_bound
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exact import Exact
 from dmcjia_opt.methods.placers.genetic.dmcjia import Dmcjia
@@ -24,8 +24,8 @@ def search(problem, allocator=None, seed=0, stop=None, placer=None, **options):
 
 def excess(problem, placement):
     optimum = search(problem, placer=Exact()).trace[-1].objective
-    assert problem.residuals(placement.splits, placement.shares).feasible
-    return float(problem.objective(placement.splits, placement.shares)) / optimum - 1.0
+    assert problem.residuals(placement.options, placement.shares).feasible
+    return float(problem.objective(placement.options, placement.shares)) / optimum - 1.0
 
 
 def test_at_the_papers_evaluations_it_ends_at_the_optimum_where_the_papers_algorithm_does_not():
@@ -94,7 +94,7 @@ def test_moves_that_are_not_tried_cannot_help(seed):
         left = np.array([row for row in one_move.tolist() if tuple(row) not in tried])
         if len(left):
             assert search.evaluate(left).min() >= values[i] * (1 - 1e-12)
-            bound = splits_lower_bound(problem, left, np.full(len(left), prices[i]))
+            bound = options_lower_bound(problem, left, np.full(len(left), prices[i]))
             assert bound.min() >= values[i] * (1 - 1e-12)
         assert np.isfinite(search.evaluate(near)).all()
 

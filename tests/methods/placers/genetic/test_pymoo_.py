@@ -192,12 +192,12 @@ def test_every_algorithm_runs_within_its_budget_and_by_its_seed(four, name, monk
     assert 15 <= placement.evaluations <= 60
     assert len(counting.plans) == len(set(counting.plans)) <= placement.evaluations
     assert placement.shares is not None
-    assert four.residuals(placement.splits, placement.shares).feasible
-    objective = float(four.objective(placement.splits, placement.shares))
+    assert four.residuals(placement.options, placement.shares).feasible
+    objective = float(four.objective(placement.options, placement.shares))
     assert placement.lower_bound <= best <= objective == placement.trace[-1].objective
     again = search(name, four, stop=Stop(evaluations=60))
     assert trace_of(again) == trace_of(placement)
-    np.testing.assert_array_equal(again.splits, placement.splits)
+    np.testing.assert_array_equal(again.splits, placement.options)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -205,7 +205,7 @@ def test_every_algorithm_ends_on_its_own(name):
     problem, _ = random_problem(np.random.default_rng(3), 2, 3)
     placement = search(name, problem, generations=5)
     assert placement.status in (Status.FEASIBLE, Status.LIMIT)
-    assert problem.residuals(placement.splits, placement.shares).feasible
+    assert problem.residuals(placement.options, placement.shares).feasible
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -255,6 +255,6 @@ def test_an_interrupt_returns_the_incumbent_if_there_is_one(four):
 
     placement = start(3, WaterFilling())
     assert placement.status == Status.LIMIT
-    assert four.residuals(placement.splits, placement.shares).feasible
+    assert four.residuals(placement.options, placement.shares).feasible
     with pytest.raises(KeyboardInterrupt):
         start(3, Failing())

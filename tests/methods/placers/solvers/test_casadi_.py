@@ -15,7 +15,7 @@ from tests.methods.placers.solvers.test_general_solvers import SMALL
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_algorithm_gives_a_plan_and_a_claim(algorithm):
     placement = place(build_placer(f"bonmin:{algorithm}"), SMALL[0])
-    assert SMALL[0].residuals(placement.splits, placement.shares).feasible
+    assert SMALL[0].residuals(placement.options, placement.shares).feasible
     assert 0.0 < placement.claimed_bound < math.inf
 
 

@@ -49,7 +49,7 @@ class Says(ConePlacer):
 
 def test_the_plan_is_the_solvers_and_its_shares_the_allocators():
     placement = place(Says(), SMALL[0])
-    assert placement.splits.tolist() == [3, 3, 3, 3]
+    assert placement.options.tolist() == [3, 3, 3, 3]
     assert placement.shares.tolist() == [0.0] * 4
     assert placement.status == Status.OPTIMAL
     assert placement.evaluations == 1

@@ -24,7 +24,7 @@ def test_what_scip_calls_optimal_is_so_to_the_gap_it_was_asked_for(seed):
     best = place(BranchAndBound(), problem)
     found = place(CvxpyPlacer("SCIP"), problem)
     assert found.status == Status.OPTIMAL
-    assert problem.objective(found.splits, found.shares) == pytest.approx(best.lower_bound, rel=1e-8)
+    assert problem.objective(found.options, found.shares) == pytest.approx(best.lower_bound, rel=1e-8)
     assert found.claimed_bound == pytest.approx(best.lower_bound, rel=2e-6)
 
 

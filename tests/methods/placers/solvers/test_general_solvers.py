@@ -61,8 +61,8 @@ def agrees(name: str, problem: Problem, best: float | None = None) -> None:
     placement = place(build_placer(name), problem)
     assert placement.status == Status.OPTIMAL
     assert placement.shares is not None
-    assert problem.residuals(placement.splits, placement.shares).feasible
-    value = float(problem.objective(placement.splits, placement.shares))
+    assert problem.residuals(placement.options, placement.shares).feasible
+    value = float(problem.objective(placement.options, placement.shares))
     assert best * (1 - 1e-9) <= value <= best * (1 + 1e-5)
     assert best * (1 - 1e-4) <= placement.claimed_bound <= best * (1 + 1e-5)
     assert placement.evaluations == 1
@@ -76,7 +76,7 @@ def ends_at_its_limit(name: str, seconds: float) -> Placement:
     placement = place(build_placer(name), problem, Stop(seconds=seconds))
     assert placement.status == Status.LIMIT
     if placement.shares is not None:
-        assert problem.residuals(placement.splits, placement.shares).feasible
+        assert problem.residuals(placement.options, placement.shares).feasible
     return placement
 
 
@@ -125,7 +125,7 @@ def test_a_wide_gap_is_passed_on(name):
     problem = compile_problem(generate("homogeneous", nodes=12, seed=0))
     placement = place(build_placer(name), problem, Stop(gap=0.3, seconds=PATIENCE))
     assert placement.status == Status.OPTIMAL
-    value = float(problem.objective(placement.splits, placement.shares))
+    value = float(problem.objective(placement.options, placement.shares))
     assert placement.trace[-1].lower_bound <= value <= placement.trace[-1].lower_bound / 0.6
 
 

@@ -62,4 +62,4 @@ def test_a_search_that_goes_in_a_cycle_is_inaccurate(monkeypatch):
     monkeypatch.setattr(mindtpy_.MindtPy_OA_Solver, "solve", cycle)
     placement = place(MindtPy(), SMALL[0])
     assert placement.status == Status.INACCURATE
-    assert SMALL[0].residuals(placement.splits, placement.shares).feasible
+    assert SMALL[0].residuals(placement.options, placement.shares).feasible

@@ -8,7 +8,7 @@ from ortools.sat.python import cp_model
 from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.bounds.candidates import pareto_splits
 from dmcjia_opt.bounds.certificate import best_lower_bound
-from dmcjia_opt.bounds.dual import maximise
+from dmcjia_opt.bounds.maximise import between
 from dmcjia_opt.methods.placers.solvers import ortools_
 from dmcjia_opt.methods.placers.solvers.ortools_ import CpSat, least_load_plan, menu
 from dmcjia_opt.model.problem import Problem
@@ -96,7 +96,7 @@ def test_its_seed_decides():
 def test_a_menu_holds_what_each_split_wants_and_nothing_beaten(ordering):
     problem, _ = random_problem(np.random.default_rng(4), 5, 6, ordering=ordering)
     bound, _ = best_lower_bound(problem)
-    price = maximise(problem)[0].price
+    price = between(problem)[0].price
     keep = pareto_splits(problem)
     entries = menu(problem, keep, price * np.array([0.5, 1.0, 2.0]), bound)
     assert keep[entries.node, entries.split].all()
@@ -121,7 +121,7 @@ def test_a_menu_holds_what_each_split_wants_and_nothing_beaten(ordering):
 def test_free_capacity_leaves_nothing_to_choose(solved):
     problem = Problem(np.array([[0.2, 0.1], [0.3, 0.1]]), np.array([[0.1, 0.0]] * 2), np.ones(2), np.full(2, 0.5))
     found = place(CpSat(), problem)
-    assert found.splits.tolist() == [1, 1]
+    assert found.options.tolist() == [1, 1]
     assert solved == []
 
 
