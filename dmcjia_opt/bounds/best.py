@@ -36,13 +36,17 @@ class BestPrice:
         """Whether every plan fills a resource, up to rounding, so that what delay there is would be rounding too."""
         return self.load >= 1.0 - 4.0 * self.problem.n_nodes * EPS
 
+    @property
+    def _impossible(self) -> bool:
+        return self.load >= 1.0 + 4.0 * self.problem.n_nodes * EPS
+
     @cached_property
     def points(self) -> tuple[DualPoint, ...]:
         """The best points that were met, the best first; at prices 0 if no plan exists.
 
         For one resource the dual just below and just above the best price, or one of them where they are the same.
         """
-        if self.load >= 1.0:
+        if self._impossible:
             return (dual_point(self.problem, np.zeros(self.problem.n_resources)),)
         if self.problem.n_resources > 1:
             return tuple(several(self.problem))
@@ -67,7 +71,7 @@ class BestPrice:
     @cached_property
     def bound(self) -> float:
         """The best lower bound that prices prove, s; +inf if it is proved that no plan exists."""
-        if self.load >= 1.0 + 4.0 * self.problem.n_nodes * EPS:
+        if self._impossible:
             return math.inf
         bound = max(point.value - rounding_slack(self.problem.n_nodes, point.magnitude) for point in self.points)
         return bound if math.isfinite(bound) else -math.inf

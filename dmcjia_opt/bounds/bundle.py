@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
-from scipy.optimize import linprog
 
 from dmcjia_opt.base.arrays import EPS, FloatArray
 
@@ -135,6 +134,8 @@ def _highest(
     points: Sequence[Tangent], centre: FloatArray, width: FloatArray, floor: FloatArray
 ) -> tuple[float, FloatArray, FloatArray, bool] | None:
     """Return where, within a box, the lowest of all planes is highest: height, place, parts, whether it is inside."""
+    from scipy.optimize import linprog
+
     slopes = np.stack([point.slope for point in points]) * width
     base = max(point.value for point in points)
     size = max(float(np.abs(slopes).max()), EPS * abs(base), 1e-300)  # so that the solver's tolerances are small in it

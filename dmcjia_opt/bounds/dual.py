@@ -304,7 +304,7 @@ def priced(problem: Problem, prices: FloatArray, rows: slice | IntArray = slice(
     problem
         The compiled problem.
     prices
-        (n_resources,) ν ≥ 0, s per unit share.
+        (n_resources,) ν ≥ 0, s per unit share; a number where there is one resource.
     rows
         Which nodes.
 
@@ -314,13 +314,17 @@ def priced(problem: Problem, prices: FloatArray, rows: slice | IntArray = slice(
         (n_rows, n_options) w·(fixed + T) + ν·δ in s, and (n_rows, n_options, n_uses) the shares δ that attain it;
         cost is +inf where the option is not allowed.
     """
-    cost, shares = columns(problem, rows).priced(prices)
+    cost, shares = columns(problem, rows).priced(np.atleast_1d(np.asarray(prices, dtype=np.float64)))
     return cost, shares[0][..., None] if len(shares) == 1 else np.stack(shares, axis=-1)
 
 
-def dual_point(problem: Problem, prices: FloatArray) -> DualPoint:
-    """Return the dual function at `prices` (n_resources,) ≥ 0; at 0 every node takes its least local delay."""
-    return point_of(all_columns(problem), prices, problem.n_nodes)
+def dual_point(problem: Problem, prices: FloatArray | float) -> DualPoint:
+    """Return the dual function at `prices` (n_resources,) ≥ 0; at 0 every node takes its least local delay.
+
+    A number will do where there is one resource.
+    """
+    at = np.atleast_1d(np.asarray(prices, dtype=np.float64))
+    return point_of(all_columns(problem), at, problem.n_nodes)
 
 
 def point_of(groups: Iterable[Columns], prices: FloatArray, n: int, capacity: float = 1.0) -> DualPoint:

@@ -293,7 +293,7 @@ class PlacerConformance(BaselineConformance):
         problem, best = small(0)
         placement = place(placer, problem, Even())
         assert value_of(problem, placement) >= best * (1 - 1e-12)
-        expected = Even().allocate(problem, placement.options[None]).shares[0, :, 0]
+        expected = Even().allocate(problem, placement.options[None]).shares[0]
         np.testing.assert_array_equal(placement.shares, expected)
         self.check_bounds(placement, best)
 

@@ -214,7 +214,7 @@ def test_there_is_no_gap_where_there_is_no_choice(curve, ordering, utilisation):
 @pytest.mark.parametrize("family", ["paper", "fleet", "mixed"])
 def test_the_gap_of_the_splits_at_the_best_price_falls_with_the_fleet(family, nodes, gap):
     problem = compile_problem(generate(family, nodes=nodes, seed=1, cloud_gflops=20.0 * nodes))
-    splits = between(problem)[1].splits
+    splits = between(problem)[1].options
     certificate = certify(problem, splits, best_shares(problem, splits))
     assert certificate.feasible
     assert certificate.gap < gap
@@ -260,9 +260,9 @@ def test_a_plan_that_breaks_a_constraint_has_no_gap(factor):
         ([0, 0], [0.5, 0.5], "one entry a node"),
         ([0, 0, 9], [0.1] * 3, "split of node 2"),
         ([0.0, 0.0, 0.0], [0.1] * 3, "integers"),
-        ([0, 0, 0], [0.5, 0.5], "one share a node"),
-        ([0, 0, 0], 0.3, "one share a node"),
-        ([[0, 0, 0]], [[0.3] * 3], "one share a node"),
+        ([0, 0, 0], [0.5, 0.5], "one share a use"),
+        ([0, 0, 0], 0.3, "one share a use"),
+        ([[0, 0, 0]], [[0.3] * 3], "one share a use"),
     ],
 )
 def test_what_is_no_plan_is_refused(splits, shares, message):

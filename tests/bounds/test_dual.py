@@ -83,7 +83,7 @@ def test_the_cost_of_given_splits_is_that_of_the_table(drawn):
     nodes = np.arange(problem.n_nodes)
     for price in (1e-3, 0.5, 30.0):
         cost, _ = priced(problem, price)
-        got = option_costs(problem, nodes[:, None], np.arange(problem.n_options), np.array(price))
+        got = option_costs(problem, nodes[:, None], np.arange(problem.n_options), np.array([price]))
         np.testing.assert_allclose(got, cost, rtol=1e-13)
         one = fixed_dual(problem, splits[None], np.array([[price]]))
         assert one.shape == (1,)
@@ -104,7 +104,7 @@ def test_the_dual_is_concave_with_the_use_for_slope(drawn):
 @given(problems(max_spread=1e3))
 def test_the_shares_chosen_fall_as_the_price_rises(drawn):
     problem, _ = drawn
-    use = np.array([dual_point(problem, float(price)).use for price in PRICES])
+    use = np.array([dual_point(problem, float(price)).use[0] for price in PRICES])
     assert (np.diff(use) <= 1e-12 * use[:-1]).all()
 
 

@@ -44,7 +44,7 @@ PLACERS = {
     "ReplacesByForce": "changed the problem it was given, so that no result can be trusted",
     "OutOfRange": "asked for a plan that is none: the split of node 0 must lie in 0 … 34",
     "AsksOutOfRange": "asked for a plan that is none: the split of node 0 must lie in 0 … 34",
-    "AsksForOnePlan": "asked for splits of shape (4,); it must be (n_plans, n_nodes)",
+    "AsksForOnePlan": "asked for options of shape (4,); it must be (n_plans, n_nodes)",
     "Sends": "sends the search it was given to another process, where nobody counts",
     "Floats": "asked for a plan that is none: splits must be integers, got float64",
     "Nothing": "ended without having had one plan evaluated",

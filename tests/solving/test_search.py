@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.base.errors import BackendFailed
-from dmcjia_opt.bounds import best, certificate, dual
+from dmcjia_opt.bounds import best, maximise
 from dmcjia_opt.bounds.best import BestPrice
 from dmcjia_opt.bounds.certificate import best_lower_bound, lower_bound
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
@@ -39,9 +39,9 @@ def test_the_incumbent_is_the_best_plan(problem):
     search.solve_in_budget(all_plans(problem))
     got = search.placement(limited=True)
     assert search.objective == best
-    np.testing.assert_array_equal(got.splits, splits)
-    np.testing.assert_array_equal(got.shares, shares)
-    assert got.price == WaterFilling().allocate(problem, splits[None]).prices[0, 0]
+    np.testing.assert_array_equal(got.options, splits)
+    np.testing.assert_array_equal(got.shares[:, 0], shares)
+    assert got.prices.tolist() == WaterFilling().allocate(problem, splits[None]).prices[0].tolist()
     assert got.lower_bound == best_lower_bound(problem)[0] <= best
     assert got.status == Status.LIMIT
     assert got.evaluations == 4**4
@@ -50,24 +50,23 @@ def test_the_incumbent_is_the_best_plan(problem):
 @pytest.mark.parametrize("placer", ["exact", "memetic", "lagrangian", "cpsat", "greedy+"])
 def test_the_best_price_is_sought_once_a_solve(placer, monkeypatch):
     sought = []
-    monkeypatch.setattr(best, "maximise", lambda problem: sought.append(problem) or dual.maximise(problem))
-    monkeypatch.setattr(certificate, "maximise", None)
+    monkeypatch.setattr(best, "between", lambda problem: sought.append(problem) or maximise.between(problem))
     solve(generate("homogeneous", nodes=4, seed=1), placer, stop=Stop(evaluations=50))
     assert len(sought) == 1
 
 
 def test_anybody_raises_the_bound_by_a_price(problem):
     search = Search(problem, WaterFilling(), Stop())
-    price, bound = search.dual.point.price, search.lower_bound
-    for other in (0.0, 2.0 * price, -1.0, np.nan, np.inf, price):
+    prices, bound = search.dual.point.prices, search.lower_bound
+    for other in (0.0, 2.0 * prices, -1.0, np.nan, np.inf, prices):
         search.raise_bound(other)
         assert search.lower_bound == bound
-    assert search.placement().price == price
+    assert search.placement().prices.tolist() == prices.tolist()
     search.dual = BestPrice(problem)
     search.dual.bound = -np.inf
     weak = Search(problem, WaterFilling(), Stop(), dual=search.dual)
-    weak.raise_bound(2.0 * price)
-    assert weak.placement().lower_bound == lower_bound(problem, 2.0 * price)
+    weak.raise_bound(2.0 * prices)
+    assert weak.placement().lower_bound == lower_bound(problem, 2.0 * prices)
 
 
 @pytest.mark.parametrize("proves", [True, False])
@@ -89,10 +88,10 @@ def test_plans_with_shares_of_their_own(problem):
     worst = search.offer(brute_force(problem)[1], np.full(4, 2.0))
     assert worst == math.inf
     assert search.placement().status == Status.INFEASIBLE
-    assert search.placement().shares.tolist() == [2.0] * 4
+    assert search.placement().shares.tolist() == [[2.0]] * 4
     value, splits, shares = brute_force(problem)
     assert search.offer(splits, 0.999 * shares) == problem.objective(splits, 0.999 * shares) > value
-    assert search.placement().shares.tolist() == (0.999 * shares).tolist()
+    assert search.placement().shares[:, 0].tolist() == (0.999 * shares).tolist()
     assert search.offer(splits) == value == search.objective
     assert search.evaluations == 3
     with pytest.raises(BudgetSpent):
@@ -244,7 +243,7 @@ def test_failed_plans_are_worth_nothing(problem):
     got = search.placement()
     assert got.shares is None
     assert got.status == Status.LIMIT
-    np.testing.assert_array_equal(got.splits, problem.last)
+    np.testing.assert_array_equal(got.options, problem.last)
 
 
 def test_shares_that_break_a_constraint_are_not_believed(problem):

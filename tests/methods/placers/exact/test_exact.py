@@ -15,7 +15,7 @@ import pytest
 
 from dmcjia_opt import compile_problem, generate
 from dmcjia_opt.bounds.certificate import certify
-from dmcjia_opt.bounds.dual import least_load
+from dmcjia_opt.bounds.loads import least_load
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact import branch_and_bound
 from dmcjia_opt.methods.placers.exact.benders import Benders, Master
@@ -164,7 +164,7 @@ def test_a_large_fleet_is_closed_by_the_price_alone():
     found, objective = search(Lagrangian(), problem)
     assert found.status == Status.OPTIMAL
     assert objective - found.lower_bound <= 1e-9 * objective
-    assert certify(problem, found.options, found.shares, prices=found.price).gap <= 1e-9
+    assert certify(problem, found.options, found.shares, prices=found.prices).gap <= 1e-9
 
 
 def test_a_time_limit_returns_incumbent_and_bound(clock, monkeypatch):

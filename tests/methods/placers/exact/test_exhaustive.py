@@ -58,7 +58,7 @@ def test_scenarios_with_models_of_different_depth(family):
 def test_the_batch_changes_nothing(batch):
     problem, _ = random_problem(np.random.default_rng(2), 4, 4)
     placement, whole = search(problem, counting := Counting(), batch=batch), search(problem)
-    np.testing.assert_array_equal(placement.options, whole.splits)
+    np.testing.assert_array_equal(placement.options, whole.options)
     np.testing.assert_array_equal(placement.shares, whole.shares)
     assert placement.lower_bound == whole.lower_bound
     assert len(counting.plans) == len(set(counting.plans))
