@@ -33,7 +33,7 @@ def generate(
 ) -> None:
     """Draw a scenario at random from a family; `paper` is Table 5."""
     from dmcjia_opt.model.scenario.families import generate as draw
-    from dmcjia_opt.model.scenario.scenario import doubt_units
+    from dmcjia_opt.model.scenario.doubts import doubt_units
 
     if nodes_file is not None:
         if out == STDOUT:

@@ -101,28 +101,51 @@ class Stages:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Uplinks:
-    """Upload times in factored form, for the breakdown by stage only.
+    """What tasks take on private networks in factored form, for the breakdown by stage and for baselines.
 
     Parameters
     ----------
     upload_bytes
-        (n_networks, n_splits) bytes sent at each split.
-    network_index, bandwidth, input_bytes
-        (n_nodes,) row of `upload_bytes`; byte/s; raw input bytes of the node.
+        (n_menus, n_options) bytes that leave the node.
+    raw
+        (n_menus, n_options) whether these are the node's raw input, whose size the node says.
+    away
+        (n_menus, n_options) whether they go to a server.
+    round_trip
+        (n_menus, n_options) s.
+    menu_index
+        (n_nodes,) row of the tables.
+    bandwidth, input_bytes
+        (n_nodes,) byte/s of its own uplink, +inf where it has none; raw input of the node.
+    latency
+        (n_nodes,) the node's own round trip, and the time of fetching the result, of what goes to a server, s.
     queue
-        Whether the link serves one task at a time, so that tasks may wait for it.
+        Whether the uplink serves one task at a time, so that tasks may wait for it.
     """
 
     upload_bytes: FloatArray
-    network_index: IntArray
+    raw: BoolArray
+    away: BoolArray
+    round_trip: FloatArray
+    menu_index: IntArray
     bandwidth: FloatArray
     input_bytes: FloatArray
+    latency: FloatArray
     queue: bool = False
 
-    def delay(self, splits: IntArray) -> FloatArray:
-        """Return the upload time without any wait, s, of each node at `splits` (..., n_nodes)."""
-        sent = self.upload_bytes[self.network_index, splits]
-        return np.where(splits == 0, self.input_bytes, sent) / self.bandwidth
+    def sent(self, options: IntArray) -> FloatArray:
+        """Return the bytes that leave each node at `options` (..., n_nodes)."""
+        sent = self.upload_bytes[self.menu_index, options]
+        return np.where(self.raw[self.menu_index, options], self.input_bytes, sent)
+
+    def upload(self, options: IntArray) -> FloatArray:
+        """Return the time on the own uplink without any wait, s, of each node at `options` (..., n_nodes)."""
+        return self.sent(options) / self.bandwidth
+
+    def delay(self, options: IntArray) -> FloatArray:
+        """Return all time on private networks without any wait, s: the uplink, round trips and the result."""
+        latency = np.where(self.away[self.menu_index, options], self.latency, 0.0)
+        return self.upload(options) + (self.round_trip[self.menu_index, options] + latency)
 
 
 def _no_index() -> IntArray:
@@ -405,8 +428,9 @@ class Problem:
             upload = np.zeros_like(fixed)
         else:
             upload = self.uplinks.delay(options)
-            if self.uplinks.queue and self.kinked:
-                upload = upload + self._wait_for_uplink(fixed, upload, self.at(self.wait, options))
+            if self.uplinks.queue:
+                own = self.uplinks.upload(options)
+                upload = upload + self._wait_for_uplink(fixed, own, upload, self.at(self.wait, options))
         used = self.use_delay(options, shares)
         if self.n_uses == 1:
             return Stages(fixed - upload, upload, used[..., 0])
@@ -414,11 +438,16 @@ class Problem:
         host, link, server = ((used * (kinds == kind)).sum(-1) for kind in ("host", "link", "server"))
         return Stages(fixed - upload + host, upload + link, server)
 
-    def _wait_for_uplink(self, fixed: FloatArray, upload: FloatArray, wait: FloatArray) -> FloatArray:
-        """Return how much of the wait upstream is at the uplink, s: none where the edge is the slower of the two."""
-        slower = mean_wait(self.arrival_rate, upload) >= wait * (1.0 - ORDERING_TOLERANCE)
-        on = slower & np.isfinite(fixed)
-        service = np.where(on, fixed, 0.0) - np.where(on, upload + wait, 0.0)
+    def _wait_for_uplink(self, fixed: FloatArray, own: FloatArray, network: FloatArray, wait: FloatArray) -> FloatArray:
+        """Return how much of the fixed delay is waiting for the uplink, s.
+
+        In a tandem that is what the wait upstream is beyond the edge's: none where the edge is the slower of the two.
+        """
+        at_uplink = mean_wait(self.arrival_rate, own)
+        if not self.kinked:
+            return np.where(np.isfinite(fixed), 2.0 * self.curve.pieces[0].b * at_uplink, 0.0)
+        on = (at_uplink >= wait * (1.0 - ORDERING_TOLERANCE)) & np.isfinite(fixed)
+        service = np.where(on, fixed, 0.0) - np.where(on, network + wait, 0.0)
         return np.where(on, np.maximum(wait - mean_wait(self.arrival_rate, np.maximum(service, 0.0)), 0.0), 0.0)
 
     def least_share(self, options: IntArray) -> FloatArray:

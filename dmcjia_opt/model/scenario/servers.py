@@ -1,0 +1,102 @@
+"""Servers and links that nodes share, as a scenario file has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.fields import STRICT, Name, NonNegative, Positive
+from dmcjia_opt.base.suggesting import did_you_mean
+from dmcjia_opt.model.scenario.nodes import NodeTable
+
+#: What the server of ``[cloud]`` is called.
+CLOUD_NAME = "cloud"
+_FROZEN = ConfigDict(frozen=True, **STRICT)
+
+
+class Server(BaseModel):
+    """One ``[[servers]]`` entry; ``device`` names measured times in place of ``compute_gflops``.
+
+    ``rtt_ms`` is the round trip to it where a node has none of its own, ``link`` what everything sent to it crosses
+    behind the node's own link.
+    """
+
+    model_config = _FROZEN
+    name: Name
+    compute_gflops: Positive
+    device: Name | None = None
+    rtt_ms: NonNegative = 0.0
+    link: Name | None = None
+
+
+class Link(BaseModel):
+    """One ``[[links]]`` entry: what several nodes send over, in Mbit/s (10⁶ bit/s)."""
+
+    model_config = _FROZEN
+    name: Name
+    mbps: Positive
+
+
+def check_names_of_resources(servers: Sequence[Server], links: Sequence[Link], nodes: NodeTable) -> None:
+    """Refuse resources of one name, and names that nothing has.
+
+    Raises
+    ------
+    InputError
+        With the nearest name there is.
+    """
+    kinds = {"servers": [s.name for s in servers], "links": [link.name for link in links], "host": nodes.host.values}
+    seen: dict[str, str] = {}
+    for kind, names in kinds.items():
+        for name in names:
+            if name in seen:
+                also = f"a name in {kind}" if seen[name] == kind else f"in {seen[name]} and in {kind}"
+                raise InputError(f'"{name}" is used twice, {also}; give every server, link and host its own')
+            seen[name] = kind
+    for server in servers:
+        _known(f'link of the server "{server.name}"', server.link, kinds["links"], "[[links]]")
+    for name in nodes.link.values:
+        _known(_whose(nodes, "link", name), name, kinds["links"], "[[links]]")
+    for key in ("servers", "tiers"):
+        for several in getattr(nodes, key).values:
+            for name in several:
+                _known(_whose(nodes, key, several), name, kinds["servers"], "[[servers]]")
+
+
+def check_hosts(nodes: NodeTable) -> None:
+    """Refuse nodes of one host that disagree about its device.
+
+    Raises
+    ------
+    InputError
+        With two of them.
+    """
+    for k, host in enumerate(nodes.host.values):
+        on = np.flatnonzero(nodes.host.index == k)
+        for key, column in (("compute_gflops", nodes.compute_gflops), ("device", nodes.device_index)):
+            other = on[column[on] != column[on[0]]]
+            if other.size:
+                raise InputError(
+                    f'"{nodes.names[on[0]]}" and "{nodes.names[other[0]]}" run on the host "{host}" and have another '
+                    f"{key}; give the nodes of a host the same"
+                )
+
+
+def hosts_in_common(nodes: NodeTable) -> Mapping[int, str]:
+    """Return the hosts that several nodes have, by their index in the column."""
+    counts = np.bincount(nodes.host.index[nodes.host.index >= 0], minlength=len(nodes.host.values))
+    return {k: host for k, host in enumerate(nodes.host.values) if counts[k] > 1}
+
+
+def _whose(nodes: NodeTable, key: str, value: object) -> str:
+    labels = getattr(nodes, key)
+    on = np.flatnonzero(labels.index == labels.values.index(value))
+    return f'{key} of "{nodes.names[on[0]]}"' if on.size else key
+
+
+def _known(what: str, name: str | None, names: Sequence[str], table: str) -> None:
+    if name is not None and name not in names:
+        raise InputError(f'{what}: there is no "{name}" in {table}{did_you_mean(name, names)}; correct it, or add it')
