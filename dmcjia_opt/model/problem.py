@@ -107,31 +107,45 @@ class Uplinks:
     ----------
     upload_bytes
         (n_menus, n_options) bytes that leave the node.
-    raw
-        (n_menus, n_options) whether these are the node's raw input, whose size the node says.
-    away
-        (n_menus, n_options) whether they go to a server.
-    round_trip
-        (n_menus, n_options) s.
     menu_index
         (n_nodes,) row of the tables.
     bandwidth, input_bytes
         (n_nodes,) byte/s of its own uplink, +inf where it has none; raw input of the node.
-    latency
-        (n_nodes,) the node's own round trip, and the time of fetching the result, of what goes to a server, s.
     queue
         Whether the uplink serves one task at a time, so that tasks may wait for it.
+    raw
+        (n_menus, n_options) whether what leaves is the node's raw input, whose size the node says; at option 0 only
+        when omitted.
+    away
+        (n_menus, n_options) whether it goes to a server; always when omitted.
+    round_trip
+        (n_menus, n_options) s; 0 when omitted.
+    latency
+        (n_nodes,) the node's own round trip, and the time of fetching the result, of what goes to a server, s; 0 when
+        omitted.
     """
 
     upload_bytes: FloatArray
-    raw: BoolArray
-    away: BoolArray
-    round_trip: FloatArray
     menu_index: IntArray
     bandwidth: FloatArray
     input_bytes: FloatArray
-    latency: FloatArray
     queue: bool = False
+    raw: BoolArray = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
+    away: BoolArray = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
+    round_trip: FloatArray = field(default_factory=absent)
+    latency: FloatArray = field(default_factory=absent)
+
+    def __post_init__(self) -> None:
+        """Complete the tables."""
+        shape = self.upload_bytes.shape
+        for key, table in (
+            ("raw", np.broadcast_to(np.arange(shape[1]) == 0, shape)),
+            ("away", np.broadcast_to(np.True_, shape)),
+            ("round_trip", constant(0.0, shape)),
+            ("latency", constant(0.0, self.bandwidth.shape)),
+        ):
+            if np.size(getattr(self, key)) == 0:
+                object.__setattr__(self, key, table)
 
     def sent(self, options: IntArray) -> FloatArray:
         """Return the bytes that leave each node at `options` (..., n_nodes)."""

@@ -213,7 +213,7 @@ class NodeTable:
             if key in ("compute_gflops", "arrival_rate"):
                 rules = [(np.isnan(values), "finite and > 0"), *rules]
             elif key == "uplink_mbps":
-                rules = [(np.isnan(values) & (self.link.index < 0), "finite and > 0 where it has no link"), *rules]
+                rules = [(np.isnan(values) & (self.link.index < 0), "finite and > 0, or link must name a link"), *rules]
             elif key in WHOLE:
                 rules = [*rules, (np.isfinite(values) & (values != np.floor(values)), "a whole number")]
             for refused, what in rules:
