@@ -31,7 +31,9 @@ PLAUSIBLE: Mapping[str, Plausible] = MappingProxyType(
     {
         "compute_gflops": Plausible("GFLOP/s", 1e-4, 1e6, (("MFLOP/s", 1e3), ("FLOP/s", 1e9), ("TFLOP/s", 1e-3))),
         "cloud.compute_gflops": Plausible("GFLOP/s", 1e-3, 1e8, (("MFLOP/s", 1e3), ("FLOP/s", 1e9), ("TFLOP/s", 1e-3))),
-        "servers.compute_gflops": Plausible("GFLOP/s", 1e-3, 1e8, (("MFLOP/s", 1e3), ("FLOP/s", 1e9), ("TFLOP/s", 1e-3))),
+        "servers.compute_gflops": Plausible(
+            "GFLOP/s", 1e-3, 1e8, (("MFLOP/s", 1e3), ("FLOP/s", 1e9), ("TFLOP/s", 1e-3))
+        ),
         "links.mbps": Plausible("Mbit/s", 1e-4, 1e7, (("kbit/s", 1e3), ("bit/s", 1e6), ("Gbit/s", 1e-3))),
         "uplink_mbps": Plausible("Mbit/s", 1e-4, 4e5, (("kbit/s", 1e3), ("bit/s", 1e6), ("Gbit/s", 1e-3))),
         "arrival_rate": Plausible("tasks/s", 1e-7, 1e5, ()),

@@ -32,8 +32,8 @@ def generate(
     ] = None,
 ) -> None:
     """Draw a scenario at random from a family; `paper` is Table 5."""
-    from dmcjia_opt.model.scenario.families import generate as draw
     from dmcjia_opt.model.scenario.doubts import doubt_units
+    from dmcjia_opt.model.scenario.families import generate as draw
 
     if nodes_file is not None:
         if out == STDOUT:

@@ -449,7 +449,7 @@ class Problem:
         if self.n_uses == 1:
             return Stages(fixed - upload, upload, used[..., 0])
         kinds = np.array([resource.kind for resource in self.resources])[self.at(self.resource, options)]
-        host, link, server = ((used * (kinds == kind)).sum(-1) for kind in ("host", "link", "server"))
+        host, link, server = (np.where(kinds == kind, used, 0.0).sum(-1) for kind in ("host", "link", "server"))
         return Stages(fixed - upload + host, upload + link, server)
 
     def _wait_for_uplink(self, fixed: FloatArray, own: FloatArray, network: FloatArray, wait: FloatArray) -> FloatArray:

@@ -15,7 +15,7 @@ from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import allowed, stage_times
 
-_MOST_NAMED = 3
+_MOST_NAMED, _MOST_LOOKED_AT = 3, 8
 
 
 def why_no_plan(scenario: Scenario, problem: Problem | None = None) -> str:
@@ -58,18 +58,20 @@ def why_no_plan(scenario: Scenario, problem: Problem | None = None) -> str:
 
 def _overfull(scenario: Scenario, problem: Problem) -> str:
     """Return which resource, or which together, no choice of options keeps from being overfull."""
-    each = [least_shares(problem, weights) for weights in np.eye(problem.n_resources)]
-    loads = np.array([float(shares.sum()) for shares in each])
-    names, r = scenario.nodes.names, int(loads.argmax())
-    if loads[r] >= 1.0:
-        shares, load, what = each[r], loads[r], str(problem.resources[r])
-        remedy = f"give it {_enough(scenario, problem, r, load)}, its nodes something else to use"
+    load, weights = heaviest(problem)
+    scarcest = np.argsort(-weights, kind="stable")[:_MOST_LOOKED_AT]
+    each = [least_shares(problem, np.eye(1, problem.n_resources, int(r))[0]) for r in scarcest]
+    k = int(np.argmax([float(shares.sum()) for shares in each]))
+    if (alone := float(each[k].sum())) >= 1.0:
+        shares, load, r = each[k], alone, int(scarcest[k])
+        what = str(problem.resources[r])
+        remedy = f"give it {_enough(scenario, problem, r, load)}, or its nodes something else to use"
     else:
-        load, weights = heaviest(problem)
         shares = least_shares(problem, weights)
-        several = [str(problem.resources[k]) for k in np.flatnonzero(weights > 0.01 * weights.max())]
+        several = [str(problem.resources[r]) for r in scarcest if weights[r] > 0.01 * weights.max()]
         what = f"the average of {listed(several, what='resource')}, by their scarcity,"
         remedy = "give one of them more"
+    names = scenario.nodes.names
     largest = [int(d) for d in np.argsort(-shares, kind="stable")[:_MOST_NAMED] if shares[d] > 0]
     who = ", ".join(f'"{names[d]}" ({_rounded(shares[d])})' for d in largest)
     return (
@@ -115,7 +117,7 @@ def _carried(scenario: Scenario) -> FloatArray:
         slowest = parts.edge
         if options.uplink == "queue":
             slowest = np.maximum(slowest, parts.upload)
-        fine = np.True_
+        fine = np.ones(1, dtype=np.bool_)
         for slot, (service, _) in parts.used.items():
             slowest = np.maximum(slowest, service)
             if options.ordering == "cloud-faster" and slot in ("first server", "second server"):

@@ -223,7 +223,7 @@ class LayerProfile:
         }
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return what of the content defines a problem, for hashing: of the work and what is sent, neither counts nor weights."""
+        """Return what of the content defines a problem, for hashing: neither counts, nor weights, nor the source."""
         return replace(self, source="", tensors=None, weight_bytes=None).to_dict()
 
     def save(self, path: str | Path) -> None:

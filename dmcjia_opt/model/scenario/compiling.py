@@ -48,9 +48,9 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
     local = np.empty((n, m))
     least = np.zeros((len(slots), n, m)) if n_floors else absent()
     upstream = np.empty((n, m)) if tandem else absent()
-    n_rows = len(menus.kinds) if by_kind else n
+    n_rows, choices = len(menus.kinds) if by_kind else n, times.has_choices
     service = np.zeros((len(slots), n_rows, m))
-    resource = np.zeros((len(slots), n_rows, m if times.has_choices else 1), dtype=np.int32)
+    resource = np.zeros((len(slots), n_rows, m if choices else 1), dtype=np.int32)
     stretch = 1.0 if tandem else 2.0 * curve.pieces[0].b  # an uplink's wait, to that of deterministic service
     for kind, menu, rows in times.blocks():
         parts = times.of(menu, rows)
@@ -83,7 +83,7 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
             used, which = parts.used[slot]
             into = kind if by_kind else rows
             service[k, into, :width] = used
-            resource[k, into, :width] = which if times.has_choices else which[..., :1]
+            resource[k, into, :width] = which if choices else which[..., :1]
             if literal and slot in ("first server", "second server"):
                 with np.errstate(divide="ignore"):
                     least[k, rows, :width] = np.where((parts.computing > 0) & (used > 0), 1.0 / parts.computing, 0.0)
@@ -94,7 +94,7 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
     upstream.setflags(write=False)
     return Problem(
         fixed_delay=local,
-        service=_by_node(service, menus.index, m),
+        service=_by_node(service, menus.index if by_kind else None, n, m),
         arrival_rate=nodes.arrival_rate,
         weight=_weights(scenario),
         curves=tuple(_curve(scenario, slot, curve) for slot in slots),
@@ -103,7 +103,7 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
         last=menus.last(),
         uplinks=_uplinks(scenario, times),
         name=scenario.name,
-        resource=_by_node(resource, menus.index, m),
+        resource=_by_node(resource, menus.index if by_kind else None, n, m),
         resources=times.resources,
     )
 
@@ -114,14 +114,14 @@ def _uses_last(table: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
     return np.moveaxis(table, 0, -1)
 
 
-def _by_node(table: npt.NDArray[Any], index: IntArray, m: int) -> npt.NDArray[Any]:
-    """Return a table (n_uses, n_nodes or n_kinds, n_options or 1) by node, option and use, without copies of one row."""
-    n_uses, n_rows, width = table.shape
-    if n_rows == 1:
-        table = np.broadcast_to(table, (n_uses, len(index), width))
-    elif n_rows != len(index):
+def _by_node(table: npt.NDArray[Any], index: IntArray | None, n: int, m: int) -> npt.NDArray[Any]:
+    """Return a table (n_uses, n_nodes, n_options or 1), or of kinds at an index, by node, option and use.
+
+    A row that all nodes have in common, or an entry that all options have, takes no memory for each of them.
+    """
+    if index is not None and table.shape[1] > 1:
         table = table.take(index, axis=1)
-    return _uses_last(table if width == m else np.broadcast_to(table, (n_uses, len(index), m)))
+    return _uses_last(np.broadcast_to(table, (len(table), n, m)))
 
 
 def _curve(scenario: Scenario, slot: Slot, curve: DelayCurve) -> DelayCurve:
@@ -138,7 +138,7 @@ def _weights(scenario: Scenario) -> FloatArray:
         return np.full(n, 1.0 / n) if scenario.options.average == "nodes" else rates / rates.sum()
     weight = np.where(np.isnan(nodes.weight), 1.0, nodes.weight)
     weight = weight if scenario.options.average == "nodes" else weight * rates
-    return weight / weight.sum()
+    return np.asarray(weight / weight.sum())
 
 
 def _uplinks(scenario: Scenario, times: StageTimes) -> Uplinks:

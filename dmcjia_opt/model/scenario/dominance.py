@@ -1,6 +1,6 @@
 """Options that no node of a kind can use: left out before there are tables.
 
-Option a is in the way of option b if, for every node of the kind, it has no more of everything: of the fixed delay, and
+Option a is in the way of option b if, for every node of the kind, it has no more of anything: of the fixed delay and
 of the service that each resource gives. Whatever the shares of b, a with the same shares is then no slower. Fixed delays
 are compared at the corners of what the nodes of the kind have, the one that is worst for a. Where a computes more than
 b, that is the slowest node with the most tasks; what it uploads less counts least on the fastest uplink. As every part
@@ -163,10 +163,10 @@ def _in_the_way(scenario: Scenario, menu: Menu, box: _Box) -> BoolArray:
 
 def _shorter(service: FloatArray, waits: Sequence[FloatArray], *, tandem: bool) -> BoolArray:
     if not tandem:
-        return sum(waits, service) <= 0.0
+        return np.asarray(sum(waits, service) <= 0.0)
     # max(a, b) − max(c, d) ≤ max(a − c, b − d)
     longest = np.maximum.reduce(waits) if waits else np.zeros_like(service)
-    return (service <= 0.0) & (service + longest <= 0.0)
+    return np.asarray((service <= 0.0) & (service + longest <= 0.0))
 
 
 def _more_sent(cut: IntArray, sent: FloatArray, box: _Box) -> FloatArray:
@@ -176,9 +176,9 @@ def _more_sent(cut: IntArray, sent: FloatArray, box: _Box) -> FloatArray:
 
 
 def _more_at_edge(later: BoolArray, box: _Box) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """Yield, by class of nodes, by how much service and wait at the edge are longer at most; NaN where both are +inf."""
+    """Yield by how much service and wait at the edge are longer at most, by class; NaN where both are +inf."""
     for slow, fast in box.edges:
-        worst, best = (mean_wait(np.float64(rate), x) for rate, x in ((box.rate[1], slow), (box.rate[0], fast)))
+        worst, best = (mean_wait(np.full(1, rate), x) for rate, x in ((box.rate[1], slow), (box.rate[0], fast)))
         with np.errstate(invalid="ignore"):
             yield (
                 np.where(later, slow[:, None] - slow[None, :], fast[:, None] - fast[None, :]),
@@ -190,7 +190,7 @@ def _more_wait_at_uplink(cut: IntArray, sent: FloatArray, more: FloatArray, box:
     low, high = (np.where(cut == 0, raw, sent) for raw in box.raw)
     parts = []
     for rate, bandwidth in ((box.rate[1], box.bandwidth[0]), (box.rate[0], box.bandwidth[1])):
-        most, least = (mean_wait(np.float64(rate), size / bandwidth) for size in (high, low))
+        most, least = (mean_wait(np.full(1, rate), size / bandwidth) for size in (high, low))
         with np.errstate(invalid="ignore"):
             parts.append(np.where(cut[:, None] == cut[None, :], 0.0, most[:, None] - least[None, :]))
     return np.where(more > 0.0, *parts)

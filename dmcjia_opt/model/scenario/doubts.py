@@ -37,7 +37,11 @@ def doubt_unused(scenario: Scenario, where: str) -> None:
     crossed = {*nodes.link.values, *(server.link for server in scenario.all_servers if server.name in used)}
     alone = [host for host in nodes.host.values if host not in hosts_in_common(nodes).values()]
     for what, names, why in (
-        ("server", [s.name for s in scenario.all_servers if s.name not in used], "no node may use it; name it in servers"),
+        (
+            "server",
+            [s.name for s in scenario.all_servers if s.name not in used],
+            "no node may use it; name it in servers",
+        ),
         ("link", [k.name for k in scenario.links if k.name not in crossed], "nothing crosses it; name it as a link"),
         ("host", alone, "one node runs on it and has it to itself; name it for the others too"),
     ):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import BoolArray, FloatArray
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.scenario.nodes import NodeTable
@@ -37,8 +37,8 @@ def check_limits(nodes: NodeTable, profiles: Mapping[str, LayerProfile]) -> None
     for d in np.flatnonzero(unknown & np.isfinite(nodes.memory_mb))[:1]:
         raise InputError(
             f'nodes: memory_mb of "{nodes.names[d]}" needs the weights of every layer, which the profile of '
-            f"{nodes.network_of(d)} does not have; write weight_bytes for each of its layers in a profile .json, or leave "
-            "memory_mb out"
+            f"{nodes.network_of(d)} does not have; write weight_bytes for each of its layers in a profile .json, or "
+            "leave memory_mb out"
         )
 
 
@@ -79,11 +79,11 @@ class Limits:
         joule, watts = (np.nan_to_num(column) for column in (nodes.joule_per_gflop, nodes.transmit_watts))
         return cls(BYTE_PER_MB * nodes.memory_mb, nodes.energy_j, joule / 1e9, watts)
 
-    def spent(self, rows: slice | FloatArray, work: FloatArray, upload: FloatArray) -> FloatArray:
-        """Return the energy (n_rows, n_options) of a task, J, from the work, FLOP, and the seconds of its own upload."""
+    def spent(self, rows: slice | IntArray, work: FloatArray, upload: FloatArray) -> FloatArray:
+        """Return the energy (n_rows, n_options) of a task, J, from work, FLOP, and seconds on its own uplink."""
         return self.joule_per_flop[rows, None] * work + self.watts[rows, None] * upload
 
-    def least_rate(self, rows: slice, work: FloatArray, sent: FloatArray) -> FloatArray:
+    def least_rate(self, rows: slice | IntArray, work: FloatArray, sent: FloatArray) -> FloatArray:
         """Return the least rate (n_rows, n_options) over a shared link, 1/s, that keeps to the energy; 0 for any.
 
         It is +inf where computing alone takes all of it.
@@ -94,8 +94,8 @@ class Limits:
             return np.where(watts > 0, np.where(left > 0, watts / left, np.where(np.isnan(left), 0.0, np.inf)), 0.0)
 
 
-def allowed_splits(nodes: NodeTable, d: int, cuts: FloatArray) -> BoolArray:
+def allowed_splits(nodes: NodeTable, d: int, cuts: IntArray) -> BoolArray:
     """Return which first cuts (n_options,) the splits of node `d` allow."""
     low, high, listed = nodes.min_split[d], nodes.max_split[d], nodes.splits.at(d)
-    allowed = ~((cuts < low) | (cuts > high))
+    allowed: BoolArray = ~((cuts < low) | (cuts > high))
     return allowed if listed is None else allowed & np.isin(cuts, listed)

@@ -190,7 +190,9 @@ class Menus:
         if server is not None:
             known = [s.name for s in scenario.all_servers]
             if server not in known:
-                raise InputError(f'there is no server "{server}"{did_you_mean(server, known)}; the servers are {", ".join(known)}')
+                raise InputError(
+                    f'there is no server "{server}"{did_you_mean(server, known)}; there is {", ".join(known)}'
+                )
             found &= last == known.index(server)
         options = np.flatnonzero(found)
         if len(options) > 1:
@@ -221,19 +223,19 @@ def make_menus(scenario: Scenario) -> Menus:
     used = scenario.servers_of_networks()
     tables = _tables(scenario, used)
     servers = scenario.all_servers
-    names = [server.name for server in servers]
+    names = {server.name: j for j, server in enumerate(servers)}
     reached = set().union(*used.values())
     links = nodes.link.values or any(s.link for s in servers if s.name in reached)
     hosted = np.isin(nodes.host.index, list(hosts_in_common(nodes)))
     index, examples = _kinds(nodes, hosted)
     plain = len(reached) == 1 and not (nodes.tiers.values or links or hosted.any())
     kinds = []
-    everywhere = [j for j, name in enumerate(names) if name in reached]
+    everywhere = [j for name, j in names.items() if name in reached]
     for d in examples:
         several = nodes.servers.at(d)
         tiers = nodes.tiers.at(d)
-        chosen = everywhere if several is None else sorted(names.index(name) for name in several)
-        row = None if tiers is None else (names.index(tiers[0]), names.index(tiers[1]))
+        chosen = everywhere if several is None else sorted(names[name] for name in several)
+        row = None if tiers is None else (names[tiers[0]], names[tiers[1]])
         kinds.append(_menu(scenario, tables, d, chosen, row, hosted=bool(hosted[d])))
     if not plain:
         kinds = needed(scenario, kinds, index)

@@ -36,7 +36,7 @@ _COLUMNS = ("name", "model", *_NUMBERS, "device", *LABELS)
 
 
 def read_nodes(path: Path) -> NodeTable:
-    """Read a node table from a ``.csv`` or ``.parquet`` file; columns that a node may do without may be absent or empty.
+    """Read a node table from a ``.csv`` or ``.parquet`` file; what a node may do without may be absent or empty.
 
     Raises
     ------
@@ -163,20 +163,15 @@ def _coded(column: Any) -> _Coded:  # noqa: ANN401 - a pyarrow array
 
 def _table(path: Path, names: Sequence[str], coded: dict[str, _Coded], numbers: dict[str, FloatArray]) -> NodeTable:
     network_index, references = coded["model"]
-    labels: dict[str, Labels[Any]] = {}
-    for key in ("device", *LABELS):
-        if key in coded:
-            labels[key] = _labels(path, key, *coded[key])
-    devices = labels.pop("device", Labels())
+    columns: dict[str, Any] = {key: _labels(path, key, *coded[key]) for key in LABELS if key in coded}
+    devices: Labels[str] = _labels(path, "device", *coded["device"]) if "device" in coded else Labels()
     return NodeTable(
         names=tuple(names),
         networks=tuple(references),
         network_index=network_index,
-        uplink_mbps=numbers.pop("uplink_mbps", np.array(np.nan)),
         devices=devices.values,
         device_index=devices.index,
-        **labels,
-        **numbers,
+        **{"uplink_mbps": np.array(np.nan), **columns, **numbers},
     )
 
 
@@ -193,7 +188,9 @@ def _taken_apart(path: Path, key: str, cell: str) -> tuple[str | int, ...]:
     if key != "splits":
         return entries
     if not all(entry.isascii() and entry.isdigit() and int(entry) <= MOST_LAYERS for entry in entries):
-        raise InputError(f'{path}: splits must hold whole numbers with {_BETWEEN} between them, not "{shortened(cell, 40)}"')
+        raise InputError(
+            f'{path}: splits must hold whole numbers with {_BETWEEN} between them, not "{shortened(cell, 40)}"'
+        )
     return tuple(map(int, entries))
 
 

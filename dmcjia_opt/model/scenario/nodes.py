@@ -36,7 +36,9 @@ WHOLE = frozenset({"min_split", "max_split"})
 #: Columns of labels that a node may do without, beside its device.
 LABELS = ("link", "servers", "tiers", "host", "splits")
 #: Quantities that may be 0.
-ZERO = frozenset({"input_bytes", "rtt_ms", "result_bytes", "min_split", "max_split", "joule_per_gflop", "transmit_watts"})
+ZERO = frozenset(
+    {"input_bytes", "rtt_ms", "result_bytes", "min_split", "max_split", "joule_per_gflop", "transmit_watts"}
+)
 _MOST_SHOWN = 12
 
 Label = TypeVar("Label")
@@ -173,7 +175,9 @@ class NodeTable:
             labels = getattr(self, key)
             index = labels.index if labels.index.ndim else np.broadcast_to(labels.index, n)
             if index.shape != (n,) or index.min(initial=0) < -1 or index.max(initial=-1) >= len(labels.values):
-                raise InputError(f"nodes: column {key} needs −1 or one of its {len(labels.values)} values for every name")
+                raise InputError(
+                    f"nodes: column {key} needs −1 or one of its {len(labels.values)} values for every name"
+                )
             object.__setattr__(self, key, Labels(labels.values, index))
         if not self.names:
             raise InputError("nodes: a scenario needs at least one node; add [[nodes]], or a row to nodes_file")
@@ -252,8 +256,9 @@ class NodeTable:
                 short = key == "tiers" and len(value) != 2
                 if short or not value or len(set(value)) < len(value):
                     what = "must name two servers" if short else "must have each of its entries once"
-                    d = int(np.flatnonzero(labels.index == k)[0]) if (labels.index == k).any() else 0
-                    wrong.setdefault(d, []).append(f'{key} of "{self.names[d]}" {what}, got {", ".join(map(str, value))}')
+                    got = f"got {', '.join(map(str, value))}"
+                    first = int(np.argmax(labels.index == k))
+                    wrong.setdefault(first, []).append(f'{key} of "{self.names[first]}" {what}, {got}')
 
     def has(self, key: str) -> bool:
         """Return whether some node has the optional quantity `key`."""

@@ -260,7 +260,9 @@ class Scenario:
         timed = [server for server in self.all_servers if server.device]
         if timed:
             used = self.servers_of_networks()
-            pairs += [(str(s.device), network) for s in timed for network in self.nodes.networks if s.name in used[network]]
+            pairs += [
+                (str(s.device), network) for s in timed for network in self.nodes.networks if s.name in used[network]
+            ]
         return list(dict.fromkeys(pairs))
 
     def servers_of_networks(self) -> dict[str, set[str]]:
@@ -376,12 +378,12 @@ def times_beside(path: Path) -> Path:
 
 def _node(table: NodeTable, d: int) -> dict[str, Any]:
     numbers = {key: float(getattr(table, key)[d]) for key in (*QUANTITIES, *filter(table.has, OPTIONAL))}
+    row: dict[str, Any] = {"name": table.names[d], "model": table.network_of(d)}
+    row |= {key: int(value) if key in WHOLE else value for key, value in numbers.items() if not np.isnan(value)}
     labels = {key: getattr(table, key).at(d) for key in LABELS if getattr(table, key).values} | {
         "device": table.device_of(d)
     }
-    named = {"name": table.names[d], "model": table.network_of(d)}
-    named |= {key: int(value) if key in WHOLE else value for key, value in numbers.items() if not np.isnan(value)}
-    return named | {key: value for key, value in labels.items() if value is not None}
+    return row | {key: value for key, value in labels.items() if value is not None}
 
 
 def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
@@ -436,7 +438,10 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
             nodes = read_nodes(beside("nodes_file", parsed.nodes_file))
         else:
             nodes = node_table(parsed.nodes)
-        measured = [*nodes.devices, *(entry.device for entry in [parsed.cloud, *parsed.servers] if entry and entry.device)]
+        measured = [
+            *nodes.devices,
+            *(entry.device for entry in [parsed.cloud, *parsed.servers] if entry and entry.device),
+        ]
         if measured and parsed.profiles.times_file is None:
             raise InputError(
                 f'device "{measured[0]}" needs its measured times; name their file in [profiles] times_file; '

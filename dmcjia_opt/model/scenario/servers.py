@@ -57,13 +57,16 @@ def check_names_of_resources(servers: Sequence[Server], links: Sequence[Link], n
                 raise InputError(f'"{name}" is used twice, {also}; give every server, link and host its own')
             seen[name] = kind
     for server in servers:
-        _known(f'link of the server "{server.name}"', server.link, kinds["links"], "[[links]]")
+        if server.link is not None and seen.get(server.link) != "links":
+            raise _unknown(f'link of the server "{server.name}"', server.link, kinds["links"], "[[links]]")
     for name in nodes.link.values:
-        _known(_whose(nodes, "link", name), name, kinds["links"], "[[links]]")
+        if seen.get(name) != "links":
+            raise _unknown(_whose(nodes, "link", name), name, kinds["links"], "[[links]]")
     for key in ("servers", "tiers"):
         for several in getattr(nodes, key).values:
             for name in several:
-                _known(_whose(nodes, key, several), name, kinds["servers"], "[[servers]]")
+                if seen.get(name) != "servers":
+                    raise _unknown(_whose(nodes, key, several), name, kinds["servers"], "[[servers]]")
 
 
 def check_hosts(nodes: NodeTable) -> None:
@@ -74,15 +77,16 @@ def check_hosts(nodes: NodeTable) -> None:
     InputError
         With two of them.
     """
-    for k, host in enumerate(nodes.host.values):
-        on = np.flatnonzero(nodes.host.index == k)
-        for key, column in (("compute_gflops", nodes.compute_gflops), ("device", nodes.device_index)):
-            other = on[column[on] != column[on[0]]]
-            if other.size:
-                raise InputError(
-                    f'"{nodes.names[on[0]]}" and "{nodes.names[other[0]]}" run on the host "{host}" and have another '
-                    f"{key}; give the nodes of a host the same"
-                )
+    on = np.flatnonzero(nodes.host.index >= 0)
+    hosts, first, place = np.unique(nodes.host.index[on], return_index=True, return_inverse=True)
+    for key, column in (("compute_gflops", nodes.compute_gflops), ("device", nodes.device_index)):
+        other = np.flatnonzero(column[on] != column[on[first]][place])
+        for d in on[other[:1]]:
+            host = int(np.searchsorted(hosts, nodes.host.index[d]))
+            raise InputError(
+                f'"{nodes.names[on[first[host]]]}" and "{nodes.names[d]}" run on the host "{nodes.host.at(d)}" and '
+                f"have another {key}; give the nodes of a host the same"
+            )
 
 
 def hosts_in_common(nodes: NodeTable) -> Mapping[int, str]:
@@ -97,6 +101,5 @@ def _whose(nodes: NodeTable, key: str, value: object) -> str:
     return f'{key} of "{nodes.names[on[0]]}"' if on.size else key
 
 
-def _known(what: str, name: str | None, names: Sequence[str], table: str) -> None:
-    if name is not None and name not in names:
-        raise InputError(f'{what}: there is no "{name}" in {table}{did_you_mean(name, names)}; correct it, or add it')
+def _unknown(what: str, name: str, names: Sequence[str], table: str) -> InputError:
+    return InputError(f'{what}: there is no "{name}" in {table}{did_you_mean(name, names)}; correct it, or add it')

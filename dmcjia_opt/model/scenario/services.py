@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -20,7 +20,7 @@ BLOCK_ENTRIES = 1 << 19
 
 #: What an option may use, in the order of the path a task takes: each is a use of its own, with its own delay curve.
 Slot = Literal["host", "link", "first link", "first server", "second link", "second server"]
-Rows = slice | IntArray
+Rows: TypeAlias = slice | IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,7 +161,10 @@ class StageTimes:
         if "first link" in self.slots:
             link = np.where(first >= 0, self.server_link[first], -1)
             crossed = (link >= 0) & (link != self.link[rows, None])  # a link is crossed once, whoever names it
-            used["first link"] = np.where(crossed, sent / self.speed[link], 0.0), np.where(link >= 0, link, self._link_of(menu))
+            used["first link"] = (
+                np.where(crossed, sent / self.speed[link], 0.0),
+                np.where(link >= 0, link, self._link_of(menu)),
+            )
         if menu.tiers:
             second = menu.tiers[1]
             used["second server"] = served[..., 1] / self.speed[self.server[second]], self.server[second : second + 1]
@@ -192,8 +195,8 @@ class StageTimes:
             constant[rows] = np.broadcast_to(parts.constant, (len(parts.edge), 1))[:, 0]
             for k, slot in enumerate(self.slots):
                 if slot in parts.used:
-                    for into, table in zip((used, resource), parts.used[slot], strict=True):
-                        into[rows, k] = np.broadcast_to(table, (len(parts.edge), 1))[:, 0]
+                    service, which = (np.broadcast_to(table, (len(parts.edge), 1)) for table in parts.used[slot])
+                    used[rows, k], resource[rows, k] = service[:, 0], which[:, 0]
         return Services(edge, upload, constant, used, resource)
 
 
