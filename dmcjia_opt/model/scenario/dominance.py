@@ -1,7 +1,7 @@
 """Options that no node of a kind can use: left out before there are tables.
 
-Option a is in the way of option b if, for every node of the kind, it has no more of anything: of the fixed delay and
-of the service that each resource gives. Whatever the shares of b, a with the same shares is then no slower. Fixed delays
+Option a is in the way of option b if, for every node of the kind, its fixed delay is no longer and it asks no
+resource for more service. Whatever the shares of b, a with the same shares is then no slower. Fixed delays
 are compared at the corners of what the nodes of the kind have, the one that is worst for a. Where a computes more than
 b, that is the slowest node with the most tasks; what it uploads less counts least on the fastest uplink. As every part
 has its own corner, the sum is at least the largest difference over the nodes, and nothing is left out that one needs.
@@ -163,7 +163,7 @@ def _in_the_way(scenario: Scenario, menu: Menu, box: _Box) -> BoolArray:
 
 def _shorter(service: FloatArray, waits: Sequence[FloatArray], *, tandem: bool) -> BoolArray:
     if not tandem:
-        return np.asarray(sum(waits, service) <= 0.0)
+        return np.asarray(np.add.reduce([service, *waits]) <= 0.0)
     # max(a, b) − max(c, d) ≤ max(a − c, b − d)
     longest = np.maximum.reduce(waits) if waits else np.zeros_like(service)
     return np.asarray((service <= 0.0) & (service + longest <= 0.0))

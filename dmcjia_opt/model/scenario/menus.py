@@ -199,10 +199,10 @@ class Menus:
             names = ", ".join(scenario.all_servers[j].name for j in last[options])
             raise InputError(f'"{name}" has a choice at {wanted}: say the server, one of {names}')
         if not options.size:
-            on = f" on {server}" if server else ""
+            said = ", ".join(map(str, wanted)) + (f" on {server}" if server else "")
             raise InputError(
-                f'"{name}" has no option with the cuts {", ".join(map(str, wanted))}{on}: a limit forbids it, the node may '
-                "not use that server, or another option is no slower and asks for no more"
+                f'"{name}" has no option with the cuts {said}: a limit forbids it, the node may not use that server, or '
+                "another option is no slower and asks for no more"
             )
         return int(options[0])
 
