@@ -185,6 +185,8 @@ def _labels(path: Path, key: str, index: IntArray, cells: Sequence[str]) -> Labe
 
 def _taken_apart(path: Path, key: str, cell: str) -> tuple[str | int, ...]:
     entries = tuple(entry.strip() for entry in cell.split(_BETWEEN)) if cell.strip() else ()
+    if "" in entries:
+        raise InputError(f'{path}: {key} must have no empty entry between {_BETWEEN}, not "{shortened(cell, 40)}"')
     if key != "splits":
         return entries
     if not all(entry.isascii() and entry.isdigit() and int(entry) <= MOST_LAYERS for entry in entries):
