@@ -201,7 +201,7 @@ class Menus:
         if not options.size:
             said = ", ".join(map(str, wanted)) + (f" on {server}" if server else "")
             raise InputError(
-                f'"{name}" has no option with the cuts {said}: a limit forbids it, the node may not use that server, or '
+                f'"{name}" has no option with the cuts {said}: a limit forbids it, the node may not use the server, or '
                 "another option is no slower and asks for no more"
             )
         return int(options[0])
