@@ -158,12 +158,12 @@ def _in_the_way(scenario: Scenario, menu: Menu, box: _Box) -> BoolArray:
         better &= menu.work[:, None] <= menu.work[None, :]
     if scenario.options.ordering == "cloud-faster":  # a least rate, lower the more is computed: compare like with like
         better &= (menu.work[:, None] == menu.work[None, :]) | (menu.work[:, None] == 0.0) | ~away[:, None]
-    return better
+    return np.asarray(better, dtype=np.bool_)
 
 
 def _shorter(service: FloatArray, waits: Sequence[FloatArray], *, tandem: bool) -> BoolArray:
     if not tandem:
-        return np.asarray(np.add.reduce([service, *waits]) <= 0.0)
+        return np.asarray(np.add.reduce([service, *waits]) <= 0.0, dtype=np.bool_)
     # max(a, b) − max(c, d) ≤ max(a − c, b − d)
     longest = np.maximum.reduce(waits) if waits else np.zeros_like(service)
     return np.asarray((service <= 0.0) & (service + longest <= 0.0))

@@ -156,7 +156,7 @@ class StageTimes:
             used["link"] = sent / self.speed[link], link
         served = menu.served[pick]
         first = menu.first[pick]
-        at = self.server[np.where(first >= 0, first, np.maximum(menu.first[0], 0))]
+        at = np.maximum(self.server[np.where(first >= 0, first, menu.first[0])], 0)
         used["first server"] = served[..., 0] / self.speed[at], at
         if "first link" in self.slots:
             link = np.where(first >= 0, self.server_link[first], -1)
