@@ -98,7 +98,9 @@ class _Box:
 
 def _kept(scenario: Scenario, menu: Menu, box: _Box) -> IntArray:
     """Return the options that are left; the last, all at the edge, is one whatever it is like."""
-    alive = menu.allowed & _stable(scenario, menu, box)
+    alive = menu.allowed.copy()
+    if not (box.memory or box.energy):  # else what is said of a limit that leaves nothing would not be of all options
+        alive &= _stable(scenario, menu, box)
     alive[-1] = True
     options = np.flatnonzero(alive)
     better = _in_the_way(scenario, menu.only(options), _of_options(box, options))

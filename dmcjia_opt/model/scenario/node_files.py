@@ -19,7 +19,7 @@ from dmcjia_opt.base.errors import BackendMissing, Doubt, InputError, shortened
 from dmcjia_opt.base.files import check_readable, write_bytes
 from dmcjia_opt.base.limits import MOST_LAYERS, MOST_NODES, require_memory
 from dmcjia_opt.base.machine import installing
-from dmcjia_opt.model.scenario.nodes import LABELS, OPTIONAL, ZERO, Labels, NodeTable
+from dmcjia_opt.model.scenario.nodes import LABELS, OPTIONAL, ZERO, Labels, Node, NodeTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,7 +32,7 @@ _LISTS, _BETWEEN = ("servers", "tiers", "splits"), "|"
 _OPTIONAL = ("uplink_mbps", "input_bytes", "device", *LABELS, *OPTIONAL)
 _Coded = tuple[IntArray, Sequence[str]]  # the index of each row's value, −1 where there is none, and the values
 _INDEX = re.compile(r"__index_level_\d+__")  # pandas puts the index of a frame there, if it has one
-_COLUMNS = ("name", "model", *_NUMBERS, "device", *LABELS)
+_COLUMNS = tuple(Node.model_fields)
 
 
 def read_nodes(path: Path) -> NodeTable:
