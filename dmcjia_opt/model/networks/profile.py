@@ -128,6 +128,7 @@ class LayerProfile:
             parameters=network.parameters,
             source="; ".join(filter(None, details)),
             tensors=np.array([cut.tensors for cut in found]),
+            weight_bytes=np.array([cut.weight_bytes for cut in found], dtype=np.float64),
         )
 
     @classmethod
