@@ -11,10 +11,11 @@ from dmcjia_opt.base.arrays import FloatArray, IntArray, Scalar, absent
 from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.base.limits import require_memory
 from dmcjia_opt.model.delay import MD1, OVERLAP, TANDEM, DelayCurve, delay_curve
-from dmcjia_opt.model.problem import SMALLEST, Problem, Uplinks, mean_wait
+from dmcjia_opt.model.problem import SMALLEST, Problem, mean_wait
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import Slot, StageTimes, allowed, stage_times
 from dmcjia_opt.model.scenario.shortfall import why_no_option
+from dmcjia_opt.model.uplinks import Uplinks
 
 
 def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Problem:

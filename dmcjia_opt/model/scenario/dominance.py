@@ -77,7 +77,7 @@ class _Box:
         nodes = scenario.nodes
         network = nodes.networks[menu.network]
         device, raw = nodes.device_index[rows], nodes.input_bytes[rows]
-        raw = np.where(np.isnan(raw), scenario.profiles[network].input_bytes, raw)
+        raw = np.where(np.isnan(raw), float(scenario.profiles[network].input_bytes), raw)
         edges = []
         if (device < 0).any():
             compute = nodes.compute_gflops[rows][device < 0] * _FLOP_PER_GFLOP

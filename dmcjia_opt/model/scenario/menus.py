@@ -19,7 +19,7 @@ from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.scenario.dominance import needed
-from dmcjia_opt.model.scenario.limits import allowed_splits, memory_by_split
+from dmcjia_opt.model.scenario.node_limits import allowed_splits, memory_by_split
 from dmcjia_opt.model.scenario.servers import hosts_in_common
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import json
 import re
 import tomllib
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,16 +23,15 @@ from dmcjia_opt.base.errors import Doubt, InputError
 from dmcjia_opt.base.fields import RANGE, STRICT, Name, NonNegative, Positive
 from dmcjia_opt.base.files import explain, is_beneath, read_text, write_text
 from dmcjia_opt.base.limits import FILES, MOST
-from dmcjia_opt.base.suggesting import did_you_mean, listed
 from dmcjia_opt.model.networks.graph import Cuts
 from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
 from dmcjia_opt.model.networks.profile import LayerProfile
-from dmcjia_opt.model.networks.reading import is_graph, read_profile
 from dmcjia_opt.model.networks.zoo import ZOO, zoo_profile
 from dmcjia_opt.model.scenario.doubts import doubt_units, doubt_unused
-from dmcjia_opt.model.scenario.limits import check_limits
 from dmcjia_opt.model.scenario.node_files import read_nodes, write_nodes
+from dmcjia_opt.model.scenario.node_limits import check_limits
 from dmcjia_opt.model.scenario.nodes import LABELS, OPTIONAL, QUANTITIES, WHOLE, Node, NodeTable, node_table
+from dmcjia_opt.model.scenario.references import profiles_of
 from dmcjia_opt.model.scenario.servers import (
     CLOUD_NAME,
     Link,
@@ -458,7 +457,7 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
             cloud_gflops=None if cloud is None else cloud.compute_gflops,
             nodes=nodes,
             options=parsed.options,
-            profiles=_resolve(nodes.networks, beside, parsed.profiles),
+            profiles=profiles_of(nodes.networks, beside, parsed.profiles),
             name=parsed.name or path.stem,
             times=times,
             cloud_device=(cloud and cloud.device) or "",
@@ -481,32 +480,3 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
     doubt_units(loaded, str(path))
     doubt_unused(loaded, str(path))
     return loaded
-
-
-def _resolve(networks: Sequence[str], beside: Callable[[str, str], Path], how: Profiles) -> dict[str, LayerProfile]:
-    """Return the profile of every network reference."""
-    found = {}
-    shapes = {name: tuple(shape) for name, shape in how.input_shapes.items()}
-    unused = set(shapes)
-    files = {network for network in networks if Path(network).suffix.lower() in (".json", ".onnx")}
-    unknown = [f'"{name}"{did_you_mean(name, ZOO)}' for name in networks if name not in ZOO and name not in files]
-    if unknown:
-        raise InputError(
-            f"unknown model{'s' if len(unknown) > 1 else ''} {listed(unknown, what='model')}; use one of the zoo "
-            f"({', '.join(sorted(ZOO))}) or the path of a profile .json or an .onnx file"
-        )
-    if how.cuts != "layers" and not any(map(is_graph, networks)):
-        raise InputError(
-            f'profiles.cuts = "{how.cuts}" needs the graph of an .onnx file, and "{networks[0]}" is none; leave cuts '
-            "out, or give the .onnx file as model"
-        )
-    for network in networks:
-        zoo = network in ZOO
-        asked = (how.cuts, how.upload_dtype, shapes) if is_graph(network) else (None, how.upload_dtype)
-        read = read_profile(network, *asked, path=None if zoo else beside("model", network), shared=True)
-        if read.model is not None:
-            unused -= set(read.model.network.inputs)
-        found[network] = read.profile
-    if unused:
-        raise InputError(f'profiles.input_shapes: no ONNX model has an input "{min(unused)}"; correct its name')
-    return found

@@ -10,8 +10,8 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, blocks
 from dmcjia_opt.model.resources import Resource
-from dmcjia_opt.model.scenario.limits import Limits
 from dmcjia_opt.model.scenario.menus import Menu, Menus
+from dmcjia_opt.model.scenario.node_limits import NodeLimits
 from dmcjia_opt.model.scenario.scenario import BYTE_PER_S_PER_MBPS, GIGA, Scenario
 from dmcjia_opt.model.scenario.servers import hosts_in_common
 
@@ -105,7 +105,7 @@ class StageTimes:
     remote: bool
     device_index: IntArray
     measured: Mapping[tuple[int, int], FloatArray]
-    limits: Limits | None
+    limits: NodeLimits | None
 
     @property
     def has_choices(self) -> bool:
@@ -219,7 +219,7 @@ def stage_times(scenario: Scenario) -> StageTimes:
     for device, network in nodes.measured():
         service = np.concatenate([[0.0], np.cumsum(scenario.seconds(device, network))])
         measured[nodes.devices.index(device), nodes.networks.index(network)] = service
-    inputs = np.array([scenario.profiles[network].input_bytes for network in nodes.networks])[nodes.network_index]
+    inputs = np.array([float(scenario.profiles[network].input_bytes) for network in nodes.networks])
     own = np.isfinite(nodes.input_bytes)
     with np.errstate(invalid="ignore"):
         result = np.nan_to_num(nodes.result_bytes / (nodes.downlink_mbps * BYTE_PER_S_PER_MBPS))
@@ -236,13 +236,13 @@ def stage_times(scenario: Scenario) -> StageTimes:
         compute=nodes.compute_gflops * GIGA,
         bandwidth=np.where(np.isnan(nodes.uplink_mbps), np.inf, nodes.uplink_mbps * BYTE_PER_S_PER_MBPS),
         rate=nodes.arrival_rate,
-        input_bytes=np.where(own, nodes.input_bytes, inputs),
+        input_bytes=np.where(own, nodes.input_bytes, inputs[nodes.network_index]),
         latency=latency,
         own_input=bool(own.any()),
         remote=bool(latency.any() or any(menu.trip.any() for menu in menus.kinds)),
         device_index=nodes.device_index,
         measured=measured,
-        limits=Limits.of(nodes),
+        limits=NodeLimits.of(nodes),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dmcjia_opt.model.scenario.limits import BYTE_PER_MB
+from dmcjia_opt.model.scenario.node_limits import BYTE_PER_MB
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import StageTimes
 

@@ -53,7 +53,7 @@ def memory_by_split(profile: LayerProfile) -> FloatArray:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Limits:
+class NodeLimits:
     """What the nodes have of memory and energy, each (n_nodes,); NaN for no limit.
 
     Parameters
@@ -72,7 +72,7 @@ class Limits:
     watts: FloatArray
 
     @classmethod
-    def of(cls, nodes: NodeTable) -> Limits | None:
+    def of(cls, nodes: NodeTable) -> NodeLimits | None:
         """Return the limits of a fleet, None if no node has one."""
         if not (nodes.has("memory_mb") or nodes.has("energy_j")):
             return None
