@@ -85,12 +85,12 @@ class CsvTable:
         self._decimal_comma = delimiter != ","
         self._rows = csv.reader(text, delimiter=delimiter, strict=True)
         first = list(islice(self._read(), 1))
-        self._header = [cell.strip() for _, row in first for cell in row]
-        self._alone = alone if not set(self._header) & set(columns) else ""
+        self.header = [cell.strip() for _, row in first for cell in row]
+        self._alone = alone if not set(self.header) & set(columns) else ""
         self._again = first if self._alone else []
-        self._header = [alone] if self._alone else self._header
-        self.columns = tuple(column for column in columns if column in self._header)
-        self._doubts += check_header(path, self._header, columns, optional)
+        self.header = [alone] if self._alone else self.header
+        self.columns = tuple(column for column in columns if column in self.header)
+        self._doubts += check_header(path, self.header, columns, optional)
 
     def __iter__(self) -> Iterator[Rows]:
         """Yield the rows, those left out that have too many cells.
@@ -100,8 +100,8 @@ class CsvTable:
         InputError
             If the file is no CSV; at the end, if a row is wrong.
         """
-        width = len(self._header)
-        at = {column: self._header.index(column) for column in self.columns}
+        width = len(self.header)
+        at = {column: self.header.index(column) for column in self.columns}
         lines: list[int] = []
         rows: list[list[str]] = []
         for line, row in chain(self._again, self._read()):

@@ -31,9 +31,20 @@ PLAUSIBLE: Mapping[str, Plausible] = MappingProxyType(
     {
         "compute_gflops": Plausible("GFLOP/s", 1e-4, 1e6, (("MFLOP/s", 1e3), ("FLOP/s", 1e9), ("TFLOP/s", 1e-3))),
         "cloud.compute_gflops": Plausible("GFLOP/s", 1e-3, 1e8, (("MFLOP/s", 1e3), ("FLOP/s", 1e9), ("TFLOP/s", 1e-3))),
+        "servers.compute_gflops": Plausible(
+            "GFLOP/s", 1e-3, 1e8, (("MFLOP/s", 1e3), ("FLOP/s", 1e9), ("TFLOP/s", 1e-3))
+        ),
+        "links.mbps": Plausible("Mbit/s", 1e-4, 1e7, (("kbit/s", 1e3), ("bit/s", 1e6), ("Gbit/s", 1e-3))),
         "uplink_mbps": Plausible("Mbit/s", 1e-4, 4e5, (("kbit/s", 1e3), ("bit/s", 1e6), ("Gbit/s", 1e-3))),
         "arrival_rate": Plausible("tasks/s", 1e-7, 1e5, ()),
         "input_bytes": Plausible("byte", 1.0, 1e10, (("MB", 1e-6),)),
+        "downlink_mbps": Plausible("Mbit/s", 1e-4, 4e5, (("kbit/s", 1e3), ("bit/s", 1e6), ("Gbit/s", 1e-3))),
+        "rtt_ms": Plausible("ms", 1e-3, 1e4, (("µs", 1e3), ("s", 1e-3))),
+        "result_bytes": Plausible("byte", 1.0, 1e10, (("MB", 1e-6),)),
+        "memory_mb": Plausible("MB", 0.01, 1e6, (("KB", 1e3), ("byte", 1e6), ("GB", 1e-3))),
+        "energy_j": Plausible("J", 1e-6, 1e6, (("mJ", 1e3), ("kJ", 1e-3))),
+        "joule_per_gflop": Plausible("J/GFLOP", 1e-5, 1e4, (("mJ/GFLOP", 1e3),)),
+        "transmit_watts": Plausible("W", 1e-4, 1e4, (("mW", 1e3),)),
         "options.flops_per_mac": Plausible("FLOP", 0.5, 4.0, ()),
         "seconds": Plausible("s", 0.0, 100.0, (("ms", 1e3), ("µs", 1e6), ("ns", 1e9))),
     }

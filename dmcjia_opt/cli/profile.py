@@ -63,7 +63,8 @@ def profile(
     from dmcjia_opt.model.networks.measuring import measure as time_layers
     from dmcjia_opt.model.networks.onnx_ import parse_shape
     from dmcjia_opt.model.networks.reading import read_profile
-    from dmcjia_opt.model.scenario.scenario import doubt_units, times_beside
+    from dmcjia_opt.model.scenario.doubts import doubt_units
+    from dmcjia_opt.model.scenario.scenario import times_beside
     from dmcjia_opt.studies.look.words import seconds
     from dmcjia_opt.studies.network.delays import one_node
     from dmcjia_opt.studies.network.picture import check_picture, draw_profile

@@ -43,6 +43,7 @@ from dmcjia_opt.base.arrays import (
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.delay import MD1, TANDEM, DelayCurve
 from dmcjia_opt.model.resources import CLOUD, Resource
+from dmcjia_opt.model.uplinks import Uplinks
 
 #: No number of a problem but 0 may be smaller or larger: then no product or quotient that a bound is made of
 #: underflows or overflows, at any price between the two of `dual`.
@@ -97,32 +98,6 @@ class Stages:
     def total(self) -> FloatArray:
         """Sum of the stages, (3-6)."""
         return self.edge + self.upload + self.cloud
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Uplinks:
-    """Upload times in factored form, for the breakdown by stage only.
-
-    Parameters
-    ----------
-    upload_bytes
-        (n_networks, n_splits) bytes sent at each split.
-    network_index, bandwidth, input_bytes
-        (n_nodes,) row of `upload_bytes`; byte/s; raw input bytes of the node.
-    queue
-        Whether the link serves one task at a time, so that tasks may wait for it.
-    """
-
-    upload_bytes: FloatArray
-    network_index: IntArray
-    bandwidth: FloatArray
-    input_bytes: FloatArray
-    queue: bool = False
-
-    def delay(self, splits: IntArray) -> FloatArray:
-        """Return the upload time without any wait, s, of each node at `splits` (..., n_nodes)."""
-        sent = self.upload_bytes[self.network_index, splits]
-        return np.where(splits == 0, self.input_bytes, sent) / self.bandwidth
 
 
 def _no_index() -> IntArray:
@@ -405,20 +380,26 @@ class Problem:
             upload = np.zeros_like(fixed)
         else:
             upload = self.uplinks.delay(options)
-            if self.uplinks.queue and self.kinked:
-                upload = upload + self._wait_for_uplink(fixed, upload, self.at(self.wait, options))
+            if self.uplinks.queue:
+                own = self.uplinks.upload(options)
+                upload = upload + self._wait_for_uplink(fixed, own, upload, self.at(self.wait, options))
         used = self.use_delay(options, shares)
         if self.n_uses == 1:
             return Stages(fixed - upload, upload, used[..., 0])
         kinds = np.array([resource.kind for resource in self.resources])[self.at(self.resource, options)]
-        host, link, server = ((used * (kinds == kind)).sum(-1) for kind in ("host", "link", "server"))
+        host, link, server = (np.where(kinds == kind, used, 0.0).sum(-1) for kind in ("host", "link", "server"))
         return Stages(fixed - upload + host, upload + link, server)
 
-    def _wait_for_uplink(self, fixed: FloatArray, upload: FloatArray, wait: FloatArray) -> FloatArray:
-        """Return how much of the wait upstream is at the uplink, s: none where the edge is the slower of the two."""
-        slower = mean_wait(self.arrival_rate, upload) >= wait * (1.0 - ORDERING_TOLERANCE)
-        on = slower & np.isfinite(fixed)
-        service = np.where(on, fixed, 0.0) - np.where(on, upload + wait, 0.0)
+    def _wait_for_uplink(self, fixed: FloatArray, own: FloatArray, network: FloatArray, wait: FloatArray) -> FloatArray:
+        """Return how much of the fixed delay is waiting for the uplink, s.
+
+        In a tandem that is what the wait upstream is beyond the edge's: none where the edge is the slower of the two.
+        """
+        at_uplink = mean_wait(self.arrival_rate, own)
+        if not self.kinked:
+            return np.where(np.isfinite(fixed), 2.0 * self.curve.pieces[0].b * at_uplink, 0.0)
+        on = (at_uplink >= wait * (1.0 - ORDERING_TOLERANCE)) & np.isfinite(fixed)
+        service = np.where(on, fixed, 0.0) - np.where(on, network + wait, 0.0)
         return np.where(on, np.maximum(wait - mean_wait(self.arrival_rate, np.maximum(service, 0.0)), 0.0), 0.0)
 
     def least_share(self, options: IntArray) -> FloatArray:

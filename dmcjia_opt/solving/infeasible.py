@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.suggesting import listed
-from dmcjia_opt.bounds.loads import least_load, least_shares
+from dmcjia_opt.bounds.loads import heaviest, least_load, least_shares
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.resources import CLOUD
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.model.scenario.services import BLOCK_ROWS, stage_times
+from dmcjia_opt.model.scenario.services import allowed, stage_times
 
-_MOST_NAMED = 3
+_MOST_NAMED, _MOST_LOOKED_AT = 3, 8
 
 
 def why_no_plan(scenario: Scenario, problem: Problem | None = None) -> str:
@@ -28,8 +28,9 @@ def why_no_plan(scenario: Scenario, problem: Problem | None = None) -> str:
     if load < 1.0:
         return ""
     names, rates = scenario.nodes.names, scenario.nodes.arrival_rate
-    most = np.concatenate(list(_carried(scenario)))
+    most = _carried(scenario)
     alone = np.flatnonzero(most <= rates)
+    only_cloud = problem.resources == (CLOUD,)
     if alone.size:
         first = alone[0]
         told = [
@@ -37,40 +38,92 @@ def why_no_plan(scenario: Scenario, problem: Problem | None = None) -> str:
             for d in alone
         ]
         uplink = ", or its uplink_mbps" if scenario.options.uplink == "queue" else ""
+        best = "split and with the whole cloud" if only_cloud else "option and with all that it may use to itself"
+        of = "of the cloud" if only_cloud else "of what it may use"
         return (
-            f"no plan exists: even at the best split and with the whole cloud, {listed(told, what='node')}; lower "
-            f"arrival_rate there, or raise the compute_gflops of the node or of the cloud{uplink}"
+            f"no plan exists: even at the best {best}, {listed(told, what='node')}; lower "
+            f"arrival_rate there, or raise the compute_gflops of the node or {of}{uplink}"
         )
+    if not only_cloud:
+        return _overfull(scenario, problem)
     shares = least_shares(problem)
     largest = np.argsort(-shares, kind="stable")[:_MOST_NAMED]
     who = ", ".join(f'"{names[d]}" ({_clouds(shares[d])})' for d in largest)
-    wanted = load * scenario.cloud_gflops * (1 + 5e-4)  # so that rounding takes none of it
-    cloud = "a faster cloud" if scenario.cloud_device else f"a cloud.compute_gflops of {wanted:.5g} or more"
+    cloud = _enough(scenario, problem, 0, load)
     return (
         f"no plan exists: whatever the splits, the fleet needs at least {_clouds(load)}, most of it for {who}; "
         f"give it {cloud}, faster nodes or a lower arrival_rate"
     )
 
 
+def _overfull(scenario: Scenario, problem: Problem) -> str:
+    """Return which resource, or which together, no choice of options keeps from being overfull."""
+    load, weights = heaviest(problem)
+    scarcest = np.argsort(-weights, kind="stable")[:_MOST_LOOKED_AT]
+    each = [least_shares(problem, np.eye(1, problem.n_resources, int(r))[0]) for r in scarcest]
+    k = int(np.argmax([float(shares.sum()) for shares in each]))
+    if (alone := float(each[k].sum())) >= 1.0:
+        shares, load, r = each[k], alone, int(scarcest[k])
+        what = str(problem.resources[r])
+        remedy = f"give it {_enough(scenario, problem, r, load)}, or its nodes something else to use"
+    else:
+        shares = least_shares(problem, weights)
+        several = [str(problem.resources[r]) for r in scarcest if weights[r] > 0.01 * weights.max()]
+        what = f"the average of {listed(several, what='resource')}, by their scarcity,"
+        remedy = "give one of them more"
+    names = scenario.nodes.names
+    largest = [int(d) for d in np.argsort(-shares, kind="stable")[:_MOST_NAMED] if shares[d] > 0]
+    who = ", ".join(f'"{names[d]}" ({_rounded(shares[d])})' for d in largest)
+    return (
+        f"no plan exists: whatever the options, {what} would be used {_rounded(load)} times, most of it for {who}; "
+        f"{remedy}, or lower arrival_rate"
+    )
+
+
+def _enough(scenario: Scenario, problem: Problem, resource: int, load: float) -> str:
+    """Return what a resource should be like to carry `load` times what it does, so that rounding takes none of it."""
+    found, more = problem.resources[resource], load * (1 + 5e-4)
+    if found.kind == "link":
+        mbps = next(link.mbps for link in scenario.links if link.name == found.name)
+        return f"mbps of {mbps * more:.5g} or more"
+    if found.kind == "host":
+        d = int(np.flatnonzero(scenario.nodes.host.index == scenario.nodes.host.values.index(found.name))[0])
+        if scenario.nodes.device_of(d):
+            return "a faster device"
+        return f"compute_gflops of {scenario.nodes.compute_gflops[d] * more:.5g} or more"
+    server = next(server for server in scenario.all_servers if server.name == found.name)
+    if server.device:
+        return "a faster cloud" if found == CLOUD else "a faster device"
+    gflops = f"compute_gflops of {server.compute_gflops * more:.5g} or more"
+    return f"a cloud.{gflops}" if found == CLOUD else gflops
+
+
 def _clouds(load: float) -> str:
-    """Return a load in words, rounded down, with as many digits as tell it from a whole cloud."""
+    return f"{_rounded(load)} clouds"
+
+
+def _rounded(load: float) -> str:
+    """Return a load rounded down, with as many digits as tell it from a whole resource."""
     scale = next(scale for scale in (10.0**k for k in range(2, 17)) if load < 1 or load * scale >= scale + 1)
-    return f"{math.floor(load * scale) / scale:.16g} clouds"
+    return f"{math.floor(load * scale) / scale:.16g}"
 
 
-def _carried(scenario: Scenario) -> Iterator[FloatArray]:
-    """Yield, for some nodes at a time, the arrival rate, 1/s, below which each is stable at its best split, alone."""
+def _carried(scenario: Scenario) -> FloatArray:
+    """Return the arrival rate (n_nodes,), 1/s, below which each node is stable at its best option, alone."""
     times, options = stage_times(scenario), scenario.options
-    for start in range(0, scenario.n_nodes, BLOCK_ROWS):
-        rows = slice(start, start + BLOCK_ROWS)
-        edge, upload = times.local(rows)
-        network = times.network_index[rows]
-        cloud = times.cloud[network]
-        slowest = np.maximum(edge, cloud)
+    most = np.empty(scenario.n_nodes)
+    for _, menu, rows in times.blocks():
+        parts = times.of(menu, rows)
+        slowest = parts.edge
         if options.uplink == "queue":
-            slowest = np.maximum(slowest, upload)
-        allowed = times.exists[network]
-        if options.ordering == "cloud-faster":
-            allowed = allowed & ((cloud <= edge) | (edge == 0))
+            slowest = np.maximum(slowest, parts.upload)
+        fine = np.ones(1, dtype=np.bool_)
+        for slot, (service, _) in parts.used.items():
+            slowest = np.maximum(slowest, service)
+            if options.ordering == "cloud-faster" and slot in ("first server", "second server"):
+                fine = fine & ((service <= parts.computing) | (parts.computing == 0))
+        limited = allowed(times, menu, rows, parts)
+        fine = fine if limited is None else fine & limited
         with np.errstate(divide="ignore"):
-            yield np.where(allowed, 1.0 / slowest, 0.0).max(axis=1)
+            most[rows] = np.where(fine, 1.0 / slowest, 0.0).max(axis=1)
+    return most

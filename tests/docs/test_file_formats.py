@@ -21,6 +21,7 @@ from dmcjia_opt.model.scenario.node_files import _COLUMNS as NODE_COLUMNS
 from dmcjia_opt.model.scenario.node_files import read_nodes
 from dmcjia_opt.model.scenario.nodes import Node, NonNegative, Positive
 from dmcjia_opt.model.scenario.scenario import Cloud, Options, Profiles, _File, load_scenario
+from dmcjia_opt.model.scenario.servers import Link, Server
 from dmcjia_opt.solving.plan import Limits, Moment, NodeClaim, PlanFile, Provenance
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.bench.rows import Row
@@ -36,6 +37,8 @@ PAGE = (ROOT / "docs" / "file-formats.md").read_text(encoding="utf-8")
 MODELS = {
     "### At the top": _File,
     "### `[cloud]`": Cloud,
+    "### `[[servers]]`": Server,
+    "### `[[links]]`": Link,
     "### `[options]`": Options,
     "### `[profiles]`": Profiles,
     "### `[[nodes]]`": Node,

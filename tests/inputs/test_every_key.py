@@ -181,7 +181,7 @@ def _write_csv(path: Path, rows: list[Mapping[str, object]]) -> None:
 
 
 MOMENT = {"evaluations": 7, "seconds": 2.0, "objective_s": 3.0, "lower_bound_s": 1.0}
-NODE_ROWS = [{"input_bytes": "", "device": "", **node} for node in SCENARIO["nodes"]]
+NODE_ROWS = [{**dict.fromkeys(NODE_COLUMNS, ""), **node} for node in SCENARIO["nodes"]]
 TIMES = list(csv.DictReader(io.StringIO(_TIMES)))
 ARRIVALS = [{"time_s": float(k), "node": "ab"[k % 2]} for k in range(1000)]
 #: Two cases by the number of nodes of class 0 at split 0, and in the second one two by that of all up to split 1.
@@ -201,6 +201,28 @@ MG1, TANDEM, ONNX = {"options.delay": "mg1"}, {"options.delay": "tandem"}, {"nod
 MG1_PROBLEM = {"delay": "mg1", "upstream_wait": None}
 MEASURED = {"profiles.times_file": "times.csv", "nodes.0.model": "tiny.json"}
 FILE = {"nodes": ..., "nodes_file": "nodes.csv"}
+SITE = {"name": "site", "compute_gflops": 30.0}
+SERVERS, LINKS = {"servers": [SITE]}, {"links": [{"name": "cell", "mbps": 30.0}]}
+ON_LINK = LINKS | {"nodes.0.link": "cell"}
+RESULT = {"nodes.0.downlink_mbps": 1.0, "nodes.0.result_bytes": 1e4, "nodes.0.max_split": 0}
+#: What each key of a node that may be left out is set to, and what must be there for it.
+OF_A_NODE: dict[str, tuple[dict[str, object], object]] = {
+    "link": (LINKS, "cell"),
+    "servers": (SERVERS, ["site"]),
+    "tiers": (SERVERS, ["site", "cloud"]),
+    "host": ({"nodes.1.host": "board"}, "board"),
+    "rtt_ms": ({}, 50.0),
+    "result_bytes": (RESULT, 1e5),
+    "downlink_mbps": (RESULT, 2.0),
+    "memory_mb": ({}, 10.0),
+    "min_split": ({}, 8),
+    "max_split": ({}, 0),
+    "splits": ({}, [8]),
+    "energy_j": ({"nodes.0.joule_per_gflop": 1.0, "nodes.0.energy_j": 9.0}, 1.0),
+    "joule_per_gflop": ({"nodes.0.joule_per_gflop": 1.0, "nodes.0.energy_j": 9.0}, 20.0),
+    "transmit_watts": ({"nodes.0.joule_per_gflop": 1.0, "nodes.0.energy_j": 2.0}, 10.0),
+    "weight": ({}, 3.0),
+}
 
 #: By file and key: how the file is looked at, what is changed in the base document for both, and in one of them.
 EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
@@ -211,6 +233,17 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "scenario._File.nodes": (scenario, {}, {"nodes": SCENARIO["nodes"][:1]}),
     "scenario._File.nodes_file": (scenario, {}, FILE),
     "scenario.Cloud.compute_gflops": (scenario, {}, {"cloud.compute_gflops": 9.0}),
+    "scenario._File.servers": (scenario, {}, SERVERS),
+    "scenario._File.links": (scenario, {}, LINKS),
+    "scenario.Cloud.rtt_ms": (scenario, {}, {"cloud.rtt_ms": 50.0}),
+    "scenario.Cloud.link": (scenario, ON_LINK, {"cloud.link": "wan"}),
+    "servers.Server.name": (scenario, SERVERS | {"nodes.0.servers": ["site"]}, {"servers.0.name": "another"}),
+    "servers.Server.compute_gflops": (scenario, SERVERS, {"servers.0.compute_gflops": 90.0}),
+    "servers.Server.device": (scenario, SERVERS, {"servers.0.device": "gpu"}),
+    "servers.Server.rtt_ms": (scenario, SERVERS, {"servers.0.rtt_ms": 90.0}),
+    "servers.Server.link": (scenario, SERVERS | ON_LINK, {"servers.0.link": "wan"}),
+    "servers.Link.name": (scenario, ON_LINK, {"links.0.name": "wan"}),
+    "servers.Link.mbps": (scenario, ON_LINK, {"links.0.mbps": 5.0}),
     "scenario.Cloud.device": (scenario, MEASURED | {"nodes.1.model": "tiny.json"}, {"cloud.device": "server"}),
     "scenario.Options.delay": (scenario, {}, {"options.delay": "mm1"}),
     "scenario.Options.uplink": (scenario, TANDEM, {"options.uplink": "queue"}),
@@ -233,6 +266,15 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "nodes.Node.arrival_rate": (scenario, {}, {"nodes.0.arrival_rate": 0.6}),
     "nodes.Node.input_bytes": (scenario, {}, {"nodes.0.input_bytes": 1e4}),
     "nodes.Node.device": (scenario, MEASURED, {"nodes.0.device": "pi"}),
+    **{f"nodes.Node.{key}": (scenario, both, {f"nodes.0.{key}": one}) for key, (both, one) in OF_A_NODE.items()},
+    **{
+        f"node_files.columns.{key}": (
+            node_table,
+            {path.removeprefix("nodes."): cell for path, cell in both.items() if path.startswith("nodes.")},
+            {f"0.{key}": "|".join(map(str, one)) if isinstance(one, list) else one},
+        )
+        for key, (both, one) in OF_A_NODE.items()
+    },
     "node_files.columns.name": (node_table, {}, {"0.name": "another"}),
     "node_files.columns.model": (node_table, {}, {"0.model": "resnet34"}),
     "node_files.columns.compute_gflops": (node_table, {}, {"0.compute_gflops": 6.0}),
@@ -249,6 +291,7 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "profile._LayerFile.macs": (profile, {}, {"layers.0.macs": 7.0}),
     "profile._LayerFile.output_bytes": (profile, {}, {"layers.0.output_bytes": 7.0}),
     "profile._LayerFile.tensors": (profile, {}, {"layers.0.tensors": 2}),
+    "profile._LayerFile.weight_bytes": (profile, {}, {"layers.0.weight_bytes": 7.0}),
     "measured.columns.device": (times, {}, {"0.device": "another"}),
     "measured.columns.model": (times, {}, {"0.model": "another"}),
     "measured.columns.layer": (times, {}, {"0.layer": "another"}),

@@ -87,6 +87,11 @@ EXAMPLES = {
         "generate paper --nodes 3 --out g.toml --cloud-gflops 9",
     ),
     "generate --delay": ("generate paper --nodes 3 --out g.toml", "generate paper --nodes 3 --out g.toml --delay mm1"),
+    "generate --links": ("generate links --nodes 3 --out g.toml", "generate links --nodes 3 --out g.toml --links 2"),
+    "generate --servers": (
+        "generate servers --nodes 3 --out g.toml",
+        "generate servers --nodes 3 --out g.toml --servers 2",
+    ),
     "generate --nodes-file": (
         "generate paper --nodes 3 --out g.toml",
         "generate paper --nodes 3 --out g.toml --nodes-file n.csv",

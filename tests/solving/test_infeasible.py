@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.base.errors import ClaimFalse, InfeasibleError
-from dmcjia_opt.model.scenario.nodes import NodeTable
+from dmcjia_opt.model.networks.profile import LayerProfile
+from dmcjia_opt.model.scenario.nodes import Labels, NodeTable
 from dmcjia_opt.model.scenario.scenario import Options, Scenario
+from dmcjia_opt.model.scenario.servers import Link, Server
 from dmcjia_opt.solving.infeasible import why_no_plan
 from dmcjia_opt.solving.plan import load_plan
 from dmcjia_opt.solving.solve import solve
@@ -71,3 +73,60 @@ def test_verify_and_report_say_the_same(tmp_path):
     again = claims.model_copy(update={"scenario_sha256": scenario.sha256()})
     with pytest.raises(ClaimFalse, match=r'it is no plan: no plan exists: .* "c2" can carry less than'):
         subject_of_file(scenario, again)
+
+
+def shared(n, mbps=15.0, site=None, rate=0.3, **columns):
+    """`n` nodes that must send 0.15 MB a task over one link, to the cloud or a site."""
+    profile = LayerProfile("health", 1.5e5, ("task",), [1e8], [8.0])
+    names = tuple(f"d{k}" for k in range(n))
+    table = NodeTable(names, ("h.json",), 1.0, np.nan, rate, link=Labels.of(["wan"] * n), max_split=0.0, **columns)
+    return Scenario(
+        160.0,
+        table,
+        profiles={"h.json": profile},
+        links=(Link(name="wan", mbps=mbps),),
+        servers=() if site is None else (Server(name="site", compute_gflops=site),),
+    )
+
+
+def test_a_link_that_is_overfull_is_named_with_what_it_would_need():
+    why = why_no_plan(shared(60))
+    assert 'whatever the options, the link "wan" would be used 1.44 times, most of it for "d0" (0.02), "d1"' in why
+    assert "give it mbps of 21.6" in why
+    assert not why_no_plan(shared(60, mbps=21.7))
+
+
+def test_a_server_that_is_overfull_is_named_with_what_it_would_need():
+    scenario = shared(60, mbps=900.0, site=2.0, servers=Labels.of([("site",)] * 60))
+    why = why_no_plan(scenario)
+    assert 'the server "site" would be used 1.8 times' in why
+    assert "give it compute_gflops of 3.6018 or more" in why
+    assert not why_no_plan(shared(60, mbps=900.0, site=3.7, servers=Labels.of([("site",)] * 60)))
+
+
+def test_nodes_that_fail_alone_are_named_wherever_they_send():
+    scenario = shared(2, mbps=1.0, rate=np.array([0.3, 0.9]))
+    why = why_no_plan(scenario)
+    assert (
+        'even at the best option and with all that it may use to itself, "d1" can carry less than 0.8333 of its' in why
+    )
+
+
+def test_a_host_that_is_overfull_is_named():
+    profile = LayerProfile("app", 1e6, ("task",), [2e9], [0.0])
+    table = NodeTable(
+        ("a", "b"), ("app.json",), 5.0, 8.0, np.array([0.7, 0.8]), host=Labels.of(["board"] * 2), min_split=1.0
+    )
+    why = why_no_plan(Scenario(100.0, table, profiles={"app.json": profile}))
+    assert 'the host "board" would be used 1.2 times, most of it for "b" (0.64), "a" (0.55)' in why
+    assert "give it compute_gflops of 6.003 or more" in why
+
+
+def test_resources_that_only_together_are_overfull_are_all_named():
+    """Each node can go to one server or the other; half of them fit on each, and there are three halves."""
+    servers = (Server(name="left", compute_gflops=2.0), Server(name="right", compute_gflops=2.0))
+    profile = LayerProfile("app", 1e5, ("task",), [1e9], [0.0])
+    table = NodeTable(tuple("abc"), ("app.json",), 1.0, 80.0, 0.8, max_split=0.0)
+    scenario = Scenario(None, table, profiles={"app.json": profile}, servers=servers)
+    why = why_no_plan(scenario)
+    assert 'the average of the server "left"; the server "right", by their scarcity, would be used 1.2 times' in why

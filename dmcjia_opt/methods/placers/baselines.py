@@ -93,8 +93,8 @@ class Greedy(Rule):
         """Return each node's split with the fewest upload bytes."""
         uplinks = problem.uplinks
         assert uplinks is not None  # see `supports`
-        sent = uplinks.upload_bytes[uplinks.network_index]
-        sent[:, 0] = uplinks.input_bytes
+        options = np.arange(problem.n_options)[:, None]
+        sent = uplinks.sent(np.broadcast_to(options, (problem.n_options, problem.n_nodes))).T
         wanted = [np.isfinite(problem.fixed_delay)]
         if self.cloud_work:
             wanted.append(problem.service[:, :, 0] > 0)

@@ -84,6 +84,8 @@ class Operation:
         Where its source has it.
     counted
         Whether a rule knows its MACs; 0 stands for a better figure if none does.
+    weights
+        Name and bytes of every constant tensor that it reads.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Operation:
     macs: int
     index: int = -1
     counted: bool = True
+    weights: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,6 +181,8 @@ class Cut:
         How many those are.
     own_bytes
         Bytes of the output of that operation alone, as it leaves it.
+    weight_bytes
+        Bytes of the constants that are read since the cut before, and not before it.
     """
 
     name: str
@@ -186,6 +191,7 @@ class Cut:
     upload_bytes: int
     tensors: int
     own_bytes: int
+    weight_bytes: float
 
 
 def topological_order(
@@ -242,6 +248,7 @@ def take_cuts(network: Network, cuts: Cuts = "layers", upload_dtype: str | None 
             f'the network "{network.name}" has no operator that multiplies and accumulates: there is nothing to place'
         )
     names: dict[str, int] = {}
+    weights: dict[str, float] = {}
     found = []
     for start, end in zip([0, *places], places, strict=False):
         part = network.operations[start:end]
@@ -250,7 +257,10 @@ def take_cuts(network: Network, cuts: Cuts = "layers", upload_dtype: str | None 
         sent = own if cuts == "chain" else int(crossing[end])
         names[main.name] = seen = names.get(main.name, 0) + 1
         name = main.name if seen == 1 else f"{main.name}#{seen}"
-        found.append(Cut(name, end, sum(op.macs for op in part), sent, int(tensors[end]), own))
+        new = {of: size for op in part for of, size in op.weights if of not in weights}
+        weights |= new
+        macs = sum(op.macs for op in part)
+        found.append(Cut(name, end, macs, sent, int(tensors[end]), own, sum(new.values())))
     return tuple(found)
 
 

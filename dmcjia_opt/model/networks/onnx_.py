@@ -176,7 +176,10 @@ def _understood(
         raise InputError("nothing depends on the input: every output is constant")
     tensors = _tensors(flow, facts)  # first, so that a shape that cannot be known is blamed on its maker
     macs = [_macs(nodes[op.index], facts) for op in flow]
-    operations = [replace(op, macs=n or 0, counted=n is not None) for op, n in zip(flow, macs, strict=True)]
+    operations = [
+        replace(op, macs=n or 0, counted=n is not None, weights=_weights(nodes[op.index], facts))
+        for op, n in zip(flow, macs, strict=True)
+    ]
     network = Network(
         name=path.stem,
         operations=tuple(operations),
@@ -340,6 +343,19 @@ def _tensors(operations: list[Operation], facts: Facts) -> dict[str, Tensor]:
         for name in op.outputs:
             add(name, f'operator "{op.name}" ({op.kind})', origin)
     return found
+
+
+def _weights(node: onnx.NodeProto, facts: Facts) -> tuple[tuple[str, float], ...]:
+    """Return the name and the bytes of the constants that an operator reads, those of one number left out."""
+    from dmcjia_opt.model.networks.onnx_shapes import type_name
+
+    found = []
+    for name in dict.fromkeys(node.input):
+        if name in facts.constants and name in facts.types:
+            count = math.prod(facts.shape(name) or ())
+            if count > 1:
+                found.append((name, count * _ITEM_BYTES.get(type_name(facts.types[name].tensor_type.elem_type), 4.0)))
+    return tuple(found)
 
 
 def _parameters(nodes: Sequence[onnx.NodeProto], operations: list[Operation], facts: Facts) -> int:

@@ -47,6 +47,8 @@ class LayerProfile:
         Where the figures come from.
     tensors
         (n_layers,) how many tensors cross the cut after each layer, or None where nobody counted.
+    weight_bytes
+        (n_layers,) bytes of the weights of each layer, or None where nobody counted; only limits of memory read them.
     """
 
     name: str
@@ -57,6 +59,7 @@ class LayerProfile:
     parameters: int = 0
     source: str = ""
     tensors: IntArray | None = None
+    weight_bytes: FloatArray | None = None
     work: FloatArray = field(init=False)
     upload_bytes: FloatArray = field(init=False)
 
@@ -84,6 +87,11 @@ class LayerProfile:
             object.__setattr__(self, "tensors", frozen_int(self.tensors))
             if self.tensors.shape != self.macs.shape or (self.tensors < 0).any():
                 raise InputError(f'profile "{self.name}" needs one count of tensors >= 0 for every layer, or none')
+        if self.weight_bytes is not None:
+            object.__setattr__(self, "weight_bytes", frozen(self.weight_bytes))
+            sane = np.isfinite(self.weight_bytes) & (self.weight_bytes >= 0) & (self.weight_bytes <= MOST)
+            if self.weight_bytes.shape != self.macs.shape or not sane.all():
+                raise InputError(f'profile "{self.name}" needs weight_bytes >= 0 for every layer, or none')
         object.__setattr__(self, "work", frozen(np.concatenate([[0.0], np.cumsum(self.macs)])))
         object.__setattr__(self, "upload_bytes", frozen(np.concatenate([[self.input_bytes], self.output_bytes])))
 
@@ -120,6 +128,7 @@ class LayerProfile:
             parameters=network.parameters,
             source="; ".join(filter(None, details)),
             tensors=np.array([cut.tensors for cut in found]),
+            weight_bytes=np.array([cut.weight_bytes for cut in found], dtype=np.float64),
         )
 
     @classmethod
@@ -204,6 +213,8 @@ class LayerProfile:
         columns = {"name": self.layer_names, "macs": self.macs.tolist(), "output_bytes": self.output_bytes.tolist()}
         if self.tensors is not None:
             columns["tensors"] = self.tensors.tolist()
+        if self.weight_bytes is not None:
+            columns["weight_bytes"] = self.weight_bytes.tolist()
         return {
             "name": self.name,
             "input_bytes": float(self.input_bytes),
@@ -213,8 +224,8 @@ class LayerProfile:
         }
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return what of the content defines a problem, for hashing: neither the source nor the counts of tensors."""
-        return replace(self, source="", tensors=None).to_dict()
+        """Return what of the content defines a problem, for hashing: neither counts, nor weights, nor the source."""
+        return replace(self, source="", tensors=None, weight_bytes=None).to_dict()
 
     def save(self, path: str | Path) -> None:
         """Write the profile as JSON."""
@@ -227,6 +238,7 @@ class _LayerFile(BaseModel):
     macs: NonNegative
     output_bytes: NonNegative
     tensors: int | None = Field(None, ge=0, le=2**31 - 1)
+    weight_bytes: NonNegative | None = None
 
 
 class _ProfileFile(BaseModel):
@@ -250,6 +262,9 @@ def load_profile(path: str | Path) -> LayerProfile:
     tensors = [layer.tensors for layer in parsed.layers if layer.tensors is not None]
     if tensors and len(tensors) < len(parsed.layers):
         raise InputError(f"{path}: give tensors for every layer or for none")
+    weights = [layer.weight_bytes for layer in parsed.layers if layer.weight_bytes is not None]
+    if weights and len(weights) < len(parsed.layers):
+        raise InputError(f"{path}: give weight_bytes for every layer or for none")
     return LayerProfile(
         name=parsed.name,
         input_bytes=parsed.input_bytes,
@@ -259,4 +274,5 @@ def load_profile(path: str | Path) -> LayerProfile:
         parameters=parsed.parameters,
         source=parsed.source,
         tensors=np.array(tensors, dtype=np.int64) if tensors else None,
+        weight_bytes=np.array(weights) if weights else None,
     )

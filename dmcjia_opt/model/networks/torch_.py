@@ -144,7 +144,12 @@ class _Reader:
             self._constants.add(node.name)  # a size: both sides know it
             return []
         macs = self._macs(kind, node)
-        return [Operation(node.name, kind, flowing, made, macs or 0, i, macs is not None)]
+        weights = tuple(
+            (n.name, float(n.meta["val"].numel() * n.meta["val"].element_size()))
+            for n in node.all_input_nodes
+            if n.name in self._constants and hasattr(n.meta.get("val"), "numel") and n.meta["val"].numel() > 1
+        )
+        return [Operation(node.name, kind, flowing, made, macs or 0, i, macs is not None, weights)]
 
     def _macs(self, kind: str, node: torch.fx.Node) -> int | None:
         value: Any = node.meta["val"]

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from dmcjia_opt.base.arrays import absent
+import numpy as np
+import numpy.typing as npt
+
+from dmcjia_opt.base.arrays import FloatArray, IntArray, Scalar, absent
+from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.base.limits import require_memory
-from dmcjia_opt.model.delay import delay_curve
-from dmcjia_opt.model.problem import SMALLEST, Problem, Uplinks, mean_wait
+from dmcjia_opt.model.delay import MD1, OVERLAP, TANDEM, DelayCurve, delay_curve
+from dmcjia_opt.model.problem import SMALLEST, Problem, mean_wait
 from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.model.scenario.services import BLOCK_ROWS, StageTimes, stage_times
+from dmcjia_opt.model.scenario.services import Slot, StageTimes, allowed, stage_times
+from dmcjia_opt.model.scenario.shortfall import why_no_option
+from dmcjia_opt.model.uplinks import Uplinks
 
 
 def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Problem:
@@ -18,7 +24,7 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
     Parameters
     ----------
     scenario
-        The fleet, the cloud and the options.
+        The fleet, what it shares and the options.
     times
         Service times in place of the scenario's own: of a fleet that is otherwise the same.
 
@@ -26,47 +32,131 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
     ------
     InputError
         If they do not fit into this machine.
+    InfeasibleError
+        If the limits of a node leave it no option.
     """
-    nodes, options = scenario.nodes, scenario.options
-    n, n_networks = len(nodes), len(nodes.networks)
-    m = 1 + max(profile.n_layers for profile in scenario.profiles.values())
+    nodes, options, menus = scenario.nodes, scenario.options, scenario.menus
+    times = stage_times(scenario) if times is None else times
+    n, m, slots = len(nodes), menus.n_options, times.slots
     literal, tandem = options.ordering == "cloud-faster", options.delay == "tandem"
-    n_rows = n * (1 + (n_networks > 1) + tandem + literal) + 4 * n_networks + len(nodes.measured())
-    what = f"a problem of {n:,} nodes × {m:,} splits with tables"
-    require_memory(8 * m * n_rows, what, "plan fewer nodes or layers")
-    if times is None:
-        times = stage_times(scenario)
-    cloud = times.cloud
+    curve = delay_curve(options.delay, options.service_scv)
+    by_kind = set(slots) <= {"first server", "second server"}  # what is used depends on the kind of node alone
+    limited = times.limits is not None and "link" in slots and not all(menu.uplinked for menu in menus.kinds)
+    n_floors = len(slots) if literal or limited else 0
+    n_tables = 1 + tandem + n_floors + (0 if by_kind and len(menus.kinds) == 1 else 1.5 * len(slots))
+    what = f"a problem of {n:,} nodes × {m:,} {'splits' if menus.splits else 'options'} with tables"
+    require_memory(int(8 * m * (n * n_tables + 4 * len(menus.kinds))), what, "plan fewer nodes or layers")
     local = np.empty((n, m))
-    least = np.zeros((n, m)) if literal else absent()
+    least = np.zeros((len(slots), n, m)) if n_floors else absent()
     upstream = np.empty((n, m)) if tandem else absent()
-    for start in range(0, n, BLOCK_ROWS):
-        rows = slice(start, start + BLOCK_ROWS)
-        network = nodes.network_index[rows]
-        service, upload = times.local(rows)
-        slowest = np.maximum(service, upload) if options.uplink == "queue" else service
-        wait = mean_wait(nodes.arrival_rate[rows, None], slowest)
-        local[rows] = np.where(times.exists[network], service + wait + upload, np.inf)
+    n_rows, choices = len(menus.kinds) if by_kind else n, times.has_choices
+    service = np.zeros((len(slots), n_rows, m))
+    resource = np.zeros((len(slots), n_rows, m if choices else 1), dtype=np.int32)
+    stretch = 1.0 if tandem else 2.0 * curve.pieces[0].b  # an uplink's wait, to that of deterministic service
+    for kind, menu, rows in times.blocks():
+        parts = times.of(menu, rows)
+        rate = nodes.arrival_rate[rows, None]
+        slowest, width = parts.edge, len(menu)
+        wait = mean_wait(rate, parts.edge)
+        if options.uplink == "queue" and menu.uplinked:
+            if tandem:
+                slowest = np.maximum(parts.edge, parts.upload)
+                wait = mean_wait(rate, slowest)
+            else:
+                wait = wait + stretch * mean_wait(rate, parts.upload)
+        found = parts.edge + wait + parts.upload
+        if times.remote:
+            found = found + parts.constant
+        fine = allowed(times, menu, rows, parts)
+        if fine is not None:
+            found = np.where(fine, found, np.inf)
+            none = ~fine.any(axis=1)
+            if none.any():
+                d = int(np.arange(n)[rows][np.broadcast_to(none, len(rate))][0])
+                raise InfeasibleError(why_no_option(scenario, times, d))
+        local[rows, :width], local[rows, width:] = found, np.inf
         if upstream.size:
-            upstream[rows] = np.where(np.isfinite(local[rows]) & (wait >= SMALLEST), wait, 0.0)
-        if least.size:
-            with np.errstate(divide="ignore"):
-                least[rows] = np.where((service > 0) & (cloud[network] > 0), 1.0 / service, 0.0)
+            finite = np.isfinite(found) & (wait >= SMALLEST)
+            upstream[rows, :width], upstream[rows, width:] = np.where(finite, wait, 0.0), 0.0
+        for k, slot in enumerate(slots):
+            if slot not in parts.used:
+                continue
+            used, which = parts.used[slot]
+            into = kind if by_kind else rows
+            service[k, into, :width] = used
+            resource[k, into, :width] = which if choices else which[..., :1]
+            if literal and slot in ("first server", "second server"):
+                with np.errstate(divide="ignore"):
+                    least[k, rows, :width] = np.where((parts.computing > 0) & (used > 0), 1.0 / parts.computing, 0.0)
+        if limited and menu.linked and not menu.uplinked and times.limits is not None:
+            floor = times.limits.least_rate(rows, menu.work, parts.sent)
+            least[slots.index("link"), rows, :width] = np.where(np.isfinite(found), floor, 0.0)
     local.setflags(write=False)
-    shared = np.broadcast_to(cloud[0], (n, m)) if len(cloud) == 1 else cloud[nodes.network_index]
-    shared.setflags(write=False)
-    for table in (least, upstream):
-        table.setflags(write=False)
-    rates = nodes.arrival_rate
+    upstream.setflags(write=False)
     return Problem(
         fixed_delay=local,
-        service=shared,
-        arrival_rate=rates,
-        weight=np.full(n, 1.0 / n) if options.average == "nodes" else rates / rates.sum(),
-        curves=delay_curve(options.delay, options.service_scv),
-        least_rate=least,
+        service=_by_node(service, menus.index if by_kind else None, n, m),
+        arrival_rate=nodes.arrival_rate,
+        weight=_weights(scenario),
+        curves=tuple(_curve(scenario, slot, curve) for slot in slots),
+        least_rate=_uses_last(least) if least.size else least,
         wait=upstream,
-        last=times.n_layers[nodes.network_index],
-        uplinks=Uplinks(times.sent, nodes.network_index, times.bandwidth, times.input_bytes, options.uplink == "queue"),
+        last=menus.last(),
+        uplinks=_uplinks(scenario, times),
         name=scenario.name,
+        resource=_by_node(resource, menus.index if by_kind else None, n, m),
+        resources=times.resources,
+    )
+
+
+def _uses_last(table: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    """Return a table (n_uses, n_nodes, n_options) with its uses last: each of them stays in one piece of memory."""
+    table.setflags(write=False)
+    return np.moveaxis(table, 0, -1)
+
+
+def _by_node(table: npt.NDArray[Any], index: IntArray | None, n: int, m: int) -> npt.NDArray[Any]:
+    """Return a table (n_uses, n_nodes, n_options or 1), or of kinds at an index, by node, option and use.
+
+    A row that all nodes have in common, or an entry that all options have, takes no memory for each of them.
+    """
+    if index is not None and table.shape[1] > 1:
+        table = table.take(index, axis=1)
+    return _uses_last(np.broadcast_to(table, (len(table), n, m)))
+
+
+def _curve(scenario: Scenario, slot: Slot, curve: DelayCurve) -> DelayCurve:
+    if slot == "host":
+        return TANDEM if curve == TANDEM else MD1
+    overlap = slot in ("link", "first link", "second link") and scenario.options.uplink == "delay"
+    return OVERLAP if overlap else curve
+
+
+def _weights(scenario: Scenario) -> FloatArray:
+    nodes = scenario.nodes
+    rates, n = nodes.arrival_rate, len(nodes)
+    if not nodes.has("weight"):
+        return np.full(n, 1.0 / n) if scenario.options.average == "nodes" else rates / rates.sum()
+    weight = np.where(np.isnan(nodes.weight), 1.0, nodes.weight)
+    weight = weight if scenario.options.average == "nodes" else weight * rates
+    return np.asarray(weight / weight.sum())
+
+
+def _uplinks(scenario: Scenario, times: StageTimes) -> Uplinks:
+    menus = times.menus
+    shape = len(menus.kinds), menus.n_options
+    sent, trip, raw, away = np.zeros(shape), np.zeros(shape), np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
+    for k, menu in enumerate(menus.kinds):
+        for table, values in ((sent, menu.sent), (trip, menu.trip), (raw, menu.cuts[:, 0] == 0), (away, menu.away)):
+            table[k, : len(menu)] = values
+    return Uplinks(
+        upload_bytes=sent,
+        raw=raw,
+        away=away,
+        round_trip=trip,
+        menu_index=menus.index,
+        bandwidth=times.bandwidth,
+        input_bytes=times.input_bytes,
+        latency=times.latency,
+        queue=scenario.options.uplink == "queue",
     )

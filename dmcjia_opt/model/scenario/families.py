@@ -9,17 +9,21 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from dmcjia_opt.base.arrays import IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.zoo import zoo_profile
-from dmcjia_opt.model.scenario.nodes import NodeTable
+from dmcjia_opt.model.scenario.nodes import Labels, NodeTable
 from dmcjia_opt.model.scenario.scenario import PAPER_MHZ_IN_MBPS, Delay, Options, Scenario
+from dmcjia_opt.model.scenario.servers import CLOUD_NAME, Link, Server
 
 __all__ = ["FAMILIES", "Family", "FamilyOptions", "generate"]
 
 _TABLE_4_INPUT_BYTES = (784.0, 3072.0, 150528.0)  # 28·28·1, 32·32·3 and 224·224·3 pixels of one byte
 _PAPER_OPTIONS = Options(flops_per_mac=1.0)
+_NODES_PER_LINK, _NODES_PER_SITE = 20, 10
+_SERVERS_OF_A_NODE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,10 @@ class FamilyOptions:
         Total compute of the cloud, GFLOP/s.
     delay
         Delay curve; service times do not vary unless the scenario's ``service_scv`` is set afterwards.
+    links
+        ``links`` and ``near``: number of shared links, in place of private uplinks.
+    servers
+        ``servers`` and ``tiers``: number of servers beside the cloud.
 
     Raises
     ------
@@ -48,6 +56,8 @@ class FamilyOptions:
     epsilon: float | None = None
     cloud_gflops: float | None = None
     delay: Delay | None = None
+    links: int | None = None
+    servers: int | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -59,6 +69,10 @@ class FamilyOptions:
             raise InputError(f"epsilon must lie in [0, 1), got {self.epsilon}")
         if self.cloud_gflops is not None and not 0.0 < self.cloud_gflops < np.inf:
             raise InputError(f"cloud_gflops must be finite and > 0, got {self.cloud_gflops}")
+        for key in ("links", "servers"):
+            number = getattr(self, key)
+            if number is not None and number < 1:
+                raise InputError(f"{key} must be at least 1, got {number}")
 
     def label(self) -> str:
         """Return what is changed, as part of a scenario's name."""
@@ -66,7 +80,9 @@ class FamilyOptions:
         epsilon = "" if self.epsilon is None else f"-epsilon{self.epsilon:g}"
         cloud = "" if self.cloud_gflops is None else f"-cloud{self.cloud_gflops:g}"
         delay = "" if self.delay is None else f"-{self.delay}"
-        return tasks + epsilon + cloud + delay
+        links = "" if self.links is None else f"-links{self.links}"
+        servers = "" if self.servers is None else f"-servers{self.servers}"
+        return tasks + epsilon + cloud + delay + links + servers
 
 
 Family = Callable[[int, np.random.Generator, FamilyOptions], Scenario]
@@ -74,33 +90,34 @@ Family = Callable[[int, np.random.Generator, FamilyOptions], Scenario]
 
 def paper(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenario:
     """Draw Table 5: ResNet34, 5 to 9 GFLOPS, 1 to 5 "MHz" (MiB/s), λ one of 0.5, 1, 2 per second, cloud 400 GFLOPS."""
-    _refuse(options, "paper", "epsilon")
+    _refuse(options, "paper", "epsilon", "links", "servers")
     return _paper(nodes, rng, options, 400.0)
 
 
 def scarce(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenario:
     """Draw Table 5 with 1 to 5 GFLOPS of cloud a node; a fleet of one or two nodes may come out overloaded."""
-    _refuse(options, "scarce", "epsilon")
+    _refuse(options, "scarce", "epsilon", "links", "servers")
     return _paper(nodes, rng, options, nodes * float(rng.uniform(1.0, 5.0)))
 
 
 def fleet(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenario:
     """Draw Table 5 with 20 GFLOPS of cloud a node, the paper's own ratio at 20 nodes, for any number of nodes."""
-    _refuse(options, "fleet", "epsilon")
+    _refuse(options, "fleet", "epsilon", "links", "servers")
     return _paper(nodes, rng, options, 20.0 * nodes)
 
 
 def homogeneous(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenario:
     """Return identical nodes (5 GFLOPS, λ = 1/s, 1 MiB/s) with 1 GFLOPS of cloud a node: symmetry at its worst."""
-    _refuse(options, "homogeneous", "tasks", "epsilon")
+    _refuse(options, "homogeneous", "tasks", "epsilon", "links", "servers")
     return _similar(nodes, rng, 0.0, options.cloud_gflops or 1.0 * nodes)
 
 
 def near(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenario:
     """Draw almost identical nodes with 2 GFLOPS of cloud a node: symmetry that no grouping of equals removes."""
-    _refuse(options, "near", "tasks")
+    _refuse(options, "near", "tasks", "servers")
     epsilon = 1e-3 if options.epsilon is None else options.epsilon
-    return _similar(nodes, rng, epsilon, options.cloud_gflops or 2.0 * nodes)
+    scenario = _similar(nodes, rng, epsilon, options.cloud_gflops or 2.0 * nodes)
+    return scenario if options.links is None else _behind_links(scenario, options.links, rng)
 
 
 def mixed(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenario:
@@ -109,7 +126,7 @@ def mixed(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scena
     ResNet34 and two made-up chains of 6 and 16 layers, 2 FLOPs per MAC. Alone, a node would be loaded 0.2 to 1.4, so
     that some cannot do without the cloud; its 8 GFLOPS a node always leave a plan.
     """
-    _refuse(options, "mixed", "tasks", "epsilon")
+    _refuse(options, "mixed", "tasks", "epsilon", "links", "servers")
     settings = Options(average="tasks")
     chains = (_chain("chain-6", 6, 0.6e9), _chain("chain-16", 16, 7e9))
     profiles = {"resnet34": zoo_profile("resnet34")} | {f"{chain.name}.json": chain for chain in chains}
@@ -129,8 +146,75 @@ def mixed(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scena
     return Scenario(options.cloud_gflops or 8.0 * nodes, table, settings, profiles)
 
 
+def links(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenario:
+    """Draw Table 5 behind shared links, one for 20 nodes, of 1 MiB/s a node; 5 GFLOPS of cloud a node."""
+    _refuse(options, "links", "epsilon", "servers")
+    scenario = _paper(nodes, rng, options, 5.0 * nodes)
+    number = options.links or max(1, round(nodes / _NODES_PER_LINK))
+    return _behind_links(scenario, number, rng)
+
+
+def servers(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenario:
+    """Draw Table 5 with edge servers 2 ms away, three for 20 nodes, of which each node may use two, and the cloud.
+
+    The servers have 1 to 3 GFLOPS for each of their nodes, the cloud, 30 ms away, 2 GFLOPS a node.
+    """
+    _refuse(options, "servers", "epsilon", "links")
+    scenario = _paper(nodes, rng, options, 2.0 * nodes)
+    number = options.servers or max(1, round(3 * nodes / _NODES_PER_LINK))
+    names = [f"edge-{j + 1}" for j in range(number)]
+    gflops = (rng.uniform(1.0, 3.0, number) * nodes / number).tolist()
+    near = np.argsort(rng.random((nodes, number)), axis=1)[:, :_SERVERS_OF_A_NODE]
+    usable = [(*(names[j] for j in sorted(row)), CLOUD_NAME) for row in near.tolist()]
+    return replace(
+        scenario,
+        nodes=replace(scenario.nodes, servers=Labels.of(usable)),
+        servers=tuple(Server(name=name, compute_gflops=gflops[j], rtt_ms=2.0) for j, name in enumerate(names)),
+        cloud_rtt_ms=30.0,
+    )
+
+
+def tiers(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenario:
+    """Draw Table 5 with a site server for 10 nodes, and the cloud behind it over one line that all sites share.
+
+    A site has 2 GFLOPS a node, the cloud 5 GFLOPS a node, 30 ms further; the line has 0.5 MiB/s a node.
+    """
+    _refuse(options, "tiers", "epsilon", "links")
+    scenario = _paper(nodes, rng, options, 5.0 * nodes)
+    number = options.servers or max(1, round(nodes / _NODES_PER_SITE))
+    site = _dealt(nodes, number, rng)
+    on = np.bincount(site, minlength=number).tolist()
+    sites = [Server(name=f"site-{j + 1}", compute_gflops=2.0 * max(on[j], 1), rtt_ms=2.0) for j in range(number)]
+    return replace(
+        scenario,
+        nodes=replace(scenario.nodes, tiers=Labels.of((sites[j].name, CLOUD_NAME) for j in site.tolist())),
+        servers=tuple(sites),
+        links=(Link(name="backhaul", mbps=0.5 * PAPER_MHZ_IN_MBPS * nodes),),
+        cloud_link="backhaul",
+        cloud_rtt_ms=30.0,
+    )
+
+
+def hosts(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenario:
+    """Draw Table 5 where two nodes in a row share a board, ResNet34 and MobileNetV2; 5 GFLOPS of cloud a node."""
+    _refuse(options, "hosts", "epsilon", "links", "servers")
+    scenario = _paper(nodes, rng, options, 5.0 * nodes)
+    table = scenario.nodes
+    board, place = np.arange(nodes) // 2, np.arange(nodes) % 2
+    return replace(
+        scenario,
+        nodes=replace(
+            table,
+            networks=("resnet34", "mobilenet_v2")[: min(nodes, 2)],
+            network_index=place,
+            compute_gflops=table.compute_gflops[2 * board],
+            host=Labels.of(f"board-{b + 1}" if 2 * b + 1 < nodes else None for b in board.tolist()),
+        ),
+    )
+
+
 FAMILIES: Mapping[str, Family] = MappingProxyType(
-    {draw.__name__: draw for draw in (paper, homogeneous, near, scarce, mixed, fleet)}
+    {draw.__name__: draw for draw in (paper, homogeneous, near, scarce, mixed, fleet, links, servers, tiers, hosts)}
 )
 
 
@@ -143,6 +227,8 @@ def generate(
     epsilon: float | None = None,
     cloud_gflops: float | None = None,
     delay: Delay | None = None,
+    links: int | None = None,
+    servers: int | None = None,
 ) -> Scenario:
     """Draw a scenario from a family; the same arguments always give the same scenario.
 
@@ -154,7 +240,7 @@ def generate(
         Number of edge nodes, at least 1.
     seed
         Seed of ``numpy.random.default_rng``, at least 0.
-    tasks, epsilon, cloud_gflops, delay
+    tasks, epsilon, cloud_gflops, delay, links, servers
         See `FamilyOptions`.
 
     Raises
@@ -170,7 +256,7 @@ def generate(
         raise InputError(f"nodes must be at least 1, got {nodes}")
     if seed < 0:
         raise InputError(f"seed must be at least 0, got {seed}")
-    options = FamilyOptions(tasks, epsilon, cloud_gflops, delay)
+    options = FamilyOptions(tasks, epsilon, cloud_gflops, delay, links, servers)
     scenario = FAMILIES[family](nodes, np.random.default_rng(seed), options)
     if delay is not None:
         scenario = replace(scenario, options=scenario.options.model_copy(update={"delay": delay}))
@@ -200,6 +286,24 @@ def _similar(nodes: int, rng: np.random.Generator, epsilon: float, cloud_gflops:
     compute, uplink = (1.0 + epsilon * rng.uniform(-1.0, 1.0, nodes) for _ in range(2))
     table = NodeTable(_names(nodes), ("resnet34",), 5.0 * compute, PAPER_MHZ_IN_MBPS * uplink, np.ones(nodes))
     return Scenario(cloud_gflops, table, _PAPER_OPTIONS)
+
+
+def _dealt(nodes: int, number: int, rng: np.random.Generator) -> IntArray:
+    """Return which of some groups, as equal in size as they can be, each node belongs to, at random."""
+    return np.asarray(rng.permutation(np.arange(nodes) % number))
+
+
+def _behind_links(scenario: Scenario, number: int, rng: np.random.Generator) -> Scenario:
+    """Return the same nodes behind shared links of 1 MiB/s a node, in place of their own uplinks."""
+    cell = _dealt(scenario.n_nodes, number, rng)
+    on = np.bincount(cell, minlength=number).tolist()
+    shared = [Link(name=f"cell-{r + 1}", mbps=PAPER_MHZ_IN_MBPS * max(on[r], 1)) for r in range(number)]
+    table = replace(
+        scenario.nodes,
+        uplink_mbps=np.full(scenario.n_nodes, np.nan),
+        link=Labels.of(shared[r].name for r in cell.tolist()),
+    )
+    return replace(scenario, nodes=table, links=tuple(shared))
 
 
 def _chain(name: str, n_layers: int, macs: float) -> LayerProfile:

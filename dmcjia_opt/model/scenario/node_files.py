@@ -15,25 +15,28 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.csv_table import CsvTable, check_header
-from dmcjia_opt.base.errors import BackendMissing, Doubt, InputError
+from dmcjia_opt.base.errors import BackendMissing, Doubt, InputError, shortened
 from dmcjia_opt.base.files import check_readable, write_bytes
-from dmcjia_opt.base.limits import MOST_NODES, require_memory
+from dmcjia_opt.base.limits import MOST_LAYERS, MOST_NODES, require_memory
 from dmcjia_opt.base.machine import installing
-from dmcjia_opt.model.scenario.nodes import NodeTable
+from dmcjia_opt.model.scenario.nodes import LABELS, OPTIONAL, ZERO, Labels, Node, NodeTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_TEXTS = ("name", "model", "device")
-_NUMBERS = ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes")
-_OPTIONAL = ("input_bytes", "device")
+_NUMBERS = ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes", *OPTIONAL)
+_CODED = ("model", "device", *LABELS)
+_TEXTS = ("name", *_CODED)
+#: Columns that hold lists, and what separates their entries.
+_LISTS, _BETWEEN = ("servers", "tiers", "splits"), "|"
+_OPTIONAL = ("uplink_mbps", "input_bytes", "device", *LABELS, *OPTIONAL)
 _Coded = tuple[IntArray, Sequence[str]]  # the index of each row's value, −1 where there is none, and the values
 _INDEX = re.compile(r"__index_level_\d+__")  # pandas puts the index of a frame there, if it has one
-_COLUMNS = ("name", "model", *_NUMBERS, "device")
+_COLUMNS = tuple(Node.model_fields)
 
 
 def read_nodes(path: Path) -> NodeTable:
-    """Read a node table from a ``.csv`` or ``.parquet`` file; ``input_bytes`` and ``device`` may be absent or empty.
+    """Read a node table from a ``.csv`` or ``.parquet`` file; what a node may do without may be absent or empty.
 
     Raises
     ------
@@ -53,11 +56,15 @@ def write_nodes(path: Path, nodes: NodeTable) -> None:
         "name": list(nodes.names),
         "model": [nodes.networks[k] for k in nodes.network_index],
     }
-    columns |= {key: getattr(nodes, key).tolist() for key in _NUMBERS if key not in _OPTIONAL}
-    if np.isfinite(nodes.input_bytes).any():
-        columns["input_bytes"] = [None if np.isnan(size) else size for size in nodes.input_bytes.tolist()]
-    if nodes.devices:
-        columns["device"] = [nodes.devices[k] if k >= 0 else None for k in nodes.device_index]
+    for key in _NUMBERS:
+        values = getattr(nodes, key)
+        if key not in _OPTIONAL or not np.isnan(values).all():
+            columns[key] = [None if np.isnan(value) else value for value in values.tolist()]
+    labels = {"device": Labels(nodes.devices, nodes.device_index)} | {key: getattr(nodes, key) for key in LABELS}
+    for key, column in labels.items():
+        if column.values:
+            cells = [_BETWEEN.join(map(str, value)) if key in _LISTS else value for value in column.values]
+            columns[key] = [cells[k] if k >= 0 else None for k in column.index]
     if path.suffix == ".csv":
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([columns, *zip(*columns.values(), strict=True)])
@@ -74,7 +81,8 @@ def write_nodes(path: Path, nodes: NodeTable) -> None:
 def _from_csv(path: Path) -> NodeTable:
     table = CsvTable(path, "the nodes", _COLUMNS, _OPTIONAL)
     names: list[str] = []
-    codes: dict[str, dict[str, int]] = {key: {} for key in ("model", "device") if key in table.columns}
+    _require_uplink(path, table.header)
+    codes: dict[str, dict[str, int]] = {key: {} for key in _CODED if key in table.columns}
     parts: dict[str, list[Any]] = {key: [] for key in table.columns if key != "name"}
     for rows in table:
         names += table.texts(rows, "name", strip=False)
@@ -84,10 +92,10 @@ def _from_csv(path: Path) -> NodeTable:
             known = [code.setdefault(cell, len(code)) if cell else -1 for cell in table.texts(rows, key)]
             parts[key].append(np.array(known, dtype=np.int64))
         for key in (key for key in _NUMBERS if key in parts):
-            parts[key].append(table.numbers(rows, key, zero=key in _OPTIONAL))
+            parts[key].append(table.numbers(rows, key, zero=key in ZERO))
     columns = {key: np.concatenate(part or [np.zeros(0)]) for key, part in parts.items()}
-    coded = {key: (columns.pop(key), tuple(code)) for key, code in codes.items()}
-    return _table(names, coded["model"], coded.get("device") or _no_devices(len(names)), columns)
+    coded: dict[str, _Coded] = {key: (columns.pop(key), tuple(code)) for key, code in codes.items()}
+    return _table(path, names, coded, columns)
 
 
 def _from_parquet(path: Path) -> NodeTable:
@@ -103,6 +111,7 @@ def _from_parquet(path: Path) -> NodeTable:
             raise InputError(f"{path}: {facts.num_rows:,} nodes are refused; the most is {MOST_NODES:,}")
         for sentence in check_header(path, schema.names, _COLUMNS, _OPTIONAL):
             warnings.warn(sentence, Doubt, stacklevel=2)
+        _require_uplink(path, schema.names)
         schema = pa.schema([field for field in schema if field.name in _COLUMNS])
         _check_types(path, schema)
         unpacked = sum(facts.row_group(k).total_byte_size for k in range(facts.num_row_groups))
@@ -121,9 +130,8 @@ def _from_parquet(path: Path) -> NodeTable:
         numbers = {
             key: columns[key].cast(pa.float64()).to_numpy(zero_copy_only=False) for key in _NUMBERS if key in columns
         }
-        named = "device" in columns and not pa.types.is_null(schema.field("device").type)
-        devices = _coded(columns["device"]) if named else _no_devices(read.num_rows)
-        return _table([names[k] for k in index], _coded(columns["model"]), devices, numbers)
+        given = [key for key in _CODED if key in columns and not pa.types.is_null(schema.field(key).type)]
+        return _table(path, [names[k] for k in index], {key: _coded(columns[key]) for key in given}, numbers)
     except (pa.ArrowException, OSError, OverflowError, MemoryError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(f"{path}: not a readable node table: {reason}") from None
@@ -141,10 +149,6 @@ def _check_types(path: Path, schema: pa.Schema) -> None:
             raise InputError(f"{path}: column {field.name} must hold {what}, not {field.type}")
 
 
-def _no_devices(n_rows: int) -> _Coded:
-    return np.full(n_rows, -1, dtype=np.int64), ()
-
-
 def _coded(column: Any) -> _Coded:  # noqa: ANN401 - a pyarrow array
     import pyarrow as pa
 
@@ -157,21 +161,45 @@ def _coded(column: Any) -> _Coded:  # noqa: ANN401 - a pyarrow array
     return code[index], list(place)
 
 
-def _table(names: Sequence[str], networks: _Coded, devices: _Coded, numbers: dict[str, FloatArray]) -> NodeTable:
-    (network_index, references), (device_index, known) = networks, devices
-    if "" in known:
-        empty = known.index("")
-        device_index = np.where(device_index == empty, -1, device_index - (device_index > empty))
-        known = [device for device in known if device]
+def _table(path: Path, names: Sequence[str], coded: dict[str, _Coded], numbers: dict[str, FloatArray]) -> NodeTable:
+    network_index, references = coded["model"]
+    columns: dict[str, Any] = {key: _labels(path, key, *coded[key]) for key in LABELS if key in coded}
+    devices: Labels[str] = _labels(path, "device", *coded["device"]) if "device" in coded else Labels()
     return NodeTable(
         names=tuple(names),
         networks=tuple(references),
         network_index=network_index,
-        input_bytes=numbers.pop("input_bytes", np.full(len(names), np.nan)),
-        devices=tuple(known),
-        device_index=device_index,
-        **numbers,
+        devices=devices.values,
+        device_index=devices.index,
+        **{"uplink_mbps": np.array(np.nan), **columns, **numbers},
     )
+
+
+def _labels(path: Path, key: str, index: IntArray, cells: Sequence[str]) -> Labels[Any]:
+    """Return a column of labels; those that hold lists taken apart, empty ones none."""
+    values: list[Any] = [cell if key not in _LISTS else _taken_apart(path, key, cell) for cell in cells]
+    place: dict[Any, int] = {}
+    code = np.array([*(place.setdefault(value, len(place)) if value else -1 for value in values), -1])
+    return Labels(tuple(place), code[index])
+
+
+def _taken_apart(path: Path, key: str, cell: str) -> tuple[str | int, ...]:
+    entries = tuple(entry.strip() for entry in cell.split(_BETWEEN)) if cell.strip() else ()
+    if "" in entries:
+        raise InputError(f'{path}: {key} must have no empty entry between {_BETWEEN}, not "{shortened(cell, 40)}"')
+    if key != "splits":
+        return entries
+    if not all(entry.isascii() and entry.isdigit() and int(entry) <= MOST_LAYERS for entry in entries):
+        raise InputError(
+            f'{path}: splits must hold whole numbers with {_BETWEEN} between them, not "{shortened(cell, 40)}"'
+        )
+    return tuple(map(int, entries))
+
+
+def _require_uplink(path: Path, header: Sequence[str]) -> None:
+    """Refuse a table with neither uplinks nor links."""
+    if "link" not in header:
+        check_header(path, header, _COLUMNS, [column for column in _OPTIONAL if column != "uplink_mbps"])
 
 
 def _require(path: Path) -> None:

@@ -7,10 +7,11 @@ import json
 import re
 import tomllib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import tomli_w
@@ -22,15 +23,25 @@ from dmcjia_opt.base.errors import Doubt, InputError
 from dmcjia_opt.base.fields import RANGE, STRICT, Name, NonNegative, Positive
 from dmcjia_opt.base.files import explain, is_beneath, read_text, write_text
 from dmcjia_opt.base.limits import FILES, MOST
-from dmcjia_opt.base.quantities import doubt
-from dmcjia_opt.base.suggesting import did_you_mean, listed
 from dmcjia_opt.model.networks.graph import Cuts
 from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
 from dmcjia_opt.model.networks.profile import LayerProfile
-from dmcjia_opt.model.networks.reading import is_graph, read_profile
 from dmcjia_opt.model.networks.zoo import ZOO, zoo_profile
+from dmcjia_opt.model.scenario.doubts import doubt_units, doubt_unused
 from dmcjia_opt.model.scenario.node_files import read_nodes, write_nodes
-from dmcjia_opt.model.scenario.nodes import QUANTITIES, Node, NodeTable, node_table
+from dmcjia_opt.model.scenario.node_limits import check_limits
+from dmcjia_opt.model.scenario.nodes import LABELS, OPTIONAL, QUANTITIES, WHOLE, Node, NodeTable, node_table
+from dmcjia_opt.model.scenario.references import profiles_of
+from dmcjia_opt.model.scenario.servers import (
+    CLOUD_NAME,
+    Link,
+    Server,
+    check_hosts,
+    check_names_of_resources,
+)
+
+if TYPE_CHECKING:
+    from dmcjia_opt.model.scenario.menus import Menus, Route
 
 GIGA = 1e9
 BYTE_PER_S_PER_MBPS = 1e6 / 8
@@ -48,11 +59,16 @@ _DELAYS = {"md1": "M/D/1", "mm1": "M/M/1", "mg1": "M/G/1", "tandem": "tandem"}
 
 
 class Cloud(BaseModel):
-    """The ``[cloud]`` table: total compute in GFLOP/s; ``device`` names measured times in its place."""
+    """The ``[cloud]`` table: total compute in GFLOP/s; ``device`` names measured times in its place.
+
+    ``rtt_ms`` and ``link`` are as those of a server, which it is.
+    """
 
     model_config = STRICT
     compute_gflops: Positive
     device: Name | None = None
+    rtt_ms: NonNegative = 0.0
+    link: Name | None = None
 
 
 class Profiles(BaseModel):
@@ -73,8 +89,7 @@ class Options(BaseModel):
     """The ``[options]`` table: what delay is, which constraints hold and how nodes are averaged.
 
     ``service_scv`` is the squared coefficient of variation of the cloud's service times; only ``mg1`` reads it.
-    ``uplink`` says whether tasks overlap on the link (``"delay"``) or it serves one at a time (``"queue"``), which
-    only ``tandem`` knows of.
+    ``uplink`` says whether tasks overlap on a link (``"delay"``) or it serves one at a time (``"queue"``).
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -87,10 +102,6 @@ class Options(BaseModel):
 
     @model_validator(mode="after")
     def _of_this_delay(self) -> Options:
-        if self.uplink == "queue" and self.delay != "tandem":
-            raise PydanticCustomError(
-                "uplink", 'uplink = "queue" needs delay = "tandem", not "{delay}"', {"delay": self.delay}
-            )
         if self.service_scv and self.delay != "mg1":
             raise PydanticCustomError(
                 "service_scv", 'service_scv needs delay = "mg1", not "{delay}"', {"delay": self.delay}
@@ -107,21 +118,23 @@ class Options(BaseModel):
 class _File(BaseModel):
     model_config = STRICT
     name: Name | None = None
-    cloud: Cloud
+    cloud: Cloud | None = None
+    servers: list[Server] = []
+    links: list[Link] = []
     options: Options = Options()
     profiles: Profiles = Profiles()
     nodes: list[Node] = []
     nodes_file: Name | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Scenario:
     """Everything that defines one placement problem, in the units of its file.
 
     Parameters
     ----------
     cloud_gflops
-        Total compute of the cloud, GFLOP/s.
+        Total compute of the cloud, GFLOP/s; None where there are only `servers`.
     nodes
         The fleet.
     options
@@ -134,31 +147,102 @@ class Scenario:
         Measured seconds of each layer, for nodes with a device and for the cloud if it has one.
     cloud_device
         The device whose measured times, at full share, replace `cloud_gflops`; empty for none.
+    cloud_rtt_ms, cloud_link
+        The cloud's default round trip, and the link that everything sent to it crosses; empty for none.
+    servers, links
+        What else the nodes may use and share.
+
+    Raises
+    ------
+    InputError
+        If quantities or names are impossible, or measured times are missing.
     """
 
-    cloud_gflops: float
+    cloud_gflops: float | None
     nodes: NodeTable
     options: Options = field(default_factory=Options)
     profiles: Mapping[str, LayerProfile] = field(default_factory=dict)
     name: str = ""
     times: MeasuredTimes = field(default_factory=MeasuredTimes)
     cloud_device: str = ""
+    cloud_rtt_ms: float = 0.0
+    cloud_link: str = ""
+    servers: tuple[Server, ...] = ()
+    links: tuple[Link, ...] = ()
 
     def __post_init__(self) -> None:
-        """Resolve zoo networks that no profile was given for, and look every measured time up."""
-        if not (np.isfinite(self.cloud_gflops) and self.cloud_gflops > 0):
+        """Resolve zoo networks that no profile was given for, and look every name and measured time up."""
+        if self.cloud_gflops is None:
+            if not self.servers:
+                raise InputError('"cloud" is missing; add [cloud] with compute_gflops, or [[servers]]')
+        elif not (np.isfinite(self.cloud_gflops) and self.cloud_gflops > 0):
             raise InputError(f"cloud.compute_gflops must be finite and > 0, got {self.cloud_gflops}")
-        if not 1 / MOST <= self.cloud_gflops <= MOST:
+        elif not 1 / MOST <= self.cloud_gflops <= MOST:
             raise InputError(f"cloud.compute_gflops must lie {RANGE}, got {self.cloud_gflops}")
+        object.__setattr__(self, "servers", tuple(self.servers))
+        object.__setattr__(self, "links", tuple(self.links))
+        check_names_of_resources(self.all_servers, self.links, self.nodes)
+        check_hosts(self.nodes)
         profiles = {m: self.profiles[m] if m in self.profiles else zoo_profile(m) for m in self.nodes.networks}
         object.__setattr__(self, "profiles", profiles)
         for device, network in self._measured():
             self.times.of(device, profiles[network])
+        check_limits(self.nodes, profiles)
 
     @property
     def n_nodes(self) -> int:
         """Number of edge nodes."""
         return len(self.nodes)
+
+    @property
+    def all_servers(self) -> tuple[Server, ...]:
+        """The cloud, if there is one, and the other servers."""
+        if self.cloud_gflops is None:
+            return self.servers
+        cloud = Server.model_construct(
+            name=CLOUD_NAME,
+            compute_gflops=float(self.cloud_gflops),
+            device=self.cloud_device or None,
+            rtt_ms=float(self.cloud_rtt_ms),
+            link=self.cloud_link or None,
+        )
+        return (cloud, *self.servers)
+
+    @cached_property
+    def menus(self) -> Menus:
+        """The options of every node: where its network is cut, and which server runs what."""
+        from dmcjia_opt.model.scenario.menus import make_menus
+
+        return make_menus(self)
+
+    def route(self, node: int, option: int) -> Route:
+        """Return what an option of a node says: its cuts, and where each part of the network runs.
+
+        Raises
+        ------
+        InputError
+            If the node has no such option.
+        """
+        return self.menus.route(self, node, option)
+
+    def option_of(self, node: int, cuts: int | Sequence[int], server: str | None = None) -> int:
+        """Return the option of a node that has these cuts and whose last part runs on `server`.
+
+        Parameters
+        ----------
+        node
+            Its index.
+        cuts
+            The split, or with tiers both cuts in order.
+        server
+            None where all runs at the edge, or where the cuts leave one choice.
+
+        Raises
+        ------
+        InputError
+            If there is none: a limit forbids it, or another option is better whatever the shares.
+        """
+        return self.menus.option_of(self, node, cuts, server)
 
     def seconds(self, device: str, network: str) -> FloatArray:
         """Return the measured seconds of each layer of the network called `network` by nodes, (n_layers,)."""
@@ -171,16 +255,32 @@ class Scenario:
 
     def _measured(self) -> list[tuple[str, str]]:
         """Return every pair of device and network reference whose times matter."""
-        in_cloud = [(self.cloud_device, network) for network in self.nodes.networks] if self.cloud_device else []
-        return [*self.nodes.measured(), *in_cloud]
+        pairs = list(self.nodes.measured())
+        timed = [server for server in self.all_servers if server.device]
+        if timed:
+            used = self.servers_of_networks()
+            pairs += [
+                (str(s.device), network) for s in timed for network in self.nodes.networks if s.name in used[network]
+            ]
+        return list(dict.fromkeys(pairs))
+
+    def servers_of_networks(self) -> dict[str, set[str]]:
+        """Return which servers some node may use, by its network's reference."""
+        nodes, everywhere = self.nodes, {server.name for server in self.all_servers}
+        key = nodes.network_index * (len(nodes.servers.values) + 1) + nodes.servers.index + 1
+        key = key * (len(nodes.tiers.values) + 1) + nodes.tiers.index + 1
+        used: dict[str, set[str]] = {network: set() for network in nodes.networks}
+        for d in np.unique(key, return_index=True)[1]:
+            used[nodes.network_of(d)].update(nodes.tiers.at(d) or nodes.servers.at(d) or everywhere)
+        return used
 
     def sha256(self) -> str:
         """Return the hash of the content: columns, options, cloud, profiles and times; not of the file's layout."""
         options = self.options.model_dump()
-        if self.options.delay != "tandem":
-            del options["uplink"]  # the other curves do not read it
+        if self.options.delay != "tandem" and self.options.uplink == "delay":
+            del options["uplink"]  # as it was when the other curves did not read it
         head = {
-            "cloud_gflops": float(self.cloud_gflops),
+            "cloud_gflops": None if self.cloud_gflops is None else float(self.cloud_gflops),
             "options": options,
             "names": self.nodes.names,
             "models": [self.profiles[m].fingerprint() for m in self.nodes.networks],
@@ -189,6 +289,8 @@ class Scenario:
         digest.update(self.nodes.network_index.astype("<i8").tobytes())
         for key in QUANTITIES:
             digest.update(getattr(self.nodes, key).astype("<f8").tobytes())
+        for part in self._further():
+            digest.update(part)
         measured = self._measured()
         if measured:
             on = [self.nodes.devices, self.cloud_device, measured]
@@ -196,6 +298,24 @@ class Scenario:
             for device, network in measured:
                 digest.update(self.seconds(device, network).astype("<f8").tobytes())
         return digest.hexdigest()
+
+    def _further(self) -> Iterator[bytes]:
+        """Yield what a scenario has beside one cloud and private links, for its hash."""
+        nodes = self.nodes
+        shared = [[server.model_dump() for server in self.servers], [link.model_dump() for link in self.links]]
+        cloud = [float(self.cloud_rtt_ms), self.cloud_link]
+        if any(shared) or any(cloud):
+            yield json.dumps([*shared, *cloud]).encode()
+        for key in LABELS:
+            labels = getattr(nodes, key)
+            if labels.values:
+                yield json.dumps([key, labels.values]).encode() + labels.index.astype("<i8").tobytes()
+        for key in filter(nodes.has, OPTIONAL):
+            yield key.encode() + getattr(nodes, key).astype("<f8").tobytes()
+        if nodes.has("memory_mb"):
+            for network in nodes.networks:
+                weights = self.profiles[network].weight_bytes
+                yield b"" if weights is None else weights.astype("<f8").tobytes()
 
     def save(self, path: str | Path, *, nodes_file: str | None = None) -> None:
         """Write the scenario as TOML, its nodes inline or in `nodes_file` (``.csv`` or ``.parquet``) beside it.
@@ -220,13 +340,17 @@ class Scenario:
         if nodes_file is not None:
             write_nodes(path.parent / nodes_file, table)
             content["nodes_file"] = nodes_file
-        content |= {"cloud": {"compute_gflops": float(self.cloud_gflops)}, "options": options}
-        if self.cloud_device:
-            content["cloud"]["device"] = self.cloud_device
+        if self.cloud_gflops is not None:
+            cloud = {"device": self.cloud_device, "rtt_ms": float(self.cloud_rtt_ms), "link": self.cloud_link}
+            content["cloud"] = {"compute_gflops": float(self.cloud_gflops)} | {k: v for k, v in cloud.items() if v}
+        content["options"] = options
         measured = [(device, self.profiles[network].name) for device, network in self._measured()]
         if measured:
             content["profiles"] = {"times_file": times_beside(path).name}
             self.times.only(measured).save(times_beside(path))
+        for key, entries in (("servers", self.servers), ("links", self.links)):
+            if entries:
+                content[key] = [entry.model_dump(exclude_defaults=True) for entry in entries]
         if nodes_file is None:
             content["nodes"] = [_node(table, d) for d in range(self.n_nodes)]
         for network, reference in zip(self.nodes.networks, table.networks, strict=True):
@@ -252,10 +376,13 @@ def times_beside(path: Path) -> Path:
 
 
 def _node(table: NodeTable, d: int) -> dict[str, Any]:
-    quantities = {key: float(getattr(table, key)[d]) for key in QUANTITIES if not np.isnan(getattr(table, key)[d])}
-    device = table.device_of(d)
-    named = {"name": table.names[d], "model": table.network_of(d)}
-    return named | quantities | ({} if device is None else {"device": device})
+    numbers = {key: float(getattr(table, key)[d]) for key in (*QUANTITIES, *filter(table.has, OPTIONAL))}
+    row: dict[str, Any] = {"name": table.names[d], "model": table.network_of(d)}
+    row |= {key: int(value) if key in WHOLE else value for key, value in numbers.items() if not np.isnan(value)}
+    labels = {key: getattr(table, key).at(d) for key in LABELS if getattr(table, key).values} | {
+        "device": table.device_of(d)
+    }
+    return row | {key: value for key, value in labels.items() if value is not None}
 
 
 def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
@@ -310,7 +437,10 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
             nodes = read_nodes(beside("nodes_file", parsed.nodes_file))
         else:
             nodes = node_table(parsed.nodes)
-        measured = [*nodes.devices, *filter(None, [parsed.cloud.device])]
+        measured = [
+            *nodes.devices,
+            *(entry.device for entry in [parsed.cloud, *parsed.servers] if entry and entry.device),
+        ]
         if measured and parsed.profiles.times_file is None:
             raise InputError(
                 f'device "{measured[0]}" needs its measured times; name their file in [profiles] times_file; '
@@ -320,16 +450,21 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
         times = MeasuredTimes() if times_file is None else load_times(beside("times_file", times_file))
         if times_file is not None and not measured:
             warnings.warn(
-                f'{path}: "{times_file}" has no effect: neither a node nor the cloud has a device; add device', Doubt, 2
+                f'{path}: "{times_file}" has no effect: neither a node nor a server has a device; add device', Doubt, 2
             )
+        cloud = parsed.cloud
         loaded = Scenario(
-            cloud_gflops=parsed.cloud.compute_gflops,
+            cloud_gflops=None if cloud is None else cloud.compute_gflops,
             nodes=nodes,
             options=parsed.options,
-            profiles=_resolve(nodes.networks, beside, parsed.profiles),
+            profiles=profiles_of(nodes.networks, beside, parsed.profiles),
             name=parsed.name or path.stem,
             times=times,
-            cloud_device=parsed.cloud.device or "",
+            cloud_device=(cloud and cloud.device) or "",
+            cloud_rtt_ms=0.0 if cloud is None else cloud.rtt_ms,
+            cloud_link=(cloud and cloud.link) or "",
+            servers=tuple(parsed.servers),
+            links=tuple(parsed.links),
         )
         for device, network in loaded._measured():
             name = loaded.profiles[network].name
@@ -343,41 +478,5 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     doubt_units(loaded, str(path))
+    doubt_unused(loaded, str(path))
     return loaded
-
-
-def doubt_units(scenario: Scenario, where: str) -> None:
-    """Warn, beginning with `where`, of quantities that are probably in another unit (see `quantities`)."""
-    for key in QUANTITIES:
-        doubt(key, getattr(scenario.nodes, key), where, scenario.nodes.names)
-    doubt("cloud.compute_gflops", scenario.cloud_gflops, where)
-    doubt("options.flops_per_mac", scenario.options.flops_per_mac, where)
-
-
-def _resolve(networks: Sequence[str], beside: Callable[[str, str], Path], how: Profiles) -> dict[str, LayerProfile]:
-    """Return the profile of every network reference."""
-    found = {}
-    shapes = {name: tuple(shape) for name, shape in how.input_shapes.items()}
-    unused = set(shapes)
-    files = {network for network in networks if Path(network).suffix.lower() in (".json", ".onnx")}
-    unknown = [f'"{name}"{did_you_mean(name, ZOO)}' for name in networks if name not in ZOO and name not in files]
-    if unknown:
-        raise InputError(
-            f"unknown model{'s' if len(unknown) > 1 else ''} {listed(unknown, what='model')}; use one of the zoo "
-            f"({', '.join(sorted(ZOO))}) or the path of a profile .json or an .onnx file"
-        )
-    if how.cuts != "layers" and not any(map(is_graph, networks)):
-        raise InputError(
-            f'profiles.cuts = "{how.cuts}" needs the graph of an .onnx file, and "{networks[0]}" is none; leave cuts '
-            "out, or give the .onnx file as model"
-        )
-    for network in networks:
-        zoo = network in ZOO
-        asked = (how.cuts, how.upload_dtype, shapes) if is_graph(network) else (None, how.upload_dtype)
-        read = read_profile(network, *asked, path=None if zoo else beside("model", network), shared=True)
-        if read.model is not None:
-            unused -= set(read.model.network.inputs)
-        found[network] = read.profile
-    if unused:
-        raise InputError(f'profiles.input_shapes: no ONNX model has an input "{min(unused)}"; correct its name')
-    return found

@@ -1,109 +1,278 @@
-"""How long one task keeps each stage of its node busy, by split: the service times behind every delay model."""
+"""How long one task keeps each stage of its node busy, by option: the service times behind every delay model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
-from dmcjia_opt.model.problem import Stages
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, blocks
+from dmcjia_opt.model.resources import Resource
+from dmcjia_opt.model.scenario.menus import Menu, Menus
+from dmcjia_opt.model.scenario.node_limits import NodeLimits
 from dmcjia_opt.model.scenario.scenario import BYTE_PER_S_PER_MBPS, GIGA, Scenario
+from dmcjia_opt.model.scenario.servers import hosts_in_common
 
-#: Rows of a fleet's table that are worked on at a time.
-BLOCK_ROWS = 16384
+#: Entries of a fleet's table that are worked on at a time.
+BLOCK_ENTRIES = 1 << 19
+
+#: What an option may use, in the order of the path a task takes: each is a use of its own, with its own delay curve.
+Slot = Literal["host", "link", "first link", "first server", "second link", "second server"]
+Rows: TypeAlias = slice | IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Services:
+    """Service times of each node at the option it has.
+
+    Parameters
+    ----------
+    edge, upload
+        (n_nodes,) of the node's own compute and of its own uplink, s; 0 where it has a host or a shared link instead.
+    constant
+        (n_nodes,) round trips and the download of the result, s: nobody waits for each other there.
+    used
+        (n_nodes, n_uses) service time of each use at full share, s; 0 where there is none.
+    resource
+        (n_nodes, n_uses) which resource that is.
+    """
+
+    edge: FloatArray
+    upload: FloatArray
+    constant: FloatArray
+    used: FloatArray
+    resource: IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """The same for some nodes at several options each, (n_rows, n_options) or what broadcasts to it."""
+
+    edge: FloatArray
+    computing: FloatArray
+    sent: FloatArray
+    upload: FloatArray
+    constant: FloatArray
+    used: Mapping[Slot, tuple[FloatArray, IntArray]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StageTimes:
-    """Service times of a fleet in factored form: what a network asks for, over what a node has.
+    """Service times of a fleet in factored form: what a menu asks for, over what a node and its resources have.
 
     Parameters
     ----------
-    work, sent
-        (n_networks, n_splits) FLOP before the cut; bytes sent at the cut.
-    exists
-        (n_networks, n_splits) whether the network has the split.
-    cloud
-        (n_networks, n_splits) cloud service time at full share, s.
-    n_layers
-        (n_networks,) last split of each network.
-    network_index, compute, bandwidth, input_bytes
-        (n_nodes,) row of the tables; FLOP/s; byte/s; raw input bytes of the node.
+    menus
+        What the options ask for.
+    resources, slots
+        What is shared, and the uses that options have.
+    speed
+        (n_resources,) byte/s of a link; of a server or a host, 1: the menus have their service times.
+    server, server_link
+        (n_servers,) the resource that a server is, and the link in front of it; −1 for none.
+    link, host
+        (n_nodes,) the node's shared link and its host; −1 for none.
+    compute, bandwidth, rate
+        (n_nodes,) FLOP/s; byte/s, +inf without an uplink of its own; 1/s.
+    input_bytes, latency
+        (n_nodes,) raw input of the node; its own round trip and the download of the result, s.
+    own_input, remote
+        Whether some node's raw input is not the profile's, and whether anything takes a round trip.
     device_index
         (n_nodes,) device of the node in `measured`; −1 where its layers were not measured.
     measured
         (n_splits,) edge service times, s, of a device and a network, that were measured.
+    limits
+        What limits of memory and energy there are, or None.
     """
 
-    work: FloatArray
-    sent: FloatArray
-    exists: BoolArray
-    cloud: FloatArray
-    n_layers: IntArray
-    network_index: IntArray
+    menus: Menus
+    resources: tuple[Resource, ...]
+    slots: tuple[Slot, ...]
+    speed: FloatArray
+    server: IntArray
+    server_link: IntArray
+    link: IntArray
+    host: IntArray
     compute: FloatArray
     bandwidth: FloatArray
+    rate: FloatArray
     input_bytes: FloatArray
+    latency: FloatArray
+    own_input: bool
+    remote: bool
     device_index: IntArray
     measured: Mapping[tuple[int, int], FloatArray]
+    limits: NodeLimits | None
 
-    def local(self, rows: slice) -> tuple[FloatArray, FloatArray]:
-        """Return the edge and upload service times, s, of some nodes at every split, each (n_rows, n_splits)."""
-        network = self.network_index[rows]
-        edge = self.work[network] / self.compute[rows, None]
-        for (device, which), seconds in self.measured.items():
-            edge[(self.device_index[rows] == device) & (network == which)] = seconds
-        upload = self.sent[network] / self.bandwidth[rows, None]
-        upload[:, 0] = self.input_bytes[rows] / self.bandwidth[rows]
-        return edge, upload
+    @property
+    def has_choices(self) -> bool:
+        """Whether some node may use one server or another, so that it depends on the option which resource a use is."""
+        return any(len(set(menu.first[menu.away].tolist())) > 1 for menu in self.menus.kinds)
 
-    def at(self, splits: IntArray) -> Stages:
-        """Return the service times, s, of every node at `splits` (n_nodes,); the cloud's at full share."""
-        edge, upload = np.empty(len(splits)), np.empty(len(splits))
-        for start in range(0, len(splits), BLOCK_ROWS):
-            rows = slice(start, start + BLOCK_ROWS)
-            chosen = splits[rows, None]
-            for values, table in zip((edge, upload), self.local(rows), strict=True):
-                values[rows] = np.take_along_axis(table, chosen, axis=1)[:, 0]
-        return Stages(edge, upload, self.cloud[self.network_index, splits])
+    def with_more(self, resource: int, factor: float) -> StageTimes:
+        """Return the same where one resource has `factor` times its capacity."""
+        speed = self.speed.copy()
+        speed[resource] *= factor
+        return replace(self, speed=speed)
+
+    def blocks(self) -> Iterator[tuple[int, Menu, Rows]]:
+        """Yield the nodes of every kind, some at a time, with their kind and its menu."""
+        kinds = self.menus.kinds
+        for k, menu in enumerate(kinds):
+            own = None if len(kinds) == 1 else self.menus.rows(k)
+            for part in blocks(len(self.rate) if own is None else len(own), len(menu), BLOCK_ENTRIES):
+                yield k, menu, part if own is None else own[part]
+
+    def of(self, menu: Menu, rows: Rows, pick: slice | IntArray = slice(None)) -> Parts:
+        """Return what options of some nodes ask for.
+
+        Parameters
+        ----------
+        menu, rows
+            Nodes of one kind, and their menu.
+        pick
+            Which options: all, or (n_rows, 1) one for each node.
+        """
+        work = menu.work[pick]
+        computing = work / self.compute[rows, None]
+        for (device, network), seconds in self.measured.items():
+            on = self.device_index[rows] == device
+            if network == menu.network and on.any():
+                computing = np.where(on[:, None], seconds[menu.cuts[:, 0]][pick], computing)
+        sent = menu.sent[pick]
+        if self.own_input:
+            sent = np.where(menu.cuts[:, 0][pick] == 0, self.input_bytes[rows, None], sent)
+        upload = sent / self.bandwidth[rows, None]
+        constant = menu.trip[pick] + np.where(menu.away[pick], self.latency[rows, None], 0.0) if self.remote else 0.0
+        used: dict[Slot, tuple[FloatArray, IntArray]] = {}
+        if menu.hosted:
+            host = self.host[rows, None]
+            used["host"] = computing / self.speed[host], host
+        if menu.linked:
+            link = self.link[rows, None]
+            used["link"] = sent / self.speed[link], link
+        served = menu.served[pick]
+        first = menu.first[pick]
+        at = np.maximum(self.server[np.where(first >= 0, first, menu.first[0])], 0)
+        used["first server"] = served[..., 0] / self.speed[at], at
+        if "first link" in self.slots:
+            link = np.where(first >= 0, self.server_link[first], -1)
+            crossed = (link >= 0) & (link != self.link[rows, None])  # a link is crossed once, whoever names it
+            used["first link"] = (
+                np.where(crossed, sent / self.speed[link], 0.0),
+                np.where(link >= 0, link, self._link_of(menu)),
+            )
+        if menu.tiers:
+            second = menu.tiers[1]
+            used["second server"] = served[..., 1] / self.speed[self.server[second]], self.server[second : second + 1]
+            if self.server_link[second] >= 0:
+                onward = menu.onward[pick]
+                if self.own_input:
+                    raw = (menu.cuts[:, 1][pick] == 0) & (onward > 0)
+                    onward = np.where(raw, self.input_bytes[rows, None], onward)
+                link = self.server_link[second : second + 1]
+                used["second link"] = onward / self.speed[link], link
+        edge = np.zeros_like(computing) if menu.hosted else computing
+        return Parts(edge, computing, sent, upload, np.asarray(constant), used)
+
+    def _link_of(self, menu: Menu) -> int:
+        """Return the first link in front of a server of the menu; 0 if there is none."""
+        links = self.server_link[menu.first[menu.away]]
+        return int(links[links >= 0][0]) if (links >= 0).any() else 0
+
+    def at(self, options: IntArray) -> Services:
+        """Return the service times, s, of every node at `options` (n_nodes,); those of resources at full share."""
+        n, n_uses = len(options), len(self.slots)
+        edge, upload, constant = np.empty(n), np.empty(n), np.zeros(n)
+        used, resource = np.zeros((n, n_uses)), np.zeros((n, n_uses), dtype=np.int64)
+        for _, menu, rows in self.blocks():
+            parts = self.of(menu, rows, options[rows][:, None])
+            for values, table in ((edge, parts.edge), (upload, parts.upload)):
+                values[rows] = table[:, 0]
+            constant[rows] = np.broadcast_to(parts.constant, (len(parts.edge), 1))[:, 0]
+            for k, slot in enumerate(self.slots):
+                if slot in parts.used:
+                    service, which = (np.broadcast_to(table, (len(parts.edge), 1)) for table in parts.used[slot])
+                    used[rows, k], resource[rows, k] = service[:, 0], which[:, 0]
+        return Services(edge, upload, constant, used, resource)
 
 
 def stage_times(scenario: Scenario) -> StageTimes:
     """Return the service times of a scenario; every unit is SI from here on."""
-    nodes = scenario.nodes
-    profiles = [scenario.profiles[m] for m in nodes.networks]
-    n_layers = np.array([p.n_layers for p in profiles], dtype=np.int64)
-    shape = len(profiles), int(n_layers.max()) + 1
-    macs, sent, exists = np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=bool)
-    for row, profile in enumerate(profiles):
-        last = profile.n_layers + 1
-        macs[row, :last], macs[row, last:] = profile.work, profile.total_macs
-        sent[row, :last] = profile.upload_bytes
-        exists[row, :last] = True
-    work = macs * scenario.options.flops_per_mac
-    cloud = (work[:, -1:] - work) / (scenario.cloud_gflops * GIGA)
-    if scenario.cloud_device:
-        for row, reference in enumerate(nodes.networks):
-            seconds = scenario.seconds(scenario.cloud_device, reference)
-            cloud[row] = 0.0
-            cloud[row, : len(seconds)] = np.cumsum(seconds[::-1])[::-1]
+    nodes, menus = scenario.nodes, scenario.menus
+    used = set().union(*scenario.servers_of_networks().values())
+    servers = scenario.all_servers
+    crossed = {*nodes.link.values, *(server.link for server in servers if server.name in used)}
+    hosts = hosts_in_common(nodes)
+    resources = [
+        *(Resource(server.name) for server in servers if server.name in used),
+        *(Resource(link.name, "link") for link in scenario.links if link.name in crossed),
+        *(Resource(host, "host") for host in hosts.values()),
+    ]
+    place = {resource.name: r for r, resource in enumerate(resources)}
+    mbps = {link.name: link.mbps for link in scenario.links}
+    server_link = np.array([place[s.link] if s.link and s.name in used else -1 for s in servers], dtype=np.int64)
     measured = {}
     for device, network in nodes.measured():
         service = np.concatenate([[0.0], np.cumsum(scenario.seconds(device, network))])
-        padded = np.pad(service, (0, shape[1] - len(service)), mode="edge")
-        measured[nodes.devices.index(device), nodes.networks.index(network)] = padded
+        measured[nodes.devices.index(device), nodes.networks.index(network)] = service
+    inputs = np.array([float(scenario.profiles[network].input_bytes) for network in nodes.networks])
+    own = np.isfinite(nodes.input_bytes)
+    with np.errstate(invalid="ignore"):
+        result = np.nan_to_num(nodes.result_bytes / (nodes.downlink_mbps * BYTE_PER_S_PER_MBPS))
+    latency = np.nan_to_num(nodes.rtt_ms) * 1e-3 + result
     return StageTimes(
-        work=work,
-        sent=sent,
-        exists=exists,
-        cloud=cloud,
-        n_layers=n_layers,
-        network_index=nodes.network_index,
+        menus=menus,
+        resources=tuple(resources),
+        slots=_slots(menus, server_link),
+        speed=np.array([mbps[r.name] * BYTE_PER_S_PER_MBPS if r.kind == "link" else 1.0 for r in resources]),
+        server=np.array([place.get(server.name, -1) for server in servers], dtype=np.int64),
+        server_link=server_link,
+        link=_coded(nodes.link.values, nodes.link.index, place),
+        host=_coded([host if k in hosts else "" for k, host in enumerate(nodes.host.values)], nodes.host.index, place),
         compute=nodes.compute_gflops * GIGA,
-        bandwidth=nodes.uplink_mbps * BYTE_PER_S_PER_MBPS,
-        input_bytes=np.where(np.isnan(nodes.input_bytes), sent[nodes.network_index, 0], nodes.input_bytes),
+        bandwidth=np.where(np.isnan(nodes.uplink_mbps), np.inf, nodes.uplink_mbps * BYTE_PER_S_PER_MBPS),
+        rate=nodes.arrival_rate,
+        input_bytes=np.where(own, nodes.input_bytes, inputs[nodes.network_index]),
+        latency=latency,
+        own_input=bool(own.any()),
+        remote=bool(latency.any() or any(menu.trip.any() for menu in menus.kinds)),
         device_index=nodes.device_index,
         measured=measured,
+        limits=NodeLimits.of(nodes),
     )
+
+
+def _slots(menus: Menus, server_link: IntArray) -> tuple[Slot, ...]:
+    kinds = menus.kinds
+    there: dict[Slot, bool] = {
+        "host": any(menu.hosted for menu in kinds),
+        "link": any(menu.linked for menu in kinds),
+        "first link": any((server_link[menu.first[menu.away]] >= 0).any() for menu in kinds),
+        "first server": True,
+        "second link": any(menu.tiers is not None and server_link[menu.tiers[1]] >= 0 for menu in kinds),
+        "second server": any(menu.tiers is not None for menu in kinds),
+    }
+    return tuple(slot for slot, is_there in there.items() if is_there)
+
+
+def _coded(names: tuple[str, ...] | list[str], index: IntArray, place: Mapping[str, int]) -> IntArray:
+    """Return the resource of each node by name; −1 for none."""
+    return np.array([*(place.get(name, -1) for name in names), -1], dtype=np.int64)[index]
+
+
+def allowed(times: StageTimes, menu: Menu, rows: Rows, parts: Parts) -> BoolArray | None:
+    """Return which options the nodes' limits leave, (n_rows, n_options); None where they have none."""
+    limits, found = times.limits, None if menu.allowed.all() else menu.allowed[None, :]
+    if limits is None:
+        return found
+    held = np.where(menu.memory == 0, np.where(menu.cuts[:, 0] == 0, times.input_bytes[rows, None], 0.0), menu.memory)
+    spent = limits.spent(rows, menu.work, parts.upload)
+    with np.errstate(invalid="ignore"):
+        fine = ~(held > limits.memory[rows, None]) & ~(spent > limits.energy[rows, None])
+        if not menu.uplinked:
+            fine &= np.isfinite(limits.least_rate(rows, menu.work, parts.sent))
+    return fine if found is None else fine & found

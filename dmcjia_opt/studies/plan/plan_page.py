@@ -124,7 +124,7 @@ def _node_row(subject: Subject, d: int) -> list[Cell | str]:
 def _shares(subject: Subject) -> dict[str, Any]:
     shares, names = subject.shares, subject.scenario.nodes.names
     using = int((shares > 0).sum())
-    least = subject.problem.arrival_rate * subject.services.cloud
+    least = subject.problem.arrival_rate * subject.services.used[:, -1]
     order = np.argsort(-shares, kind="stable")[: min(using, MOST_ROWS)]
     spare = np.maximum(shares[order] - least[order], 0.0)
     return {

@@ -14,7 +14,7 @@ from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.model.problem import Problem, Stages
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.model.scenario.services import StageTimes, stage_times
+from dmcjia_opt.model.scenario.services import Services, StageTimes, stage_times
 from dmcjia_opt.solving.contract import Status, proved
 from dmcjia_opt.solving.infeasible import why_no_plan
 from dmcjia_opt.solving.plan import Plan, PlanFile, Provenance
@@ -115,7 +115,7 @@ class Subject:
         return self.scenario.options.rule
 
     @property
-    def services(self) -> Stages:
+    def services(self) -> Services:
         """Service times of each node at its split, s."""
         return self.times.at(self.splits)
 
@@ -129,10 +129,10 @@ class Subject:
         """Return how busy every queue is."""
         rate, services = self.problem.arrival_rate, self.services
         with np.errstate(divide="ignore", invalid="ignore"):
-            cloud = np.where(services.cloud > 0, rate * services.cloud / self.shares, np.nan)
+            cloud = np.where(services.used[:, -1] > 0, rate * services.used[:, -1] / self.shares, np.nan)
         queue = self.scenario.options.uplink == "queue"
         upload = rate * services.upload if queue else np.full(len(rate), np.nan)
-        return Loads(rate * services.edge, upload, cloud, float((rate * services.cloud).sum()))
+        return Loads(rate * services.edge, upload, cloud, float((rate * services.used[:, -1]).sum()))
 
 
 def subject_of_plan(scenario: Scenario, plan: Plan, scenario_file: str = "") -> Subject:

@@ -150,7 +150,7 @@ def _what_if(subject: Subject, seconds: float, name: str, problem: Problem) -> W
 
 
 def _more_cloud(times: StageTimes) -> StageTimes:
-    return replace(times, cloud=times.cloud / (1.0 + MORE))
+    return times.with_more(0, 1.0 + MORE)
 
 
 def _more_bandwidth(times: StageTimes) -> StageTimes:

@@ -118,7 +118,7 @@ def simulate(
     names, rates = scenario.nodes.names, scenario.nodes.arrival_rate.tolist()
     services = stage_times(scenario).at(splits)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        cloud = np.where(services.cloud > 0, services.cloud / shares, 0.0)
+        cloud = np.where(services.used[:, -1] > 0, services.used[:, -1] / shares, 0.0)
     stages = np.stack([services.edge, services.upload, cloud], axis=-1)
     measured, skipped, quiet = _numbers(arrivals, names, tasks, warm_up)
     trace = arrivals if isinstance(arrivals, Trace) else None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
 from dmcjia_opt.model.networks.zoo import ZOO, zoo_profile
+from tests.model.networks.onnx_models import residual_block
 from tests.refusals import refused
 
 KIB = 1024
@@ -169,6 +171,43 @@ def test_the_fingerprint_is_of_what_defines_a_problem():
     told = LayerProfile("net", 8.0, ("a",), [1.0], [4.0], source="measured", tensors=[3])
     assert told.fingerprint() == plain.fingerprint()
     assert LayerProfile("net", 8.0, ("a",), [2.0], [4.0]).fingerprint() != plain.fingerprint()
+
+
+def test_the_weights_of_the_zoo_are_its_parameters_in_float32():
+    for name in ZOO:
+        profile = zoo_profile(name)
+        assert profile.weight_bytes.sum() == 4 * profile.parameters
+    assert zoo_profile("resnet34").weight_bytes[0] == 4 * (7 * 7 * 3 * 64 + 2 * 64)
+    assert zoo_profile("resnet34").weight_bytes[-1] == 4 * (512 * 1000 + 1000)
+
+
+def test_the_weights_of_an_onnx_file_are_the_constants_that_each_layer_reads(tmp_path):
+    profile = LayerProfile.from_onnx(residual_block().save(tmp_path / "net.onnx"), cuts="layers")
+    conv = 4 * 8 * 8 * 3 * 3
+    assert profile.weight_bytes.tolist() == [conv / 2, conv, conv, 4 * (8 * 10 + 10)]
+    assert profile.weight_bytes.sum() == 4 * profile.parameters
+
+
+def test_weights_survive_saving_and_are_no_part_of_the_fingerprint(tmp_path):
+    profile = zoo_profile("alexnet")
+    profile.save(tmp_path / "p.json")
+    np.testing.assert_array_equal(load_profile(tmp_path / "p.json").weight_bytes, profile.weight_bytes)
+    assert replace(profile, weight_bytes=None).fingerprint() == profile.fingerprint()
+
+
+@pytest.mark.parametrize("weights", [[1.0], [-1.0, 1.0], [np.nan, 1.0], [np.inf, 1.0]])
+def test_impossible_weights_are_refused(weights):
+    with pytest.raises(InputError, match="needs weight_bytes >= 0 for every layer, or none"):
+        LayerProfile("p", 1.0, ("a", "b"), [1.0, 1.0], [1.0, 1.0], weight_bytes=np.array(weights))
+
+
+def test_weights_are_for_all_layers_or_none(tmp_path):
+    layers = [
+        {"name": "a", "macs": 1, "output_bytes": 1, "weight_bytes": 4},
+        {"name": "b", "macs": 1, "output_bytes": 1},
+    ]
+    (tmp_path / "p.json").write_text(json.dumps({"name": "p", "input_bytes": 1, "layers": layers}))
+    refused(load_profile, tmp_path / "p.json", "give weight_bytes for every layer or for none")
 
 
 def test_counts_of_tensors_are_for_all_layers_or_none(tmp_path):

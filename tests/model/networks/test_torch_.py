@@ -106,3 +106,9 @@ def test_a_module_that_cannot_be_traced_is_refused():
 
     with pytest.raises(InputError, match=r"torch\.export cannot trace Moody: "):
         LayerProfile.from_torch(Moody(), torch.zeros(2, 2))
+
+
+def test_weights_are_the_parameters_and_statistics_that_each_layer_reads():
+    module = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10))
+    profile = LayerProfile.from_torch(module, torch.zeros(1, 3, 8, 8))
+    assert profile.weight_bytes.tolist() == [4 * 3 * 8 * 9, 4 * (8 * 36 * 10 + 10)]

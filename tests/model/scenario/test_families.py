@@ -16,6 +16,10 @@ from dmcjia_opt.testing.problems import brute_force
 FROZEN = {
     "paper": "734a9e6da8c7c9da87688b07be367c5bf1bb3429f1b9894f1f0808369810bf94",
     "mixed": "b4694d66cae92adb279f3aedbecdfa19c6ecbb00208d3d6b74828320d5bbd8bc",
+    "links": "1006b0b087c03bd36287605996f7e955b714d5e6698fdc56b1ff22f8f9c3b62d",
+    "servers": "ff2b23c2e659056e2e17664196703db806a0cb49e56c0ad93c013042fa92160a",
+    "tiers": "01a8efbea668227f3d19277f5a87eed752f9c9966c0798f2735c13efa3b2def1",
+    "hosts": "86c135a2ef5d02f46bea296659d25024b29197aa863a8ad7507a3c8195282347",
 }
 ANSWERS = known_answers()
 answers = pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.name)
@@ -30,7 +34,10 @@ def within(values, low, high):
 
 
 def test_the_families_are_those_of_the_command_line():
-    assert list(FAMILIES) == ["paper", "homogeneous", "near", "scarce", "mixed", "fleet"]
+    assert list(FAMILIES) == [
+        *("paper", "homogeneous", "near", "scarce", "mixed", "fleet"),
+        *("links", "servers", "tiers", "hosts"),
+    ]
     with pytest.raises(TypeError):
         FAMILIES["mine"] = FAMILIES["paper"]
 
@@ -45,10 +52,61 @@ def test_same_seed_same_scenario(family):
         assert generate(family, nodes=30, seed=6).sha256() != first.sha256()
 
 
+def test_links_are_shared_by_twenty_nodes_and_have_a_mebibyte_a_second_for_each():
+    scenario = generate("links", nodes=40, seed=3)
+    assert [link.name for link in scenario.links] == ["cell-1", "cell-2"]
+    assert [link.mbps for link in scenario.links] == pytest.approx([20 * PAPER_MHZ_IN_MBPS] * 2)
+    assert np.bincount(scenario.nodes.link.index).tolist() == [20, 20]
+    assert np.isnan(column(scenario, "uplink_mbps")).all()
+    assert scenario.cloud_gflops == 200
+    assert generate("links", nodes=40, seed=3, links=5).name == "links-links5-n40-s3"
+    assert len(generate("links", nodes=40, seed=3, links=5).links) == 5
+    assert generate("links", nodes=3, seed=3).links[0].mbps == pytest.approx(3 * PAPER_MHZ_IN_MBPS)
+    problem = compile_problem(scenario)
+    assert [resource.kind for resource in problem.resources] == ["server", "link", "link"]
+
+
+def test_nodes_may_use_two_edge_servers_and_the_cloud():
+    scenario = generate("servers", nodes=20, seed=3)
+    assert [server.name for server in scenario.servers] == ["edge-1", "edge-2", "edge-3"]
+    assert all(20 / 3 <= server.compute_gflops <= 20 for server in scenario.servers)
+    for d in range(20):
+        usable = scenario.nodes.servers.at(d)
+        assert usable[-1] == "cloud"
+        assert len(set(usable)) == 3
+    assert len(generate("servers", nodes=100, seed=3, servers=5).servers) == 5
+    assert generate("servers", nodes=4, seed=3, servers=1).nodes.servers.values == (("edge-1", "cloud"),)
+
+
+def test_every_node_of_tiers_has_a_site_and_the_cloud_behind_it():
+    scenario = generate("tiers", nodes=30, seed=3)
+    assert {tiers[1] for tiers in scenario.nodes.tiers.values} == {"cloud"}
+    assert sorted(tiers[0] for tiers in scenario.nodes.tiers.values) == ["site-1", "site-2", "site-3"]
+    assert [server.compute_gflops for server in scenario.servers] == [20.0] * 3
+    assert {resource.name for resource in compile_problem(scenario).resources} == {
+        *("cloud", "site-1", "site-2", "site-3", "backhaul")
+    }
+
+
+def test_two_networks_share_a_board():
+    scenario = generate("hosts", nodes=5, seed=3)
+    nodes = scenario.nodes
+    assert [nodes.host.at(d) for d in range(5)] == ["board-1", "board-1", "board-2", "board-2", None]
+    assert [nodes.network_of(d) for d in range(4)] == ["resnet34", "mobilenet_v2"] * 2
+    assert nodes.compute_gflops[0] == nodes.compute_gflops[1] != nodes.compute_gflops[2]
+    assert generate("hosts", nodes=1, seed=3).nodes.networks == ("resnet34",)
+
+
+def test_near_nodes_may_be_behind_links():
+    own, shared = (generate("near", nodes=8, seed=3, **more) for more in ({}, {"links": 2}))
+    np.testing.assert_array_equal(column(own, "compute_gflops"), column(shared, "compute_gflops"))
+    assert [link.mbps for link in shared.links] == pytest.approx([4 * PAPER_MHZ_IN_MBPS] * 2)
+
+
 def test_the_instances_never_change():
     """Published bounds and best-known values refer to these hashes."""
-    assert generate("paper", nodes=10, seed=1).sha256() == FROZEN["paper"]
-    assert generate("mixed", nodes=10, seed=1).sha256() == FROZEN["mixed"]
+    for family, digest in FROZEN.items():
+        assert generate(family, nodes=10, seed=1).sha256() == digest
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -188,6 +246,10 @@ def test_the_delay_curve_of_any_family_can_be_set(family):
         ("homogeneous", {"tasks": "table4"}, "tasks"),
         ("near", {"tasks": "imagenet"}, "tasks"),
         ("mixed", {"tasks": "table4"}, "tasks"),
+        ("paper", {"links": 2}, "links"),
+        ("links", {"servers": 2}, "servers"),
+        ("servers", {"links": 2}, "links"),
+        ("hosts", {"links": 2}, "links"),
     ],
 )
 def test_an_option_of_another_family_is_refused(family, options, name):
@@ -207,6 +269,8 @@ def test_an_option_of_another_family_is_refused(family, options, name):
         ({"family": "near", "epsilon": -0.1}, "epsilon must lie in"),
         ({"family": "near", "epsilon": np.nan}, "epsilon must lie in"),
         ({"delay": "md2"}, 'delay = "md2" is unknown.*tandem'),
+        ({"family": "links", "links": 0}, "links must be at least 1, got 0"),
+        ({"family": "tiers", "servers": -1}, "servers must be at least 1, got -1"),
         ({"cloud_gflops": 0.0}, "cloud_gflops must be finite and > 0"),
         ({"cloud_gflops": -1.0}, "cloud_gflops"),
         ({"cloud_gflops": np.inf}, "cloud_gflops"),

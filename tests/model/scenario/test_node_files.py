@@ -11,7 +11,7 @@ from dmcjia_opt.base.errors import BackendMissing, Doubt, InputError
 from dmcjia_opt.base.machine import installing
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.model.scenario.node_files import read_nodes, write_nodes
-from dmcjia_opt.model.scenario.nodes import NodeTable
+from dmcjia_opt.model.scenario.nodes import LABELS, OPTIONAL, Labels, NodeTable
 from dmcjia_opt.model.scenario.scenario import Scenario, load_scenario
 
 HEADER = "name,model,compute_gflops,uplink_mbps,arrival_rate\n"
@@ -42,6 +42,38 @@ def test_written_nodes_read_back_bit_for_bit(suffix, tmp_path):
     assert again.networks == nodes.networks
     for key in ("network_index", "compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes"):
         np.testing.assert_array_equal(getattr(again, key), getattr(nodes, key))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_every_column_is_read_as_it_is_written(suffix, tmp_path):
+    numbers = {key: np.array([1.0 + k, np.nan, 7.0 + k]) for k, key in enumerate(OPTIONAL)}
+    numbers |= {"energy_j": numbers["joule_per_gflop"], "max_split": numbers["min_split"]}
+    nodes = NodeTable(
+        ("a", "b", "c"),
+        ("resnet34",),
+        5.0,
+        np.array([np.nan, 8.0, np.nan]),
+        1.0,
+        link=Labels.of(["cell, east", None, "cell-2"]),
+        servers=Labels.of([("site", "cloud"), None, None]),
+        tiers=Labels.of([None, None, ("site", "cloud")]),
+        host=Labels.of([None, "board", None]),
+        splits=Labels.of([(0, 16, 34), (3,), None]),
+        **numbers,
+    )
+    write_nodes(tmp_path / f"n{suffix}", nodes)
+    again = read_nodes(tmp_path / f"n{suffix}")
+    for key in ("uplink_mbps", *OPTIONAL):
+        np.testing.assert_array_equal(getattr(again, key), getattr(nodes, key))
+    for key in LABELS:
+        assert [getattr(again, key).at(d) for d in range(3)] == [getattr(nodes, key).at(d) for d in range(3)]
+
+
+def test_lists_may_have_blanks_around_their_entries(tmp_path):
+    text = HEADER.replace("\n", ",servers,splits\n") + "a,resnet34,5,8,1,site | cloud, 0 |16\nb,resnet34,5,8,1,,\n"
+    nodes = read_nodes(csv(tmp_path, text))
+    assert (nodes.servers.at(0), nodes.splits.at(0)) == (("site", "cloud"), (0, 16))
+    assert (nodes.servers.at(1), nodes.splits.at(1)) == (None, None)
 
 
 def test_a_csv_may_be_written_by_hand(tmp_path):
@@ -103,6 +135,17 @@ def test_a_fleet_goes_through_a_file_by_columns(tmp_path):
             ["input_bytes must be finite and >= 0, got -4"],
         ),
         (HEADER.replace("\n", ",input_bytes\n") + "a,resnet34,5,8,1,big\n", ["input_bytes", "big"]),
+        (HEADER.replace("\n", ",splits\n") + "a,resnet34,5,8,1,0|x\n", ["splits must hold whole numbers", '"0|x"']),
+        (HEADER.replace("\n", ",splits\n") + "a,resnet34,5,8,1,-1\n", ["splits must hold whole numbers", '"-1"']),
+        (
+            HEADER.replace("\n", ",tiers\n") + "a,resnet34,5,8,1,site\n",
+            ['tiers of "a" must name two servers, got site'],
+        ),
+        (HEADER.replace("\n", ",servers\n") + "a,resnet34,5,8,1,x|x\n", ['servers of "a" must have each']),
+        (HEADER.replace("\n", ",servers\n") + "a,resnet34,5,8,1,x||y\n", ["servers must have no empty entry", "x||y"]),
+        (HEADER.replace("\n", ",min_split\n") + "a,resnet34,5,8,1,1.5\n", ['min_split of "a" must be a whole number']),
+        (HEADER.replace("\n", ",weight\n") + "a,resnet34,5,8,1,0\n", ["weight must be finite and > 0, got 0"]),
+        (HEADER.replace("\n", ",link\n") + "a,resnet34,5,,1,\n", ['uplink_mbps of "a" must be finite', "or link must"]),
     ],
 )
 def test_a_malformed_csv_is_refused_by_column(text, parts, tmp_path):

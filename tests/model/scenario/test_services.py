@@ -23,17 +23,17 @@ def by_hand(scenario, d, split):
     )
 
 
-@pytest.mark.parametrize("block", [7, 16384])
+@pytest.mark.parametrize("entries", [7 * 35, 1 << 19])
 @pytest.mark.parametrize("where", ["first", "middle", "last"])
-def test_service_times_at_splits(monkeypatch, block, where):
-    monkeypatch.setattr(stages, "BLOCK_ROWS", block)
-    times = stage_times(MIXED)
-    last = times.n_layers[MIXED.nodes.network_index]
+def test_service_times_at_splits(monkeypatch, entries, where):
+    monkeypatch.setattr(stages, "BLOCK_ENTRIES", entries)
+    last = MIXED.menus.last()
     splits = {"first": 0 * last, "middle": last // 2, "last": last}[where]
-    found = times.at(splits)
+    found = stage_times(MIXED).at(splits)
+    assert not found.constant.any()
     for d, split in enumerate(splits):
         expected = by_hand(MIXED, d, split)
-        assert (found.edge[d], found.upload[d], found.cloud[d]) == pytest.approx(expected, rel=1e-12)
+        assert (found.edge[d], found.upload[d], found.used[d, 0]) == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_nodes_own_input_is_what_it_sends_at_split_0():
@@ -46,11 +46,19 @@ def test_a_nodes_own_input_is_what_it_sends_at_split_0():
 
 def test_the_compiled_tables_are_these_times_and_the_waits():
     problem, times = compile_problem(MIXED), stage_times(MIXED)
-    splits = times.n_layers[MIXED.nodes.network_index] // 2
+    splits = MIXED.menus.last() // 2
     found, delays = times.at(splits), problem.breakdown(splits, np.full(30, 1 / 30))
     stable = np.isfinite(delays.edge)
     load = problem.arrival_rate * found.edge
     assert stable.any()
     assert (delays.edge / found.edge)[stable] == pytest.approx((1 + load / (2 * (1 - load)))[stable])
     assert delays.upload == pytest.approx(found.upload)
-    assert (problem.at(problem.service[..., 0], splits) == found.cloud).all()
+    assert (problem.at(problem.service, splits) == found.used).all()
+
+
+def test_more_of_a_resource_shortens_what_is_done_there_and_nothing_else():
+    times = stage_times(MIXED)
+    splits = MIXED.menus.last() // 2
+    more, found = times.with_more(0, 1.25).at(splits), times.at(splits)
+    np.testing.assert_allclose(more.used, found.used / 1.25, rtol=1e-15)
+    np.testing.assert_array_equal(more.edge, found.edge)

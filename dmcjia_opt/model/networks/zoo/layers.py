@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from dmcjia_opt.model.networks.profile import LayerProfile
 
 BYTES = 4  # float32 activations
@@ -39,7 +41,7 @@ class Chain:
     macs: list[float] = field(default_factory=list)
     outputs: list[float] = field(default_factory=list)
     tensors: list[int] = field(default_factory=list)
-    parameters: int = 0
+    parameters: list[int] = field(default_factory=list)
 
     def add(self, name: str, macs: float, output_bytes: float, parameters: int, tensors: int = 1) -> None:
         """Add a layer whose costs are known; `tensors` is how many cross a real cut after it."""
@@ -47,7 +49,7 @@ class Chain:
         self.macs.append(macs)
         self.outputs.append(output_bytes)
         self.tensors.append(tensors)
-        self.parameters += parameters
+        self.parameters.append(parameters)
 
     def conv(
         self,
@@ -104,7 +106,8 @@ class Chain:
             layer_names=tuple(self.names),
             macs=self.macs,  # type: ignore[arg-type]
             output_bytes=self.outputs,  # type: ignore[arg-type]
-            parameters=self.parameters,
+            parameters=sum(self.parameters),
             source=source,
             tensors=self.tensors,  # type: ignore[arg-type]
+            weight_bytes=BYTES * np.array(self.parameters, dtype=np.float64),
         )

@@ -61,4 +61,4 @@ def _residual(chain: Chain, name: str, convs: Sequence[tuple[int, int, int]], *,
     projection = entering * channels if entering != channels else 0
     chain.conv(f"{name}{'abc'[len(convs) - 1]}", channels, kernel, size, extra_macs=projection * size * size)
     if projection:
-        chain.parameters += projection + 2 * channels
+        chain.parameters[-1] += projection + 2 * channels

@@ -1,0 +1,60 @@
+"""The profiles that the nodes of a scenario file refer to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.suggesting import did_you_mean, listed
+from dmcjia_opt.model.networks.profile import LayerProfile
+from dmcjia_opt.model.networks.reading import is_graph, read_profile
+from dmcjia_opt.model.networks.zoo import ZOO
+
+if TYPE_CHECKING:
+    from dmcjia_opt.model.scenario.scenario import Profiles
+
+
+def profiles_of(networks: Sequence[str], beside: Callable[[str, str], Path], how: Profiles) -> dict[str, LayerProfile]:
+    """Return the profile of every network reference.
+
+    Parameters
+    ----------
+    networks
+        Names of the zoo, or paths.
+    beside
+        What gives the path of a field's reference, or refuses it.
+    how
+        How they are cut and what they upload.
+
+    Raises
+    ------
+    InputError
+        If one cannot be read, or an option of `how` has no use.
+    """
+    found = {}
+    shapes = {name: tuple(shape) for name, shape in how.input_shapes.items()}
+    unused = set(shapes)
+    files = {network for network in networks if Path(network).suffix.lower() in (".json", ".onnx")}
+    unknown = [f'"{name}"{did_you_mean(name, ZOO)}' for name in networks if name not in ZOO and name not in files]
+    if unknown:
+        raise InputError(
+            f"unknown model{'s' if len(unknown) > 1 else ''} {listed(unknown, what='model')}; use one of the zoo "
+            f"({', '.join(sorted(ZOO))}) or the path of a profile .json or an .onnx file"
+        )
+    if how.cuts != "layers" and not any(map(is_graph, networks)):
+        raise InputError(
+            f'profiles.cuts = "{how.cuts}" needs the graph of an .onnx file, and "{networks[0]}" is none; leave cuts '
+            "out, or give the .onnx file as model"
+        )
+    for network in networks:
+        zoo = network in ZOO
+        asked = (how.cuts, how.upload_dtype, shapes) if is_graph(network) else (None, how.upload_dtype)
+        read = read_profile(network, *asked, path=None if zoo else beside("model", network), shared=True)
+        if read.model is not None:
+            unused -= set(read.model.network.inputs)
+        found[network] = read.profile
+    if unused:
+        raise InputError(f'profiles.input_shapes: no ONNX model has an input "{min(unused)}"; correct its name')
+    return found

@@ -1,0 +1,105 @@
+"""Servers and links that nodes share, as a scenario file has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.fields import STRICT, Name, NonNegative, Positive
+from dmcjia_opt.base.suggesting import did_you_mean
+from dmcjia_opt.model.scenario.nodes import NodeTable
+
+#: What the server of ``[cloud]`` is called.
+CLOUD_NAME = "cloud"
+_FROZEN = ConfigDict(frozen=True, **STRICT)
+
+
+class Server(BaseModel):
+    """One ``[[servers]]`` entry; ``device`` names measured times in place of ``compute_gflops``.
+
+    ``rtt_ms`` is the round trip to it where a node has none of its own, ``link`` what everything sent to it crosses
+    behind the node's own link.
+    """
+
+    model_config = _FROZEN
+    name: Name
+    compute_gflops: Positive
+    device: Name | None = None
+    rtt_ms: NonNegative = 0.0
+    link: Name | None = None
+
+
+class Link(BaseModel):
+    """One ``[[links]]`` entry: what several nodes send over, in Mbit/s (10⁶ bit/s)."""
+
+    model_config = _FROZEN
+    name: Name
+    mbps: Positive
+
+
+def check_names_of_resources(servers: Sequence[Server], links: Sequence[Link], nodes: NodeTable) -> None:
+    """Refuse resources of one name, and names that nothing has.
+
+    Raises
+    ------
+    InputError
+        With the nearest name there is.
+    """
+    kinds = {"servers": [s.name for s in servers], "links": [link.name for link in links], "host": nodes.host.values}
+    seen: dict[str, str] = {}
+    for kind, names in kinds.items():
+        for name in names:
+            if name in seen:
+                also = f"a name in {kind}" if seen[name] == kind else f"in {seen[name]} and in {kind}"
+                raise InputError(f'"{name}" is used twice, {also}; give every server, link and host its own')
+            seen[name] = kind
+    for server in servers:
+        if server.link is not None and seen.get(server.link) != "links":
+            raise _unknown(f'link of the server "{server.name}"', server.link, kinds["links"], "[[links]]")
+    for name in nodes.link.values:
+        if seen.get(name) != "links":
+            raise _unknown(_whose(nodes, "link", name), name, kinds["links"], "[[links]]")
+    for key in ("servers", "tiers"):
+        for several in getattr(nodes, key).values:
+            for name in several:
+                if seen.get(name) != "servers":
+                    raise _unknown(_whose(nodes, key, several), name, kinds["servers"], "[[servers]]")
+
+
+def check_hosts(nodes: NodeTable) -> None:
+    """Refuse nodes of one host that disagree about its device.
+
+    Raises
+    ------
+    InputError
+        With two of them.
+    """
+    on = np.flatnonzero(nodes.host.index >= 0)
+    hosts, first, place = np.unique(nodes.host.index[on], return_index=True, return_inverse=True)
+    for key, column in (("compute_gflops", nodes.compute_gflops), ("device", nodes.device_index)):
+        other = np.flatnonzero(column[on] != column[on[first]][place])
+        for d in on[other[:1]]:
+            host = int(np.searchsorted(hosts, nodes.host.index[d]))
+            raise InputError(
+                f'"{nodes.names[on[first[host]]]}" and "{nodes.names[d]}" run on the host "{nodes.host.at(d)}" and '
+                f"have another {key}; give the nodes of a host the same"
+            )
+
+
+def hosts_in_common(nodes: NodeTable) -> Mapping[int, str]:
+    """Return the hosts that several nodes have, by their index in the column."""
+    counts = np.bincount(nodes.host.index[nodes.host.index >= 0], minlength=len(nodes.host.values))
+    return {k: host for k, host in enumerate(nodes.host.values) if counts[k] > 1}
+
+
+def _whose(nodes: NodeTable, key: str, value: object) -> str:
+    labels = getattr(nodes, key)
+    on = np.flatnonzero(labels.index == labels.values.index(value))
+    return f'{key} of "{nodes.names[on[0]]}"' if on.size else key
+
+
+def _unknown(what: str, name: str, names: Sequence[str], table: str) -> InputError:
+    return InputError(f'{what}: there is no "{name}" in {table}{did_you_mean(name, names)}; correct it, or add it')
