@@ -14,9 +14,9 @@ from dmcjia_opt.bounds.certificate import (
     best_lower_bound,
     certify,
     lower_bound,
+    options_lower_bound,
     relative_gap,
     rounding_slack,
-    options_lower_bound,
 )
 from dmcjia_opt.bounds.maximise import between
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
