@@ -17,6 +17,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import EPS, FloatArray
 
 _SHRINK = 0.9  # the most of its way to its floor that a coordinate goes in one step
+_EDGE = 1e-9  # how near to the side of the box is on it
 _PLANES = 80  # planes beyond the number of coordinates that are kept
 
 
@@ -154,5 +155,9 @@ def _highest(
         return None
     u = np.clip(done.x[:-1], low, 1.0)  # the solver's tolerance must not bring a coordinate to its floor
     parts = np.maximum(-done.ineqlin.marginals, 0.0)
-    inside = bool((u < 1.0 - 1e-9).all() and (u > low + 1e-9).all())
-    return base + size * float(done.x[-1]), centre + width * u, parts / max(float(parts.sum()), 1e-300), inside
+    parts /= max(float(parts.sum()), 1e-300)
+    held = (u <= low + _EDGE) & (low > -1.0)  # only by the floor, on the way to which there is as much left to gain
+    rest = np.where(held, (centre - floor) / width + low, 0.0)
+    ceiling = base + size * float(done.x[-1]) + float(np.maximum(-(parts @ slopes), 0.0) @ rest)
+    inside = bool((u < 1.0 - _EDGE).all() and ((u > low + _EDGE) | held).all())
+    return ceiling, centre + width * u, parts, inside

@@ -12,7 +12,14 @@ from pydantic import BaseModel
 
 from dmcjia_opt.base import errors
 from dmcjia_opt.base.limits import FARTHEST, FILES, MOST, MOST_CHARACTERS, MOST_LAYERS, MOST_NODES, MOST_OPERATORS
-from dmcjia_opt.bounds.proof.document import _BranchFile, _OverloadFile, _PriceFile, _ProofFile, _RangeFile
+from dmcjia_opt.bounds.proof.document import (
+    _BranchFile,
+    _OverloadFile,
+    _PriceFile,
+    _ProofFile,
+    _RangeFile,
+    _WeightsFile,
+)
 from dmcjia_opt.model.networks.measured import _COLUMNS as TIME_COLUMNS
 from dmcjia_opt.model.networks.profile import _LayerFile, _ProfileFile, load_profile
 from dmcjia_opt.model.networks.zoo import ZOO
@@ -54,6 +61,7 @@ MODELS = {
     "A branch on how many nodes of all classes": _RangeFile,
     "A case closed by a price": _PriceFile,
     "A case that no plan fits": _OverloadFile,
+    "The same where there are several resources": _WeightsFile,
     "One line of `rows.jsonl`": Row,
     "The fields of a block": Block,
     "## Problem": ProblemFile,

@@ -359,6 +359,7 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "document._PriceFile.price": (proof, {}, {"tree.1.price": 1, "tree.3.price": 1, "tree.4.price": 1}),
     "document._PriceFile.charges_s": (proof, {}, {"tree.1.charges_s": [[1, 0.01]]}),
     "document._OverloadFile.overload": (proof, {}, {"tree.1": {"overload": True}}),
+    "document._WeightsFile.overload": (proof, {"tree.1": {"overload": [1.0]}}, {"tree.1": {"overload": [1.0, 2.0]}}),
     "arrivals.columns.time_s": (trace, {}, {"0.time_s": 0.5}),
     "arrivals.columns.node": (trace, {}, {"0.node": "b"}),
     **{

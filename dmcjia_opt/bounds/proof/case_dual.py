@@ -1,7 +1,8 @@
-"""The dual of one case of a proof: a price for the resource, and a charge for every limit on a split's use in all.
+"""The dual of one case of a proof: a price for each resource, and a charge for every limit on an option's use in all.
 
-With a price alone it is a function of one variable, and two tangents close in on its maximum. With charges it is
-maximised by cutting planes (`bundle`).
+With one price alone it is a function of one variable, and two tangents close in on its maximum. With several, or with
+charges, it is maximised by cutting planes (`bundle`). Whether a case has any plan is a question of the same kind: which
+weights of the resources make the least load that its plans can have largest?
 """
 
 from __future__ import annotations
@@ -11,20 +12,24 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from scipy.optimize import linprog
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, over_uses
 from dmcjia_opt.bounds.bundle import climb
 from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, priced
-from dmcjia_opt.bounds.proof.checking import Case
+from dmcjia_opt.bounds.proof.checking import Case, CostTables, overloaded
 from dmcjia_opt.bounds.proof.document import Prices
 from dmcjia_opt.model.problem import Problem
 
 _STEPS = 60
+#: Parts of the sum of all prices: below the first a search begins with no price, and none is taken for smaller than
+#: the second when it is said how far a step may go.
+_LEAST_PART, _SMALL_PART = 1e-9, 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Multipliers:
-    """Prices, s per unit share, and charges, s, by split."""
+    """Prices, s per unit share, and charges, s, by option."""
 
     prices: Prices
     charges: tuple[tuple[int, float], ...] = ()
@@ -39,9 +44,10 @@ class Peak:
     at, value
         The multipliers, and the dual there, s.
     cost, share
-        (n_classes, n_splits) what a node pays for each split there, s, and the share it takes.
+        (n_classes, n_options) what a node pays for each option there, s, and the shares it takes, each in the part
+        that its resource has in the sum of the prices.
     mixture
-        (n_classes, n_splits) the mean of the minimisers around the peak that uses exactly the whole cloud.
+        (n_classes, n_options) the mean of the minimisers around the peak that uses no more than there is.
     """
 
     at: Multipliers
@@ -53,7 +59,7 @@ class Peak:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Point:
-    x: FloatArray  # price, then one charge for each limited split
+    x: FloatArray  # prices, then one charge for each limited option
     value: float
     slope: FloatArray
     count: IntArray
@@ -74,7 +80,8 @@ class CaseDual:
 
     def __init__(self, problem: Problem, first: IntArray, sizes: IntArray) -> None:
         self.problem, self.first, self.sizes = problem, first, sizes
-        self.n_nodes = int(sizes.sum())
+        self.n_nodes, self.n_prices = int(sizes.sum()), problem.n_resources
+        self.resource = problem.resource[first]
 
     def peak(self, case: Case, near: Multipliers, target: float) -> Peak:
         """Return the maximum of a case's dual, or the first point at which it reaches `target`.
@@ -90,33 +97,40 @@ class CaseDual:
         """
         limited = np.flatnonzero((case.least_in_all > 0) | (case.most_in_all < self.n_nodes))
         known = dict(near.charges)
-        x = np.array([*near.prices, *(known.get(int(split), 0.0) for split in limited)])
-        points, part = self._planes(case, limited, x, target) if limited.size else self._line(case, x, target)
+        x = np.array([*near.prices, *(known.get(int(option), 0.0) for option in limited)])
+        alone = len(x) == 1
+        points, part = self._line(case, x, target) if alone else self._planes(case, limited, x, target)
         best = max(points, key=lambda point: point.value)
-        charges = tuple(zip(limited.tolist(), best.x[1:].tolist(), strict=True))
+        charges = tuple(zip(limited.tolist(), best.x[self.n_prices :].tolist(), strict=True))
         mixture = np.tensordot(part, np.stack([point.count for point in points]), 1)
-        return Peak(Multipliers((float(best.x[0]),), charges), best.value, best.cost, best.share, mixture)
+        at = Multipliers(tuple(best.x[: self.n_prices].tolist()), charges)
+        return Peak(at, best.value, best.cost, best.share, mixture)
 
     def _point(self, case: Case, limited: IntArray, x: FloatArray) -> _Point:
-        cost, shares = priced(self.problem, x[:1], self.first)
-        share = over_uses(shares)
-        limit = np.where(x[1:] > 0, case.most_in_all[limited], case.least_in_all[limited])
+        prices, charges = x[: self.n_prices], x[self.n_prices :]
+        cost, shares = priced(self.problem, prices, self.first)
+        part = prices / max(float(prices.sum()), LEAST_PRICE)
+        limit = np.where(charges > 0, case.most_in_all[limited], case.least_in_all[limited])
         if limited.size:
             cost = cost.copy()
-            for split, charge in zip(limited, x[1:], strict=True):
-                cost[:, : split + 1] += charge
+            for option, charge in zip(limited, charges, strict=True):
+                cost[:, : option + 1] += charge
         count = case.cheapest(self.sizes, np.argsort(cost, axis=1, kind="stable"))
+        weighed = over_uses(shares * part[self.resource])
         if count is None:  # no plan is of this case
             none = np.zeros(cost.shape, dtype=np.int64)
-            return _Point(x, math.inf, np.zeros(len(x)), none, cost, share)
+            return _Point(x, math.inf, np.zeros(len(x)), none, cost, weighed)
         used = count > 0
-        value = math.fsum(count[used] * cost[used]) - float(x[0]) - float(x[1:] @ limit)
+        value = math.fsum(count[used] * cost[used]) - math.fsum(prices) - float(charges @ limit)
         in_all = np.cumsum(count.sum(axis=0))[limited]
         free = np.clip(in_all, case.least_in_all[limited], case.most_in_all[limited])
-        slope = np.array(
-            [float((count[used] * share[used]).sum()) - 1.0, *(in_all - np.where(x[1:] == 0, free, limit))]
-        )
-        return _Point(x, value, slope, count, cost, share)
+        taken = count[used][:, None] * shares[used]
+        if self.n_prices == 1:
+            use = np.array([float(over_uses(taken).sum())])
+        else:
+            use = np.bincount(self.resource[used].ravel(), taken.ravel(), self.n_prices).astype(np.float64)
+        slope = np.array([*(use - 1.0), *(in_all - np.where(charges == 0, free, limit))])
+        return _Point(x, value, slope, count, cost, weighed)
 
     def _line(self, case: Case, x: FloatArray, target: float) -> tuple[list[_Point], FloatArray]:
         """Close in on the maximum over the price from both sides; return the last two sides and their parts."""
@@ -152,9 +166,49 @@ class CaseDual:
         return ends, np.array([part, 1.0 - part])
 
     def _planes(self, case: Case, limited: IntArray, x: FloatArray, target: float) -> tuple[list[_Point], FloatArray]:
-        """Cutting planes over the price and the charges; return the points and their parts in the mixture."""
-        scale = np.append(0.2 * x[0], np.full(limited.size, 0.5 * x[0] / self.n_nodes))
-        floor = np.append(0.0, np.full(limited.size, -np.inf))
+        """Cutting planes over prices and charges; return the points and their parts in the mixture."""
+        n = self.n_prices
+        x[:n] = np.maximum(x[:n], _LEAST_PART * x[:n].sum())
+        prices = np.maximum(x[:n], _SMALL_PART * x[:n].sum())
+        scale = np.append(0.2 * prices, np.full(limited.size, 0.5 * prices.sum() / self.n_nodes))
+        floor = np.append(np.zeros(n), np.full(limited.size, -np.inf))
         ask = partial(self._point, case, limited)
-        summit = climb(ask, [ask(x)], scale, floor, target=target)
+        summit = climb(ask, [ask(x)], scale, floor, target=target, steps=max(80, 20 * n))
         return summit.points, summit.parts
+
+
+def overload_weights(case: Case, tables: CostTables) -> Prices | None:
+    """Return weights of the resources that show that no plan of a case can be carried; None where none are found.
+
+    Weights with which the least sum of shares is more than what a plan has are sought by cutting planes: every plan
+    that is the least at some weights is a row of a linear program.
+    """
+    problem, first = tables.problem, tables.first
+    n, resource = problem.n_resources, problem.resource[first]
+    least = np.maximum(problem.arrival_rate[first, None, None], problem.least_rate[first]) * problem.service[first]
+    weights = (1.0,) if n == 1 else (1.0 / n,) * n
+    rows: list[FloatArray] = []
+    for _ in range(_STEPS):
+        if overloaded(case, tables, weights):
+            return weights
+        count = case.cheapest(tables.sizes, tables.loads(weights)[1])
+        if count is None:
+            return None
+        used = count > 0
+        taken = (count[used][:, None] * least[used]).ravel()
+        rows.append(np.asarray(np.bincount(resource[used].ravel(), taken, n) - 1.0, dtype=np.float64))
+        if n == 1 or (rows[-1] <= 0.0).all():
+            return None
+        done = linprog(
+            np.append(np.zeros(n), -1.0),
+            A_ub=np.column_stack([-np.stack(rows), np.ones(len(rows))]),
+            b_ub=np.zeros(len(rows)),
+            A_eq=np.append(np.ones(n), 0.0)[None],
+            b_eq=[1.0],
+            bounds=[*([(0.0, 1.0)] * n), (None, None)],
+            method="highs",
+        )
+        if done.status != 0 or done.x is None or done.x[-1] <= 0.0:
+            return None
+        weights = tuple(np.maximum(done.x[:-1], 0.0).tolist())
+    return None

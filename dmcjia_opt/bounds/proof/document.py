@@ -1,4 +1,7 @@
-"""What a proof says: prices of the resources, and a tree of cases over how many nodes of a class use a split."""
+"""What a proof says: prices of the resources, and a tree of cases over how many nodes of a class use an option.
+
+With one cloud an option is a split, which is what files call it.
+"""
 
 from __future__ import annotations
 
@@ -26,31 +29,35 @@ Prices = tuple[float, ...]
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """Two cases: at most `most` nodes of class `index` use `split`, told first, or more than that.
+    """Two cases: at most `most` nodes of class `index` use `option`, told first, or more than that.
 
-    Where `index` is None, nodes of all classes count, and those that use a split before `split` too.
+    Where `index` is None, nodes of all classes count, and those that use an option before `option` too.
     """
 
     index: int | None
-    split: int
+    option: int
     most: int
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A case closed at one vector of prices; None where it is closed because the cloud cannot carry any plan of it.
+    """A case closed at one vector of prices; None where it is closed because no plan of it can be carried.
 
     Parameters
     ----------
     price
         Which of the proof's prices.
     charges
-        (split, s) what every node that uses this split or one before it is charged besides, for the case's limits on
-        how many nodes do; negative where the case asks for a least number.
+        (option, s) what every node that uses this option or one before it is charged besides, for the case's limits
+        on how many nodes do; negative where the case asks for a least number.
+    weights
+        (n_resources,) where no plan can be carried, the weights ≥ 0 of the resources' shares in the sum that every
+        plan has too large; they may be left out where there is one resource.
     """
 
     price: int | None
     charges: tuple[tuple[int, float], ...] = ()
+    weights: Prices = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +105,13 @@ class Proof:
 
 def _branch_json(branch: Branch) -> dict[str, Any]:
     if branch.index is None:
-        return {"up_to": branch.split, "most": branch.most}
-    return {"class": branch.index, "split": branch.split, "most": branch.most}
+        return {"up_to": branch.option, "most": branch.most}
+    return {"class": branch.index, "split": branch.option, "most": branch.most}
 
 
 def _leaf_json(leaf: Leaf) -> dict[str, Any]:
     if leaf.price is None:
-        return {"overload": True}
+        return {"overload": list(leaf.weights) or True}
     charged = {"charges_s": [list(charge) for charge in leaf.charges]} if leaf.charges else {}
     return {"price": leaf.price, **charged}
 
@@ -133,18 +140,26 @@ class _OverloadFile(_Strict):
     overload: Literal[True]
 
 
+class _WeightsFile(_Strict):
+    overload: Annotated[list[Amount], Field(min_length=1), FailFast()]
+
+
 _KINDS = {"class": "branch", "up_to": "range", "overload": "overload"}
 
 
 def _kind(case: object) -> str:
     """Return what a case of the tree is, by the key that only its kind has; so that mistakes are told of that kind."""
-    return next((kind for key, kind in _KINDS.items() if isinstance(case, dict) and key in case), "")
+    if not isinstance(case, dict):
+        return ""
+    kind = next((kind for key, kind in _KINDS.items() if key in case), "")
+    return "weights" if kind == "overload" and isinstance(case["overload"], list) else kind
 
 
 _Case = Annotated[
     Annotated[_BranchFile, Tag("branch")]
     | Annotated[_RangeFile, Tag("range")]
     | Annotated[_OverloadFile, Tag("overload")]
+    | Annotated[_WeightsFile, Tag("weights")]
     | Annotated[_PriceFile, Tag("")],
     Discriminator(_kind),
 ]
@@ -167,13 +182,18 @@ def load_proof(path: str | Path) -> Proof:
         If the file is missing, too large, is not JSON or breaks the format; the message names the field.
     """
     read = read_json(path, "the proof", _ProofFile)
-    tree: list[Branch | Leaf] = []
-    for node in read.tree:
-        if isinstance(node, _BranchFile):
-            tree.append(Branch(node.index, node.split, node.most))
-        elif isinstance(node, _RangeFile):
-            tree.append(Branch(None, node.up_to, node.most))
-        else:
-            tree.append(Leaf(node.price, tuple(node.charges_s)) if isinstance(node, _PriceFile) else Leaf(None))
+    tree = tuple(_case(node) for node in read.tree)
     prices = tuple(tuple(one) if isinstance(one, list) else (one,) for one in read.prices_s)
-    return Proof(read.scenario_sha256, read.bound_s, prices, tuple(tree))
+    return Proof(read.scenario_sha256, read.bound_s, prices, tree)
+
+
+def _case(node: _BranchFile | _RangeFile | _OverloadFile | _WeightsFile | _PriceFile) -> Branch | Leaf:
+    if isinstance(node, _BranchFile):
+        return Branch(node.index, node.split, node.most)
+    if isinstance(node, _RangeFile):
+        return Branch(None, node.up_to, node.most)
+    if isinstance(node, _OverloadFile):
+        return Leaf(None)
+    if isinstance(node, _WeightsFile):
+        return Leaf(None, weights=tuple(node.overload))
+    return Leaf(node.price, tuple(node.charges_s))

@@ -1,8 +1,8 @@
 """How a proof is found: branch and bound, every case closed at a price and charges of its own where it can be.
 
-Branches are on how many nodes of a class use a split, or how many of all nodes do where nodes of several classes
-could take each other's place: that is what closes fleets of nearly identical nodes. The search may use any
-arithmetic; each leaf counts only once `checking` has derived its bound anew.
+Branches are on how many nodes of a class use an option; or with one cloud on how many of all nodes do, where nodes of
+several classes could take each other's place: that is what closes fleets of nearly identical nodes. The search may use
+any arithmetic; each leaf counts only once `checking` has derived its bound anew.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.bounds.certificate import best_lower_bound
-from dmcjia_opt.bounds.proof.case_dual import CaseDual, Multipliers, Peak
-from dmcjia_opt.bounds.proof.checking import Case, CostTables, case_bound, case_load, node_classes, price_bound
+from dmcjia_opt.bounds.proof.case_dual import CaseDual, Multipliers, Peak, overload_weights
+from dmcjia_opt.bounds.proof.checking import Case, CostTables, case_bound, node_classes, price_bound
 from dmcjia_opt.bounds.proof.document import Branch, Leaf, Prices, Proof
 from dmcjia_opt.model.problem import Problem
 
@@ -47,7 +47,9 @@ def prove_bound(problem: Problem, scenario_sha256: str, target: float, *, most_l
     """
     bound, best = best_lower_bound(problem)
     if math.isinf(bound):
-        return Proof(scenario_sha256, math.inf, (), (Leaf(None),))
+        tables = CostTables(problem, *node_classes(problem))
+        weights = overload_weights(Case.everything(tables), tables) or (1.0,) * problem.n_resources
+        return Proof(scenario_sha256, math.inf, (), (_overload(weights),))
     start = tuple(best.tolist())
     single = price_bound(problem, start)
     if single < target and problem.n_nodes <= MOST_NODES:
@@ -61,6 +63,10 @@ def prove_bound(problem: Problem, scenario_sha256: str, target: float, *, most_l
 def _stated(bound: float) -> float:
     """Return the bound a proof states: a hair lower, since another machine may put the tangents elsewhere."""
     return bound - _HAIR * abs(bound)
+
+
+def _overload(weights: Prices) -> Leaf:
+    return Leaf(None, weights=weights if len(weights) > 1 else ())
 
 
 class _Prover:
@@ -99,13 +105,13 @@ class _Prover:
         for known in (near, *(Multipliers(prices) for prices in list(self.prices)[-_RECENT:])):
             if (closed := self._closed(case, known)) is not None:
                 return closed
-        if case_load(case, self.tables) >= 1.0:
-            return Leaf(None), math.inf
+        if (weights := overload_weights(case, self.tables)) is not None:
+            return _overload(weights), math.inf
         peak = self.dual.peak(case, near, self.target)
         return peak if peak.value < self.target else self._closed(case, peak.at) or peak
 
     def _closed(self, case: Case, at: Multipliers) -> tuple[Leaf, float] | None:
-        charges = tuple((split, y) for split, y in at.charges if y != 0.0)
+        charges = tuple((option, y) for option, y in at.charges if y != 0.0)
         value = case_bound(case, self.tables, at.prices, charges)
         if value < self.target:
             return None
@@ -120,20 +126,20 @@ class _Prover:
         before = np.cumsum(mixture.sum(axis=0))
         torn = np.abs(before - np.rint(before)) > _WHOLE
         torn &= case.most_in_all > case.least_in_all
-        if torn.any() and len(self.tables.sizes) > 1 and self._exchangeable(case, peak, mixture):
+        ordered = self.problem.single and len(self.tables.sizes) > 1
+        if ordered and torn.any() and self._exchangeable(case, peak, mixture):
             # in the middle of the splits between which the mixture is torn, so that their neighbours count as they do
-            split = int(np.flatnonzero(torn)[torn.sum() // 2])
-            most = math.floor(before[split])
-            return Branch(None, split, min(max(most, int(case.least_in_all[split])), int(case.most_in_all[split]) - 1))
+            option = int(np.flatnonzero(torn)[torn.sum() // 2])
+            least, most = int(case.least_in_all[option]), int(case.most_in_all[option])
+            return Branch(None, option, min(max(math.floor(before[option]), least), most - 1))
         open_ = case.most > case.least  # what rounding makes of a count that is settled is no fraction
-        index, split = divmod(int(np.argmax(fraction * peak.share * open_)), self.problem.n_options)
-        least, most = int(case.least[index, split]), int(case.most[index, split])
-        return (
-            Branch(index, split, min(max(math.floor(mixture[index, split]), least), most - 1)) if most > least else None
-        )
+        index, option = divmod(int(np.argmax(fraction * peak.share * open_)), self.problem.n_options)
+        least, most = int(case.least[index, option]), int(case.most[index, option])
+        few = min(max(math.floor(mixture[index, option]), least), most - 1)
+        return Branch(index, option, few) if most > least else None
 
     def _exchangeable(self, case: Case, peak: Peak, mixture: FloatArray) -> bool:
-        """Return whether nodes outside the mixture could change their splits for less than what the case lacks."""
+        """Return whether nodes outside the mixture could change their options for less than what the case lacks."""
         cheapest, next_best = np.partition(peak.cost, 1, axis=1)[:, :2].T
         near = next_best - cheapest <= max(self.target - peak.value, 0.0)
         whole = (np.abs(mixture - np.rint(mixture)) < _WHOLE).all(axis=1)

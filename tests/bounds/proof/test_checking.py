@@ -12,14 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmcjia_opt.base.arrays import EPS
-from dmcjia_opt.bounds.proof.checking import Unproved, check_proof, node_classes, price_bound, split_bounds
+from dmcjia_opt.bounds.proof.checking import Unproved, check_proof, node_classes, price_bound
 from dmcjia_opt.bounds.proof.document import Branch, Leaf, Proof
 from dmcjia_opt.bounds.proof.making import prove_bound
+from dmcjia_opt.bounds.proof.option_bounds import option_bounds
 from dmcjia_opt.methods.placers.exact.exact import Exact
+from dmcjia_opt.model.delay import MD1, OVERLAP
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
-from dmcjia_opt.testing.problems import CURVES, brute_force, random_problem
+from dmcjia_opt.testing.problems import CURVES, ORDERINGS, brute_force, random_problem, random_shared_problem
 from dmcjia_opt.testing.strategies import problems
 from tests.methods.placers.searches import place
 
@@ -28,7 +30,8 @@ ROUNDING = 64 * EPS
 
 
 def proof_of(problem: Problem, gap: float = 1e-9) -> tuple[Proof, float]:
-    optimum = brute_force(problem)[0]
+    with np.errstate(divide="ignore"):  # of the shares of coupled stages
+        optimum = brute_force(problem)[0]
     return prove_bound(problem, "hash", optimum * (1 - gap)), optimum
 
 
@@ -37,7 +40,7 @@ def test_bounds_of_splits_against_fifty_digits(curve):
     """The minimum over the service rate by golden section, in numbers of fifty digits."""
     problem = random_problem(np.random.default_rng(2), 4, 5, curve=curve)[0]
     price = 3.7 * float(problem.weight[0])
-    got = split_bounds(problem, np.arange(4), (price,))
+    got = option_bounds(problem, np.arange(4), (price,))
     golden = (mpmath.sqrt(5) - 1) / 2
     for d in range(4):
         for g in range(5):
@@ -120,10 +123,10 @@ def test_a_tree_must_be_whole():
         ((*proof.tree, Leaf(0)), "every case is closed already"),
         ((), "cases open"),
         ((Branch(99, 0, 0), *proof.tree), "there is no class 99"),
-        ((Branch(0, 99, 0), *proof.tree), "there is no split 99"),
+        ((Branch(0, 99, 0), *proof.tree), "there is no option 99"),
         ((Branch(0, 0, 1), *proof.tree), "class 0 has 1 nodes"),
         ((Branch(None, 0, 4), *proof.tree), "the scenario has 4 nodes"),
-        ((Branch(0, 0, 0), Leaf(0, ((99, 1.0),)), Leaf(0)), "there is no split 99"),
+        ((Branch(0, 0, 0), Leaf(0, ((99, 1.0),)), Leaf(0)), "there is no option 99"),
         ((Branch(0, 0, 0), Leaf(77), Leaf(0)), "there is no price 77"),
         ((Branch(0, 0, 0), Leaf(None), Leaf(0)), "the cloud can carry a plan of this case"),
     ):
@@ -171,6 +174,98 @@ def test_whatever_is_changed_nothing_false_is_proved(drawn, seed):
     except Unproved:
         return
     assert bound <= optimum * (1 + ROUNDING)
+
+
+def shared(seed: int) -> Problem:
+    rng = np.random.default_rng(seed)
+    shape = (int(rng.integers(lo, hi)) for lo, hi in ((1, 5), (1, 4), (1, 5), (1, 4)))
+    load = (0.3, 0.7, 0.99)[seed % 3]
+    return random_shared_problem(rng, *shape, utilisation=load, ordering=ORDERINGS[seed % 2])[0]
+
+
+@pytest.mark.parametrize("block", range(8))
+def test_small_problems_of_several_resources_are_proved_to_their_optimum(block):
+    proved = 0
+    for seed in range(10 * block, 10 * block + 10):
+        problem = shared(seed)
+        proof, optimum = proof_of(problem)
+        bound = check_proof(problem, proof)
+        assert bound * (1 - 1.1e-14) <= proof.bound <= bound <= optimum * (1 + ROUNDING)
+        assert all(len(prices) == problem.n_resources for prices in proof.prices)
+        if not problem.coupled:
+            assert bound >= optimum * (1 - 1.1e-9), seed
+            proved += 1
+    assert proved >= 3
+
+
+def test_whatever_is_changed_with_several_resources_nothing_false_is_proved():
+    """Prices, branches and weights of a proof are changed at random: it is refused, or what it proves is true."""
+    refused = 0
+    for seed in range(40):
+        rng, problem = np.random.default_rng(seed), shared(seed)
+        proof, optimum = proof_of(problem, 1e-6)
+        tree, size = list(proof.tree), int(node_classes(problem)[1][0])
+        for _ in range(2):
+            at = int(rng.integers(len(tree)))
+            weights = tuple(rng.exponential(size=problem.n_resources).tolist())
+            case = Branch(0, int(rng.integers(problem.n_options)), int(rng.integers(size)))
+            leaf = Leaf(None, weights=weights) if rng.random() < 0.3 else Leaf(0)
+            tree[at : at + 1] = [case, tree[at], leaf] if rng.random() < 0.5 else [leaf]
+        prices = tuple(tuple((np.array(p) * np.exp(rng.normal(size=len(p)))).tolist()) for p in proof.prices)
+        try:
+            bound = check_proof(problem, replace(proof, tree=tuple(tree), prices=prices))
+        except Unproved:
+            refused += 1
+            continue
+        assert bound <= optimum * (1 + ROUNDING)
+    assert 5 < refused < 35
+
+
+def too_much() -> Problem:
+    """Return a problem whose nodes must use one of two resources, or both: neither alone is too small, both are."""
+    service = np.array([[[0.5, 0.0], [0.0, 0.5], [0.3, 0.3]]] * 3)
+    resource = np.array([[[0, 1], [0, 1], [0, 1]]] * 3)
+    return Problem(np.full((3, 3), 0.1), service, np.full(3, 1.4), np.full(3, 1 / 3), MD1, resource=resource)
+
+
+def test_an_overload_of_several_resources_is_proved_by_weights():
+    problem = too_much()
+    proof = prove_bound(problem, "hash", 1.0)
+    (leaf,) = proof.tree
+    assert leaf.price is None
+    assert check_proof(problem, proof) == math.inf
+    for weights in ((1.0, 1.0), (3e99, 3e99)):
+        assert check_proof(problem, replace(proof, tree=(Leaf(None, weights=weights),))) == math.inf
+    for weights, why in (
+        ((1.0, 0.0), "the resources can carry a plan of this case, its least load is 0$"),
+        ((0.0, 0.0), "the resources can carry"),
+        ((1.0, 0.5), "the resources can carry"),
+        ((1.0,), "overload holds 1 numbers; the scenario shares 2 resources"),
+        ((), "overload holds 1 numbers; the scenario shares 2 resources"),
+        ((1.0, -1.0), r"overload must lie between 0 and 1e\+100"),
+    ):
+        with pytest.raises(Unproved, match=why):
+            check_proof(problem, replace(proof, tree=(Leaf(None, weights=weights),)))
+    with pytest.raises(Unproved, match=r"prices_s\[0\] holds 1 numbers"):
+        check_proof(problem, Proof("", 0.0, ((1.0,),), (Leaf(0),)))
+
+
+def test_weights_of_one_resource_prove_no_more_than_its_load():
+    problem = random_problem(np.random.default_rng(0), 3, 3)[0]
+    for weight in (1e-300, 0.5, 2.0):
+        with pytest.raises(Unproved, match="the cloud can carry a plan"):
+            check_proof(problem, Proof("", 0.0, (), (Leaf(None, weights=(weight,)),)))
+    full = replace(problem, service=problem.service + 1e3)
+    assert check_proof(full, Proof("", 0.0, (), (Leaf(None, weights=(0.5,)),))) == math.inf
+
+
+def test_a_link_on_which_tasks_overlap_may_be_full():
+    """Two tasks a second of half a second each fill the link exactly; that is a plan, and no overload."""
+    problem = Problem([[0.1]], [[0.5]], [2.0], [1.0], OVERLAP)
+    with pytest.raises(Unproved, match="can carry a plan of this case"):
+        check_proof(problem, Proof("", 0.0, (), (Leaf(None),)))
+    assert price_bound(problem, (1.0,)) == pytest.approx(0.6, rel=1e-15)
+    assert price_bound(problem, (1.0,)) <= 0.1 + 0.5
 
 
 def test_limits_on_all_nodes_close_what_classes_cannot():

@@ -16,10 +16,17 @@ PROOF = Proof(
 )
 
 
+SEVERAL = Proof("abc", 0.5, ((1 / 3, 0.0),), (Branch(0, 1, 0), Leaf(0), Leaf(None, weights=(1.0, 1 / 3))))
+
+
 def test_read_is_what_was_written(tmp_path):
     PROOF.save(tmp_path / "proof.json")
     assert load_proof(tmp_path / "proof.json") == PROOF
     assert PROOF.leaves == 3
+    SEVERAL.save(tmp_path / "several.json")
+    assert load_proof(tmp_path / "several.json") == SEVERAL
+    assert '{"overload": true}' in (tmp_path / "proof.json").read_text()
+    assert '{"overload": [1.0, ' in (tmp_path / "several.json").read_text()
 
 
 @pytest.mark.parametrize(
@@ -30,6 +37,8 @@ def test_read_is_what_was_written(tmp_path):
         ({"prices_s": [float("nan")]}, "proof.json"),
         ({"tree": [{"price": -1}]}, r"tree\[0\]"),
         ({"tree": [{"overload": False}]}, r"tree\[0\]"),
+        ({"tree": [{"overload": []}]}, r"tree\[0\]"),
+        ({"tree": [{"overload": [1.0, -1.0]}]}, r"tree\[0\]\.weights\.overload\[1\]"),
         ({"tree": [{"class": 0, "split": 1}]}, r"tree\[0\]"),
         ({"tree": [{"price": 0, "charges_s": [[0, -1e308]]}]}, r'"tree\[0\].charges_s\[0\]\[1\]": must lie between'),
         ({"tree": [{"price": 0, "charges_s": [[0, 1.01e100]]}]}, r"must lie between -1e\+100 and 1e\+100"),
