@@ -12,7 +12,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import DmcjiaError
 from dmcjia_opt.bounds.certificate import best_lower_bound
-from dmcjia_opt.bounds.dual import least_load
+from dmcjia_opt.bounds.loads import least_load
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exact import Exact
 from dmcjia_opt.model.problem import Problem, all_plans
