@@ -96,7 +96,7 @@ def offer_plan(library: Library, name: str, path: Path) -> bool:
     said = offer(
         library,
         name,
-        Evidence(np.array(claims.splits), claims.price_s),
+        Evidence(np.array(claims.splits), np.array([claims.price_s])),
         method=f"{claims.placer or 'unknown'} + {claims.allocator or 'unknown'}",
         bound_from=claims.bound_from,
         date=datetime.now(UTC).date().isoformat(),

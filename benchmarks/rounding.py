@@ -18,8 +18,8 @@ import numpy as np
 
 from dmcjia_opt import compile_problem, generate
 from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.bounds.certificate import best_lower_bound, rounding_slack
-from dmcjia_opt.bounds.dual import dual_point, priced
+from dmcjia_opt.bounds.certificate import best_lower_bound
+from dmcjia_opt.bounds.dual import dual_point, priced, rounding_slack
 from dmcjia_opt.bounds.proof.checking import price_bound
 from dmcjia_opt.model.problem import Problem
 

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -125,7 +124,7 @@ def _plan(task: Task, reference: Reference, reply: Reply) -> Checked:
         message = reference.why_none or message
     placer = parts(task.kind, task.method)[0] or ""
     spec = spec_or_none("placer", placer)
-    own = lower_bound(problem, reply.price) if _is_number(reply.price) else -math.inf
+    own = lower_bound(problem, reply.prices) if np.shape(reply.prices) == (problem.n_resources,) else -math.inf
     if spec is not None and spec.proves and not math.isnan(reply.lower_bound):
         own = max(own, min(reply.lower_bound, objective))  # above the plan it has found a bound has only rounding
     bound = max(reference.bound, own if own < math.inf else -math.inf)
@@ -147,12 +146,12 @@ def _plan(task: Task, reference: Reference, reply: Reply) -> Checked:
 def _value(problem: Problem, reply: Reply) -> tuple[Outcome, str, float]:
     """Return how the plan of a reply is to be called, why, and its recomputed mean delay, s."""
     try:
-        splits = problem.check_options(reply.splits)
+        options = problem.check_options(reply.options)
         if reply.shares is None:
             gave_up = reply.status in (str(Status.INFEASIBLE), str(Status.LIMIT), str(Status.FAILED))
-            what = "found no plan" if gave_up else "returned splits that no shares make a plan"
+            what = "found no plan" if gave_up else "returned options that no shares make a plan"
             return (Outcome.NO_PLAN if gave_up else Outcome.INVALID), what, math.inf
-        verdict = judge(problem, splits, reply.shares)
+        verdict = judge(problem, options, reply.shares)
     except InputError as error:
         return Outcome.INVALID, str(error), math.inf
     if verdict.feasible:
@@ -181,7 +180,7 @@ def _batch(task: Task, problem: Problem, reply: Reply) -> Checked:
     if plans is None:
         return Checked(Outcome.NO_PLAN, "no plan exists for this instance", plans=task.plans)
     n = len(plans)
-    expected = {"shares": (*plans.shape, problem.n_uses), "price": (n, problem.n_resources), "status": (n,)}
+    expected = {"shares": (*plans.shape, problem.n_uses), "prices": (n, problem.n_resources), "status": (n,)}
     for what, shape in expected.items():
         if np.shape(getattr(reply, what)) != shape:
             found = np.shape(getattr(reply, what))
@@ -189,7 +188,7 @@ def _batch(task: Task, problem: Problem, reply: Reply) -> Checked:
     shares = np.asarray(reply.shares, dtype=np.float64)
     status = np.asarray(reply.status).astype(np.int64)
     value = np.array([judge(problem, *plan).objective for plan in zip(plans, shares, strict=True)])
-    bound = _bounds(problem, plans, np.asarray(reply.price, dtype=np.float64))
+    bound = _bounds(problem, plans, np.asarray(reply.prices, dtype=np.float64))
     usable = np.isfinite(value)
     optimal = status == int(Status.OPTIMAL)
     error = np.maximum(value[usable] - bound[usable], 0.0) / np.maximum(bound[usable], _TINY)
@@ -215,18 +214,16 @@ def _batch(task: Task, problem: Problem, reply: Reply) -> Checked:
     )
 
 
-def _bounds(problem: Problem, plans: IntArray, price: FloatArray) -> FloatArray:
-    """Return the best proved bound, s, on each plan of a batch: at the method's own price, or at water-filling's."""
+def _bounds(problem: Problem, plans: IntArray, prices: FloatArray) -> FloatArray:
+    """Return the best proved bound, s, on each plan of a batch: at the method's own prices, or at water-filling's."""
     filled = WaterFilling().allocate(problem, plans)
-    return np.maximum(options_lower_bound(problem, plans, filled.prices), options_lower_bound(problem, plans, price))
+    at = (filled.prices, prices)
+    bounds = [options_lower_bound(problem, plans, one) for one in at]
+    return np.asarray(np.maximum(*bounds))
 
 
 def _name(status: int) -> str:
     return str(Status(status)) if status in set(map(int, Status)) else f"of unknown status {status}"
-
-
-def _is_number(value: Any) -> bool:  # noqa: ANN401 - whatever a method returned
-    return isinstance(value, float) and math.isfinite(value)
 
 
 def trace(reply: Reply) -> tuple[tuple[int, float, float | None, float | None], ...]:

@@ -1,7 +1,7 @@
 """The instance library: names, hashes, and for each instance the best plan and the best proved bound that are known.
 
 ``index.csv`` says what the instances are, ``best_known.csv`` what is known of them, and ``plans/NAME.json`` holds
-what proves it: splits, from which the objective is recomputed, and a price, from which the bound is. Where only a
+what proves it: options, from which the objective is recomputed, and prices, from which the bound is. Where only a
 search proves the bound, `check` searches again.
 """
 
@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from dmcjia_opt.base.arrays import IntArray
+from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import ClaimFalse, InputError
 from dmcjia_opt.base.files import explain, read_bytes, read_text, write_text
 from dmcjia_opt.base.limits import MOST_NODES
@@ -83,10 +83,10 @@ class BestKnown:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """What a row of ``best_known.csv`` is recomputed from: splits (n_nodes,) and a price, s per unit share."""
+    """What a row of ``best_known.csv`` is recomputed from: options (n_nodes,) and prices (n_resources,)."""
 
-    splits: IntArray
-    price_s: float
+    options: IntArray
+    prices: FloatArray
 
 
 R = TypeVar("R", Entry, BestKnown)
@@ -148,7 +148,8 @@ class Library:
         path = self.folder / "plans" / f"{name}.json"
         try:
             content = json.loads(read_bytes(path, "the library"))
-            return Evidence(_unpacked(content["splits"]), float(content["price_s"]))
+            prices = np.atleast_1d(np.asarray(content["price_s"], dtype=np.float64))
+            return Evidence(_unpacked(content["splits"]), prices)
         except InputError:
             raise
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError, zlib.error) as error:
@@ -162,7 +163,9 @@ class Library:
     def save(self, row: BestKnown, evidence: Evidence) -> None:
         """Write what is known of one instance, the evidence first."""
         (self.folder / "plans").mkdir(exist_ok=True)
-        content = {"name": row.name, "price_s": evidence.price_s, "splits": _packed(evidence.splits)}
+        prices = evidence.prices.tolist()
+        at = prices[0] if len(prices) == 1 else prices
+        content = {"name": row.name, "price_s": at, "splits": _packed(evidence.options)}
         write_text(self.folder / "plans" / f"{row.name}.json", json.dumps(content, allow_nan=False) + "\n")
         rows = self.best | {row.name: row}
         write_text(self.folder / "best_known.csv", _table(BestKnown, (rows[n] for n in self.index if n in rows)))
@@ -232,11 +235,11 @@ def offer(
     improved = []
     if objective < known.objective_s * (1 - SAME):
         improved.append(f"objective {known.objective_s!r} → {objective!r} s")
-        known, kept = replace(known, objective_s=objective, method=method), replace(kept, splits=evidence.splits)
+        known, kept = replace(known, objective_s=objective, method=method), replace(kept, options=evidence.options)
     if bound > known.lower_bound_s + SAME * abs(objective):
         improved.append(f"bound {known.lower_bound_s!r} → {bound!r} s")
         known = replace(known, lower_bound_s=min(bound, known.objective_s), bound_from=bound_from)
-        kept = replace(kept, price_s=evidence.price_s)
+        kept = replace(kept, prices=evidence.prices)
     if not improved:
         return None
     gap = relative_gap(known.objective_s, known.lower_bound_s)
@@ -246,11 +249,11 @@ def offer(
 
 def recomputed(problem: Problem, evidence: Evidence, bound_from: str) -> tuple[float, float]:
     """Return objective and bound, s, as this package computes them; +inf for splits that are no feasible plan."""
-    splits = problem.check_options(evidence.splits)
+    options = problem.check_options(evidence.options)
     objective = math.inf
-    if splits.shape == (problem.n_nodes,):
-        objective = judge(problem, splits, WaterFilling().allocate(problem, splits[None, :]).shares[0]).objective
-    bound = lower_bound(problem, evidence.price_s)
+    if options.shape == (problem.n_nodes,):
+        objective = judge(problem, options, WaterFilling().allocate(problem, options[None, :]).shares[0]).objective
+    bound = lower_bound(problem, evidence.prices)
     if bound_from != DUAL:
         if not any(spec.name == bound_from and spec.proves for spec in specs("placer")):
             raise InputError(f'bound_from = "{bound_from}" is not a placer whose search proves a bound')

@@ -68,8 +68,9 @@ class Reply:
         The exception, as a sentence; empty where there was none.
     refused
         The exception says that the method cannot take the instance, or cannot run here.
-    splits, shares, price, status
-        Of the plan, (n_nodes,), or of a batch of plans, (n_plans, n_nodes) and (n_plans,). Arrays of numbers, or None.
+    options, shares, prices, status
+        Of the plan, (n_nodes,), (n_nodes, n_uses) and (n_resources,), or of a batch of plans, with an axis before.
+        Arrays of numbers, or None.
     lower_bound, evaluations, trace
         As in `Placement`.
     setup_seconds, wall_seconds, cpu_seconds, peak_mb
@@ -78,9 +79,9 @@ class Reply:
 
     error: str = ""
     refused: bool = False
-    splits: Any = None
+    options: Any = None
     shares: Any = None
-    price: Any = None
+    prices: Any = None
     status: Any = None
     lower_bound: float = -np.inf
     evaluations: int | None = None

@@ -5,21 +5,24 @@ from __future__ import annotations
 import numpy as np
 
 from dmcjia_opt.base.arrays import IntArray
+from dmcjia_opt.bounds.loads import heaviest
 from dmcjia_opt.model.problem import Problem
 
 
 def feasible_plans(problem: Problem, number: int, rng: np.random.Generator) -> IntArray | None:
     """Return random plans (number, n_nodes) for which shares exist, or None if there is no such plan.
 
-    Every node draws among its stable splits. Where that overloads the cloud, nodes in random order take the split
-    that asks least of it, no more of them than needed.
+    Every node draws among its stable options. Where that overloads a resource, nodes in random order take the option
+    that asks least (of several resources, weighted as `heaviest` does), no more of them than needed.
     """
     rows = np.arange(problem.n_nodes)
     stable = np.isfinite(problem.fixed_delay)
     if not stable.any(axis=1).all():
         return None
+    weights = heaviest(problem)[1]
+    every = [np.full(problem.n_nodes, k) for k in range(problem.n_options)]
     asked = np.stack(
-        [problem.least_share(np.full(problem.n_nodes, k)).sum(-1) for k in range(problem.n_options)], axis=1
+        [(weights[problem.at(problem.resource, k)] * problem.least_share(k)).sum(-1) for k in every], axis=1
     )
     least = np.where(stable, asked, np.inf).argmin(axis=1)
     if problem.overload(least) > 0:
@@ -31,7 +34,8 @@ def feasible_plans(problem: Problem, number: int, rng: np.random.Generator) -> I
         if problem.overload(plan) > 0:
             saved = np.cumsum((asked[rows, plan] - asked[rows, least])[order])
             over = asked[rows, plan].sum() - 1.0
-            count = min(int(np.searchsorted(saved, over, side="right")) + 1, problem.n_nodes)
+            first = int(np.searchsorted(saved, over, side="right")) if problem.n_resources == 1 else 0
+            count = min(first + 1, problem.n_nodes)
             plan[order[:count]] = least[order[:count]]
             while problem.overload(plan) > 0:  # what is saved may be less than what rounding adds
                 count += 1

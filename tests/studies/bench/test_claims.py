@@ -27,7 +27,8 @@ DUAL, OPTIMUM = 1.6198888510376848, 1.6201268956344934
 @pytest.fixture(scope="module")
 def good():
     plan = solve(generate("homogeneous", nodes=5))
-    return Reply(splits=plan.splits, shares=plan.shares, price=plan.price, status="feasible", evaluations=1)
+    prices = np.array([plan.price])
+    return Reply(options=plan.splits, shares=plan.shares, prices=prices, status="feasible", evaluations=1)
 
 
 def found(reply, method="genetic + waterfilling", *, gap=None, library=None):
@@ -70,9 +71,9 @@ def test_a_claim_to_be_optimal(good, status, factor, gap, correct):
     assert found(reply, gap=gap, library=find_library().best_by_hash).correct is correct
 
 
-@pytest.mark.parametrize("price", [math.nan, math.inf, -1.0, None, "much"])
+@pytest.mark.parametrize("price", [[math.nan], [math.inf], [-1.0], [0.1, 0.1], None, "much"])
 def test_a_price_that_is_none_proves_nothing(good, price):
-    finding = found(replace(good, price=price))
+    finding = found(replace(good, prices=price))
     assert finding.own_bound_s is None
     assert finding.lower_bound_s == pytest.approx(DUAL, rel=1e-9)
 
@@ -81,7 +82,7 @@ def test_an_instance_without_any_plan():
     scenario = replace(generate("homogeneous", nodes=3), cloud_gflops=1e-3)
     scenario = replace(scenario, nodes=replace(scenario.nodes, arrival_rate=np.full(3, 50.0)))
     own = Instance("x", OWN, 3, scenario.sha256(), scenario)
-    nothing = Reply(splits=np.zeros(3, dtype=int), status="infeasible", lower_bound=math.inf)
+    nothing = Reply(options=np.zeros(3, dtype=int), status="infeasible", lower_bound=math.inf)
     finding = Verifier({}).check(Task(own, "placer", "exact + waterfilling", 0, Stop()), nothing)
     assert (finding.outcome, finding.message) == (Outcome.NO_PLAN, why_no_plan(scenario))
     assert finding.correct is True

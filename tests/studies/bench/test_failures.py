@@ -105,7 +105,7 @@ def test_a_child_runs_the_code_of_its_parent(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.path", [path for path in sys.path if path])
     worker = Worker()
     task = Task(instance("paper-n5-s1", {}), "placer", "greedy+ + waterfilling", 0, Stop())
-    assert worker.run(task, RunLimits(wall_seconds=60.0)).reply.splits is not None
+    assert worker.run(task, RunLimits(wall_seconds=60.0)).reply.options is not None
     worker.stop()
 
 

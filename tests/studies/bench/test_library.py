@@ -95,10 +95,10 @@ def test_only_what_is_better_comes_in(copy):
     name = "homogeneous-n5-s0"
     best, evidence = copy.best[name], copy.evidence(name)
     assert offer(copy, name, evidence, method="m", bound_from=best.bound_from, date="2030-01-01") is None
-    worse = Evidence(np.where(np.arange(5) == 0, 33, evidence.splits), 0.5 * evidence.price_s)
+    worse = Evidence(np.where(np.arange(5) == 0, 33, evidence.options), 0.5 * evidence.prices)
     assert offer(copy, name, worse, method="m", date="2030-01-01") is None
     assert copy.best[name] == best
-    overloaded = Evidence(np.zeros(5, dtype=np.int64), evidence.price_s)
+    overloaded = Evidence(np.zeros(5, dtype=np.int64), evidence.prices)
     with pytest.raises(InputError, match="no feasible plan"):
         offer(copy, name, overloaded, method="m", date="2030-01-01")
     with pytest.raises(InputError, match="not a placer whose search proves"):
@@ -108,16 +108,16 @@ def test_only_what_is_better_comes_in(copy):
 def test_a_better_plan_or_bound_comes_in_alone(copy):
     name = "homogeneous-n5-s0"
     best, evidence = copy.best[name], copy.evidence(name)
-    worse = np.where(np.arange(5) == 0, 33, evidence.splits)
+    worse = np.where(np.arange(5) == 0, 33, evidence.options)
     loose = replace(best, objective_s=2.0, lower_bound_s=1.0, gap=0.5, bound_from="dual")
     copy.save(loose, Evidence(worse, 1e-3))
-    said = offer(copy, name, Evidence(evidence.splits, 0.0), method="new", date="2030-01-01")
+    said = offer(copy, name, Evidence(evidence.options, np.zeros(1)), method="new", date="2030-01-01")
     assert said.startswith("objective 2.0 → 1.62")
     assert (copy.best[name].method, copy.best[name].date, copy.best[name].lower_bound_s) == ("new", "2030-01-01", 1.0)
-    said = offer(copy, name, Evidence(worse, evidence.price_s), method="other", date="2030-01-02")
+    said = offer(copy, name, Evidence(worse, evidence.prices), method="other", date="2030-01-02")
     assert said.startswith("bound 1.0 → 1.6")
     assert copy.best[name].method == "new"
-    assert copy.evidence(name).splits.tolist() == evidence.splits.tolist()
+    assert copy.evidence(name).options.tolist() == evidence.options.tolist()
     check(copy, name)
 
 

@@ -115,9 +115,9 @@ def _placed(task: Task, problem: Problem, placer: Placer, allocator: Allocator, 
         found = place(placer, problem, allocator, stop=task.stop, rng=np.random.default_rng(task.seed))
         found = at_the_edge(found, problem, allocator)
     return Reply(
-        splits=found.options,
+        options=found.options,
         shares=found.shares,
-        price=float(found.prices[0]) if found.prices.size else np.nan,
+        prices=found.prices,
         status=str(found.status),
         lower_bound=found.lower_bound if found.claimed_bound is None else found.claimed_bound,
         evaluations=found.evaluations,
@@ -144,7 +144,7 @@ def _allocated(task: Task, problem: Problem, allocator: Allocator, setup: _Clock
     clock.cpu /= passes
     return Reply(
         shares=_numbers(found.shares, "shares"),
-        price=_numbers(found.prices, "price"),
+        prices=_numbers(found.prices, "prices"),
         status=_numbers(found.status, "status"),
         evaluations=task.plans,
     )
