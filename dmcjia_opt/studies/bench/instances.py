@@ -1,7 +1,7 @@
 """Instances by name: whoever has the name and this package has the instance, and its hash says that it is the same.
 
 A name is what `generate` calls its scenario, and options after a plus sign: ``paper-n20-s3``,
-``near-epsilon0.01-n40-s1``, ``scarce-n20-s1+mm1+cloud-faster``.
+``near-epsilon0.01-n40-s1``, ``links-links5-n100-s1``, ``scarce-n20-s1+mm1+cloud-faster``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dmcjia_opt.model.scenario.scenario import Options, Scenario, load_scenario
 
 _NAME = re.compile(
     r"(?P<family>[a-z]+)(?:-(?P<tasks>imagenet|table4))?(?:-epsilon(?P<epsilon>[\d.]+(?:e[+-]?\d+)?))?"
-    r"(?:-cloud(?P<cloud>[\d.]+(?:e[+-]?\d+)?))?-n(?P<nodes>\d+)-s(?P<seed>\d+)(?P<options>(?:\+[a-z0-9-]+)*)"
+    r"(?:-cloud(?P<cloud>[\d.]+(?:e[+-]?\d+)?))?(?:-links(?P<links>\d+))?(?:-servers(?P<servers>\d+))?-n(?P<nodes>\d+)-s(?P<seed>\d+)(?P<options>(?:\+[a-z0-9-]+)*)"
 )
 #: The family of a user's own scenario.
 OWN = "own"
@@ -97,6 +97,8 @@ def generated(name: str) -> Scenario:
         "tasks": match["tasks"],
         "epsilon": float(match["epsilon"]) if match["epsilon"] else None,
         "cloud_gflops": float(match["cloud"]) if match["cloud"] else None,
+        "links": int(match["links"]) if match["links"] else None,
+        "servers": int(match["servers"]) if match["servers"] else None,
     }
     scenario = generate(match["family"], nodes=int(match["nodes"]), seed=int(match["seed"]), **options)
     if scenario.name + match["options"] != name:

@@ -13,6 +13,10 @@ from dmcjia_opt.studies.bench.instances import OWN, family_and_nodes, generated,
         ("near-epsilon0.01-cloud20-n40-s1", {"nodes": 40, "seed": 1, "epsilon": 0.01, "cloud_gflops": 20.0}),
         ("near-epsilon1e-05-n4-s1", {"nodes": 4, "seed": 1, "epsilon": 1e-5}),
         ("mixed-n7-s2", {"nodes": 7, "seed": 2}),
+        ("links-links5-n30-s1", {"nodes": 30, "seed": 1, "links": 5}),
+        ("servers-cloud9-servers2-n6-s1", {"nodes": 6, "seed": 1, "cloud_gflops": 9.0, "servers": 2}),
+        ("tiers-n6-s1", {"nodes": 6, "seed": 1}),
+        ("hosts-n6-s1", {"nodes": 6, "seed": 1}),
     ],
 )
 def test_a_name_is_what_generate_calls_its_scenario(name, arguments):
