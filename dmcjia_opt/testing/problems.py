@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray, absent, over_uses
+from dmcjia_opt.base.arrays import FloatArray, IntArray, absent
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.delay import MD1, MM1, TANDEM, DelayCurve, mg1
+from dmcjia_opt.model.delay import MD1, MM1, OVERLAP, TANDEM, DelayCurve, mg1
 from dmcjia_opt.model.problem import Problem, all_plans
+from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.scenario import Average, Ordering
 
 #: Every shape that the curve of a queue with Poisson arrivals can take: a = b, a = 0, 0 < a < b, a < 0, a ≪ 0.
 QUEUES: tuple[DelayCurve, ...] = (MD1, MM1, mg1(0.3), mg1(4.0), mg1(100.0))
-#: Every shape of a curve.
+#: Every shape of a server's curve.
 CURVES: tuple[DelayCurve, ...] = (*QUEUES, TANDEM)
+#: Every shape of a link's.
+LINKS: tuple[DelayCurve, ...] = (*CURVES, OVERLAP)
 ORDERINGS: tuple[Ordering, ...] = ("stability", "cloud-faster")
 AVERAGES: tuple[Average, ...] = ("nodes", "tasks")
 
@@ -80,6 +83,106 @@ def random_problem(
     return Problem(local, time, rate, weight, curve, least, wait, name="random"), splits
 
 
+def random_shared_problem(
+    rng: np.random.Generator,
+    n_nodes: int = 5,
+    n_options: int = 4,
+    n_resources: int = 3,
+    n_uses: int = 2,
+    *,
+    utilisation: float = 0.7,
+    spread: float = 10.0,
+    curves: tuple[DelayCurve, ...] | None = None,
+    ordering: Ordering = "stability",
+    average: Average = "nodes",
+) -> tuple[Problem, IntArray]:
+    """Return a random problem with several resources and options (n_nodes,) for which shares exist.
+
+    Parameters
+    ----------
+    rng
+        Source of randomness.
+    n_nodes, n_options, n_resources, n_uses
+        Shape of the tables. The last option, if there are two or more, uses nothing; the others leave out about a
+        quarter of what they might use. Half of the nodes use the same resources whatever the option.
+    utilisation
+        Load of a resource at the returned options, in (0, 1); the fullest has this, others down to a third of it.
+    spread
+        Ratio of the largest to the smallest arrival rate, and service time, that may be drawn.
+    curves
+        (n_uses,) delay curves; drawn when left out: one queue for all, a tandem of all uses, or any mixture, each
+        with links on which tasks overlap before the last use. In a tandem there are waits upstream, as in
+        `random_problem`.
+    ordering
+        With "cloud-faster", about half of the uses get a least rate; at the returned options these take 0.3 to 0.95
+        of each surplus, unevenly.
+    average
+        Equal weights, or weights proportional to the arrival rates.
+    """
+    shape = (n_nodes, n_options, n_uses)
+    curves = curves or _curves(rng, n_uses)
+    rate = _log_uniform(rng, spread, n_nodes)
+    weight = np.full(n_nodes, 1.0 / n_nodes) if average == "nodes" else rate / rate.sum()
+    service = _log_uniform(rng, spread, n_nodes)[:, None, None] * rng.uniform(0.05, 1.0, shape)
+    service[rng.random(shape) < 0.25] = 0.0
+    if n_options > 1:
+        service[:, -1] = 0.0
+    resource = rng.integers(n_resources, size=shape)
+    same = rng.random(n_nodes) < 0.5
+    resource[same] = resource[same, :1]
+    options = rng.integers(n_options, size=n_nodes)
+    pinned = rng.integers(n_nodes)
+    options[pinned] = 0
+    if not service[pinned, 0].any():
+        service[pinned, 0, -1] = rng.uniform(0.05, 1.0)
+    here = np.arange(n_nodes), options
+
+    def sums(values: FloatArray) -> FloatArray:
+        """Return the sums by resource of values (n_nodes, n_uses) of what the returned options use."""
+        return np.bincount(resource[here].ravel(), values.ravel(), n_resources).astype(np.float64)
+
+    load = sums(rate[:, None] * service[here])
+    wanted = utilisation * rng.uniform(1.0 / 3.0, 1.0, n_resources)
+    wanted[int(load.argmax())] = utilisation
+    factor = np.where(load > 0, wanted / np.where(load > 0, load, 1.0), utilisation / load.max())
+    service *= factor[resource]
+    free = 1.0 - sums(rate[:, None] * service[here])
+    root = sums(np.sqrt(weight[:, None] * service[here]))
+    typical = float((root**2 / free).sum())
+    fixed = typical * rng.uniform(0.0, 2.0, shape[:2])
+    fixed[rng.random(shape[:2]) < 0.1] = np.inf
+    fixed[here] = typical * rng.uniform(0.0, 2.0, n_nodes)
+    least, wait = absent(), absent()
+    if ordering == "cloud-faster":
+        asked = (rng.random((n_nodes, n_uses)) < 0.5) & (service[here] > 0)
+        part = rng.gamma(0.5, size=asked.shape) * asked
+        whole = sums(part)
+        part *= (free * rng.uniform(0.3, 0.95, n_resources) / np.where(whole > 0, whole, 1.0))[resource[here]]
+        least = rate[:, None, None] * rng.uniform(0.0, 3.0, shape)
+        least[here] = rate[:, None] + part / np.where(asked, service[here], 1.0)
+        least = np.where(asked[:, None] & (service > 0), least, 0.0)
+    stages = np.array([curve == TANDEM for curve in curves])
+    if stages.any():
+        busy = service > 0
+        excess = free[resource] * np.sqrt(weight[:, None, None] / np.where(busy, service, 1.0))
+        excess /= np.where(root > 0, root, root.max())[resource]
+        own = 0.5 * rate[:, None, None] / ((rate[:, None, None] + excess) * excess)
+        longest = np.where(busy & stages, own, 0.0).max(axis=2)
+        wait = longest * 30.0 ** rng.uniform(-1.0, 1.0, shape[:2]) * (rng.random(shape[:2]) > 0.2)
+        fixed += wait
+    names = tuple(Resource(f"resource-{r}") for r in range(n_resources))
+    tables = (fixed, service, rate, weight, curves, least, wait)
+    return Problem(*tables, name="random shared", resource=resource, resources=names), options
+
+
+def _curves(rng: np.random.Generator, n_uses: int) -> tuple[DelayCurve, ...]:
+    kind = rng.integers(3)
+    one = QUEUES[int(rng.integers(len(QUEUES)))] if kind == 0 else TANDEM
+    drawn = [LINKS[int(rng.integers(len(LINKS)))] if kind == 2 else one for _ in range(n_uses)]
+    links = [OVERLAP if rng.random() < 0.3 else curve for curve in drawn[:-1]]
+    return (*links, CURVES[int(rng.integers(len(CURVES)))] if kind == 2 else one)
+
+
 def waits(
     rng: np.random.Generator, rate: FloatArray, weight: FloatArray, time: FloatArray, here: FloatArray
 ) -> FloatArray:
@@ -94,13 +197,13 @@ def waits(
 
 
 def brute_force(problem: Problem) -> tuple[float, IntArray, FloatArray]:
-    """Return the least mean delay over every plan, +inf if there is none, and a plan that has it."""
+    """Return the least mean delay over every plan, +inf if there is none, and options and shares that have it."""
     plans = all_plans(problem)
     allocation = WaterFilling().allocate(problem, plans)
     feasible = problem.residuals(plans, allocation.shares).feasible
     value = np.where(feasible, problem.objective(plans, allocation.shares), np.inf)
     best = int(value.argmin())
-    return float(value[best]), plans[best], over_uses(allocation.shares[best])
+    return float(value[best]), plans[best], allocation.shares[best]
 
 
 def only_way_out(n_nodes: int = 3, n_splits: int = 4) -> Problem:

@@ -224,7 +224,7 @@ def test_a_worse_plan_has_a_larger_gap_to_the_same_bound():
     problem, _ = random_problem(np.random.default_rng(5), 4, 3)
     _, splits, shares = brute_force(problem)
     best = certify(problem, splits, shares)
-    least = problem.least_share(splits)[:, 0]
+    least = problem.least_share(splits)
     half = certify(problem, splits, least + 0.5 * (shares - least))
     assert half.feasible
     assert half.objective > best.objective
