@@ -15,8 +15,6 @@ from dmcjia_opt.model.scenario.scenario import Average, Ordering
 QUEUES: tuple[DelayCurve, ...] = (MD1, MM1, mg1(0.3), mg1(4.0), mg1(100.0))
 #: Every shape of a server's curve.
 CURVES: tuple[DelayCurve, ...] = (*QUEUES, TANDEM)
-#: Every shape of a link's.
-LINKS: tuple[DelayCurve, ...] = (*CURVES, OVERLAP)
 ORDERINGS: tuple[Ordering, ...] = ("stability", "cloud-faster")
 AVERAGES: tuple[Average, ...] = ("nodes", "tasks")
 
@@ -104,15 +102,16 @@ def random_shared_problem(
         Source of randomness.
     n_nodes, n_options, n_resources, n_uses
         Shape of the tables. The last option, if there are two or more, uses nothing; the others leave out about a
-        quarter of what they might use. Half of the nodes use the same resources whatever the option.
+        quarter of what they might use. Half of the nodes use the same resources whatever the option. All uses of one
+        resource have the same curve.
     utilisation
         Load of a resource at the returned options, in (0, 1); the fullest has this, others down to a third of it.
     spread
         Ratio of the largest to the smallest arrival rate, and service time, that may be drawn.
     curves
-        (n_uses,) delay curves; drawn when left out: one queue for all, a tandem of all uses, or any mixture, each
-        with links on which tasks overlap before the last use. In a tandem there are waits upstream, as in
-        `random_problem`.
+        (n_uses,) delay curves, no more different ones than resources; drawn when left out: one queue for all, a tandem
+        of all uses, or any mixture, each with links on which tasks overlap before the last use. In a tandem there are
+        waits upstream, as in `random_problem`.
     ordering
         With "cloud-faster", about half of the uses get a least rate; at the returned options these take 0.3 to 0.95
         of each surplus, unevenly.
@@ -120,14 +119,17 @@ def random_shared_problem(
         Equal weights, or weights proportional to the arrival rates.
     """
     shape = (n_nodes, n_options, n_uses)
-    curves = curves or _curves(rng, n_uses)
+    curves = curves or _curves(rng, n_uses, n_resources)
     rate = _log_uniform(rng, spread, n_nodes)
     weight = np.full(n_nodes, 1.0 / n_nodes) if average == "nodes" else rate / rate.sum()
     service = _log_uniform(rng, spread, n_nodes)[:, None, None] * rng.uniform(0.05, 1.0, shape)
     service[rng.random(shape) < 0.25] = 0.0
     if n_options > 1:
         service[:, -1] = 0.0
-    resource = rng.integers(n_resources, size=shape)
+    kinds = list(dict.fromkeys(curves))  # resource r has uses of curve r modulo their number
+    kind = np.array([kinds.index(curve) for curve in curves])
+    of_kind = np.array([len(range(i, n_resources, len(kinds))) for i in kind])
+    resource = kind + len(kinds) * rng.integers(of_kind, size=shape)
     same = rng.random(n_nodes) < 0.5
     resource[same] = resource[same, :1]
     options = rng.integers(n_options, size=n_nodes)
@@ -175,12 +177,12 @@ def random_shared_problem(
     return Problem(*tables, name="random shared", resource=resource, resources=names), options
 
 
-def _curves(rng: np.random.Generator, n_uses: int) -> tuple[DelayCurve, ...]:
+def _curves(rng: np.random.Generator, n_uses: int, n_resources: int) -> tuple[DelayCurve, ...]:
     kind = rng.integers(3)
     one = QUEUES[int(rng.integers(len(QUEUES)))] if kind == 0 else TANDEM
-    drawn = [LINKS[int(rng.integers(len(LINKS)))] if kind == 2 else one for _ in range(n_uses)]
-    links = [OVERLAP if rng.random() < 0.3 else curve for curve in drawn[:-1]]
-    return (*links, CURVES[int(rng.integers(len(CURVES)))] if kind == 2 else one)
+    drawn = [CURVES[int(rng.integers(len(CURVES)))] if kind == 2 else one for _ in range(n_uses)]
+    drawn[:-1] = [OVERLAP if rng.random() < 0.3 else curve for curve in drawn[:-1]]
+    return tuple(drawn) if len(set(drawn)) <= n_resources else (one,) * n_uses
 
 
 def waits(
