@@ -36,10 +36,10 @@ import numpy as np
 from pydantic import Field
 
 from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
-from dmcjia_opt.methods.allocators.normal_form import NormalForm, normal_form
+from dmcjia_opt.methods.allocators.normal_form import NormalForm, by_resource, normal_form
 from dmcjia_opt.methods.allocators.penalised import KinkedLagrangianFunction, LagrangianFunction, over_budget
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Allocation, Status
+from dmcjia_opt.solving.contract import Allocation, Status, StatusArray
 from dmcjia_opt.solving.options import Count, Factor, method
 
 _MAX_PENALTY = 1e8
@@ -121,9 +121,11 @@ class AugmentedLagrangian:
         """Every problem is supported."""
         return None
 
-    def allocate(self, problem: Problem, splits: IntArray) -> Allocation:
-        """Return shares and prices for `splits` (n_plans, n_nodes); a plan's result does not depend on the others."""
-        form = normal_form(problem, np.ascontiguousarray(splits))
+    def allocate(self, problem: Problem, options: IntArray) -> Allocation:
+        """Return shares and prices for `options` (n_plans, n_nodes); a plan's result does not depend on the others."""
+        return by_resource(problem, options, self._solved)
+
+    def _solved(self, form: NormalForm) -> tuple[FloatArray, FloatArray, StatusArray]:
         rows = np.flatnonzero(form.solvable)
         v = np.ones_like(form.t)
         kappa = np.zeros(len(form.t))
@@ -135,7 +137,7 @@ class AugmentedLagrangian:
             v[rows] = floor + spare[:, None] * _on_budget(part.t, state.x)
             kappa[rows] = state.beta / spare**2
             status[rows] = np.where(state.residual <= self.tolerance, Status.OPTIMAL, Status.LIMIT)
-        return form.allocation(v, kappa, status)
+        return v, kappa, status
 
     def trace(self, problem: Problem, splits: IntArray) -> tuple[OuterStep, ...]:
         """Return the outer iterations on one plan.
@@ -238,7 +240,7 @@ def _split_floors(form: NormalForm) -> tuple[LagrangianFunction, FloatArray, Flo
     spare = np.maximum(1.0 - (form.t * floor).sum(-1), EPS)
     none, zero = np.zeros_like(form.t), np.zeros(len(form.t))
     base, rho = floor / spare[:, None], form.rho / spare[:, None]
-    if len(form.curve.pieces) == 1:
+    if len(form.curve.pieces) == 1 and form.curve.waits:
         return LagrangianFunction(form.curve, form.t, base, rho, none, zero, zero, zero), floor, spare
     wait = form.wait * spare[:, None]
     return KinkedLagrangianFunction(form.curve, form.t, base, rho, none, zero, zero, zero, wait), floor, spare
