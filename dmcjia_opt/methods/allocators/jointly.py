@@ -94,6 +94,10 @@ class Uses:
         summed = np.bincount(self.resource.ravel(), values.ravel(), self.problem.n_resources)
         return summed.astype(np.float64, copy=False)
 
+    def least(self) -> FloatArray:
+        """Return the least shares (n_nodes, n_uses): the load and what floors add to it."""
+        return np.where(self.s > 0, self.load + np.maximum(self.floor, 0.0) * self.s, 0.0)
+
     def first_prices(self) -> FloatArray:
         """Return the best prices (n_resources,) of M/M/1 queues; 0 of what is not used."""
         root = self.total(np.sqrt(self.problem.weight[:, None] * self.s))
@@ -168,7 +172,7 @@ class Uses:
 
         What a resource has too little or too much of is taken from, or given to, all that is above the floors.
         """
-        least = np.where(self.s > 0, self.load + np.maximum(self.floor, 0.0) * self.s, 0.0)
+        least = self.least()
         part = np.where(self.s > 0, np.maximum(shares - least, 0.0), 0.0)
         total, spare = self.total(part), np.maximum(1.0 - self.total(least), 0.0)
         factor = np.where(total > 0, spare / np.where(total > 0, total, 1.0), 1.0)
