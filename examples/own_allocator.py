@@ -15,15 +15,15 @@ class Proportional:
     """Every node is loaded alike in the cloud."""
 
     def supports(self, problem):
-        return None
+        return None if problem.single else "it knows one cloud, and here nodes share several resources"
 
-    def allocate(self, problem, splits):
-        load = problem.at(problem.service, splits)[..., 0] * problem.arrival_rate  # (n_plans, n_nodes)
-        possible = problem.overload(splits) == 0
+    def allocate(self, problem, options):
+        load = problem.at(problem.service, options)[..., 0] * problem.arrival_rate  # (n_plans, n_nodes)
+        possible = problem.overload(options) == 0
         shares = load / np.maximum(load.sum(-1, keepdims=True), 1e-300) * (1 - 1e-12)
         shares[~possible] = np.nan
         status = np.where(possible, Status.FEASIBLE, Status.INFEASIBLE).astype(np.int8)
-        return Allocation(shares, np.full(len(splits), np.nan), status)
+        return Allocation(shares, np.full(len(options), np.nan), status)
 
 
 scenario = generate("paper", nodes=10, seed=1)

@@ -25,11 +25,11 @@ class Counting:
         """Return what the other allocator says."""
         return self.inner.supports(problem)
 
-    def allocate(self, problem: Problem, splits: IntArray) -> Allocation:
+    def allocate(self, problem: Problem, options: IntArray) -> Allocation:
         """Return the other allocator's shares."""
-        self.plans += [tuple(row) for row in splits.tolist()]
-        time.sleep(self.seconds_a_plan * len(splits))
-        return self.inner.allocate(problem, splits)
+        self.plans += [tuple(row) for row in options.tolist()]
+        time.sleep(self.seconds_a_plan * len(options))
+        return self.inner.allocate(problem, options)
 
 
 class Even:
@@ -39,13 +39,16 @@ class Even:
         """Every problem is supported."""
         return None
 
-    def allocate(self, problem: Problem, splits: IntArray) -> Allocation:
+    def allocate(self, problem: Problem, options: IntArray) -> Allocation:
         """Return shares that are a plan wherever one exists."""
-        least = problem.least_share(splits)[..., 0]
-        busy = problem.at(problem.service, splits)[..., 0] > 0
-        rest = (1.0 - least.sum(-1, keepdims=True)) * busy / np.maximum(busy.sum(-1, keepdims=True), 1)
-        shares = (least + rest) * (1 - 1e-12)
-        return Allocation(shares, np.full(len(splits), np.nan), np.full(len(splits), Status.FEASIBLE, dtype=np.int8))
+        least = problem.least_share(options)
+        busy = problem.at(problem.service, options) > 0
+        number = problem.by_resource(options, busy.astype(np.float64))
+        rest = (1.0 - problem.by_resource(options, least)) / np.maximum(number, 1.0)
+        part = np.take_along_axis(rest[:, None], problem.at(problem.resource, options), axis=-1)
+        shares = (least + busy * part) * (1 - 1e-12)
+        prices = np.full((len(options), problem.n_resources), np.nan)
+        return Allocation(shares, prices, np.full(len(options), Status.FEASIBLE, dtype=np.int8))
 
 
 class Failing:
@@ -55,7 +58,8 @@ class Failing:
         """Every problem is supported."""
         return None
 
-    def allocate(self, problem: Problem, splits: IntArray) -> Allocation:
+    def allocate(self, problem: Problem, options: IntArray) -> Allocation:
         """Return failures."""
-        n = len(splits)
-        return Allocation(np.full(splits.shape, np.nan), np.full(n, np.nan), np.full(n, Status.FAILED, dtype=np.int8))
+        n = len(options)
+        shares = np.full((*options.shape, problem.n_uses), np.nan)
+        return Allocation(shares, np.full((n, problem.n_resources), np.nan), np.full(n, Status.FAILED, dtype=np.int8))

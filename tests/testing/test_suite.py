@@ -74,17 +74,19 @@ class Filling(WaterFilling):
 
     fault: str = ""
 
-    def allocate(self, problem, splits):
-        good = super().allocate(problem, splits)
+    def allocate(self, problem, options):
+        good = super().allocate(problem, options)
         shares, price, status = good.shares.copy(), good.prices, good.status
         if self.fault == "wastes":
             shares *= 0.99
         if self.fault == "overspends":
             shares *= 1.001
         if self.fault == "depends on the batch":
-            shares *= 1 - 1e-9 * len(splits)
+            shares *= 1 - 1e-9 * len(options)
         if self.fault == "fills in":
             shares[np.isnan(shares)] = 0.0
+        if self.fault == "misprices":
+            price = 1.1 * price
         if self.fault == "has long statuses":
             status = status.astype(np.int64)
         return Allocation(shares, price, status)
@@ -95,9 +97,14 @@ class Filling(WaterFilling):
     [
         ("wastes", "test_random_problems"),
         ("overspends", "test_random_problems"),
+        ("wastes", "test_several_resources"),
+        ("overspends", "test_several_resources"),
+        ("fills in", "test_several_resources"),
+        ("misprices", "test_several_resources"),
         ("fills in", "test_plans_without_shares_are_infeasible_and_hold_no_numbers"),
         ("has long statuses", "test_results_have_one_row_a_plan"),
         ("depends on the batch", "test_a_batch_is_the_same_as_a_loop"),
+        ("depends on the batch", "test_a_batch_with_several_resources_is_the_same_as_a_loop"),
     ],
 )
 def test_faults_of_allocators_are_found(fault, test):
@@ -107,7 +114,12 @@ def test_faults_of_allocators_are_found(fault, test):
     class Honest(AllocatorConformance):
         method = Filling
 
-    more = {"test_random_problems": (True,), "test_a_batch_is_the_same_as_a_loop": (MD1,)}.get(test, ())
+    more = {
+        "test_random_problems": (True,),
+        "test_several_resources": (True,),
+        "test_a_batch_is_the_same_as_a_loop": (MD1,),
+        "test_a_batch_with_several_resources_is_the_same_as_a_loop": (True,),
+    }.get(test, ())
     getattr(Honest(), test)(Honest().make(), *more)
     with pytest.raises(AssertionError):
         getattr(Suite(), test)(Suite().make(), *more)

@@ -24,6 +24,10 @@ Without floors the start x = 1 is the optimum itself for M/M/1 and near it for t
 The tandem curve has a kink, where no gradient leads. But at a given worth p of the budget its nodes know their best x
 in closed form (`DelayCurve.excess_at`), with x ≥ 0 kept as it is, so that L is minimised exactly by one root-find for
 p = max(0, β + ρ_y·Y(x(p))); the updates of β and the penalty stay the same, and α is what p exceeds the savings by.
+So is it for links on which tasks overlap, where μ = λ is no pole and x = 0 may be the best.
+
+Several resources separate given the options, and each has a row of its own. Stages of one tandem do not: there all
+budgets of a plan have their multipliers and penalties together, and p is a vector (`jointly`).
 """
 
 from __future__ import annotations
@@ -36,15 +40,18 @@ import numpy as np
 from pydantic import Field
 
 from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
-from dmcjia_opt.methods.allocators.normal_form import NormalForm, normal_form
+from dmcjia_opt.methods.allocators.jointly import Uses, balanced
+from dmcjia_opt.methods.allocators.normal_form import NormalForm, by_resource, normal_form
 from dmcjia_opt.methods.allocators.penalised import KinkedLagrangianFunction, LagrangianFunction, over_budget
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Allocation, Status
+from dmcjia_opt.solving.contract import Allocation, Status, StatusArray
 from dmcjia_opt.solving.options import Count, Factor, method
 
 _MAX_PENALTY = 1e8
 #: Stands for x = 0 where a sum of x divides: too small to count beside any other x.
 _LEAST = 1e-100
+#: A change of Σδ with the logarithm of β, as a part of the surplus, below which nobody answers to β.
+_LEAST_ANSWER = 1e-12
 #: Inner stationarity asked for, relative to `tolerance`, so that it does not mask the outer residual.
 _INNER_SHARE = 0.1
 
@@ -67,6 +74,11 @@ class OuterStep:
         Multiplier of the budget after the update, s per unit share.
     penalty
         Penalty factor ρ_y the iterate was found with, s per unit share squared.
+
+    Notes
+    -----
+    With several resources the violation is that of the budget that is missed by most, and multiplier and penalty are
+    those of the dearest resource.
     """
 
     iteration: int
@@ -121,9 +133,24 @@ class AugmentedLagrangian:
         """Every problem is supported."""
         return None
 
-    def allocate(self, problem: Problem, splits: IntArray) -> Allocation:
-        """Return shares and prices for `splits` (n_plans, n_nodes); a plan's result does not depend on the others."""
-        form = normal_form(problem, np.ascontiguousarray(splits))
+    def allocate(self, problem: Problem, options: IntArray) -> Allocation:
+        """Return shares and prices for `options` (n_plans, n_nodes); a plan's result does not depend on the others."""
+        if not problem.coupled:
+            return by_resource(problem, options, self._solved)
+        shares = np.full((*options.shape, problem.n_uses), np.nan)
+        prices = np.full((len(options), problem.n_resources), np.nan)
+        status = np.full(len(options), Status.INFEASIBLE, dtype=np.int8)
+        for row in np.flatnonzero(problem.overload(options) == 0):
+            uses = Uses.of(problem, options[row])
+            none = np.zeros(problem.n_resources)
+            state = _Joint(np.zeros(shares.shape[1:]), none, none, none, 0.0)  # where there is nothing to share
+            for last in self._iterate_jointly(uses):
+                state = last
+            shares[row], prices[row] = uses.on_budget(state.shares), state.beta
+            status[row] = Status.OPTIMAL if state.residual <= self.tolerance else Status.LIMIT
+        return Allocation(shares, prices, status)
+
+    def _solved(self, form: NormalForm) -> tuple[FloatArray, FloatArray, StatusArray]:
         rows = np.flatnonzero(form.solvable)
         v = np.ones_like(form.t)
         kappa = np.zeros(len(form.t))
@@ -135,17 +162,17 @@ class AugmentedLagrangian:
             v[rows] = floor + spare[:, None] * _on_budget(part.t, state.x)
             kappa[rows] = state.beta / spare**2
             status[rows] = np.where(state.residual <= self.tolerance, Status.OPTIMAL, Status.LIMIT)
-        return form.allocation(v, kappa, status)
+        return v, kappa, status
 
-    def trace(self, problem: Problem, splits: IntArray) -> tuple[OuterStep, ...]:
-        """Return the outer iterations on one plan.
+    def trace(self, problem: Problem, options: IntArray) -> tuple[OuterStep, ...]:
+        """Return the outer iterations on one plan; of several resources all at once, whether they separate or not.
 
         Parameters
         ----------
         problem
             The compiled problem.
-        splits
-            (n_nodes,) split points.
+        options
+            (n_nodes,) the option of each node.
 
         Returns
         -------
@@ -154,10 +181,12 @@ class AugmentedLagrangian:
         Raises
         ------
         InputError
-            If `splits` are not splits of this problem.
+            If `options` are not options of this problem.
         """
-        splits = problem.check_options(splits)
-        form = normal_form(problem, splits[None])
+        options = problem.check_options(options)
+        if not problem.single:
+            return self._trace_jointly(problem, options)
+        form = normal_form(problem, options[None])
         if not form.solvable[0]:
             return ()
         part, floor, spare = _split_floors(form)
@@ -169,7 +198,7 @@ class AugmentedLagrangian:
             steps.append(
                 OuterStep(
                     iteration=number,
-                    objective=float(problem.objective(splits, (form.load + form.surplus[:, None] * form.t * v)[0])),
+                    objective=float(problem.objective(options, (form.load + form.surplus[:, None] * form.t * v)[0])),
                     budget_violation=float(surplus * over_budget(part.t, state.x)[0]),
                     kkt_residual=float(state.residual[0]),
                     beta=float(state.beta[0] * unit),
@@ -177,6 +206,48 @@ class AugmentedLagrangian:
                 )
             )
         return tuple(steps)
+
+    def _trace_jointly(self, problem: Problem, options: IntArray) -> tuple[OuterStep, ...]:
+        if problem.overload(options) > 0:
+            return ()
+        uses = Uses.of(problem, options)
+        steps: list[OuterStep] = []
+        for number, state in enumerate(self._iterate_jointly(uses), start=1):
+            missed, dearest = np.abs(state.over / uses.surplus).argmax(), state.beta.argmax()
+            steps.append(
+                OuterStep(
+                    iteration=number,
+                    objective=float(problem.objective(options, state.shares)),
+                    budget_violation=float(state.over[missed]),
+                    kkt_residual=state.residual,
+                    beta=float(state.beta[dearest]),
+                    penalty=float(state.penalty[dearest]),
+                )
+            )
+        return tuple(steps)
+
+    def _iterate_jointly(self, uses: Uses) -> Iterator[_Joint]:
+        """Yield the state after each update of all multipliers; nothing where there is nothing to share."""
+        beta, used = uses.first_prices(), uses.used
+        fall = uses.response(beta)[1]
+        factor, last = np.full(len(beta), self.penalty), np.full(len(beta), np.inf)
+        for _ in range(self.max_outer if used.any() else 0):
+            answer, price = uses.slopes(fall, np.zeros(len(beta))).diagonal(), np.where(used, beta, 1.0)
+            # where nobody answers to β, as if the queues were M/M/1
+            answer = np.where(answer * price > _LEAST_ANSWER * uses.surplus, answer, 0.5 * uses.surplus / price)
+            penalty = factor / answer
+            worth = balanced(uses, beta, beta, 1.0 / penalty)
+            shares, fall = uses.response(worth)
+            over = np.where(used, uses.total(shares) - 1.0, 0.0)
+            away = np.where(used, over + (beta - worth) / penalty, 0.0)  # from the least of L
+            missed = np.abs(over) / uses.surplus
+            beta = worth  # = max(0, β + ρY)
+            residual = float(max(missed.max(), np.abs(away / uses.surplus).max()))
+            yield _Joint(shares, beta, penalty, over, residual)
+            if residual <= _INNER_SHARE * self.tolerance:  # at kinks a missed budget is felt in first order
+                return
+            stalled = (missed > self.shrink * last) & (missed > self.tolerance)
+            factor, last = np.where(stalled & (factor < _MAX_PENALTY), factor * self.growth, factor), missed
 
     def _iterate(self, part: LagrangianFunction) -> Iterator[tuple[LagrangianFunction, _State]]:
         """Yield the Lagrangian just minimised and the state after each multiplier update."""
@@ -232,13 +303,24 @@ class _State:
     residual: FloatArray
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Joint:
+    """After an update of all multipliers: shares (n_nodes, n_uses), β, ρ and Y (n_resources,), and the residual."""
+
+    shares: FloatArray
+    beta: FloatArray
+    penalty: FloatArray
+    over: FloatArray
+    residual: float
+
+
 def _split_floors(form: NormalForm) -> tuple[LagrangianFunction, FloatArray, FloatArray]:
     """Return the problem in x with multipliers at 0, the floors f (n_plans, n_nodes) and what they leave, r."""
     floor = form.floor
     spare = np.maximum(1.0 - (form.t * floor).sum(-1), EPS)
     none, zero = np.zeros_like(form.t), np.zeros(len(form.t))
     base, rho = floor / spare[:, None], form.rho / spare[:, None]
-    if len(form.curve.pieces) == 1:
+    if len(form.curve.pieces) == 1 and form.curve.waits:
         return LagrangianFunction(form.curve, form.t, base, rho, none, zero, zero, zero), floor, spare
     wait = form.wait * spare[:, None]
     return KinkedLagrangianFunction(form.curve, form.t, base, rho, none, zero, zero, zero, wait), floor, spare

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import numpy as np
+from scipy import sparse
 
 from dmcjia_opt.base.errors import BackendMissing
 from dmcjia_opt.methods.allocators.one_by_one import Answer, Models, OneByOne, OnePlan
@@ -64,9 +65,10 @@ class CvxpyAllocator(OneByOne):
 
     def supports(self, problem: Problem) -> str | None:
         """Refuse delay curves that are not sums of convex terms."""
-        curve = problem.curve
-        if curve.is_dcp:
+        refused = [curve for curve in problem.use_curves if not curve.is_dcp]
+        if not refused:
             return None
+        curve = refused[0]
         return (
             f'the delay curve "{curve.name}" has a negative term (a = {curve.pieces[0].a:g}), so it cannot be written '
             "as disciplined convex programming asks; use the waterfilling allocator or a service_scv of at most 1"
@@ -80,9 +82,18 @@ class CvxpyAllocator(OneByOne):
         BackendMissing
             If the solver is not installed or takes no second-order cones.
         """
-        shape = (len(plan.t), len(plan.terms), plan.has_floor, plan.factors)
+        shape = (len(plan.t), len(plan.terms), plan.has_floor, plan.factors, *plan.shared)
         compiled: _Compiled = self._models.get(self.solver.upper(), *shape)
         return compiled.solve(plan)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Series:
+    """Parameters of tandems: the size of each, and of their stages the part of it and the relief by it."""
+
+    size: Any
+    ratio: Any
+    relief: Any
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +105,8 @@ class _Compiled:
     budget: Any
     terms: tuple[tuple[Any, Any, Any], ...]
     reliefs: tuple[Any, ...]
+    coefficients: Any
+    series: _Series | None
 
     def solve(self, plan: OnePlan) -> Answer | None:
         root = np.sqrt(plan.t)
@@ -102,6 +115,13 @@ class _Compiled:
             side.value, slope.value, rest.value = 2.0 * np.sqrt(term.weight), term.slope, term.rest * root
         for relief, part in zip(self.reliefs, plan.parts, strict=True):
             relief.value = part.relief / root
+        if plan.rows is not None:
+            self.coefficients.value = plan.budgets / root
+        if self.series is not None:
+            stages = root[: plan.n_tandems * plan.n_stages].reshape(plan.n_tandems, plan.n_stages)
+            size = np.sqrt((stages**2).sum(axis=1))
+            self.series.size.value, self.series.ratio.value = size, (stages / size[:, None]).ravel()
+            self.series.relief.value = plan.parts[0].relief[: stages.size] / np.repeat(size, plan.n_stages)
         options = _OPTIONS.get(self.solver, {})
         # Problem.solve would turn inaccuracy into a process-wide warning and failure into an exception.
         data, chain, inverse = self.problem.get_problem_data(self.solver, enforce_dpp=True, solver_opts={})
@@ -114,10 +134,19 @@ class _Compiled:
         if status is None:
             return None
         y = np.asarray(solution.primal_vars[self.scaled_y.id], dtype=np.float64) / root
-        return Answer(y, float(solution.dual_vars.get(self.budget.id, np.nan)), status)
+        return Answer(y, solution.dual_vars.get(self.budget.id, np.nan), status)
 
 
-def _compile(solver: str, n: int, n_terms: int, has_floor: bool, factors: tuple[tuple[float, ...], ...]) -> _Compiled:
+def _compile(
+    solver: str,
+    n: int,
+    n_terms: int,
+    has_floor: bool,
+    factors: tuple[tuple[float, ...], ...],
+    n_budgets: int = 0,
+    n_tandems: int = 0,
+    n_stages: int = 1,
+) -> _Compiled:
     import cvxpy as cp
 
     if solver not in (able := installed_solvers()):
@@ -127,7 +156,8 @@ def _compile(solver: str, n: int, n_terms: int, has_floor: bool, factors: tuple[
         )
     root = cp.Parameter(n, nonneg=True)
     scaled_y = cp.Variable(n)
-    budget = root @ scaled_y <= 1
+    coefficients = cp.Parameter((n_budgets, n), nonneg=True) if n_budgets else root
+    budget = coefficients @ scaled_y <= 1
     constraints = [budget, scaled_y >= 0] if has_floor else [budget]
     terms, delays = [], []
     for _ in range(n_terms):
@@ -138,16 +168,27 @@ def _compile(solver: str, n: int, n_terms: int, has_floor: bool, factors: tuple[
         delays.append(z)
         terms.append((side, slope, rest))
     reliefs = tuple(cp.Parameter(n, nonneg=True) for _ in factors)
+    n_series = n_tandems * n_stages
+    tandems = None
     if factors:
-        pieces = [
-            sum(factor * z for factor, z in zip(row, delays, strict=True)) - relief
-            for row, relief in zip(factors, reliefs, strict=True)
-        ]
-        total = cp.Variable(n)
-        constraints.append(cp.maximum(*pieces) <= total)
-        cost = root @ total
+        sums = [sum(factor * z for factor, z in zip(row, delays, strict=True)) for row in factors]
+        cost = cp.Constant(0.0)
+        if n > n_series:
+            pieces = [each[n_series:] - relief[n_series:] for each, relief in zip(sums, reliefs, strict=True)]
+            total = cp.Variable(n - n_series)
+            constraints.append(cp.maximum(*pieces) <= total)
+            cost = root[n_series:] @ total
+        if n_series:
+            # of the stages of a tandem at most one is waited for
+            tandems = _Series(*(cp.Parameter(k, nonneg=True) for k in (n_tandems, n_series, n_series)))
+            first, last = (cp.multiply(tandems.ratio, each[:n_series]) for each in sums)
+            together = sparse.kron(sparse.eye_array(n_tandems), np.ones((1, n_stages)), format="csr")
+            longest = cp.Variable(n_tandems)
+            others = together.T @ (together @ last) - last
+            constraints += [together @ last <= longest, first - tandems.relief + others <= together.T @ longest]
+            cost = cost + tandems.size @ longest
     else:
         cost = sum(root @ z for z in delays)
     problem = cp.Problem(cp.Minimize(cost), constraints)
     assert problem.is_dcp(dpp=True)
-    return _Compiled(solver, problem, root, scaled_y, budget, tuple(terms), reliefs)
+    return _Compiled(solver, problem, root, scaled_y, budget, tuple(terms), reliefs, coefficients, tandems)

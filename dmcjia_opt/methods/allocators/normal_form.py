@@ -202,7 +202,7 @@ def _rows(problem: Problem, options: IntArray) -> Iterator[tuple[NormalForm, _In
     size = np.ceil(np.log2(np.maximum(count, 1))).astype(np.int64)
     for kind in np.unique(size * problem.n_uses + curve_of):
         rows = np.flatnonzero(size * problem.n_uses + curve_of == kind)
-        at = first[rows, None] + np.arange(int(count[rows].max()))
+        at = first[rows, None] + np.arange(1 << int(size[rows[0]]))  # of one width always: sums round alike
         on = at < (first + count)[rows, None]
         at = np.where(on, at, 0)
         d, k = node[at], use[at]

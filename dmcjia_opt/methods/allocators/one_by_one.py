@@ -6,7 +6,11 @@ objective divided by its value M at y = 1, which is always feasible:
     minimise Σ weight/(slope·y + rest), over one or two terms    subject to   Σ t·y ≤ 1,  y ≥ 0,
 
 slope + rest = 1, Σ t = 1 and, without a wait, Σ weight = 1. Its multiplier is r/M times that of the normal form. A
-node of a tandem costs the largest of its *pieces*, each a combination of its terms less a constant.
+node of a tandem costs the largest of its *parts*, each a combination of its terms less a constant.
+
+With several resources a plan is one program all the same: every use has a y and every resource a budget, in which Σ t
+is 1 as well. Of several stages of one tandem at most one is waited for, so that together they cost the largest of:
+the last part of each, and that with one of them replaced by another of its parts.
 
 Backends meet constraints up to their tolerances only, so an answer is first moved into the feasible set; then weak
 duality at the backend's own multiplier says how far from optimal it can be, and a claim of optimality must pass that.
@@ -25,8 +29,9 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.methods.allocators.jointly import Uses, is_optimal
 from dmcjia_opt.methods.allocators.normal_form import NormalForm, normal_form
-from dmcjia_opt.model.delay import Piece
+from dmcjia_opt.model.delay import MD1, TANDEM, Piece
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocation, Status
 
@@ -68,21 +73,42 @@ class Part:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OnePlan:
-    """The inner problem of one plan, of its nodes with cloud work only.
+    """The inner problem of one plan, of what is used only.
 
     Parameters
     ----------
     t
-        (n_busy,) coefficients of the budget, > 0; they sum to 1.
+        (n_busy,) coefficients of the budgets, > 0; they sum to 1 in each.
     terms
         The queue's b-term first, then the a-term unless a = 0.
     parts
-        Pieces of which a node costs the largest; none where it costs the sum of its terms.
+        Parts of which a use costs the largest; none where it costs the sum of its terms.
+    rows
+        (n_busy,) which budget each use is part of; all of one when left out.
+    n_tandems, n_stages
+        The first ``n_tandems·n_stages`` uses are the stages of so many tandems, one tandem after the other.
     """
 
     t: FloatArray
     terms: tuple[Term, ...]
     parts: tuple[Part, ...] = ()
+    rows: IntArray | None = None
+    n_tandems: int = 0
+    n_stages: int = 1
+
+    @property
+    def budgets(self) -> FloatArray:
+        """(n_budgets, n_busy) the coefficients of all budgets."""
+        if self.rows is None:
+            return self.t[None]
+        matrix = np.zeros((int(self.rows.max()) + 1, len(self.t)))
+        matrix[self.rows, np.arange(len(self.t))] = self.t
+        return matrix
+
+    @property
+    def shared(self) -> tuple[int, ...]:
+        """What the shape of a model with several resources depends on besides: budgets, tandems and their stages."""
+        return () if self.rows is None else (int(self.rows.max()) + 1, self.n_tandems, self.n_stages)
 
     @property
     def factors(self) -> tuple[tuple[float, ...], ...]:
@@ -104,13 +130,13 @@ class Answer:
     y
         (n_busy,) the solution.
     multiplier
-        Of the budget Σ t·y ≤ 1; ≥ 0 at a solution.
+        Of the budget Σ t·y ≤ 1, ≥ 0 at a solution; (n_budgets,) where there are several.
     status
         Its claim.
     """
 
     y: FloatArray
-    multiplier: float
+    multiplier: float | FloatArray
     status: Status
 
 
@@ -147,8 +173,8 @@ class OneByOne(ABC):
     def solve_one(self, plan: OnePlan) -> Answer | None:
         """Return the backend's answer, or None if it has none."""
 
-    def allocate(self, problem: Problem, splits: IntArray) -> Allocation:
-        """Return shares and prices for `splits` (n_plans, n_nodes).
+    def allocate(self, problem: Problem, options: IntArray) -> Allocation:
+        """Return shares and prices for `options` (n_plans, n_nodes).
 
         Raises
         ------
@@ -159,7 +185,9 @@ class OneByOne(ABC):
         """
         if (reason := self.supports(problem)) is not None:
             raise InputError(reason)
-        form = normal_form(problem, splits)
+        if not problem.single:
+            return self._all_resources(problem, options)
+        form = normal_form(problem, options)
         v = np.ones_like(form.t)
         kappa = np.full(len(v), np.nan)
         status = form.status.copy()
@@ -173,7 +201,7 @@ class OneByOne(ABC):
         floor, wait = form.floor[row, busy], form.wait[row, busy]
         room = 1.0 - float(t @ floor)
         if room <= len(t) * EPS:
-            if not floor.all():
+            if curve.waits and not floor.all():
                 return floor, np.nan, Status.FAILED
             return floor, float(curve.marginal(floor, rho, wait).max()), Status.OPTIMAL
         level = float(t @ curve.delay(room + floor, rho, wait))
@@ -182,9 +210,9 @@ class OneByOne(ABC):
             return floor, np.nan, Status.FAILED
         y = np.maximum(answer.y, 0.0)
         v = floor + room * (y / max(float(t @ y), 1.0))
-        if not (v > 0).all():
+        if curve.waits and not (v > 0).all():
             return floor, np.nan, Status.FAILED
-        kappa = answer.multiplier * level / room
+        kappa = float(answer.multiplier) * level / room
         if not (np.isfinite(kappa) and kappa > 0):
             return v, np.nan, Status.INACCURATE
         value = float(t @ curve.delay(v, rho, wait))
@@ -193,6 +221,141 @@ class OneByOne(ABC):
         proved = value - bound <= CLAIM_TOLERANCE * value
         claim = answer.status
         return v, kappa, Status.INACCURATE if claim == Status.OPTIMAL and not proved else claim
+
+    def _all_resources(self, problem: Problem, options: IntArray) -> Allocation:
+        shares = np.full((*options.shape, problem.n_uses), np.nan)
+        prices = np.full((len(options), problem.n_resources), np.nan)
+        status = np.full(len(options), Status.INFEASIBLE, dtype=np.int8)
+        for row in np.flatnonzero(problem.overload(options) == 0):
+            program = _Program.of(Uses.of(problem, options[row]))
+            answer = None if program.plan is None else self.solve_one(program.plan)
+            shares[row], prices[row], status[row] = program.judged(answer)
+        return Allocation(shares, prices, status)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Program:
+    """One plan with several resources as a backend sees it.
+
+    Parameters
+    ----------
+    uses
+        What it uses.
+    plan
+        For the backend; None where there is nothing to decide.
+    index
+        Node and use of each entry of the plan, (n_busy,).
+    least
+        (n_nodes, n_uses) shares that leave no choice: the floors.
+    unit
+        (n_nodes, n_uses) share for each unit of y.
+    open
+        (n_resources,) which resources have a choice left, in the order of their budgets.
+    level
+        The objective at y = 1, s.
+    """
+
+    uses: Uses
+    plan: OnePlan | None
+    index: tuple[IntArray, IntArray]
+    least: FloatArray
+    unit: FloatArray
+    open: BoolArray
+    level: float
+
+    @classmethod
+    def of(cls, uses: Uses) -> _Program:
+        problem, s = uses.problem, uses.s
+        busy = s > 0
+        least, root = uses.least(), np.sqrt(problem.weight[:, None] * s)
+        total, spare = uses.total(root), 1.0 - uses.total(least)
+        opened = uses.used & (spare > len(s) * EPS * uses.surplus)
+        t = np.where(busy, root / np.where(uses.used, total, 1.0)[uses.resource], 0.0)
+        unit = np.where(opened, spare, 0.0)[uses.resource] * t
+        level = float(problem.weight @ problem.use_delay(uses.options, least + unit).sum(-1))
+        if not (opened.any() and np.isfinite(level)):
+            return cls(uses, None, (_NONE, _NONE), least, unit, opened, level)
+        stages = [k for k, curve in enumerate(problem.use_curves) if curve == TANDEM and problem.coupled]
+        tandems = np.flatnonzero(busy[:, stages].any(axis=1))
+        single = busy.copy()
+        single[:, stages] = False
+        alone = np.nonzero(single)
+        node = np.concatenate([np.repeat(tandems, len(stages)), alone[0]])
+        use = np.concatenate([np.tile(np.array(stages, dtype=np.int64), len(tandems)), alone[1]])
+        at = node, use
+        # stages that are not used and those without a choice have a budget of their own
+        fixed = unit[at] == 0.0
+        rows = np.where(fixed, opened.sum(), (np.cumsum(opened) - 1)[uses.resource[at]])
+        coefficients = np.where(fixed, 1.0 / max(int(fixed.sum()), 1), t[at])
+        terms, parts = _terms(uses, at, least, unit, level)
+        plan = OnePlan(coefficients, terms, parts, rows, len(tandems), len(stages))
+        return cls(uses, plan, at, least, unit, opened, level)
+
+    def judged(self, answer: Answer | None) -> tuple[FloatArray, FloatArray, Status]:
+        """Return shares (n_nodes, n_uses) and prices (n_resources,), and what an answer may be called."""
+        uses, none = self.uses, np.full(len(self.open), np.nan)
+        shares, prices, claim = self.least.copy(), self._floor_prices(), Status.OPTIMAL
+        if self.plan is not None:
+            if answer is None or not np.isfinite(answer.y).all():
+                return np.full_like(shares, np.nan), none, Status.FAILED
+            shares[self.index] += self.unit[self.index] * np.maximum(answer.y, 0.0)
+            multipliers = np.atleast_1d(answer.multiplier)[: self.open.sum()]
+            spare = (1.0 - uses.total(self.least))[self.open]
+            prices[self.open] = multipliers * self.level / spare
+            claim = answer.status
+        shares = uses.on_budget(shares)
+        value = float(uses.problem.weight @ uses.problem.use_delay(uses.options, shares).sum(-1))
+        if not np.isfinite(value):
+            return np.full_like(shares, np.nan), none, Status.FAILED
+        if not (np.isfinite(prices).all() and (prices[uses.used] > 0).all()):
+            return shares, none, Status.INACCURATE
+        proved = is_optimal(uses, shares, prices, CLAIM_TOLERANCE)
+        return shares, prices, Status.INACCURATE if claim == Status.OPTIMAL and not proved else claim
+
+    def _floor_prices(self) -> FloatArray:
+        """Return the least prices (n_resources,) at which everybody stays at the floor; 0 of what is not used."""
+        uses, prices = self.uses, np.zeros(len(self.open))
+        rate, weight = uses.problem.arrival_rate, uses.problem.weight
+        for k, curve in enumerate(uses.problem.use_curves):
+            on = uses.s[:, k] > 0
+            s, excess = uses.s[on, k], np.maximum(uses.floor[on, k], 0.0)
+            steepest = MD1 if curve == TANDEM else curve
+            with np.errstate(divide="ignore"):
+                saved = weight[on] * steepest.marginal(excess, rate[on]) / s
+            np.maximum.at(prices, uses.resource[on, k], saved)
+        return prices
+
+
+_NONE = np.empty(0, dtype=np.int64)
+
+
+def _terms(
+    uses: Uses, at: tuple[IntArray, IntArray], least: FloatArray, unit: FloatArray, level: float
+) -> tuple[tuple[Term, ...], tuple[Part, ...]]:
+    """Return the terms of the entries `at`, and their parts where there are tandems.
+
+    Where tasks overlap the only term stands where that with the pole of queues does.
+    """
+    node, use = at
+    s, curves = uses.s[at], [uses.problem.use_curves[k] for k in range(uses.problem.n_uses)]
+    weight, used = uses.problem.weight[node], s > 0
+    pieces = [curve.pieces[0] if curve.waits else Piece(0.0, 1.0) for curve in curves]
+    waits, a, b = (
+        np.array(values)[use]
+        for values in ([c.waits for c in curves], [piece.a for piece in pieces], [piece.b for piece in pieces])
+    )
+    terms = []
+    for coefficient, lowest in ((b, np.where(waits, least[at] - uses.load[at], least[at])), (a, least[at])):
+        if not coefficient.any():
+            continue
+        at_even = np.where(used, lowest + unit[at], 1.0)
+        slope = np.where(used, unit[at] / at_even, 0.0)
+        terms.append(Term(weight * coefficient * s / at_even / level, slope, np.where(used, lowest / at_even, 1.0)))
+    tandem = np.array([curve == TANDEM for curve in curves])[use]
+    if not tandem.any():
+        return tuple(terms), ()
+    relief = np.where(tandem, weight * uses.wait[node], 0.0) / level
+    return tuple(terms), (Part((1.0, 1.0), relief), Part((0.0, 2.0), np.zeros_like(relief)))
 
 
 def _one_plan(

@@ -9,7 +9,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.methods.allocators.root import increasing_root
-from dmcjia_opt.model.delay import MD1, DelayCurve
+from dmcjia_opt.model.delay import MD1, TANDEM, DelayCurve
 
 _SUFFICIENT_DECREASE = 1e-4
 _MAX_HALVINGS = 40
@@ -144,7 +144,7 @@ class LagrangianFunction:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KinkedLagrangianFunction(LagrangianFunction):
-    """L with the tandem curve, minimised exactly; the constraints X are kept as they are, and α is not needed.
+    """L minimised exactly, for curves without a gradient or a pole; X ≤ 0 is kept as it is, and α is not needed.
 
     Parameters
     ----------
@@ -165,7 +165,8 @@ class KinkedLagrangianFunction(LagrangianFunction):
         are, ρ_y would be infinite.
         """
         excess, free = self.base + x, self.t * (x > 0)
-        curvatures = self.curve.curvature(excess, self.rho, self.wait), MD1.curvature(excess, self.rho)
+        smooth = MD1 if self.curve == TANDEM else self.curve
+        curvatures = self.curve.curvature(excess, self.rho, self.wait), smooth.curvature(excess, self.rho)
         answers = [(free / curvature).sum(-1) for curvature in curvatures]
         answer = np.maximum(*answers)
         with np.errstate(divide="ignore"):
@@ -199,10 +200,14 @@ class KinkedLagrangianFunction(LagrangianFunction):
         return np.maximum(self.beta + self.rho_y * over_budget(self.t, x), 0.0), self.alpha
 
     def kkt(self, x: FloatArray, beta: FloatArray, alpha: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return how far x is from its best at β, relative to x + φ, and the violation of the budget."""
+        """Return how far x is from its best at β, relative to x + φ, and the violation of the budget.
+
+        Where tasks overlap a delay is that of x + φ + ϱ, and x is known to no more digits than that.
+        """
         best, _ = self.response(np.where(beta > 0, beta, 1.0))
         busy = self.t > 0
-        away = np.where(busy, np.abs(best - x) / np.maximum(self.base + x, np.finfo(np.float64).tiny), 0.0).max(-1)
+        rate = self.base + x if self.curve.waits else self.base + x + self.rho
+        away = np.where(busy, np.abs(best - x) / np.maximum(rate, np.finfo(np.float64).tiny), 0.0).max(-1)
         reach = np.maximum(x, 1.0)
         budget = np.abs(over_budget(self.t, x)) * np.where(busy, reach / (reach + self.base), 0.0).max(-1)
         return np.where(beta > 0, away, np.inf), budget

@@ -65,7 +65,7 @@ class IpoptAllocator(OneByOne):
 
     def solve_one(self, plan: OnePlan) -> Answer | None:
         """Return IPOPT's answer; None when it crashes or ends without a solution."""
-        model = self._models.get(len(plan.t), len(plan.terms), plan.factors)
+        model = self._models.get(len(plan.t), len(plan.terms), plan.factors, *plan.shared)
         _fill(model, plan)
         options = {
             "tol": self.tolerance,
@@ -82,16 +82,24 @@ class IpoptAllocator(OneByOne):
             return None
         y = np.array([v.value for v in model.y.values()], dtype=np.float64)
         # A dual in Pyomo is the objective's change per unit of the right-hand side: negative for a budget.
-        return Answer(y, -float(model.dual.get(model.budget, np.nan)), status)
+        multipliers = [-float(model.dual.get(budget, np.nan)) for budget in model.budget.values()]
+        return Answer(y, multipliers[0] if plan.rows is None else np.array(multipliers), status)
 
 
-def _build(n: int, n_terms: int, factors: tuple[tuple[float, ...], ...]) -> _Model:
+def _build(
+    n: int,
+    n_terms: int,
+    factors: tuple[tuple[float, ...], ...],
+    n_budgets: int = 1,
+    n_tandems: int = 0,
+    n_stages: int = 1,
+) -> _Model:
     import pyomo.environ as pyo
 
     model = pyo.ConcreteModel()
     model.nodes = pyo.RangeSet(0, n - 1)
     model.parts = pyo.RangeSet(0, n_terms - 1)
-    model.t = pyo.Param(model.nodes, mutable=True)
+    model.t = pyo.Param(range(n_budgets), model.nodes, mutable=True)
     model.weight = pyo.Param(model.parts, model.nodes, mutable=True)
     model.slope = pyo.Param(model.parts, model.nodes, mutable=True)
     model.rest = pyo.Param(model.parts, model.nodes, mutable=True)
@@ -100,26 +108,39 @@ def _build(n: int, n_terms: int, factors: tuple[tuple[float, ...], ...]) -> _Mod
     def term(k: int, d: int) -> Any:  # noqa: ANN401 - a Pyomo expression
         return model.weight[k, d] / (model.slope[k, d] * model.y[d] + model.rest[k, d])
 
+    def part(i: int, d: int) -> Any:  # noqa: ANN401 - a Pyomo expression
+        return sum(f * term(k, d) for k, f in enumerate(factors[i]) if f != 0.0) - model.relief[i, d]
+
     if factors:
         model.relief = pyo.Param(range(len(factors)), model.nodes, mutable=True)
-        model.most = pyo.Var(model.nodes)
+        # one for each tandem, and for every other use
+        model.most = pyo.Var(range(n_tandems + n - n_tandems * n_stages))
         model.pieces = pyo.ConstraintList()
-        for i, row in enumerate(factors):
-            for d in model.nodes:
-                piece = sum(f * term(k, d) for k, f in enumerate(row) if f != 0.0)
-                model.pieces.add(piece - model.relief[i, d] - model.most[d] <= 0.0)
+        for i in range(len(factors)):
+            for d in range(n_tandems * n_stages, n):
+                model.pieces.add(part(i, d) - model.most[n_tandems + d - n_tandems * n_stages] <= 0.0)
+        for tandem in range(n_tandems):
+            # of its stages at most one is waited for
+            stages = range(tandem * n_stages, (tandem + 1) * n_stages)
+            model.pieces.add(sum(part(1, d) for d in stages) - model.most[tandem] <= 0.0)
+            for waited in stages:
+                piece = sum(part(0 if d == waited else 1, d) for d in stages)
+                model.pieces.add(piece - model.most[tandem] <= 0.0)
         cost = sum(model.most.values())
     else:
         cost = sum(term(k, d) for k in model.parts for d in model.nodes)
     model.delay = pyo.Objective(expr=cost)
-    model.budget = pyo.Constraint(expr=sum(model.t[d] * model.y[d] for d in model.nodes) <= 1.0)
+    model.budget = pyo.ConstraintList()
+    for r in range(n_budgets):
+        model.budget.add(sum(model.t[r, d] * model.y[d] for d in model.nodes) <= 1.0)
     model.dual = pyo.Suffix(direction=pyo.Suffix.IMPORT)
     return model
 
 
 def _fill(model: _Model, plan: OnePlan) -> None:
-    for d, t in enumerate(plan.t.tolist()):
-        model.t[d] = t
+    for (r, d), t in np.ndenumerate(plan.budgets):
+        model.t[r, d] = float(t)
+    for d in model.nodes:
         model.y[d] = 1.0
     model.dual.clear()
     for k, term in enumerate(plan.terms):
@@ -128,13 +149,17 @@ def _fill(model: _Model, plan: OnePlan) -> None:
                 parameter[k, d] = value
     if plan.parts:
         at_even = np.array([term.weight for term in plan.terms])
-        largest = np.zeros_like(plan.t)
+        costs = np.array([np.array(part.factors) @ at_even - part.relief for part in plan.parts])
+        n_series = plan.n_tandems * plan.n_stages
+        last, longest = (
+            each[:n_series].reshape(plan.n_tandems, plan.n_stages) for each in (costs[-1], costs.max(axis=0))
+        )
+        series = last.sum(axis=1) + (longest - last).max(axis=1, initial=0.0)
+        for i, value in enumerate([*series.tolist(), *costs.max(axis=0)[n_series:].tolist()]):
+            model.most[i] = value
         for i, part in enumerate(plan.parts):
-            largest = np.maximum(largest, np.array(part.factors) @ at_even - part.relief)
             for d, value in enumerate(part.relief.tolist()):
                 model.relief[i, d] = value
-        for d, value in enumerate(largest.tolist()):
-            model.most[d] = value
 
 
 def _by_program(model: _Model, program: str, options: Mapping[str, Any]) -> Status | None:

@@ -9,7 +9,7 @@ from dmcjia_opt import Allocation, Problem, Status
 
 @dataclass(frozen=True)
 class Even:
-    """The least share that keeps each queue stable, and the rest of the cloud in equal parts.
+    """The least share that keeps each queue stable, and the rest of each resource in equal parts.
 
     Parameters
     ----------
@@ -23,13 +23,14 @@ class Even:
         """Every problem is supported."""
         return None
 
-    def allocate(self, problem: Problem, splits: np.ndarray) -> Allocation:
-        """Return shares for `splits` (n_plans, n_nodes)."""
-        least = problem.least_share(splits)[..., 0]  # of the one resource that is shared
-        busy = problem.at(problem.service, splits)[..., 0] > 0
-        rest = (1 - least.sum(-1, keepdims=True)) * (1 - self.reserve) * (1 - 1e-12)
-        shares = least + rest * busy / np.maximum(busy.sum(-1, keepdims=True), 1)
-        possible = problem.overload(splits) == 0
-        shares = np.where(possible[:, None], shares, np.nan)
+    def allocate(self, problem: Problem, options: np.ndarray) -> Allocation:
+        """Return shares for `options` (n_plans, n_nodes)."""
+        least = problem.least_share(options)  # (n_plans, n_nodes, n_uses)
+        busy = problem.at(problem.service, options) > 0
+        rest = (1 - problem.by_resource(options, least)) * (1 - self.reserve) * (1 - 1e-12)  # (n_plans, n_resources)
+        part = rest / np.maximum(problem.by_resource(options, busy * 1.0), 1)
+        shares = least + busy * np.take_along_axis(part[:, None], problem.at(problem.resource, options), axis=-1)
+        possible = problem.overload(options) == 0
+        shares[~possible] = np.nan
         status = np.where(possible, Status.FEASIBLE, Status.INFEASIBLE).astype(np.int8)
-        return Allocation(shares, np.full(len(splits), np.nan), status)
+        return Allocation(shares, np.full_like(rest, np.nan), status)
