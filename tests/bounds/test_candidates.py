@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 
 from dmcjia_opt.bounds import candidates as pareto
-from dmcjia_opt.bounds.candidates import pareto_splits
+from dmcjia_opt.bounds.candidates import pareto_options
 from dmcjia_opt.model.delay import MD1, TANDEM
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.testing.problems import brute_force, random_problem
@@ -57,28 +57,28 @@ def by_definition(problem):
     ],
 )
 def test_small_tables(local, cloud, kept):
-    assert pareto_splits(problem_of(local, cloud)).tolist() == [[bool(k) for k in kept]]
-    assert pareto_splits(problem_of(local, cloud, least=np.zeros(len(local)))).tolist() == [[bool(k) for k in kept]]
+    assert pareto_options(problem_of(local, cloud)).tolist() == [[bool(k) for k in kept]]
+    assert pareto_options(problem_of(local, cloud, least=np.zeros(len(local)))).tolist() == [[bool(k) for k in kept]]
 
 
 def test_a_larger_least_share_keeps_a_split_that_is_worse_otherwise():
     local, cloud = [0.1, 0.2], [0.1, 0.2]
-    assert pareto_splits(problem_of(local, cloud, least=[5.0, 0.0])).tolist() == [[True, True]]
-    assert pareto_splits(problem_of(local, cloud, least=[0.5, 0.0])).tolist() == [[True, False]]
+    assert pareto_options(problem_of(local, cloud, least=[5.0, 0.0])).tolist() == [[True, True]]
+    assert pareto_options(problem_of(local, cloud, least=[0.5, 0.0])).tolist() == [[True, False]]
 
 
 def test_a_split_with_more_delay_of_which_more_is_waiting_stays():
     """The wait before the cloud is none in the cloud: 1/2 s with 3/8 s of waiting may beat 1/4 s without any."""
     local, cloud = [0.25, 0.5], [0.1, 0.1]
-    assert pareto_splits(problem_of(local, cloud, wait=[0.0, 0.375])).tolist() == [[True, True]]
-    assert pareto_splits(problem_of(local, cloud, wait=[0.0, 0.25])).tolist() == [[True, False]]
-    assert pareto_splits(problem_of(local, cloud, wait=[0.25, 0.375])).tolist() == [[True, False]]
+    assert pareto_options(problem_of(local, cloud, wait=[0.0, 0.375])).tolist() == [[True, True]]
+    assert pareto_options(problem_of(local, cloud, wait=[0.0, 0.25])).tolist() == [[True, False]]
+    assert pareto_options(problem_of(local, cloud, wait=[0.25, 0.375])).tolist() == [[True, False]]
 
 
 @given(problems(max_nodes=5, max_splits=7))
 def test_the_definition(drawn):
     problem, _ = drawn
-    np.testing.assert_array_equal(pareto_splits(problem), by_definition(problem))
+    np.testing.assert_array_equal(pareto_options(problem), by_definition(problem))
 
 
 @pytest.mark.parametrize("ordering", ["stability", "cloud-faster"])
@@ -92,10 +92,10 @@ def test_ties_and_blocks(monkeypatch, ordering):
         least=rng.integers(0, 3, (n, m)) if ordering == "cloud-faster" else None,
         rate=0.01,
     )
-    whole = pareto_splits(problem)
+    whole = pareto_options(problem)
     np.testing.assert_array_equal(whole, by_definition(problem))
     monkeypatch.setattr(pareto, "_BLOCK", 1)
-    np.testing.assert_array_equal(pareto_splits(problem), whole)
+    np.testing.assert_array_equal(pareto_options(problem), whole)
 
 
 @pytest.mark.parametrize("curve", [MD1, TANDEM], ids=lambda curve: curve.name)
@@ -104,7 +104,7 @@ def test_ties_and_blocks(monkeypatch, ordering):
 def test_no_optimum_is_filtered_out(seed, ordering, curve):
     problem, _ = random_problem(np.random.default_rng(seed), 4, 5, ordering=ordering, curve=curve)
     best, _, _ = brute_force(problem)
-    closed = np.where(pareto_splits(problem), problem.fixed_delay, np.inf)
+    closed = np.where(pareto_options(problem), problem.fixed_delay, np.inf)
     left, _, _ = brute_force(
         Problem(
             closed,

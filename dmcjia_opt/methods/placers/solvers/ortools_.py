@@ -19,7 +19,7 @@ from pydantic import Field
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, over_uses
 from dmcjia_opt.base.errors import BackendFailed
-from dmcjia_opt.bounds.candidates import pareto_splits
+from dmcjia_opt.bounds.candidates import pareto_options
 from dmcjia_opt.bounds.dual import priced
 from dmcjia_opt.methods.placers.blackbox.library_search import draw_seed
 from dmcjia_opt.model.problem import Problem
@@ -137,7 +137,7 @@ class CpSat:
         if high.price <= 0.0:  # capacity is free: every node has its least local delay
             search.evaluate(high.options[None, :])
             return
-        keep = pareto_splits(problem)
+        keep = pareto_options(problem)
         price, span = math.sqrt(low.price * high.price), _SPAN
         for turn in range(self.rounds):
             before = search.objective

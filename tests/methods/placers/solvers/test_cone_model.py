@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dmcjia_opt.bounds.candidates import pareto_splits
+from dmcjia_opt.bounds.candidates import pareto_options
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.solvers.cone_model import SMOOTHING, cone_model, refusal
 from dmcjia_opt.model.delay import MD1, mg1
@@ -43,7 +43,7 @@ def choice(model, splits):
 def test_every_plan_of_candidates_costs_what_it_costs(problem, smoothing):
     model = cone_model(problem)
     plans = all_plans(problem)
-    plans = plans[pareto_splits(problem)[np.arange(problem.n_nodes), plans].all(axis=1)]
+    plans = plans[pareto_options(problem)[np.arange(problem.n_nodes), plans].all(axis=1)]
     shares = WaterFilling().allocate(problem, plans).shares[..., 0]
     feasible = problem.overload(plans) == 0
     assert feasible.any()
@@ -81,10 +81,10 @@ def test_numbers_are_of_order_one_whatever_the_units():
     assert one.root.max() < 10.0
 
 
-def test_candidates_are_the_pareto_splits_by_node():
+def test_candidates_are_the_pareto_options_by_node():
     problem = SMALL[0]
     model = cone_model(problem)
-    np.testing.assert_array_equal(np.column_stack([model.node, model.split]), np.argwhere(pareto_splits(problem)))
+    np.testing.assert_array_equal(np.column_stack([model.node, model.split]), np.argwhere(pareto_options(problem)))
     assert [list(model.node[rows]) for rows in model.candidates] == [
         [d] * len(r) for d, r in enumerate(model.candidates)
     ]

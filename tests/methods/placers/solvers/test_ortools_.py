@@ -6,7 +6,7 @@ import pytest
 from ortools.sat.python import cp_model
 
 from dmcjia_opt.base.errors import BackendFailed, InputError
-from dmcjia_opt.bounds.candidates import pareto_splits
+from dmcjia_opt.bounds.candidates import pareto_options
 from dmcjia_opt.bounds.certificate import best_lower_bound
 from dmcjia_opt.bounds.maximise import between
 from dmcjia_opt.methods.placers.solvers import ortools_
@@ -97,7 +97,7 @@ def test_a_menu_holds_what_each_split_wants_and_nothing_beaten(ordering):
     problem, _ = random_problem(np.random.default_rng(4), 5, 6, ordering=ordering)
     bound, _ = best_lower_bound(problem)
     price = between(problem)[0].price
-    keep = pareto_splits(problem)
+    keep = pareto_options(problem)
     entries = menu(problem, keep, price * np.array([0.5, 1.0, 2.0]), bound)
     assert keep[entries.node, entries.split].all()
     assert (np.diff(entries.node) >= 0).all()
