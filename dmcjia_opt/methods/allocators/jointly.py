@@ -82,7 +82,8 @@ class _OnePlan:
         excess[:, stages] = np.where(on, found, 1.0)
         number = np.maximum(together.sum(axis=1), 1)
         crossing = TANDEM.crossing(rate, self.wait)
-        moved = np.where(slowest < crossing, 1.0 / (weight * _curvature(number, slowest, rate)), 0.0)
+        with np.errstate(divide="ignore"):
+            moved = np.where(slowest < crossing, 1.0 / (weight * _curvature(number, slowest, rate)), 0.0)
         for i, k in enumerate(stages):
             mu = np.where(free[:, i], rate + found[:, i], 0.0)
             fall[:, k, k] = s[:, k] ** 2 * mu**3 / (2.0 * weight)
