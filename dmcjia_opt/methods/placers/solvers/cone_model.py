@@ -77,9 +77,7 @@ class Most:
         """Each stage as the slowest of them, and the case that no task waits for any."""
         slowest, free = TANDEM.pieces
         rows = [
-            Piece(
-                ((use, slowest.b),), tuple((i, slowest.a if i == use else free.a) for i in self.uses), relieved=True
-            )
+            Piece(((use, slowest.b),), tuple((i, slowest.a if i == use else free.a) for i in self.uses), relieved=True)
             for use in self.uses
         ]
         return (*rows, Piece((), tuple((i, free.a) for i in self.uses), relieved=False))
@@ -300,7 +298,7 @@ def cone_model(problem: Problem) -> ConeModel | None:
 
 
 def _uses(node: IntArray, busy: BoolArray, used: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-    """Return node, place in the path and resource of every use, given those of all candidates (n_candidates, n_uses)."""
+    """Return node, place in the path and resource of every use, from those of candidates (n_candidates, n_places)."""
     idle = np.ones(int(node[-1]) + 1, dtype=bool)
     idle[node[busy.any(axis=1)]] = False
     busy = busy.copy()
