@@ -63,7 +63,7 @@ def undominated(costs: list[FloatArray], amounts: list[FloatArray], resource: In
             no_more |= amounts[0][:, None, :, k] == 0.0
         no_worse &= no_more
     first = np.tri(m, k=-1, dtype=bool)  # j < i breaks ties
-    dominated: BoolArray = (no_worse & (first | ~no_worse.swapaxes(1, 2))).any(axis=2)
+    dominated: BoolArray = np.any(no_worse & (first | ~no_worse.swapaxes(1, 2)), axis=2)
     return ~dominated
 
 

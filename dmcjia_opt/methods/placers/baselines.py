@@ -115,7 +115,7 @@ class Greedy(Rule):
         sent = uplinks.sent(np.broadcast_to(options, (problem.n_options, problem.n_nodes))).T
         wanted = [np.isfinite(problem.fixed_delay)]
         if self.cloud_work:
-            wanted.append((_of_kind(problem, "server") & (problem.service > 0)).any(axis=2))
+            wanted.append(np.asarray((_of_kind(problem, "server") & (problem.service > 0)).any(axis=2)))
         options = _least(problem, sent, wanted)
         if self.optimal_shares:
             return options, None

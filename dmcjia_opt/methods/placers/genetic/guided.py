@@ -274,7 +274,7 @@ class ToFeasible(Repair):  # type: ignore[misc]
 
 
 def draw(probability: FloatArray, uniform: FloatArray) -> IntArray:
-    """Return options (n_plans, n_nodes) by their `probability` (n_nodes, n_options), from as many `uniform` in [0, 1)."""
+    """Return options (n_plans, n_nodes) by their `probability` (n_nodes, n_options), from `uniform` numbers below 1."""
     ladder = np.cumsum(probability, axis=1)
     ladder /= ladder[:, -1:]  # so that it ends at 1, not short of it by rounding
     return np.asarray((uniform[:, :, None] >= ladder[None]).sum(axis=2))

@@ -160,9 +160,9 @@ def _compile(solver: str, model: ConeModel) -> _Program:
 
     n, k, n_uses = model.n_nodes, len(model.node), len(model.user)
 
-    def matrix(entries: tuple[IntArray, IntArray, FloatArray], *shape: int) -> Any:  # noqa: ANN401 - a csr_array
+    def matrix(entries: tuple[IntArray, IntArray, FloatArray], n_rows: int, n_columns: int) -> Any:  # noqa: ANN401
         row, column, value = entries
-        return csr_array((value, (row, column)), shape=shape)
+        return csr_array((value, (row, column)), shape=(n_rows, n_columns))
 
     def per_use(values: FloatArray) -> Any:  # noqa: ANN401 - a cvxpy expression
         return matrix((model.use, model.candidate, values), n_uses, k) @ z

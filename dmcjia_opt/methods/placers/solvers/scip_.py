@@ -182,7 +182,8 @@ def _add_delays(
 ) -> None:
     """Add the cones of some uses and what they cost: their sum, or the largest of several pieces."""
     spare, share = set(model.with_spare), set(model.with_share)
-    t, u = {}, {}
+    t: dict[int, Any] = {}
+    u: dict[int, Any] = {}
     for use, part in parts.items():
         for delays, on, cost, rate in (
             (t, spare, model.on_spare[use], part.spare),
