@@ -203,8 +203,8 @@ class AnyChoice:
     __slots__ = ()
 
     def supports(self, problem: Problem) -> str | None:
-        """Return why not, if a node has a single split."""
-        return "a node has only one split" if (problem.last == 0).any() else None
+        """Return why not, if a node has a single option."""
+        return "a node has only one option" if (problem.last == 0).any() else None
 
 
 @dataclass(frozen=True, slots=True)

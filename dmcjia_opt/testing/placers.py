@@ -13,7 +13,7 @@ import pytest
 
 from dmcjia_opt.bounds.certificate import best_lower_bound, judge
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.delay import MD1, MM1, TANDEM, mg1
+from dmcjia_opt.model.delay import MD1, MM1, OVERLAP, TANDEM, DelayCurve, mg1
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.scenario import Average, Ordering
 from dmcjia_opt.solving import running
@@ -29,7 +29,7 @@ from dmcjia_opt.testing.methods import (
     contents,
     in_two_processes,
 )
-from dmcjia_opt.testing.problems import brute_force, impossible, only_way_out, random_problem
+from dmcjia_opt.testing.problems import brute_force, impossible, only_way_out, random_problem, random_shared_problem
 
 #: What searches without an end of their own may spend here.
 FEW = Stop(evaluations=60)
@@ -44,11 +44,26 @@ _CASES: tuple[tuple[int, int, object, Ordering, Average], ...] = (
     (4, 4, TANDEM, "stability", "nodes"),
     (3, 5, TANDEM, "cloud-faster", "tasks"),
 )
+#: Several resources: a link behind which a server is, two servers, both with least rates, and tandems.
+_SHARED: tuple[tuple[int, int, int, tuple[DelayCurve, ...], Ordering, Average], ...] = (
+    (3, 4, 3, (OVERLAP, MD1), "stability", "nodes"),
+    (4, 3, 2, (MD1,), "stability", "tasks"),
+    (3, 4, 3, (MM1, MD1), "cloud-faster", "nodes"),
+    (3, 4, 3, (OVERLAP, TANDEM), "stability", "tasks"),
+    (3, 4, 3, (TANDEM, TANDEM), "cloud-faster", "nodes"),
+)
+every_problem = pytest.mark.parametrize("k", range(len(_CASES) + len(_SHARED)))
 
 
 @cache
 def small(k: int) -> tuple[Problem, float]:
-    """Return a problem of 3 to 5 nodes with up to 256 plans, and the least delay; k = 0 … 4 varies the curve."""
+    """Return a problem of 3 to 5 nodes with up to 256 plans, and the least delay; from k = 7 on several resources."""
+    if k >= len(_CASES):
+        n, m, r, curves, ordering, average = _SHARED[k - len(_CASES)]
+        problem, _ = random_shared_problem(
+            np.random.default_rng(k), n, m, r, len(curves), curves=curves, ordering=ordering, average=average
+        )
+        return problem, brute_force(problem)[0]
     n, m, curve, ordering, average = _CASES[k]
     rng = np.random.default_rng(k)
     problem, _ = random_problem(rng, n, m, curve=curve, ordering=ordering, average=average)  # type: ignore[arg-type]
@@ -75,8 +90,8 @@ def place(
     return running.place(placer, problem, allocator or WaterFilling(), stop=stop, rng=rng, callback=callback)
 
 
-def outcome(placer: Placer, problem: Problem, seed: int) -> tuple[list[int], list[float] | None]:
-    """Return splits and shares as lists, to compare processes."""
+def outcome(placer: Placer, problem: Problem, seed: int) -> tuple[list[int], list[list[float]] | None]:
+    """Return options and shares as lists, to compare processes."""
     got = place(placer, problem, seed=seed)
     return got.options.tolist(), None if got.shares is None else got.shares.tolist()
 
@@ -84,6 +99,7 @@ def outcome(placer: Placer, problem: Problem, seed: int) -> tuple[list[int], lis
 def value_of(problem: Problem, placement: Placement) -> float:
     """Return the mean delay of a placement after checking that it is a plan."""
     assert placement.shares is not None
+    assert placement.shares.shape == (problem.n_nodes, problem.n_uses)
     verdict = judge(problem, placement.options, placement.shares)
     assert verdict.feasible, verdict.violation
     return verdict.objective
@@ -124,7 +140,7 @@ class BaselineConformance(Conformance):
         """It has both methods of the protocol."""
         assert isinstance(placer, Placer)
 
-    @pytest.mark.parametrize("k", range(7))
+    @every_problem
     def test_its_plans_are_plans(self, placer: Placer, k: int) -> None:
         """Feasible unless it says otherwise, not better than the best of all plans, and no bound above that."""
         problem, best = small(k)
@@ -190,7 +206,7 @@ class BaselineConformance(Conformance):
 class PlacerConformance(BaselineConformance):
     """What a placer owes that searches: budgets, a trace that tells the story, and a plan where there is one."""
 
-    @pytest.mark.parametrize("k", range(7))
+    @every_problem
     def test_its_plans_are_plans(self, placer: Placer, k: int) -> None:
         """Feasible, with no bound above the best of all plans; what is called optimal is, and an exact placer's is."""
         problem, best = small(k)
@@ -207,7 +223,7 @@ class PlacerConformance(BaselineConformance):
 
     @pytest.mark.parametrize("known", [known for known in known_answers() if known.name in _CHOICES])
     def test_known_choices(self, placer: Placer, known: KnownAnswer) -> None:
-        """Problems whose best splits were found by hand."""
+        """Problems whose best options were found by hand."""
         if self.refused(placer, known.problem):
             return
         placement = place(placer, known.problem, stop=Stop())
@@ -255,7 +271,7 @@ class PlacerConformance(BaselineConformance):
         assert all(point.lower_bound <= best * (1 + 1e-12) for point in trace)
         assert value_of(problem, placement) == trace[-1].objective
 
-    def test_one_node_with_two_splits(self, placer: Placer) -> None:
+    def test_one_node_with_two_options(self, placer: Placer) -> None:
         """The smallest choice there is: 0.2 + 1/10 s in the cloud, or 0.25 s at the edge."""
         problem = Problem(np.array([[0.2, 0.25]]), np.array([[0.1, 0.0]]), np.ones(1), np.ones(1))
         placement = place(placer, problem, stop=Stop())
@@ -275,7 +291,7 @@ class PlacerConformance(BaselineConformance):
             assert place(placer, problem, stop=Stop()).options.tolist() == [3, 3, 3]
 
     def test_problems_that_nothing_solves(self, placer: Placer) -> None:
-        """An overloaded cloud, and a node without a stable split: INFEASIBLE, without shares."""
+        """An overloaded cloud, and a node without a stable option: INFEASIBLE, without shares."""
         stuck = Problem(
             fixed_delay=np.array([[0.1, 0.2], [np.inf, np.inf]]),
             service=np.array([[0.1, 0.0], [0.1, 0.0]]),

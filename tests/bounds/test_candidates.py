@@ -1,12 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 
 from dmcjia_opt.bounds import candidates as pareto
-from dmcjia_opt.bounds.candidates import pareto_splits
+from dmcjia_opt.bounds.candidates import pareto_options
 from dmcjia_opt.model.delay import MD1, TANDEM
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.testing.problems import brute_force, random_problem
+from dmcjia_opt.testing.problems import brute_force, random_problem, random_shared_problem
 from dmcjia_opt.testing.strategies import problems
 
 
@@ -57,28 +59,95 @@ def by_definition(problem):
     ],
 )
 def test_small_tables(local, cloud, kept):
-    assert pareto_splits(problem_of(local, cloud)).tolist() == [[bool(k) for k in kept]]
-    assert pareto_splits(problem_of(local, cloud, least=np.zeros(len(local)))).tolist() == [[bool(k) for k in kept]]
+    assert pareto_options(problem_of(local, cloud)).tolist() == [[bool(k) for k in kept]]
+    assert pareto_options(problem_of(local, cloud, least=np.zeros(len(local)))).tolist() == [[bool(k) for k in kept]]
 
 
 def test_a_larger_least_share_keeps_a_split_that_is_worse_otherwise():
     local, cloud = [0.1, 0.2], [0.1, 0.2]
-    assert pareto_splits(problem_of(local, cloud, least=[5.0, 0.0])).tolist() == [[True, True]]
-    assert pareto_splits(problem_of(local, cloud, least=[0.5, 0.0])).tolist() == [[True, False]]
+    assert pareto_options(problem_of(local, cloud, least=[5.0, 0.0])).tolist() == [[True, True]]
+    assert pareto_options(problem_of(local, cloud, least=[0.5, 0.0])).tolist() == [[True, False]]
 
 
 def test_a_split_with_more_delay_of_which_more_is_waiting_stays():
     """The wait before the cloud is none in the cloud: 1/2 s with 3/8 s of waiting may beat 1/4 s without any."""
     local, cloud = [0.25, 0.5], [0.1, 0.1]
-    assert pareto_splits(problem_of(local, cloud, wait=[0.0, 0.375])).tolist() == [[True, True]]
-    assert pareto_splits(problem_of(local, cloud, wait=[0.0, 0.25])).tolist() == [[True, False]]
-    assert pareto_splits(problem_of(local, cloud, wait=[0.25, 0.375])).tolist() == [[True, False]]
+    assert pareto_options(problem_of(local, cloud, wait=[0.0, 0.375])).tolist() == [[True, True]]
+    assert pareto_options(problem_of(local, cloud, wait=[0.0, 0.25])).tolist() == [[True, False]]
+    assert pareto_options(problem_of(local, cloud, wait=[0.25, 0.375])).tolist() == [[True, False]]
+
+
+def dominates(problem, d, j, i):
+    """By the words of the definition, whether option j of a node is no worse than option i."""
+    fixed, wait = problem.fixed_delay[d], problem.wait[d]
+    if not (fixed[j] <= fixed[i] and fixed[j] - wait[j] <= fixed[i] - wait[i]):
+        return False
+    least = np.maximum(problem.arrival_rate[d], problem.least_rate[d]) * problem.service[d]
+    for k in range(problem.n_uses):
+        s, r = problem.service[d, :, k], problem.resource[d, :, k]
+        if s[j] > 0 and not (r[j] == r[i] and s[j] <= s[i] and least[j, k] <= least[i, k]):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("ordering", ["stability", "cloud-faster"])
+@pytest.mark.parametrize("curve", [MD1, TANDEM], ids=lambda curve: curve.name)
+@pytest.mark.parametrize("seed", range(4))
+def test_the_definition_with_several_resources(seed, curve, ordering):
+    """Services and delays are rounded to a coarse grid, so that much is dominated and tied."""
+    rng = np.random.default_rng(seed)
+    drawn, _ = random_shared_problem(rng, 6, 12, 2, 2, curves=(curve, curve), ordering=ordering)
+    grid = drawn.service.max() / 3.0
+    service = np.ceil(drawn.service / grid) * grid
+    idle = (service == 0).sum(axis=2)
+    fixed = np.where(np.isfinite(drawn.fixed_delay), rng.integers(1, 4, drawn.fixed_delay.shape) + 2 * idle, np.inf)
+    problem = Problem(
+        fixed,
+        service,
+        drawn.arrival_rate,
+        drawn.weight,
+        drawn.curves,
+        np.where(rng.random(drawn.service.shape) < 0.3, drawn.least_rate, 0.0),
+        np.where(np.isfinite(fixed), rng.integers(0, 2, fixed.shape), 0.0) if curve == TANDEM else (),
+        resource=drawn.resource,
+    )
+    keep = pareto_options(problem)
+    assert 6 < keep.sum() < 48
+    for d in range(6):
+        for i in range(12):
+            beaten = any(
+                dominates(problem, d, j, i) and (j < i or not dominates(problem, d, i, j))
+                for j in range(12)
+                if j != i and np.isfinite(fixed[d, j])
+            )
+            assert keep[d, i] == (np.isfinite(fixed[d, i]) and not beaten)
+
+
+def test_an_option_that_uses_less_of_another_resource_stays():
+    """Half the time on a second server says nothing of the first; nothing at all is less than anything."""
+    service, resource = np.array([[[0.2], [0.1], [0.0]]]), np.array([[[0], [1], [1]]])
+    fixed, rest = np.array([[0.1, 0.1, 0.1]]), (np.ones(1), np.ones(1))
+    assert pareto_options(Problem(fixed, service, *rest, resource=resource)).tolist() == [[False, False, True]]
+    dearer = np.array([[0.1, 0.1, 0.2]])
+    assert pareto_options(Problem(dearer, service, *rest, resource=resource)).tolist() == [[True, True, True]]
+    alike = Problem(dearer, service, *rest, resource=np.zeros_like(resource))
+    assert pareto_options(alike).tolist() == [[False, True, True]]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_optimum_of_several_resources_is_filtered_out(seed):
+    ordering = ("stability", "cloud-faster")[seed % 2]
+    problem, _ = random_shared_problem(np.random.default_rng(seed), 3, 5, ordering=ordering, curves=(MD1, MD1))
+    keep = pareto_options(problem)
+    best, _, _ = brute_force(problem)
+    left = np.where(keep, problem.fixed_delay, np.inf)
+    assert brute_force(replace(problem, fixed_delay=left))[0] == pytest.approx(best, rel=1e-12)
 
 
 @given(problems(max_nodes=5, max_splits=7))
 def test_the_definition(drawn):
     problem, _ = drawn
-    np.testing.assert_array_equal(pareto_splits(problem), by_definition(problem))
+    np.testing.assert_array_equal(pareto_options(problem), by_definition(problem))
 
 
 @pytest.mark.parametrize("ordering", ["stability", "cloud-faster"])
@@ -92,10 +161,10 @@ def test_ties_and_blocks(monkeypatch, ordering):
         least=rng.integers(0, 3, (n, m)) if ordering == "cloud-faster" else None,
         rate=0.01,
     )
-    whole = pareto_splits(problem)
+    whole = pareto_options(problem)
     np.testing.assert_array_equal(whole, by_definition(problem))
     monkeypatch.setattr(pareto, "_BLOCK", 1)
-    np.testing.assert_array_equal(pareto_splits(problem), whole)
+    np.testing.assert_array_equal(pareto_options(problem), whole)
 
 
 @pytest.mark.parametrize("curve", [MD1, TANDEM], ids=lambda curve: curve.name)
@@ -104,7 +173,7 @@ def test_ties_and_blocks(monkeypatch, ordering):
 def test_no_optimum_is_filtered_out(seed, ordering, curve):
     problem, _ = random_problem(np.random.default_rng(seed), 4, 5, ordering=ordering, curve=curve)
     best, _, _ = brute_force(problem)
-    closed = np.where(pareto_splits(problem), problem.fixed_delay, np.inf)
+    closed = np.where(pareto_options(problem), problem.fixed_delay, np.inf)
     left, _, _ = brute_force(
         Problem(
             closed,

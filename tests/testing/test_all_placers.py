@@ -56,6 +56,6 @@ def test_proved_bounds_meet_the_plan(name, k):
 @pytest.mark.parametrize("name", ["dmcjia", "genetic", "memetic", "pymoo", "nevergrad", "cma", "optuna", "scipy"])
 def test_a_node_with_one_split_is_refused_with_a_sentence(name):
     problem, _ = random_problem(np.random.default_rng(0), 3, 1)
-    assert build_placer(name).supports(problem) == "a node has only one split"
-    with pytest.raises(InputError, match="a node has only one split"):
+    assert build_placer(name).supports(problem) == "a node has only one option"
+    with pytest.raises(InputError, match="a node has only one option"):
         place(build_placer(name), problem)

@@ -1,10 +1,11 @@
 """The rules the paper compares with (section 4.2.2): no search, one plan each.
 
-A rule chooses splits node by node and shares by a formula; with ``optimal_shares`` the allocator chooses the shares
-for the same splits, which separates what a rule loses by its splits from what it loses by its shares. A split that
-makes the node's own edge queue unstable is not chosen if there is another. Beyond that a rule does not look: its plan
-may be infeasible where feasible ones exist, and its placement then says INFEASIBLE and keeps the splits and shares.
-Whatever the budget, a rule makes its one plan.
+A rule chooses options node by node and shares by a formula; with ``optimal_shares`` the allocator chooses the shares
+for the same options, which separates what a rule loses by its options from what it loses by its shares. The paper knows
+splits and one cloud; each rule says what it does where there are several servers, or links and hosts are shared. An
+option that makes the node's own edge queue unstable is not chosen if there is another. Beyond that a rule does not
+look: its plan may be infeasible where feasible ones exist, and its placement then says INFEASIBLE and keeps the options
+and shares. Whatever the budget, a rule makes its one plan.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, over_uses
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.resources import CLOUD, ResourceKind
 from dmcjia_opt.solving.contract import AnyProblem
 from dmcjia_opt.solving.options import AtLeastOne, method
 from dmcjia_opt.solving.search import Search
@@ -31,46 +33,59 @@ class Rule(AnyProblem, ABC):
 
     @abstractmethod
     def plan(self, problem: Problem) -> tuple[IntArray, FloatArray | None]:
-        """Return splits and shares, (n_nodes,) each; None for shares leaves them to the allocator."""
+        """Return options (n_nodes,) and shares (n_nodes, n_uses); None for shares leaves them to the allocator."""
 
 
 @method
 class CloudOnly(Rule):
-    """Every node sends its raw input; nothing runs at the edge.
+    """Every node sends its raw input to the cloud; nothing runs at the edge.
 
     Parameters
     ----------
     optimal_shares
         Let the allocator choose the shares, instead of equal ones.
+
+    Notes
+    -----
+    Of several servers that is the one called "cloud" if the node may use it, or else the first of those that it may:
+    the option that gives it the most work. Equal shares are those of `Neurosurgeon`, of shared links and hosts too.
     """
 
     optimal_shares: bool = False
 
     def plan(self, problem: Problem) -> tuple[IntArray, FloatArray | None]:
-        """Return split 0 for every node."""
-        shares = None if self.optimal_shares else _equal(problem)
-        return np.zeros_like(problem.last), shares
+        """Return the option of every node that leaves the cloud the most work: with one cloud, split 0."""
+        given = over_uses(problem.service if problem.n_resources == 1 else _cloud_work(problem))
+        options = _least(problem, -given, [np.isfinite(problem.fixed_delay)])
+        return options, None if self.optimal_shares else _equal(problem, options)
 
 
 @method
 class EdgeOnly(Rule):
-    """Every node runs its whole network; the cloud is not used, and only the network's output is uploaded."""
+    """Every node runs its whole network; servers and links are not used, and only the network's output leaves.
+
+    Notes
+    -----
+    Where nodes share a host, each has an equal share of it.
+    """
 
     def plan(self, problem: Problem) -> tuple[IntArray, FloatArray | None]:
-        """Return the last split of every node."""
-        return problem.last.copy(), np.zeros(problem.n_nodes)
+        """Return the last option of every node."""
+        options = problem.last.copy()
+        hosted = problem.at(_of_kind(problem, "host"), options)
+        return options, np.where(hosted, _equal(problem, options), 0.0)
 
 
 @method
 class Greedy(Rule):
-    """Every node uploads as little as it can, and leaves the cloud as much work as that allows.
+    """Every node uploads as little as it can, and leaves servers as much work as that allows.
 
     Parameters
     ----------
     optimal_shares
-        Let the allocator choose the shares, instead of shares in proportion to each node's cloud work.
+        Let the allocator choose the shares, instead of shares in proportion to each node's work.
     cloud_work
-        Choose among splits that leave work for the cloud; otherwise among all.
+        Choose among options that leave work for a server; otherwise among all.
 
     Notes
     -----
@@ -78,42 +93,47 @@ class Greedy(Rule):
     unloading as much as possible to the cloud, so splits without any cloud work are left out: the few output bytes of
     a classifier would make this rule the same as edge-only. For ResNet34 it is split 28, the first of six whose
     activation has 98 KiB. Shares are in proportion to the cloud work of one task, so the arrival rates play no part.
+
+    Bytes are those that leave the node, wherever they go: of several servers it takes the first in its menu. The shares
+    of every resource, links and hosts too, are in proportion to the time that one task takes of all of it.
     """
 
     optimal_shares: bool = False
     cloud_work: bool = True
 
     def supports(self, problem: Problem) -> str | None:
-        """Return why not if the problem does not say how much each split uploads."""
+        """Return why not if the problem does not say how much each option uploads."""
         if problem.uplinks is None:
             return "it chooses by upload bytes, which this problem does not have (uplinks); use another placer"
         return None
 
     def plan(self, problem: Problem) -> tuple[IntArray, FloatArray | None]:
-        """Return each node's split with the fewest upload bytes."""
+        """Return each node's option with the fewest upload bytes."""
         uplinks = problem.uplinks
         assert uplinks is not None  # see `supports`
         options = np.arange(problem.n_options)[:, None]
         sent = uplinks.sent(np.broadcast_to(options, (problem.n_options, problem.n_nodes))).T
         wanted = [np.isfinite(problem.fixed_delay)]
         if self.cloud_work:
-            wanted.append(problem.service[:, :, 0] > 0)
-        splits = _least(problem, sent, wanted)
-        work = problem.at(problem.service, splits)[:, 0]
-        shares = None if self.optimal_shares else work / max(float(work.sum()), np.finfo(np.float64).tiny)
-        return splits, shares
+            wanted.append(np.asarray((_of_kind(problem, "server") & (problem.service > 0)).any(axis=2)))
+        options = _least(problem, sent, wanted)
+        if self.optimal_shares:
+            return options, None
+        work = problem.at(problem.service, options)
+        total = np.maximum(problem.by_resource(options, work), np.finfo(np.float64).tiny)
+        return options, work / total[problem.at(problem.resource, options)]
 
 
 @method
 class Neurosurgeon(Rule):
-    """Every node takes the split with the least latency it predicts for itself, at an equal share of the cloud.
+    """Every node takes the option with the least latency it predicts for itself, at equal shares of what it may use.
 
     Parameters
     ----------
     optimal_shares
-        Let the allocator choose the shares once the splits are chosen, instead of equal ones.
+        Let the allocator choose the shares once the options are chosen, instead of equal ones.
     server_load
-        Factor on the predicted cloud latency, at least 1: 1 for an idle server, 2 for one that takes twice as long.
+        Factor on the predicted latency of servers, at least 1: 1 for idle ones, 2 for such as take twice as long.
 
     Notes
     -----
@@ -121,28 +141,69 @@ class Neurosurgeon(Rule):
     with its queue, and upload), which it can measure, plus `server_load` times the cloud's service time at a share of
     1/n_nodes. How long tasks queue in the cloud is not predicted: the source knows the server by its load factor
     only. A split whose cloud queue an equal share cannot keep up with is not chosen if there is another.
+
+    Of several resources the share of each is 1 over the number of nodes that may use it, and links and hosts are
+    predicted like servers, without the factor. A node that uses one resource twice divides its share.
     """
 
     optimal_shares: bool = False
     server_load: AtLeastOne = 1.0
 
     def plan(self, problem: Problem) -> tuple[IntArray, FloatArray | None]:
-        """Return each node's split with the least predicted latency."""
-        service = problem.service[:, :, 0] * problem.n_nodes
-        predicted = problem.fixed_delay + self.server_load * service
-        keeps_up = problem.arrival_rate[:, None] * service < 1.0
-        keeps_up &= problem.least_rate[:, :, 0] * service <= 1.0
-        splits = _least(problem, predicted, [np.isfinite(problem.fixed_delay), keeps_up])
-        shares = None if self.optimal_shares else _equal(problem)
-        return splits, shares
+        """Return each node's option with the least predicted latency."""
+        service = problem.service * _sharers(problem)
+        factor = np.where(_of_kind(problem, "server"), self.server_load, 1.0)
+        predicted = problem.fixed_delay + over_uses(factor * service)
+        rate = problem.arrival_rate[:, None]
+        keeps_up = np.ones(predicted.shape, dtype=bool)
+        for k, curve in enumerate(problem.use_curves):
+            load = rate * service[..., k]
+            keeps_up &= load < 1.0 if curve.waits else load <= 1.0
+            keeps_up &= problem.least_rate[..., k] * service[..., k] <= 1.0
+        options = _least(problem, predicted, [np.isfinite(problem.fixed_delay), keeps_up])
+        return options, None if self.optimal_shares else _equal(problem, options)
 
 
-def _equal(problem: Problem) -> FloatArray:
-    return np.full(problem.n_nodes, 1.0 / problem.n_nodes)
+def _cloud_work(problem: Problem) -> FloatArray:
+    """Return the time (n_nodes, n_options, n_uses) that each node's cloud works, the first server that it may use."""
+    work = np.where(_of_kind(problem, "server") & np.isfinite(problem.fixed_delay)[..., None], problem.service, 0.0)
+    order = sorted(range(problem.n_resources), key=lambda r: problem.resources[r] != CLOUD)
+    rank = np.argsort(order)[problem.resource]
+    first = np.where(work > 0, rank, problem.n_resources).min(axis=(1, 2), keepdims=True)
+    return np.where(rank == first, work, 0.0)
+
+
+def _of_kind(problem: Problem, kind: ResourceKind) -> BoolArray:
+    """Return which uses (n_nodes, n_options, n_uses) are of a server, a link or a host."""
+    kinds = np.array([resource.kind == kind for resource in problem.resources])
+    return kinds[problem.resource]
+
+
+def _sharers(problem: Problem) -> IntArray:
+    """Return by how much each use (n_nodes, n_options, n_uses) divides its resource at equal shares.
+
+    That is how many nodes may use it, times the uses of it in the option.
+    """
+    if problem.single:
+        return np.full((1, 1, 1), problem.n_nodes)
+    used = (problem.service > 0) & np.isfinite(problem.fixed_delay)[..., None]
+    node = np.arange(problem.n_nodes)[:, None, None]
+    pairs = np.unique((node * problem.n_resources + problem.resource)[used])
+    users = np.maximum(np.bincount(pairs % problem.n_resources, minlength=problem.n_resources), 1)
+    resource = problem.resource
+    twice = ((resource[..., :, None] == resource[..., None, :]) & (problem.service > 0)[..., None, :]).sum(axis=-1)
+    return np.asarray(users[resource] * np.maximum(twice, 1))
+
+
+def _equal(problem: Problem, options: IntArray) -> FloatArray:
+    """Return equal shares (n_nodes, n_uses); with one resource every node has one, whether it uses it or not."""
+    if problem.single:
+        return np.full((problem.n_nodes, 1), 1.0 / problem.n_nodes)
+    return np.where(problem.at(problem.service, options) > 0, 1.0 / problem.at(_sharers(problem), options), 0.0)
 
 
 def _least(problem: Problem, score: FloatArray, wanted: list[BoolArray]) -> IntArray:
-    """Return each node's existing split of least score, the earliest of equals.
+    """Return each node's existing option of least score, the earliest of equals.
 
     Each table of `wanted` narrows the choice, for the nodes to which it leaves any.
     """

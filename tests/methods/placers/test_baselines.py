@@ -12,7 +12,9 @@ import pytest
 from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.baselines import CloudOnly, EdgeOnly, Greedy, Neurosurgeon
+from dmcjia_opt.model.delay import MD1, OVERLAP
 from dmcjia_opt.model.problem import Problem, Uplinks
+from dmcjia_opt.model.resources import CLOUD, Resource
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Status, Stop
@@ -54,7 +56,7 @@ def test_cloud_only_by_hand():
     """Equal shares: service 4 s and 8 s at λ = 0.1, so waits of 0.1·16/1.2 and 0.1·64/0.4 s, after 6 s and 9 s."""
     placement = place(CloudOnly(), two_nodes())
     assert placement.options.tolist() == [0, 0]
-    assert placement.shares.tolist() == [0.5, 0.5]
+    assert placement.shares.tolist() == [[0.5], [0.5]]
     assert placement.status == Status.FEASIBLE
     assert placement.trace[-1].objective == pytest.approx((6 + 4 + 1.6 / 1.2 + 9 + 8 + 6.4 / 0.4) / 2, rel=1e-12)
 
@@ -70,7 +72,7 @@ def test_greedy_by_hand():
     """Node 0 sends 2 bytes after two layers, node 1 3 after one; cloud work 1 s each gives equal shares."""
     placement = place(Greedy(), two_nodes())
     assert placement.options.tolist() == [2, 1]
-    assert placement.shares.tolist() == [0.5, 0.5]
+    assert placement.shares.tolist() == [[0.5], [0.5]]
     both = 2 + 0.1 * 4 / (2 * 0.8)
     assert placement.trace[-1].objective == pytest.approx((2 + 2 + both + 2 + 3 + both) / 2, rel=1e-12)
 
@@ -79,27 +81,27 @@ def test_greedy_shares_follow_the_cloud_work():
     cloud = np.array([[2.0, 1.5, 1.0, 0.0], [4.0, 3.0, 0.0, 0.0]])
     placement = place(Greedy(), two_nodes(service=cloud))
     assert placement.options.tolist() == [2, 1]
-    assert placement.shares.tolist() == [0.25, 0.75]
+    assert placement.shares.tolist() == [[0.25], [0.75]]
 
 
 def test_greedy_may_be_told_to_mind_bytes_alone():
-    """Then node 0 keeps everything (1 byte); of node 1's two splits with 3 bytes the earlier leaves the cloud more."""
+    """Then node 0 keeps everything (1 byte); of node 1's two options with 3 bytes the earlier leaves the cloud more."""
     placement = place(Greedy(cloud_work=False), two_nodes())
     assert placement.options.tolist() == [3, 1]
-    assert placement.shares.tolist() == [0.0, 1.0]
+    assert placement.shares.tolist() == [[0.0], [1.0]]
 
 
 def test_greedy_without_any_cloud_work():
     placement = place(Greedy(), two_nodes(service=np.zeros((2, 4))))
     assert placement.options.tolist() == [3, 1]
-    assert placement.shares.tolist() == [0.0, 0.0]
+    assert placement.shares.tolist() == [[0.0], [0.0]]
     assert placement.status == Status.FEASIBLE
 
 
 def test_greedy_counts_the_nodes_own_input():
     """A node whose raw input is an 1.5-byte image sends that, whatever its model's input tensor has."""
     uplinks = Uplinks(SENT, np.array([0, 1]), np.ones(2), np.array([1.5, 9.0]))
-    assert place(Greedy(), two_nodes(uplinks=uplinks)).splits.tolist() == [0, 1]
+    assert place(Greedy(), two_nodes(uplinks=uplinks)).options.tolist() == [0, 1]
 
 
 def test_greedy_on_resnet34_is_the_first_activation_of_98_kib():
@@ -122,14 +124,14 @@ def test_neurosurgeon_by_hand():
     """Half the cloud each: node 0 predicts 10, 12, 6 and 5 s, node 1 17, 7 and 8 s."""
     placement = place(Neurosurgeon(), two_nodes())
     assert placement.options.tolist() == [3, 1]
-    assert placement.shares.tolist() == [0.5, 0.5]
+    assert placement.shares.tolist() == [[0.5], [0.5]]
     assert placement.trace[-1].objective == pytest.approx((5 + 5 + 2 + 0.1 * 4 / 1.6) / 2, rel=1e-12)
 
 
 def test_a_loaded_server_drives_neurosurgeon_to_the_edge():
     """At twice the cloud latency node 1 predicts 25, 9 and 8 s."""
-    assert place(Neurosurgeon(server_load=2.0), two_nodes()).splits.tolist() == [3, 2]
-    assert place(Neurosurgeon(server_load=1.4), two_nodes()).splits.tolist() == [3, 1]
+    assert place(Neurosurgeon(server_load=2.0), two_nodes()).options.tolist() == [3, 2]
+    assert place(Neurosurgeon(server_load=1.4), two_nodes()).options.tolist() == [3, 1]
 
 
 @pytest.mark.parametrize("load", [0.5, -1.0, math.nan, math.inf])
@@ -140,31 +142,31 @@ def test_impossible_server_loads_are_refused(load):
 
 def test_neurosurgeon_leaves_splits_that_its_share_cannot_serve():
     """At λ = 0.5 node 1's split 1 loads half the cloud to 0.5·2 = 1, however short the 2 s it predicts for it."""
-    assert place(Neurosurgeon(), two_nodes(arrival_rate=np.array([0.1, 0.5]))).splits.tolist() == [3, 2]
-    assert place(Neurosurgeon(), two_nodes(arrival_rate=np.array([0.1, 0.49]))).splits.tolist() == [3, 1]
+    assert place(Neurosurgeon(), two_nodes(arrival_rate=np.array([0.1, 0.5]))).options.tolist() == [3, 2]
+    assert place(Neurosurgeon(), two_nodes(arrival_rate=np.array([0.1, 0.49]))).options.tolist() == [3, 1]
 
 
 def test_neurosurgeon_heeds_a_least_cloud_rate():
     """Split 1 of node 1 has a rate of 0.5/s at half the cloud."""
     floor = np.zeros((2, 4))
     floor[1, 1] = 0.5
-    assert place(Neurosurgeon(), two_nodes(least_rate=floor)).splits.tolist() == [3, 1]
-    assert place(Neurosurgeon(), two_nodes(least_rate=floor * 1.01)).splits.tolist() == [3, 2]
+    assert place(Neurosurgeon(), two_nodes(least_rate=floor)).options.tolist() == [3, 1]
+    assert place(Neurosurgeon(), two_nodes(least_rate=floor * 1.01)).options.tolist() == [3, 2]
 
 
 @pytest.mark.parametrize("placer", [Greedy(), Neurosurgeon()])
 def test_an_unstable_edge_is_chosen_only_where_there_is_nothing_else(placer):
     local = two_nodes().fixed_delay.copy()
-    first = place(placer, two_nodes()).splits
+    first = place(placer, two_nodes()).options
     local[0, first[0]] = np.inf
     other = place(placer, two_nodes(fixed_delay=local))
-    assert other.splits[0] != first[0]
-    assert other.splits[1] == first[1]
+    assert other.options[0] != first[0]
+    assert other.options[1] == first[1]
     assert other.status == Status.FEASIBLE
     local[0] = np.inf
     stuck = place(placer, two_nodes(fixed_delay=local))
     assert stuck.status == Status.INFEASIBLE
-    assert 0 <= stuck.splits[0] <= 3
+    assert 0 <= stuck.options[0] <= 3
 
 
 @pytest.mark.parametrize(
@@ -228,11 +230,11 @@ def test_the_problem_is_left_alone_and_the_placer_travels(name):
     assert isinstance(placer, Placer)
     assert placer == build_placer(name)
     first, second = place(placer, problem), place(placer, problem)
-    np.testing.assert_array_equal(first.splits, second.splits)
+    np.testing.assert_array_equal(first.options, second.options)
     np.testing.assert_array_equal(first.shares, second.shares)
-    assert not any(part.flags.writeable for part in (first.splits, first.shares))
-    splits, _ = placer.plan(problem)
-    splits[:] = 0
+    assert not any(part.flags.writeable for part in (first.options, first.shares))
+    options, _ = placer.plan(problem)
+    options[:] = 0
     assert problem.last.tolist() == [3, 2]
     assert problem.uplinks.upload_bytes[0, 0] == 6.0
 
@@ -251,10 +253,8 @@ def test_shares_never_exceed_the_cloud(name, nodes):
 @every_optimal
 def test_a_third_partys_allocator_will_do(name):
     placement = place(build_placer(name), two_nodes(), allocator=Even())
-    np.testing.assert_array_equal(
-        placement.shares, Even().allocate(two_nodes(), placement.options[None]).shares[0, :, 0]
-    )
-    assert math.isnan(placement.price)
+    np.testing.assert_array_equal(placement.shares, Even().allocate(two_nodes(), placement.options[None]).shares[0])
+    assert np.isnan(placement.prices).all()
 
 
 @every_optimal
@@ -303,3 +303,95 @@ def test_a_cloud_slower_than_the_edge_is_named():
     nodes = replace(scenario.nodes, compute_gflops=np.array([5.0, 500.0, 5.0]))
     with pytest.raises(InfeasibleError, match=r'share of "node-0002", 0\.333, leaves its cloud slower than its edge'):
         solve(replace(scenario, nodes=nodes, options=literal, cloud_gflops=100.0), "greedy")
+
+
+#: A camera behind a shared link and one with a host in common may use a slow server or the cloud, after either cut.
+KINDS = (Resource("site", "server"), CLOUD, Resource("cell", "link"), Resource("jetson", "host"))
+
+
+def shared(**changes) -> Problem:
+    """Return two nodes; options are cut 0 at the site, cut 0 in the cloud, cut 1 in the cloud, all at the edge.
+
+    Node 0 sends over the link, in which tasks overlap; node 1's own part runs on the host.
+    """
+    service = np.array(
+        [
+            [[0.0, 1.5, 4.0], [0.0, 1.5, 2.0], [0.0, 0.5, 1.0], [0.0, 0.0, 0.0]],
+            [[0.0, 0.0, 4.0], [0.0, 0.0, 2.0], [1.0, 0.0, 1.0], [2.0, 0.0, 0.0]],
+        ]
+    )
+    resource = np.broadcast_to(np.array([[3, 2, 0], [3, 2, 1], [3, 2, 1], [3, 2, 0]]), (2, 4, 3))
+    fields = {
+        "fixed_delay": np.array([[0.0, 0.0, 5.0, 12.0], [3.0, 3.0, 1.0, 0.0]]),
+        "service": service,
+        "arrival_rate": np.full(2, 0.1),
+        "weight": np.full(2, 0.5),
+        "curves": (MD1, OVERLAP, MD1),
+        "resource": resource,
+        "resources": KINDS,
+        "uplinks": Uplinks(np.array([[6.0, 6.0, 2.0, 0.0]]), np.zeros(2, dtype=np.int64), np.ones(2), np.full(2, 6.0)),
+    }
+    return Problem(**(fields | changes))
+
+
+def test_cloud_only_goes_to_the_cloud_with_all_work():
+    placement = place(CloudOnly(), shared())
+    assert placement.options.tolist() == [1, 1]
+    assert placement.shares.tolist() == [[0.0, 1.0, 0.5], [0.0, 0.0, 0.5]]
+    assert placement.status == Status.FEASIBLE
+
+
+def test_cloud_only_without_a_cloud_goes_to_the_first_server_that_is_allowed():
+    renamed = (KINDS[0], Resource("rack"), *KINDS[2:])
+    assert place(CloudOnly(), shared(resources=renamed)).options.tolist() == [0, 0]
+    fixed = shared().fixed_delay.copy()
+    fixed[0, 0] = np.inf
+    assert place(CloudOnly(), shared(resources=renamed, fixed_delay=fixed)).options.tolist() == [1, 0]
+
+
+def test_edge_only_shares_hosts_equally():
+    placement = place(EdgeOnly(), shared())
+    assert placement.options.tolist() == [3, 3]
+    assert placement.shares.tolist() == [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
+    assert placement.trace[-1].objective == pytest.approx((12 + 2 + 0.1 * 4 / (2 * 0.8)) / 2, rel=1e-12)
+    both = shared().service.copy()
+    both[0, 3, 0] = 1.0
+    assert place(EdgeOnly(), shared(service=both)).shares[:, 0].tolist() == [0.5, 0.5]
+
+
+def test_greedy_shares_every_resource_in_proportion_to_the_work():
+    placement = place(Greedy(), shared())
+    assert placement.options.tolist() == [2, 2]
+    assert placement.shares.tolist() == [[0.0, 1.0, 0.5], [1.0, 0.0, 0.5]]
+    longer = shared().service.copy()
+    longer[1, 2] = [1.0, 0.5, 3.0]
+    assert place(Greedy(), shared(service=longer)).shares.tolist() == [[0.0, 0.5, 0.25], [1.0, 0.5, 0.75]]
+    assert place(Greedy(cloud_work=False), shared()).options.tolist() == [3, 3]
+
+
+def test_neurosurgeon_predicts_at_equal_shares_of_what_it_may_use():
+    """Node 0 has all of the link and half of each server: 9.5, 5.5, 7.5 and 12 s; node 1's host is its own."""
+    placement = place(Neurosurgeon(), shared())
+    assert placement.options.tolist() == [1, 3]
+    assert placement.shares.tolist() == [[0.0, 1.0, 0.5], [1.0, 0.0, 0.0]]
+    assert place(Neurosurgeon(server_load=2.0), shared()).options.tolist() == [1, 3]
+    assert place(Neurosurgeon(server_load=2.5), shared()).options.tolist() == [2, 3]
+
+
+def test_neurosurgeon_leaves_a_link_that_its_share_cannot_serve():
+    """Tasks overlap on the link, which may be full: at 1.5 s each it carries 2/3 a second."""
+    fixed = np.array([[0.0, 0.0, 50.0, 90.0], [3.0, 3.0, 1.0, 0.0]])
+    service = shared().service / np.array([1.0, 1.0, 10.0])
+    for rate, option in ((2 / 3, 1), (0.67, 2)):
+        rates = np.array([rate, 0.1])
+        assert (
+            place(Neurosurgeon(), shared(fixed_delay=fixed, service=service, arrival_rate=rates)).options[0] == option
+        )
+
+
+def test_who_uses_a_resource_twice_divides_its_share():
+    service, resource = np.array([[[0.1, 0.1], [0.0, 0.0]]] * 2), np.zeros((2, 2, 2), dtype=np.int64)
+    problem = Problem(np.array([[0.0, 9.0]] * 2), service, np.ones(2), np.full(2, 0.5), resource=resource)
+    placement = place(Neurosurgeon(), problem)
+    assert placement.shares.tolist() == [[0.25, 0.25]] * 2
+    assert placement.status == Status.FEASIBLE

@@ -30,7 +30,7 @@ _TICK = 50
 
 
 class MeanDelay:
-    """The mean delay as a function of the splits alone: ``f(splits)``, for any optimiser that takes a callable.
+    """The mean delay as a function of the options alone: ``f(options)``, for any optimiser that takes a callable.
 
     Inside a placer it ends the search by an exception of its own when the budget is spent; let that pass. Made from
     a problem it never ends a search.
@@ -44,7 +44,7 @@ class MeanDelay:
     search
         Keeps budget, cache and incumbent; by default a new one that nothing ends.
     repair
-        Round splits to the nearest integer and clip them into range; without it, such splits are an error.
+        Round options to the nearest integer and clip them into range; without it, such options are an error.
     finite
         Give infeasible plans a large finite value that grows with their overload, instead of +inf.
     """
@@ -65,20 +65,20 @@ class MeanDelay:
 
     @property
     def upper(self) -> IntArray:
-        """(n_nodes,) largest split of each node; the least is 0."""
+        """(n_nodes,) last option of each node; the first is 0."""
         return self.problem.last
 
     @property
     def best(self) -> IntArray | None:
-        """(n_nodes,) splits of the best feasible plan met so far, or None."""
+        """(n_nodes,) options of the best feasible plan met so far, or None."""
         return self.search.options
 
-    def __call__(self, splits: ArrayLike, /) -> Any:  # noqa: ANN401 - a float, or an array for several plans
+    def __call__(self, options: ArrayLike, /) -> Any:  # noqa: ANN401 - a float, or an array for several plans
         """Return the mean delay, s.
 
         Parameters
         ----------
-        splits
+        options
             (n_nodes,) for one plan, or (n_plans, n_nodes).
 
         Returns
@@ -88,11 +88,11 @@ class MeanDelay:
         Raises
         ------
         BackendFailed
-            If `splits` are not such an array, or without `repair` are not splits of the nodes.
+            If `options` are not such an array, or without `repair` are not options of the nodes.
         BudgetSpent
             When the budget of the search is spent.
         """
-        plans = self._plans(splits)
+        plans = self._plans(options)
         batch = np.atleast_2d(plans)
         before = self.search.evaluations
         values = self.search.finite(batch) if self.finite else self.search.evaluate(batch)
@@ -100,28 +100,28 @@ class MeanDelay:
             self.search.tick()
         return float(values[0]) if plans.ndim == 1 else values
 
-    def _plans(self, splits: ArrayLike) -> IntArray:
+    def _plans(self, options: ArrayLike) -> IntArray:
         n = self.problem.n_nodes
         try:
-            array = np.asarray(splits)
+            array = np.asarray(options)
         except ValueError:
             raise BackendFailed("the search proposed rows of different lengths; give (n_plans, n_nodes)") from None
         if array.dtype.kind not in "iufb" or array.ndim not in (1, 2) or array.shape[-1] != n:
             raise BackendFailed(
                 f"the search proposed {array.dtype} of shape {array.shape}; "
-                f"give numbers of shape ({n},) or (n_plans, {n}), one split a node"
+                f"give numbers of shape ({n},) or (n_plans, {n}), one option a node"
             )
         if not np.isfinite(array).all():
-            raise BackendFailed("the search proposed splits that are not finite numbers")
+            raise BackendFailed("the search proposed options that are not finite numbers")
         whole = np.rint(array)
         if self.repair:
             return cast(IntArray, np.clip(whole, 0, self.upper).astype(np.int64))
         if (whole != array).any():
-            raise BackendFailed("the search proposed splits that are not integers; round them, or set repair=True")
+            raise BackendFailed("the search proposed options that are not integers; round them, or set repair=True")
         if (whole < 0).any() or (whole > self.upper).any():
             d = int(np.argwhere((whole < 0) | (whole > self.upper))[0][-1])
             raise BackendFailed(
-                f"the search proposed a split of node {d} outside 0 … {self.upper[d]}; clip it, or set repair=True"
+                f"the search proposed an option of node {d} outside 0 … {self.upper[d]}; clip it, or set repair=True"
             )
         return cast(IntArray, whole.astype(np.int64))
 
@@ -158,7 +158,7 @@ class FromFunction(CallingPlacer):
     Parameters
     ----------
     minimise
-        ``minimise(f, upper, rng)``: calls `f` (a `MeanDelay`) on splits from 0 to `upper` (n_nodes,), drawing from
+        ``minimise(f, upper, rng)``: calls `f` (a `MeanDelay`) on options from 0 to `upper` (n_nodes,), drawing from
         `rng` alone if the same seed is to give the same plan. What it returns is not looked at: `f` remembers.
     evaluations
         Distinct plans, when no budget of evaluations or seconds is given.

@@ -55,7 +55,7 @@ class CmaSearcher:
     Parameters
     ----------
     upper
-        (n_nodes,) largest split of each node, > 0.
+        (n_nodes,) last option of each node, > 0.
     options
         The placer.
     rng

@@ -85,7 +85,7 @@ class LibrarySearch(AnyChoice, CallingPlacer):
 
     @abstractmethod
     def start(self, problem: Problem, stop: Stop, rng: np.random.Generator) -> Searcher:
-        """Return a fresh optimiser over the splits of `problem` for a budget of `stop`."""
+        """Return a fresh optimiser over the options of `problem` for a budget of `stop`."""
 
     def run(self, f: MeanDelay, stop: Stop, rng: np.random.Generator) -> None:
         """Ask the optimiser, evaluate, and tell it; evaluations happen outside of its manners."""

@@ -82,7 +82,7 @@ class OptunaSearcher:
     study
         To be minimised.
     upper
-        (n_nodes,) largest split of each node.
+        (n_nodes,) last option of each node.
     rng
         Draws the plan that follows a repeated one.
     """

@@ -29,7 +29,7 @@ class Scipy(AnyChoice, CallingPlacer):
     Parameters
     ----------
     method
-        One of `METHODS`. "differential_evolution" knows that the splits are integers and evaluates a generation at
+        One of `METHODS`. "differential_evolution" knows that the options are integers and evaluates a generation at
         once; "dual_annealing" sees a continuous box whose points are rounded.
     population
         Individuals of differential evolution, at least 5; it begins anew when they have become alike.

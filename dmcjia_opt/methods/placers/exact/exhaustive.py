@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from dmcjia_opt.bounds.candidates import pareto_splits
+from dmcjia_opt.bounds.candidates import pareto_options
 from dmcjia_opt.bounds.certificate import options_lower_bound
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Status
@@ -65,7 +65,7 @@ class Exhaustive:
 
     def _keep(self, problem: Problem) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
         if self.pareto:
-            keep = pareto_splits(problem)
+            keep = pareto_options(problem)
             keep[~keep.any(axis=1), 0] = True  # a node without any stable split makes every plan infeasible
             return keep
         return np.arange(problem.n_options)[None, :] <= problem.last[:, None]

@@ -60,7 +60,7 @@ class Genetic(EvolutionaryPlacer):
     generations
         Generations when no budget of evaluations or seconds is given.
     encoding
-        A variable is a node's split ("integer"), or one of its bits ("binary", "gray").
+        A variable is a node's option ("integer"), or one of its bits ("binary", "gray").
     selection
         How parents are drawn: "tournament", "roulette", "rank" (linear) or "random".
     tournament
@@ -74,15 +74,15 @@ class Genetic(EvolutionaryPlacer):
     mutation_rate
         Expected number of variables of one offspring that mutation touches, at least 1 with "reset-or-creep".
     reset
-        Share of reset-or-creep's changes that draw a new split; the others move by a few layers.
+        Share of reset-or-creep's changes that draw a new option; the others move by a few.
     elitism
         How many parents, the best, compete with the offspring for survival: 0 is (μ, λ), −1 is all, (μ + λ).
     duplicates
         Let equal individuals into the population.
     repair
-        "to-feasible" mends plans that overload the cloud by the dual's price; "none" leaves them to selection.
+        "to-feasible" mends plans that overload a resource by the dual's prices; "none" leaves them to selection.
     start_from_dual
-        Draw the first population around the plan that the Lagrangian dual chooses at its best price (`DualSampling`),
+        Draw the first population around the plan that the Lagrangian dual chooses at its best prices (`DualSampling`),
         rather than at random.
 
     Raises

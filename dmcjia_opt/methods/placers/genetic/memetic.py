@@ -1,9 +1,10 @@
-"""A memetic genetic algorithm: recombination on the large scale, and a descent that asks the price what to try.
+"""A memetic genetic algorithm: recombination on the large scale, and a descent that asks the prices what to try.
 
-The descent rests on weak duality. A plan's shares come with a price ν of cloud capacity; with c_dγ(ν) the cost of
-split γ of node d at that price, its mean delay is Σ c_d,γd(ν) − ν, and that of any other plan γ' is at least
-Σ c_d,γ'd(ν) − ν. So only plans whose splits cost less at the plan's own price can be better: other moves need not be
-tried, and where no split of any node costs less the plan is optimal.
+The descent rests on weak duality. A plan's shares come with prices ν of the resources; with c_do(ν) the cost of option
+o of node d at those prices, its mean delay is Σ c_d,od(ν) − Σ ν, and that of any other plan o' is at least
+Σ c_d,o'd(ν) − Σ ν. So only plans whose options cost less at the plan's own prices can be better: other moves need not
+be tried, and where no option of any node costs less the plan is optimal. What a plan leaves alone of several resources
+has the price 0, at which all would seem to gain by using it; there the dual's price says better what to try.
 """
 
 from __future__ import annotations
@@ -34,16 +35,16 @@ from dmcjia_opt.solving.search import Search
 class Descent:
     """Moves from a plan to a better one for as long as one of the tried is, or one around the best of them.
 
-    Tried are the moves of one node that cost least at the plan's price, and several nodes at once: the first 2, 4, 8 …
-    of those that would rather have another split, in the order of what it would save them. Every plan tried counts as
-    an evaluation; plans that overload the cloud are not tried.
+    Tried are the moves of one node that cost least at the plan's prices, and several nodes at once: the first 2, 4, 8 …
+    of those that would rather have another option, in the order of what it would save them. Every plan tried counts as
+    an evaluation; plans that overload a resource are not tried.
 
     Parameters
     ----------
     search
         Evaluates the plans.
     costs
-        Whose price stands in where the allocator returns none.
+        Whose prices stand in where the allocator returns none.
     tries
         How many moves of one node are tried in a step.
     """
@@ -61,37 +62,39 @@ class Descent:
             When the budget is.
         """
         values, prices = self.search.with_prices(plan[None, :])
-        value, price = float(values[0]), prices[0]
+        value, at = float(values[0]), prices[0]
         while np.isfinite(value) and plan.tobytes() not in self._ends:
-            step = self._best(plan, price)
+            step = self._best(plan, at)
             if step is not None and not step[1] < value:
                 step = self._best(step[0], step[2])  # a node moves up only where another moves down
             if step is None or not step[1] < value:
                 break
-            plan, value, price = step
+            plan, value, at = step
         self._ends.add(plan.tobytes())
         return plan
 
-    def _best(self, plan: IntArray, price: FloatArray) -> tuple[IntArray, float, FloatArray] | None:
-        """Return the best plan tried around `plan`, its mean delay and price; None if nothing was."""
-        near = self.neighbours(plan, price)
+    def _best(self, plan: IntArray, prices: FloatArray) -> tuple[IntArray, float, FloatArray] | None:
+        """Return the best plan tried around `plan`, its mean delay and prices; None if nothing was."""
+        near = self.neighbours(plan, prices)
         if len(near) == 0:
             return None
-        values, prices = self.search.with_prices(near)
+        values, found = self.search.with_prices(near)
         best = int(values.argmin())
-        return near[best], float(values[best]), prices[best]
+        return near[best], float(values[best]), found[best]
 
-    def neighbours(self, plan: IntArray, price: FloatArray) -> IntArray:
-        """Return the plans (n_plans, n_nodes) that are tried around `plan` (n_nodes,) at its price."""
+    def neighbours(self, plan: IntArray, prices: FloatArray) -> IntArray:
+        """Return the plans (n_plans, n_nodes) that are tried around `plan` (n_nodes,) at its prices (n_resources,)."""
         problem = self.search.problem
-        cost, _ = priced(problem, price if np.isfinite(price).all() else self.costs.prices)
+        if problem.n_resources > 1:
+            prices = np.where(prices > 0.0, prices, self.costs.prices)
+        cost, _ = priced(problem, prices if np.isfinite(prices).all() else self.costs.prices)
         nodes = np.arange(problem.n_nodes)
         saving = np.where(np.isfinite(cost), cost[nodes, plan][:, None] - cost, 0.0)
         # identical nodes save the same, and trying one of them is enough
         amount, order = np.unique(-saving, return_index=True)
-        rows, splits = np.unravel_index(order[amount < 0.0][: self.tries], saving.shape)
+        rows, options = np.unravel_index(order[amount < 0.0][: self.tries], saving.shape)
         single = np.repeat(plan[None, :], len(rows), axis=0)
-        single[np.arange(len(rows)), rows] = splits
+        single[np.arange(len(rows)), rows] = options
         wish, gain = saving.argmax(axis=1), saving.max(axis=1)
         eager = np.argsort(-gain, kind="stable")[: int((gain > 0.0).sum())]
         counts = [2**k for k in range(1, 63) if 2**k < len(eager)] + [len(eager)] * (len(eager) > 1)
@@ -156,10 +159,10 @@ class DescendingGA(GA):  # type: ignore[misc]
 
 @method
 class Memetic(EvolutionaryPlacer):
-    """Genetic algorithm on integers that knows the price of cloud capacity, and searches around its best individuals.
+    """Genetic algorithm on integers that knows the prices of what is shared, and searches around its best individuals.
 
-    Parents win a binary tournament and exchange splits node by node; a mutation moves a node or two, likelier to
-    splits of low reduced cost; overloaded offspring are repaired; and the best new individuals of each generation
+    Parents win a binary tournament and exchange options node by node; a mutation moves a node or two, likelier to
+    options of low reduced cost; overloaded offspring are repaired; and the best new individuals of each generation
     descend (`Descent`). It ends when its plan meets the dual bound, which proves it optimal.
 
     Parameters
@@ -171,11 +174,11 @@ class Memetic(EvolutionaryPlacer):
     generations
         Generations when no budget of evaluations or seconds is given.
     crossover_rate
-        Probability that two parents exchange splits.
+        Probability that two parents exchange options.
     mutation_rate
         Expected number of nodes that move in one offspring, at least 1.
     moves
-        Temperature of the first population and of mutation: how many nodes leave their cheapest split, on average.
+        Temperature of the first population and of mutation: how many nodes leave their cheapest option, on average.
     descents
         How many individuals of a generation descend; 0 for none.
     tries

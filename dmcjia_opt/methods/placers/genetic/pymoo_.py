@@ -26,11 +26,11 @@ DEFAULT_GENERATIONS = 100
 
 
 class PlacementProblem(PymooProblem):  # type: ignore[misc]
-    """Splits as integer variables, mean delay as objective, overload as the one constraint.
+    """Options as integer variables, mean delay as objective, overload as the one constraint.
 
     Works with `pymoo.optimize.minimize` and nothing else of this package. Variables that are not integers are
     rounded, so that continuous algorithms run on it too. An infeasible plan has a large finite objective and a
-    positive constraint value: the cloud's overload plus the number of nodes whose edge queue is unstable.
+    positive constraint value: the overload of what is shared plus the number of nodes whose edge queue is unstable.
 
     Parameters
     ----------
@@ -44,29 +44,29 @@ class PlacementProblem(PymooProblem):  # type: ignore[misc]
     Raises
     ------
     InputError
-        If a node has only one split, which pymoo's operators divide by.
+        If a node has only one option, which pymoo's operators divide by.
     """
 
     def __init__(self, problem: Problem, allocator: Allocator | None = None, *, search: Search | None = None) -> None:
         if (problem.last == 0).any():
-            raise InputError("pymoo needs at least two splits at every node")
+            raise InputError("pymoo needs at least two options at every node")
         self.search = search or Search(problem, allocator or WaterFilling())
         super().__init__(
             n_var=problem.n_nodes, n_obj=1, n_ieq_constr=1, xl=np.zeros(problem.n_nodes), xu=problem.last, vtype=int
         )
 
     def decode(self, x: FloatArray) -> IntArray:
-        """Return the splits (n_plans, n_nodes) that the variables `x` stand for."""
+        """Return the options (n_plans, n_nodes) that the variables `x` stand for."""
         return np.clip(np.rint(x), self.xl, self.xu).astype(np.int64)
 
-    def encode(self, splits: IntArray) -> IntArray | BoolArray:
-        """Return the variables (n_plans, n_var) that stand for `splits` (n_plans, n_nodes)."""
-        return splits
+    def encode(self, options: IntArray) -> IntArray | BoolArray:
+        """Return the variables (n_plans, n_var) that stand for `options` (n_plans, n_nodes)."""
+        return options
 
     def _evaluate(self, x: FloatArray, out: dict[str, Any], *args: object, **kwargs: object) -> None:
-        splits = self.decode(np.atleast_2d(x))
-        out["F"] = self.search.finite(splits)[:, None]
-        out["G"] = self.search.problem.overload(splits)[:, None]
+        options = self.decode(np.atleast_2d(x))
+        out["F"] = self.search.finite(options)[:, None]
+        out["G"] = self.search.problem.overload(options)[:, None]
 
 
 class EvolutionaryPlacer(AnyChoice, ABC):

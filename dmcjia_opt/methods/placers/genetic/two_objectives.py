@@ -1,7 +1,7 @@
 """Two objectives: the mean delay, and the delay of the node that waits longest, for pymoo's NSGA-II and its kin.
 
 The shares of a plan are those that make its *mean* delay least, whichever allocator computes them: the second
-objective is read off, not optimised over the shares. So the front holds the best trade-offs among choices of splits
+objective is read off, not optimised over the shares. So the front holds the best trade-offs among choices of options
 under the shares this package would deploy, the first objective's end of it is the placement problem itself, and the
 certificates of that apply. Shares that favour the slowest node would move the other end further.
 """
@@ -18,7 +18,7 @@ from pymoo.operators.crossover.ux import UniformCrossover
 from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from pymoo.optimize import minimize
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray, over_uses
+from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.placers.genetic.guided import DualSampling
 from dmcjia_opt.methods.placers.genetic.operators import ResetOrCreep
@@ -28,7 +28,7 @@ from dmcjia_opt.solving.contract import Allocator
 
 
 class TwoObjectiveProblem(PlacementProblem):
-    """Splits as integer variables; mean delay and the worst node's delay as objectives, overload as the constraint.
+    """Options as integer variables; mean delay and the worst node's delay as objectives, overload as the constraint.
 
     Works with `pymoo.optimize.minimize` and nothing else of this package. Parameters, rounding and infeasible plans
     are as for `PlacementProblem`; the weights of the mean do not enter the second objective.
@@ -43,24 +43,25 @@ class TwoObjectiveProblem(PlacementProblem):
     Raises
     ------
     InputError
-        If a node has only one split.
+        If a node has only one option.
     """
 
     def __init__(self, problem: Problem, allocator: Allocator | None = None) -> None:
         super().__init__(problem, allocator)
         self.n_obj = 2
 
-    def delays(self, splits: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Return shares (n_plans, n_nodes) and mean and worst delay (n_plans, 2), s.
+    def delays(self, options: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return shares (n_plans, n_nodes, n_uses) and mean and worst delay (n_plans, 2), s.
 
         Both are NaN and +inf where a plan is infeasible or its allocator failed.
         """
         problem = self.search.problem
-        shares, values = np.full(splits.shape, np.nan), np.full((len(splits), 2), np.inf)
-        rows = np.flatnonzero(problem.overload(splits) == 0)
+        shares = np.full((*options.shape, problem.n_uses), np.nan)
+        values = np.full((len(options), 2), np.inf)
+        rows = np.flatnonzero(problem.overload(options) == 0)
         if rows.size:
-            plans = splits[rows]
-            found = over_uses(self.search.allocator.allocate(problem, plans).shares)
+            plans = options[rows]
+            found = self.search.allocator.allocate(problem, plans).shares
             mean, worst = problem.objective(plans, found), problem.breakdown(plans, found).total.max(axis=1)
             usable = problem.residuals(plans, found).feasible & np.isfinite(mean) & np.isfinite(worst)
             shares[rows[usable]] = found[usable]
@@ -68,9 +69,9 @@ class TwoObjectiveProblem(PlacementProblem):
         return shares, values
 
     def _evaluate(self, x: FloatArray, out: dict[str, Any], *args: object, **kwargs: object) -> None:
-        splits = self.decode(np.atleast_2d(x))
-        overload = self.search.problem.overload(splits)
-        _, values = self.delays(splits)
+        options = self.decode(np.atleast_2d(x))
+        overload = self.search.problem.overload(options)
+        _, values = self.delays(options)
         out["F"] = np.where(np.isfinite(values), values, self.search.penalty * (1.0 + overload[:, None]))
         out["G"] = overload[:, None]
 
@@ -81,13 +82,13 @@ class TradeOff:
 
     Parameters
     ----------
-    splits, shares
-        (n_nodes,) the plan.
+    options, shares
+        (n_nodes,) and (n_nodes, n_uses), the plan.
     mean, worst
         Mean delay and the worst node's delay, s, as this package computes them.
     """
 
-    splits: IntArray
+    options: IntArray
     shares: FloatArray
     mean: float
     worst: float
@@ -101,13 +102,13 @@ def verified(seen: TwoObjectiveProblem, x: FloatArray | None) -> tuple[TradeOff,
     """
     if x is None:
         return ()
-    splits = np.unique(seen.decode(np.atleast_2d(x)), axis=0)
-    shares, values = seen.delays(splits)
+    options = np.unique(seen.decode(np.atleast_2d(x)), axis=0)
+    shares, values = seen.delays(options)
     front: list[TradeOff] = []
     for i in np.lexsort([values[:, 1], values[:, 0]]):
         mean, worst = (float(v) for v in values[i])
         if np.isfinite(mean) and (not front or worst < front[-1].worst):
-            front.append(TradeOff(splits[i], shares[i], mean, worst))
+            front.append(TradeOff(options[i], shares[i], mean, worst))
     return tuple(front)
 
 
@@ -138,7 +139,7 @@ def trade_offs(
     Raises
     ------
     InputError
-        If a node has only one split, or the population or generations are too few.
+        If a node has only one option, or the population or generations are too few.
     """
     if population < 2 or generations < 1:
         raise InputError("trade_offs needs a population of at least 2 and at least 1 generation")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import BackendFailed
 from dmcjia_opt.methods.placers.solvers.cone_model import SMOOTHING, ConeModel
 from dmcjia_opt.methods.placers.solvers.cone_placer import MAX_NODES, ConePlacer, SolverAnswer, SolverLimits
@@ -106,44 +106,53 @@ def _program(model: ConeModel) -> tuple[dict[str, Any], FloatArray, dict[str, Fl
     """Return the smooth form, where it starts, and its bounds."""
     import casadi
 
-    n, k = model.n_nodes, len(model.node)
-    pattern = casadi.Sparsity.triplet(n, k, model.node.tolist(), list(range(k)))
+    n, k, n_uses = model.n_nodes, len(model.node), len(model.user)
 
-    def per_node(values: FloatArray) -> Any:  # noqa: ANN401 - a casadi expression
-        return casadi.mtimes(casadi.DM(pattern, values), z)
+    def times(row: IntArray, column: IntArray, values: FloatArray, x: Any, n_rows: int) -> Any:  # noqa: ANN401
+        matrix = casadi.DM.triplet(row.tolist(), column.tolist(), casadi.DM(values), n_rows, x.numel())
+        return casadi.densify(casadi.mtimes(matrix, x))
+
+    def per_use(values: FloatArray) -> Any:  # noqa: ANN401 - a casadi expression
+        return times(model.use, model.candidate, values, z, n_uses)
 
     z = casadi.SX.sym("z", k)
-    spare, root = casadi.SX.sym("spare", n), casadi.SX.sym("root", n)
-    share, idle = spare + per_node(model.load), per_node(model.idle)
+    spare, root = casadi.SX.sym("spare", n_uses), casadi.SX.sym("root", n_uses)
+    share, idle = spare + per_use(model.load), per_use(model.idle)
     variables = [z, spare, root]
+    total = times(model.resource, np.arange(n_uses), np.ones(n_uses), share, model.n_resources)
     rows: list[tuple[Any, float, float]] = [
-        (per_node(np.ones(k)), 1.0, 1.0),
-        (root - per_node(model.root), 0.0, 0.0),
-        (casadi.sum1(share), -np.inf, float(n)),
+        (times(model.node, np.arange(k), np.ones(k), z, n), 1.0, 1.0),
+        (root - per_use(model.root), 0.0, 0.0),
+        (total, -np.inf, float(n)),
     ]
-    pieces = [casadi.DM.zeros(n) if relief is None else -per_node(relief) for relief in model.reliefs]
-    for on, rate in ((model.on_spare, spare), (model.on_share, share)):
-        if any(on):
-            delay = casadi.SX.sym("delay", n)
+    cost, table = casadi.dot(model.cost, z), model.rows
+    pieces = -times(*table.relief, z, len(table.most))
+    for which, own, of_pieces, rate in (
+        (model.with_spare, model.on_spare, table.on_spare, spare),
+        (model.with_share, model.on_share, table.on_share, share),
+    ):
+        if which:
+            delay = casadi.SX.sym("delay", len(which))
             variables.append(delay)
-            rows.append((root**2 / (rate + SMOOTHING * idle) - delay, -np.inf, 0.0))
-            pieces = [piece + coefficient * delay for piece, coefficient in zip(pieces, on, strict=True)]
-    most = pieces[0]
-    if len(pieces) > 1:
-        most = casadi.SX.sym("most", n)
+            rows.append((root[which] ** 2 / (rate[which] + SMOOTHING * idle[which]) - delay, -np.inf, 0.0))
+            cost += casadi.dot((model.weight[model.user] * own)[which], delay)
+            place = np.searchsorted(which, of_pieces.column)
+            pieces += times(of_pieces.row, place, of_pieces.value, delay, len(table.most))
+    if model.most:
+        most = casadi.SX.sym("most", len(model.most))
         variables.append(most)
-        rows += [(piece - most, -np.inf, 0.0) for piece in pieces]
-    cost = casadi.dot(model.cost, z) + casadi.dot(model.weight, most)
+        rows.append((pieces - most[table.most.tolist()], -np.inf, 0.0))
+        cost += casadi.dot(model.weight[[tandem.node for tandem in model.most]], most)
     if model.least is not None:
-        rows.append((share - per_node(model.least), 0.0, np.inf))
+        rows.append((share - per_use(model.least), 0.0, np.inf))
     x = casadi.vertcat(*variables)
     program = {"x": x, "f": cost, "g": casadi.vertcat(*(row for row, _, _ in rows))}
     one_a_node = np.array([1.0 / len(mine) for mine in model.candidates])[model.node]
-    n_delays = x.numel() - k - 2 * n
+    n_delays = x.numel() - k - 2 * n_uses
     bounds = {
-        "lbx": np.concatenate([np.zeros(k + n), np.full(n, -np.inf), np.zeros(n_delays)]),
-        "ubx": np.concatenate([np.ones(k), np.full(n, float(n)), np.full(n + n_delays, np.inf)]),
+        "lbx": np.concatenate([np.zeros(k + n_uses), np.full(n_uses, -np.inf), np.zeros(n_delays)]),
+        "ubx": np.concatenate([np.ones(k), np.full(n_uses, float(n)), np.full(n_uses + n_delays, np.inf)]),
         "lbg": np.concatenate([np.full(row.numel(), low) for row, low, _ in rows]),
         "ubg": np.concatenate([np.full(row.numel(), high) for row, _, high in rows]),
     }
-    return program, np.concatenate([one_a_node, np.full(n, 0.5), np.ones(n + n_delays)]), bounds
+    return program, np.concatenate([one_a_node, np.full(n_uses, 0.5), np.ones(n_uses + n_delays)]), bounds

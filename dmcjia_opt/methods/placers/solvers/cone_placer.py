@@ -70,7 +70,7 @@ class SolverAnswer:
 
 
 class ConePlacer(ABC):
-    """A placer whose splits are those of a mixed-integer solver; a subclass says how to call it."""
+    """A placer whose options are those of a mixed-integer solver; a subclass says how to call it."""
 
     __slots__ = ()
 
@@ -118,7 +118,9 @@ class ConePlacer(ABC):
     def _evaluate(self, search: Search, model: ConeModel, z: FloatArray) -> None:
         if not model.is_choice(z):
             raise BackendFailed(f"{self.solver_name} returned a solution that is not integral; use another placer")
-        splits = model.splits(z)
-        if search.problem.overload(splits) > 0:
-            raise BackendFailed(f"{self.solver_name} returned a plan that overloads the cloud; use another placer")
-        search.solve_in_budget(splits[None, :])
+        problem, options = search.problem, model.options(z)
+        if problem.overload(options) > 0:
+            load = problem.by_resource(options, problem.least_share(options))
+            full = problem.resources[int(load.argmax())]
+            raise BackendFailed(f"{self.solver_name} returned a plan that overloads {full}; use another placer")
+        search.solve_in_budget(options[None, :])

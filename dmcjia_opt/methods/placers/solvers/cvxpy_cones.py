@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
 from dmcjia_opt.base.machine import installing
 from dmcjia_opt.methods.placers.solvers.cone_model import ConeModel
@@ -158,24 +158,39 @@ def _compile(solver: str, model: ConeModel) -> _Program:
     import cvxpy as cp
     from scipy.sparse import csr_array
 
-    n, k = model.n_nodes, len(model.node)
+    n, k, n_uses = model.n_nodes, len(model.node), len(model.user)
 
-    def per_node(values: FloatArray) -> Any:  # noqa: ANN401 - a cvxpy expression
-        return csr_array((values, (model.node, np.arange(k))), shape=(n, k)) @ z
+    def matrix(entries: tuple[IntArray, IntArray, FloatArray], n_rows: int, n_columns: int) -> Any:  # noqa: ANN401
+        row, column, value = entries
+        return csr_array((value, (row, column)), shape=(n_rows, n_columns))
+
+    def per_use(values: FloatArray) -> Any:  # noqa: ANN401 - a cvxpy expression
+        return matrix((model.use, model.candidate, values), n_uses, k) @ z
 
     scale = _SCIP_SCALE if solver == "SCIP" else 1.0
-    z, spare = cp.Variable(k, boolean=True), cp.Variable(n)
-    root, share = per_node(model.root), spare + per_node(model.load)
-    constraints = [per_node(np.ones(k)) == 1, spare >= 0, cp.sum(share) <= n]
-    pieces = [0.0 if relief is None else -per_node(relief) for relief in model.reliefs]
-    for on, rate in ((model.on_spare, spare), (model.on_share, share)):
-        if any(on):
-            delay = cp.Variable(n)
-            constraints.append(cp.SOC(scale * (delay + rate), scale * cp.vstack([2.0 * root, delay - rate])))
-            pieces = [piece + coefficient * delay for piece, coefficient in zip(pieces, on, strict=True)]
-    cost = model.cost @ z + model.weight @ (pieces[0] if len(pieces) == 1 else cp.maximum(*pieces))
+    z, spare = cp.Variable(k, boolean=True), cp.Variable(n_uses)
+    root, share = per_use(model.root), spare + per_use(model.load)
+    one = matrix((model.node, np.arange(k), np.ones(k)), n, k) @ z
+    total = matrix((model.resource, np.arange(n_uses), np.ones(n_uses)), model.n_resources, n_uses) @ share
+    constraints = [one == 1, spare >= 0, total <= n]
+    cost, rows = model.cost @ z, model.rows
+    pieces = [] if model.wait is None else [-matrix(rows.relief, len(rows.most), k) @ z]
+    for which, own, of_pieces, rate in (
+        (model.with_spare, model.on_spare, rows.on_spare, spare),
+        (model.with_share, model.on_share, rows.on_share, share),
+    ):
+        if which:
+            delay = cp.Variable(len(which))
+            both = scale * (delay + rate[which]), scale * cp.vstack([2.0 * root[which], delay - rate[which]])
+            constraints.append(cp.SOC(*both))
+            cost = cost + (model.weight[model.user] * own)[which] @ delay
+            pieces.append(matrix(of_pieces, len(rows.most), n_uses)[:, which] @ delay)
+    if model.most:
+        most = cp.Variable(len(model.most))
+        constraints.append(sum(pieces) <= most[rows.most])
+        cost = cost + model.weight[[tandem.node for tandem in model.most]] @ most
     if model.least is not None:
-        constraints.append(share >= per_node(model.least))
+        constraints.append(share >= per_use(model.least))
     problem = cp.Problem(cp.Minimize(cost), constraints)
     data, chain, inverse = problem.get_problem_data(solver)
     return _Program(solver, problem, z, data, chain, inverse)

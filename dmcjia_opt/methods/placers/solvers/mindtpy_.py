@@ -147,44 +147,52 @@ def _build(model: ConeModel) -> Any:  # noqa: ANN401 - a Pyomo model
     loses digits.
     """
     program = pyo.ConcreteModel()
-    nodes = range(model.n_nodes)
+    uses = range(len(model.user))
     program.z = pyo.Var(range(len(model.node)), domain=pyo.Binary, initialize=0)
-    program.spare = pyo.Var(nodes, bounds=(0.0, float(model.n_nodes)), initialize=0.5)
-    program.root, program.share, program.idle = (pyo.Var(nodes, initialize=1.0) for _ in range(3))
+    program.spare = pyo.Var(uses, bounds=(0.0, float(model.n_nodes)), initialize=0.5)
+    program.root, program.share, program.idle = (pyo.Var(uses, initialize=1.0) for _ in range(3))
     z = list(program.z.values())
 
-    def per_node(values: FloatArray) -> list[Any]:
-        return [sum(float(values[j]) * z[j] for j in rows) for rows in model.candidates]
+    def per_use(values: FloatArray) -> list[Any]:
+        return [
+            sum(float(values[j]) * z[int(model.candidate[j])] for j in rows if values[j] != 0.0)
+            for rows in model.entries
+        ]
 
     program.rows = pyo.ConstraintList()
-    for d, (one, root, load, idle) in enumerate(
-        zip(*map(per_node, (np.ones(len(z)), model.root, model.load, model.idle)), strict=True)
-    ):
-        program.rows.add(one == 1.0)
-        program.rows.add(program.root[d] == root)
-        program.rows.add(program.share[d] == program.spare[d] + load)
-        program.rows.add(program.idle[d] == idle)
+    for rows in model.candidates:
+        program.rows.add(sum(z[j] for j in rows) == 1.0)
+    for i, (root, load, idle) in enumerate(zip(*map(per_use, (model.root, model.load, model.idle)), strict=True)):
+        program.rows.add(program.root[i] == root)
+        program.rows.add(program.share[i] == program.spare[i] + load)
+        program.rows.add(program.idle[i] == idle)
     if model.least is not None:
-        for d, least in enumerate(per_node(model.least)):
-            program.rows.add(program.share[d] >= least)
-    program.rows.add(sum(program.share.values()) <= float(model.n_nodes))
+        for i, least in enumerate(per_use(model.least)):
+            program.rows.add(program.share[i] >= least)
+    for resource in np.unique(model.resource):
+        shares = [program.share[int(i)] for i in np.flatnonzero(model.resource == resource)]
+        program.rows.add(sum(shares) <= float(model.n_nodes))
     cost = sum(c * v for c, v in zip(model.cost.tolist(), z, strict=True))
-    used = [(on, rate) for on, rate in ((model.on_spare, program.spare), (model.on_share, program.share)) if any(on)]
-    program.delay = pyo.Var(range(len(used)), nodes, bounds=(0.0, None), initialize=1.0)
-    pieces = [[0.0] * model.n_nodes if r is None else [-value for value in per_node(r)] for r in model.reliefs]
-    for k, (on, rate) in enumerate(used):
-        for d in nodes:
-            delay = program.delay[k, d]
-            program.rows.add(program.root[d] ** 2 / (rate[d] + SMOOTHING * program.idle[d]) - delay <= 0.0)
-            for piece, coefficient in zip(pieces, on, strict=True):
-                piece[d] += coefficient * delay
-    most = pieces[0]
-    if len(pieces) > 1:
-        program.most = pyo.Var(nodes, bounds=(0.0, None), initialize=1.0)
-        most = list(program.most.values())
-        for piece in pieces:
-            for d in nodes:
-                program.rows.add(piece[d] - most[d] <= 0.0)
-    cost += sum(weight * value for weight, value in zip(model.weight.tolist(), most, strict=True))
+    table = model.rows
+    pieces: list[Any] = [0.0] * len(table.most)
+    for row, i, wait in zip(*table.relief, strict=True):
+        pieces[row] -= float(wait) * z[int(i)]
+    used = (
+        (model.with_spare, model.on_spare, table.on_spare, program.spare),
+        (model.with_share, model.on_share, table.on_share, program.share),
+    )
+    pairs = [(k, i) for k, (which, *_) in enumerate(used) for i in which]
+    program.delay = pyo.Var(pairs, bounds=(0.0, None), initialize=1.0)
+    for k, (which, own, of_pieces, rate) in enumerate(used):
+        for i in which:
+            delay = program.delay[k, i]
+            program.rows.add(program.root[i] ** 2 / (rate[i] + SMOOTHING * program.idle[i]) - delay <= 0.0)
+            cost += float(model.weight[model.user[i]] * own[i]) * delay
+        for row, i, coefficient in zip(*of_pieces, strict=True):
+            pieces[row] += float(coefficient) * program.delay[k, int(i)]
+    program.most = pyo.Var(range(len(model.most)), bounds=(0.0, None), initialize=1.0)
+    for row, k in enumerate(table.most.tolist()):
+        program.rows.add(pieces[row] - program.most[k] <= 0.0)
+    cost += sum(float(model.weight[tandem.node]) * program.most[k] for k, tandem in enumerate(model.most))
     program.objective = pyo.Objective(expr=cost)
     return program

@@ -1,10 +1,11 @@
-"""OR-Tools CP-SAT on the tabulated problem: shares come from a grid that is refined around the price.
+"""OR-Tools CP-SAT on the tabulated problem: shares come from a grid that is refined around the prices.
 
-At a price ν of cloud capacity each split of a node wants one share, in closed form (`dual.priced`). So a menu of a
-few prices gives each (node, split) a few shares, with the delay at each; choosing one entry a node within Σ shares ≤ 1
-is a multiple-choice knapsack, which CP-SAT takes as Booleans and one linear row. The optimum of P1 is itself such a
-choice, all of it at one price: as the prices close in on that price, so does the knapsack on the optimum. The splits
-it chooses get their shares, and their price, from the allocator.
+At prices ν of the resources each option of a node wants one share of what it uses, in closed form (`dual.priced`). So a
+menu of a few levels of ν gives each (node, option) a few shares, with the delay at each; choosing one entry a node
+within Σ shares ≤ 1 of each resource is a multiple-choice knapsack, which CP-SAT takes as Booleans and a linear row a
+resource. The optimum of P1 is itself such a choice, all of it at one vector of prices: as the levels close in on those
+prices, so does the knapsack on the optimum. The options it chooses get their shares, and their prices, from the
+allocator.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from pydantic import Field
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, over_uses
 from dmcjia_opt.base.errors import BackendFailed
-from dmcjia_opt.bounds.candidates import pareto_splits
-from dmcjia_opt.bounds.dual import priced
+from dmcjia_opt.bounds.candidates import pareto_options, undominated
+from dmcjia_opt.bounds.dual import dual_point, priced
+from dmcjia_opt.bounds.loads import heaviest
 from dmcjia_opt.methods.placers.blackbox.library_search import draw_seed
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Status
@@ -30,73 +32,78 @@ from dmcjia_opt.solving.search import Search
 _CAPACITY = 10**7  # units of share
 _COST_UNIT = 1e-9  # of the lower bound
 _MOST_COST = 10**12  # units: far beyond any plan of interest, and a sum over nodes still fits 64 bits
-_SPAN = 8.0  # the first menu's prices reach from the dual's price divided by this to that times this
+_SPAN = 8.0  # the first menu's levels reach from the dual's prices divided by this to those times this
+_LITTLE = 1e-8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Menu:
-    """What each node may choose from: a split, at the share it wants at some price.
+    """What each node may choose from: an option, at the shares it wants at some prices.
 
     Parameters
     ----------
-    node, split
-        (n_entries,) whose entry it is, and its split.
+    node, option
+        (n_entries,) whose entry it is, and its option.
     share
-        (n_entries,) share in units of 1/`_CAPACITY`, rounded up.
+        (n_entries, n_uses) shares in units of 1/`_CAPACITY`, rounded up.
     cost
         (n_entries,) weighted delay above the node's least, in units of `_COST_UNIT` of the lower bound.
     """
 
     node: IntArray
-    split: IntArray
+    option: IntArray
     share: IntArray
     cost: IntArray
 
 
 def menu(problem: Problem, keep: BoolArray, prices: FloatArray, lower_bound: float) -> Menu:
-    """Return the entries that no other entry of the same node beats in both share and cost.
+    """Return the entries that no other entry of the same node beats in all shares and in cost.
 
     Parameters
     ----------
     problem
         The compiled problem.
     keep
-        (n_nodes, n_options) splits to look at.
+        (n_nodes, n_options) options to look at.
     prices
-        (n_levels,) > 0, s per unit share.
+        (n_levels, n_resources) > 0, s per unit share.
     lower_bound
         Scale of the costs, s.
     """
-    tables = ((cost, over_uses(shares)) for cost, shares in (priced(problem, np.array([price])) for price in prices))
-    cost, share = (np.stack(table, axis=-1) for table in zip(*tables, strict=True))
-    with np.errstate(invalid="ignore"):
-        delay = np.where(keep[:, :, None], cost - prices * share, np.inf)
-    units = np.where(keep[:, :, None], np.ceil(np.minimum(share, 2.0) * _CAPACITY), np.inf)
-    nodes, splits, shares, costs = [], [], [], []
+    delays, units = [], []
+    for level in prices:
+        cost, share = priced(problem, level)
+        paid = level[0] * over_uses(share) if problem.n_resources == 1 else (level[problem.resource] * share).sum(-1)
+        with np.errstate(invalid="ignore"):
+            delays.append(np.where(keep, cost - paid, np.inf))
+        units.append(np.where(keep[:, :, None], np.ceil(np.minimum(share, 2.0) * _CAPACITY), np.inf))
+    delay, unit = np.stack(delays, axis=2), np.stack(units, axis=2)
+    nodes, options, shares, costs = [], [], [], []
     for d in range(problem.n_nodes):
-        here, level = np.nonzero(np.isfinite(delay[d]) & (units[d] <= _CAPACITY))
-        order = np.lexsort((delay[d, here, level], units[d, here, level]))
+        here, level = np.nonzero(np.isfinite(delay[d]) & (unit[d] <= _CAPACITY).all(axis=-1))
+        order = np.lexsort((delay[d, here, level], over_uses(unit[d, here, level])))
         here, level = here[order], level[order]
-        value = delay[d, here, level]
-        better = np.r_[True, value[1:] < np.minimum.accumulate(value)[:-1]] if len(value) else np.zeros(0, dtype=bool)
+        value, share = delay[d, here, level], unit[d, here, level]
+        where = None if problem.n_resources == 1 else problem.resource[None, d, here]
+        better = undominated([value[None]], [share[None]], where)[0]
         nodes.append(np.full(int(better.sum()), d))
-        splits.append(here[better])
-        shares.append(units[d, here, level][better].astype(np.int64))
+        options.append(here[better])
+        shares.append(share[better].astype(np.int64))
         above = (value[better] - value.min(initial=np.inf)) / (_COST_UNIT * lower_bound)
         costs.append(np.minimum(np.rint(above), _MOST_COST).astype(np.int64))
-    return Menu(*(np.concatenate(part) for part in (nodes, splits, shares, costs)))
+    return Menu(*(np.concatenate(part) for part in (nodes, options, shares, costs)))
 
 
 @method
 class CpSat:
-    """CP-SAT over menus of splits and shares, refined around the price of the best plan so far.
+    """CP-SAT over menus of options and shares, refined around the prices of the best plan so far.
 
     The bound that CP-SAT proves is one of the menu, not of the problem; the one returned is the dual's.
 
     Parameters
     ----------
     levels
-        Shares a split, in each menu.
+        Levels of the prices, and so shares an option, in each menu.
     rounds
         Menus at most; each spans the square root of the range of prices of the one before. From the second on, one
         without a better plan is the last.
@@ -133,19 +140,20 @@ class CpSat:
 
     def _refine(self, search: Search, seed: int) -> None:
         problem = search.problem
-        low, high = search.dual.low, search.dual.high
-        if high.price <= 0.0:  # capacity is free: every node has its least local delay
-            search.evaluate(high.options[None, :])
+        free = dual_point(problem, np.zeros(problem.n_resources))
+        if not free.use.any():  # nobody would use a thing: every node has its least fixed delay
+            search.evaluate(free.options[None, :])
             return
-        keep = pareto_splits(problem)
-        price, span = math.sqrt(low.price * high.price), _SPAN
+        keep = pareto_options(problem)
+        least = _least_prices(problem, keep)
+        base, span = _best_prices(search), _SPAN
         for turn in range(self.rounds):
             before = search.objective
-            prices = price * np.geomspace(1.0 / span, span, self.levels)
+            prices = np.maximum(base, least) * np.geomspace(1.0 / span, span, self.levels)[:, None]
             plans, interrupted = self._choose(menu(problem, keep, prices, search.lower_bound), search, seed)
             if len(plans):
                 search.evaluate(plans)
-                price = float(search.prices[0]) if search.prices[0] > 0.0 else price
+                base = np.where(search.prices > 0.0, search.prices, base)
                 span = math.sqrt(span)
             else:
                 span *= span
@@ -169,11 +177,17 @@ class CpSat:
         rows = [range(a, b) for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)]
         for row in rows:
             model.add_exactly_one(chosen[i] for i in row)
-        model.add(cp_model.LinearExpr.weighted_sum(chosen, entries.share.tolist()) <= _CAPACITY)
+        resource = search.problem.resource[entries.node, entries.option]
+        for r in range(search.problem.n_resources):
+            share = np.where(resource == r, entries.share, 0).sum(axis=1)
+            if share.any():
+                users = np.flatnonzero(share).tolist()
+                used = cp_model.LinearExpr.weighted_sum([chosen[i] for i in users], share[users].tolist())
+                model.add(used <= _CAPACITY)
         model.minimize(cp_model.LinearExpr.weighted_sum(chosen, entries.cost.tolist()))
 
         class Collector(cp_model.CpSolverSolutionCallback):  # type: ignore[misc]
-            """Keeps the splits of every solution."""
+            """Keeps the entries of every solution."""
 
             def __init__(self) -> None:
                 super().__init__()
@@ -193,7 +207,7 @@ class CpSat:
         if status == cp_model.MODEL_INVALID:
             raise BackendFailed(f"CP-SAT refuses its model ({model.validate()}); use another placer")
         chosen_entries = np.array(collector.plans[::-1], dtype=np.int64).reshape(-1, n)
-        return entries.split[chosen_entries], interrupted
+        return entries.option[chosen_entries], interrupted
 
 
 def _interruptible(solver: Any, model: Any, collector: Any) -> tuple[Any, bool]:  # noqa: ANN401 - CP-SAT's own
@@ -207,9 +221,35 @@ def _interruptible(solver: Any, model: Any, collector: Any) -> tuple[Any, bool]:
             return answer.result(), True
 
 
+def _best_prices(search: Search) -> FloatArray:
+    """Return the prices (n_resources,) at which the dual is largest; for one, the middle of its bracket."""
+    dual = search.dual
+    return np.sqrt(dual.low.prices * dual.high.prices) if search.problem.n_resources == 1 else dual.point.prices
+
+
+def _least_prices(problem: Problem, keep: BoolArray) -> FloatArray:
+    """Return prices (n_resources,) below which whoever uses one of several resources wants more than all of it.
+
+    In a plan with one user of a resource that is its price; so much more, that rounding up leaves the share within 1.
+    """
+    least = np.zeros(problem.n_resources)
+    if problem.n_resources == 1:
+        return least
+    least[:] = np.inf
+    for k, curve in enumerate(problem.use_curves):
+        node, option = np.nonzero(keep & (problem.service[:, :, k] * problem.arrival_rate[:, None] < 1.0))
+        s, rate = problem.service[node, option, k], problem.arrival_rate[node]
+        used = s > 0
+        node, option, s, rate = node[used], option[used], s[used], rate[used]
+        wanted = problem.weight[node] / s * curve.marginal(1.0 / s - rate, rate, problem.wait[node, option])
+        np.minimum.at(least, problem.resource[node, option, k], wanted)
+    return np.where(np.isfinite(least), least * (1.0 + _LITTLE), 1.0)
+
+
 def least_load_plan(problem: Problem) -> IntArray:
-    """Return the splits (n_nodes,) that ask for the least of the cloud."""
-    rate = problem.arrival_rate[:, None]
-    least = np.maximum(rate, problem.least_rate[:, :, 0])
-    load = np.where(np.isfinite(problem.fixed_delay), least * problem.service[:, :, 0], np.inf)
+    """Return the options (n_nodes,) that ask for the least, of several resources above all of those that are full."""
+    rate, weights = problem.arrival_rate[:, None, None], heaviest(problem)[1]
+    least = np.maximum(rate, problem.least_rate) * problem.service
+    weighted = over_uses(least if problem.n_resources == 1 else weights[problem.resource] * least)
+    load: FloatArray = np.where(np.isfinite(problem.fixed_delay), weighted, np.inf)
     return np.asarray(load.argmin(axis=1))

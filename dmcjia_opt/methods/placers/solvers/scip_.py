@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import BackendFailed
-from dmcjia_opt.methods.placers.solvers.cone_model import ConeModel
+from dmcjia_opt.methods.placers.solvers.cone_model import ConeModel, Most
 from dmcjia_opt.methods.placers.solvers.cone_placer import MAX_NODES, ConePlacer, SolverAnswer, SolverLimits
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.options import Count, OneOf, method
@@ -33,7 +34,7 @@ _NO_LIMIT = 1e20
 def scip_settings(limits: SolverLimits) -> dict[str, Any]:
     """Return SCIP's parameters for this model.
 
-    Its presolver may not aggregate: that breaks the cones of nodes with two splits left. At its default
+    Its presolver may not aggregate: that breaks the cones of nodes with two options left. At its default
     ``numerics/feastol`` of 1e-6 its bounds have been 2e-5 off; below 1e-7 its LP solver protests.
     """
     return {
@@ -52,8 +53,8 @@ class Scip(ConePlacer):
     Parameters
     ----------
     formulation
-        "aggregated": one pair of cones a node. "perspective": one for each split, which is slower but for identical
-        nodes.
+        "aggregated": one pair of cones for each use of a node. "perspective": one for each option too, which is slower
+        but for identical nodes.
     max_nodes
         Refuse problems of more nodes.
     """
@@ -76,8 +77,8 @@ class Scip(ConePlacer):
         for rows in model.candidates:
             scip.addCons(quicksum(z[i] for i in rows) == 1)
         shares = (_aggregated if self.formulation == "aggregated" else _perspective)(scip, model, z)
-        if shares:
-            scip.addCons(quicksum(shares) <= float(model.n_nodes))
+        for resource in sorted({resource for resource, _ in shares}):
+            scip.addCons(quicksum(share for r, share in shares if r == resource) <= float(model.n_nodes))
         scip.setParams(scip_settings(limits))
         scip.optimize()
         status = scip_status(scip.getStatus())
@@ -106,66 +107,108 @@ def scip_bound(scip: Any) -> float:  # noqa: ANN401 - a pyscipopt Model
     return -math.inf if scip.isInfinity(abs(bound)) else bound
 
 
-def _aggregated(scip: Any, model: ConeModel, z: list[Any]) -> list[Any]:  # noqa: ANN401 - a pyscipopt Model
-    """Add one pair of cones a node; return the shares."""
+def _aggregated(scip: Any, model: ConeModel, z: list[Any]) -> list[tuple[int, Any]]:  # noqa: ANN401 - a pyscipopt Model
+    """Add one pair of cones for each use of a node; return resources and shares."""
     n = float(model.n_nodes)
     shares = []
-    for rows, weight in zip(model.candidates, model.weight.tolist(), strict=True):
-        most = float(model.root[rows].max())
-        if most == 0.0:
-            continue
-        share, spare, root = (scip.addVar(lb=0.0, ub=most_of) for most_of in (n, n, most))
-        scip.addCons(root == _dot(model.root, z, rows))
-        scip.addCons(share == spare + _dot(model.load, z, rows))
-        if model.least is not None:
-            scip.addCons(share >= _dot(model.least, z, rows))
-        reliefs = [None if relief is None else _dot(relief, z, rows) for relief in model.reliefs]
-        _add_delay(scip, root * root, model, reliefs, weight, spare, share)
-        shares.append(share)
+    for uses, most, weight in zip(model.uses, _by_node(model), model.weight.tolist(), strict=True):
+        parts: dict[int, _Part] = {}
+        for use in uses:
+            rows = model.entries[use]
+            largest = float(model.root[rows].max())
+            if largest == 0.0:
+                continue
+            share, spare, root = (scip.addVar(lb=0.0, ub=most_of) for most_of in (n, n, largest))
+            scip.addCons(root == _dot(model, model.root, z, rows))
+            scip.addCons(share == spare + _dot(model, model.load, z, rows))
+            if model.least is not None:
+                scip.addCons(share >= _dot(model, model.least, z, rows))
+            parts[use] = _Part(root * root, spare, share)
+            shares.append((int(model.resource[use]), share))
+        relief = None
+        if most and model.wait is not None:
+            relief = _sum([float(model.wait[i]) * z[i] for i in model.candidates[most[0].node]])
+        _add_delays(scip, model, parts, most, weight, relief)
     return shares
 
 
-def _perspective(scip: Any, model: ConeModel, z: list[Any]) -> list[Any]:  # noqa: ANN401 - a pyscipopt Model
-    """Add one pair of cones for each split with cloud work; return the shares."""
+def _perspective(scip: Any, model: ConeModel, z: list[Any]) -> list[tuple[int, Any]]:  # noqa: ANN401 - a pyscipopt Model
+    """Add one pair of cones for each use of each option; return resources and shares."""
     n = float(model.n_nodes)
     shares = []
-    for j in np.flatnonzero(model.root).tolist():
-        share, spare = scip.addVar(lb=0.0, ub=n), scip.addVar(lb=0.0, ub=n)
-        scip.addCons(share == spare + float(model.load[j]) * z[j])
-        scip.addCons(share <= n * z[j])
-        if model.least is not None:
-            scip.addCons(share >= float(model.least[j]) * z[j])
-        square = float(model.root[j] ** 2) * z[j] * z[j]
-        reliefs = [None if relief is None else float(relief[j]) * z[j] for relief in model.reliefs]
-        _add_delay(scip, square, model, reliefs, float(model.weight[model.node[j]]), spare, share)
-        shares.append(share)
+    most = _by_node(model)
+    order = np.lexsort((model.use, model.candidate))
+    busy = order[model.root[order] > 0.0]
+    for j in np.unique(model.candidate[busy]).tolist():
+        parts = {}
+        for i in busy[model.candidate[busy] == j].tolist():
+            share, spare = scip.addVar(lb=0.0, ub=n), scip.addVar(lb=0.0, ub=n)
+            scip.addCons(share == spare + float(model.load[i]) * z[j])
+            scip.addCons(share <= n * z[j])
+            if model.least is not None:
+                scip.addCons(share >= float(model.least[i]) * z[j])
+            use = int(model.use[i])
+            parts[use] = _Part(float(model.root[i] ** 2) * z[j] * z[j], spare, share)
+            shares.append((int(model.resource[use]), share))
+        d = int(model.node[j])
+        relief = None if model.wait is None else float(model.wait[j]) * z[j]
+        _add_delays(scip, model, parts, most[d], float(model.weight[d]), relief)
     return shares
 
 
-def _add_delay(
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """A use: r², spare and share, pyscipopt expressions and variables."""
+
+    square: Any
+    spare: Any
+    share: Any
+
+
+def _by_node(model: ConeModel) -> list[list[Most]]:
+    found: list[list[Most]] = [[] for _ in range(model.n_nodes)]
+    for most in model.most:
+        found[most.node].append(most)
+    return found
+
+
+def _add_delays(
     scip: Any,  # noqa: ANN401 - a pyscipopt Model
-    square: Any,  # noqa: ANN401 - a pyscipopt expression
     model: ConeModel,
-    reliefs: list[Any],
+    parts: Mapping[int, _Part],
+    most: list[Most],
     weight: float,
-    spare: Any,  # noqa: ANN401 - a pyscipopt Variable
-    share: Any,  # noqa: ANN401 - a pyscipopt Variable
+    relief: Any,  # noqa: ANN401 - a pyscipopt expression, or None
 ) -> None:
-    """Add the cones and what they cost: their sum, or the largest of several pieces."""
-    single = len(model.pieces) == 1
-    pieces: list[Any] = [0.0 if relief is None else -relief for relief in reliefs]
-    for on, rate in ((model.on_spare, spare), (model.on_share, share)):
-        if any(on):
-            delay = scip.addVar(lb=0.0, obj=on[0] * weight if single else 0.0)
-            scip.addCons(square <= delay * rate)
-            pieces = [piece + coefficient * delay for piece, coefficient in zip(pieces, on, strict=True)]
-    if not single:
-        most = scip.addVar(lb=0.0, obj=weight)
-        for piece in pieces:
-            scip.addCons(piece <= most)
+    """Add the cones of some uses and what they cost: their sum, or the largest of several pieces."""
+    spare, share = set(model.with_spare), set(model.with_share)
+    t: dict[int, Any] = {}
+    u: dict[int, Any] = {}
+    for use, part in parts.items():
+        for delays, on, cost, rate in (
+            (t, spare, model.on_spare[use], part.spare),
+            (u, share, model.on_share[use], part.share),
+        ):
+            if use in on:
+                delays[use] = scip.addVar(lb=0.0, obj=float(cost) * weight)
+                scip.addCons(part.square <= delays[use] * rate)
+    for one in most:
+        if not any(use in parts for use in one.uses):
+            continue
+        largest = scip.addVar(lb=0.0, obj=weight)
+        for piece in one.pieces:
+            terms = [c * t[use] for use, c in piece.on_spare if use in t]
+            terms += [c * u[use] for use, c in piece.on_share if use in u]
+            if piece.relieved and relief is not None:
+                terms.append(-relief)
+            scip.addCons(_sum(terms) <= largest)
 
 
-def _dot(table: FloatArray, z: list[Any], rows: range) -> Any:  # noqa: ANN401 - a pyscipopt expression
+def _dot(model: ConeModel, table: FloatArray, z: list[Any], rows: range) -> Any:  # noqa: ANN401 - a pyscipopt expression
+    return _sum([float(table[i]) * z[int(model.candidate[i])] for i in rows if table[i] != 0.0])
+
+
+def _sum(terms: list[Any]) -> Any:  # noqa: ANN401 - a pyscipopt expression
     from pyscipopt import quicksum
 
-    return quicksum(float(table[i]) * z[i] for i in rows)
+    return quicksum(terms)

@@ -169,7 +169,7 @@ def test_pycma_as_it_is_works_with_repair():
         warnings.simplefilter("ignore")  # pycma's own
         first, second = (search(start, problem, stop=Stop(evaluations=150), seed=5, repair=True) for _ in range(2))
     assert first.evaluations == 150
-    np.testing.assert_array_equal(first.splits, second.splits)
+    np.testing.assert_array_equal(first.options, second.options)
     assert first.trace[-1].objective < first.trace[0].objective
 
 

@@ -50,7 +50,7 @@ def test_one_plan_gives_a_float_and_several_an_array(four):
 def test_it_knows_its_box_and_its_best(four):
     f = MeanDelay(four)
     assert f.best is None
-    np.testing.assert_array_equal(f.upper, four.layers)
+    np.testing.assert_array_equal(f.upper, four.last)
     values = f(all_plans(four))
     np.testing.assert_array_equal(f.best, all_plans(four)[values.argmin()])
 
@@ -79,7 +79,7 @@ def test_plans_whose_allocator_failed_have_finite_values_too(four):
 
 
 @pytest.mark.parametrize(
-    ("splits", "message"),
+    ("options", "message"),
     [
         ([0, 1, 2], r"int64 of shape \(3,\); give numbers of shape \(4,\) or \(n_plans, 4\)"),
         ([[[0, 1, 2, 3]]], "of shape"),
@@ -91,22 +91,22 @@ def test_plans_whose_allocator_failed_have_finite_values_too(four):
     ],
 )
 @pytest.mark.parametrize("repair", [True, False])
-def test_what_is_no_plan_is_refused(four, splits, message, repair):
+def test_what_is_no_plan_is_refused(four, options, message, repair):
     with pytest.raises(BackendFailed, match=message):
-        MeanDelay(four, repair=repair)(splits)
+        MeanDelay(four, repair=repair)(options)
 
 
 @pytest.mark.parametrize(
-    ("splits", "message"),
+    ("options", "message"),
     [
         ([0, 1.5, 2, 3], "not integers; round them, or set repair=True"),
-        ([0, 1, 6, 3], r"split of node 2 outside 0 … 5; clip it, or set repair=True"),
-        ([[0, 1, 5, 3], [0, -1, 5, 3]], r"split of node 1 outside 0 … 5"),
+        ([0, 1, 6, 3], r"option of node 2 outside 0 … 5; clip it, or set repair=True"),
+        ([[0, 1, 5, 3], [0, -1, 5, 3]], r"option of node 1 outside 0 … 5"),
     ],
 )
-def test_without_repair_only_splits_are_taken(four, splits, message):
+def test_without_repair_only_options_are_taken(four, options, message):
     with pytest.raises(BackendFailed, match=message):
-        MeanDelay(four, repair=False)(splits)
+        MeanDelay(four, repair=False)(options)
 
 
 def test_whole_floats_need_no_repair(four):
@@ -134,13 +134,13 @@ def test_any_function_is_a_placer():
 
 
 def test_a_search_that_ends_has_ended(four):
-    best, splits, _ = brute_force(four)
+    best, options, _ = brute_force(four)
     few = all_plans(four)[:7]
     placement = search(lambda f, upper, rng: f(few), four)
     assert placement.status == Status.FEASIBLE
     assert placement.evaluations == 7
     whole = search(every_plan, four)
-    np.testing.assert_array_equal(whole.splits, splits)
+    np.testing.assert_array_equal(whole.options, options)
     assert whole.trace[-1].objective == best
 
 
@@ -200,7 +200,7 @@ def test_errors_of_the_function_are_its_authors(four):
 def test_without_repair_a_bad_proposal_is_a_failure(four):
     with pytest.raises(BackendFailed, match="outside 0 … 5"):
         search(lambda f, upper, rng: f(upper + 1), four, repair=False)
-    assert search(lambda f, upper, rng: f(upper + 1), four).splits.tolist() == four.layers.tolist()
+    assert search(lambda f, upper, rng: f(upper + 1), four).options.tolist() == four.last.tolist()
 
 
 @pytest.mark.parametrize("evaluations", [0, -1, float("nan")])

@@ -39,7 +39,7 @@ def test_one_node():
     problem = Problem(np.array([[0.2, 0.25, 0.6]]), np.array([[0.1, 0.0, 0.0]]), np.ones(1), np.ones(1))
     searcher = start(problem)
     assert searcher.ask().shape[1] == 1
-    assert place(Cma(), problem).splits.tolist() == [1]
+    assert place(Cma(), problem).options.tolist() == [1]
 
 
 def test_it_reads_and_writes_no_files(tmp_path, monkeypatch):

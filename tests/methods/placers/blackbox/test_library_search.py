@@ -100,7 +100,7 @@ def test_our_own_errors_and_interrupts_pass(four):
 
 def test_a_node_with_one_split_is_refused_with_a_sentence():
     problem, _ = random_problem(np.random.default_rng(0), 3, 1)
-    assert RudeSearch().supports(problem) == "a node has only one split"
+    assert RudeSearch().supports(problem) == "a node has only one option"
 
 
 def test_without_a_budget_its_own_evaluations_end_it(four):

@@ -19,17 +19,17 @@ def every_code(bits):
     ("layers", "bits"), [(1, 1), (2, 2), (3, 2), (4, 3), (7, 3), (8, 4), (31, 5), (32, 6), (34, 6), (63, 6), (64, 7)]
 )
 def test_codes_are_monotone_onto_and_even(layers, bits):
-    """All 2^6 codes of ResNet34's 34 layers among them: 29 splits are coded twice, 6 once."""
+    """All 2^6 codes of ResNet34's 34 layers among them: 29 options are coded twice, 6 once."""
     code = BinaryCode(np.array([layers]))
     assert code.length == bits
-    splits = code.decode(every_code(bits))[:, 0]
-    assert splits[0] == 0
-    assert splits[-1] == layers
-    assert set(np.diff(splits)) <= {0, 1}
-    assert set(splits) == set(range(layers + 1))
-    counts = np.bincount(splits)
+    options = code.decode(every_code(bits))[:, 0]
+    assert options[0] == 0
+    assert options[-1] == layers
+    assert set(np.diff(options)) <= {0, 1}
+    assert set(options) == set(range(layers + 1))
+    counts = np.bincount(options)
     assert counts.max() - counts.min() <= 1
-    assert splits.tolist() == [k * (layers + 1) // 2**bits for k in range(2**bits)]
+    assert options.tolist() == [k * (layers + 1) // 2**bits for k in range(2**bits)]
 
 
 @pytest.mark.parametrize("layers", [1, 2, 7, 34])
@@ -53,11 +53,11 @@ def test_nodes_are_decoded_side_by_side(code):
 
 @both
 def test_what_is_encoded_is_decoded(code):
-    splits = np.random.default_rng(0).integers(0, LAYERS + 1, (300, 4))
-    bits = code(LAYERS).encode(splits)
+    options = np.random.default_rng(0).integers(0, LAYERS + 1, (300, 4))
+    bits = code(LAYERS).encode(options)
     assert bits.dtype == bool
     assert bits.shape == (300, 15)
-    np.testing.assert_array_equal(code(LAYERS).decode(bits), splits)
+    np.testing.assert_array_equal(code(LAYERS).decode(bits), options)
 
 
 def test_bits_are_read_as_booleans_whatever_pymoo_hands_over():

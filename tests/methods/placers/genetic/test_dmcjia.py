@@ -79,7 +79,7 @@ def test_the_clock_and_global_seeds_have_no_say():
     first = search(problem, seed=3)
     np.random.seed(2)  # noqa: NPY002
     second = search(problem, seed=3)
-    np.testing.assert_array_equal(first.splits, second.splits)
+    np.testing.assert_array_equal(first.options, second.options)
     assert first.evaluations == second.evaluations
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.bounds.dual import maximise
+from dmcjia_opt.bounds.maximise import between
 from dmcjia_opt.methods.allocators.cvxpy_ import CvxpyAllocator
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.genetic.dmcjia import Dmcjia
@@ -24,7 +24,7 @@ def test_cvxpy_and_water_filling_lead_to_the_same_splits():
     problem = compile_problem(generate("paper", nodes=6, seed=2))
     stop = Stop(evaluations=150)
     closed_form, cones = (search(problem, allocator, 7, stop) for allocator in (WaterFilling(), CvxpyAllocator()))
-    np.testing.assert_array_equal(closed_form.splits, cones.splits)
+    np.testing.assert_array_equal(closed_form.options, cones.options)
     np.testing.assert_allclose(closed_form.shares, cones.shares, atol=1e-5)
     assert [p.evaluations for p in closed_form.trace] == [p.evaluations for p in cones.trace]
 
@@ -49,7 +49,7 @@ def test_started_from_the_dual_the_first_plan_is_the_duals():
     problem = compile_problem(generate("scarce", nodes=20, seed=3))
     counting = Counting()
     placement = search(problem, counting, stop=Stop(evaluations=20), start_from_dual=True)
-    dual = maximise(problem)[1].splits
+    dual = between(problem)[1].options
     assert counting.plans[0] == tuple(dual.tolist())
     assert len(set(counting.plans)) == len(counting.plans)
     bound = placement.trace[-1].lower_bound
@@ -95,10 +95,10 @@ def test_every_variant_keeps_its_budget_improves_and_follows_its_seed(options):
     problem = compile_problem(generate("mixed", nodes=5, seed=2))
     first, second = (search(problem, stop=Stop(evaluations=150), seed=4, **options) for _ in range(2))
     assert trace_of(first) == trace_of(second)
-    np.testing.assert_array_equal(first.splits, second.splits)
+    np.testing.assert_array_equal(first.options, second.options)
     assert first.evaluations == 150
-    assert problem.residuals(first.splits, first.shares).feasible
-    assert first.trace[-1].objective == problem.objective(first.splits, first.shares)
+    assert problem.residuals(first.options, first.shares).feasible
+    assert first.trace[-1].objective == problem.objective(first.options, first.shares)
     started_at_the_end = options.get("start_from_dual", False)
     assert started_at_the_end or first.trace[-1].objective < first.trace[0].objective
 
@@ -120,7 +120,7 @@ def test_the_papers_algorithm_is_one_of_the_variants():
         duplicates=True,
     )
     assert trace_of(same) == trace_of(paper)
-    np.testing.assert_array_equal(same.splits, paper.splits)
+    np.testing.assert_array_equal(same.options, paper.options)
 
 
 def test_without_elitism_the_best_may_be_lost_and_the_incumbent_is_not():
@@ -137,7 +137,7 @@ def test_repair_finds_plans_where_nearly_all_are_overloaded():
     problem = only_way_out(8, 6)
     assert search(problem, stop=Stop(evaluations=5)).shares is None
     mended = search(problem, stop=Stop(evaluations=5), repair="to-feasible")
-    assert mended.splits.tolist() == [5] * 8
+    assert mended.options.tolist() == [5] * 8
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -145,7 +145,7 @@ def test_started_from_the_dual_in_any_encoding(encoding):
     problem = compile_problem(generate("scarce", nodes=20, seed=3))
     counting = Counting()
     search(problem, counting, stop=Stop(evaluations=10), start_from_dual=True, encoding=encoding)
-    assert counting.plans[0] == tuple(maximise(problem)[1].splits.tolist())
+    assert counting.plans[0] == tuple(between(problem)[1].options.tolist())
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,28 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pymoo.algorithms.soo.nonconvex.ga import GA
 from pymoo.operators.crossover.ux import UX
 from pymoo.optimize import minimize
 
-from dmcjia_opt.bounds.dual import dual_point, maximise
+from dmcjia_opt.bounds.dual import dual_point
+from dmcjia_opt.bounds.maximise import between
 from dmcjia_opt.methods.placers.genetic.coding import BinaryPlacementProblem, GrayCode
 from dmcjia_opt.methods.placers.genetic.guided import DualSampling, ReducedCostMutation, ToFeasible, draw, reduced_costs
 from dmcjia_opt.methods.placers.genetic.pymoo_ import PlacementProblem
+from dmcjia_opt.model.delay import MD1, OVERLAP
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
-from dmcjia_opt.testing.problems import all_plans, brute_force, impossible, only_way_out, random_problem
+from dmcjia_opt.testing.problems import (
+    all_plans,
+    brute_force,
+    impossible,
+    only_way_out,
+    random_problem,
+    random_shared_problem,
+)
 
 
 @pytest.fixture
@@ -27,8 +38,8 @@ def rng(seed=0):
 def test_no_plan_is_better_than_the_dual_plus_its_reduced_costs(seed):
     problem, _ = random_problem(rng(seed), 4, 5)
     costs = reduced_costs(problem)
-    value = dual_point(problem, costs.price).value
-    assert value == max(point.value for point in maximise(problem))
+    value = dual_point(problem, costs.prices).value
+    assert value == max(point.value for point in between(problem))
     plans = all_plans(problem)
     seen = PlacementProblem(problem)
     objective = seen.search.evaluate(plans)
@@ -66,7 +77,7 @@ def test_draws_follow_their_probabilities():
 
 
 def test_samples_begin_with_the_duals_plans_and_are_distinct(twenty):
-    high = maximise(twenty)[1]
+    high = between(twenty)[1]
     plans = DualSampling(twenty).plans(200, rng())
     assert plans.shape == (200, 20)
     assert plans[0].tolist() == high.options.tolist()
@@ -78,7 +89,7 @@ def test_samples_begin_with_the_duals_plans_and_are_distinct(twenty):
 
 def test_the_second_sample_is_the_dual_on_the_other_side_and_further_ones_mix_them():
     problem = compile_problem(generate("homogeneous", nodes=20, seed=0))
-    low, high = maximise(problem)
+    low, high = between(problem)
     plans = DualSampling(problem, moves=0.1).plans(40, rng())
     assert plans[:2].tolist() == [high.options.tolist(), low.options.tolist()]
     counts = (plans == low.options).sum(axis=1)
@@ -150,6 +161,43 @@ def test_repair_makes_every_plan_feasible_and_leaves_feasible_ones(seed):
     assert 0 < before.sum() < 400
     assert (problem.overload(fixed) == 0).all()
     np.testing.assert_array_equal(fixed[before], plans[before])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_repair_of_several_resources(seed):
+    """Every node may leave all of them alone, so that every plan can be repaired."""
+    ordering = "cloud-faster" if seed % 2 else "stability"
+    drawn, _ = random_shared_problem(rng(seed), 8, 5, 4, 2, utilisation=0.95, ordering=ordering, curves=(OVERLAP, MD1))
+    fixed_delay = np.where(np.isfinite(drawn.fixed_delay), drawn.fixed_delay, drawn.fixed_delay.min())
+    problem = replace(drawn, fixed_delay=fixed_delay)
+    repair = ToFeasible(problem)
+    assert repair.enough.shape == (4,)
+    assert (repair.enough < 1.0).all()
+    plans = rng(seed).integers(0, 5, (300, 8))
+    fixed = repair.repaired(plans)
+    before = problem.overload(plans) == 0
+    assert 0 < before.sum() < 300
+    assert (problem.overload(fixed) == 0).all()
+    np.testing.assert_array_equal(fixed[before], plans[before])
+    blind = plans[~before]
+    for row in blind:
+        for d in rng(1).permutation(8):
+            if problem.overload(row) > 0:
+                row[d] = 4
+    seen = PlacementProblem(problem)
+    assert np.median(seen.search.evaluate(fixed[~before])) < np.median(seen.search.evaluate(blind))
+
+
+def test_reduced_costs_of_several_resources_bound_every_plan():
+    problem, _ = random_shared_problem(rng(7), 4, 4, 3, 2, utilisation=0.8)
+    costs = reduced_costs(problem)
+    value = dual_point(problem, costs.prices).value
+    plans = all_plans(problem)
+    objective = PlacementProblem(problem).search.evaluate(plans)
+    bound = value + costs.table[np.arange(4), plans].sum(axis=1)
+    assert (objective >= bound * (1 - 1e-12))[np.isfinite(objective)].all()
+    two = DualSampling(problem, costs=costs).plans(2, rng())
+    assert two[0].tolist() == costs.high.tolist()
 
 
 def test_repair_chooses_well():

@@ -8,13 +8,14 @@ from dmcjia_opt.methods.placers.exact.exact import Exact
 from dmcjia_opt.methods.placers.genetic.dmcjia import Dmcjia
 from dmcjia_opt.methods.placers.genetic.guided import reduced_costs
 from dmcjia_opt.methods.placers.genetic.memetic import Descent, Memetic
+from dmcjia_opt.model.delay import MD1, MM1, OVERLAP, TANDEM
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.solving.search import BudgetSpent, Search
 from dmcjia_opt.testing.doubles import Counting, Even
 from dmcjia_opt.testing.placers import trace_of
-from dmcjia_opt.testing.problems import all_plans, brute_force, random_problem
+from dmcjia_opt.testing.problems import all_plans, brute_force, random_problem, random_shared_problem
 from tests.methods.placers.searches import place
 
 
@@ -67,6 +68,19 @@ def test_it_ends_where_its_plan_meets_the_bound():
     assert wide.evaluations <= placement.evaluations
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_the_optimum_of_several_resources(seed):
+    """Links, servers to choose from, least rates: 256 plans, of which it may see 150."""
+    curves = ((MD1, OVERLAP), (MD1, MM1), (MD1,), (OVERLAP, TANDEM))[seed % 4]
+    ordering = ("stability", "cloud-faster")[seed // 4]
+    problem, _ = random_shared_problem(
+        np.random.default_rng(seed), 4, 4, 3, len(curves), curves=curves, ordering=ordering, utilisation=0.9
+    )
+    placement = search(problem, stop=Stop(evaluations=150), seed=seed)
+    assert placement.prices.shape == (3,)
+    assert placement.trace[-1].objective == pytest.approx(brute_force(problem)[0], rel=1e-9)
+
+
 def test_without_the_dual_and_the_descent_it_still_searches():
     problem = compile_problem(generate("scarce", nodes=10, seed=2))
     plain = search(problem, stop=Stop(evaluations=300), start_from_dual=False, descents=0)
@@ -88,7 +102,7 @@ def test_moves_that_are_not_tried_cannot_help(seed):
     plans = all_plans(problem)
     values, prices = search.with_prices(plans)
     for i in np.flatnonzero(np.isfinite(values))[::29]:
-        near = descent.neighbours(plans[i], float(prices[i]))
+        near = descent.neighbours(plans[i], prices[i])
         tried = {tuple(row) for row in near.tolist()}
         one_move = plans[((plans != plans[i]).sum(axis=1) == 1) & np.isfinite(values)]
         left = np.array([row for row in one_move.tolist() if tuple(row) not in tried])
@@ -136,8 +150,8 @@ def test_identical_nodes_are_tried_once():
     problem = compile_problem(generate("homogeneous", nodes=20, seed=0))
     descent, search = descent_on(problem, tries=1000)
     plan = np.full(20, 34)
-    _, price = search.with_prices(plan[None])
-    near = descent.neighbours(plan, float(price[0]) if np.isfinite(price[0]) else reduced_costs(problem).price)
+    _, prices = search.with_prices(plan[None])
+    near = descent.neighbours(plan, prices[0])
     single = near[(near != plan).sum(axis=1) == 1]
     assert len(single) == len({tuple(sorted(row)) for row in single.tolist()})
 

@@ -178,9 +178,9 @@ def test_plans_whose_allocator_failed_have_finite_values_too(four):
 
 def test_a_node_with_one_split_is_refused():
     problem, _ = random_problem(np.random.default_rng(0), 3, 1)
-    with pytest.raises(InputError, match="two splits"):
+    with pytest.raises(InputError, match="two options"):
         PlacementProblem(problem)
-    assert PymooPlacer().supports(problem) == "a node has only one split"
+    assert PymooPlacer().supports(problem) == "a node has only one option"
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -197,7 +197,7 @@ def test_every_algorithm_runs_within_its_budget_and_by_its_seed(four, name, monk
     assert placement.lower_bound <= best <= objective == placement.trace[-1].objective
     again = search(name, four, stop=Stop(evaluations=60))
     assert trace_of(again) == trace_of(placement)
-    np.testing.assert_array_equal(again.splits, placement.options)
+    np.testing.assert_array_equal(again.options, placement.options)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

@@ -35,17 +35,17 @@ def test_the_front_holds_trade_offs_only(front):
 
 
 def test_the_first_objectives_end_is_the_proved_optimum(paper, front):
-    certificate = certify(paper, front[0].splits, front[0].shares)
+    certificate = certify(paper, front[0].options, front[0].shares)
     assert certificate.feasible
     assert certificate.gap < 1e-3
 
 
 def test_every_point_is_what_our_evaluator_says(paper, front):
     for plan in front:
-        assert paper.residuals(plan.splits, plan.shares).feasible
-        assert plan.mean == paper.objective(plan.splits, plan.shares)
-        assert plan.worst == paper.breakdown(plan.splits, plan.shares).total.max()
-        best = WaterFilling().allocate(paper, plan.splits[None]).shares[0, :, 0]
+        assert paper.residuals(plan.options, plan.shares).feasible
+        assert plan.mean == paper.objective(plan.options, plan.shares)
+        assert plan.worst == paper.breakdown(plan.options, plan.shares).total.max()
+        best = WaterFilling().allocate(paper, plan.options[None]).shares[0]
         np.testing.assert_array_equal(plan.shares, best)
 
 
@@ -90,7 +90,7 @@ def test_infeasible_plans_have_finite_values_and_say_by_how_much():
     assert np.isfinite(out["F"]).all()
     assert out["F"][~feasible].min() > 100 * out["F"][feasible].max()
     np.testing.assert_array_equal(out["G"][:, 0] > 0, ~feasible)
-    assert [p.splits.tolist() for p in verified(seen, plans)] == [[3, 3, 3]]
+    assert [p.options.tolist() for p in verified(seen, plans)] == [[3, 3, 3]]
 
 
 def test_where_no_plan_is_found_the_front_is_empty():
@@ -100,8 +100,8 @@ def test_where_no_plan_is_found_the_front_is_empty():
 
 
 def test_another_allocator_gives_the_same_delays(paper, front):
-    splits = np.stack([plan.splits for plan in front[:3]])
-    _, values = TwoObjectiveProblem(paper, CvxpyAllocator()).delays(splits)
+    options = np.stack([plan.options for plan in front[:3]])
+    _, values = TwoObjectiveProblem(paper, CvxpyAllocator()).delays(options)
     np.testing.assert_allclose(values[:, 0], [p.mean for p in front[:3]], rtol=1e-9)
     np.testing.assert_allclose(values[:, 1], [p.worst for p in front[:3]], rtol=1e-4)
 
@@ -111,5 +111,5 @@ def test_nonsense_is_refused(paper):
         with pytest.raises(InputError, match="population of at least 2"):
             trade_offs(paper, **options)
     single, _ = random_problem(np.random.default_rng(0), 3, 1)
-    with pytest.raises(InputError, match="two splits"):
+    with pytest.raises(InputError, match="two options"):
         TwoObjectiveProblem(single)

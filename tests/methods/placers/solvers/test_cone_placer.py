@@ -11,6 +11,7 @@ from dmcjia_opt.bounds.certificate import best_lower_bound
 from dmcjia_opt.methods.placers.solvers.cone_placer import ConePlacer, SolverAnswer, SolverLimits
 from dmcjia_opt.model.delay import mg1
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.solving.registry import spec_of
@@ -50,7 +51,7 @@ class Says(ConePlacer):
 def test_the_plan_is_the_solvers_and_its_shares_the_allocators():
     placement = place(Says(), SMALL[0])
     assert placement.options.tolist() == [3, 3, 3, 3]
-    assert placement.shares.tolist() == [0.0] * 4
+    assert placement.shares.tolist() == [[0.0]] * 4
     assert placement.status == Status.OPTIMAL
     assert placement.evaluations == 1
 
@@ -104,8 +105,16 @@ def test_a_solution_that_is_none_is_a_failure(picks):
 
 def test_a_plan_that_overloads_the_cloud_is_a_failure():
     problem = Problem(np.array([[0.1, 0.9]]), np.array([[2.0, 0.0]]), np.ones(1), np.ones(1))
-    assert place(Says(picks="last"), problem).shares.tolist() == [0.0]
+    assert place(Says(picks="last"), problem).shares.tolist() == [[0.0]]
     with pytest.raises(BackendFailed, match="Oracle returned a plan that overloads the cloud"):
+        place(Says(picks="first"), problem)
+
+
+def test_the_resource_that_is_overloaded_is_named():
+    service, where = np.array([[[0.1, 2.0], [0.0, 0.0]]]), np.array([[[0, 1], [0, 1]]])
+    resources = (Resource("cloud"), Resource("cell-3", "link"))
+    problem = Problem(np.array([[0.1, 0.9]]), service, np.ones(1), np.ones(1), resource=where, resources=resources)
+    with pytest.raises(BackendFailed, match='Oracle returned a plan that overloads the link "cell-3"'):
         place(Says(picks="first"), problem)
 
 

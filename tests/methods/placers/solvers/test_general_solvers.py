@@ -12,13 +12,13 @@ from dmcjia_opt.methods.placers.exact.branch_and_bound import BranchAndBound
 from dmcjia_opt.methods.placers.solvers.casadi_ import ALGORITHMS
 from dmcjia_opt.methods.placers.solvers.cvxpy_cones import installed_solvers
 from dmcjia_opt.methods.placers.solvers.scip_ import FORMULATIONS
-from dmcjia_opt.model.delay import MD1, MM1, TANDEM, mg1
+from dmcjia_opt.model.delay import MD1, MM1, OVERLAP, TANDEM, mg1
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Placement, Status, Stop
 from dmcjia_opt.solving.registry import build_placer
-from dmcjia_opt.testing.problems import brute_force, random_problem
+from dmcjia_opt.testing.problems import brute_force, random_problem, random_shared_problem
 from tests.methods.placers.searches import place
 from tests.waiting import PATIENCE
 
@@ -42,6 +42,22 @@ SMALL = tuple(
             (TANDEM, "stability", "tasks", 0.95),
             (TANDEM, "cloud-faster", "nodes", 0.7),
         )
+    )
+)
+
+
+#: Several resources: a link and a server, servers to choose from, a tandem whose stages are shared together.
+SHARED = tuple(
+    random_shared_problem(
+        np.random.default_rng(seed), 3, 4, 3, len(curves), curves=curves, ordering=ordering, utilisation=load
+    )[0]
+    for seed, curves, ordering, load in (
+        (0, (OVERLAP, MD1), "stability", 0.7),
+        (1, (MD1, MM1), "cloud-faster", 0.95),
+        (2, (MD1,), "stability", 0.95),
+        (3, (TANDEM,), "stability", 0.7),
+        (4, (TANDEM, TANDEM), "cloud-faster", 0.3),
+        (6, (TANDEM, OVERLAP, TANDEM), "stability", 0.7),
     )
 )
 
@@ -84,6 +100,12 @@ def ends_at_its_limit(name: str, seconds: float) -> Placement:
 @pytest.mark.parametrize("k", range(len(SMALL)))
 def test_agrees_with_brute_force(name, k):
     agrees(name, SMALL[k])
+
+
+@every_dependable
+@pytest.mark.parametrize("k", range(len(SHARED)))
+def test_agrees_with_brute_force_on_several_resources(name, k):
+    agrees(name, SHARED[k])
 
 
 @pytest.mark.parametrize("name", ["bonmin", *CVXPY, "mindtpy", "scip"])

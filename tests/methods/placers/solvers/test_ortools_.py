@@ -6,7 +6,7 @@ import pytest
 from ortools.sat.python import cp_model
 
 from dmcjia_opt.base.errors import BackendFailed, InputError
-from dmcjia_opt.bounds.candidates import pareto_splits
+from dmcjia_opt.bounds.candidates import pareto_options
 from dmcjia_opt.bounds.certificate import best_lower_bound
 from dmcjia_opt.bounds.maximise import between
 from dmcjia_opt.methods.placers.solvers import ortools_
@@ -88,29 +88,29 @@ def test_rounds_end_it(solved):
 def test_its_seed_decides():
     problem, _ = random_problem(np.random.default_rng(3), 3, 4)
     first, second = (place(CpSat(), problem, seed=5) for _ in range(2))
-    np.testing.assert_array_equal(first.splits, second.splits)
+    np.testing.assert_array_equal(first.options, second.options)
     assert [(p.evaluations, p.objective) for p in first.trace] == [(p.evaluations, p.objective) for p in second.trace]
 
 
 @pytest.mark.parametrize("ordering", ORDERINGS)
-def test_a_menu_holds_what_each_split_wants_and_nothing_beaten(ordering):
+def test_a_menu_holds_what_each_option_wants_and_nothing_beaten(ordering):
     problem, _ = random_problem(np.random.default_rng(4), 5, 6, ordering=ordering)
     bound, _ = best_lower_bound(problem)
     price = between(problem)[0].price
-    keep = pareto_splits(problem)
-    entries = menu(problem, keep, price * np.array([0.5, 1.0, 2.0]), bound)
-    assert keep[entries.node, entries.split].all()
+    keep = pareto_options(problem)
+    entries = menu(problem, keep, price * np.array([[0.5], [1.0], [2.0]]), bound)
+    assert keep[entries.node, entries.option].all()
     assert (np.diff(entries.node) >= 0).all()
     for d in range(5):
         here = entries.node == d
         assert here.any()
-        share, cost = entries.share[here], entries.cost[here]
+        share, cost = entries.share[here, 0], entries.cost[here]
         assert (np.diff(share) > 0).all()
         assert (np.diff(cost) <= 0).all()
         assert cost.min() == 0
         shares = share / CAPACITY
         splits = np.tile(0, (here.sum(), 5))
-        splits[:, d] = entries.split[here]
+        splits[:, d] = entries.option[here]
         delay = problem.weight[d] * (
             problem.fixed_delay[d, splits[:, d]]
             + problem.use_delay(splits, np.where(np.arange(5) == d, shares[:, None], 1.0)[..., None])[:, d, 0]
@@ -132,7 +132,7 @@ def test_a_grid_too_coarse_is_widened_and_in_the_end_the_least_load_taken(monkey
     assert np.isfinite(objective(problem, found))
     monkeypatch.setattr(CpSat, "_choose", lambda *_: (np.zeros((0, 4), dtype=np.int64), False))
     last = place(CpSat(), problem)
-    assert last.splits.tolist() == least_load_plan(problem).tolist()
+    assert last.options.tolist() == least_load_plan(problem).tolist()
     assert last.evaluations == 1
 
 
