@@ -33,9 +33,9 @@ from dmcjia_opt.model.problem import Problem
 
 _SAMPLE = 2048  # nodes from which the price of a larger fleet is guessed
 _MAX_PASSES = 300
-_LITTLE, _STALLED = 1e-11, 6  # relative gain that counts as none, and after how many of those passes end
+_LITTLE, _STALLED = 1e-8, 3  # relative gain that counts as little, and after how many of those passes end
 _FARTHEST_MOVE = 1.6
-_LARGE, _SETTLED, _ROOM = 1 << 20, 0.05, 8.0  # when options are ruled out: table entries, last move, times that
+_LARGE, _SETTLED, _ROOM = 1 << 18, 0.1, 8.0  # when options are ruled out: table entries, last move, times that
 _MOST_POLISHED, _MOST_NODES_POLISHED = 64, 5000
 _KEPT = 16
 
@@ -56,7 +56,7 @@ def several(problem: Problem, *, passes: int = 40, polish: int = 120) -> list[Du
     prices = _guesses(problem)
     damp, last = np.ones_like(prices), np.zeros_like(prices)
     points: list[DualPoint] = []
-    best, box, stalled = -math.inf, 1.0, 0
+    best, stalled = -math.inf, 0
     for step in range(passes):
         point = point_of(all_columns(problem) if groups is None else groups, prices, problem.n_nodes)
         points.append(point)
