@@ -449,6 +449,8 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
             "least_rate": None,
             "upstream_wait": None,
             "n_layers": None,
+            "resource": [[0, 0, 1], [0, 0, 1]],
+            "resources": ["site", "cloud"],
         }.items()
     },
 }

@@ -25,8 +25,13 @@ def test_the_series_is_the_same_every_time():
 def test_it_holds_what_breaks_programs():
     problems = drawn(range(1000))
     assert len(problems) > 980
-    assert {problem.name for problem in problems} == {"tables", "scenario"}
-    assert {problem.curve.name for problem in problems} == {"md1", "mm1", "mg1", "tandem"}
+    assert {problem.name for problem in problems} == {"tables", "scenario", "resources"}
+    names = {curve.name for problem in problems for curve in problem.use_curves}
+    assert names == {"md1", "mm1", "mg1", "tandem", "delay"}
+    assert {problem.n_resources for problem in problems} == {1, 2, 3, 4}
+    assert {problem.n_uses for problem in problems} == {1, 2, 3}
+    assert sum(problem.coupled for problem in problems) > 30
+    assert sum(problem.coupled and problem.ordered for problem in problems) > 5
     finite = [problem.fixed_delay[np.isfinite(problem.fixed_delay)] for problem in problems]
     assert sum((local == 0).any() for local in finite) > 100
     assert sum(bool(np.isinf(problem.fixed_delay).any()) for problem in problems) > 100

@@ -7,8 +7,9 @@ import pytest
 
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exact import Exact
+from dmcjia_opt.model.delay import MD1, OVERLAP
 from dmcjia_opt.model.problem import Problem, Residuals
-from dmcjia_opt.testing.problems import random_problem
+from dmcjia_opt.testing.problems import random_problem, random_shared_problem
 from tools.fuzz import invariants, subject
 from tools.fuzz.fuzzing import broken, check_block
 from tools.fuzz.invariants import INVARIANTS
@@ -32,6 +33,10 @@ def test_solvers_are_looked_at_too():
 
 def too_high(monkeypatch):
     monkeypatch.setattr(invariants, "lower_bound", lambda problem, price: 1e9)
+
+
+def proof_by_prices_too_high(monkeypatch):
+    monkeypatch.setattr(invariants, "price_bound", lambda problem, prices: 1e9)
 
 
 def best_too_high(monkeypatch):
@@ -108,6 +113,8 @@ def half_as_much_again(monkeypatch):
     [
         ("bound", too_high),
         ("bound", best_too_high),
+        ("dual", too_high),
+        ("dual", proof_by_prices_too_high),
         ("no-plan", says_overloaded),
         ("feasible", everything_is_feasible),
         ("feasible", nothing_is_feasible_but_waterfilling),
@@ -126,7 +133,31 @@ def half_as_much_again(monkeypatch):
 )
 def test_they_notice(monkeypatch, name, spoil):
     (invariant,) = (invariant for invariant in INVARIANTS if invariant.name == name)
-    problems = [random_problem(np.random.default_rng(seed), 3, 4)[0] for seed in range(1 if name == "searches" else 5)]
+    few = 1 if name == "searches" else 5
+    problems = [random_problem(np.random.default_rng(seed), 3, 4)[0] for seed in range(few)]
+    assert not any(broken(problem, invariant, 0, 0) for problem in problems)
+    spoil(monkeypatch)
+    assert any(broken(problem, invariant, 0, 0) for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("bound", too_high),
+        ("bound", best_too_high),
+        ("dual", too_high),
+        ("dual", proof_by_prices_too_high),
+        ("no-plan", says_overloaded),
+        ("feasible", everything_is_feasible),
+        ("objective", objective_is_off),
+        ("shares", shares_are_off),
+        ("exact", exact_boasts),
+        ("proof", proofs_prove_too_much),
+    ],
+)
+def test_they_notice_with_several_resources(monkeypatch, name, spoil):
+    (invariant,) = (invariant for invariant in INVARIANTS if invariant.name == name)
+    problems = [random_shared_problem(np.random.default_rng(seed), 3, 3, curves=(OVERLAP, MD1))[0] for seed in range(5)]
     assert not any(broken(problem, invariant, 0, 0) for problem in problems)
     spoil(monkeypatch)
     assert any(broken(problem, invariant, 0, 0) for problem in problems)

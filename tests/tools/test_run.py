@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.base.errors import BackendFailed, InputError
-from dmcjia_opt.model.delay import MD1, TANDEM, mg1
+from dmcjia_opt.model.delay import MD1, OVERLAP, TANDEM, mg1
 from dmcjia_opt.model.problem import TABLES
-from dmcjia_opt.testing.problems import random_problem
+from dmcjia_opt.testing.problems import random_problem, random_shared_problem
 from tools.fuzz import fuzzing as run
 from tools.fuzz.fuzzing import BLOCKS, FAILURES, Failure, fuzz, keep
 from tools.fuzz.invariants import INVARIANTS
@@ -67,6 +67,28 @@ def test_a_kept_problem_is_the_same_to_the_last_bit(tmp_path, curve):
         np.testing.assert_array_equal(getattr(read, key), getattr(problem, key))
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_kept_problem_of_several_resources_is_the_same_too(tmp_path, seed):
+    shape = (4, 3, 1 + seed % 4, 1 + seed % 3)
+    problem, _ = random_shared_problem(np.random.default_rng(seed), *shape, ordering="cloud-faster", spread=1e6)
+    Regression(problem, "bound", "why", 1, 2).save(tmp_path / "kept.json")
+    read = load_regression(tmp_path / "kept.json").problem
+    assert read.use_curves == problem.use_curves
+    assert [resource.name for resource in read.resources] == [resource.name for resource in problem.resources]
+    for key in TABLES:
+        np.testing.assert_array_equal(getattr(read, key), getattr(problem, key))
+
+
+def test_uses_and_resources_are_shrunk_too():
+    problem, _ = random_shared_problem(np.random.default_rng(3), 4, 3, 4, 3, curves=(OVERLAP, OVERLAP, OVERLAP))
+    small = shrink(problem, lambda other: bool((other.service[..., 0] > 0).any()))
+    assert small.service.shape == (1, 1, 1)
+    assert (small.n_resources, small.use_curves) == (1, (OVERLAP,))
+    two = shrink(problem, lambda other: len(np.unique(other.resource[other.service > 0])) >= 2)
+    assert two.n_resources == 2
+    assert two.service.size == 2
+
+
 def test_what_is_shrunk_still_fails():
     problem, _ = random_problem(np.random.default_rng(2), 6, 5)
     small = shrink(problem, lambda other: bool((other.service[..., 0] == 0).any()))
@@ -105,10 +127,14 @@ def test_the_command(dmcjia, tmp_path):
     [
         ([], "add --out DIR"),
         (["--out", "/proc/nowhere"], "--out /proc/nowhere: cannot write"),
-        (["--out", "{here}", "--invariants", "luck"], 'no invariant is called "luck"; choose from bound, no-plan'),
+        (
+            ["--out", "{here}", "--invariants", "luck"],
+            'no invariant is called "luck"; choose from bound, dual, no-plan',
+        ),
         (["--replay", "{here}/none.json"], "none.json: cannot read the problem (No such file or directory)"),
         (["--replay", "{here}/bad.json"], '"local_delay[0]": input should be a valid array'),
         (["--replay", "{here}/ragged.json"], "a table's rows differ in length"),
+        (["--replay", "{here}/curves.json"], "service_scv has 1 numbers; give one for each of the 2 of delay"),
         (["--replay", "{here}/other.json"], 'no invariant is called "luck"; correct the field "invariant"'),
     ],
 )
@@ -118,6 +144,7 @@ def test_what_is_refused(dmcjia, tmp_path, arguments, message):
     content = json.loads((tmp_path / "other.json").read_text())
     (tmp_path / "bad.json").write_text(json.dumps(content | {"local_delay": [1.0]}))
     (tmp_path / "ragged.json").write_text(json.dumps(content | {"local_delay": [[1.0], [1.0, 2.0]]}))
+    (tmp_path / "curves.json").write_text(json.dumps(content | {"delay": ["md1", "delay"], "service_scv": [0.0]}))
     done = dmcjia(*(argument.format(here=tmp_path) for argument in arguments))
     assert (done.code, len(done.err.splitlines())) == (2, 1)
     assert message in done.err

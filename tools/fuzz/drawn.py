@@ -1,7 +1,7 @@
 """Problems that are small, odd and at the edge: what a benchmark never holds.
 
-Half of them are tables, the other half scenarios compiled to tables. Scales reach from 1e-9 to 1e12 and beyond, clouds
-are nearly full, and splits and nodes are repeated, free, or impossible.
+Some are tables of one resource, some of several, and some scenarios compiled to tables. Scales reach from 1e-9 to 1e12
+and beyond, resources are nearly full, and options and nodes are repeated, free, or impossible.
 """
 
 from __future__ import annotations
@@ -11,23 +11,26 @@ from dataclasses import replace
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, absent
-from dmcjia_opt.model.delay import MD1, MM1, TANDEM, DelayCurve, mg1
+from dmcjia_opt.model.delay import MD1, MM1, OVERLAP, TANDEM, DelayCurve, mg1
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.nodes import NodeTable
 from dmcjia_opt.model.scenario.scenario import Options, Scenario
 
+Table = FloatArray | IntArray
 _CURVES: tuple[DelayCurve, ...] = (MD1, MD1, MM1, mg1(0.3), mg1(4.0), mg1(1e4), TANDEM, TANDEM)
 _SCALES = (1e-9, 1e-3, 1.0, 1.0, 1.0, 1e3, 1e12)
-#: How much of the cloud is left when everything but the last split is at its least.
+#: How much of a resource is left when everything is at its least.
 _SURPLUS = (0.9, 0.5, 0.1, 1e-3, 1e-6, 1e-9, 1e-12)
 
 
 def draw(seed: int, number: int) -> Problem:
     """Return problem `number` of the series `seed`; the same on every machine of one NumPy version."""
     rng = np.random.default_rng((seed, number))
-    return _of_scenario(rng) if rng.random() < 0.5 else _of_tables(rng)
+    make = (_of_tables, _of_scenario, _of_resources, _of_resources)[int(rng.integers(4))]
+    return make(rng)
 
 
 def _size(rng: np.random.Generator) -> tuple[int, int]:
@@ -68,17 +71,69 @@ def _of_tables(rng: np.random.Generator) -> Problem:
         least = rate[:, None] * _spread(rng, (n, m)) * (rng.random((n, m)) < 0.5) * (s > 0)
     if curve is TANDEM and rng.random() < 0.9:
         wait = np.where(np.isfinite(local), local, 0.0) * rng.choice([0.0, 1e-9, 0.1, 0.9, 1.0], size=(n, m))
-    for _ in range(int(rng.integers(3))):  # twins
+    _repeat(rng, (s, local, least, wait), (rate, weight))
+    return Problem(local, s, rate, weight / weight.sum(), curve, least, wait, name="tables")
+
+
+def _repeat(rng: np.random.Generator, menus: tuple[Table, ...], columns: tuple[FloatArray, ...]) -> None:
+    """Make twins of some nodes and ties of some options, in place, in tables by node and option and by node."""
+    n, m = menus[0].shape[:2]
+    for _ in range(int(rng.integers(3))):
         one, other = rng.integers(n, size=2)
-        for table in (s, local, rate, weight, least, wait):
+        for table in (*menus, *columns):
             if table.size:
                 table[other] = table[one]
-    for _ in range(int(rng.integers(3))):  # splits that tie
+    for _ in range(int(rng.integers(3))):
         one, other = rng.integers(m, size=2)
-        for table in (s, local, least, wait):
+        for table in menus:
             if table.size:
                 table[:, other] = table[:, one]
-    return Problem(local, s, rate, weight / weight.sum(), curve, least, wait, name="tables")
+
+
+def _of_resources(rng: np.random.Generator) -> Problem:
+    """Up to four resources, of which an option uses up to three; all uses of one have the same curve."""
+    n, m, k = int(rng.integers(1, 6)), int(rng.integers(1, 6)), int(rng.integers(1, 4))
+    n_resources = int(rng.integers(1, 5))
+    curves = _curves(rng, k, n_resources)
+    kinds = list(dict.fromkeys(curves))
+    kind = np.array([kinds.index(curve) for curve in curves])
+    of_kind = np.array([len(range(i, n_resources, len(kinds))) for i in kind])
+    shape = (n, m, k)
+    resource = kind + len(kinds) * rng.integers(of_kind, size=shape)
+    if rng.random() < 0.5:
+        resource[:] = resource[:, :1]
+    scale = float(rng.choice(_SCALES))
+    rate = _spread(rng, (n,)) / scale
+    s = _spread(rng, shape) * scale * (rng.random(shape) < 0.7)
+    if rng.random() < 0.7:
+        s[:, -1] = 0.0
+    local = _spread(rng, (n, m)) * scale * float(rng.choice(_SCALES))
+    local[rng.random((n, m)) < 0.1] = 0.0
+    local[rng.random((n, m)) < 0.1] = np.inf
+    here = rng.integers(m, size=n)
+    weight = _spread(rng, (n,)) if rng.random() < 0.3 else np.ones(n)
+    least, wait = absent(), absent()
+    if rng.random() < 0.3:
+        least = rate[:, None, None] * _spread(rng, shape) * (rng.random(shape) < 0.5) * (s > 0)
+    if TANDEM in curves and rng.random() < 0.9:
+        wait = np.where(np.isfinite(local), local, 0.0) * rng.choice([0.0, 1e-9, 0.1, 0.9, 1.0], size=(n, m))
+    at = np.arange(n), here
+    load = np.bincount(resource[at].ravel(), (rate[:, None] * s[at]).ravel(), n_resources)
+    wanted = 1.0 - rng.choice(_SURPLUS, size=n_resources)
+    s *= np.where(load > 0, wanted / np.where(load > 0, load, 1.0), 1.0)[resource]
+    _repeat(rng, (s, local, least, wait, resource), (rate, weight))
+    names = tuple(Resource(f"resource-{r}") for r in range(n_resources))
+    tables = (local, s, rate, weight / weight.sum(), curves, least, wait)
+    return Problem(*tables, name="resources", resource=resource, resources=names)
+
+
+def _curves(rng: np.random.Generator, n_uses: int, n_resources: int) -> tuple[DelayCurve, ...]:
+    """All of one kind, or any; often with links on which tasks overlap before the last."""
+    one = _CURVES[int(rng.integers(len(_CURVES)))]
+    mixed = rng.random() < 0.3
+    drawn = [_CURVES[int(rng.integers(len(_CURVES)))] if mixed else one for _ in range(n_uses)]
+    drawn[:-1] = [OVERLAP if rng.random() < 0.3 else curve for curve in drawn[:-1]]
+    return tuple(drawn) if len(set(drawn)) <= n_resources else (one,) * n_uses
 
 
 def _fill(rng: np.random.Generator, s: FloatArray, rate: FloatArray, here: IntArray) -> None:

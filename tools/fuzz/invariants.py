@@ -8,17 +8,18 @@ from fractions import Fraction
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import EPS
+from dmcjia_opt.base.arrays import EPS, FloatArray, IntArray
 from dmcjia_opt.base.errors import DmcjiaError
 from dmcjia_opt.bounds.certificate import lower_bound, options_lower_bound
-from dmcjia_opt.bounds.proof.checking import check_proof
+from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, priced
+from dmcjia_opt.bounds.proof.checking import check_proof, price_bound
 from dmcjia_opt.bounds.proof.making import prove_bound
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exact import Exact
 from dmcjia_opt.model.problem import BUDGET_TOLERANCE, TABLES, Problem, all_plans
 from dmcjia_opt.solving.contract import Placement, Status
 from dmcjia_opt.solving.registry import build_allocator, build_placer
-from tools.fuzz.reference import exact_delay, exact_load, within_budget
+from tools.fuzz.reference import exact_delay, exact_loads, exact_use, exactly, lagrangian, within_budget
 from tools.fuzz.subject import HAIR, Plan, Subject
 
 #: Plans of one problem that are looked at in rational arithmetic.
@@ -58,48 +59,78 @@ class Invariant:
 def condition(problem: Problem, plan: Plan) -> float:
     """Return by how much a relative error of the shares grows in the delays.
 
-    The larger of max δ/(δ − λs) and what one is to the part of the cloud that no least share takes.
+    The larger of max δ/(δ − λs), of what waits, and what one is to the part of the fullest resource that no least
+    share takes.
     """
-    s = problem.at(problem.service, plan.splits)[:, 0]
-    busy = s > 0
-    excess = (plan.shares - problem.arrival_rate * s)[busy]
-    spare = 1.0 - float(problem.least_share(plan.splits).sum())
+    s = problem.at(problem.service, plan.options)
+    busy = (s > 0) & np.array([curve.waits for curve in problem.use_curves])
+    excess = (plan.shares - problem.arrival_rate[:, None] * s)[busy]
+    spare = 1.0 - float(problem.by_resource(plan.options, problem.least_share(plan.options)).max())
     if not (excess > 0).all() or spare <= 0:
         return np.inf
     return max(float((plan.shares[busy] / excess).max(initial=1.0)), 1.0 / spare)
+
+
+def _some_prices(subject: Subject) -> list[FloatArray]:
+    """Return prices of plans, prices at random, and some at the ends of the range of numbers."""
+    rng, n = subject.rng, subject.problem.n_resources
+    scale = float(subject.attained or 1)
+    drawn = scale * 10.0 ** rng.uniform(-12, 12, (3, n))
+    drawn[-1, rng.random(n) < 0.5] = 0.0
+    ends = [np.full(n, end) for end in (0.0, 5e-324, 1e300)]
+    plans = [plan.prices for plan in subject.plans[:_LOOKED_AT] if np.isfinite(plan.prices).all()]
+    return [*plans, *ends, *drawn]
 
 
 def _sound_bounds(subject: Subject) -> Iterator[str]:
     if subject.attained is None:
         return
     best = float(subject.attained)
-    prices = [plan.price for plan in subject.plans[:_LOOKED_AT] if np.isfinite(plan.price)]
-    prices += [0.0, 5e-324, 1e300, *(best * 10.0 ** subject.rng.uniform(-12, 12, 3)).tolist()]
-    for price in prices:
-        bound = lower_bound(subject.problem, price)
+    some = _some_prices(subject)
+    for prices in some:
+        bound = lower_bound(subject.problem, prices)
         if np.isfinite(bound) and Fraction(bound) > subject.attained:
-            yield f"the bound at price {price!r}, {bound!r}, is above a plan's exact mean delay, {best!r}"
+            yield f"the bound at prices {prices.tolist()}, {bound!r}, is above a plan's exact mean delay, {best!r}"
     if subject.bound == np.inf or Fraction(subject.bound) > subject.attained:
         yield f"the best bound, {subject.bound!r}, is above a plan's exact mean delay, {best!r}"
     plan = subject.best
     assert plan is not None
-    some = np.array([plan.price, *prices])
-    for at, bound in zip(
-        some, options_lower_bound(subject.problem, np.stack([plan.splits] * len(some)), some), strict=True
-    ):
-        if np.isfinite(bound) and Fraction(float(bound)) > subject.attained:
-            yield f"the bound of splits at price {at!r}, {float(bound)!r}, is above their exact mean delay, {best!r}"
+    at = np.stack([plan.prices, *some])
+    bounds = options_lower_bound(subject.problem, np.stack([plan.options] * len(at)), at)
+    for prices, bound in zip(at, bounds.tolist(), strict=True):
+        if np.isfinite(bound) and Fraction(bound) > subject.attained:
+            yield f"the bound of options at prices {prices.tolist()}, {bound!r}, is above their exact delay, {best!r}"
+
+
+def _dual(subject: Subject) -> Iterator[str]:
+    """Compare what prices prove with what the nodes exactly pay at the shares that are best there, as computed."""
+    problem = subject.problem
+    for prices in _some_prices(subject):
+        if not LEAST_PRICE <= prices.min() <= prices.max() <= MOST_PRICE:
+            continue
+        cost, shares = priced(problem, prices)
+        options = cost.argmin(axis=1)
+        least = problem.least_share(options)
+        chosen = problem.at(shares, options)
+        chosen = np.where(chosen <= least * (1 + 8 * EPS), least * (1 + 8 * EPS), chosen)  # not below by rounding
+        exact = lagrangian(problem, options, exactly(chosen), prices)
+        for name, bound in (
+            ("the bound", lower_bound(problem, prices)),
+            ("the proof", price_bound(problem, tuple(prices.tolist()))),
+        ):
+            if exact is not None and bound != -np.inf and (bound == np.inf or Fraction(bound) > exact):
+                yield f"{name} at prices {prices.tolist()}, {bound!r}, is above what the nodes pay, {float(exact)!r}"
 
 
 def _no_plan(subject: Subject) -> Iterator[str]:
     if not subject.is_small:
         return
     if subject.bound == np.inf or subject.overloaded or subject.exact is None:
-        for splits in all_plans(subject.problem):
-            load = exact_load(subject.problem, splits)
+        for options in all_plans(subject.problem):
+            loads = exact_loads(subject.problem, options)
             room = Fraction(0) if subject.bound == np.inf else Fraction(1, 10**13)
-            if load is not None and load < 1 - room:
-                yield f"splits {splits.tolist()} need a share of {float(load)!r} only, but are said to need more"
+            if loads is not None and max(loads) < 1 - room:
+                yield f"options {options.tolist()} need {float(max(loads))!r} of a resource, but are said to need more"
                 return
 
 
@@ -107,39 +138,43 @@ def _feasible(subject: Subject) -> Iterator[str]:
     problem, rng = subject.problem, subject.rng
     for plan in _some(subject):
         for factor in (1.0, 1.0 + 100 * EPS, 1.0 - 1e-12, 0.5, 1.5):
-            shares = plan.shares * np.where(rng.random(problem.n_nodes) < 0.5, factor, 1.0)
-            said = bool(problem.residuals(plan.splits, shares).feasible)
-            exact = [Fraction(float(share)) for share in shares]
-            over = sum(exact, Fraction(0)) - 1
+            shares = plan.shares * np.where(rng.random(plan.shares.shape) < 0.5, factor, 1.0)
+            said = bool(problem.residuals(plan.options, shares).feasible)
+            exact = exactly(shares)
+            over = max(exact_use(problem, plan.options, exact)) - 1
+            what = f"options {plan.options.tolist()} with shares {shares.tolist()}"
             if said and over > 2 * BUDGET_TOLERANCE:
-                yield f"shares {shares.tolist()} take {float(over)!r} too much, but are said to be feasible"
-            if said and exact_delay(problem, plan.splits, exact, 2 * HAIR) is None:
-                yield f"splits {plan.splits.tolist()} with shares {shares.tolist()} are not feasible, but said to be"
-            firm = [share * (1 - 8 * Fraction(EPS)) for share in exact]
-            if not said and over < -4 * problem.n_nodes * EPS and exact_delay(problem, plan.splits, firm) is not None:
-                yield f"splits {plan.splits.tolist()} with shares {shares.tolist()} are feasible, but said not to be"
+                yield f"{what} take {float(over)!r} too much, but are said to be feasible"
+            if said and exact_delay(problem, plan.options, exact, 2 * HAIR) is None:
+                yield f"{what} are not feasible, but said to be"
+            firm = [[share * (1 - 8 * Fraction(EPS)) for share in row] for row in exact]
+            room = 4 * problem.n_nodes * problem.n_uses * EPS
+            if not said and over < -room and exact_delay(problem, plan.options, firm) is not None:
+                yield f"{what} are feasible, but said not to be"
 
 
 def _objective(subject: Subject) -> Iterator[str]:
     for plan in _some(subject):
-        exact = exact_delay(subject.problem, plan.splits, [Fraction(float(d)) for d in plan.shares], 2 * HAIR)
+        exact = exact_delay(subject.problem, plan.options, exactly(plan.shares), 2 * HAIR)
         if exact is None:
             continue
         computed, loss = subject.value(plan), 64 * EPS * condition(subject.problem, plan)
         if loss < 1e-3 and abs(Fraction(computed) - exact) > Fraction(loss) * exact:
-            yield f"splits {plan.splits.tolist()}: mean delay {computed!r}, exactly {float(exact)!r}"
+            yield f"options {plan.options.tolist()}: mean delay {computed!r}, exactly {float(exact)!r}"
 
 
 def _optimal_shares(subject: Subject) -> Iterator[str]:
     problem = subject.problem
     for plan in _some(subject):
-        if not np.isfinite(plan.price):
-            yield f"splits {plan.splits.tolist()}: shares without a price"
+        if not plan.optimal:
             continue
-        bound = float(options_lower_bound(problem, plan.splits[None, :], np.array([plan.price]))[0])
+        if not np.isfinite(plan.prices).all():
+            yield f"options {plan.options.tolist()}: shares without a price"
+            continue
+        bound = float(options_lower_bound(problem, plan.options[None, :], plan.prices[None])[0])
         value, loss = subject.value(plan), _AGREE + 1e3 * EPS * condition(problem, plan)
         if value - bound > loss * value:
-            yield f"splits {plan.splits.tolist()}: mean delay {value!r}, but their price proves only {bound!r}"
+            yield f"options {plan.options.tolist()}: mean delay {value!r}, but their prices prove only {bound!r}"
 
 
 def _allocator(name: str, subject: Subject) -> Iterator[str]:
@@ -147,16 +182,16 @@ def _allocator(name: str, subject: Subject) -> Iterator[str]:
     plans = _some(subject)
     if not plans or allocator.supports(subject.problem) is not None:
         return
-    got = allocator.allocate(subject.problem, np.stack([plan.splits for plan in plans]))
+    got = allocator.allocate(subject.problem, np.stack([plan.options for plan in plans]))
     for i, plan in enumerate(plans):
         if got.status[i] != Status.OPTIMAL:
             continue
-        if not subject.problem.residuals(plan.splits, got.shares[i]).feasible:
-            yield f"{name}, splits {plan.splits.tolist()}: not feasible, but called optimal"
+        if not subject.problem.residuals(plan.options, got.shares[i]).feasible:
+            yield f"{name}, options {plan.options.tolist()}: not feasible, but called optimal"
             continue
-        value, best = float(subject.problem.objective(plan.splits, got.shares[i])), subject.value(plan)
+        value, best = float(subject.problem.objective(plan.options, got.shares[i])), subject.value(plan)
         if abs(value - best) > (_CLAIM + 1e3 * EPS * condition(subject.problem, plan)) * best:
-            yield f"{name}, splits {plan.splits.tolist()}: {value!r} is called optimal, waterfilling has {best!r}"
+            yield f"{name}, options {plan.options.tolist()}: {value!r} is called optimal, waterfilling has {best!r}"
 
 
 def _alm(subject: Subject) -> Iterator[str]:
@@ -204,7 +239,7 @@ def _heuristics(names: tuple[str, ...], subject: Subject) -> Iterator[str]:
         if shares is None:
             shares = WaterFilling().allocate(problem, found.options[None, :]).shares[0]
         if problem.residuals(found.options, shares).feasible and subject.attained is not None:
-            exact = exact_delay(problem, found.options, within_budget(shares))
+            exact = exact_delay(problem, found.options, within_budget(problem, found.options, shares))
             if exact is not None and exact < Fraction(max(subject.bound, 0.0)):
                 yield f"{name} has a plan of {float(exact)!r}, below the bound {subject.bound!r}"
             best = subject.exact
@@ -250,7 +285,7 @@ def _compared(subject: Subject) -> tuple[float, float] | None:
     found = subject.exact
     if found is None or found.status != Status.OPTIMAL or found.shares is None:
         return None
-    plan = Plan(found.options, found.shares, found.price)
+    plan = Plan(found.options, found.shares, found.prices)
     loss = 4e-9 + 1e4 * EPS * condition(subject.problem, plan)
     return (subject.value(plan), loss) if loss < 1e-3 else None
 
@@ -264,7 +299,7 @@ def _permuted(subject: Subject) -> Iterator[str]:
         yield f"the optimum is {known[0]!r}, and {other!r} with the nodes in the order {order.tolist()}"
 
 
-def _rows(problem: Problem, nodes: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Problem:
+def _rows(problem: Problem, nodes: IntArray) -> Problem:
     return replace(problem, **{key: getattr(problem, key)[nodes] for key in TABLES}, uplinks=None)
 
 
@@ -310,11 +345,12 @@ def _some(subject: Subject) -> list[Plan]:
 
 
 INVARIANTS = (
-    Invariant("bound", "no lower bound, at any price, is above what a plan attains", _sound_bounds),
+    Invariant("bound", "no lower bound, at any prices, is above what a plan attains", _sound_bounds),
+    Invariant("dual", "no bound that prices prove is above what the nodes pay there in rational arithmetic", _dual),
     Invariant("no-plan", "who says that there is no plan is right", _no_plan),
     Invariant("feasible", "plans are called feasible where rational arithmetic does", _feasible),
     Invariant("objective", "the mean delay of a plan is that of rational arithmetic", _objective),
-    Invariant("shares", "the price of optimal shares proves them optimal", _optimal_shares),
+    Invariant("shares", "the prices of optimal shares prove them optimal", _optimal_shares),
     Invariant(
         "alm",
         "the paper's augmented Lagrangian agrees with the closed form, or says that it did not converge",

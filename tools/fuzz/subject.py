@@ -16,13 +16,13 @@ from dmcjia_opt.bounds.loads import least_load
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exact import Exact
 from dmcjia_opt.model.problem import Problem, all_plans
-from dmcjia_opt.solving.contract import Placement, Stop
+from dmcjia_opt.solving.contract import Placement, Status, Stop
 from dmcjia_opt.solving.running import place
 from dmcjia_opt.solving.search import Placer
 from tools.fuzz.reference import exact_delay, within_budget
 
-#: Spaces of up to so many plans are searched through.
-MOST_PLANS = 400
+#: Spaces of up to so many plans are searched through; of fewer where the shares of stages are found plan by plan.
+MOST_PLANS, MOST_COUPLED = 400, 40
 #: By how much a least rate may be missed by rounding, relative, and what that may change of a mean delay.
 HAIR = Fraction(1, 10**12)
 _SECONDS = 10.0
@@ -30,11 +30,15 @@ _SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """Splits and shares (n_nodes,), and the price of the shares, s per unit share."""
+    """Options (n_nodes,) and shares (n_nodes, n_uses), and prices (n_resources,) of the shares, s per unit share.
 
-    splits: IntArray
+    `optimal` says whether the shares are said to be the best for these options.
+    """
+
+    options: IntArray
     shares: FloatArray
-    price: float
+    prices: FloatArray
+    optimal: bool = True
 
 
 class Subject:
@@ -54,7 +58,8 @@ class Subject:
     @property
     def is_small(self) -> bool:
         """Whether every plan can be tried."""
-        return math.prod(int(last) + 1 for last in self.problem.last) <= MOST_PLANS
+        most = MOST_COUPLED if self.problem.coupled else MOST_PLANS
+        return math.prod(int(last) + 1 for last in self.problem.last) <= most
 
     @cached_property
     def overloaded(self) -> bool:
@@ -63,7 +68,7 @@ class Subject:
 
     @cached_property
     def bound(self) -> float:
-        """The best lower bound of one price, s."""
+        """The best lower bound of prices, s."""
         return best_lower_bound(self.problem)[0]
 
     @cached_property
@@ -71,20 +76,23 @@ class Subject:
         """The plans that are tried: all of a small problem, some of a larger one; only those said to be feasible."""
         problem = self.problem
         if self.is_small:
-            splits = all_plans(problem)
+            options = all_plans(problem)
         else:
-            splits = self.rng.integers(problem.last + 1, size=(20, problem.n_nodes))
-        found = WaterFilling().allocate(problem, splits)
-        feasible = problem.residuals(splits, found.shares).feasible
-        return [Plan(splits[i], found.shares[i, :, 0], float(found.prices[i, 0])) for i in np.flatnonzero(feasible)]
+            options = self.rng.integers(problem.last + 1, size=(20, problem.n_nodes))
+        found = WaterFilling().allocate(problem, options)
+        feasible = problem.residuals(options, found.shares).feasible
+        return [
+            Plan(options[i], found.shares[i], found.prices[i], bool(found.status[i] == Status.OPTIMAL))
+            for i in np.flatnonzero(feasible)
+        ]
 
     @cached_property
     def values(self) -> FloatArray:
         """Mean delays of `plans`, s."""
         if not self.plans:
             return np.zeros(0)
-        splits, shares = (np.stack([getattr(plan, key) for plan in self.plans]) for key in ("splits", "shares"))
-        return self.problem.objective(splits, shares)
+        options, shares = (np.stack([getattr(plan, key) for plan in self.plans]) for key in ("options", "shares"))
+        return self.problem.objective(options, shares)
 
     def place(self, placer: Placer, *, evaluations: int | None = None, problem: Problem | None = None) -> Placement:
         """Return what a placer finds within a few seconds."""
@@ -105,17 +113,18 @@ class Subject:
     def best(self) -> Plan | None:
         """The best plan known."""
         known = [self.plans[int(self.values.argmin())]] if self.plans else []
-        if self.exact is not None and self.exact.splits is not None and self.exact.shares is not None:
-            known.append(Plan(self.exact.splits, self.exact.shares, self.exact.price))
+        if self.exact is not None and self.exact.options is not None and self.exact.shares is not None:
+            known.append(Plan(self.exact.options, self.exact.shares, self.exact.prices))
         return min(known, key=self.value, default=None)
 
     def value(self, plan: Plan) -> float:
         """Return a plan's mean delay, s, as our evaluator computes it."""
-        return float(self.problem.objective(plan.splits, plan.shares))
+        return float(self.problem.objective(plan.options, plan.shares))
 
     @cached_property
     def attained(self) -> Fraction | None:
         """A mean delay, s, that a plan which meets every constraint exactly is known to have."""
         if self.best is None:
             return None
-        return exact_delay(self.problem, self.best.splits, within_budget(self.best.shares))
+        shares = within_budget(self.problem, self.best.options, self.best.shares)
+        return exact_delay(self.problem, self.best.options, shares)

@@ -116,7 +116,7 @@ class CaseDual:
             for option, charge in zip(limited, charges, strict=True):
                 cost[:, : option + 1] += charge
         count = case.cheapest(self.sizes, np.argsort(cost, axis=1, kind="stable"))
-        weighed = over_uses(shares * part[self.resource])
+        weighed = over_uses(np.where(part[self.resource] > 0, shares, 0.0) * part[self.resource])
         if count is None:  # no plan is of this case
             none = np.zeros(cost.shape, dtype=np.int64)
             return _Point(x, math.inf, np.zeros(len(x)), none, cost, weighed)
