@@ -10,14 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, FloatArray
+from dmcjia_opt.base.processes import silenced
 
 _SHRINK = 0.9  # the most of its way to its floor that a coordinate goes in one step
 _EDGE = 1e-9  # how near to the side of the box is on it
+_SMALL = 1e-9
 _PLANES = 80  # planes beyond the number of coordinates that are kept
 
 
@@ -135,8 +138,6 @@ def _highest(
     points: Sequence[Tangent], centre: FloatArray, width: FloatArray, floor: FloatArray
 ) -> tuple[float, FloatArray, FloatArray, bool] | None:
     """Return where, within a box, the lowest of all planes is highest: height, place, parts, whether it is inside."""
-    from scipy.optimize import linprog
-
     slopes = np.stack([point.slope for point in points]) * width
     base = max(point.value for point in points)
     size = max(float(np.abs(slopes).max()), EPS * abs(base), 1e-300)  # so that the solver's tolerances are small in it
@@ -144,20 +145,70 @@ def _highest(
     if not (np.isfinite(slopes).all() and np.isfinite(heights).all()):
         return None
     low = np.maximum(-1.0, -_SHRINK * (centre - floor) / width)
-    done = linprog(
-        np.append(np.zeros(len(width)), -1.0),
-        A_ub=np.column_stack([-slopes / size, np.ones(len(points))]),
-        b_ub=heights,
-        bounds=[*((float(a), 1.0) for a in low), (None, None)],
-        method="highs",
-    )
-    if done.status != 0 or done.x is None:
+    found = peak_of_planes(slopes / size, heights, low, np.ones(len(width)))
+    if found is None:
         return None
-    u = np.clip(done.x[:-1], low, 1.0)  # the solver's tolerance must not bring a coordinate to its floor
-    parts = np.maximum(-done.ineqlin.marginals, 0.0)
-    parts /= max(float(parts.sum()), 1e-300)
+    top, u, parts = found
     held = (u <= low + _EDGE) & (low > -1.0)  # only by the floor, on the way to which there is as much left to gain
     rest = np.where(held, (centre - floor) / width + low, 0.0)
-    ceiling = base + size * float(done.x[-1]) + float(np.maximum(-(parts @ slopes), 0.0) @ rest)
+    ceiling = base + size * top + float(np.maximum(-(parts @ slopes), 0.0) @ rest)
     inside = bool((u < 1.0 - _EDGE).all() and ((u > low + _EDGE) | held).all())
     return ceiling, centre + width * u, parts, inside
+
+
+def peak_of_planes(
+    slopes: FloatArray, heights: FloatArray, low: FloatArray, high: FloatArray
+) -> tuple[float, FloatArray, FloatArray] | None:
+    """Return where, between `low` and `high`, the lowest of some planes is highest.
+
+    Parameters
+    ----------
+    slopes, heights
+        (n_planes, n) and (n_planes,): plane i is ``heights[i] + slopes[i] @ u``.
+    low, high
+        (n,) the box.
+
+    Returns
+    -------
+    Its height there, the place (n,) and the parts (n_planes,) of the planes, which sum to 1; None where HiGHS fails.
+    """
+    import highspy
+
+    n_planes, n = slopes.shape
+    program = highspy.HighsLp()
+    program.num_col_, program.num_row_ = n + 1, n_planes
+    program.col_cost_ = np.append(np.zeros(n), -1.0)
+    program.col_lower_ = np.append(low, -highspy.kHighsInf)
+    program.col_upper_ = np.append(high, highspy.kHighsInf)
+    program.row_lower_ = np.full(n_planes, -highspy.kHighsInf)
+    program.row_upper_ = heights
+    matrix = np.column_stack([-slopes, np.ones(n_planes)])
+    matrix[np.abs(matrix) < _SMALL] = 0.0  # HiGHS leaves them out, and says so
+    row, column = np.nonzero(matrix)
+    program.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    program.a_matrix_.start_ = np.searchsorted(row, np.arange(n_planes + 1))
+    program.a_matrix_.index_ = column
+    program.a_matrix_.value_ = matrix[row, column]
+    _greet()
+    solver = highspy.Highs()
+    for name, value in (("output_flag", False), ("presolve", "off")):  # so small that presolving takes longer
+        solver.setOptionValue(name, value)
+    solver.passModel(program)
+    solver.run()
+    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        return None
+    solution = solver.getSolution()
+    place = np.array(solution.col_value)
+    parts = np.maximum(-np.array(solution.row_dual), 0.0)
+    parts /= max(float(parts.sum()), 1e-300)
+    # the solver's tolerance must not bring a coordinate out of its box
+    return float(place[-1]), np.clip(place[:-1], low, high), parts
+
+
+@cache
+def _greet() -> None:
+    """Send the banner of the first solver of a process, which cannot be told not to print it, nowhere."""
+    import highspy
+
+    with silenced():
+        highspy.Highs()

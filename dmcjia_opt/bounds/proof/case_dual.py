@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy.optimize import linprog
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, over_uses
-from dmcjia_opt.bounds.bundle import climb
+from dmcjia_opt.bounds.bundle import climb, peak_of_planes
 from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, priced
 from dmcjia_opt.bounds.proof.checking import Case, CostTables, overloaded
 from dmcjia_opt.bounds.proof.document import Prices
@@ -199,16 +198,8 @@ def overload_weights(case: Case, tables: CostTables) -> Prices | None:
         rows.append(np.asarray(np.bincount(resource[used].ravel(), taken, n) - 1.0, dtype=np.float64))
         if n == 1 or (rows[-1] <= 0.0).all():
             return None
-        done = linprog(
-            np.append(np.zeros(n), -1.0),
-            A_ub=np.column_stack([-np.stack(rows), np.ones(len(rows))]),
-            b_ub=np.zeros(len(rows)),
-            A_eq=np.append(np.ones(n), 0.0)[None],
-            b_eq=[1.0],
-            bounds=[*([(0.0, 1.0)] * n), (None, None)],
-            method="highs",
-        )
-        if done.status != 0 or done.x is None or done.x[-1] <= 0.0:
+        found = peak_of_planes(np.stack(rows), np.zeros(len(rows)), np.zeros(n), np.ones(n))
+        if found is None or found[0] <= 0.0:
             return None
-        weights = tuple(np.maximum(done.x[:-1], 0.0).tolist())
+        weights = tuple(found[1].tolist())
     return None
