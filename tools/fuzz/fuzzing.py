@@ -126,7 +126,7 @@ def check_block(seed: int, block: int, chosen: tuple[str, ...]) -> Tally:
                 tally.checked[invariant.name] += 1
                 messages = _broken(subject, invariant)
                 tally.failures += [Failure(invariant.name, number, message) for message in messages[:1]]
-        tally.without_plan += subject.best is None
+        tally.without_plan += not subject.plans and subject.best is None
     return tally
 
 
