@@ -134,7 +134,9 @@ class Uses:
         together = on & (found == slowest[:, None]) & (alone < found) & (found > floor)
         free = on & ~together & (found > floor)
         number = together.sum(axis=1)
-        moves = (number > 0) & (slowest < TANDEM.crossing(rate, self.wait))
+        # at the crossing, and at another stage's floor, more than one price will do
+        held = (on & (floor == slowest[:, None])).any(axis=1)
+        moves = (number > 0) & ~held & (slowest < TANDEM.crossing(rate, self.wait))
         moved = np.zeros_like(rate)
         moved[moves] = 1.0 / (weight[moves] * _curvature(number[moves], slowest[moves], rate[moves]))
         for i, k in enumerate(stages):
