@@ -158,6 +158,11 @@ class Uses:
         index = np.concatenate([row[on], own]), np.concatenate([column[on], own])
         return sparse.csc_array((np.concatenate([fall[on], give]), index), shape=(len(own), len(own)))
 
+    def stable(self, shares: FloatArray) -> bool:
+        """Return whether rounding leaves every queue some of its share (n_nodes, n_uses) beyond its load."""
+        waits = np.array([curve.waits for curve in self.problem.use_curves])
+        return bool(((shares > self.load) | ~waits | (self.s == 0)).all())
+
     def sensitivity(self, shares: FloatArray) -> float:
         """Return the most by which the mean delay changes with the logarithm of all shares (n_nodes, n_uses), s."""
         rate, total = self.problem.arrival_rate, 0.0
@@ -198,6 +203,8 @@ def _curvature(number: IntArray, excess: FloatArray, rate: FloatArray) -> FloatA
 
 def is_optimal(uses: Uses, shares: FloatArray, prices: FloatArray, gap: float = _GAP) -> bool:
     """Return whether prices (n_resources,) prove shares to be within a relative `gap` of the best, up to rounding."""
+    if not uses.stable(shares):
+        return False
     value = float(uses.problem.objective(uses.options, shares))
     bound = float(fixed_dual(uses.problem, uses.options[None], prices[None])[0])
     # what the last digits of the shares cost, and those of the bound
