@@ -147,7 +147,8 @@ class AugmentedLagrangian:
             for last in self._iterate_jointly(uses):
                 state = last
             shares[row], prices[row] = uses.on_budget(state.shares), state.beta
-            status[row] = Status.OPTIMAL if state.residual <= self.tolerance else Status.LIMIT
+            done = state.residual <= self.tolerance and uses.stable(shares[row])
+            status[row] = Status.OPTIMAL if done else Status.LIMIT
         return Allocation(shares, prices, status)
 
     def _solved(self, form: NormalForm) -> tuple[FloatArray, FloatArray, StatusArray]:

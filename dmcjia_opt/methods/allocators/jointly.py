@@ -134,7 +134,9 @@ class Uses:
         together = on & (found == slowest[:, None]) & (alone < found) & (found > floor)
         free = on & ~together & (found > floor)
         number = together.sum(axis=1)
-        moves = (number > 0) & (slowest < TANDEM.crossing(rate, self.wait))
+        # at the crossing, and at another stage's floor, more than one price will do
+        held = (on & (floor == slowest[:, None])).any(axis=1)
+        moves = (number > 0) & ~held & (slowest < TANDEM.crossing(rate, self.wait))
         moved = np.zeros_like(rate)
         moved[moves] = 1.0 / (weight[moves] * _curvature(number[moves], slowest[moves], rate[moves]))
         for i, k in enumerate(stages):
@@ -155,6 +157,11 @@ class Uses:
         on, own = fall > 0, np.arange(self.problem.n_resources)
         index = np.concatenate([row[on], own]), np.concatenate([column[on], own])
         return sparse.csc_array((np.concatenate([fall[on], give]), index), shape=(len(own), len(own)))
+
+    def stable(self, shares: FloatArray) -> bool:
+        """Return whether rounding leaves every queue some of its share (n_nodes, n_uses) beyond its load."""
+        waits = np.array([curve.waits for curve in self.problem.use_curves])
+        return bool(((shares > self.load) | ~waits | (self.s == 0)).all())
 
     def sensitivity(self, shares: FloatArray) -> float:
         """Return the most by which the mean delay changes with the logarithm of all shares (n_nodes, n_uses), s."""
@@ -196,6 +203,8 @@ def _curvature(number: IntArray, excess: FloatArray, rate: FloatArray) -> FloatA
 
 def is_optimal(uses: Uses, shares: FloatArray, prices: FloatArray, gap: float = _GAP) -> bool:
     """Return whether prices (n_resources,) prove shares to be within a relative `gap` of the best, up to rounding."""
+    if not uses.stable(shares):
+        return False
     value = float(uses.problem.objective(uses.options, shares))
     bound = float(fixed_dual(uses.problem, uses.options[None], prices[None])[0])
     # what the last digits of the shares cost, and those of the bound

@@ -304,8 +304,7 @@ class _Program:
             prices[self.open] = multipliers * self.level / spare
             claim = answer.status
         shares = uses.on_budget(shares)
-        value = float(uses.problem.weight @ uses.problem.use_delay(uses.options, shares).sum(-1))
-        if not np.isfinite(value):
+        if not uses.stable(shares):
             return np.full_like(shares, np.nan), none, Status.FAILED
         if not (np.isfinite(prices).all() and (prices[uses.used] > 0).all()):
             return shares, none, Status.INACCURATE
