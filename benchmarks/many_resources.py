@@ -21,8 +21,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from dmcjia_opt import Scenario, Stop, build_allocator, build_placer, compile_problem, generate
 from dmcjia_opt.base.errors import DmcjiaError
 from dmcjia_opt.model.problem import Problem
@@ -60,7 +58,7 @@ def instance(row: str, seed: int) -> Scenario:
     family, nodes, options = (ROWS | QUICK)[row]
     scenario = generate(family, nodes=nodes, seed=seed, **options)
     if row.endswith("scarce"):
-        links = tuple(replace(link, mbps=_SCARCE * link.mbps) for link in scenario.links)
+        links = tuple(link.model_copy(update={"mbps": _SCARCE * link.mbps}) for link in scenario.links)
         scenario = replace(scenario, links=links)
     return scenario
 
@@ -137,7 +135,8 @@ def compare(row: str, methods: Sequence[str], seed: int, seconds: float) -> list
     own = exact.get("seconds", math.nan)
     gap = 1.0 - exact.get("bound", -math.inf) / exact.get("value", math.inf)
     size = f"{problem.n_nodes} × {problem.n_resources}"
-    words = [f"{row:20s} {size:>9s} {own:8.3f} {gap:8.0e}"]
+    late = not exact.get("done", False)
+    words = [f"{row:20s} {size:>9s} {f'> {seconds:.0f}' if late else f'{own:.3f}':>8s} {gap:8.0e}"]
     words += [f"{cell(results[name], best, own, seconds):>22s}" for name in methods if name != "exact"]
     peers = [
         found["seconds"]
@@ -145,7 +144,8 @@ def compare(row: str, methods: Sequence[str], seed: int, seconds: float) -> list
         if name != "exact" and found.get("done") and found["value"] <= best * (1 + _OFF) and found["seconds"] < seconds
     ]
     least = min(peers, default=math.inf)
-    words.append(f"{least / own:10.0f} ×" if np.isfinite(least) else f"{'> ' + format(seconds / own, '.0f'):>10s} ×")
+    ratio = f"{least / own:.0f} ×" if math.isfinite(least) else f"> {seconds / own:.0f} ×"
+    words.append(f"{'–' if late else ratio:>12s}")
     print("".join(words), flush=True)
     return [f"{row}, {name}: {found['why']}" for name, found in results.items() if "why" in found]
 
