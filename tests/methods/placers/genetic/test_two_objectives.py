@@ -11,10 +11,18 @@ from dmcjia_opt.bounds.certificate import certify
 from dmcjia_opt.methods.allocators.cvxpy_ import CvxpyAllocator
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.genetic.two_objectives import TwoObjectiveProblem, trade_offs, verified
+from dmcjia_opt.model.delay import MD1, OVERLAP
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.testing.doubles import Failing
-from dmcjia_opt.testing.problems import all_plans, brute_force, impossible, only_way_out, random_problem
+from dmcjia_opt.testing.problems import (
+    all_plans,
+    brute_force,
+    impossible,
+    only_way_out,
+    random_problem,
+    random_shared_problem,
+)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +77,15 @@ def test_the_whole_front_of_a_small_problem():
     found = trade_offs(problem, population=60, generations=30)
     assert [(p.mean, p.worst) for p in found] == [(p.mean, p.worst) for p in exact]
     assert len(exact) > 2
+
+
+def test_plans_of_several_resources_have_a_share_for_each_use():
+    problem, _ = random_shared_problem(np.random.default_rng(2), 3, 4, 3, 2, curves=(OVERLAP, MD1))
+    front = verified(TwoObjectiveProblem(problem), all_plans(problem))
+    assert front[0].mean == brute_force(problem)[0]
+    for plan in front:
+        assert plan.shares.shape == (3, 2)
+        assert plan.mean == problem.objective(plan.options, plan.shares)
 
 
 def test_pymoo_alone(paper):

@@ -17,6 +17,7 @@ from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.testing.problems import ORDERINGS, brute_force, only_way_out, random_problem
 from tests.methods.placers.searches import five_nodes, objective, optimum, place
+from tests.methods.placers.solvers.test_general_solvers import SHARED
 
 CAPACITY = ortools_._CAPACITY
 
@@ -49,6 +50,36 @@ def test_it_comes_close_to_every_optimum(seed, ordering):
     problem, _ = random_problem(np.random.default_rng(seed), 4, 5, ordering=ordering, utilisation=0.95)
     found = place(CpSat(), problem)
     assert brute_force(problem)[0] * (1 - 1e-12) <= objective(problem, found) <= brute_force(problem)[0] * 1.01
+
+
+@pytest.mark.parametrize("k", range(len(SHARED)))
+def test_it_comes_close_to_every_optimum_of_several_resources(k):
+    best = brute_force(SHARED[k])[0]
+    assert best * (1 - 1e-12) <= objective(SHARED[k], place(CpSat(), SHARED[k])) <= best * 1.01
+
+
+def test_every_resource_has_a_row_of_its_own():
+    """Either server has room for one of the two nodes, and the cheaper one for no more."""
+    service, resource = np.array([[[0.6], [0.6], [0.0]]] * 2), np.array([[[0], [1], [0]]] * 2)
+    fixed = np.array([[0.0, 0.1, 900.0]] * 2)
+    problem = Problem(fixed, service, np.ones(2), np.full(2, 0.5), resource=resource)
+    found = place(CpSat(), problem)
+    assert sorted(found.options.tolist()) == [0, 1]
+    np.testing.assert_allclose(found.shares[:, 0], 1.0, rtol=1e-12)
+
+
+def test_a_menu_of_several_resources_holds_nothing_that_another_entry_beats():
+    problem = SHARED[0]
+    bound, prices = best_lower_bound(problem)
+    entries = menu(problem, pareto_options(problem), prices * np.array([[0.5], [1.0], [2.0]]), bound)
+    assert entries.share.shape == (len(entries.node), 2)
+    used = problem.service[entries.node, entries.option] > 0
+    np.testing.assert_array_equal(entries.share > 0, used)
+    where = problem.resource[entries.node, entries.option]
+    for i in range(len(entries.node)):
+        for j in np.flatnonzero(entries.node == entries.node[i]):
+            there = (entries.share[j] == 0) | ((where[i] == where[j]) & (entries.share[j] <= entries.share[i]))
+            assert j == i or not (entries.cost[j] < entries.cost[i] and there.all())
 
 
 def test_a_plan_that_the_dual_proves_is_optimal():
