@@ -221,7 +221,9 @@ def test_a_placer_that_offers_no_plan_failed(splits):
 )
 def test_a_placer_that_offers_another_shape_failed(splits, shares):
     says = Says(np.zeros(splits, dtype=np.int64), None if shares is None else np.full(shares, 0.1))
-    with pytest.raises(BackendFailed, match=r'placer "Says" (asked for options|offered shares) of shape \(.*it must be'):
+    with pytest.raises(
+        BackendFailed, match=r'placer "Says" (asked for options|offered shares) of shape \(.*it must be'
+    ):
         solve(PAPER, says)
 
 
