@@ -320,8 +320,13 @@ def options_and_shares(scenario: Scenario, problem: Problem, claims: PlanFile) -
     options = np.empty(problem.n_nodes, dtype=np.int64)
     shares = np.zeros((problem.n_nodes, problem.n_uses))
     for d, row in enumerate(claims.nodes):
-        if row.cuts is None or row.shares is None or "server" not in row.model_fields_set:
-            missing = next(key for key in ("cuts", "server", "shares") if key not in row.model_fields_set)
+        there = {
+            "cuts": row.cuts is not None,
+            "server": "server" in row.model_fields_set,
+            "shares": row.shares is not None,
+        }
+        if row.cuts is None or not all(there.values()):
+            missing = next(key for key, said in there.items() if not said)
             raise InputError(
                 f'"nodes[{d}].{missing}" is missing; where more than one cloud is shared a plan says the cuts, the '
                 "server and the shares of every node"

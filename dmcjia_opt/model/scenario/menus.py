@@ -148,10 +148,6 @@ class Menus:
         """Return (n_nodes,) the last option of each node: all at the edge."""
         return np.array([len(menu) - 1 for menu in self.kinds], dtype=np.int64)[self.index]
 
-    def first_cuts(self, options: IntArray) -> IntArray:
-        """Return the split of each node, the layers it runs itself, at `options` (..., n_nodes)."""
-        return self._padded("cuts", 0)[self.index, options]
-
     def all_cuts(self, options: IntArray) -> IntArray:
         """Return where the network of each node is cut, (n_nodes, 1 or 2), at `options` (n_nodes,).
 
