@@ -375,20 +375,29 @@ class Problem:
         In the tandem model too: the first k stages are a tandem of their own, and what they have less than the first
         k + 1 is the wait at the last of those.
         """
-        fixed = self.at(self.fixed_delay, options)
-        if self.uplinks is None:
-            upload = np.zeros_like(fixed)
-        else:
-            upload = self.uplinks.delay(options)
-            if self.uplinks.queue:
-                own = self.uplinks.upload(options)
-                upload = upload + self._wait_for_uplink(fixed, own, upload, self.at(self.wait, options))
+        device, uplink, round_trip = self.own_stages(options)
         used = self.use_delay(options, shares)
         if self.n_uses == 1:
-            return Stages(fixed - upload, upload, used[..., 0])
+            return Stages(device, uplink + round_trip, used[..., 0])
         kinds = np.array([resource.kind for resource in self.resources])[self.at(self.resource, options)]
         host, link, server = (np.where(kinds == kind, used, 0.0).sum(-1) for kind in ("host", "link", "server"))
-        return Stages(fixed - upload + host, upload + link, server)
+        return Stages(device + host, uplink + round_trip + link, server)
+
+    def own_stages(self, options: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return the fixed delay by stage, s: at the node itself, on its own uplink, in round trips and the result.
+
+        Each is (..., n_nodes), with its wait; where there are no `uplinks`, all is at the node.
+        """
+        fixed = self.at(self.fixed_delay, options)
+        if self.uplinks is None:
+            return fixed, np.zeros_like(fixed), np.zeros_like(fixed)
+        uplink, trip = self.uplinks.upload(options), self.uplinks.trip(options)
+        if self.uplinks.queue:
+            wait = self.at(self.wait, options)
+            uplink = uplink + self._wait_for_uplink(fixed, uplink, uplink + trip, wait)
+        device = fixed - (uplink + trip)
+        rounding = np.isfinite(fixed) & (np.abs(device) <= ORDERING_TOLERANCE * fixed)
+        return np.where(rounding, 0.0, device), uplink, trip
 
     def _wait_for_uplink(self, fixed: FloatArray, own: FloatArray, network: FloatArray, wait: FloatArray) -> FloatArray:
         """Return how much of the fixed delay is waiting for the uplink, s.

@@ -68,5 +68,9 @@ class Uplinks:
 
     def delay(self, options: IntArray) -> FloatArray:
         """Return all time on private networks without any wait, s: the uplink, round trips and the result."""
+        return self.upload(options) + self.trip(options)
+
+    def trip(self, options: IntArray) -> FloatArray:
+        """Return the time of round trips and of fetching the result, s, of each node at `options` (..., n_nodes)."""
         latency = np.where(self.away[self.menu_index, options], self.latency, 0.0)
-        return self.upload(options) + (self.round_trip[self.menu_index, options] + latency)
+        return np.asarray(self.round_trip[self.menu_index, options] + latency)

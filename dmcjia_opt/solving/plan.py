@@ -1,9 +1,9 @@
-"""A plan: splits and shares for every node, with what is claimed about them; written to and read from JSON."""
+"""A plan: options and shares for every node, with what is claimed about them; written to and read from JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,10 +12,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import Number
 from dmcjia_opt.base.files import read_json, write_text
 from dmcjia_opt.base.limits import MOST_NODES
-from dmcjia_opt.model.problem import Stages
+from dmcjia_opt.model.problem import Problem, Stages
+from dmcjia_opt.model.resources import ResourceKind
+from dmcjia_opt.model.scenario.scenario import Scenario
+from dmcjia_opt.solving.choices import Choices
 from dmcjia_opt.solving.contract import OPTIMALITY_GAP, Status, Stop, TracePoint
 
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -39,20 +43,20 @@ class Plan:
         (objective − lower bound)/objective.
     gap_tolerance
         The gap that was asked for; a plan is optimal at this or 1e-9, whichever is smaller.
-    splits, shares
-        (n_nodes,) split points and cloud shares.
+    choices
+        What every node does, its shares, and how long each stage takes.
     names, networks
         (n_nodes,) of the nodes.
     delays
-        Each node's delay by stage, s.
+        Each node's delay at the device, on networks and on servers, s.
     placer, allocator, seed
         How it was made.
     evaluations, wall_seconds
         What it cost.
-    price
-        Price of cloud capacity at which the bound was computed, s per unit share.
+    prices
+        (n_resources,) the prices at which the bound was computed, s per unit share.
     bound_from
-        What the bound rests on: ``"dual"`` (anyone can recompute it from the price), or the search that proved it.
+        What the bound rests on: ``"dual"`` (anyone can recompute it from the prices), or the search that proved it.
     scenario_sha256
         Hash of the scenario's content.
     bound_holds_for
@@ -78,8 +82,7 @@ class Plan:
     lower_bound: float
     gap: float
     gap_tolerance: float
-    splits: IntArray
-    shares: FloatArray
+    choices: Choices
     names: tuple[str, ...]
     networks: tuple[str, ...]
     delays: Stages
@@ -88,7 +91,7 @@ class Plan:
     seed: int
     evaluations: int
     wall_seconds: float
-    price: float
+    prices: FloatArray
     bound_from: str
     scenario_sha256: str
     trace: tuple[TracePoint, ...]
@@ -101,12 +104,33 @@ class Plan:
     scenario_file: str = ""
     machine: str = ""
 
+    @property
+    def options(self) -> IntArray:
+        """(n_nodes,) the option of each node."""
+        return self.choices.options
+
+    @property
+    def splits(self) -> IntArray:
+        """(n_nodes,) how many layers each node runs itself: with one cloud, its option."""
+        return self.choices.splits
+
+    @property
+    def shares_by_use(self) -> FloatArray:
+        """(n_nodes, n_uses) shares of what each node's option uses."""
+        return self.choices.shares
+
+    @property
+    def shares(self) -> FloatArray:
+        """(n_nodes,) share of the last server that works; 0 where all runs at the edge."""
+        return self.choices.server_shares
+
+    @property
+    def price(self) -> float | None:
+        """Price of the one resource there is, s per unit share; None where there are several."""
+        return float(self.prices[0]) if len(self.prices) == 1 else None
+
     def to_dict(self) -> dict[str, Any]:
         """Return the content of a plan file."""
-        stages = self.delays
-        columns = (self.names, self.networks, self.splits.tolist(), self.shares.tolist())
-        times = (stages.edge.tolist(), stages.upload.tolist(), stages.cloud.tolist(), stages.total.tolist())
-        keys = ("name", "model", "split", "share", "edge_s", "upload_s", "cloud_s", "total_s")
         return {
             "status": str(self.status),
             "objective_s": self.objective,
@@ -116,12 +140,33 @@ class Plan:
             "bound_from": self.bound_from,
             "bound_holds_for": self.bound_holds_for,
             "price_s": self.price,
+            "resources": [
+                {"name": resource.name, "kind": resource.kind, "used": used, "price_s": price}
+                for resource, used, price in zip(
+                    self.choices.resources, self.choices.used.tolist(), self.prices.tolist(), strict=True
+                )
+            ],
             "splits": self.splits.tolist(),
             "shares": self.shares.tolist(),
-            "nodes": [dict(zip(keys, row, strict=True)) for row in zip(*columns, *times, strict=True)],
+            "nodes": self._rows(),
             "scenario_sha256": self.scenario_sha256,
             **self.provenance(),
         }
+
+    def _rows(self) -> list[dict[str, Any]]:
+        choices, stages = self.choices, self.delays
+        columns = (self.names, self.networks, self.splits.tolist(), self.shares.tolist())
+        times = (stages.edge.tolist(), stages.upload.tolist(), stages.cloud.tolist(), stages.total.tolist())
+        keys = ("name", "model", "split", "share", "edge_s", "upload_s", "cloud_s", "total_s")
+        rows = [dict(zip(keys, row, strict=True)) for row in zip(*columns, *times, strict=True)]
+        for d, row in enumerate(rows):
+            row |= {
+                "server": choices.server_of(d),
+                "cuts": choices.cuts_of(d),
+                "shares": choices.shares_of(d),
+                "stages": choices.stages_of(d),
+            }
+        return rows
 
     def provenance(self) -> dict[str, Any]:
         """Return the part of a plan file that says how the plan was made."""
@@ -159,7 +204,7 @@ def _json(value: float) -> float | None:
 
 
 class NodeClaim(BaseModel):
-    """What a plan file says about one node."""
+    """What a plan file says about one node; what comes after its times may be missing."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     name: str
@@ -170,6 +215,20 @@ class NodeClaim(BaseModel):
     upload_s: Number
     cloud_s: Number
     total_s: Number
+    server: str | None = None
+    cuts: Annotated[list[_Split], Field(min_length=1, max_length=2)] | None = None
+    shares: dict[str, Number | list[Number]] | None = None
+    stages: dict[str, Number] | None = None
+
+
+class ResourceClaim(BaseModel):
+    """What a plan file says about one resource: how much of it is given out, and its price."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    name: str
+    kind: ResourceKind
+    used: Number
+    price_s: Number
 
 
 class Limits(BaseModel):
@@ -221,6 +280,7 @@ class PlanFile(Provenance):
     bound_from: str = "dual"
     bound_holds_for: str = ""
     price_s: Number | None = None
+    resources: Annotated[list[ResourceClaim], _Nodes] | None = None
     splits: Annotated[list[_Split], _Nodes, FailFast()]
     shares: Annotated[list[Number], _Nodes, FailFast()]
     nodes: Annotated[list[NodeClaim], _Nodes, FailFast()]
@@ -236,3 +296,56 @@ def load_plan(path: str | Path) -> PlanFile:
         If the file is missing, is not JSON or breaks the format; the message names the field.
     """
     return read_json(path, "the plan", PlanFile)
+
+
+def options_and_shares(scenario: Scenario, problem: Problem, claims: PlanFile) -> tuple[IntArray, FloatArray]:
+    """Return the options (n_nodes,) and shares (n_nodes, n_uses) of a plan file.
+
+    With one cloud they are its splits and shares. Else the cuts, the server and the shares of every node say them.
+
+    Raises
+    ------
+    InputError
+        If the plan is not one for this fleet at all: another number of nodes, or options that do not exist.
+    """
+    if not (len(claims.splits) == len(claims.shares) == len(claims.nodes) == problem.n_nodes):
+        raise InputError(
+            f"the plan has {len(claims.splits)} splits, {len(claims.shares)} shares and {len(claims.nodes)} nodes, "
+            f"the scenario {problem.n_nodes} nodes; verify a plan with the scenario it was made for"
+        )
+    if scenario.menus.splits:
+        splits = problem.check_options(np.array(claims.splits, dtype=np.int64))
+        return splits, np.array(claims.shares, dtype=np.float64)[:, None]
+    known: dict[tuple[int, tuple[int, ...], str | None], int] = {}
+    options = np.empty(problem.n_nodes, dtype=np.int64)
+    shares = np.zeros((problem.n_nodes, problem.n_uses))
+    for d, row in enumerate(claims.nodes):
+        there = {
+            "cuts": row.cuts is not None,
+            "server": "server" in row.model_fields_set,
+            "shares": row.shares is not None,
+        }
+        if row.cuts is None or not all(there.values()):
+            missing = next(key for key, said in there.items() if not said)
+            raise InputError(
+                f'"nodes[{d}].{missing}" is missing; where more than one cloud is shared a plan says the cuts, the '
+                "server and the shares of every node"
+            )
+        key = int(scenario.menus.index[d]), tuple(row.cuts), row.server
+        if key not in known:
+            try:
+                known[key] = scenario.option_of(d, row.cuts, row.server)
+            except InputError as error:
+                raise InputError(f"nodes[{d}]: {error}") from None
+        options[d] = known[key]
+        for k, share in _placed(problem, d, known[key], row):
+            shares[d, k] = share
+    return options, shares
+
+
+def _placed(problem: Problem, node: int, option: int, row: NodeClaim) -> Iterator[tuple[int, float]]:
+    """Yield the uses of an option for which a row has a share, and that; those that need none come last."""
+    uses = np.argsort(problem.service[node, option] == 0, kind="stable").tolist()
+    for name, said in (row.shares or {}).items():
+        on = [k for k in uses if problem.resources[int(problem.resource[node, option, k])].name == name]
+        yield from zip(on, said if isinstance(said, list) else [said], strict=False)

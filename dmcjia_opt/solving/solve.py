@@ -17,6 +17,7 @@ from dmcjia_opt.bounds.certificate import judge, lower_bound, overload_of, relat
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
+from dmcjia_opt.solving.choices import choices_of
 from dmcjia_opt.solving.contract import Allocator, Callback, Kind, Placement, Spec, Status, Stop, proved
 from dmcjia_opt.solving.infeasible import why_no_plan
 from dmcjia_opt.solving.plan import Plan
@@ -112,8 +113,7 @@ def solve(
         lower_bound=bound,
         gap=gap,
         gap_tolerance=stop.tolerance,
-        splits=options,
-        shares=shares[:, 0],
+        choices=choices_of(scenario, problem, options, shares),
         names=nodes,
         networks=scenario.network_names(),
         delays=problem.breakdown(options, shares),
@@ -122,7 +122,7 @@ def solve(
         seed=seed,
         evaluations=found.evaluations,
         wall_seconds=seconds,
-        price=float(prices[0]),
+        prices=prices,
         bound_from=bound_from,
         scenario_sha256=scenario.sha256(),
         trace=found.trace,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.bounds.certificate import Certificate, Verdict, certify, lower_bound, relative_gap
 from dmcjia_opt.bounds.proof.checking import check_proof
@@ -18,14 +17,16 @@ from dmcjia_opt.bounds.proof.making import MOST_LEAVES, prove_bound
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
+from dmcjia_opt.solving.choices import Choices, Share, choices_of
 from dmcjia_opt.solving.contract import Placement, Status, proved
 from dmcjia_opt.solving.infeasible import why_no_plan
-from dmcjia_opt.solving.plan import Plan, PlanFile
+from dmcjia_opt.solving.plan import Plan, PlanFile, options_and_shares
 from dmcjia_opt.solving.registry import build_allocator, build_placer, specs
 from dmcjia_opt.solving.running import place
 
 #: Relative difference up to which a claimed number and its recomputation count as the same.
 CLAIM_TOLERANCE = 1e-9
+_SHOWN = 8  # of a list, in a check
 
 #: What a placer of this name finds, None if its bounds are no proofs of this package.
 _Searched = Callable[[str], Placement | None]
@@ -81,7 +82,7 @@ def verify(scenario: Scenario, claims: PlanFile, proof: Proof | None = None) -> 
         If the proof is none.
     """
     problem = compile_problem(scenario)
-    splits, shares, certificate = certify_file(scenario, problem, claims)
+    choices, certificate = certify_file(scenario, problem, claims)
     broken = certificate.violation and (why_no_plan(scenario, problem) or certificate.violation)
     digest = scenario.sha256()
     derived, of_proof = _derived(problem, proof, digest)
@@ -97,10 +98,12 @@ def verify(scenario: Scenario, claims: PlanFile, proof: Proof | None = None) -> 
         ),
         *_rule(scenario, claims),
         *_price(problem, claims),
+        *_resources(problem, claims, choices),
         *of_proof,
         Check("gap", f"{claims.gap:.3e}", f"{gap:.3e}", abs(claims.gap - gap) <= CLAIM_TOLERANCE),
         _status(claims, certificate.feasible, searched),
-        _nodes(scenario, problem, claims, splits, shares, certificate.feasible),
+        *_columns(scenario, claims, choices),
+        _nodes(scenario, problem, claims, choices, certificate.feasible),
     )
 
 
@@ -108,22 +111,17 @@ def _up(bound: float) -> float:
     return bound + CLAIM_TOLERANCE * abs(bound)
 
 
-def certify_file(scenario: Scenario, problem: Problem, claims: PlanFile) -> tuple[IntArray, FloatArray, Certificate]:
-    """Return the splits and shares of a plan file, (n_nodes,), and what can be said about them.
+def certify_file(scenario: Scenario, problem: Problem, claims: PlanFile) -> tuple[Choices, Certificate]:
+    """Return what a plan file says of every node, its stages recomputed, and what can be said about it.
 
     Raises
     ------
     InputError
-        If the plan is not one for this fleet at all: another number of nodes, or splits that do not exist.
+        If the plan is not one for this fleet at all: another number of nodes, or options that do not exist.
     """
-    if not (len(claims.splits) == len(claims.shares) == len(claims.nodes) == problem.n_nodes):
-        raise InputError(
-            f"the plan has {len(claims.splits)} splits, {len(claims.shares)} shares and {len(claims.nodes)} nodes, "
-            f"the scenario {problem.n_nodes} nodes; verify a plan with the scenario it was made for"
-        )
-    splits = problem.check_options(np.array(claims.splits, dtype=np.int64))
-    shares = np.array(claims.shares, dtype=np.float64)
-    return splits, shares, certify(problem, splits, shares, names=scenario.nodes.names)
+    options, shares = options_and_shares(scenario, problem, claims)
+    certificate = certify(problem, options, shares, names=scenario.nodes.names)
+    return choices_of(scenario, problem, options, shares), certificate
 
 
 def check_objective(claims: PlanFile, verdict: Verdict) -> Check:
@@ -176,11 +174,41 @@ def _rule(scenario: Scenario, claims: PlanFile) -> tuple[Check, ...]:
 
 def _price(problem: Problem, claims: PlanFile) -> tuple[Check, ...]:
     """Return whether the bound follows from the price, where that is what it is said to rest on."""
-    if claims.price_s is None or claims.bound_from != "dual":
+    if claims.price_s is None:
         return ()
-    bound = lower_bound(problem, claims.price_s)
-    found = f"proves {bound:.9g}"
-    return (Check("price_s", f"{claims.price_s:.9g}", found, claims.lower_bound_s <= _up(bound)),)
+    claimed, several = f"{claims.price_s:.9g}", problem.n_resources
+    if several > 1:
+        return (Check("price_s", claimed, f"a price for each of {several} resources", False),)
+    return () if claims.bound_from != "dual" else (_proves("price_s", claimed, problem, [claims.price_s], claims),)
+
+
+def _proves(what: str, said: str, problem: Problem, prices: Sequence[float], claims: PlanFile) -> Check:
+    bound = lower_bound(problem, np.array(prices))
+    return Check(what, said, f"proves {bound:.9g}", claims.lower_bound_s <= _up(bound))
+
+
+def _resources(problem: Problem, claims: PlanFile, choices: Choices) -> tuple[Check, ...]:
+    """Return whether the rows of the resources are true, and whether the bound follows from their prices."""
+    rows = claims.resources
+    if rows is None:
+        return ()
+    names = [resource.name for resource in problem.resources]
+    if [row.name for row in rows] != names:
+        return (Check("resources", _few([row.name for row in rows]), _few(names), False),)
+    prices, found = [row.price_s for row in rows], None
+    for row, resource, used in zip(rows, problem.resources, choices.used.tolist(), strict=True):
+        facts: dict[str, tuple[object, object]] = {"kind": (row.kind, resource.kind), "used": (row.used, used)}
+        if claims.price_s is not None and len(rows) == 1:
+            facts["price_s"] = row.price_s, claims.price_s
+        found = found or _false("resources", row.name, facts)
+    check = found or Check("resources", _few(names), "all the same", True)
+    if claims.bound_from != "dual" or (claims.price_s is not None and len(rows) == 1):
+        return (check,)
+    return check, _proves("prices", _few([f"{price:.9g}" for price in prices]), problem, prices, claims)
+
+
+def _few(words: Sequence[str]) -> str:
+    return ", ".join([*words[:_SHOWN], *([f"and {len(words) - _SHOWN} more"] if len(words) > _SHOWN else [])])
 
 
 def _status(claims: PlanFile, feasible: bool, searched: _Searched) -> Check:
@@ -197,15 +225,28 @@ def _status(claims: PlanFile, feasible: bool, searched: _Searched) -> Check:
     return Check("status", said, found if feasible else "no plan", feasible and said in true)
 
 
-def _nodes(
-    scenario: Scenario, problem: Problem, claims: PlanFile, splits: IntArray, shares: FloatArray, feasible: bool
-) -> Check:
-    delays = problem.breakdown(splits, shares)
-    total = delays.total
+def _columns(scenario: Scenario, claims: PlanFile, choices: Choices) -> tuple[Check, ...]:
+    """Return whether the lists of splits and shares say what the rows of the nodes do, where those are the plan."""
+    if scenario.menus.splits:
+        return ()
+    checks = []
+    for what, claimed, true in (
+        ("splits", claims.splits, choices.splits.tolist()),
+        ("shares", claims.shares, choices.server_shares.tolist()),
+    ):
+        rows = zip(scenario.nodes.names, claimed, true, strict=True)
+        found = (_false(what, name, {what: (said, known)}) for name, said, known in rows)
+        checks.append(next(filter(None, found), Check(what, f"{len(true)} nodes", "all the same", True)))
+    return tuple(checks)
+
+
+def _nodes(scenario: Scenario, problem: Problem, claims: PlanFile, choices: Choices, feasible: bool) -> Check:
+    delays = problem.breakdown(choices.options, choices.shares)
+    splits, shares, total = choices.splits, choices.server_shares, delays.total
     models = scenario.network_names()
     for d, row in enumerate(claims.nodes):
         name = scenario.nodes.names[d]
-        facts = {
+        facts: dict[str, tuple[object, object]] = {
             "name": (row.name, name),
             "model": (row.model, models[d]),
             "split": (row.split, int(splits[d])),
@@ -215,12 +256,37 @@ def _nodes(
             "cloud_s": (row.cloud_s, float(delays.cloud[d])),
             "total_s": (row.total_s, float(total[d])),
         }
-        for key, (claimed, true) in facts.items():
-            same = claimed == true
-            if isinstance(claimed, float) and isinstance(true, float):
-                scale = abs(float(total[d])) if key.endswith("_s") else 0.0
-                same = math.isclose(claimed, true, rel_tol=CLAIM_TOLERANCE, abs_tol=CLAIM_TOLERANCE * scale)
-            if not same:
-                return Check("nodes", f'{key} of "{name}" = {claimed}', str(true), False)
+        if "server" in row.model_fields_set:
+            facts["server"] = row.server, choices.server_of(d)
+        if row.cuts is not None:
+            facts["cuts"] = row.cuts, choices.cuts_of(d)
+        if row.shares is not None:
+            facts |= _by_name("shares", row.shares, choices.shares_of(d))
+        if row.stages is not None:
+            facts |= _by_name("stages", row.stages, choices.stages_of(d))
+        if false := _false("nodes", name, facts, scale=abs(float(total[d]))):
+            return false
     found = "all the same" if feasible else "delays of no plan"
     return Check("nodes", f"{len(claims.nodes)} rows", found, feasible)
+
+
+def _by_name(key: str, said: Mapping[str, Share], true: Mapping[str, Share]) -> dict[str, tuple[object, object]]:
+    """Return what is said by name beside what is true; a name that only one of them has stands for 0 there."""
+    return {f'{key}["{name}"]': (said.get(name, 0.0), true.get(name, 0.0)) for name in {**said, **true}}
+
+
+def _false(what: str, name: str, facts: Mapping[str, tuple[object, object]], scale: float = 0.0) -> Check | None:
+    """Return the first claim about something of a name that is false; times may be off by rounding of `scale`, s."""
+    for key, (claimed, true) in facts.items():
+        timed = scale if key.endswith("_s") or key.startswith("stages") else 0.0
+        if not _same(claimed, true, CLAIM_TOLERANCE * timed):
+            return Check(what, f'{key} of "{name}" = {claimed}', str(true), False)
+    return None
+
+
+def _same(claimed: object, true: object, rounding: float) -> bool:
+    if isinstance(claimed, list) and isinstance(true, list):
+        return len(claimed) == len(true) and all(_same(c, t, rounding) for c, t in zip(claimed, true, strict=True))
+    if isinstance(claimed, float) and isinstance(true, float):
+        return math.isclose(claimed, true, rel_tol=CLAIM_TOLERANCE, abs_tol=rounding)
+    return claimed == true

@@ -63,6 +63,7 @@ def test_checks_are_named_and_readable(content):
         "lower_bound_s",
         "rule",
         "price_s",
+        "resources",
         "gap",
         "status",
         "nodes",
@@ -88,6 +89,13 @@ def of_node(key, value):
     def edit(content):
         node = content["nodes"][2]
         node[key] = value(node[key]) if callable(value) else value
+
+    return edit
+
+
+def of_resource(key, value):
+    def edit(content):
+        content["resources"][0][key] = value
 
     return edit
 
@@ -119,8 +127,8 @@ EDITS = {
     "bound lower": (scaled("lower_bound_s", 1 - 1e-6), {"gap"}),
     "bound negative": (scaled("lower_bound_s", -1.0), {"gap"}),
     "bound with its gap": (better_bound_with_its_gap, {"lower_bound_s", "price_s"}),
-    "price": (scaled("price_s", 1.1), {"price_s"}),
-    "price negative": (scaled("price_s", -1.0), {"price_s"}),
+    "price": (scaled("price_s", 1.1), {"price_s", "resources"}),
+    "price negative": (scaled("price_s", -1.0), {"price_s", "resources"}),
     "gap": (scaled("gap", 1 - 1e-6), {"gap"}),
     "gap zero": (scaled("gap", 0.0), {"gap"}),
     "status optimal": (lambda c: c.update(status="optimal"), {"status"}),
@@ -131,10 +139,10 @@ EDITS = {
     "rule": (lambda c: c.update(bound_holds_for="all plans"), {"rule"}),
     "status infeasible": (lambda c: c.update(status="infeasible"), {"status"}),
     "status nonsense": (lambda c: c.update(status="splendid"), {"status"}),
-    "share less": (at("shares", 0, 1 - 1e-6), {"objective_s", "nodes"}),
-    "share more": (at("shares", 0, 1 + 1e-6), {"feasible", "objective_s", "gap", "status", "nodes"}),
-    "share gone": (at("shares", 0, 0.0), {"feasible", "objective_s", "gap", "status", "nodes"}),
-    "share negative": (at("shares", 0, -1.0), {"feasible", "objective_s", "gap", "status", "nodes"}),
+    "share less": (at("shares", 0, 1 - 1e-6), {"resources", "objective_s", "nodes"}),
+    "share more": (at("shares", 0, 1 + 1e-6), {"resources", "feasible", "objective_s", "gap", "status", "nodes"}),
+    "share gone": (at("shares", 0, 0.0), {"resources", "feasible", "objective_s", "gap", "status", "nodes"}),
+    "share negative": (at("shares", 0, -1.0), {"resources", "feasible", "objective_s", "gap", "status", "nodes"}),
     "shares swapped": (swap_shares, {"objective_s", "nodes"}),
     "split": (move_split, {"objective_s", "nodes"}),
     "split everywhere": (move_split_everywhere, {"objective_s", "nodes"}),
@@ -147,6 +155,16 @@ EDITS = {
     "node's total delay": (of_node("total_s", lambda x: x * (1 - 1e-7)), {"nodes"}),
     "node's name": (of_node("name", "somebody else"), {"nodes"}),
     "node's model": (of_node("model", "alexnet"), {"nodes"}),
+    "node's server": (of_node("server", "edge-server"), {"nodes"}),
+    "node's cuts": (of_node("cuts", lambda cuts: [cuts[0] + 1]), {"nodes"}),
+    "node's shares": (of_node("shares", lambda shares: {"cloud": shares["cloud"] * (1 - 1e-7)}), {"nodes"}),
+    "node's stages": (of_node("stages", lambda stages: stages | {"uplink": stages["uplink"] * (1 - 1e-6)}), {"nodes"}),
+    "a stage that is not": (of_node("stages", lambda stages: stages | {"wifi": 0.1}), {"nodes"}),
+    "resource's name": (of_resource("name", "edge-server"), {"resources"}),
+    "resource's kind": (of_resource("kind", "link"), {"resources"}),
+    "resource's use": (of_resource("used", 0.5), {"resources"}),
+    "resource's price": (of_resource("price_s", 0.5), {"resources"}),
+    "no resources": (lambda c: c.update(resources=[]), {"resources"}),
 }
 
 
@@ -250,7 +268,7 @@ def test_shares_in_percent_are_no_plan_and_nothing_of_it_is_true(content):
     for row, share, cloud, total in zip(edited["nodes"], edited["shares"], delays.cloud, delays.total, strict=True):
         row |= {"share": share, "cloud_s": float(cloud), "total_s": float(total)}
     edited |= {"objective_s": float(delays.total.mean()), "gap": 0.0, "status": "optimal"}
-    assert false_claims(PAPER, edited) == ["feasible", "objective_s", "gap", "status", "nodes"]
+    assert false_claims(PAPER, edited) == ["feasible", "objective_s", "resources", "gap", "status", "nodes"]
     feasible = next(c.recomputed for c in check(PAPER, edited) if c.what == "feasible")
     assert feasible.endswith("they look like percentages, and the whole cloud is 1")
 

@@ -148,9 +148,17 @@ class Menus:
         """Return (n_nodes,) the last option of each node: all at the edge."""
         return np.array([len(menu) - 1 for menu in self.kinds], dtype=np.int64)[self.index]
 
-    def first_cuts(self, options: IntArray) -> IntArray:
-        """Return the split of each node, the layers it runs itself, at `options` (..., n_nodes)."""
-        return self._padded("cuts", 0)[self.index, options]
+    def all_cuts(self, options: IntArray) -> IntArray:
+        """Return where the network of each node is cut, (n_nodes, 1 or 2), at `options` (n_nodes,).
+
+        −1 where a node has no second cut, and others have.
+        """
+        widths = {menu.cuts.shape[1] for menu in self.kinds}
+        found = np.full((len(options), max(widths)), -1, dtype=np.int64)
+        for k, menu in enumerate(self.kinds):
+            on = self.index == k
+            found[on, : menu.cuts.shape[1]] = menu.cuts[options[on]]
+        return found
 
     def last_servers(self, options: IntArray) -> IntArray:
         """Return the last server that works for each node at `options` (..., n_nodes); −1 where none does."""

@@ -15,6 +15,7 @@ from dmcjia_opt.model.problem import Problem, Stages
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import Services, StageTimes, stage_times
+from dmcjia_opt.solving.choices import Choices
 from dmcjia_opt.solving.contract import Status, proved
 from dmcjia_opt.solving.infeasible import why_no_plan
 from dmcjia_opt.solving.plan import Plan, PlanFile, Provenance
@@ -58,16 +59,16 @@ class Subject:
     ----------
     scenario, problem, times
         What was planned, compiled, and the service times behind it.
-    splits, shares
-        (n_nodes,) the plan.
+    choices
+        The plan: what every node does, and its shares.
     lower_bound
         Proved lower bound on every plan's mean delay, s.
     gap_tolerance
         The gap that was asked for.
     bound_from
         What the bound rests on.
-    price
-        Price of cloud capacity where the dual is largest, s per unit share.
+    prices
+        (n_resources,) prices where the dual is largest, s per unit share.
     provenance
         What is said about how the plan was made.
     scenario_file
@@ -79,25 +80,44 @@ class Subject:
     scenario: Scenario
     problem: Problem
     times: StageTimes
-    splits: IntArray
-    shares: FloatArray
+    choices: Choices
     lower_bound: float
     gap_tolerance: float
     bound_from: str
-    price: float
+    prices: FloatArray
     provenance: Provenance
     scenario_file: str = ""
     claimed_bound: float = -math.inf
 
+    @property
+    def options(self) -> IntArray:
+        """(n_nodes,) the option of each node."""
+        return self.choices.options
+
+    @property
+    def splits(self) -> IntArray:
+        """(n_nodes,) how many layers each node runs itself."""
+        return self.choices.splits
+
+    @property
+    def shares(self) -> FloatArray:
+        """(n_nodes,) share of the last server that works; 0 where all runs at the edge."""
+        return self.choices.server_shares
+
+    @property
+    def price(self) -> float | None:
+        """Price of the one resource there is, s per unit share; None where there are several."""
+        return float(self.prices[0]) if len(self.prices) == 1 else None
+
     @cached_property
     def objective(self) -> float:
         """Mean delay, s."""
-        return float(self.problem.objective(self.splits, self.shares))
+        return float(self.problem.objective(self.options, self.choices.shares))
 
     @cached_property
     def delays(self) -> Stages:
         """Each node's delay by stage, s."""
-        return self.problem.breakdown(self.splits, self.shares)
+        return self.problem.breakdown(self.options, self.choices.shares)
 
     @property
     def gap(self) -> float:
@@ -116,8 +136,8 @@ class Subject:
 
     @property
     def services(self) -> Services:
-        """Service times of each node at its split, s."""
-        return self.times.at(self.splits)
+        """Service times of each node at its option, s."""
+        return self.times.at(self.options)
 
     def with_bound(self, bound: float, bound_from: str) -> Subject:
         """Return the same with a proved lower bound, s, where that is more than rounding above the one it has."""
@@ -142,12 +162,11 @@ def subject_of_plan(scenario: Scenario, plan: Plan, scenario_file: str = "") -> 
         scenario,
         compile_problem(scenario, times),
         times,
-        plan.splits,
-        plan.shares,
+        plan.choices,
         lower_bound=plan.lower_bound,
         gap_tolerance=plan.gap_tolerance,
         bound_from=plan.bound_from,
-        price=plan.price,
+        prices=plan.prices,
         provenance=Provenance.model_validate(plan.provenance()),
         scenario_file=scenario_file,
     )
@@ -171,7 +190,7 @@ def subject_of_file(scenario: Scenario, claims: PlanFile, scenario_file: str = "
         )
     times = stage_times(scenario)
     problem = compile_problem(scenario, times)
-    splits, shares, certificate = certify_file(scenario, problem, claims)
+    choices, certificate = certify_file(scenario, problem, claims)
     if not certificate.feasible:
         raise ClaimFalse(f"it is no plan: {why_no_plan(scenario, problem) or certificate.violation}")
     delay = check_objective(claims, certificate)
@@ -183,12 +202,11 @@ def subject_of_file(scenario: Scenario, claims: PlanFile, scenario_file: str = "
         scenario,
         problem,
         times,
-        splits,
-        shares,
+        choices,
         lower_bound=min(certificate.lower_bound, certificate.objective),
         gap_tolerance=claims.gap_tolerance,
         bound_from="dual",
-        price=float(certificate.prices[0]),
+        prices=certificate.prices,
         provenance=claims,
         scenario_file=scenario_file,
         claimed_bound=claims.lower_bound_s,

@@ -1,0 +1,150 @@
+"""What every node of a plan does, which shares it has, and how long each stage takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.resources import Resource
+from dmcjia_opt.model.scenario.scenario import Scenario
+
+#: What a node has of a resource: a share, or one for each time that a task uses it.
+Share: TypeAlias = float | list[float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choices:
+    """Options and shares of a plan, and what they say of each node.
+
+    Parameters
+    ----------
+    options
+        (n_nodes,) the option of each node.
+    shares
+        (n_nodes, n_uses) shares of the resources.
+    resources
+        (n_resources,) what is shared.
+    resource
+        (n_nodes, n_uses) which of them a use is; −1 where there is none.
+    cuts
+        (n_nodes, 1 or 2) where the network is cut; −1 where a node has no second cut.
+    server
+        (n_nodes,) the last server that works; −1 where all runs at the edge.
+    servers
+        What the servers are called.
+    server_resource
+        (n_servers,) which resource each is; −1 for one that no node may use.
+    device, uplink, round_trip
+        (n_nodes,) time at the node itself, on its own uplink, and in round trips and fetching the result, s, each with
+        its wait.
+    uses
+        (n_nodes, n_uses) time of each use, s, with its wait.
+    """
+
+    options: IntArray
+    shares: FloatArray
+    resources: tuple[Resource, ...]
+    resource: IntArray
+    cuts: IntArray
+    server: IntArray
+    servers: tuple[str, ...]
+    server_resource: IntArray
+    device: FloatArray
+    uplink: FloatArray
+    round_trip: FloatArray
+    uses: FloatArray
+
+    @property
+    def splits(self) -> IntArray:
+        """(n_nodes,) the first cut: how many layers each node runs itself."""
+        return self.cuts[:, 0]
+
+    @property
+    def server_shares(self) -> FloatArray:
+        """(n_nodes,) share of the last server that works; 0 where none does."""
+        if len(self.resources) == 1:
+            return np.asarray(self.shares.sum(-1))
+        wanted = np.append(self.server_resource, -2)[self.server]
+        return np.asarray(np.where(self.resource == wanted[:, None], self.shares, 0.0).sum(-1))
+
+    @property
+    def used(self) -> FloatArray:
+        """(n_resources,) Σ of the shares of each resource."""
+        return self.per_resource(self.shares)
+
+    def per_resource(self, values: FloatArray) -> FloatArray:
+        """Return the sums (n_resources,) of values (n_nodes, n_uses)."""
+        there = self.resource >= 0
+        return np.bincount(self.resource[there], values[there], len(self.resources)).astype(np.float64)
+
+    def server_of(self, node: int) -> str | None:
+        """Return the last server that works for a node; None where all runs at the edge."""
+        j = int(self.server[node])
+        return self.servers[j] if j >= 0 else None
+
+    def cuts_of(self, node: int) -> list[int]:
+        """Return where the network of a node is cut."""
+        return [cut for cut in self.cuts[node].tolist() if cut >= 0]
+
+    def shares_of(self, node: int) -> dict[str, Share]:
+        """Return the shares that a node has by resource: a list, in order, of one that its tasks use twice."""
+        found: dict[str, Share] = {}
+        for r, share in zip(self.resource[node].tolist(), self.shares[node].tolist(), strict=True):
+            if r >= 0:
+                name = self.resources[r].name
+                before = found.get(name, [])
+                found[name] = [*(before if isinstance(before, list) else [before]), share] if name in found else share
+        return found
+
+    def stages_of(self, node: int) -> dict[str, float]:
+        """Return the time, s, of each stage that a node's tasks pass, in their order, the round trip last."""
+        uses = [
+            (self.resources[r], time)
+            for r, time in zip(self.resource[node].tolist(), self.uses[node].tolist(), strict=True)
+            if r >= 0
+        ]
+        path = [
+            ("device", float(self.device[node])),
+            *((on.name, time) for on, time in uses if on.kind == "host"),
+            ("uplink", float(self.uplink[node])),
+            *((on.name, time) for on, time in uses if on.kind != "host"),
+            ("round trip", float(self.round_trip[node])),
+        ]
+        found: dict[str, float] = {}
+        for stage, time in path:
+            found[stage] = found.get(stage, 0.0) + time
+        return {stage: time for stage, time in found.items() if time != 0.0}
+
+
+def choices_of(scenario: Scenario, problem: Problem, options: IntArray, shares: FloatArray) -> Choices:
+    """Return what a plan says of every node.
+
+    Parameters
+    ----------
+    scenario, problem
+        What was planned, and the same compiled.
+    options, shares
+        (n_nodes,) and (n_nodes, n_uses) the plan.
+    """
+    menus, servers = scenario.menus, scenario.all_servers
+    named = {resource.name: r for r, resource in enumerate(problem.resources) if resource.kind == "server"}
+    device, uplink, round_trip = problem.own_stages(options)
+    there = (problem.at(problem.service, options) > 0) | (shares != 0)
+    return Choices(
+        options=options,
+        shares=shares,
+        resources=problem.resources,
+        resource=np.where(there, problem.at(problem.resource, options), -1).astype(np.int64),
+        cuts=menus.all_cuts(options),
+        server=menus.last_servers(options),
+        servers=tuple(server.name for server in servers),
+        server_resource=np.array([named.get(server.name, -1) for server in servers], dtype=np.int64),
+        device=device,
+        uplink=uplink,
+        round_trip=round_trip,
+        uses=problem.use_delay(options, shares),
+    )
