@@ -7,7 +7,7 @@ import pytest
 from dmcjia_opt.studies.simulation.arrivals import Trace
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, half_width
 from dmcjia_opt.studies.simulation.fleet import simulate
-from dmcjia_opt.studies.simulation.node import run_node
+from dmcjia_opt.studies.simulation.node import Stage, run_node
 from dmcjia_opt.studies.simulation.queues import Variability
 from tests.studies.simulation.fleets import RATE, loaded, service_times
 
@@ -58,7 +58,8 @@ def test_the_same_services_take_the_same_time():
     gaps = np.random.default_rng(1).exponential(1.0, TASKS)
     rngs = np.random.default_rng(2), np.random.default_rng(3)
     blocks = [gaps[:1500], gaps[1500:]]
-    found = run_node((0.6, 0.3, 0.5), False, blocks, TASKS, 0, (varies, varies), rngs)
+    stages = [Stage(0.6, True, varies, rngs[0]), Stage(0.3, False), Stage(0.5, True, varies, rngs[1])]
+    found = run_node(stages, blocks, TASKS, 0)
     edge, cloud = (
         mean * np.concatenate([varies.draw(n, rng) for n in (1500, 1700)])
         for mean, rng in ((0.6, np.random.default_rng(2)), (0.5, np.random.default_rng(3)))
