@@ -63,8 +63,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     scenario = node()
-    found = stage_times(scenario).at(PLAN.splits)
-    services = float(found.edge[0]), float(found.upload[0]), float(found.cloud[0])
+    found = stage_times(scenario).at(PLAN.options)
+    services = float(found.edge[0]), float(found.upload[0]), float(found.used[0, 0])
     slowest = max(services[0], services[2])
     exact = sum(services) + RATE * slowest**2 / (2 * (1 - RATE * slowest))
     seconds: dict[str, list[float]] = {"ciw": [], "dmcjia_opt": [], "dmcjia_opt, service cv 0.5": []}

@@ -18,6 +18,8 @@ def show_simulation(found: Simulation, title: str, confidence: float, *, by_node
     out = console()
     if by_node:
         _show_nodes(found, title, confidence)
+        if len(found.chain.resources) > 1:
+            _show_resources(found)
     else:
         out.print(f"[italic]{escape(title)}[/italic]")
     half, short = found.mean_half_width(confidence), found.too_short
@@ -63,6 +65,30 @@ def _show_nodes(found: Simulation, title: str, confidence: float) -> None:
             *(f"{value / size:.4g}" if np.isfinite(value) else "–" for value in found.quantiles[d, 1:]),
         )
     show_table(table, title)
+
+
+def _show_resources(found: Simulation) -> None:
+    """Print what tasks take at each resource, and where a share of it is busiest: the busiest of many resources."""
+    chain, counted = found.chain, ~found.quiet
+    rows = []
+    for r, resource in enumerate(chain.resources):
+        on = chain.resource == r
+        users = on.any(axis=1) & counted
+        if users.any():
+            spent = np.where(on, found.stage_delays, 0.0).sum(axis=1)[users]
+            loads = np.where(on, found.stage_load, 0.0).max(axis=1, where=users[:, None], initial=0.0)
+            mean = float(np.average(spent, weights=found.weight[users]))
+            rows.append((resource, int(users.sum()), mean, float(loads.max()), found.names[int(loads.argmax())]))
+    if not rows:
+        return
+    title = "" if len(rows) <= MAX_ROWS else f"the {MAX_ROWS} busiest of {len(rows):,} resources; "
+    unit, size = unit_of(max(row[2] for row in rows))
+    table = table_of("shared", "kind", "busiest share", numbers=("load", "nodes", "simulated"))
+    busiest = sorted(rows, key=lambda row: -row[3])[:MAX_ROWS] if title else rows
+    for resource, users, mean, load, node in busiest:
+        cells = (f"{100 * load:.2f}", f"{users:,}", f"{mean / size:.4g}")
+        table.add_row(escape(resource.name), resource.kind, escape(node), *cells)
+    show_table(table, f"{title}mean delays of the nodes that use it in {unit}, loads in %")
 
 
 def show_differences(found: Mapping[str, Simulation], confidence: float) -> None:

@@ -1,1 +1,1 @@
-"""Discrete-event simulation of a plan: each node's edge queue, uplink and cloud queue, task by task."""
+"""Discrete-event simulation of a plan: the stages of each node, device, links and servers, task by task."""

@@ -11,13 +11,13 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
-from dmcjia_opt.base.limits import FARTHEST
-from dmcjia_opt.model.problem import BUDGET_TOLERANCE, Problem, Stages
+from dmcjia_opt.model.problem import BUDGET_TOLERANCE, Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario, Uplink
 from dmcjia_opt.model.scenario.services import stage_times
-from dmcjia_opt.solving.plan import PlanFile
+from dmcjia_opt.solving.plan import Plan, PlanFile, options_and_shares
 from dmcjia_opt.studies.simulation.arrivals import Arrivals, Poisson, Trace
+from dmcjia_opt.studies.simulation.chain import Chain, stream
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, Histogram
 from dmcjia_opt.studies.simulation.node import run_node
 from dmcjia_opt.studies.simulation.notes import notes
@@ -29,26 +29,25 @@ TASKS = 100_000
 #: Share of the tasks left out at the start, unless told otherwise.
 WARM_UP = 0.1
 _LEAST_BATCH = 10
-_STAGES = ("edge", "uplink", "cloud")
 
 
 class HasPlan(Protocol):
-    """Anything that says where to split and how to share: a `Plan`, a plan file as read, a `Placement`."""
+    """Anything that says what each node does and how to share, such as a `Placement`."""
 
     @property
-    def splits(self) -> Sequence[int] | IntArray:
-        """(n_nodes,) split points."""
+    def options(self) -> Sequence[int] | IntArray:
+        """(n_nodes,) the option of each node: with one cloud, its split."""
         ...
 
     @property
     def shares(self) -> Sequence[float] | FloatArray | None:
-        """(n_nodes,) cloud shares."""
+        """(n_nodes, n_uses) shares of the resources; the last axis may be missing where there is one use."""
         ...
 
 
 def simulate(
     scenario: Scenario,
-    plan: HasPlan,
+    plan: Plan | PlanFile | HasPlan,
     *,
     tasks: int | None = None,
     seed: int = 0,
@@ -59,11 +58,13 @@ def simulate(
     warm_up: float = WARM_UP,
     progress: Callable[[float], None] | None = None,
 ) -> Simulation:
-    """Send tasks through the edge queue, the uplink and the cloud queue of every node, and measure their delay.
+    """Send tasks through the stages of every node, and measure their delay.
 
-    Every node starts empty; the first `warm_up` of its tasks does not count, and the rest is cut into 32 batches of
-    equal size, whose means give the confidence intervals. What arrives and how service times scatter depends on
-    `seed` and the node's place in the scenario only, not on the plan, so that plans can be compared task by task.
+    Tasks pass the node's device or its share of a host, its own uplink, its shares of links and of servers, each a
+    stage of its own: as shares are reserved, nodes do not meet. Every node starts empty; the first `warm_up` of its
+    tasks does not count, and the rest is cut into 32 batches of equal size, whose means give the confidence intervals.
+    What arrives and how service times scatter depends on `seed` and the node's place in the scenario only, not on the
+    plan, so that plans can be compared task by task.
 
     A node with too few recorded arrivals for an interval has none, and does not count in the fleet's means; the
     result's `notes` name it.
@@ -73,7 +74,7 @@ def simulate(
     scenario
         The fleet and the cloud.
     plan
-        Its splits and shares.
+        A plan, a plan file as read, or anything else with options and shares.
     tasks
         Tasks a node, warm-up included; 100,000 by default, or the whole trace.
     seed
@@ -81,14 +82,14 @@ def simulate(
     arrivals
         The arrival process; Poisson by default.
     service_cv
-        Coefficient of variation of service times at the edge and in the cloud. By default what the scenario's delay
-        model says: deterministic at the edge; in the cloud deterministic, exponential (``mm1``) or as
-        ``service_scv`` says (``mg1``).
+        Coefficient of variation of service times at devices, hosts and servers. By default what the scenario's delay
+        model says: deterministic at devices and hosts; at servers deterministic, exponential (``mm1``) or as
+        ``service_scv`` says (``mg1``). Uplinks and links take as long for every task.
     service_family
         ``gamma`` (exponential at a `service_cv` of 1) or ``lognormal``.
     uplink
-        ``delay``: uploads do not wait for each other, as in the paper; ``queue``: one at a time. By default what the
-        scenario's options say.
+        ``delay``: uploads of a node do not wait for each other, as in the paper; ``queue``: one at a time, on its own
+        uplink and on its shares of links. By default what the scenario's options say.
     warm_up
         Share of the tasks left out at the start, in [0, 1).
     progress
@@ -99,7 +100,7 @@ def simulate(
     InputError
         If an argument is malformed or the plan is not one for this scenario.
     InfeasibleError
-        If a queue would grow without end, or the shares exceed the cloud.
+        If a queue would grow without end, or the shares exceed a resource.
     """
     started = time.perf_counter()
     arrivals = Poisson() if arrivals is None else arrivals
@@ -113,19 +114,15 @@ def simulate(
     modelled = {"mm1": 1.0, "mg1": math.sqrt(scenario.options.service_scv)}.get(scenario.options.delay, 0.0)
     cvs = (0.0, modelled) if service_cv is None else (service_cv, service_cv)
     scatter = Variability(cvs[0], service_family), Variability(cvs[1], service_family)
-    problem = compile_problem(scenario)
-    splits, shares = _checked(scenario, plan, problem)
+    times = stage_times(scenario)
+    problem = compile_problem(scenario, times)
+    options, shares = _checked(scenario, plan, problem)
     names, rates = scenario.nodes.names, scenario.nodes.arrival_rate.tolist()
-    services = stage_times(scenario).at(splits)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        cloud = np.where(services.used[:, -1] > 0, services.used[:, -1] / shares, 0.0)
-    stages = np.stack([services.edge, services.upload, cloud], axis=-1)
+    chain = Chain.of(times, times.at(options), shares, uplink)
     measured, skipped, quiet = _numbers(arrivals, names, tasks, warm_up)
     trace = arrivals if isinstance(arrivals, Trace) else None
     own_rates = np.array([0.0 if quiet[d] else arrivals.rate(name, rates[d]) for d, name in enumerate(names)])
-    with np.errstate(invalid="ignore"):  # no arrivals times a service that never ends: there is no share
-        load = own_rates[:, None] * stages
-    _require_stable(names, splits, load, uplink, own_rates if trace else None, rates)
+    chain.require_stable(scenario, options, own_rates, recorded=trace is not None)
     planned = scenario.nodes.arrival_rate
     said = notes(trace, names, (own_rates, planned), tasks, measured + skipped, quiet) if trace else ()
     weight = problem.weight
@@ -133,25 +130,23 @@ def simulate(
         weight = np.where(quiet, 0.0, weight)
         weight /= weight.sum()
 
-    n = scenario.n_nodes
+    n, n_stages = chain.service.shape
     batch_means, levels = np.full((n, N_BATCHES), np.nan), np.full((n, len(LEVELS)), np.nan)
-    delays, busy = np.full((3, n), np.nan), np.full((3, n), np.nan)
+    delays, load = np.full((n, n_stages), np.nan), np.full((n, n_stages), np.nan)
     mixed = Histogram()
     total, done = float((measured + skipped).sum()), 0.0
     for d, name in enumerate(names):
-        seeds = (np.random.SeedSequence(seed, spawn_key=(d, k)) for k in range(3))
-        arrivals_rng, *rngs = map(np.random.default_rng, seeds)
         counts = int(measured[d]), int(skipped[d])
         each = sum(counts)
         if not each:
             continue
-        gaps = arrivals.gaps(name, rates[d], each, arrivals_rng)
+        gaps = arrivals.gaps(name, rates[d], each, stream(seed, d, 0))
         if progress is not None:
             gaps = _reported(gaps, progress, done, total)
-        run = run_node(stages[d].tolist(), uplink == "queue", gaps, *counts, scatter, rngs)
+        run = run_node(chain.stages(d, *scatter, seed), gaps, *counts)
         done += each
-        batch_means[d], delays[:, d] = run.batch_means, run.delays
-        busy[:, d] = run.busy / run.span if run.span else np.nan
+        batch_means[d], delays[d] = run.batch_means, run.delays
+        load[d] = np.where(chain.works, run.busy, 0.0) / run.span if run.span else np.nan
         levels[d] = run.histogram.quantiles(LEVELS)
         mixed.mix(run.histogram, float(weight[d] / measured[d]))
     return Simulation(
@@ -169,11 +164,12 @@ def simulate(
         names=names,
         weight=weight,
         batch_means=batch_means,
-        delays=Stages(*delays),
-        load=Stages(*busy),
+        chain=chain,
+        stage_delays=delays,
+        stage_load=load,
         quantiles=levels,
         mean_quantiles=mixed.quantiles(LEVELS),
-        model=problem.breakdown(splits, shares).total,
+        model=problem.breakdown(options, shares).total,
         rate=own_rates,
         planned_rate=planned,
         measured=measured,
@@ -207,47 +203,30 @@ def made_for(scenario: Scenario, claims: PlanFile) -> bool:
     return claims.scenario_sha256 == scenario.sha256()
 
 
-def _checked(scenario: Scenario, plan: HasPlan, problem: Problem) -> tuple[IntArray, FloatArray]:
-    splits = problem.check_options(np.asarray(plan.splits))
-    shares = np.asarray(np.nan if plan.shares is None else plan.shares, dtype=np.float64)
-    if splits.ndim != 1 or shares.shape != splits.shape:
-        raise InputError(f"a plan needs {problem.n_nodes} splits and shares, got {splits.size} and {shares.size}")
-    bad = np.flatnonzero(~(np.isfinite(shares) & (shares >= 0)))
+def _checked(scenario: Scenario, plan: Plan | PlanFile | HasPlan, problem: Problem) -> tuple[IntArray, FloatArray]:
+    """Return the options (n_nodes,) and the shares (n_nodes, n_uses) of a plan."""
+    given: Sequence[float] | FloatArray | None
+    if isinstance(plan, PlanFile):
+        chosen, given = options_and_shares(scenario, problem, plan)
+    else:
+        chosen, given = np.asarray(plan.options), plan.shares_by_use if isinstance(plan, Plan) else plan.shares
+    options = problem.check_options(chosen)
+    shares = problem.by_use(options, np.asarray(np.nan if given is None else given, dtype=np.float64))
+    if options.ndim != 1 or shares.shape != (problem.n_nodes, problem.n_uses):
+        each = "shares" if problem.n_uses == 1 else f"{problem.n_uses} shares for each"
+        raise InputError(f"a plan needs {problem.n_nodes} options and {each}, got {options.size} and {shares.size}")
+    bad = np.flatnonzero(~(np.isfinite(shares) & (shares >= 0)).all(axis=1))
     if bad.size:
-        raise InputError(
-            f'the share of "{scenario.nodes.names[bad[0]]}" must be finite and >= 0, got {shares[bad[0]]:g}'
+        d = int(bad[0])
+        k = int(np.argmin(np.isfinite(shares[d]) & (shares[d] >= 0)))
+        raise InputError(f'the share of "{scenario.nodes.names[d]}" must be finite and >= 0, got {shares[d, k]:g}')
+    over = problem.by_resource(options, shares) - 1.0
+    if (over > BUDGET_TOLERANCE).any():
+        r = int(over.argmax())
+        raise InfeasibleError(
+            f"the plan's shares exceed {problem.resources[r]} by {over[r]:.3g}; scale them to a sum of at most 1"
         )
-    over = float(shares.sum() - 1.0)
-    if over > BUDGET_TOLERANCE:
-        raise InfeasibleError(f"the plan's shares exceed the cloud by {over:.3g}; scale them to a sum of at most 1")
-    return splits, shares + 0.0  # −0 becomes 0: work over −0 is −inf, which no queue can be
-
-
-def _require_stable(
-    names: Sequence[str],
-    splits: IntArray,
-    load: FloatArray,
-    uplink: Uplink,
-    recorded: FloatArray | None,
-    planned: Sequence[float],
-) -> None:
-    """Refuse a plan under which some queue grows without end; `load` is (n_nodes, 3) by stage."""
-    queues = load if uplink == "queue" else load[:, [0, 2]]
-    unstable = ~(queues < 1.0)
-    if not unstable.any():
-        return
-    d, k = map(int, np.argwhere(unstable)[0])
-    stage = _STAGES[k if uplink == "queue" else 2 * k]
-    asked = float(queues[d, k])
-    what = f"is asked for {100 * asked:.4g} % of its time" if asked <= FARTHEST else "has work and no share"
-    nodes = int(unstable.any(axis=1).sum())
-    more = f" (and {nodes - 1} more node{'s' if nodes > 2 else ''})" if nodes > 1 else ""
-    if recorded is not None:
-        more += f", with {recorded[d]:.4g} recorded arrivals a second where the scenario says {planned[d]:.4g}"
-    raise InfeasibleError(
-        f'the {stage} of "{names[d]}" {what} at split {splits[d]}{more}: its queue grows without end, and there is '
-        "no mean delay to simulate; change the plan or lower the arrival rate"
-    )
+    return options, shares + 0.0  # −0 becomes 0: work over −0 is −inf, which no queue can be
 
 
 def _numbers(

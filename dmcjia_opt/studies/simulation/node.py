@@ -1,4 +1,4 @@
-"""One node's run: edge queue, uplink and cloud queue in series, a block of tasks at a time."""
+"""One node's run: its stages in series, a block of tasks at a time."""
 
 from __future__ import annotations
 
@@ -13,6 +13,30 @@ from dmcjia_opt.studies.simulation.queues import FifoQueue, Variability
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """One stage of a node.
+
+    Parameters
+    ----------
+    service
+        Mean service time, s; 0 for a stage that is not there.
+    waits
+        Whether it serves one task at a time; otherwise it is a pure delay, the same for every task.
+    scatter, rng
+        How service times scatter where tasks wait, and from which source; all take the mean when omitted.
+    """
+
+    service: float
+    waits: bool = True
+    scatter: Variability | None = None
+    rng: np.random.Generator | None = None
+
+    def factors(self, n: int) -> FloatArray | None:
+        """Return (n,) service times over their mean, or None if all take the mean."""
+        return None if self.scatter is None or self.rng is None else self.scatter.draw(n, self.rng)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class NodeRun:
     """What is kept of a node's run, warm-up left out.
 
@@ -21,11 +45,11 @@ class NodeRun:
     batch_means
         (N_BATCHES,) mean delay of each batch, s; (1,) where the tasks that count are not a multiple of that.
     delays
-        (3,) mean delay at the edge, on the uplink and in the cloud, s.
+        (n_stages,) mean delay at each stage, s.
     histogram
         Of the delays, s.
     busy
-        (3,) seconds that the edge, the uplink and the cloud worked, warm-up included.
+        (n_stages,) seconds that each stage worked, warm-up included; where tasks overlap, those of all tasks.
     span
         Time of the last arrival, s.
     """
@@ -37,61 +61,49 @@ class NodeRun:
     span: float
 
 
-def run_node(
-    services: Sequence[float],
-    uplink_queues: bool,
-    gaps: Iterable[FloatArray],
-    measured: int,
-    warm_up: int,
-    scatter: Sequence[Variability],
-    rngs: Sequence[np.random.Generator],
-) -> NodeRun:
+def run_node(stages: Sequence[Stage], gaps: Iterable[FloatArray], measured: int, warm_up: int) -> NodeRun:
     """Send tasks through a node that starts empty.
 
     Parameters
     ----------
-    services
-        (3,) mean service times, s, at the edge, on the uplink and in the cloud at the node's share; 0 for a stage
-        that is not there.
-    uplink_queues
-        Whether the uplink sends one task at a time; otherwise it is a pure delay.
+    stages
+        (n_stages,) in the order in which tasks pass them.
     gaps
         Times between arrivals, s, in blocks; `warm_up` + `measured` in all.
     measured
         Tasks that count, at least one.
     warm_up
         Tasks before them that do not.
-    scatter, rngs
-        (2,) how the edge's and the cloud's service times scatter, and from which source; uploads all take the mean.
     """
-    queues = FifoQueue(), FifoQueue(), FifoQueue()
+    queues = [FifoQueue() for _ in stages]
     number = 1 if measured % N_BATCHES else N_BATCHES
     batches, histogram = BatchSums(measured // number, number), Histogram()
-    sums, busy = np.zeros(3), np.zeros(3)
-    span, seen = 0.0, 0
+    sums, busy = np.zeros(len(stages)), np.zeros(len(stages))
+    last = len(stages) - 1
+    span, total, seen = 0.0, 0.0, 0
     for block in gaps:
         at = arrivals = np.cumsum(block)
         n, skip = len(arrivals), min(max(warm_up - seen, 0), len(arrivals))
-        edge, cloud = (how.draw(n, rng) for how, rng in zip(scatter, rngs, strict=True))
-        for k, (queue, service, factors) in enumerate(zip(queues, services, (edge, None, cloud), strict=True)):
-            if not service:
+        for k, (queue, stage) in enumerate(zip(queues, stages, strict=True)):
+            if not stage.service:
                 continue
-            before = at
-            busy[k] += service * (n if factors is None else factors.sum())
-            if k == 1 and not uplink_queues:
-                at = at + service
-                sums[k] += service * (n - skip)
-            else:
-                at = queue.departures(at, service, factors)
-                sums[k] += (at[skip:] - before[skip:]).sum() if k < 2 else 0.0
+            if not stage.waits:
+                busy[k] += stage.service * n
+                sums[k] += stage.service * (n - skip)
+                at = at + stage.service
+                continue
+            before, factors = at, stage.factors(n)
+            busy[k] += stage.service * (n if factors is None else factors.sum())
+            at = queue.departures(at, stage.service, factors)
+            sums[k] += (at[skip:] - before[skip:]).sum() if k < last else 0.0
         delays = (at - arrivals)[skip:]
-        sums[2] += delays.sum()
+        total += delays.sum()
         batches.add(delays)
         histogram.add(delays)
-        last = float(arrivals[-1])
+        end = float(arrivals[-1])
         for queue in queues:
-            queue.move_origin(last)
-        span += last
+            queue.move_origin(end)
+        span += end
         seen += n
-    sums[2] -= sums[0] + sums[1]  # so that the stages sum to the whole
+    sums[last] = total - sums[:last].sum()  # so that the stages sum to the whole
     return NodeRun(batches.means, sums / measured, histogram, busy, span)

@@ -15,6 +15,7 @@ from dmcjia_opt.base.files import write_text
 from dmcjia_opt.base.machine import installed_versions
 from dmcjia_opt.model.problem import Stages
 from dmcjia_opt.solving.registry import LIBRARIES
+from dmcjia_opt.studies.simulation.chain import ALL_PARTS, Chain
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, correlated, half_width
 from dmcjia_opt.studies.simulation.notes import differ
 
@@ -72,10 +73,13 @@ class Simulation:
         too few for an interval, and the others sum to 1.
     batch_means
         (n_nodes, N_BATCHES) mean delay of each batch of tasks, s; NaN without arrivals.
-    delays
-        Mean delay by stage, s; the total is the mean of `batch_means`.
-    load
-        Share of the time that each stage works, dimensionless, by stage; an uplink that does not queue may exceed 1.
+    chain
+        The stages that tasks pass.
+    stage_delays
+        (n_nodes, n_stages) mean delay at each stage, s; the total is the mean of `batch_means`.
+    stage_load
+        (n_nodes, n_stages) share of the time that each stage works, dimensionless; it may exceed 1 where tasks
+        overlap, and is 0 for a round trip.
     quantiles
         (n_nodes, n_levels) quantiles of a task's delay at `LEVELS`, s, within 0.4 %.
     mean_quantiles
@@ -96,8 +100,9 @@ class Simulation:
     names: tuple[str, ...]
     weight: FloatArray
     batch_means: FloatArray
-    delays: Stages
-    load: Stages
+    chain: Chain
+    stage_delays: FloatArray
+    stage_load: FloatArray
     quantiles: FloatArray
     mean_quantiles: FloatArray
     model: FloatArray
@@ -107,6 +112,16 @@ class Simulation:
     warm_up: IntArray
     notes: tuple[str, ...]
     wall_seconds: float
+
+    @property
+    def delays(self) -> Stages:
+        """Mean delay, s, of device or host, of uplink, links and round trip, and of servers."""
+        return Stages(*(self.stage_delays[:, self.chain.columns(part)].sum(axis=1) for part in ALL_PARTS))
+
+    @property
+    def load(self) -> Stages:
+        """Share of the time that the busiest stage works, by the same parts."""
+        return Stages(*(self.stage_load[:, self.chain.columns(part)].max(axis=1) for part in ALL_PARTS))
 
     @property
     def delay(self) -> FloatArray:
@@ -173,6 +188,7 @@ class Simulation:
             "scenario_arrival_rate": self.planned_rate,
             "measured_tasks": self.measured,
             "warm_up_tasks": self.warm_up,
+            "stages": [self._stages(d) for d in range(len(self.names))],
         }
         rows = zip(*(_plain(values) for values in columns.values()), strict=True)
         return {
@@ -184,6 +200,17 @@ class Simulation:
             "wall_s": self.wall_seconds,
             "nodes": [dict(zip(columns, row, strict=True)) for row in rows],
         }
+
+    def _stages(self, node: int) -> list[dict[str, Any]]:
+        """Return what a result file says of the stages that a node has."""
+        chain = self.chain
+        rows = []
+        for k in np.flatnonzero(chain.service[node] > 0).tolist():
+            r = int(chain.resource[node, k])
+            mean, load = _plain([float(self.stage_delays[node, k]), float(self.stage_load[node, k])])
+            name = None if r < 0 else chain.resources[r].name
+            rows.append({"stage": chain.names[k], "resource": name, "mean_s": mean, "load": load})
+        return rows
 
 
 def _plain(values: object) -> list[object]:

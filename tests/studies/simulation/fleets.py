@@ -35,8 +35,9 @@ def loaded(edge, uplink, cloud, *, splits=MIDDLE, rate=RATE, **options):
 
 def service_times(scenario, plan):
     """Return (n_nodes, 3) service times, s: edge, upload, cloud at the plan's share."""
-    found = stage_times(scenario).at(plan.splits)
-    cloud = np.divide(found.cloud, plan.shares, out=np.zeros(scenario.n_nodes), where=found.cloud > 0)
+    found = stage_times(scenario).at(plan.options)
+    used = found.used[:, 0]
+    cloud = np.divide(used, plan.shares, out=np.zeros(scenario.n_nodes), where=used > 0)
     return np.stack([found.edge, found.upload, cloud], axis=-1)
 
 

@@ -7,7 +7,7 @@ import pytest
 from dmcjia_opt.studies.simulation.arrivals import Trace
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, half_width
 from dmcjia_opt.studies.simulation.fleet import simulate
-from dmcjia_opt.studies.simulation.node import run_node
+from dmcjia_opt.studies.simulation.node import Stage, run_node
 from dmcjia_opt.studies.simulation.queues import Variability
 from tests.studies.simulation.fleets import RATE, loaded, service_times
 
@@ -18,12 +18,15 @@ _NEVER = 1e12
 
 
 def by_ciw(gaps, services, servers=(1, float("inf"), 1), seed=0):
-    """Return (n_tasks,) time from arrival to last departure, s, in the order of arrival."""
+    """Return (n_tasks,) time from arrival to last departure, s, in the order of arrival; numbers take no chances."""
     ciw.seed(seed)
+    n = len(services)
     network = ciw.create_network(
-        arrival_distributions=[gaps, None, None],
-        service_distributions=services,
-        routing=[[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]],
+        arrival_distributions=[gaps] + [None] * (n - 1),
+        service_distributions=[
+            s if isinstance(s, ciw.dists.Distribution) else ciw.dists.Deterministic(s) for s in services
+        ],
+        routing=np.eye(n, k=1).tolist(),
         number_of_servers=list(servers),
     )
     run = ciw.Simulation(network)
@@ -46,7 +49,7 @@ def test_the_same_arrivals_take_the_same_time(uplink, loads):
     rng = np.random.default_rng(1)
     times = np.cumsum(rng.exponential(1 / RATE, TASKS))
     found = simulate(scenario, plan, arrivals=Trace(times), warm_up=0.0, uplink=uplink)
-    services = [ciw.dists.Deterministic(float(s)) for s in service_times(scenario, plan)[0]]
+    services = service_times(scenario, plan)[0].tolist()
     servers = (1, 1 if uplink == "queue" else float("inf"), 1)
     expected = by_ciw(sequence(np.diff(times, prepend=0.0)), services, servers)
     assert found.batch_means[0] == pytest.approx(expected.reshape(N_BATCHES, -1).mean(axis=1), rel=1e-9)
@@ -58,12 +61,13 @@ def test_the_same_services_take_the_same_time():
     gaps = np.random.default_rng(1).exponential(1.0, TASKS)
     rngs = np.random.default_rng(2), np.random.default_rng(3)
     blocks = [gaps[:1500], gaps[1500:]]
-    found = run_node((0.6, 0.3, 0.5), False, blocks, TASKS, 0, (varies, varies), rngs)
+    stages = [Stage(0.6, True, varies, rngs[0]), Stage(0.3, False), Stage(0.5, True, varies, rngs[1])]
+    found = run_node(stages, blocks, TASKS, 0)
     edge, cloud = (
         mean * np.concatenate([varies.draw(n, rng) for n in (1500, 1700)])
         for mean, rng in ((0.6, np.random.default_rng(2)), (0.5, np.random.default_rng(3)))
     )
-    expected = by_ciw(sequence(gaps), [sequence(edge), ciw.dists.Deterministic(0.3), sequence(cloud)])
+    expected = by_ciw(sequence(gaps), [sequence(edge), 0.3, sequence(cloud)])
     assert found.batch_means == pytest.approx(expected.reshape(N_BATCHES, -1).mean(axis=1), rel=1e-9)
     assert found.delays.sum() == pytest.approx(expected.mean(), rel=1e-9)
 
@@ -73,7 +77,7 @@ def test_ciws_own_draws_agree_within_the_intervals():
     found = simulate(scenario, plan, tasks=TASKS * 100, seed=1, service_cv=0.5)
     services = service_times(scenario, plan)[0]
     random = [ciw.dists.Gamma(shape=4.0, scale=float(s) / 4.0) for s in services]
-    random[1] = ciw.dists.Deterministic(float(services[1]))
+    random[1] = float(services[1])
     run = by_ciw(ciw.dists.Exponential(RATE), random)[TASKS // 10 :].reshape(16, -1).mean(axis=1)
     spread = np.hypot(half_width(run, 0.99), found.half_width(0.99)[0])
     assert abs(run.mean() - found.delay[0]) < spread < 0.1 * found.delay[0]

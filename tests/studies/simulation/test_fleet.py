@@ -127,7 +127,7 @@ def test_the_same_seed_is_the_same_numbers_and_another_is_not():
 
 def test_arrivals_and_services_do_not_depend_on_the_plan():
     scenario, plan = loaded([0.6, 0.4], 0.2, [0.5, 0.3])
-    scaled = Placement(plan.splits, plan.shares * [1.0, 0.9])
+    scaled = Placement(plan.options, plan.shares * [1.0, 0.9])
     other = Placement(np.array([20, 16]), plan.shares)
     base, second, third = (simulate(scenario, p, tasks=3000, seed=1, service_cv=0.5) for p in (plan, scaled, other))
     assert (base.batch_means[0] == second.batch_means[0]).all()
@@ -278,9 +278,9 @@ def test_nonsense_is_refused(arguments, words):
     ("splits", "shares", "words"),
     [
         ([16], [0.5], "one entry a node"),
-        ([16, 16], [0.5], "needs 2 splits and shares, got 2 and 1"),
-        ([[16, 16]], [[0.5, 0.5]], "needs 2 splits and shares"),
-        ([16, 16], None, "needs 2 splits and shares"),
+        ([16, 16], [0.5], "needs 2 options and shares, got 2 and 1"),
+        ([[16, 16]], [[0.5, 0.5]], "needs 2 options and shares"),
+        ([16, 16], None, "needs 2 options and shares"),
         ([16, 35], [0.5, 0.5], "the split of node 1 must lie in 0 … 34"),
         ([16.0, 16.0], [0.5, 0.5], "splits must be integers"),
         ([16, 16], [0.5, -0.1], 'the share of "node-1" must be finite and >= 0, got -0.1'),
@@ -303,7 +303,7 @@ def test_plans_without_a_mean_delay_are_infeasible():
         ([one, 1.1 * other], "the plan's shares exceed the cloud by 0.0"),
     ):
         with pytest.raises(InfeasibleError, match=words):
-            simulate(scenario, Placement(plan.splits, np.array(shares)))
+            simulate(scenario, Placement(plan.options, np.array(shares)))
     with pytest.raises(InfeasibleError, match=r'the edge of "node-0" is asked for .* at split 34 \(and 1 more node\)'):
         simulate(scenario, Placement(np.array([34, 34]), np.zeros(2)))
     scenario, plan = loaded(0.6, 1.2, 0.5)
@@ -325,7 +325,7 @@ def test_plans_of_every_kind_are_taken():
     scenario = generate("paper", nodes=3, seed=1)
     plan = solve(scenario)
     read = PlanFile.model_validate(plan.to_dict())
-    found = [simulate(scenario, p, tasks=1000) for p in (plan, read, Placement(plan.splits, plan.shares))]
+    found = [simulate(scenario, p, tasks=1000) for p in (plan, read, Placement(plan.options, plan.shares_by_use))]
     assert (found[0].batch_means == found[1].batch_means).all()
     assert (found[0].batch_means == found[2].batch_means).all()
     assert found[0].model == pytest.approx(plan.delays.total)

@@ -12,7 +12,7 @@ from dmcjia_opt.studies.simulation.result import content, save
 from tests.studies.simulation.fleets import loaded, tandem
 
 SCENARIO, PLAN = loaded([0.6, 0.4], 0.2, [0.5, 0.3])
-OTHER = Placement(PLAN.splits, PLAN.shares * [1.0, 0.99])
+OTHER = Placement(PLAN.options, PLAN.shares * [1.0, 0.99])
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,155 @@
+"""The stages that tasks pass one after the other, with their service times at a plan's options and shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
+from dmcjia_opt.base.errors import InfeasibleError
+from dmcjia_opt.base.limits import FARTHEST
+from dmcjia_opt.model.problem import ORDERING_TOLERANCE
+from dmcjia_opt.model.resources import Resource
+from dmcjia_opt.model.scenario.scenario import Scenario, Uplink
+from dmcjia_opt.model.scenario.services import Services, Slot, StageTimes
+from dmcjia_opt.studies.simulation.node import Stage
+from dmcjia_opt.studies.simulation.queues import Variability
+
+StageName = Slot | Literal["edge", "uplink", "round trip"]
+Part = Literal["edge", "upload", "cloud"]
+
+#: What the delay of a node is made of.
+ALL_PARTS: tuple[Part, ...] = ("edge", "upload", "cloud")
+#: Every stage in the order of the path, and the part of the delay that it counts as.
+_PARTS: dict[StageName, Part] = {
+    "edge": "edge",
+    "host": "edge",
+    "uplink": "upload",
+    "round trip": "upload",
+    "link": "upload",
+    "first link": "upload",
+    "first server": "cloud",
+    "second link": "upload",
+    "second server": "cloud",
+}
+#: Which of a node's streams the service times of a stage are drawn from; those of the others do not scatter.
+_STREAMS: dict[StageName, int] = {"edge": 1, "host": 1, "first server": 2, "second server": 3}
+
+
+def stream(seed: int, node: int, number: int) -> np.random.Generator:
+    """Return one of a node's sources of random numbers, the same for every plan; arrivals are number 0."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(node, number)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chain:
+    """The stages of every node, in the order in which tasks pass them.
+
+    Parameters
+    ----------
+    names
+        (n_stages,) what the stages are; a round trip has the download of the result in it.
+    service
+        (n_nodes, n_stages) mean service time at the node's share, s; 0 where a node has no such stage.
+    resource
+        (n_nodes, n_stages) index of the resource of which the node has a share; −1 for what is its own.
+    resources
+        (n_resources,) what is shared.
+    waits
+        (n_stages,) whether tasks of a node wait for each other; they overlap otherwise.
+    """
+
+    names: tuple[StageName, ...]
+    service: FloatArray
+    resource: IntArray
+    resources: tuple[Resource, ...]
+    waits: BoolArray
+
+    @classmethod
+    def of(cls, times: StageTimes, services: Services, shares: FloatArray, uplink: Uplink) -> Chain:
+        """Return the stages at the options of `services` and at `shares` (n_nodes, n_uses)."""
+        own = {"edge": services.edge, "uplink": services.upload, "round trip": services.constant}
+        names = tuple(name for name in _PARTS if name in own or name in times.slots)
+        service, resource = np.empty((len(shares), len(names))), np.full((len(shares), len(names)), -1, dtype=np.int64)
+        for k, name in enumerate(names):
+            if name in own:
+                service[:, k] = own[name]
+                continue
+            use = times.slots.index(name)
+            used = services.used[:, use]
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                service[:, k] = np.where(used > 0, used / shares[:, use], 0.0)
+            resource[:, k] = np.where(used > 0, services.resource[:, use], -1)
+        overlap = [_PARTS[name] == "upload" and (uplink == "delay" or name == "round trip") for name in names]
+        return cls(names, service, resource, times.resources, ~np.array(overlap))
+
+    @property
+    def works(self) -> BoolArray:
+        """(n_stages,) whether something is at work there; on a round trip nothing is."""
+        return np.array([name != "round trip" for name in self.names])
+
+    def columns(self, part: Part) -> list[int]:
+        """Return the stages that count as a part of the delay."""
+        return [k for k, name in enumerate(self.names) if _PARTS[name] == part]
+
+    def stages(self, node: int, edge: Variability, cloud: Variability, seed: int) -> list[Stage]:
+        """Return the stages of a node, whose service scatters by the part of the delay that they are."""
+        found = []
+        for name, service, waits in zip(self.names, self.service[node].tolist(), self.waits.tolist(), strict=True):
+            if name in _STREAMS:
+                scatter = edge if _PARTS[name] == "edge" else cloud
+                found.append(Stage(service, waits, scatter, stream(seed, node, _STREAMS[name])))
+            else:
+                found.append(Stage(service, waits))
+        return found
+
+    def called(self, node: int, k: int) -> str:
+        """Return what a stage of a node is called."""
+        r = int(self.resource[node, k])
+        return f"the {self.names[k]}" if r < 0 else str(self.resources[r])
+
+    def require_stable(self, scenario: Scenario, options: IntArray, rates: FloatArray, *, recorded: bool) -> None:
+        """Refuse a plan under which some queue grows without end, or a link gets more than it carries.
+
+        Parameters
+        ----------
+        scenario, options
+            Of which this is the chain.
+        rates
+            (n_nodes,) arrivals a second.
+        recorded
+            Whether they come from a trace.
+
+        Raises
+        ------
+        InfeasibleError
+            If there is one; it names the stage and the node.
+        """
+        with np.errstate(invalid="ignore"):  # no arrivals times a service that never ends: there is no share
+            load = rates[:, None] * self.service
+        shared = self.resource >= 0
+        unstable = np.where(self.waits, ~(load < 1.0), shared & ~(load <= 1.0 + ORDERING_TOLERANCE))
+        if not unstable.any():
+            return
+        d, k = map(int, np.argwhere(unstable)[0])
+        asked, names = float(load[d, k]), scenario.nodes.names
+        busy = "of its time" if self.waits[k] else "of what its share carries"
+        what = f"is asked for {100 * asked:.4g} % {busy}" if asked <= FARTHEST else "has work and no share"
+        nodes = int(unstable.any(axis=1).sum())
+        more = f" (and {nodes - 1} more node{'s' if nodes > 2 else ''})" if nodes > 1 else ""
+        if recorded:
+            planned = scenario.nodes.arrival_rate[d]
+            more += f", with {rates[d]:.4g} recorded arrivals a second where the scenario says {planned:.4g}"
+        cuts = scenario.route(d, int(options[d])).cuts
+        grows = "its queue grows without end" if self.waits[k] else "more and more is under way"
+        raise InfeasibleError(
+            f'{self.called(d, k)} of "{names[d]}" {what} at {_at(cuts)}{more}: {grows}, and there is no mean delay to '
+            "simulate; change the plan or lower the arrival rate"
+        )
+
+
+def _at(cuts: Sequence[int]) -> str:
+    return f"split {cuts[0]}" if len(cuts) == 1 else f"cuts {', '.join(map(str, cuts))}"
