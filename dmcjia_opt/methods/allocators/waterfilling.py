@@ -12,7 +12,6 @@ from __future__ import annotations
 import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, FloatArray, IntArray
-from dmcjia_opt.methods.allocators.jointly import fill_jointly
 from dmcjia_opt.methods.allocators.normal_form import NormalForm, by_resource
 from dmcjia_opt.methods.allocators.root import increasing_root
 from dmcjia_opt.model.problem import Problem
@@ -32,7 +31,11 @@ class WaterFilling:
 
     def allocate(self, problem: Problem, options: IntArray) -> Allocation:
         """Return optimal shares and prices for `options` (n_plans, n_nodes)."""
-        return fill_jointly(problem, options) if problem.coupled else by_resource(problem, options, _filled)
+        if not problem.coupled:
+            return by_resource(problem, options, _filled)
+        from dmcjia_opt.methods.allocators.jointly import fill_jointly  # brings SciPy
+
+        return fill_jointly(problem, options)
 
 
 def _filled(form: NormalForm) -> tuple[FloatArray, FloatArray, StatusArray]:
