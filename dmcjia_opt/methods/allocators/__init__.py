@@ -1,1 +1,1 @@
-"""Allocators: cloud shares for fixed splits, one method a file."""
+"""Allocators: shares for fixed options, one method a file."""

@@ -27,7 +27,7 @@ _PROGRESS = 0.5  # of the residual, in _PATIENCE steps
 _OVERSHOT = 0.3  # of the slope at its start, with the opposite sign, where a step is too long
 _IDLE = 1e-12  # of the surplus, a change of Σ shares with the logarithm of the price that is none
 _HALVINGS = 40
-_DENSE = 256  # resources up to which their equations are solved as a full matrix
+_DENSE = 32  # resources up to which their equations are solved as a full matrix; threads cost more than they save
 _LONGEST = -6.0, 1.5  # steps in logarithms of prices, which take q to 4 times and a quarter
 _FIRST_PACE = 0.2  # in logarithms of prices
 #: Relative duality gap of shares that are called optimal; beyond what rounding takes.
@@ -279,13 +279,13 @@ def _newton(prices: FloatArray, over: FloatArray, slopes: sparse.csc_array, on: 
     scale = np.where(on, prices, 0.0)
     own = np.where(on, prices * slopes.diagonal() * prices * (1.0 + 1e-13), 1.0)
     wanted = np.where(on, prices * over, 0.0)
-    if len(prices) <= _DENSE:
-        matrix = scale[:, None] * slopes.toarray() * scale / (1.0 + apart)
-        matrix[np.diag_indices(len(prices))] = own
-        return np.asarray(np.linalg.solve(matrix, wanted))
-    scaled = (sparse.diags_array(scale / (1.0 + apart)) @ slopes @ sparse.diags_array(scale)).tocsc()
-    scaled.setdiag(own)
-    return np.asarray(spsolve(scaled, wanted))
+    entries = slopes.tocoo()
+    off = entries.row != entries.col
+    row, column = (np.concatenate([index[off], np.arange(len(own))]) for index in (entries.row, entries.col))
+    mixed = entries.data[off] * scale[entries.row[off]] * scale[entries.col[off]] / (1.0 + apart)
+    matrix = sparse.csc_array((np.concatenate([mixed, own]), (row, column)), shape=(len(own), len(own)))
+    small = len(prices) <= _DENSE
+    return np.asarray(np.linalg.solve(matrix.toarray(), wanted) if small else spsolve(matrix, wanted))
 
 
 def _moved(prices: FloatArray, step: FloatArray) -> FloatArray:

@@ -9,6 +9,7 @@ from dmcjia_opt.methods.allocators import jointly
 from dmcjia_opt.methods.allocators.jointly import Uses, balanced, fill_jointly, is_optimal
 from dmcjia_opt.model.delay import MD1, OVERLAP, TANDEM
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.testing.doubles import Even
 from dmcjia_opt.testing.problems import ORDERINGS, random_shared_problem
@@ -69,11 +70,15 @@ def test_more_resources_than_a_full_matrix_is_for():
     service = rng.uniform(0.5, 1.0, (n, 1, 2)) * [0.2, 1.0 / n]
     resource = np.stack([rng.integers(cells, size=n), np.full(n, cells)], axis=-1)[:, None]
     rate = 0.4 / np.bincount(resource[:, 0, 0], service[:, 0, 0], cells)[resource[:, 0, 0]]
-    problem = Problem(np.full((n, 1), 0.1), service, rate, np.full(n, 1.0 / n), TANDEM, resource=resource)
+    wait = rng.uniform(0.0, 0.5, (n, 1))
+    resources = tuple(Resource(f"cell-{r}") for r in range(cells + 2))  # the last one is not used
+    tables = wait + 0.1, service, rate, np.full(n, 1.0 / n), TANDEM
+    problem = Problem(*tables, wait=wait, resource=resource, resources=resources)
     options = np.zeros(n, dtype=np.int64)
     found = fill_jointly(problem, options[None])
     assert problem.n_resources > jointly._DENSE
     assert found.status[0] == Status.OPTIMAL
+    assert found.prices[0, -1] == 0.0
     assert gap(problem, options, found) <= 1e-12
 
 
