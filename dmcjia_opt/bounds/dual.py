@@ -231,6 +231,10 @@ class Columns:
         groups = (count == 1, count > 1) if len(count) > _TOGETHER else (count > 0,)
         return [self._kept(keep, np.flatnonzero(few), int(count[few].max())) for few in groups if few.any()]
 
+    def kept(self, keep: BoolArray) -> Columns:
+        """Return only what to `keep` (n, k), at least one option of each node."""
+        return self._kept(keep, np.arange(len(keep)), int(keep.sum(axis=1).max()))
+
     def _kept(self, keep: BoolArray, rows: IntArray, k: int) -> Columns:
         keep = keep[rows]
         order = np.argsort(~keep, axis=1, kind="stable")[:, :k]
@@ -357,6 +361,15 @@ def option_costs(problem: Problem, nodes: IntArray, options: IntArray, prices: F
     `nodes`, `options` and `prices` (..., n_resources) (> 0, s per unit share; without the last axis) broadcast
     against each other; so does the result.
     """
+    parts = use_costs(problem, nodes, options, prices)
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return np.asarray(problem.weight[nodes] * problem.fixed_delay[nodes, options] + total)
+
+
+def use_costs(problem: Problem, nodes: IntArray, options: IntArray, prices: FloatArray) -> list[FloatArray]:
+    """Return what each use of given options costs, s: w·T + ν·δ (see `option_costs`); 0 where it uses nothing."""
     shape = np.broadcast_shapes(np.shape(nodes), np.shape(options), prices.shape[:-1])
     one = problem.n_resources == 1
     weight, rate, wait = problem.weight[nodes], problem.arrival_rate[nodes], problem.wait[nodes, options]
@@ -374,8 +387,7 @@ def option_costs(problem: Problem, nodes: IntArray, options: IntArray, prices: F
         uses.append((curve, s, price))
     floors = [problem.least_rate[nodes, options, k] - rate if problem.ordered else -np.inf for k in range(len(uses))]
     series = _series_of(problem, uses, marginals, floors, rate, wait, shape)
-    cost = weight * problem.fixed_delay[nodes, options]
-    total: FloatArray = constant(0.0, shape)
+    parts = []
     for k, ((curve, s, price), marginal, floor) in enumerate(zip(uses, marginals, floors, strict=True)):
         excess = series.get(k, curve.excess_at(marginal, rate, wait))
         if problem.ordered and k not in series:
@@ -383,9 +395,8 @@ def option_costs(problem: Problem, nodes: IntArray, options: IntArray, prices: F
         own = weight * curve.delay(excess, rate, wait) + price * s * (rate + excess)
         if k in series:
             wait = np.where(s > 0, np.maximum(wait, 0.5 * rate / ((rate + excess) * excess)), wait)
-        part = np.where(s > 0, own, 0.0)
-        total = part if k == 0 else total + part
-    return np.asarray(cost + total)
+        parts.append(np.where(s > 0, own, 0.0))
+    return parts
 
 
 def _series_of(

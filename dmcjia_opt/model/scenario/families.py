@@ -157,13 +157,13 @@ def links(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scena
 def servers(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenario:
     """Draw Table 5 with edge servers 2 ms away, three for 20 nodes, of which each node may use two, and the cloud.
 
-    The servers have 1 to 3 GFLOPS for each of their nodes, the cloud, 30 ms away, 2 GFLOPS a node.
+    The servers have 5 to 15 GFLOPS for each of their nodes, the cloud, 30 ms away, 5 GFLOPS a node.
     """
     _refuse(options, "servers", "epsilon", "links")
-    scenario = _paper(nodes, rng, options, 2.0 * nodes)
+    scenario = _paper(nodes, rng, options, 5.0 * nodes)
     number = options.servers or max(1, round(3 * nodes / _NODES_PER_LINK))
     names = [f"edge-{j + 1}" for j in range(number)]
-    gflops = (rng.uniform(1.0, 3.0, number) * nodes / number).tolist()
+    gflops = (rng.uniform(5.0, 15.0, number) * nodes / number).tolist()
     near = np.argsort(rng.random((nodes, number)), axis=1)[:, :_SERVERS_OF_A_NODE]
     usable = [(*(names[j] for j in sorted(row)), CLOUD_NAME) for row in near.tolist()]
     return replace(

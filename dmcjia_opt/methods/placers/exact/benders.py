@@ -5,6 +5,12 @@ tried and a row for each resource,
 
     θ ≥ Σ (w·fixed + Σ φ(ν_i))·n − Σ ν_i,     Σ_o n = class size,     Σ least share · n ≤ 1.
 
+Where several resources separate, each has an η of its own and every price of one resource is a cut of that alone,
+
+    θ = Σ (reduced costs at ν*)·n + Σ_r η_r,     η_r ≥ Σ (φ_r(ν) − φ_r(ν*_r))·n − (ν − ν*_r),
+
+so that a few prices a resource stand for all their combinations.
+
 Each solution of the master is a plan; its shares come from the allocator and the price of those from the next cut,
 until the master's bound meets the incumbent. Cuts are shifted and scaled so that the open gap is the unit: HiGHS's
 absolute tolerances are then relative to what is still in question.
@@ -24,7 +30,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.processes import silenced
-from dmcjia_opt.bounds.dual import rounding_slack
+from dmcjia_opt.bounds.dual import rounding_slack, use_costs
 from dmcjia_opt.methods.placers.exact.branch_and_bound import NodeClass, class_rows, fixed_row, node_classes, spread
 from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, left_open
 from dmcjia_opt.model.problem import Problem
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
 
 _FEASIBILITY = 1e-9
 _MAX_CUTS = 500
+_LEVELS = (1e-9, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.1, 1.25, 1.6, 2.2, 3.2, 5.0)  # prices of the first cuts, over ν*
 
 
 class Master:
@@ -52,10 +59,18 @@ class Master:
         (n_nodes,) options of the nodes that are not open.
     bound, unit
         The value that θ = 0 stands for, and what θ = 1 adds to it, s.
+    prices
+        (n_resources,) ν*, at which the dual has that value or more.
     """
 
     def __init__(
-        self, problem: Problem, classes: list[NodeClass], cheapest: IntArray, bound: float, unit: float
+        self,
+        problem: Problem,
+        classes: list[NodeClass],
+        cheapest: IntArray,
+        bound: float,
+        unit: float,
+        prices: FloatArray,
     ) -> None:
         import highspy
 
@@ -84,8 +99,16 @@ class Master:
                 solver.addVar(0.0, float(len(c.nodes)))
         for j in range(self.n):
             solver.changeColIntegrality(j, highspy.HighsVarType.kInteger)
-        solver.addVar(0.0, highspy.kHighsInf)
-        solver.changeColCost(self.n, 1.0)
+        self.prices, self.separate = prices, problem.n_resources > 1 and not problem.coupled
+        self._known: set[tuple[int, float]] = set()
+        for k in range(problem.n_resources if self.separate else 1):
+            solver.addVar(0.0, highspy.kHighsInf)
+            solver.changeColCost(self.n + k, 1.0)
+        if self.separate:
+            costs = [class_rows(problem, c, prices[None, :])[:, 0] for c in classes]
+            for j, cost in enumerate(np.concatenate([cost - cost.min() for cost in costs]).tolist()):
+                solver.changeColCost(j, cost / unit)
+            self.parts, self.others = self._by_resource(prices)
         for c, start, size in zip(classes, starts[:-1], self.sizes, strict=True):
             columns = np.arange(start, start + size, dtype=np.int32)
             solver.addRow(float(len(c.nodes)), float(len(c.nodes)), size, columns, np.ones(size))
@@ -112,8 +135,18 @@ class Master:
             pool.shutdown()
             self._stop.clear()
 
+    def _by_resource(self, prices: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return what each column (n, n_resources), and all other nodes (n_resources,), cost at prices, by resource."""
+        problem = self.problem
+        parts = [by_resource(problem, np.repeat(c.nodes[:1], len(c.options)), c.options, prices) for c in self.classes]
+        others = by_resource(problem, self.fixed, self.cheapest[self.fixed], prices)
+        return np.concatenate(parts), others.sum(axis=0)
+
     def cut(self, prices: FloatArray, objective: float) -> None:
-        """Add the cut of prices (n_resources,), lowered by what rounding may add to it below `objective`."""
+        """Add the cuts of prices (n_resources,), lowered by what rounding may add to them below `objective`."""
+        if self.separate:
+            self._cut_each(prices)
+            return
         at = prices[None, :]
         costs = [class_rows(self.problem, c, at)[:, 0] for c in self.classes]
         least = [float(cost.min()) for cost in costs]
@@ -125,6 +158,20 @@ class Master:
         self._solver.addRow(
             (constant - slack - self.bound) / self.unit, self.infinity, self.n + 1, columns, np.append(-row, 1.0)
         )
+
+    def _cut_each(self, prices: FloatArray) -> None:
+        """Add a cut for each resource whose price has not had one."""
+        parts, others = self._by_resource(prices)
+        for r, price in enumerate(prices.tolist()):
+            if (r, price) in self._known or price == self.prices[r]:
+                continue
+            self._known.add((r, price))
+            row = parts[:, r] - self.parts[:, r]
+            used = np.flatnonzero(row).astype(np.int32)
+            least = float(others[r] - self.others[r]) - (price - float(self.prices[r]))
+            index = np.append(used, np.int32(self.n + r))
+            values = np.append(-row[used] / self.unit, 1.0)
+            self._solver.addRow(least / self.unit, self.infinity, len(index), index, values)
 
     def solve(self, gap: float, seconds: float) -> tuple[IntArray | None, float]:
         """Return the best plan's options (n_nodes,), or None, and the proved least θ, after at most `seconds`."""
@@ -148,6 +195,15 @@ class Master:
         return plan, bound
 
 
+def by_resource(problem: Problem, nodes: IntArray, options: IntArray, prices: FloatArray) -> FloatArray:
+    """Return what options of nodes, (n,) each, cost for each resource at prices, (n, n_resources), s."""
+    found = np.zeros((len(nodes), problem.n_resources))
+    resource = problem.resource[nodes, options]
+    for k, cost in enumerate(use_costs(problem, nodes, options, prices)):
+        np.add.at(found, (np.arange(len(nodes)), resource[:, k]), cost)
+    return found
+
+
 def _end_when(asked: Event, at: HighsCallbackEvent) -> None:
     """End HiGHS where it asks, once it has been asked to."""
     if asked.is_set():
@@ -169,12 +225,14 @@ def close(search: Search) -> Status:
         return Status.ROUNDED
     base = left.bound
     unit = search.objective - base
-    master = Master(problem, classes, left.cheapest, base, unit)
+    master = Master(problem, classes, left.cheapest, base, unit, left.prices)
     master.cut(left.prices, search.objective)
     known = {left.prices.tobytes()}
-    for point in search.dual.points[1:] if problem.n_resources > 1 else ():
-        master.cut(point.prices, search.objective)
-        known.add(point.prices.tobytes())
+    around = [left.prices * factor for factor in _LEVELS] if master.separate else []
+    for prices in [*around, *(point.prices for point in search.dual.points[1:] if problem.n_resources > 1)]:
+        master.cut(prices, search.objective)
+        known.add(prices.tobytes())
+    rounding = rounding_slack(problem.n_nodes, search.objective + 2.0 * float(left.prices.sum()))
     for tried in range(_MAX_CUTS):
         seconds = search.seconds_left
         if seconds <= 0:
@@ -182,6 +240,7 @@ def close(search: Search) -> Status:
         wanted = search.stop.tolerance * search.objective / unit
         plan, theta = master.solve(0.25 * wanted, seconds)
         proved = base + unit * (theta - 4 * _FEASIBILITY * (1 + abs(theta)))
+        proved -= 4.0 * rounding if master.separate else 0.0
         search.prove(min(proved, search.objective), "benders")
         search.tick()
         if plan is None or search.closed:

@@ -16,6 +16,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.bounds.certificate import options_lower_bound
 from dmcjia_opt.bounds.dual import option_costs, rounding_slack
+from dmcjia_opt.methods.placers.exact import price_tree
 from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, Survivors, improve, left_open, moderate
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Status
@@ -291,21 +292,36 @@ class BranchingRoom:
         The same in the second, which merges those that are nearly equal.
     bucket
         Relative width within which it does.
+    cases
+        Cases with prices of their own, where there are several resources.
     """
 
     quick_plans: int = 20_000
     max_plans: int = 400_000
     bucket: float = 1e-6
+    cases: int = 2_000
 
 
 def close_in_turn(search: Search, room: BranchingRoom) -> Status:
-    """Close a Lagrangian search: at once, or after two-node exchanges and with nearly equal partial plans merged."""
+    """Close a Lagrangian search: at once, or after two-node exchanges and with nearly equal partial plans merged.
+
+    With several resources partial plans are not merged.
+    """
     if close(search, max_plans=room.quick_plans):
         return Status.ROUNDED
     improve(search, pairs=True)
-    if not search.closed:
+    if search.closed:
+        return Status.LIMIT
+    if search.problem.n_resources == 1:
         close(search, max_plans=room.max_plans, bucket=room.bucket)
     return Status.LIMIT
+
+
+def close_by_cases(search: Search, room: BranchingRoom, left: Status) -> Status:
+    """Close what is left open where there are several resources, each case at prices of its own."""
+    if search.closed or left == Status.ROUNDED or search.problem.n_resources == 1:
+        return left
+    return Status.ROUNDED if price_tree.close(search, most_cases=room.cases) else Status.LIMIT
 
 
 @method
@@ -321,5 +337,5 @@ class BranchAndBound(LagrangianPlacer):
     room: BranchingRoom = field(default_factory=BranchingRoom)
 
     def close(self, search: Search) -> Status:
-        """Branch and bound, at once or with merging."""
-        return close_in_turn(search, self.room)
+        """Branch and bound, at once or with merging; with several resources, prices for each case."""
+        return close_by_cases(search, self.room, close_in_turn(search, self.room))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import field
 
 from dmcjia_opt.methods.placers.exact import benders
-from dmcjia_opt.methods.placers.exact.branch_and_bound import BranchingRoom, close_in_turn
+from dmcjia_opt.methods.placers.exact.branch_and_bound import BranchingRoom, close_by_cases, close_in_turn
 from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.options import method
@@ -32,4 +32,6 @@ class Exact(LagrangianPlacer):
     def close(self, search: Search) -> Status:
         """Branch and bound, then Benders for what that has no room for."""
         left = close_in_turn(search, self.room)
-        return left if search.closed or left == Status.ROUNDED else benders.close(search)
+        if not (search.closed or left == Status.ROUNDED):
+            left = benders.close(search)
+        return close_by_cases(search, self.room, left)

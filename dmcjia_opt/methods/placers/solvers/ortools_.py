@@ -37,7 +37,7 @@ _LITTLE = 1e-8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Menu:
+class Entries:
     """What each node may choose from: an option, at the shares it wants at some prices.
 
     Parameters
@@ -56,7 +56,7 @@ class Menu:
     cost: IntArray
 
 
-def menu(problem: Problem, keep: BoolArray, prices: FloatArray, lower_bound: float) -> Menu:
+def menu(problem: Problem, keep: BoolArray, prices: FloatArray, lower_bound: float) -> Entries:
     """Return the entries that no other entry of the same node beats in all shares and in cost.
 
     Parameters
@@ -91,7 +91,7 @@ def menu(problem: Problem, keep: BoolArray, prices: FloatArray, lower_bound: flo
         shares.append(share[better].astype(np.int64))
         above = (value[better] - value.min(initial=np.inf)) / (_COST_UNIT * lower_bound)
         costs.append(np.minimum(np.rint(above), _MOST_COST).astype(np.int64))
-    return Menu(*(np.concatenate(part) for part in (nodes, options, shares, costs)))
+    return Entries(*(np.concatenate(part) for part in (nodes, options, shares, costs)))
 
 
 @method
@@ -166,7 +166,7 @@ class CpSat:
             if turn > 0 and len(plans) and search.objective >= before:
                 return
 
-    def _choose(self, entries: Menu, search: Search, seed: int) -> tuple[IntArray, bool]:
+    def _choose(self, entries: Entries, search: Search, seed: int) -> tuple[IntArray, bool]:
         """Return the plans that CP-SAT met, best first, and whether it was interrupted."""
         from ortools.sat.python import cp_model
 
