@@ -21,6 +21,7 @@ The bound is HiGHS's, with its tolerances subtracted: it rests on that solver, u
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from threading import Event
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 _FEASIBILITY = 1e-9
 _MAX_CUTS = 500
+_LOOSE, _TIGHT = 0.3, 1e-3  # part of what is open that a master problem may leave open, and below which it is none
+_ANEW = 0.6  # part of what was open that is open still when a new master problem pays
 _LEVELS = (1e-9, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.1, 1.25, 1.6, 2.2, 3.2, 5.0)  # prices of the first cuts, over ν*
 
 
@@ -218,29 +221,26 @@ def close(search: Search) -> Status:
     BudgetSpent
         When the time or the evaluations are.
     """
-    problem = search.problem
-    left = left_open(search)
-    classes = node_classes(problem, left)
-    if not classes:
+    problem, dual = search.problem, search.dual
+    middle = dual.point.prices
+    separate = problem.n_resources > 1 and not problem.coupled
+    around = [middle * factor for factor in _LEVELS] if separate else []
+    others = [point.prices for point in dual.points[1:]] if problem.n_resources > 1 else []
+    cuts = {prices.tobytes(): prices for prices in (middle, *around, *others)}
+    rounding = rounding_slack(problem.n_nodes, search.objective + 2.0 * float(middle.sum()))
+    master = _with_cuts(search, cuts)
+    if master is None:
         return Status.ROUNDED
-    base = left.bound
-    unit = search.objective - base
-    master = Master(problem, classes, left.cheapest, base, unit, left.prices)
-    master.cut(left.prices, search.objective)
-    known = {left.prices.tobytes()}
-    around = [left.prices * factor for factor in _LEVELS] if master.separate else []
-    for prices in [*around, *(point.prices for point in search.dual.points[1:] if problem.n_resources > 1)]:
-        master.cut(prices, search.objective)
-        known.add(prices.tobytes())
-    rounding = rounding_slack(problem.n_nodes, search.objective + 2.0 * float(left.prices.sum()))
+    loose, opened = _LOOSE if separate else 0.0, search.objective
     for tried in range(_MAX_CUTS):
         seconds = search.seconds_left
         if seconds <= 0:
             raise BudgetSpent
-        wanted = search.stop.tolerance * search.objective / unit
-        plan, theta = master.solve(0.25 * wanted, seconds)
-        proved = base + unit * (theta - 4 * _FEASIBILITY * (1 + abs(theta)))
-        proved -= 4.0 * rounding if master.separate else 0.0
+        wanted = 0.25 * search.stop.tolerance * search.objective / master.unit
+        goal = max(wanted, loose * (search.objective - search.lower_bound) / master.unit)
+        plan, theta = master.solve(goal, seconds)
+        proved = master.bound + master.unit * (theta - 4 * _FEASIBILITY * (1 + abs(theta)))
+        proved -= 4.0 * rounding if separate else 0.0
         search.prove(min(proved, search.objective), "benders")
         search.tick()
         if plan is None or search.closed:
@@ -248,12 +248,31 @@ def close(search: Search) -> Status:
         _, prices = search.solve_in_budget(plan[None, :])
         if search.closed:
             return Status.LIMIT
-        following = _next_prices(prices[0], left.prices, tried)
-        if following.tobytes() in known:
+        following = _next_prices(prices[0], middle, tried)
+        if following.tobytes() in cuts and goal <= wanted:
             return Status.ROUNDED
-        known.add(following.tobytes())
-        master.cut(following, search.objective)
+        loose = 0.1 * loose if following.tobytes() in cuts else loose
+        loose = loose if loose > _TIGHT else 0.0
+        cuts[following.tobytes()] = following
+        if separate and search.objective - search.dual.bound < _ANEW * (opened - search.dual.bound):
+            master, opened = _with_cuts(search, cuts), search.objective  # fewer options are left now
+            if master is None:
+                return Status.ROUNDED
+        else:
+            master.cut(following, search.objective)
     return Status.LIMIT
+
+
+def _with_cuts(search: Search, cuts: Mapping[bytes, FloatArray]) -> Master | None:
+    """Return a master problem of what is open now, with all cuts so far; None where nothing is open."""
+    left = left_open(search)
+    classes = node_classes(search.problem, left)
+    if not classes:
+        return None
+    master = Master(search.problem, classes, left.cheapest, left.bound, search.objective - left.bound, left.prices)
+    for prices in cuts.values():
+        master.cut(prices, search.objective)
+    return master
 
 
 def _next_prices(prices: FloatArray, middle: FloatArray, tried: int) -> FloatArray:
