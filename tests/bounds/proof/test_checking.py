@@ -30,8 +30,7 @@ ROUNDING = 64 * EPS
 
 
 def proof_of(problem: Problem, gap: float = 1e-9) -> tuple[Proof, float]:
-    with np.errstate(divide="ignore"):  # of the shares of coupled stages
-        optimum = brute_force(problem)[0]
+    optimum = brute_force(problem)[0]
     return prove_bound(problem, "hash", optimum * (1 - gap)), optimum
 
 
@@ -185,17 +184,13 @@ def shared(seed: int) -> Problem:
 
 @pytest.mark.parametrize("block", range(8))
 def test_small_problems_of_several_resources_are_proved_to_their_optimum(block):
-    proved = 0
     for seed in range(10 * block, 10 * block + 10):
         problem = shared(seed)
         proof, optimum = proof_of(problem)
         bound = check_proof(problem, proof)
         assert bound * (1 - 1.1e-14) <= proof.bound <= bound <= optimum * (1 + ROUNDING)
         assert all(len(prices) == problem.n_resources for prices in proof.prices)
-        if not problem.coupled:
-            assert bound >= optimum * (1 - 1.1e-9), seed
-            proved += 1
-    assert proved >= 3
+        assert bound >= optimum * (1 - 1.1e-9), seed
 
 
 def test_whatever_is_changed_with_several_resources_nothing_false_is_proved():
