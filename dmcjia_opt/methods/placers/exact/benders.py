@@ -35,7 +35,7 @@ from dmcjia_opt.solving.search import BudgetSpent, Search
 if TYPE_CHECKING:
     from highspy.highs import HighsCallbackEvent
 
-_FEASIBILITY = 1e-9
+_FEASIBILITY = 1e-10  # the least that HiGHS takes
 _MAX_CUTS = 500
 
 
