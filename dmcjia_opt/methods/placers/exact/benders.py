@@ -42,7 +42,7 @@ from dmcjia_opt.solving.search import BudgetSpent, Search
 if TYPE_CHECKING:
     from highspy.highs import HighsCallbackEvent
 
-_FEASIBILITY = 1e-9
+_FEASIBILITY = 1e-10  # the least that HiGHS takes
 _MAX_CUTS = 500
 _LOOSE, _TIGHT = 0.3, 1e-3  # part of what is open that a master problem may leave open, and below which it is none
 _ANEW = 0.6  # part of what was open that is open still when a new master problem pays

@@ -141,7 +141,8 @@ def _program(model: ConeModel) -> tuple[dict[str, Any], FloatArray, dict[str, Fl
     if model.most:
         most = casadi.SX.sym("most", len(model.most))
         variables.append(most)
-        rows.append((pieces - most[table.most.tolist()], -np.inf, 0.0))
+        n_rows = len(table.most)
+        rows.append((pieces - times(np.arange(n_rows), table.most, np.ones(n_rows), most, n_rows), -np.inf, 0.0))
         cost += casadi.dot(model.weight[[tandem.node for tandem in model.most]], most)
     if model.least is not None:
         rows.append((share - per_use(model.least), 0.0, np.inf))

@@ -34,6 +34,7 @@ _COST_UNIT = 1e-9  # of the lower bound
 _MOST_COST = 10**12  # units: far beyond any plan of interest, and a sum over nodes still fits 64 bits
 _SPAN = 8.0  # the first menu's levels reach from the dual's prices divided by this to those times this
 _LITTLE = 1e-8
+_FEW = 8  # options of a node in a menu of several resources
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +99,8 @@ def menu(problem: Problem, keep: BoolArray, prices: FloatArray, lower_bound: flo
 class CpSat:
     """CP-SAT over menus of options and shares, refined around the prices of the best plan so far.
 
-    The bound that CP-SAT proves is one of the menu, not of the problem; the one returned is the dual's.
+    The bound that CP-SAT proves is one of the menu, not of the problem; the one returned is the dual's. With several
+    resources a menu has the few options of each node that are cheapest at the dual's prices.
 
     Parameters
     ----------
@@ -144,7 +146,7 @@ class CpSat:
         if not free.use.any():  # nobody would use a thing: every node has its least fixed delay
             search.evaluate(free.options[None, :])
             return
-        keep = pareto_options(problem)
+        keep = _worth_a_look(search)
         least = _least_prices(problem, keep)
         base, span = _best_prices(search), _SPAN
         for turn in range(self.rounds):
@@ -219,6 +221,24 @@ def _interruptible(solver: Any, model: Any, collector: Any) -> tuple[Any, bool]:
         except KeyboardInterrupt:
             solver.stop_search()
             return answer.result(), True
+
+
+def _worth_a_look(search: Search) -> BoolArray:
+    """Return the options (n_nodes, n_options) that go into menus: those that are not dominated.
+
+    With several resources there may be hundreds of them. A node then has its cheapest at the dual's prices, and the one
+    that asks for least.
+    """
+    problem = search.problem
+    keep = pareto_options(problem)
+    if problem.n_resources == 1 or problem.n_options <= _FEW:
+        return keep
+    cost = np.where(keep, priced(problem, search.dual.point.prices)[0], np.inf)
+    order = np.argsort(cost, axis=1, kind="stable")[:, :_FEW]
+    few = np.zeros_like(keep)
+    np.put_along_axis(few, order, True, axis=1)
+    few[np.arange(problem.n_nodes), least_load_plan(problem)] = True
+    return few & np.isfinite(problem.fixed_delay)
 
 
 def _best_prices(search: Search) -> FloatArray:

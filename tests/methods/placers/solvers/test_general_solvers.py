@@ -108,6 +108,13 @@ def test_agrees_with_brute_force_on_several_resources(name, k):
     agrees(name, SHARED[k])
 
 
+@every_dependable
+@pytest.mark.parametrize("curve", [MD1, TANDEM, OVERLAP], ids=lambda curve: curve.name)
+def test_one_node_alone(name, curve):
+    problem, _ = random_problem(np.random.default_rng(1), 1, 5, curve=curve)
+    agrees(name, problem)
+
+
 @pytest.mark.parametrize("name", ["bonmin", *CVXPY, "mindtpy", "scip"])
 @pytest.mark.parametrize(("kind", "nodes"), [("paper", 8), ("homogeneous", 4), ("scarce", 8)])
 def test_agrees_with_branch_and_bound(name, kind, nodes):

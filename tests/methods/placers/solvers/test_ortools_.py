@@ -9,6 +9,7 @@ from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.bounds.candidates import pareto_options
 from dmcjia_opt.bounds.certificate import best_lower_bound
 from dmcjia_opt.bounds.maximise import between
+from dmcjia_opt.methods.placers.exact.branch_and_bound import BranchAndBound
 from dmcjia_opt.methods.placers.solvers import ortools_
 from dmcjia_opt.methods.placers.solvers.ortools_ import CpSat, least_load_plan, menu
 from dmcjia_opt.model.problem import Problem
@@ -56,6 +57,24 @@ def test_it_comes_close_to_every_optimum(seed, ordering):
 def test_it_comes_close_to_every_optimum_of_several_resources(k):
     best = brute_force(SHARED[k])[0]
     assert best * (1 - 1e-12) <= objective(SHARED[k], place(CpSat(), SHARED[k])) <= best * 1.01
+
+
+def test_of_many_options_of_several_resources_the_cheapest_are_looked_at(monkeypatch):
+    problem = compile_problem(generate("links", nodes=4, seed=1))
+    seen = []
+    original = menu
+
+    def recorded(problem, keep, *rest):
+        seen.append(keep)
+        return original(problem, keep, *rest)
+
+    monkeypatch.setattr(ortools_, "menu", recorded)
+    found = place(CpSat(), problem)
+    assert pareto_options(problem).sum(axis=1).max() > 9
+    assert seen
+    assert all(keep.sum(axis=1).max() <= 9 for keep in seen)
+    best = place(BranchAndBound(), problem)
+    assert objective(problem, found) <= objective(problem, best) * 1.01
 
 
 def test_every_resource_has_a_row_of_its_own():
