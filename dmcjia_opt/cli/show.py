@@ -18,7 +18,7 @@ from dmcjia_opt.bounds.proof.document import Proof
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.plan import Plan
 from dmcjia_opt.solving.verifying import Check
-from dmcjia_opt.studies.look.words import in_plain_words, percent, seconds, source_of_bound, unit_of
+from dmcjia_opt.studies.look.words import in_percent, in_plain_words, percent, seconds, source_of_bound, unit_of
 
 #: Nodes shown one by one; of larger fleets the slowest are shown.
 MAX_ROWS = 40
@@ -102,7 +102,7 @@ def slowest(delays: FloatArray) -> IntArray:
 
 
 def show_plan(plan: Plan, scenario: Scenario) -> None:
-    """Print a plan as a table of nodes and a summary."""
+    """Print a plan as a table of nodes, one of what they share where that is more than a cloud, and a summary."""
     out = console()
     n_nodes, models = len(plan.splits), sorted(set(plan.networks))
     title = f"{scenario.name}: {n_nodes:,} node{'s' if n_nodes > 1 else ''}"
@@ -110,25 +110,17 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
         title += f" running {models[0]}"
     if n_nodes > MAX_ROWS:
         title += f", the {MAX_ROWS} slowest shown"
-    stages = (plan.delays.edge, plan.delays.upload, plan.delays.cloud, plan.delays.total)
-    unit, size = unit_of(float(plan.delays.total.max()))
-    names = ("node", "model") if len(models) > 1 else ("node",)
-    numbers = ("split", "share %", *(f"{stage} {unit}" for stage in ("edge", "upload", "cloud", "total")))
-    table = table_of(*names, numbers=numbers)
-    for d in slowest(plan.delays.total):
-        layers = scenario.profiles[scenario.nodes.network_of(int(d))].n_layers
-        table.add_row(
-            escape(plan.names[d]),
-            *([escape(plan.networks[d])] if len(models) > 1 else []),
-            f"{plan.splits[d]}/{layers}",
-            f"{100 * plan.shares[d]:.3g}",
-            *(f"{stage[d] / size:.4g}" if stage[d] else "–" for stage in stages),
-        )
-    show_table(table, title)
+    if scenario.menus.splits:
+        show_table(_nodes_of_one_cloud(plan, scenario), title)
+    else:
+        unit = unit_of(float(plan.delays.total.max()))[0]
+        show_table(_nodes(plan, scenario), f"{title}; delays in {unit}")
+        _show_resources(plan)
     times = "once" if plan.evaluations == 1 else f"{plan.evaluations:,} times"
+    source = source_of_bound(plan.bound_from, len(plan.prices))
     summary = (
         ("mean delay", f"[bold]{seconds(plan.objective)}[/bold]"),
-        ("lower bound", f"{seconds(plan.lower_bound)}, from {escape(source_of_bound(plan.bound_from))}"),
+        ("lower bound", f"{seconds(plan.lower_bound)}, from {escape(source)}"),
         ("gap", percent(plan.gap)),
         ("status", plan.status.in_words(plan.gap_tolerance)),
         ("made by", escape(f"{plan.placer} + {plan.allocator}, seed {plan.seed}")),
@@ -138,6 +130,76 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
     for note in plan.notes:
         out.print(f"[yellow]Note:[/yellow] {escape(note)}.")
     out.print(in_plain_words(plan))
+
+
+def _nodes_of_one_cloud(plan: Plan, scenario: Scenario) -> Table:
+    stages = (plan.delays.edge, plan.delays.upload, plan.delays.cloud, plan.delays.total)
+    unit, size = unit_of(float(plan.delays.total.max()))
+    names = _named(plan)
+    numbers = ("split", "share %", *(f"{stage} {unit}" for stage in ("edge", "upload", "cloud", "total")))
+    table = table_of(*names, numbers=numbers)
+    for d in slowest(plan.delays.total):
+        layers = scenario.profiles[scenario.nodes.network_of(int(d))].n_layers
+        table.add_row(
+            escape(plan.names[d]),
+            *([escape(plan.networks[d])] if len(names) > 1 else []),
+            f"{plan.splits[d]}/{layers}",
+            f"{100 * plan.shares[d]:.3g}",
+            *(f"{stage[d] / size:.4g}" if stage[d] else "–" for stage in stages),
+        )
+    return table
+
+
+def _nodes(plan: Plan, scenario: Scenario) -> Table:
+    """Return a table with a column for each kind of resource: which of them a node has how much of."""
+    choices, stages = plan.choices, (plan.delays.total, plan.delays.edge, plan.delays.upload, plan.delays.cloud)
+    size = unit_of(float(plan.delays.total.max()))[1]
+    kind_of = {resource.name: resource.kind for resource in choices.resources}
+    names, kinds, tiered = _named(plan), sorted(set(kind_of.values())), choices.cuts.shape[1] > 1
+    table = table_of(*names)
+    table.add_column("cuts" if tiered else "split", no_wrap=True, justify="right")
+    for kind in kinds:
+        table.add_column(kind, no_wrap=True)
+    for stage in ("total", "device", "network", "servers"):
+        table.add_column(stage, no_wrap=True, justify="right")
+    for d in slowest(plan.delays.total).tolist():
+        layers = scenario.profiles[scenario.nodes.network_of(d)].n_layers
+        shares = {name: share if isinstance(share, list) else [share] for name, share in choices.shares_of(d).items()}
+        said = {name: f"{name} {' + '.join(map(in_percent, share))}" for name, share in shares.items()}
+        of_kind = [", ".join(text for name, text in said.items() if kind_of[name] == kind) for kind in kinds]
+        cuts = " | ".join(map(str, choices.cuts_of(d)))
+        table.add_row(
+            escape(plan.names[d]),
+            *([escape(plan.networks[d])] if len(names) > 1 else []),
+            cuts if tiered else f"{cuts}/{layers}",
+            *(escape(some) or "–" for some in of_kind),
+            *(f"{stage[d] / size:.4g}" if stage[d] else "–" for stage in stages),
+        )
+    return table
+
+
+def _named(plan: Plan) -> tuple[str, ...]:
+    return ("node", "model") if len(set(plan.networks)) > 1 else ("node",)
+
+
+def _show_resources(plan: Plan) -> None:
+    """Print what is shared: how much of it is given out, what more of it would save, and who has most of it."""
+    choices, used = plan.choices, plan.choices.used
+    dearest = np.argsort(-plan.prices, kind="stable")[:MAX_ROWS] if len(used) > MAX_ROWS else np.arange(len(used))
+    most = choices.largest()
+    table = table_of("shared", "kind", numbers=("given out", "1 % more saves"))
+    table.add_column("most to", no_wrap=True)
+    for r in dearest.tolist():
+        node, share = most[r]
+        table.add_row(
+            escape(choices.resources[r].name),
+            choices.resources[r].kind,
+            in_percent(used[r]),
+            seconds(0.01 * plan.prices[r]) if plan.prices[r] else "nothing",
+            escape(f"{plan.names[node]} {in_percent(share)}") if share else "–",
+        )
+    left = f", the {MAX_ROWS} dearest of {len(used):,}" if len(used) > MAX_ROWS else ""
+    show_table(table, f"What they share{left}")
 
 
 def show_proof(proof: Proof, plan: Plan) -> None:

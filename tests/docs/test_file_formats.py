@@ -29,7 +29,7 @@ from dmcjia_opt.model.scenario.node_files import read_nodes
 from dmcjia_opt.model.scenario.nodes import Node, NonNegative, Positive
 from dmcjia_opt.model.scenario.scenario import Cloud, Options, Profiles, _File, load_scenario
 from dmcjia_opt.model.scenario.servers import Link, Server
-from dmcjia_opt.solving.plan import Limits, Moment, NodeClaim, PlanFile, Provenance
+from dmcjia_opt.solving.plan import Limits, Moment, NodeClaim, PlanFile, Provenance, ResourceClaim
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.bench.rows import Row
 from dmcjia_opt.studies.bench.suites import Block
@@ -53,6 +53,7 @@ MODELS = {
     "Each of `layers`:": _LayerFile,
     "What `verify` reads:": PlanFile,
     "Each of `nodes`:": NodeClaim,
+    "Each of `resources`:": ResourceClaim,
     "How it was made": Provenance,
     "`limits`, each null": Limits,
     "Each point of `trace`:": Moment,

@@ -304,6 +304,7 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "plan.PlanFile.bound_from": (plan, {}, {"bound_from": "exact"}),
     "plan.PlanFile.bound_holds_for": (plan, {}, {"bound_holds_for": "all plans"}),
     "plan.PlanFile.price_s": (plan, {"bound_from": "dual"}, {"price_s": 1e-9}),
+    "plan.PlanFile.resources": (plan, {}, {"resources": []}),
     "plan.PlanFile.splits": (plan, {}, {"splits": [1, 1]}),
     "plan.PlanFile.shares": (plan, {}, {"shares": [0.4, 0.6]}),
     "plan.PlanFile.nodes": (plan, {}, {"nodes": []}),
@@ -319,7 +320,15 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
             "upload_s": 7.0,
             "cloud_s": 7.0,
             "total_s": 7.0,
+            "server": "another",
+            "cuts": [7],
+            "shares": {"another": 0.5},
+            "stages": {"another": 7.0},
         }.items()
+    },
+    **{
+        f"plan.ResourceClaim.{key}": (plan, {}, {f"resources.0.{key}": value})
+        for key, value in {"name": "another", "kind": "link", "used": 0.123, "price_s": 7.0}.items()
     },
     "plan.Provenance.scenario_file": (plan_alone, {}, {"scenario_file": "another.toml"}),
     "plan.Limits.seconds": (plan, {}, {"limits.seconds": 77.0}),

@@ -12,6 +12,7 @@ UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
 
 
 _BOUNDS = {"dual": "the price of cloud capacity", "benders": "Benders cuts; it rests on HiGHS"}
+_PRICES = "the prices of what is shared"
 
 
 class Proved(Protocol):
@@ -43,8 +44,10 @@ def unit_of(largest: float) -> tuple[str, float]:
     return next(((unit, size) for unit, size in UNITS if largest >= size), UNITS[-1])
 
 
-def source_of_bound(bound_from: str) -> str:
+def source_of_bound(bound_from: str, n_resources: int = 1) -> str:
     """Return what a lower bound rests on, by its name in plan files."""
+    if bound_from == "dual" and n_resources > 1:
+        return _PRICES
     return _BOUNDS.get(bound_from, bound_from)
 
 
@@ -61,6 +64,11 @@ def seconds(value: float) -> str:
 def percent(gap: float) -> str:
     """Return a relative gap as a percentage that never reads as zero unless it is."""
     return f"{100 * gap:.2f} %" if gap >= 1e-4 else f"{gap:.1e}" if gap > 0 else "0"
+
+
+def in_percent(share: float) -> str:
+    """Return a share of something as a percentage of three digits."""
+    return f"{100 * share:.3g} %"
 
 
 def scientific(gap: float) -> str:

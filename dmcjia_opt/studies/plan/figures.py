@@ -23,7 +23,7 @@ _LONGEST_LABEL = 22
 _BAR_PIXELS = 19
 _FRAME_PIXELS, _LEAST_PIXELS = 80, 160
 
-STAGES = styles(("edge", "upload", "cloud", "total"))
+STAGES = {**styles(("edge", "upload", "cloud", "total")), **styles(("device", "network", "servers", "total"))}
 SHARE = styles(("to keep up", "to spare"))
 SEARCH = styles(("best plan", "lower bound"))
 
@@ -37,11 +37,11 @@ def stacked_delays(names: Sequence[str], stages: Mapping[str, FloatArray]) -> go
     return figure
 
 
-def stacked_shares(names: Sequence[str], least: FloatArray, spare: FloatArray) -> go.Figure:
-    """Draw each node's share of the cloud as a bar: what it needs to keep up, and what it has beyond that."""
+def stacked_shares(names: Sequence[str], least: FloatArray, spare: FloatArray, of: str) -> go.Figure:
+    """Draw each node's share of a resource as a bar: what it needs to keep up, and what it has beyond that."""
     parts = {"to keep up": 100 * least, "to spare": 100 * spare}
     figure = _stacked(names, parts, SHARE, "%{x:.4g} %")
-    figure.update_layout(xaxis=_linear_axis("share of the cloud, %"))
+    figure.update_layout(xaxis=_linear_axis(f"share of {escape(of)}, %"))
     return figure
 
 

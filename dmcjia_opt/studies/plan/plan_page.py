@@ -13,16 +13,27 @@ import numpy as np
 
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.studies.look.page import Cell, render
-from dmcjia_opt.studies.look.words import in_plain_words, percent, seconds, source_of_bound
+from dmcjia_opt.studies.look.words import in_percent, in_plain_words, percent, seconds, source_of_bound
 from dmcjia_opt.studies.plan import figures
 from dmcjia_opt.studies.plan.provenance import UNKNOWN, command, foreign, provenance
 from dmcjia_opt.studies.plan.subject import Subject
-from dmcjia_opt.studies.plan.what_if import SEARCH_SECONDS, WhatIf, WhatIfs, delay_cell, saving_cell, what_ifs
+from dmcjia_opt.studies.plan.what_if import (
+    MOST_RESOURCES,
+    SEARCH_SECONDS,
+    WhatIf,
+    WhatIfs,
+    dearest,
+    delay_cell,
+    saving_cell,
+    what_ifs,
+)
 
 #: Rows of a table of nodes, at most.
 MOST_ROWS = figures.MOST_BARS
 #: Bars of a plot of cuts, at most; models with a plot of their own, at most.
 MOST_CUTS, MOST_MODELS = 30, 12
+#: Resources with a plot of their own, at most: those with the highest prices.
+MOST_PANELS = 12
 #: A queue that is busy for this part of the time or more is close to instability.
 CLOSE = 0.8
 
@@ -37,7 +48,7 @@ def plan_report(
     subject
         The plan and its scenario.
     search_seconds
-        Wall time limit, s, of each of the three or four searches for what a changed fleet would reach.
+        Wall time limit, s, of each of the searches for what a changed fleet would reach.
     progress
         Called with the part of the work that is done.
     """
@@ -71,16 +82,16 @@ def plan_report(
 def _glance(subject: Subject) -> list[tuple[str, str]]:
     made, scenario, total = subject.provenance, subject.scenario, subject.delays.total
     slowest = int(total.argmax())
-    given, busy = float(subject.shares.sum()), subject.loads().cloud_total
+    source = source_of_bound(subject.bound_from, len(subject.prices))
     pairs = [
         (f"mean delay over {scenario.options.average}", seconds(subject.objective)),
-        ("proved lower bound", f"{seconds(subject.lower_bound)}, from {source_of_bound(subject.bound_from)}"),
+        ("proved lower bound", f"{seconds(subject.lower_bound)}, from {source}"),
         ("gap", percent(subject.gap)),
         ("status", subject.status.in_words(subject.gap_tolerance)),
         ("method", " + ".join(filter(None, (made.placer, made.allocator))) or UNKNOWN),
         ("time", seconds(made.wall_s) if made.wall_s is not None else UNKNOWN),
         ("nodes", f"{scenario.n_nodes:,}"),
-        ("cloud", f"{percent(busy)} busy, {percent(given)} given out"),
+        _scarcest(subject),
         ("slowest node", f"{scenario.nodes.names[slowest]}, {seconds(float(total[slowest]))}"),
     ]
     if scenario.n_nodes > MOST_ROWS:
@@ -89,9 +100,18 @@ def _glance(subject: Subject) -> list[tuple[str, str]]:
     return pairs
 
 
+def _scarcest(subject: Subject) -> tuple[str, str]:
+    """Return how much of the cloud is in use; of several resources, of the one whose price is the highest."""
+    (r,) = dearest(subject.prices, 1)
+    busy, given = subject.loads().resources[r], subject.choices.used[r]
+    used = f"{percent(busy)} busy, {percent(given)} given out"
+    return ("scarcest", f"{subject.choices.resources[r].name}, {used}") if subject.several else ("cloud", used)
+
+
 def _delays(subject: Subject) -> dict[str, Any]:
     delays, weight, names = subject.delays, subject.problem.weight, subject.scenario.nodes.names
-    stages = {"edge": delays.edge, "upload": delays.upload, "cloud": delays.cloud}
+    called = ("device", "network", "servers") if subject.several else ("edge", "upload", "cloud")
+    stages = dict(zip(called, (delays.edge, delays.upload, delays.cloud), strict=True))
     every = {**stages, "total": delays.total}
     order = np.argsort(-delays.total, kind="stable")[:MOST_ROWS]
     parts = {stage: float((weight * d).sum()) / subject.objective for stage, d in stages.items() if d.any()}
@@ -103,6 +123,7 @@ def _delays(subject: Subject) -> dict[str, Any]:
         "legend": [figures.STAGES[stage] for stage in stages],
         "spread": None if whole else figures.delay_distribution(every),
         "spread_legend": [figures.STAGES[stage] for stage, values in every.items() if values.max() > 0],
+        "head": ["node", "model", *(("cuts", "shares") if subject.several else ("split", "share")), *called, "total"],
         "rows": [_node_row(subject, d) for d in order.tolist()],
     }
 
@@ -112,28 +133,70 @@ def _node_row(subject: Subject, d: int) -> list[Cell | str]:
     profile = scenario.profiles[scenario.nodes.network_of(d)]
     split, share = int(subject.splits[d]), float(subject.shares[d])
     stages = [float(stage[d]) for stage in (delays.edge, delays.upload, delays.cloud, delays.total)]
+    cuts = " | ".join(map(str, subject.choices.cuts_of(d)))
+    held = in_percent(share) if share else ""
+    if subject.several:
+        named = ((subject.choices.resources[r].name, part) for r, part in subject.choices.has(d))
+        held = ", ".join(f"{name} {in_percent(part)}" for name, part in named)
     return [
         scenario.nodes.names[d],
         profile.name,
-        Cell(f"{split}/{profile.n_layers}", split),
-        Cell(f"{100 * share:.3g} %" if share else "–", share),
+        Cell(f"{cuts}/{profile.n_layers}", split),
+        Cell(held or "–", share),
         *(Cell(seconds(value) if value else "–", value) for value in stages),
     ]
 
 
 def _shares(subject: Subject) -> dict[str, Any]:
-    shares, names = subject.shares, subject.scenario.nodes.names
+    choices = subject.choices
+    order = dearest(subject.prices, MOST_PANELS)
+    return {
+        "panels": [(choices.resources[r].name, _share_panel(subject, r)) for r in order],
+        "others": len(choices.resources) - len(order),
+        "rows": _resources(subject) if subject.several else [],
+    }
+
+
+def _share_panel(subject: Subject, r: int) -> dict[str, Any]:
+    """Return who has how much of a resource."""
+    choices, names = subject.choices, subject.scenario.nodes.names
+    on = choices.resource == r
+    shares = np.where(on, choices.shares, 0.0).sum(-1)
+    least = subject.problem.arrival_rate * np.where(on, subject.services.used, 0.0).sum(-1)
     using = int((shares > 0).sum())
-    least = subject.problem.arrival_rate * subject.services.used[:, -1]
     order = np.argsort(-shares, kind="stable")[: min(using, MOST_ROWS)]
     spare = np.maximum(shares[order] - least[order], 0.0)
+    called = str(choices.resources[r]) if subject.several else "the cloud"
     return {
+        "name": called,
         "using": using,
         "shown": len(order),
         "held": float(shares[order].sum()),
-        "bars": figures.stacked_shares([names[d] for d in order], least[order], spare),
+        "bars": figures.stacked_shares([names[d] for d in order], least[order], spare, called) if using else None,
         "legend": list(figures.SHARE.values()),
     }
+
+
+def _resources(subject: Subject) -> list[list[Cell | str]]:
+    """Return a row for each of the resources with the highest prices."""
+    choices, prices, names = subject.choices, subject.prices, subject.scenario.nodes.names
+    used, busy, most = choices.used, subject.loads().resources, choices.largest()
+    users = choices.per_resource(np.ones_like(choices.shares))
+    rows: list[list[Cell | str]] = []
+    for r in dearest(prices, MOST_ROWS):
+        saved, (node, share) = 0.01 * float(prices[r]), most[r]
+        rows.append(
+            [
+                choices.resources[r].name,
+                choices.resources[r].kind,
+                Cell(f"{int(users[r]):,}", float(users[r])),
+                Cell(in_percent(used[r]), float(used[r])),
+                Cell(in_percent(busy[r]), float(busy[r])),
+                Cell(seconds(saved) if saved else "nothing", saved),
+                Cell(f"{names[node]} {in_percent(share)}" if share else "–", share),
+            ]
+        )
+    return rows
 
 
 def _cuts(subject: Subject) -> dict[str, Any]:
@@ -167,7 +230,12 @@ def _cut(split: int, layers: Sequence[str]) -> str:
 
 def _changes(subject: Subject, found: WhatIfs) -> dict[str, Any]:
     anew = [found.unchanged] if found.unchanged is not None and subject.status != Status.OPTIMAL else []
-    return {"anew": anew, "rows": [_change(subject.objective, change) for change in (*anew, *found.changes)]}
+    left = max(len(subject.prices) - MOST_RESOURCES, 0)
+    return {
+        "anew": anew,
+        "left": left,
+        "rows": [_change(subject.objective, change) for change in (*anew, *found.changes)],
+    }
 
 
 def _change(objective: float, change: WhatIf) -> list[Cell | str]:
@@ -182,8 +250,7 @@ def _busy(subject: Subject) -> dict[str, Any]:
     busiest = loads.busiest
     close = int((busiest >= CLOSE).sum())
     order = np.argsort(-busiest, kind="stable")[: min(MOST_ROWS, max(close, 10))]
-    stages = {"edge": loads.edge, "uplink": loads.upload, "cloud": loads.cloud}
-    stages = {stage: load for stage, load in stages.items() if not np.isnan(load).all()}
+    stages = {stage: load for stage, load in loads.stages.items() if not np.isnan(load).all()}
     rows = []
     for d in order.tolist():
         room = 1.0 / busiest[d] - 1.0 if busiest[d] > 0 else np.inf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -30,25 +31,20 @@ class Loads:
 
     Parameters
     ----------
-    edge
-        (n_nodes,) λ x_e; 0 where nothing runs at the edge.
-    upload
-        (n_nodes,) λ x_u where the uplink serves one task at a time; NaN where it is no queue.
-    cloud
-        (n_nodes,) λ/μ; NaN where nothing runs in the cloud.
-    cloud_total
-        Σ λ s: the part of the whole cloud that is busy.
+    stages
+        (n_nodes,) by stage: λ x_e of the node's own compute, λ x_u of its uplink where that serves one task at a time,
+        and λ/μ of what it has shares of, the largest of each kind; NaN where there is no queue.
+    resources
+        (n_resources,) Σ λ s: the part of the whole resource that is busy.
     """
 
-    edge: FloatArray
-    upload: FloatArray
-    cloud: FloatArray
-    cloud_total: float
+    stages: Mapping[str, FloatArray]
+    resources: FloatArray
 
     @property
     def busiest(self) -> FloatArray:
         """(n_nodes,) the load of each node's busiest queue."""
-        return np.fmax(np.fmax(self.edge, self.upload), self.cloud)
+        return np.asarray(np.fmax.reduce(list(self.stages.values())))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +89,11 @@ class Subject:
     def options(self) -> IntArray:
         """(n_nodes,) the option of each node."""
         return self.choices.options
+
+    @property
+    def several(self) -> bool:
+        """Whether more is shared than one cloud."""
+        return not self.scenario.menus.splits
 
     @property
     def splits(self) -> IntArray:
@@ -147,12 +148,20 @@ class Subject:
 
     def loads(self) -> Loads:
         """Return how busy every queue is."""
-        rate, services = self.problem.arrival_rate, self.services
-        with np.errstate(divide="ignore", invalid="ignore"):
-            cloud = np.where(services.used[:, -1] > 0, rate * services.used[:, -1] / self.shares, np.nan)
+        rate, services, choices = self.problem.arrival_rate, self.services, self.choices
+        own = ("device", "uplink") if self.several else ("edge", "uplink")
         queue = self.scenario.options.uplink == "queue"
         upload = rate * services.upload if queue else np.full(len(rate), np.nan)
-        return Loads(rate * services.edge, upload, cloud, float((rate * services.used[:, -1]).sum()))
+        asked = rate[:, None] * services.used
+        with np.errstate(divide="ignore", invalid="ignore"):
+            load = np.where(services.used > 0, asked / choices.shares, np.nan)
+        kinds = np.array([*(resource.kind for resource in choices.resources), ""])[choices.resource]
+        shared = {"cloud": load[:, -1]}
+        if self.several:
+            there = sorted({resource.kind for resource in choices.resources})
+            shared = {kind: np.fmax.reduce(np.where(kinds == kind, load, np.nan), axis=-1) for kind in there}
+        stages = dict(zip(own, (rate * services.edge, upload), strict=True)) | shared
+        return Loads(stages, choices.per_resource(asked))
 
 
 def subject_of_plan(scenario: Scenario, plan: Plan, scenario_file: str = "") -> Subject:

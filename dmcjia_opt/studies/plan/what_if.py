@@ -7,11 +7,13 @@ shown do not tell apart counts as none.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from dmcjia_opt.base.arrays import IntArray
+import numpy as np
+
+from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.bounds.certificate import judge, relative_gap
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exact import Exact
@@ -28,6 +30,8 @@ from dmcjia_opt.studies.plan.subject import Subject
 MORE = 0.1
 #: Wall time limit of each search, s.
 SEARCH_SECONDS = 10.0
+#: Resources of which more is planned, at most: those with the highest prices.
+MOST_RESOURCES = 8
 #: Relative to the plan's delay, what is closer to nothing than this is rounding.
 _NOTHING = 1e-11
 
@@ -67,7 +71,7 @@ class WhatIf:
     least
         The least mean delay then.
     held
-        Mean delay, s, with the plan's splits and the best shares for them; +inf where these have no plan.
+        Mean delay, s, with the plan's options and the best shares for them; +inf where these have no plan.
     """
 
     name: str
@@ -90,9 +94,9 @@ def least_delay(problem: Problem, seconds: float) -> Least:
     return Least(min(found.lower_bound, reached), reached, found.bound_from or "dual")
 
 
-def best_shares(problem: Problem, splits: IntArray) -> float:
-    """Return the mean delay of given splits (n_nodes,) with the best shares, s; +inf where there are none."""
-    return judge(problem, splits, WaterFilling().allocate(problem, splits[None, :]).shares[0]).objective
+def best_shares(problem: Problem, options: IntArray) -> float:
+    """Return the mean delay of given options (n_nodes,) with the best shares, s; +inf where there are none."""
+    return judge(problem, options, WaterFilling().allocate(problem, options[None, :]).shares[0]).objective
 
 
 def what_ifs(
@@ -105,7 +109,7 @@ def what_ifs(
     subject
         The plan.
     seconds
-        Wall time limit of each of the searches, of which there are three or four.
+        Wall time limit of each of the searches: one a change, and one without any if the plan is not optimal.
     progress
         Called with the part of the searches that is done.
     """
@@ -113,11 +117,11 @@ def what_ifs(
     unchanged = None
     if subject.status != Status.OPTIMAL:
         unchanged = search("as it is", subject.problem)
-    changes = []
-    for k, (name, change) in enumerate(_CHANGES.items()):
+    changes, wanted = [], _changes(subject)
+    for k, (name, times) in enumerate(wanted.items()):
         if progress is not None:
-            progress((k + 1) / (len(_CHANGES) + 1))
-        changes.append(search(name, compile_problem(subject.scenario, change(subject.times))))
+            progress((k + 1) / (len(wanted) + 1))
+        changes.append(search(name, compile_problem(subject.scenario, times)))
     return WhatIfs(unchanged, tuple(changes))
 
 
@@ -144,29 +148,32 @@ def saving_cell(objective: float, low: float, high: float) -> Cell:
 
 
 def _what_if(subject: Subject, seconds: float, name: str, problem: Problem) -> WhatIf:
-    held = best_shares(problem, subject.splits)
+    held = best_shares(problem, subject.options)
     least = least_delay(problem, seconds)
     return WhatIf(name, replace(least, reached=max(min(least.reached, held), least.bound)), held)
 
 
-def _more_cloud(times: StageTimes) -> StageTimes:
-    return times.with_more(0, 1.0 + MORE)
+def dearest(prices: FloatArray, most: int) -> list[int]:
+    """Return the resources with the highest prices, `most` of them at most, the highest first."""
+    return [int(r) for r in np.argsort(-prices, kind="stable")[:most]]
 
 
-def _more_bandwidth(times: StageTimes) -> StageTimes:
-    return replace(times, bandwidth=times.bandwidth * (1.0 + MORE))
+def _called(subject: Subject, r: int) -> str:
+    return subject.choices.resources[r].name if subject.several else "cloud"
 
 
-def _more_edge(times: StageTimes) -> StageTimes:
+def _changes(subject: Subject) -> dict[str, StageTimes]:
+    """Return the service times after each change, by what it is in words."""
+    times, more = subject.times, f"{100 * MORE:.0f} % more"
     faster = {which: service / (1.0 + MORE) for which, service in times.measured.items()}
-    return replace(times, compute=times.compute * (1.0 + MORE), measured=faster)
-
-
-_CHANGES: Mapping[str, Callable[[StageTimes], StageTimes]] = {
-    "10 % more cloud": _more_cloud,
-    "10 % more bandwidth for every node": _more_bandwidth,
-    "10 % more compute for every node": _more_edge,
-}
+    found = {
+        f"{more} {_called(subject, r)}": times.with_more(r, 1.0 + MORE) for r in dearest(subject.prices, MOST_RESOURCES)
+    }
+    if np.isfinite(times.bandwidth).any():
+        wider = replace(times, bandwidth=times.bandwidth * (1.0 + MORE))
+        found[f"{more} bandwidth for every node{'’s own uplink' if subject.several else ''}"] = wider
+    compute = replace(times, compute=times.compute * (1.0 + MORE), measured=faster)
+    return found | {f"{more} compute for every node": compute}
 
 
 def _closed(low: float, high: float) -> bool:
