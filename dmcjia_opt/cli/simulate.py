@@ -42,7 +42,8 @@ def simulate(
     uplink: Annotated[
         Literal["delay", "queue"] | None,
         typer.Option(
-            help="Whether uploads of a node wait for each other (queue), on links too.", show_default="as the scenario says"
+            help="Whether uploads of a node wait for each other (queue), on links too.",
+            show_default="as the scenario says",
         ),
     ] = None,
     warm_up: Annotated[float, typer.Option(help="Share of the tasks left out at the start.")] = 0.1,

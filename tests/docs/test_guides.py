@@ -46,9 +46,7 @@ def test_the_numbers_of_the_five_minutes():
 
 
 def test_the_site_of_the_guide_is_the_example(tmp_path):
-    site, board = (
-        block for block in blocks("docs/fleet.md") if block.mark in ("file: site.toml", "file: board.toml")
-    )
+    site, board = (block for block in blocks("docs/fleet.md") if block.mark in ("file: site.toml", "file: board.toml"))
     assert site.code == (ROOT / "examples" / "site.toml").read_text(encoding="utf-8")
     scenario = load_scenario(ROOT / "examples" / "site.toml")
     plan = solve(scenario)
