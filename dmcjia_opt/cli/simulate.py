@@ -34,7 +34,7 @@ def simulate(
     service_cv: Annotated[
         float | None,
         typer.Option(
-            help="Coefficient of variation of service at the edge and in the cloud; as the delay model says.",
+            help="Coefficient of variation of service at devices and servers; as the delay model says.",
             show_default=False,
         ),
     ] = None,
@@ -42,7 +42,8 @@ def simulate(
     uplink: Annotated[
         Literal["delay", "queue"] | None,
         typer.Option(
-            help="Whether uploads of a node wait for each other (queue).", show_default="as the scenario says"
+            help="Whether uploads of a node wait for each other (queue), on links too.",
+            show_default="as the scenario says",
         ),
     ] = None,
     warm_up: Annotated[float, typer.Option(help="Share of the tasks left out at the start.")] = 0.1,
@@ -51,7 +52,7 @@ def simulate(
     as_json: Annotated[bool, typer.Option("--json", help="Print what would be written, and nothing else.")] = False,
     outside: Outside = False,
 ) -> None:
-    """Send tasks through the queues of a plan, and set the delay they meet beside the model's.
+    """Send tasks through the stages of a plan, and set the delay they meet beside the model's.
 
     Several plans meet the same arrivals, so that even small differences between them show.
     """

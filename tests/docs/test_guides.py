@@ -45,6 +45,23 @@ def test_the_numbers_of_the_five_minutes():
     assert f"{(profile.n_layers + 1) ** 3:,}" in page
 
 
+def test_the_site_of_the_guide_is_the_example(tmp_path):
+    site, board = (block for block in blocks("docs/fleet.md") if block.mark in ("file: site.toml", "file: board.toml"))
+    assert site.code == (ROOT / "examples" / "site.toml").read_text(encoding="utf-8")
+    scenario = load_scenario(ROOT / "examples" / "site.toml")
+    plan = solve(scenario)
+    parts = [scenario.route(d, option).parts for d, option in enumerate(plan.options.tolist())]
+    assert parts[0] == (("site", 1, 16), ("cloud", 17, 34))
+    assert parts[1] == ((None, 1, 16), ("cloud", 17, 34))
+    assert parts[2] == ((None, 1, 21), ("site", 22, 53))
+    page = (ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
+    (tmp_path / "apart.toml").write_text(board.code.replace('host = "gate-board"\n', ""), encoding="utf-8")
+    apart = load_scenario(tmp_path / "apart.toml")
+    alone = solve(apart)
+    assert f"Without `host` the promise is {1e3 * alone.objective:.1f} ms" in page
+    assert alone.splits.tolist() == [16, apart.profiles["mobilenet_v2"].n_layers]
+
+
 def test_the_proof_checked_by_hand(capsys):
     (code,) = [block.code for block in blocks("docs/certificates.md") if block.language == "python"]
     exec(compile(code, "certificates.md", "exec"), {})  # noqa: S102 - our own page

@@ -28,12 +28,12 @@ _PARTS: dict[StageName, Part] = {
     "edge": "edge",
     "host": "edge",
     "uplink": "upload",
-    "round trip": "upload",
     "link": "upload",
     "first link": "upload",
     "first server": "cloud",
     "second link": "upload",
     "second server": "cloud",
+    "round trip": "upload",
 }
 #: Which of a node's streams the service times of a stage are drawn from; those of the others do not scatter.
 _STREAMS: dict[StageName, int] = {"edge": 1, "host": 1, "first server": 2, "second server": 3}
@@ -106,8 +106,13 @@ class Chain:
                 found.append(Stage(service, waits))
         return found
 
+    def named(self, node: int, k: int) -> str:
+        """Return the name of a stage of a node as plan files have it."""
+        r = int(self.resource[node, k])
+        return self.resources[r].name if r >= 0 else "device" if self.names[k] == "edge" else self.names[k]
+
     def called(self, node: int, k: int) -> str:
-        """Return what a stage of a node is called."""
+        """Return what a stage of a node is called in a sentence."""
         r = int(self.resource[node, k])
         return f"the {self.names[k]}" if r < 0 else str(self.resources[r])
 

@@ -36,7 +36,7 @@ class HasPlan(Protocol):
 
     @property
     def options(self) -> Sequence[int] | IntArray:
-        """(n_nodes,) the option of each node: with one cloud, its split."""
+        """(n_nodes,) the option of each node; with one cloud, its split."""
         ...
 
     @property

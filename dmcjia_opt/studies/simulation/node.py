@@ -79,7 +79,7 @@ def run_node(stages: Sequence[Stage], gaps: Iterable[FloatArray], measured: int,
     number = 1 if measured % N_BATCHES else N_BATCHES
     batches, histogram = BatchSums(measured // number, number), Histogram()
     sums, busy = np.zeros(len(stages)), np.zeros(len(stages))
-    last = len(stages) - 1
+    last = max((k for k, stage in enumerate(stages) if stage.waits), default=0)
     span, total, seen = 0.0, 0.0, 0
     for block in gaps:
         at = arrivals = np.cumsum(block)
@@ -95,7 +95,7 @@ def run_node(stages: Sequence[Stage], gaps: Iterable[FloatArray], measured: int,
             before, factors = at, stage.factors(n)
             busy[k] += stage.service * (n if factors is None else factors.sum())
             at = queue.departures(at, stage.service, factors)
-            sums[k] += (at[skip:] - before[skip:]).sum() if k < last else 0.0
+            sums[k] += (at[skip:] - before[skip:]).sum() if k != last else 0.0
         delays = (at - arrivals)[skip:]
         total += delays.sum()
         batches.add(delays)
@@ -105,5 +105,5 @@ def run_node(stages: Sequence[Stage], gaps: Iterable[FloatArray], measured: int,
             queue.move_origin(end)
         span += end
         seen += n
-    sums[last] = total - sums[:last].sum()  # so that the stages sum to the whole
+    sums[last] += total - sums.sum()  # so that the stages sum to the whole
     return NodeRun(batches.means, sums / measured, histogram, busy, span)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +190,8 @@ class Simulation:
             "scenario_arrival_rate": self.planned_rate,
             "measured_tasks": self.measured,
             "warm_up_tasks": self.warm_up,
-            "stages": [self._stages(d) for d in range(len(self.names))],
+            "stages": [self._by_name(d, self.stage_delays, add) for d in range(len(self.names))],
+            "loads": [self._by_name(d, self.stage_load, max) for d in range(len(self.names))],
         }
         rows = zip(*(_plain(values) for values in columns.values()), strict=True)
         return {
@@ -201,16 +204,14 @@ class Simulation:
             "nodes": [dict(zip(columns, row, strict=True)) for row in rows],
         }
 
-    def _stages(self, node: int) -> list[dict[str, Any]]:
-        """Return what a result file says of the stages that a node has."""
-        chain = self.chain
-        rows = []
-        for k in np.flatnonzero(chain.service[node] > 0).tolist():
-            r = int(chain.resource[node, k])
-            mean, load = _plain([float(self.stage_delays[node, k]), float(self.stage_load[node, k])])
-            name = None if r < 0 else chain.resources[r].name
-            rows.append({"stage": chain.names[k], "resource": name, "mean_s": mean, "load": load})
-        return rows
+    def _by_name(self, node: int, table: FloatArray, join: Callable[[float, float], float]) -> dict[str, float | None]:
+        """Return what `table` (n_nodes, n_stages) has of a node's stages by name; what is passed twice is joined."""
+        found: dict[str, float | None] = {}
+        for k in np.flatnonzero(self.chain.service[node] > 0).tolist():
+            name, value = self.chain.named(node, k), float(table[node, k])
+            before = found.get(name)
+            found[name] = (value if before is None else join(before, value)) if np.isfinite(value) else None
+        return found
 
 
 def _plain(values: object) -> list[object]:

@@ -21,10 +21,10 @@ from tests.studies.simulation.test_ciw import TASKS, by_ciw, sequence
 # ciw copies iterators, of which Python 3.13 says that 3.14 will not
 pytestmark = pytest.mark.filterwarnings("ignore:Pickle, copy, and deepcopy:DeprecationWarning")
 MBPS = 125_000.0
-STAGES = ["host", "uplink", "round trip", "link", "first link", "first server", "second link", "second server"]
-NAMES = ["jetson", None, None, "cell-3", "lan", "site", "backhaul", "cloud"]
+NAMES = ["jetson", "uplink", "cell-3", "lan", "site", "backhaul", "cloud", "round trip"]
 #: Loads of the stages where tasks may wait for each other, in their order; the uplink's follows from its bandwidth.
 LOADS = {"jetson": 0.6, "cell-3": 0.5, "lan": 0.7, "site": 0.4, "backhaul": 0.8, "cloud": 0.3}
+LINKS = {"uplink", "cell-3", "lan", "backhaul"}
 RATE = 1.0
 
 
@@ -68,8 +68,8 @@ def spread_out(scenario, loads=LOADS):
         "backhaul": sent[second] / (400 * MBPS),
         "cloud": (work[LAST] - work[second]) / 400e9,
     }
-    own = iter([sent[first] / (40 * MBPS), 0.015 + 0.030 + 1000 / (8 * MBPS)])
-    services = [next(own) if name is None else loads[name] / RATE for name in NAMES]
+    own = {"uplink": sent[first] / (40 * MBPS), "round trip": 0.015 + 0.030 + 1000 / (8 * MBPS)}
+    services = [own[name] if name in own else loads[name] / RATE for name in NAMES]
     problem = compile_problem(scenario)
     options = np.full(2, option)
     shares = np.zeros((2, problem.n_uses))
@@ -86,7 +86,7 @@ def test_the_same_arrivals_take_the_same_time_in_ciw(uplink):
     times = np.cumsum(np.random.default_rng(1).exponential(1 / RATE, TASKS))
     found = simulate(scenario, plan, arrivals=Trace(times), warm_up=0.0)
     many = float("inf")
-    overlaps = [name == "round trip" or (uplink == "delay" and ("link" in name)) for name in STAGES]
+    overlaps = [name == "round trip" or (uplink == "delay" and name in LINKS) for name in NAMES]
     expected = by_ciw(
         sequence(np.diff(times, prepend=0.0)), services.tolist(), [many if overlap else 1 for overlap in overlaps]
     )
@@ -99,15 +99,14 @@ def test_each_stage_by_name(uplink):
     scenario = site(uplink=uplink)
     plan, services = spread_out(scenario)
     found = simulate(scenario, plan, tasks=1000, arrivals=Deterministic())
-    stages = found.to_dict()["nodes"][1]["stages"]
-    assert [stage["stage"] for stage in stages] == STAGES
-    assert [stage["resource"] for stage in stages] == NAMES
-    assert [stage["mean_s"] for stage in stages] == pytest.approx(services, rel=1e-6)
-    loads = [0.0 if name == "round trip" else RATE * s for name, s in zip(STAGES, services, strict=True)]
-    assert [stage["load"] for stage in stages] == pytest.approx(loads, rel=1e-6)
+    row = found.to_dict()["nodes"][1]
+    assert row["stages"] == pytest.approx(dict(zip(NAMES, services, strict=True)), rel=1e-6)
+    assert list(row["stages"]) == list(row["loads"]) == NAMES
+    loads = {name: RATE * s for name, s in row["stages"].items()} | {"round trip": 0.0}
+    assert row["loads"] == pytest.approx(loads, rel=1e-6)
     assert found.delays.edge[0] == pytest.approx(services[0])
-    assert found.delays.upload[0] == pytest.approx(services[[1, 2, 3, 4, 6]].sum())
-    assert found.delays.cloud[0] == pytest.approx(services[[5, 7]].sum())
+    assert found.delays.upload[0] == pytest.approx(services[[1, 2, 3, 5, 7]].sum())
+    assert found.delays.cloud[0] == pytest.approx(services[[4, 6]].sum())
     assert (found.load.edge[0], found.load.upload[0], found.load.cloud[0]) == pytest.approx((0.6, 0.8, 0.4), rel=1e-6)
 
 
@@ -117,8 +116,7 @@ def test_the_tandem_is_exact_whichever_stage_is_slowest(uplink, slowest):
     scenario = site(uplink=uplink, delay="tandem")
     plan, services = spread_out(scenario, LOADS | {slowest: 0.85})
     found = simulate(scenario, plan, tasks=300_000, seed=1)
-    queues = [uplink == "queue" or "link" not in name for name in STAGES]
-    longest = services[[q and name != "round trip" for q, name in zip(queues, STAGES, strict=True)]].max()
+    longest = services[[name != "round trip" and (uplink == "queue" or name not in LINKS) for name in NAMES]].max()
     exact = services.sum() + RATE * longest**2 / (2 * (1 - RATE * longest))
     assert found.model == pytest.approx(exact)
     assert (np.abs(found.delay - exact) <= found.half_width(0.999)).all()
@@ -163,8 +161,7 @@ def test_exponential_servers_in_a_row_are_a_jackson_network():
     found = simulate(scenario, Placement(options, shares), tasks=400_000, seed=1)
     assert found.settings.cloud_cv == 1.0
     assert (np.abs(found.delay - found.model) <= found.half_width(0.995)).all()
-    servers = found.to_dict()["nodes"][0]["stages"]
-    means = {stage["resource"]: stage["mean_s"] for stage in servers}
+    means = found.to_dict()["nodes"][0]["stages"]
     assert [means["site"], means["cloud"]] == pytest.approx([0.7 / 0.3 / RATE] * 2, rel=0.05)
     assert means["site"] != pytest.approx(means["cloud"], rel=1e-9)  # each draws its own service times
 
