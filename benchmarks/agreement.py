@@ -76,7 +76,8 @@ def main() -> int:
         rng = np.random.default_rng([options.seed, number])
         problem = drawn(rng)
         what = "one resource" if problem.n_resources == 1 else "several resources"
-        kinds[what + (", coupled stages" if problem.coupled else "") + (", least rates" if problem.ordered else "")] += 1
+        what += ", coupled stages" if problem.coupled else ""
+        kinds[what + (", least rates" if problem.ordered else "")] += 1
         if sentence := disagreement(problem, rng):
             wrong += 1
             print(f"problem {number}: {sentence}", flush=True)

@@ -11,7 +11,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, absent
-from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.model.problem import Problem
 
 #: A plan is optimal when its proved gap is no larger than this, or than the gap asked for if that is smaller.
@@ -259,3 +259,16 @@ class Spec:
     def trusted(self) -> bool:
         """Whether it is this package's own, which needs no supervision."""
         return not self.origin
+
+
+def numbers(values: object, what: str, shape: tuple[int, ...]) -> FloatArray:
+    """Return what another method gave as an array of floats, or raise BackendFailed, which begins with `what`."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "iuf":
+            raise TypeError(f"numbers of type {array.dtype}")
+    except (ValueError, TypeError) as error:
+        raise BackendFailed(f"{what} that are no array of real numbers: {error}") from None
+    if array.shape != shape:
+        raise BackendFailed(f"{what} of shape {array.shape}; it must be {shape}")
+    return array.astype(np.float64, copy=False)

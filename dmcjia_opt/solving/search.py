@@ -19,7 +19,7 @@ from dmcjia_opt.base.processes import raise_if_interrupted
 from dmcjia_opt.bounds.best import BestPrice
 from dmcjia_opt.bounds.certificate import judge, lower_bound, relative_gap
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop, TracePoint, proved
+from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop, TracePoint, numbers, proved
 
 #: Plans asked for again in a row, without one new plan, after which a search counts as stalled.
 STALLED_AFTER = 10_000
@@ -495,16 +495,3 @@ class Placer(Protocol):
 
     def search(self, search: Search, rng: np.random.Generator) -> None:
         """Have plans evaluated until there are no more worth trying; `search` ends it when the budget is spent."""
-
-
-def numbers(values: object, what: str, shape: tuple[int, ...]) -> FloatArray:
-    """Return what another method gave as an array of floats, or raise BackendFailed, which begins with `what`."""
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind not in "iuf":
-            raise TypeError(f"numbers of type {array.dtype}")
-    except (ValueError, TypeError) as error:
-        raise BackendFailed(f"{what} that are no array of real numbers: {error}") from None
-    if array.shape != shape:
-        raise BackendFailed(f"{what} of shape {array.shape}; it must be {shape}")
-    return array.astype(np.float64, copy=False)
