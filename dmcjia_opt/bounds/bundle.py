@@ -18,7 +18,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import EPS, FloatArray
 from dmcjia_opt.base.processes import silenced
 
-_SHRINK = 0.9  # the most of its way to its floor that a coordinate goes in one step
+_SHRINK, _GROW = 0.9, 9.0  # how far a coordinate goes in one step, in its distance from the floor: there, and away
 _EDGE = 1e-9  # how near to the side of the box is on it
 _SMALL = 1e-9
 _PLANES = 80  # planes beyond the number of coordinates that are kept
@@ -88,7 +88,8 @@ def climb(
     scale
         (n,) > 0, how far along each coordinate the first step may go.
     floor
-        (n,) what each coordinate stays above, −inf where it is free; a step goes at most 90 % of the way there.
+        (n,) what each coordinate stays above, −inf where it is free; a step goes at most 90 % of the way there,
+        and at most to ten times as far from it.
     target
         A value that is enough; the climb also ends once it cannot be reached.
     tolerance
@@ -105,7 +106,7 @@ def climb(
     for _ in range(steps):
         if best.value >= target:
             break
-        found = _highest(points, best.x, radius * scale, floor)
+        found = _highest(points, best.x, np.minimum(radius * scale, _GROW * (best.x - floor)), floor)
         if found is None:
             break
         ceiling, at, parts, inside = found
@@ -123,7 +124,7 @@ def climb(
         idle = np.append(np.where(parts > 0, 0, idle + 1), 0)
         parts = np.append(parts, 0.0)
         gained, promised = point.value - best.value, ceiling - best.value
-        radius *= 2.0 if gained > 0.5 * promised and not inside else 0.5 if gained < 0 else 1.0
+        radius *= 2.0 if gained > 0.5 * promised and not inside else 0.5 if gained <= 0 else 1.0
         if gained > 0:
             best = point
         if len(points) > _PLANES + len(scale):
