@@ -232,8 +232,10 @@ class Problem:
                 raise InputError(f"fixed_delay must be +inf at options beyond a node's last ({most})")
         if np.size(self.resource) == 0:
             object.__setattr__(self, "resource", np.broadcast_to(np.int64(0), (n, m, n_uses)))
-        if self.resource.shape != (n, m, n_uses) or not np.issubdtype(self.resource.dtype, np.integer):
+        resource = np.asarray(self.resource)
+        if resource.shape != (n, m, n_uses) or not np.issubdtype(resource.dtype, np.integer):
             raise InputError(f"resource must hold integers of shape {(n, m, n_uses)}")
+        object.__setattr__(self, "resource", resource)
         least, most = int(distinct(self.resource).min()), int(distinct(self.resource).max())
         if least < 0:
             raise InputError(f"resource must hold indices >= 0, got {least}")
@@ -242,6 +244,12 @@ class Problem:
             object.__setattr__(self, "resources", named)
         elif most >= len(self.resources):
             raise InputError(f"resource holds index {most}, and there are {len(self.resources)} resources")
+        curve_of: dict[int, DelayCurve] = {}
+        for k, curve in enumerate(self.use_curves if len(set(self.use_curves)) > 1 else ()):
+            used = np.bincount(resource[..., k].ravel(), self.service[..., k].ravel() > 0, len(self.resources))
+            for r in np.flatnonzero(used).tolist():
+                if curve_of.setdefault(r, curve) != curve:
+                    raise InputError(f"uses of {self.resources[r]} must have one delay curve; it has two")
 
     @property
     def n_nodes(self) -> int:

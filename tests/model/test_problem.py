@@ -7,7 +7,7 @@ import pytest
 
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.delay import MM1, TANDEM
+from dmcjia_opt.model.delay import MD1, MM1, OVERLAP, TANDEM
 from dmcjia_opt.model.problem import ORDERING_TOLERANCE, Problem
 from dmcjia_opt.testing.problems import CURVES, random_problem
 
@@ -203,3 +203,16 @@ def test_tables_are_read_only_and_frozen_ones_are_not_copied():
     with pytest.raises(ValueError, match="read-only"):
         problem.fixed_delay[0, 0] = 1.0
     assert replace(problem, curves=MM1).fixed_delay is problem.fixed_delay
+
+
+def test_what_resources_are_must_make_sense():
+    tables = {"fixed_delay": [[0.1, 0.2]], "arrival_rate": [1.0], "weight": [1.0]}
+    two = {"service": [[[0.1, 0.2], [0.0, 0.1]]], **tables}
+    listed = Problem(**two, resource=[[[0, 1], [0, 1]]], curves=(OVERLAP, MD1))
+    assert [resource.name for resource in listed.resources] == ["resource-0", "resource-1"]
+    with pytest.raises(InputError, match='uses of the cloud must have one delay curve'):
+        Problem(**two, resource=[[[0, 0], [0, 0]]], curves=(OVERLAP, MD1))
+    with pytest.raises(InputError, match="resource must hold indices >= 0"):
+        Problem(**two, resource=[[[0, -1], [0, 0]]])
+    with pytest.raises(InputError, match="curves has 1 delay curves, expected one for each of 2 uses"):
+        Problem(**two, curves=(MD1,))
