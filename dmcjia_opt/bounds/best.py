@@ -55,12 +55,12 @@ class BestPrice:
 
     @property
     def low(self) -> DualPoint:
-        """For one resource: the end that asks for as much of it as there is, or more."""
+        """For one resource, the end that asks for as much of it as there is, or more."""
         return max(self.points, key=lambda point: float(point.use[0]))
 
     @property
     def high(self) -> DualPoint:
-        """For one resource: the end that asks for no more of it than there is."""
+        """For one resource, the end that asks for no more of it than there is."""
         return min(self.points, key=lambda point: float(point.use[0]))
 
     @property

@@ -60,7 +60,7 @@ class Choices:
 
     @property
     def splits(self) -> IntArray:
-        """(n_nodes,) the first cut: how many layers each node runs itself."""
+        """(n_nodes,) the first cut, how many layers each node runs itself."""
         return self.cuts[:, 0]
 
     @property

@@ -111,7 +111,7 @@ class Plan:
 
     @property
     def splits(self) -> IntArray:
-        """(n_nodes,) how many layers each node runs itself: with one cloud, its option."""
+        """(n_nodes,) how many layers each node runs itself; with one cloud, its option."""
         return self.choices.splits
 
     @property

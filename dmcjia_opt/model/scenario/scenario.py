@@ -210,7 +210,7 @@ class Scenario:
 
     @cached_property
     def menus(self) -> Menus:
-        """The options of every node: where its network is cut, and which server runs what."""
+        """The options of every node, where its network is cut, and which server runs what."""
         from dmcjia_opt.model.scenario.menus import make_menus
 
         return make_menus(self)
