@@ -192,7 +192,8 @@ def peak_of_planes(
     program.a_matrix_.value_ = matrix[row, column]
     _greet()
     solver = highspy.Highs()
-    for name, value in (("output_flag", False), ("presolve", "off")):  # so small that presolving takes longer
+    # so small that presolving takes longer; a process's HiGHS has one number of threads, and fails with another
+    for name, value in (("output_flag", False), ("presolve", "off"), ("threads", 1)):
         solver.setOptionValue(name, value)
     solver.passModel(program)
     solver.run()

@@ -1,4 +1,6 @@
 import logging
+import subprocess
+import sys
 
 import pytest
 from pyomo.opt import TerminationCondition
@@ -63,3 +65,19 @@ def test_a_search_that_goes_in_a_cycle_is_inaccurate(monkeypatch):
     placement = place(MindtPy(), SMALL[0])
     assert placement.status == Status.INACCURATE
     assert SMALL[0].residuals(placement.options, placement.shares).feasible
+
+
+AFTER_THE_DUAL = """
+from dmcjia_opt.bounds.best import BestPrice
+from tests.methods.placers.solvers.test_general_solvers import SHARED, agrees
+
+assert BestPrice(SHARED[0]).point.value > 0.0
+agrees("mindtpy", SHARED[0])
+print("agrees")
+"""
+
+
+def test_highs_has_the_same_number_of_threads_for_all():
+    """In a process of its own, in which the dual of several prices is the first to call HiGHS."""
+    done = subprocess.run([sys.executable, "-c", AFTER_THE_DUAL], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "agrees"
