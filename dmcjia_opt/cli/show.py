@@ -18,7 +18,16 @@ from dmcjia_opt.bounds.proof.document import Proof
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.plan import Plan
 from dmcjia_opt.solving.verifying import Check
-from dmcjia_opt.studies.look.words import in_percent, in_plain_words, percent, seconds, source_of_bound, unit_of
+from dmcjia_opt.studies.look.words import (
+    cuts_of,
+    in_percent,
+    in_plain_words,
+    percent,
+    seconds,
+    share_of,
+    source_of_bound,
+    unit_of,
+)
 
 #: Nodes shown one by one; of larger fleets the slowest are shown.
 MAX_ROWS = 40
@@ -164,14 +173,12 @@ def _nodes(plan: Plan, scenario: Scenario) -> Table:
         table.add_column(stage, no_wrap=True, justify="right")
     for d in slowest(plan.delays.total).tolist():
         layers = scenario.profiles[scenario.nodes.network_of(d)].n_layers
-        shares = {name: share if isinstance(share, list) else [share] for name, share in choices.shares_of(d).items()}
-        said = {name: f"{name} {' + '.join(map(in_percent, share))}" for name, share in shares.items()}
-        of_kind = [", ".join(text for name, text in said.items() if kind_of[name] == kind) for kind in kinds]
-        cuts = " | ".join(map(str, choices.cuts_of(d)))
+        shares = choices.shares_of(d)
+        of_kind = [", ".join(share_of(on, shares[on]) for on in shares if kind_of[on] == kind) for kind in kinds]
         table.add_row(
             escape(plan.names[d]),
             *([escape(plan.networks[d])] if len(names) > 1 else []),
-            cuts if tiered else f"{cuts}/{layers}",
+            cuts_of(choices.cuts_of(d), layers),
             *(escape(some) or "–" for some in of_kind),
             *(f"{stage[d] / size:.4g}" if stage[d] else "–" for stage in stages),
         )

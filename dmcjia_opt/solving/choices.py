@@ -90,27 +90,34 @@ class Choices:
         """Return where the network of a node is cut."""
         return [cut for cut in self.cuts[node].tolist() if cut >= 0]
 
-    def has(self, node: int) -> list[tuple[int, float]]:
-        """Return the resources that a node has shares of, and those, in the order of the path."""
-        pairs = zip(self.resource[node].tolist(), self.shares[node].tolist(), strict=True)
-        return [(r, share) for r, share in pairs if r >= 0]
+    def by_node(self) -> tuple[IntArray, IntArray, FloatArray]:
+        """Return every pair of a node and a resource that it uses, and its share of it: three arrays of that length."""
+        d, k = np.nonzero(self.resource >= 0)
+        pairs, place = np.unique(d * len(self.resources) + self.resource[d, k], return_inverse=True)
+        shares = np.bincount(place, self.shares[d, k], len(pairs)).astype(np.float64)
+        return pairs // len(self.resources), pairs % len(self.resources), shares
 
     def largest(self) -> list[tuple[int, float]]:
         """Return, for every resource, the node with the largest share of it, and that; 0 where nobody has any."""
         found = [(0, 0.0)] * len(self.resources)
-        d, k = np.nonzero(self.resource >= 0)
-        order = np.argsort(self.shares[d, k], kind="stable")
-        for node, r, share in zip(d[order], self.resource[d, k][order], self.shares[d, k][order], strict=True):
-            found[int(r)] = int(node), float(share)
+        nodes, used, shares = self.by_node()
+        order = np.argsort(shares, kind="stable")
+        for node, r, share in zip(*(array[order].tolist() for array in (nodes, used, shares)), strict=True):
+            found[r] = node, share
         return found
+
+    def users(self) -> IntArray:
+        """Return how many nodes use each resource, (n_resources,)."""
+        return np.bincount(self.by_node()[1], minlength=len(self.resources))
 
     def shares_of(self, node: int) -> dict[str, Share]:
         """Return the shares that a node has by resource: a list, in order, of one that its tasks use twice."""
         found: dict[str, Share] = {}
-        for r, share in self.has(node):
-            name = self.resources[r].name
-            before = found.get(name, [])
-            found[name] = [*(before if isinstance(before, list) else [before]), share] if name in found else share
+        for r, share in zip(self.resource[node].tolist(), self.shares[node].tolist(), strict=True):
+            if r >= 0:
+                name = self.resources[r].name
+                before = found.get(name, [])
+                found[name] = [*(before if isinstance(before, list) else [before]), share] if name in found else share
         return found
 
     def stages_of(self, node: int) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Protocol
 
 from dmcjia_opt.solving.contract import Status
@@ -69,6 +70,16 @@ def percent(gap: float) -> str:
 def in_percent(share: float) -> str:
     """Return a share of something as a percentage of three digits."""
     return f"{100 * share:.3g} %"
+
+
+def cuts_of(cuts: Sequence[int], n_layers: int) -> str:
+    """Return where a network is cut: the split and the number of layers, or both cuts."""
+    return " | ".join(map(str, cuts)) if len(cuts) > 1 else f"{cuts[0]}/{n_layers}"
+
+
+def share_of(name: str, shares: float | list[float]) -> str:
+    """Return a share of something by name, or both where it is used twice."""
+    return f"{name} {' + '.join(map(in_percent, shares if isinstance(shares, list) else [shares]))}"
 
 
 def scientific(gap: float) -> str:

@@ -41,7 +41,7 @@ def stacked_shares(names: Sequence[str], least: FloatArray, spare: FloatArray, o
     """Draw each node's share of a resource as a bar: what it needs to keep up, and what it has beyond that."""
     parts = {"to keep up": 100 * least, "to spare": 100 * spare}
     figure = _stacked(names, parts, SHARE, "%{x:.4g} %")
-    figure.update_layout(xaxis=_linear_axis(f"share of {escape(of)}, %"))
+    figure.update_layout(xaxis=_linear_axis(f"share of {escape(of, quote=False)}, %"))
     return figure
 
 

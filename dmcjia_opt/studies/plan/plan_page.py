@@ -13,7 +13,15 @@ import numpy as np
 
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.studies.look.page import Cell, render
-from dmcjia_opt.studies.look.words import in_percent, in_plain_words, percent, seconds, source_of_bound
+from dmcjia_opt.studies.look.words import (
+    cuts_of,
+    in_percent,
+    in_plain_words,
+    percent,
+    seconds,
+    share_of,
+    source_of_bound,
+)
 from dmcjia_opt.studies.plan import figures
 from dmcjia_opt.studies.plan.provenance import UNKNOWN, command, foreign, provenance
 from dmcjia_opt.studies.plan.subject import Subject
@@ -133,15 +141,13 @@ def _node_row(subject: Subject, d: int) -> list[Cell | str]:
     profile = scenario.profiles[scenario.nodes.network_of(d)]
     split, share = int(subject.splits[d]), float(subject.shares[d])
     stages = [float(stage[d]) for stage in (delays.edge, delays.upload, delays.cloud, delays.total)]
-    cuts = " | ".join(map(str, subject.choices.cuts_of(d)))
     held = in_percent(share) if share else ""
     if subject.several:
-        named = ((subject.choices.resources[r].name, part) for r, part in subject.choices.has(d))
-        held = ", ".join(f"{name} {in_percent(part)}" for name, part in named)
+        held = ", ".join(share_of(name, shares) for name, shares in subject.choices.shares_of(d).items())
     return [
         scenario.nodes.names[d],
         profile.name,
-        Cell(f"{cuts}/{profile.n_layers}", split),
+        Cell(cuts_of(subject.choices.cuts_of(d), profile.n_layers), split),
         Cell(held or "–", share),
         *(Cell(seconds(value) if value else "–", value) for value in stages),
     ]
@@ -174,6 +180,7 @@ def _share_panel(subject: Subject, r: int) -> dict[str, Any]:
         "held": float(shares[order].sum()),
         "bars": figures.stacked_shares([names[d] for d in order], least[order], spare, called) if using else None,
         "legend": list(figures.SHARE.values()),
+        "waits": choices.resources[r].kind != "link" or subject.scenario.options.uplink == "queue",
     }
 
 
@@ -181,7 +188,7 @@ def _resources(subject: Subject) -> list[list[Cell | str]]:
     """Return a row for each of the resources with the highest prices."""
     choices, prices, names = subject.choices, subject.prices, subject.scenario.nodes.names
     used, busy, most = choices.used, subject.loads().resources, choices.largest()
-    users = choices.per_resource(np.ones_like(choices.shares))
+    users = choices.users()
     rows: list[list[Cell | str]] = []
     for r in dearest(prices, MOST_ROWS):
         saved, (node, share) = 0.01 * float(prices[r]), most[r]
@@ -189,7 +196,7 @@ def _resources(subject: Subject) -> list[list[Cell | str]]:
             [
                 choices.resources[r].name,
                 choices.resources[r].kind,
-                Cell(f"{int(users[r]):,}", float(users[r])),
+                Cell(f"{users[r]:,}", float(users[r])),
                 Cell(in_percent(used[r]), float(used[r])),
                 Cell(in_percent(busy[r]), float(busy[r])),
                 Cell(seconds(saved) if saved else "nothing", saved),

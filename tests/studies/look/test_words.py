@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import pytest
 
 from dmcjia_opt.solving.contract import Status
-from dmcjia_opt.studies.look.words import in_plain_words
+from dmcjia_opt.studies.look.words import cuts_of, in_plain_words, share_of, source_of_bound
 
 
 @dataclass
@@ -46,3 +46,22 @@ def test_a_bound_of_nothing_is_told_too():
 )
 def test_statuses_in_words(status, tolerance, words):
     assert status.in_words(tolerance) == words
+
+
+@pytest.mark.parametrize(
+    ("source", "n_resources", "words"),
+    [
+        ("dual", 1, "the price of cloud capacity"),
+        ("dual", 3, "the prices of what is shared"),
+        ("benders", 3, "Benders cuts; it rests on HiGHS"),
+        ("branch-and-bound", 3, "branch-and-bound"),
+    ],
+)
+def test_what_a_bound_rests_on(source, n_resources, words):
+    assert source_of_bound(source, n_resources) == words
+
+
+def test_cuts_and_shares_in_words():
+    assert (cuts_of([16], 34), cuts_of([4, 16], 34)) == ("16/34", "4 | 16")
+    assert share_of("wifi", 0.123456) == "wifi 12.3 %"
+    assert share_of("wifi", [0.1, 0.25]) == "wifi 10 % + 25 %"
