@@ -18,7 +18,7 @@ def show_simulation(found: Simulation, title: str, confidence: float, *, by_node
     out = console()
     if by_node:
         _show_nodes(found, title, confidence)
-        if len(found.chain.resources) > 1:
+        if len(found.passage.resources) > 1:
             _show_resources(found)
     else:
         out.print(f"[italic]{escape(title)}[/italic]")
@@ -69,10 +69,10 @@ def _show_nodes(found: Simulation, title: str, confidence: float) -> None:
 
 def _show_resources(found: Simulation) -> None:
     """Print what tasks take at each resource, and where a share of it is busiest: the busiest of many resources."""
-    chain, counted = found.chain, ~found.quiet
+    passage, counted = found.passage, ~found.quiet
     rows = []
-    for r, resource in enumerate(chain.resources):
-        on = chain.resource == r
+    for r, resource in enumerate(passage.resources):
+        on = passage.resource == r
         users = on.any(axis=1) & counted
         if users.any():
             spent = np.where(on, found.stage_delays, 0.0).sum(axis=1)[users]

@@ -17,10 +17,10 @@ from dmcjia_opt.model.scenario.scenario import Scenario, Uplink
 from dmcjia_opt.model.scenario.services import stage_times
 from dmcjia_opt.solving.plan import Plan, PlanFile, options_and_shares
 from dmcjia_opt.studies.simulation.arrivals import Arrivals, Poisson, Trace
-from dmcjia_opt.studies.simulation.chain import Chain, stream
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, Histogram
 from dmcjia_opt.studies.simulation.node import run_node
 from dmcjia_opt.studies.simulation.notes import notes
+from dmcjia_opt.studies.simulation.passage import Passage, stream
 from dmcjia_opt.studies.simulation.queues import ServiceFamily, Variability
 from dmcjia_opt.studies.simulation.result import LEVELS, Settings, Simulation
 
@@ -118,11 +118,11 @@ def simulate(
     problem = compile_problem(scenario, times)
     options, shares = _checked(scenario, plan, problem)
     names, rates = scenario.nodes.names, scenario.nodes.arrival_rate.tolist()
-    chain = Chain.of(times, times.at(options), shares, uplink)
+    passage = Passage.of(times, times.at(options), shares, uplink)
     measured, skipped, quiet = _numbers(arrivals, names, tasks, warm_up)
     trace = arrivals if isinstance(arrivals, Trace) else None
     own_rates = np.array([0.0 if quiet[d] else arrivals.rate(name, rates[d]) for d, name in enumerate(names)])
-    chain.require_stable(scenario, options, own_rates, recorded=trace is not None)
+    passage.require_stable(scenario, options, own_rates, recorded=trace is not None)
     planned = scenario.nodes.arrival_rate
     said = notes(trace, names, (own_rates, planned), tasks, measured + skipped, quiet) if trace else ()
     weight = problem.weight
@@ -130,7 +130,7 @@ def simulate(
         weight = np.where(quiet, 0.0, weight)
         weight /= weight.sum()
 
-    n, n_stages = chain.service.shape
+    n, n_stages = passage.service.shape
     batch_means, levels = np.full((n, N_BATCHES), np.nan), np.full((n, len(LEVELS)), np.nan)
     delays, load = np.full((n, n_stages), np.nan), np.full((n, n_stages), np.nan)
     mixed = Histogram()
@@ -143,10 +143,10 @@ def simulate(
         gaps = arrivals.gaps(name, rates[d], each, stream(seed, d, 0))
         if progress is not None:
             gaps = _reported(gaps, progress, done, total)
-        run = run_node(chain.stages(d, *scatter, seed), gaps, *counts)
+        run = run_node(passage.stages(d, *scatter, seed), gaps, *counts)
         done += each
         batch_means[d], delays[d] = run.batch_means, run.delays
-        load[d] = np.where(chain.works, run.busy, 0.0) / run.span if run.span else np.nan
+        load[d] = np.where(passage.works, run.busy, 0.0) / run.span if run.span else np.nan
         levels[d] = run.histogram.quantiles(LEVELS)
         mixed.mix(run.histogram, float(weight[d] / measured[d]))
     return Simulation(
@@ -164,7 +164,7 @@ def simulate(
         names=names,
         weight=weight,
         batch_means=batch_means,
-        chain=chain,
+        passage=passage,
         stage_delays=delays,
         stage_load=load,
         quantiles=levels,

@@ -17,9 +17,9 @@ from dmcjia_opt.base.files import write_text
 from dmcjia_opt.base.machine import installed_versions
 from dmcjia_opt.model.problem import Stages
 from dmcjia_opt.solving.registry import LIBRARIES
-from dmcjia_opt.studies.simulation.chain import ALL_PARTS, Chain
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, correlated, half_width
 from dmcjia_opt.studies.simulation.notes import differ
+from dmcjia_opt.studies.simulation.passage import ALL_PARTS, Passage
 
 #: The quantiles of a task's delay that are estimated.
 LEVELS = (0.5, 0.95, 0.99)
@@ -75,7 +75,7 @@ class Simulation:
         too few for an interval, and the others sum to 1.
     batch_means
         (n_nodes, N_BATCHES) mean delay of each batch of tasks, s; NaN without arrivals.
-    chain
+    passage
         The stages that tasks pass.
     stage_delays
         (n_nodes, n_stages) mean delay at each stage, s; the total is the mean of `batch_means`.
@@ -102,7 +102,7 @@ class Simulation:
     names: tuple[str, ...]
     weight: FloatArray
     batch_means: FloatArray
-    chain: Chain
+    passage: Passage
     stage_delays: FloatArray
     stage_load: FloatArray
     quantiles: FloatArray
@@ -118,12 +118,12 @@ class Simulation:
     @property
     def delays(self) -> Stages:
         """Mean delay, s, of device or host, of uplink, links and round trip, and of servers."""
-        return Stages(*(self.stage_delays[:, self.chain.columns(part)].sum(axis=1) for part in ALL_PARTS))
+        return Stages(*(self.stage_delays[:, self.passage.columns(part)].sum(axis=1) for part in ALL_PARTS))
 
     @property
     def load(self) -> Stages:
         """Share of the time that the busiest stage works, by the same parts."""
-        return Stages(*(self.stage_load[:, self.chain.columns(part)].max(axis=1) for part in ALL_PARTS))
+        return Stages(*(self.stage_load[:, self.passage.columns(part)].max(axis=1) for part in ALL_PARTS))
 
     @property
     def delay(self) -> FloatArray:
@@ -207,8 +207,8 @@ class Simulation:
     def _by_name(self, node: int, table: FloatArray, join: Callable[[float, float], float]) -> dict[str, float | None]:
         """Return what `table` (n_nodes, n_stages) has of a node's stages by name; what is passed twice is joined."""
         found: dict[str, float | None] = {}
-        for k in np.flatnonzero(self.chain.service[node] > 0).tolist():
-            name, value = self.chain.named(node, k), float(table[node, k])
+        for k in np.flatnonzero(self.passage.service[node] > 0).tolist():
+            name, value = self.passage.named(node, k), float(table[node, k])
             before = found.get(name)
             found[name] = (value if before is None else join(before, value)) if np.isfinite(value) else None
         return found

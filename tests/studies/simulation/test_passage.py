@@ -1,4 +1,4 @@
-"""Chains of shared stages: hosts, links, servers and tiers, set beside services by hand, theory and ciw."""
+"""Passages of shared stages: hosts, links, servers and tiers, set beside services by hand, theory and ciw."""
 
 from dataclasses import replace
 

@@ -45,7 +45,7 @@ def stream(seed: int, node: int, number: int) -> np.random.Generator:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Chain:
+class Passage:
     """The stages of every node, in the order in which tasks pass them.
 
     Parameters
@@ -69,7 +69,7 @@ class Chain:
     waits: BoolArray
 
     @classmethod
-    def of(cls, times: StageTimes, services: Services, shares: FloatArray, uplink: Uplink) -> Chain:
+    def of(cls, times: StageTimes, services: Services, shares: FloatArray, uplink: Uplink) -> Passage:
         """Return the stages at the options of `services` and at `shares` (n_nodes, n_uses)."""
         own = {"edge": services.edge, "uplink": services.upload, "round trip": services.constant}
         names = tuple(name for name in _PARTS if name in own or name in times.slots)
@@ -122,7 +122,7 @@ class Chain:
         Parameters
         ----------
         scenario, options
-            Of which this is the chain.
+            Of which this is the passage.
         rates
             (n_nodes,) arrivals a second.
         recorded
