@@ -210,7 +210,7 @@ def test_what_resources_are_must_make_sense():
     two = {"service": [[[0.1, 0.2], [0.0, 0.1]]], **tables}
     listed = Problem(**two, resource=[[[0, 1], [0, 1]]], curves=(OVERLAP, MD1))
     assert [resource.name for resource in listed.resources] == ["resource-0", "resource-1"]
-    with pytest.raises(InputError, match='uses of the cloud must have one delay curve'):
+    with pytest.raises(InputError, match="uses of the cloud must have one delay curve"):
         Problem(**two, resource=[[[0, 0], [0, 0]]], curves=(OVERLAP, MD1))
     with pytest.raises(InputError, match="resource must hold indices >= 0"):
         Problem(**two, resource=[[[0, -1], [0, 0]]])

@@ -41,7 +41,7 @@ _INTEGRAL = 1e-2
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ConePiece:
     """One row of an epigraph: τ ≥ Σ b·t + Σ a·u − relief.
 
     Parameters
@@ -73,14 +73,16 @@ class Most:
     uses: tuple[int, ...]
 
     @property
-    def pieces(self) -> tuple[Piece, ...]:
+    def pieces(self) -> tuple[ConePiece, ...]:
         """Each stage as the slowest of them, and the case that no task waits for any."""
         slowest, free = TANDEM.pieces
         rows = [
-            Piece(((use, slowest.b),), tuple((i, slowest.a if i == use else free.a) for i in self.uses), relieved=True)
+            ConePiece(
+                ((use, slowest.b),), tuple((i, slowest.a if i == use else free.a) for i in self.uses), relieved=True
+            )
             for use in self.uses
         ]
-        return (*rows, Piece((), tuple((i, free.a) for i in self.uses), relieved=False))
+        return (*rows, ConePiece((), tuple((i, free.a) for i in self.uses), relieved=False))
 
 
 class Triplets(NamedTuple):
@@ -98,7 +100,7 @@ class Triplets(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class ConeRows:
     """All pieces of all tandems: P t + Q u − S z ≤ τ of the row.
 
     Parameters
@@ -184,14 +186,14 @@ class ConeModel:
         return sorted({*np.flatnonzero(self.on_share).tolist(), *self.rows.on_share.column.tolist()})
 
     @property
-    def rows(self) -> Rows:
+    def rows(self) -> ConeRows:
         """The pieces of `most`."""
         pieces = [(k, piece) for k, most in enumerate(self.most) for piece in most.pieces]
         relief, candidates = [], self.candidates
         for row, (k, piece) in enumerate(pieces):
             if piece.relieved and self.wait is not None:
                 relief += [(row, i, float(self.wait[i])) for i in candidates[self.most[k].node]]
-        return Rows(
+        return ConeRows(
             np.array([k for k, _ in pieces], dtype=np.int64),
             Triplets.of([(row, use, c) for row, (_, piece) in enumerate(pieces) for use, c in piece.on_spare]),
             Triplets.of([(row, use, c) for row, (_, piece) in enumerate(pieces) for use, c in piece.on_share]),
