@@ -97,7 +97,7 @@ class _Tree:
         least = min([closed, search.objective, *(bound for bound, _, _ in heap)])
         search.prove(least, "branch-and-bound")
         search.tick()
-        return not heap
+        return not heap or search.closed
 
     def _bounded(self, case: _Case, wanted: float) -> float | tuple[Summit[DualPoint], BoolArray]:
         """Return the bound of a case that is done with, or else its summit and the options that are left."""
