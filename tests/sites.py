@@ -40,7 +40,9 @@ TIERS = _SHARED + _cameras('link = "wifi"\ntiers = ["edge-server", "cloud"]\n')
 #: Two networks on one board, and a camera of its own with an uplink, far away, whose result comes back.
 BOARD = (
     _SHARED.replace('link = "backhaul"\n', "").partition("[[links]]")[0]
-    + "".join(_CAMERA.format(d=d, compute=3.0, rate=0.5) + 'host = "board"\nuplink_mbps = 9.0\n' for d in (1, 2))
+    + "".join(
+        _CAMERA.format(d=d, compute=3.0, rate=0.3 + 0.2 * d) + 'host = "board"\nuplink_mbps = 9.0\n' for d in (1, 2)
+    )
     + _CAMERA.format(d=3, compute=2.0, rate=0.5)
     + "uplink_mbps = 8.0\nrtt_ms = 10.0\nresult_bytes = 1000.0\ndownlink_mbps = 10.0\nservers = ['cloud']\n"
 )

@@ -144,7 +144,7 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
 def _nodes_of_one_cloud(plan: Plan, scenario: Scenario) -> Table:
     stages = (plan.delays.edge, plan.delays.upload, plan.delays.cloud, plan.delays.total)
     unit, size = unit_of(float(plan.delays.total.max()))
-    names = _named(plan)
+    names, shares = _named(plan), plan.shares
     numbers = ("split", "share %", *(f"{stage} {unit}" for stage in ("edge", "upload", "cloud", "total")))
     table = table_of(*names, numbers=numbers)
     for d in slowest(plan.delays.total):
@@ -153,7 +153,7 @@ def _nodes_of_one_cloud(plan: Plan, scenario: Scenario) -> Table:
             escape(plan.names[d]),
             *([escape(plan.networks[d])] if len(names) > 1 else []),
             f"{plan.splits[d]}/{layers}",
-            f"{100 * plan.shares[d]:.3g}",
+            f"{100 * shares[d]:.3g}",
             *(f"{stage[d] / size:.4g}" if stage[d] else "–" for stage in stages),
         )
     return table

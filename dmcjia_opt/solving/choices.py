@@ -38,6 +38,9 @@ class Choices:
         What the servers are called.
     server_resource
         (n_servers,) which resource each is; −1 for one that no node may use.
+    network, tensor_names
+        (n_nodes,) index of the network of each node, and for each network the tensors behind its layers, as profiles
+        name them; None where they do not.
     device, uplink, round_trip
         (n_nodes,) time at the node itself, on its own uplink, and in round trips and fetching the result, s, each with
         its wait.
@@ -53,6 +56,8 @@ class Choices:
     server: IntArray
     servers: tuple[str, ...]
     server_resource: IntArray
+    network: IntArray
+    tensor_names: tuple[tuple[tuple[str, ...], ...] | None, ...]
     device: FloatArray
     uplink: FloatArray
     round_trip: FloatArray
@@ -89,6 +94,13 @@ class Choices:
     def cuts_of(self, node: int) -> list[int]:
         """Return where the network of a node is cut."""
         return [cut for cut in self.cuts[node].tolist() if cut >= 0]
+
+    def cut_tensors_of(self, node: int) -> list[list[str] | None] | None:
+        """Return the tensors at each cut of a node, None at one that sends the raw input; None if nobody named them."""
+        names = self.tensor_names[int(self.network[node])]
+        if names is None:
+            return None
+        return [list(names[cut - 1]) if cut else None for cut in self.cuts_of(node)]
 
     def by_node(self) -> tuple[IntArray, IntArray, FloatArray]:
         """Return every pair of a node and a resource that it uses, and its share of it: three arrays of that length."""
@@ -163,6 +175,8 @@ def choices_of(scenario: Scenario, problem: Problem, options: IntArray, shares: 
         server=menus.last_servers(options),
         servers=tuple(server.name for server in servers),
         server_resource=np.array([named.get(server.name, -1) for server in servers], dtype=np.int64),
+        network=scenario.nodes.network_index,
+        tensor_names=tuple(scenario.profiles[network].tensor_names for network in scenario.nodes.networks),
         device=device,
         uplink=uplink,
         round_trip=round_trip,

@@ -163,6 +163,7 @@ class Plan:
             row |= {
                 "server": choices.server_of(d),
                 "cuts": choices.cuts_of(d),
+                "cut_tensors": choices.cut_tensors_of(d),
                 "shares": choices.shares_of(d),
                 "stages": choices.stages_of(d),
             }
@@ -217,6 +218,7 @@ class NodeClaim(BaseModel):
     total_s: Number
     server: str | None = None
     cuts: Annotated[list[_Split], Field(min_length=1, max_length=2)] | None = None
+    cut_tensors: list[list[str] | None] | None = None
     shares: dict[str, Number | list[Number]] | None = None
     stages: dict[str, Number] | None = None
 

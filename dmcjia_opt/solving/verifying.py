@@ -260,6 +260,8 @@ def _nodes(scenario: Scenario, problem: Problem, claims: PlanFile, choices: Choi
             facts["server"] = row.server, choices.server_of(d)
         if row.cuts is not None:
             facts["cuts"] = row.cuts, choices.cuts_of(d)
+        if row.cut_tensors is not None:
+            facts["cut_tensors"] = row.cut_tensors, choices.cut_tensors_of(d)
         if row.shares is not None:
             facts |= _by_name("shares", row.shares, choices.shares_of(d))
         if row.stages is not None:

@@ -54,7 +54,8 @@ def test_variants(dmcjia, variant):
     ("content", "parts"),
     [
         ("[cloud\n", ["not valid TOML", "line 1"]),
-        ("", ['"cloud" is missing']),
+        ("", ["[[nodes]] or by nodes_file"]),
+        (node(), ['"cloud" is missing']),
         (CLOUD, ["[[nodes]] or by nodes_file"]),
         (f"nodes = []\n{CLOUD}", ["at least one node"]),
         (CLOUD.replace("400.0", "-1.0") + node(), ['"cloud.compute_gflops"', "greater than 0", "-1.0"]),

@@ -292,6 +292,7 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "profile._LayerFile.output_bytes": (profile, {}, {"layers.0.output_bytes": 7.0}),
     "profile._LayerFile.tensors": (profile, {}, {"layers.0.tensors": 2}),
     "profile._LayerFile.weight_bytes": (profile, {}, {"layers.0.weight_bytes": 7.0}),
+    "profile._LayerFile.tensor_names": (profile, {}, {"layers.0.tensor_names": ["another"]}),
     "measured.columns.device": (times, {}, {"0.device": "another"}),
     "measured.columns.model": (times, {}, {"0.model": "another"}),
     "measured.columns.layer": (times, {}, {"0.layer": "another"}),
@@ -322,6 +323,7 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
             "total_s": 7.0,
             "server": "another",
             "cuts": [7],
+            "cut_tensors": [["another"]],
             "shares": {"another": 0.5},
             "stages": {"another": 7.0},
         }.items()

@@ -52,7 +52,7 @@ def test_the_file_holds_the_keys_that_scripts_read(saved):
         "scenario_sha256",
     }
     first = ["name", "model", "split", "share", "edge_s", "upload_s", "cloud_s", "total_s"]
-    assert list(content["nodes"][0]) == [*first, "server", "cuts", "shares", "stages"]
+    assert list(content["nodes"][0]) == [*first, "server", "cuts", "cut_tensors", "shares", "stages"]
     assert content["status"] == "limit"
     assert content["placer"] == "genetic"
     assert content["allocator"] == "waterfilling"

@@ -8,12 +8,14 @@ import pytest
 
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.scenario.compiling import compile_problem
+from dmcjia_opt.model.scenario.scenario import load_scenario
 from dmcjia_opt.solving.choices import choices_of
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.solving.plan import PlanFile, load_plan, options_and_shares
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.solving.verifying import verify
 from tests.command_line import run
+from tests.model.networks.onnx_models import residual_block
 from tests.refusals import refused
 from tests.sites import SITES, site
 
@@ -70,7 +72,8 @@ def test_what_the_nodes_of_each_site_do(planned):
     assert [row["server"] for row in rows["access point"]] == ["edge-server", "edge-server", "cloud"]
     assert list(rows["access point"][2]["stages"]) == ["device", "wifi", "backhaul", "cloud", "round trip"]
     assert [row["cuts"] for row in rows["tiers"]] == [[1, 8], [1, 8], [1, 1]]
-    assert list(rows["board"][0]["stages"]) == ["board", "uplink", "edge-server", "round trip"]
+    near = next(row for row in rows["board"] if row["server"] == "edge-server")
+    assert list(near["stages"]) == ["board", "uplink", "edge-server", "round trip"]
     assert rows["board"][2]["stages"]["round trip"] == pytest.approx(0.010 + 1000.0 / (10e6 / 8), rel=1e-12)
     assert [len(row["shares"]["wifi"]) for row in rows["twice"]] == [2, 2, 2]
     assert {row["model"] for row in rows["board"]} == {"alexnet"}
@@ -85,7 +88,8 @@ def test_the_price_of_one_resource_only_is_the_price(planned):
 
 def test_a_share_of_a_server_is_that_of_the_last_that_works(planned):
     scenario, plan = planned["board"]
-    np.testing.assert_array_equal(plan.shares, [1.0, *plan.shares_by_use[1:, -1]])
+    np.testing.assert_array_equal(plan.shares, plan.shares_by_use[:, -1])
+    assert plan.shares.sum() == pytest.approx(2.0, rel=1e-12)
     everything_here = compile_problem(scenario).last
     idle = choices_of(scenario, compile_problem(scenario), everything_here, np.zeros_like(plan.shares_by_use))
     assert [idle.server_of(d) for d in range(3)] == [None, None, None]
@@ -239,3 +243,33 @@ def test_one_cloud_in_other_words_is_the_same_plan(tmp_path):
     assert (cloud.objective, cloud.price) == (server.objective, server.price)
     assert {row["server"] for row in server.to_dict()["nodes"]} <= {"it", None}
     assert server.to_dict()["resources"][0]["name"] == "it"
+
+
+def test_tensors_at_each_cut_have_the_names_of_the_network(tmp_path):
+    residual_block().save(tmp_path / "block.onnx")
+    tiers = '[[nodes]]\nname = "{d}"\nmodel = "block.onnx"\ncompute_gflops = 0.002\nuplink_mbps = {mbps}\n'
+    content = SITES["board"].partition("[[nodes]]")[0] + "".join(
+        tiers.format(d=d, mbps=mbps) + 'arrival_rate = 1.0\ntiers = ["edge-server", "cloud"]\n'
+        for d, mbps in (("near", 100.0), ("far", 0.02))
+    )
+    scenario = site(tmp_path, content)
+    names = scenario.profiles[scenario.nodes.networks[0]].tensor_names
+    plan = solve(scenario)
+    rows = plan.to_dict()["nodes"]
+    assert {cut for row in rows for cut in row["cuts"]} > {0}
+    for row in rows:
+        assert row["cut_tensors"] == [list(names[cut - 1]) if cut else None for cut in row["cuts"]]
+    assert false_claims(scenario, plan.to_dict()) == []
+    edited = copy.deepcopy(plan.to_dict())
+    edited["nodes"][1]["cut_tensors"][-1] = ["another"]
+    assert false_claims(scenario, edited) == ["nodes"]
+    scenario.save(tmp_path / "saved.toml")
+    assert false_claims(load_scenario(tmp_path / "saved.toml"), plan.to_dict()) == []
+
+
+def test_tensors_that_nobody_named_cannot_be_claimed(open_plan):
+    scenario, content = open_plan
+    assert [row["cut_tensors"] for row in content["nodes"]] == [None, None, None]
+    edited = copy.deepcopy(content)
+    edited["nodes"][0]["cut_tensors"] = [["pool1"]]
+    assert false_claims(scenario, edited) == ["nodes"]

@@ -10,6 +10,7 @@ stays with the work before it.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -179,6 +180,8 @@ class Cut:
         Bytes of all tensors alive across the cut, each once.
     tensors
         How many those are.
+    tensor_names
+        What they are called, in the order in which they are made.
     own_bytes
         Bytes of the output of that operation alone, as it leaves it.
     weight_bytes
@@ -190,6 +193,7 @@ class Cut:
     macs: int
     upload_bytes: int
     tensors: int
+    tensor_names: tuple[str, ...]
     own_bytes: int
     weight_bytes: float
 
@@ -249,7 +253,7 @@ def take_cuts(network: Network, cuts: Cuts = "layers", upload_dtype: str | None 
         )
     names: dict[str, int] = {}
     weights: dict[str, float] = {}
-    found = []
+    alive, found = _alive(network, places), []
     for start, end in zip([0, *places], places, strict=False):
         part = network.operations[start:end]
         main = _main(part, network.levels[start:end])
@@ -260,7 +264,7 @@ def take_cuts(network: Network, cuts: Cuts = "layers", upload_dtype: str | None 
         new = {of: size for op in part for of, size in op.weights if of not in weights}
         weights |= new
         macs = sum(op.macs for op in part)
-        found.append(Cut(name, end, macs, sent, int(tensors[end]), own, sum(new.values())))
+        found.append(Cut(name, end, macs, sent, int(tensors[end]), alive[end], own, sum(new.values())))
     return tuple(found)
 
 
@@ -324,6 +328,15 @@ def _crossing(network: Network, upload_dtype: str | None) -> tuple[FloatArray, I
         count[made + 1] += 1
         count[used + 1] -= 1
     return np.cumsum(sent)[: n + 1], np.cumsum(count)[: n + 1]
+
+
+def _alive(network: Network, places: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """Return the data that cross each of some positions, given in order, by position."""
+    found: dict[int, list[str]] = {place: [] for place in places}
+    for data, (made, used) in sorted(_lifetimes(network).items(), key=lambda item: (item[1][0], item[0])):
+        for place in places[bisect_right(places, made) : bisect_right(places, used)]:
+            found[place].append(data)
+    return {place: tuple(names) for place, names in found.items()}
 
 
 def _places(network: Network, cuts: Cuts, crossing: FloatArray, tensors: IntArray) -> list[int]:

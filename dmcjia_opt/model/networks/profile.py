@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,6 +49,8 @@ class LayerProfile:
         (n_layers,) how many tensors cross the cut after each layer, or None where nobody counted.
     weight_bytes
         (n_layers,) bytes of the weights of each layer, or None where nobody counted; only limits of memory read them.
+    tensor_names
+        (n_layers,) the tensors that cross the cut after each layer, or None where nobody named them.
     """
 
     name: str
@@ -60,6 +62,7 @@ class LayerProfile:
     source: str = ""
     tensors: IntArray | None = None
     weight_bytes: FloatArray | None = None
+    tensor_names: tuple[tuple[str, ...], ...] | None = None
     work: FloatArray = field(init=False)
     upload_bytes: FloatArray = field(init=False)
 
@@ -92,6 +95,11 @@ class LayerProfile:
             sane = np.isfinite(self.weight_bytes) & (self.weight_bytes >= 0) & (self.weight_bytes <= MOST)
             if self.weight_bytes.shape != self.macs.shape or not sane.all():
                 raise InputError(f'profile "{self.name}" needs weight_bytes >= 0 for every layer, or none')
+        if self.tensor_names is not None:
+            if len(self.tensor_names) != len(self.layer_names):
+                raise InputError(f'profile "{self.name}" needs tensor_names for every layer, or none')
+            if self.tensors is not None and [len(names) for names in self.tensor_names] != self.tensors.tolist():
+                raise InputError(f'profile "{self.name}" needs as many tensor_names of each layer as tensors')
         object.__setattr__(self, "work", frozen(np.concatenate([[0.0], np.cumsum(self.macs)])))
         object.__setattr__(self, "upload_bytes", frozen(np.concatenate([[self.input_bytes], self.output_bytes])))
 
@@ -129,6 +137,7 @@ class LayerProfile:
             source="; ".join(filter(None, details)),
             tensors=np.array([cut.tensors for cut in found]),
             weight_bytes=np.array([cut.weight_bytes for cut in found], dtype=np.float64),
+            tensor_names=tuple(cut.tensor_names for cut in found),
         )
 
     @classmethod
@@ -210,11 +219,17 @@ class LayerProfile:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of a profile file."""
-        columns = {"name": self.layer_names, "macs": self.macs.tolist(), "output_bytes": self.output_bytes.tolist()}
+        columns: dict[str, Sequence[Any]] = {
+            "name": self.layer_names,
+            "macs": self.macs.tolist(),
+            "output_bytes": self.output_bytes.tolist(),
+        }
         if self.tensors is not None:
             columns["tensors"] = self.tensors.tolist()
         if self.weight_bytes is not None:
             columns["weight_bytes"] = self.weight_bytes.tolist()
+        if self.tensor_names is not None:
+            columns["tensor_names"] = [list(names) for names in self.tensor_names]
         return {
             "name": self.name,
             "input_bytes": float(self.input_bytes),
@@ -225,7 +240,7 @@ class LayerProfile:
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what of the content defines a problem, for hashing: neither counts, nor weights, nor the source."""
-        return replace(self, source="", tensors=None, weight_bytes=None).to_dict()
+        return replace(self, source="", tensors=None, weight_bytes=None, tensor_names=None).to_dict()
 
     def save(self, path: str | Path) -> None:
         """Write the profile as JSON."""
@@ -239,6 +254,7 @@ class _LayerFile(BaseModel):
     output_bytes: NonNegative
     tensors: int | None = Field(None, ge=0, le=2**31 - 1)
     weight_bytes: NonNegative | None = None
+    tensor_names: list[str] | None = None
 
 
 class _ProfileFile(BaseModel):
@@ -265,6 +281,9 @@ def load_profile(path: str | Path) -> LayerProfile:
     weights = [layer.weight_bytes for layer in parsed.layers if layer.weight_bytes is not None]
     if weights and len(weights) < len(parsed.layers):
         raise InputError(f"{path}: give weight_bytes for every layer or for none")
+    named = [tuple(layer.tensor_names) for layer in parsed.layers if layer.tensor_names is not None]
+    if named and len(named) < len(parsed.layers):
+        raise InputError(f"{path}: give tensor_names for every layer or for none")
     return LayerProfile(
         name=parsed.name,
         input_bytes=parsed.input_bytes,
@@ -275,4 +294,5 @@ def load_profile(path: str | Path) -> LayerProfile:
         source=parsed.source,
         tensors=np.array(tensors, dtype=np.int64) if tensors else None,
         weight_bytes=np.array(weights) if weights else None,
+        tensor_names=tuple(named) if named else None,
     )

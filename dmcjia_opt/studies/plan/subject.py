@@ -100,7 +100,7 @@ class Subject:
         """(n_nodes,) how many layers each node runs itself."""
         return self.choices.splits
 
-    @property
+    @cached_property
     def shares(self) -> FloatArray:
         """(n_nodes,) share of the last server that works; 0 where all runs at the edge."""
         return self.choices.server_shares
@@ -135,7 +135,7 @@ class Subject:
         """What the plans have in common that the bound is about."""
         return self.scenario.options.rule
 
-    @property
+    @cached_property
     def services(self) -> Services:
         """Service times of each node at its option, s."""
         return self.times.at(self.options)

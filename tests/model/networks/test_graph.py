@@ -51,6 +51,7 @@ def test_a_cut_inside_a_block_sends_the_shortcut_too():
     assert [cut.upload_bytes for cut in cuts] == [200, 280, 200, 4]
     assert [cut.own_bytes for cut in cuts] == [200, 80, 200, 4]
     assert [cut.tensors for cut in cuts] == [1, 2, 1, 1]
+    assert [cut.tensor_names for cut in cuts] == [("relu",), ("relu", "a"), ("sum",), ("z",)]
 
 
 def test_blocks_are_the_single_tensor_cuts():
@@ -224,6 +225,8 @@ def test_crossing_bytes_by_brute_force(drawn):
         wanted = {name for op in after for name in op.inputs} | {last}
         assert cut.upload_bytes == sum(4 * sizes[name] for name in there & wanted)
         assert cut.tensors == len(there & wanted)
+        assert len(cut.tensor_names) == cut.tensors
+        assert set(cut.tensor_names) == there & wanted
 
 
 @given(graphs())

@@ -229,3 +229,30 @@ def test_absurd_counts_are_refused(tmp_path):
     (tmp_path / "p.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=r'"input_bytes": .*1e\+30'):
         load_profile(tmp_path / "p.json")
+
+
+def test_tensors_have_names_that_files_keep(tmp_path):
+    profile = LayerProfile("p", 1.0, ("a", "b"), [1.0, 1.0], [1.0, 1.0], tensor_names=(("x", "y"), ("z",)))
+    profile.save(tmp_path / "p.json")
+    assert load_profile(tmp_path / "p.json").tensor_names == (("x", "y"), ("z",))
+    assert replace(profile, tensor_names=None).fingerprint() == profile.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("names", "tensors", "message"),
+    [
+        ((("x",),), None, "needs tensor_names for every layer, or none"),
+        ((("x",), ("y",)), [1, 2], "needs as many tensor_names of each layer as tensors"),
+    ],
+)
+def test_names_of_tensors_that_do_not_fit_are_refused(names, tensors, message):
+    with pytest.raises(InputError, match=message):
+        LayerProfile("p", 1.0, ("a", "b"), [1.0, 1.0], [1.0, 1.0], tensors=tensors, tensor_names=names)
+
+
+def test_names_for_some_layers_only_are_refused(tmp_path):
+    layers = [{"name": name, "macs": 1, "output_bytes": 1} for name in "ab"]
+    content = {"name": "p", "input_bytes": 1, "layers": [layers[0] | {"tensor_names": ["x"]}, layers[1]]}
+    (tmp_path / "p.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="give tensor_names for every layer or for none"):
+        load_profile(tmp_path / "p.json")

@@ -170,6 +170,10 @@ def test_the_objective_is_what_the_stages_take_by_hand(case, model):
         want = float(np.average(delays, weights=weight))
         assert problem.objective(options, shares) == pytest.approx(want, rel=1e-12)
         assert problem.breakdown(options, shares).total @ problem.weight == pytest.approx(want, rel=1e-9)
+        stages = [*problem.own_stages(options), problem.use_delay(options, shares).sum(-1)]
+        assert np.sum(stages, axis=0) @ problem.weight == pytest.approx(want, rel=1e-9)
+        for d, cuts in enumerate(scenario.menus.all_cuts(options).tolist()):
+            assert tuple(cut for cut in cuts if cut >= 0) == scenario.route(d, int(options[d])).cuts
         finite += math.isfinite(want)
     assert finite > 10
 
