@@ -1,6 +1,7 @@
 from dmcjia_opt.base.machine import __version__ as __version__
 from dmcjia_opt.model.networks.profile import LayerProfile as LayerProfile, load_profile as load_profile
-from dmcjia_opt.model.scenario.scenario import Scenario as Scenario, load_scenario as load_scenario
+from dmcjia_opt.model.scenario.loading import load_scenario as load_scenario
+from dmcjia_opt.model.scenario.scenario import Scenario as Scenario
 from dmcjia_opt.model.scenario.families import generate as generate
 from dmcjia_opt.model.problem import Problem as Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem as compile_problem

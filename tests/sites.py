@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from dmcjia_opt.model.scenario.scenario import Scenario, load_scenario
+from dmcjia_opt.model.scenario.loading import load_scenario
+from dmcjia_opt.model.scenario.scenario import Scenario
 
 _SHARED = """
 [cloud]

@@ -52,7 +52,7 @@ def report(
         )
     if csv is not None:
         raise InputError(f"--csv belongs to the folder of a benchmark, and {what} is a file; leave it out")
-    from dmcjia_opt.model.scenario.scenario import load_scenario
+    from dmcjia_opt.model.scenario.loading import load_scenario
     from dmcjia_opt.solving.plan import load_plan
     from dmcjia_opt.studies.plan.subject import subject_of_file
 

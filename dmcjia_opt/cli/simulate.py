@@ -59,7 +59,7 @@ def simulate(
     from dmcjia_opt.cli.progress import bar
     from dmcjia_opt.cli.show import warn
     from dmcjia_opt.cli.show_simulation import show_differences, show_simulation
-    from dmcjia_opt.model.scenario.scenario import load_scenario
+    from dmcjia_opt.model.scenario.loading import load_scenario
     from dmcjia_opt.solving.plan import load_plan
     from dmcjia_opt.studies.simulation.arrivals import Deterministic, Trace, build_arrivals
     from dmcjia_opt.studies.simulation.fleet import made_for

@@ -44,7 +44,7 @@ def solve(
     from dmcjia_opt.base.processes import interrupts_remembered
     from dmcjia_opt.cli.progress import SearchProgress, spinner
     from dmcjia_opt.cli.show import show_plan, show_proof, warn
-    from dmcjia_opt.model.scenario.scenario import load_scenario
+    from dmcjia_opt.model.scenario.loading import load_scenario
     from dmcjia_opt.solving.contract import Stop
     from dmcjia_opt.solving.registry import conflicts
     from dmcjia_opt.solving.solve import solve as search

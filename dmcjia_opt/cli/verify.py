@@ -22,7 +22,7 @@ def verify(
     """Recompute everything a plan claims; exit code 1 if a claim is false."""
     from dmcjia_opt.bounds.proof.document import load_proof
     from dmcjia_opt.cli.show import show_checks
-    from dmcjia_opt.model.scenario.scenario import load_scenario
+    from dmcjia_opt.model.scenario.loading import load_scenario
     from dmcjia_opt.solving.plan import load_plan
     from dmcjia_opt.solving.verifying import verify as recompute
 

@@ -9,8 +9,8 @@ from dmcjia_opt.base.errors import Doubt
 from dmcjia_opt.base.quantities import PLAUSIBLE, doubt
 from dmcjia_opt.model.networks.measured import load_times
 from dmcjia_opt.model.scenario.families import FAMILIES, generate
+from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.model.scenario.nodes import QUANTITIES
-from dmcjia_opt.model.scenario.scenario import load_scenario
 
 NODE = '[[nodes]]\nname = "gate"\nmodel = "resnet34"\ncompute_gflops = {}\nuplink_mbps = {}\narrival_rate = 1\n'
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.model.scenario.compiling import compile_problem
-from dmcjia_opt.model.scenario.scenario import load_scenario
+from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.solving.registry import build_allocator
 from tests.cli.scenarios import node
 

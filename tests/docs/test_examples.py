@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dmcjia_opt.model.scenario.scenario import load_scenario
+from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.solve import solve
 

@@ -24,10 +24,12 @@ from dmcjia_opt.model.networks.measured import _COLUMNS as TIME_COLUMNS
 from dmcjia_opt.model.networks.profile import _LayerFile, _ProfileFile, load_profile
 from dmcjia_opt.model.networks.zoo import ZOO
 from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.model.scenario.loading import Cloud, _File, load_scenario
 from dmcjia_opt.model.scenario.node_files import _COLUMNS as NODE_COLUMNS
 from dmcjia_opt.model.scenario.node_files import read_nodes
 from dmcjia_opt.model.scenario.nodes import Node, NonNegative, Positive
-from dmcjia_opt.model.scenario.scenario import Cloud, Options, Profiles, _File, load_scenario
+from dmcjia_opt.model.scenario.references import Profiles
+from dmcjia_opt.model.scenario.scenario import Options
 from dmcjia_opt.model.scenario.servers import Link, Server
 from dmcjia_opt.solving.plan import Limits, Moment, NodeClaim, PlanFile, Provenance, ResourceClaim
 from dmcjia_opt.solving.solve import solve

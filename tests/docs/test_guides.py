@@ -7,7 +7,7 @@ import pytest
 from dmcjia_opt import Stop
 from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.model.scenario.families import generate
-from dmcjia_opt.model.scenario.scenario import load_scenario
+from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.solving.solve import solve
 from tests.docs.blocks import ROOT, blocks
 

@@ -29,7 +29,8 @@ from dmcjia_opt.model.networks.measured import load_times
 from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
 from dmcjia_opt.model.networks.reading import read_profile
 from dmcjia_opt.model.scenario.compiling import compile_problem
-from dmcjia_opt.model.scenario.scenario import Options, Scenario, load_scenario
+from dmcjia_opt.model.scenario.loading import load_scenario
+from dmcjia_opt.model.scenario.scenario import Options, Scenario
 from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.solving.plan import load_plan
 from dmcjia_opt.solving.solve import solve

@@ -31,8 +31,8 @@ from dmcjia_opt.cli.show_network import show_profile
 from dmcjia_opt.model.networks.measured import _COLUMNS as TIME_COLUMNS
 from dmcjia_opt.model.networks.reading import read_profile
 from dmcjia_opt.model.scenario.compiling import compile_problem
+from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.model.scenario.node_files import _COLUMNS as NODE_COLUMNS
-from dmcjia_opt.model.scenario.scenario import load_scenario
 from dmcjia_opt.solving.plan import load_plan
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.solving.verifying import verify

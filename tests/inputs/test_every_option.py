@@ -20,7 +20,7 @@ from dmcjia_opt import solve
 from dmcjia_opt.base.errors import DmcjiaError
 from dmcjia_opt.cli.main import app
 from dmcjia_opt.model.networks.profile import LayerProfile
-from dmcjia_opt.model.scenario.scenario import load_scenario
+from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.studies.bench.rows import Outcome
 from dmcjia_opt.studies.bench.running import runner
 from dmcjia_opt.studies.bench.runs import Ran, Reply

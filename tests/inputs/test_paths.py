@@ -7,7 +7,7 @@ import pytest
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.scenario.families import generate
-from dmcjia_opt.model.scenario.scenario import load_scenario
+from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.studies.bench.instances import named
 from tests.command_line import run
 from tests.studies.network.nodes import on_a_node

@@ -23,9 +23,10 @@ from dmcjia_opt.model.networks.measured import load_times
 from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.model.scenario.node_files import read_nodes
 from dmcjia_opt.model.scenario.nodes import NodeTable
-from dmcjia_opt.model.scenario.scenario import Scenario, load_scenario
+from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.plan import load_plan
 from dmcjia_opt.solving.verifying import verify
 from dmcjia_opt.studies.bench.folder import open_folder, read_rows

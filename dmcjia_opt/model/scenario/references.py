@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.fields import Name
 from dmcjia_opt.base.suggesting import did_you_mean, listed
+from dmcjia_opt.model.networks.graph import Cuts
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.reading import is_graph, read_profile
 from dmcjia_opt.model.networks.zoo import ZOO
 
-if TYPE_CHECKING:
-    from dmcjia_opt.model.scenario.scenario import Profiles
+
+class Profiles(BaseModel):
+    """The ``[profiles]`` table: how models are cut, what they upload, and the file of measured times.
+
+    ``cuts`` is for ``.onnx`` models, which alone have a graph; ``upload_dtype`` for them and those of the zoo.
+    ``input_shapes`` is by the name of the input and holds for every ONNX model that has such an input.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    times_file: Name | None = None
+    cuts: Cuts = "layers"
+    upload_dtype: Literal["float32", "float16", "bfloat16", "int8", "uint8", "int4", "uint4"] | None = None
+    input_shapes: dict[str, list[Annotated[int, Field(ge=1, le=2**31 - 1)]]] = {}
 
 
 def profiles_of(networks: Sequence[str], beside: Callable[[str, str], Path], how: Profiles) -> dict[str, LayerProfile]:

@@ -1,37 +1,31 @@
-"""A scenario: the cloud, the options and a columnar table of edge nodes, read from and written to TOML."""
+"""A scenario: servers, links, the options and a columnar table of edge nodes, written to TOML (`loading` reads it)."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
-import tomllib
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
 from dmcjia_opt.base.arrays import FloatArray
-from dmcjia_opt.base.errors import Doubt, InputError
-from dmcjia_opt.base.fields import RANGE, STRICT, Name, NonNegative, Positive
-from dmcjia_opt.base.files import explain, is_beneath, read_text, write_text
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.fields import RANGE, NonNegative, Positive
+from dmcjia_opt.base.files import is_beneath, write_text
 from dmcjia_opt.base.limits import FILES, MOST
-from dmcjia_opt.model.networks.graph import Cuts
-from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
+from dmcjia_opt.model.networks.measured import MeasuredTimes
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.zoo import ZOO, zoo_profile
-from dmcjia_opt.model.scenario.doubts import doubt_units, doubt_unused
-from dmcjia_opt.model.scenario.node_files import read_nodes, write_nodes
+from dmcjia_opt.model.scenario.node_files import write_nodes
 from dmcjia_opt.model.scenario.node_limits import check_limits
-from dmcjia_opt.model.scenario.nodes import LABELS, OPTIONAL, QUANTITIES, WHOLE, Node, NodeTable, node_table
-from dmcjia_opt.model.scenario.references import profiles_of
+from dmcjia_opt.model.scenario.nodes import LABELS, OPTIONAL, QUANTITIES, WHOLE, NodeTable
 from dmcjia_opt.model.scenario.servers import (
     CLOUD_NAME,
     Link,
@@ -47,8 +41,6 @@ GIGA = 1e9
 BYTE_PER_S_PER_MBPS = 1e6 / 8
 #: The paper's "1 MHz" of bandwidth, read as 1 MiB/s and expressed in Mbit/s (see the errata in the docs).
 PAPER_MHZ_IN_MBPS = 2**20 * 8 / 1e6
-_MOST_DOTS = 100  # the time that tomllib takes for a dotted key grows with the square of its parts
-_BETWEEN_VALUES = re.compile(r"[^=,{}\[\]#\n]+")
 
 Ordering = Literal["stability", "cloud-faster"]
 Average = Literal["nodes", "tasks"]
@@ -56,33 +48,6 @@ Delay = Literal["md1", "mm1", "mg1", "tandem"]
 Uplink = Literal["delay", "queue"]
 
 _DELAYS = {"md1": "M/D/1", "mm1": "M/M/1", "mg1": "M/G/1", "tandem": "tandem"}
-
-
-class Cloud(BaseModel):
-    """The ``[cloud]`` table: total compute in GFLOP/s; ``device`` names measured times in its place.
-
-    ``rtt_ms`` and ``link`` are as those of a server, which it is.
-    """
-
-    model_config = STRICT
-    compute_gflops: Positive
-    device: Name | None = None
-    rtt_ms: NonNegative = 0.0
-    link: Name | None = None
-
-
-class Profiles(BaseModel):
-    """The ``[profiles]`` table: how models are cut, what they upload, and the file of measured times.
-
-    ``cuts`` is for ``.onnx`` models, which alone have a graph; ``upload_dtype`` for them and those of the zoo.
-    ``input_shapes`` is by the name of the input and holds for every ONNX model that has such an input.
-    """
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    times_file: Name | None = None
-    cuts: Cuts = "layers"
-    upload_dtype: Literal["float32", "float16", "bfloat16", "int8", "uint8", "int4", "uint4"] | None = None
-    input_shapes: dict[str, list[Annotated[int, Field(ge=1, le=2**31 - 1)]]] = {}
 
 
 class Options(BaseModel):
@@ -113,18 +78,6 @@ class Options(BaseModel):
         """What the plans have in common that a bound is about, in a few words."""
         ordered = ", a cloud faster than its edges" if self.ordering == "cloud-faster" else ""
         return f"reserved shares, these cuts{ordered} and the {_DELAYS[self.delay]} delay"
-
-
-class _File(BaseModel):
-    model_config = STRICT
-    name: Name | None = None
-    cloud: Cloud | None = None
-    servers: list[Server] = []
-    links: list[Link] = []
-    options: Options = Options()
-    profiles: Profiles = Profiles()
-    nodes: list[Node] = []
-    nodes_file: Name | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +138,7 @@ class Scenario:
         check_hosts(self.nodes)
         profiles = {m: self.profiles[m] if m in self.profiles else zoo_profile(m) for m in self.nodes.networks}
         object.__setattr__(self, "profiles", profiles)
-        for device, network in self._measured():
+        for device, network in self.measured():
             self.times.of(device, profiles[network])
         check_limits(self.nodes, profiles)
 
@@ -253,7 +206,7 @@ class Scenario:
         names = [self.profiles[network].name for network in self.nodes.networks]
         return tuple(names[k] for k in self.nodes.network_index)
 
-    def _measured(self) -> list[tuple[str, str]]:
+    def measured(self) -> list[tuple[str, str]]:
         """Return every pair of device and network reference whose times matter."""
         pairs = list(self.nodes.measured())
         timed = [server for server in self.all_servers if server.device]
@@ -291,7 +244,7 @@ class Scenario:
             digest.update(getattr(self.nodes, key).astype("<f8").tobytes())
         for part in self._further():
             digest.update(part)
-        measured = self._measured()
+        measured = self.measured()
         if measured:
             on = [self.nodes.devices, self.cloud_device, measured]
             digest.update(json.dumps(on).encode() + self.nodes.device_index.astype("<i8").tobytes())
@@ -344,7 +297,7 @@ class Scenario:
             cloud = {"device": self.cloud_device, "rtt_ms": float(self.cloud_rtt_ms), "link": self.cloud_link}
             content["cloud"] = {"compute_gflops": float(self.cloud_gflops)} | {k: v for k, v in cloud.items() if v}
         content["options"] = options
-        measured = [(device, self.profiles[network].name) for device, network in self._measured()]
+        measured = [(device, self.profiles[network].name) for device, network in self.measured()]
         if measured:
             content["profiles"] = {"times_file": times_beside(path).name}
             self.times.only(measured).save(times_beside(path))
@@ -383,100 +336,3 @@ def _node(table: NodeTable, d: int) -> dict[str, Any]:
         "device": table.device_of(d)
     }
     return row | {key: value for key, value in labels.items() if value is not None}
-
-
-def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
-    """Read a scenario from a TOML file and whatever it refers to.
-
-    Parameters
-    ----------
-    path
-        The file.
-    outside
-        Whether it may refer to files outside its folder. By default it may not, so that a scenario from elsewhere
-        cannot make this machine read what lies around.
-
-    Raises
-    ------
-    InputError
-        If a file is missing or malformed; the message names the file, the field and the remedy.
-
-    Warns
-    -----
-    Doubt
-        If there are measured times and nothing has a device, or one time stands for a whole network.
-    """
-    path = Path(path)
-    text = read_text(path, "the scenario", "TOML")
-    if any(piece.group().count(".") > _MOST_DOTS for piece in _BETWEEN_VALUES.finditer(text)):
-        raise InputError(f"{path}: not a scenario: a key has more than {_MOST_DOTS} parts")
-    try:
-        raw = tomllib.loads(text)
-    except ValueError as error:  # a TOMLDecodeError, or a number of more digits than Python reads
-        named = "" if path.suffix.lower() == ".toml" else "; a scenario is a .toml file"
-        raise InputError(f"{path}: not valid TOML: {error}{named}") from None
-    except RecursionError:
-        raise InputError(f"{path}: not a scenario: its values are nested too deeply") from None
-    try:
-        parsed = _File.model_validate(raw)
-    except ValidationError as error:
-        raise InputError(f"{path}: {explain(error, _File)}") from None
-    if ("nodes" in parsed.model_fields_set) == (parsed.nodes_file is not None):
-        raise InputError(f"{path}: give the nodes either inline as [[nodes]] or by nodes_file, one of the two")
-
-    def beside(field: str, reference: str) -> Path:
-        if not (outside or is_beneath(path.parent, reference)):
-            raise InputError(
-                f'{field} = "{reference}" is outside the folder of the scenario; put the file there, or allow it with '
-                "--outside"
-            )
-        return path.parent / reference
-
-    try:
-        if parsed.nodes_file is not None:
-            nodes = read_nodes(beside("nodes_file", parsed.nodes_file))
-        else:
-            nodes = node_table(parsed.nodes)
-        measured = [
-            *nodes.devices,
-            *(entry.device for entry in [parsed.cloud, *parsed.servers] if entry and entry.device),
-        ]
-        if measured and parsed.profiles.times_file is None:
-            raise InputError(
-                f'device "{measured[0]}" needs its measured times; name their file in [profiles] times_file; '
-                "dmcjia profile MODEL.onnx --measure DEVICE makes one"
-            )
-        times_file = parsed.profiles.times_file
-        times = MeasuredTimes() if times_file is None else load_times(beside("times_file", times_file))
-        if times_file is not None and not measured:
-            warnings.warn(
-                f'{path}: "{times_file}" has no effect: neither a node nor a server has a device; add device', Doubt, 2
-            )
-        cloud = parsed.cloud
-        loaded = Scenario(
-            cloud_gflops=None if cloud is None else cloud.compute_gflops,
-            nodes=nodes,
-            options=parsed.options,
-            profiles=profiles_of(nodes.networks, beside, parsed.profiles),
-            name=parsed.name or path.stem,
-            times=times,
-            cloud_device=(cloud and cloud.device) or "",
-            cloud_rtt_ms=0.0 if cloud is None else cloud.rtt_ms,
-            cloud_link=(cloud and cloud.link) or "",
-            servers=tuple(parsed.servers),
-            links=tuple(parsed.links),
-        )
-        for device, network in loaded._measured():
-            name = loaded.profiles[network].name
-            if times.is_whole(device, name):
-                warnings.warn(
-                    f'{times_file}: the one time of "{name}" on "{device}" is spread over its layers by their work; '
-                    "measure each layer to plan with what they take",
-                    Doubt,
-                    2,
-                )
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    doubt_units(loaded, str(path))
-    doubt_unused(loaded, str(path))
-    return loaded

@@ -20,7 +20,8 @@ from dmcjia_opt.base.errors import Doubt, InputError
 from dmcjia_opt.base.files import explain
 from dmcjia_opt.base.limits import MOST_NODES
 from dmcjia_opt.model.scenario.families import FAMILIES, generate
-from dmcjia_opt.model.scenario.scenario import Options, Scenario, load_scenario
+from dmcjia_opt.model.scenario.loading import load_scenario
+from dmcjia_opt.model.scenario.scenario import Options, Scenario
 
 _NAME = re.compile(
     r"(?P<family>[a-z]+)(?:-(?P<tasks>imagenet|table4))?(?:-epsilon(?P<epsilon>[\d.]+(?:e[+-]?\d+)?))?"

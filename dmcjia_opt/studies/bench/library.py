@@ -265,7 +265,7 @@ def _checked(library: Library, entry: Entry) -> Any:  # noqa: ANN401 - a Scenari
     """Return the scenario of an entry after comparing what the name, the file and the index say it is."""
     scenario = library.instance(entry.name).load()
     if entry.file:
-        from dmcjia_opt.model.scenario.scenario import load_scenario
+        from dmcjia_opt.model.scenario.loading import load_scenario
 
         if load_scenario(library.folder / entry.file).sha256() != entry.sha256:
             raise ClaimFalse(f"{entry.name}: {entry.file} is not the scenario whose hash is in the index")

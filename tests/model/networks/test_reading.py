@@ -5,7 +5,7 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.reading import read_profile
 from dmcjia_opt.model.networks.zoo import zoo_profile
-from dmcjia_opt.model.scenario.scenario import load_scenario
+from dmcjia_opt.model.scenario.loading import load_scenario
 from tests.model.networks.onnx_models import residual_block
 
 TINY = LayerProfile("tiny", 1e6, ("a", "b"), [1e9, 1e9], [1e5, 10.0])

@@ -9,7 +9,8 @@ from dmcjia_opt.bounds.loads import least_load
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import FAMILIES, generate
-from dmcjia_opt.model.scenario.scenario import PAPER_MHZ_IN_MBPS, load_scenario
+from dmcjia_opt.model.scenario.loading import load_scenario
+from dmcjia_opt.model.scenario.scenario import PAPER_MHZ_IN_MBPS
 from dmcjia_opt.testing.known_answers import known_answers
 from dmcjia_opt.testing.problems import brute_force
 

@@ -10,9 +10,10 @@ import pytest
 from dmcjia_opt.base.errors import BackendMissing, Doubt, InputError
 from dmcjia_opt.base.machine import installing
 from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.model.scenario.node_files import read_nodes, write_nodes
 from dmcjia_opt.model.scenario.nodes import LABELS, OPTIONAL, Labels, NodeTable
-from dmcjia_opt.model.scenario.scenario import Scenario, load_scenario
+from dmcjia_opt.model.scenario.scenario import Scenario
 
 HEADER = "name,model,compute_gflops,uplink_mbps,arrival_rate\n"
 ROW = {"name": ["a"], "model": ["resnet34"], "compute_gflops": [5.0], "uplink_mbps": [8.0], "arrival_rate": [1.0]}

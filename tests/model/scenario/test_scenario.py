@@ -12,8 +12,9 @@ from dmcjia_opt.model.networks.measured import MeasuredTimes
 from dmcjia_opt.model.networks.onnx_ import read_onnx
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.model.scenario.nodes import NodeTable
-from dmcjia_opt.model.scenario.scenario import PAPER_MHZ_IN_MBPS, Options, Scenario, load_scenario
+from dmcjia_opt.model.scenario.scenario import PAPER_MHZ_IN_MBPS, Options, Scenario
 from tests.model.networks.onnx_models import residual_block
 from tests.model.networks.test_onnx_ import branching, flattened
 from tests.refusals import refused

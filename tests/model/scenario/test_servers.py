@@ -12,8 +12,9 @@ from dmcjia_opt.base.errors import Doubt, InputError
 from dmcjia_opt.model.networks.measured import MeasuredTimes
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.model.scenario.nodes import Labels, NodeTable
-from dmcjia_opt.model.scenario.scenario import Options, Scenario, load_scenario
+from dmcjia_opt.model.scenario.scenario import Options, Scenario
 from dmcjia_opt.model.scenario.servers import Link, Server
 from tests.refusals import refused
 

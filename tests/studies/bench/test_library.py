@@ -14,7 +14,7 @@ import pytest
 from dmcjia_opt import solve
 from dmcjia_opt.base.errors import DmcjiaError, InputError
 from dmcjia_opt.model.scenario.families import FAMILIES
-from dmcjia_opt.model.scenario.scenario import load_scenario
+from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.studies.bench.library import Evidence, Library, check, find_library, offer
 from dmcjia_opt.studies.bench.suites import SUITES
 

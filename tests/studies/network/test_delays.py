@@ -5,7 +5,7 @@ from dmcjia_opt.model.networks.measured import MeasuredTimes
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.reading import read_profile
 from dmcjia_opt.model.networks.zoo import zoo_profile
-from dmcjia_opt.model.scenario.scenario import load_scenario
+from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.network.delays import best_split, delay_along_cuts
 from tests.studies.network.nodes import on_a_node

@@ -1,0 +1,146 @@
+"""Reading a scenario from a TOML file and whatever it refers to."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import warnings
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from dmcjia_opt.base.errors import Doubt, InputError
+from dmcjia_opt.base.fields import STRICT, Name, NonNegative, Positive
+from dmcjia_opt.base.files import explain, is_beneath, read_text
+from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
+from dmcjia_opt.model.scenario.doubts import doubt_units, doubt_unused
+from dmcjia_opt.model.scenario.node_files import read_nodes
+from dmcjia_opt.model.scenario.nodes import Node, node_table
+from dmcjia_opt.model.scenario.references import Profiles, profiles_of
+from dmcjia_opt.model.scenario.scenario import Options, Scenario
+from dmcjia_opt.model.scenario.servers import Link, Server
+
+_MOST_DOTS = 100  # the time that tomllib takes for a dotted key grows with the square of its parts
+_BETWEEN_VALUES = re.compile(r"[^=,{}\[\]#\n]+")
+
+
+class Cloud(BaseModel):
+    """The ``[cloud]`` table: total compute in GFLOP/s; ``device`` names measured times in its place.
+
+    ``rtt_ms`` and ``link`` are as those of a server, which it is.
+    """
+
+    model_config = STRICT
+    compute_gflops: Positive
+    device: Name | None = None
+    rtt_ms: NonNegative = 0.0
+    link: Name | None = None
+
+
+class _File(BaseModel):
+    model_config = STRICT
+    name: Name | None = None
+    cloud: Cloud | None = None
+    servers: list[Server] = []
+    links: list[Link] = []
+    options: Options = Options()
+    profiles: Profiles = Profiles()
+    nodes: list[Node] = []
+    nodes_file: Name | None = None
+
+
+def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
+    """Read a scenario from a TOML file and whatever it refers to.
+
+    Parameters
+    ----------
+    path
+        The file.
+    outside
+        Whether it may refer to files outside its folder. By default it may not, so that a scenario from elsewhere
+        cannot make this machine read what lies around.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or malformed; the message names the file, the field and the remedy.
+
+    Warns
+    -----
+    Doubt
+        If there are measured times and nothing has a device, or one time stands for a whole network.
+    """
+    path = Path(path)
+    text = read_text(path, "the scenario", "TOML")
+    if any(piece.group().count(".") > _MOST_DOTS for piece in _BETWEEN_VALUES.finditer(text)):
+        raise InputError(f"{path}: not a scenario: a key has more than {_MOST_DOTS} parts")
+    try:
+        raw = tomllib.loads(text)
+    except ValueError as error:  # a TOMLDecodeError, or a number of more digits than Python reads
+        named = "" if path.suffix.lower() == ".toml" else "; a scenario is a .toml file"
+        raise InputError(f"{path}: not valid TOML: {error}{named}") from None
+    except RecursionError:
+        raise InputError(f"{path}: not a scenario: its values are nested too deeply") from None
+    try:
+        parsed = _File.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(f"{path}: {explain(error, _File)}") from None
+    if ("nodes" in parsed.model_fields_set) == (parsed.nodes_file is not None):
+        raise InputError(f"{path}: give the nodes either inline as [[nodes]] or by nodes_file, one of the two")
+
+    def beside(field: str, reference: str) -> Path:
+        if not (outside or is_beneath(path.parent, reference)):
+            raise InputError(
+                f'{field} = "{reference}" is outside the folder of the scenario; put the file there, or allow it with '
+                "--outside"
+            )
+        return path.parent / reference
+
+    try:
+        if parsed.nodes_file is not None:
+            nodes = read_nodes(beside("nodes_file", parsed.nodes_file))
+        else:
+            nodes = node_table(parsed.nodes)
+        measured = [
+            *nodes.devices,
+            *(entry.device for entry in [parsed.cloud, *parsed.servers] if entry and entry.device),
+        ]
+        if measured and parsed.profiles.times_file is None:
+            raise InputError(
+                f'device "{measured[0]}" needs its measured times; name their file in [profiles] times_file; '
+                "dmcjia profile MODEL.onnx --measure DEVICE makes one"
+            )
+        times_file = parsed.profiles.times_file
+        times = MeasuredTimes() if times_file is None else load_times(beside("times_file", times_file))
+        if times_file is not None and not measured:
+            warnings.warn(
+                f'{path}: "{times_file}" has no effect: neither a node nor a server has a device; add device', Doubt, 2
+            )
+        cloud = parsed.cloud
+        loaded = Scenario(
+            cloud_gflops=None if cloud is None else cloud.compute_gflops,
+            nodes=nodes,
+            options=parsed.options,
+            profiles=profiles_of(nodes.networks, beside, parsed.profiles),
+            name=parsed.name or path.stem,
+            times=times,
+            cloud_device=(cloud and cloud.device) or "",
+            cloud_rtt_ms=0.0 if cloud is None else cloud.rtt_ms,
+            cloud_link=(cloud and cloud.link) or "",
+            servers=tuple(parsed.servers),
+            links=tuple(parsed.links),
+        )
+        for device, network in loaded.measured():
+            name = loaded.profiles[network].name
+            if times.is_whole(device, name):
+                warnings.warn(
+                    f'{times_file}: the one time of "{name}" on "{device}" is spread over its layers by their work; '
+                    "measure each layer to plan with what they take",
+                    Doubt,
+                    2,
+                )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    doubt_units(loaded, str(path))
+    doubt_unused(loaded, str(path))
+    return loaded
