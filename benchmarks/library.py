@@ -21,6 +21,7 @@ import numpy as np
 from dmcjia_opt import Stop, build_allocator, build_placer, compile_problem, load_plan, verify
 from dmcjia_opt.base.errors import DmcjiaError, InputError
 from dmcjia_opt.bounds.certificate import lower_bound, relative_gap
+from dmcjia_opt.solving.plan import options_and_shares
 from dmcjia_opt.solving.running import place
 from dmcjia_opt.studies.bench.instances import family_and_nodes, generated
 from dmcjia_opt.studies.bench.library import DUAL, Entry, Evidence, Library, check, offer
@@ -46,6 +47,8 @@ NAMES = (
     *(f"mixed-n{n}-s1" for n in (5, 10, 20, 50, 100, 200, 1000)),
     *("mixed-n20-s2", "mixed-n20-s1+cloud-faster"),
     *(f"fleet-n{n}-s1" for n in (1000, 10_000, 100_000, 1_000_000)),
+    *("links-n20-s1", "links-n100-s1", "near-links1-n20-s1", "servers-n10-s1", "servers-n20-s1"),
+    *("tiers-n10-s1", "tiers-n50-s1", "hosts-n10-s1", "hosts-n20-s1"),
 )
 
 
@@ -68,14 +71,14 @@ def add(library: Library, name: str) -> None:
     found = place(build_placer("exact"), problem, build_allocator("waterfilling"), stop=stop)
     assert found.shares is not None
     value = float(problem.objective(found.options, found.shares))
-    from_price = lower_bound(problem, found.price)
+    from_price = lower_bound(problem, found.prices)
     source = (
         DUAL
         if relative_gap(value, from_price) <= 1e-12 or found.lower_bound <= from_price
         else found.bound_from or "exact"
     )
     date = datetime.now(UTC).date().isoformat()
-    said = offer(library, name, Evidence(found.options, found.price), method=METHOD, bound_from=source, date=date)
+    said = offer(library, name, Evidence(found.options, found.prices), method=METHOD, bound_from=source, date=date)
     gap = relative_gap(value, found.lower_bound)
     print(
         f"{name}: {said or 'nothing better'}; gap {gap:.1e}, bound from {source}, {time.perf_counter() - started:.1f} s"
@@ -91,12 +94,15 @@ def offer_plan(library: Library, name: str, path: Path) -> bool:
     ]
     if false:
         raise InputError(f"{path}: false: {'; '.join(false)}")
-    if claims.price_s is None:
-        raise InputError(f"{path}: the plan has no price_s, so that it proves no bound")
+    problem = compile_problem(instance.load())
+    options, _ = options_and_shares(instance.load(), problem, claims)
+    prices = [row.price_s for row in claims.resources] if claims.resources else [claims.price_s]
+    if None in prices:
+        raise InputError(f"{path}: the plan has no prices, so that it proves no bound")
     said = offer(
         library,
         name,
-        Evidence(np.array(claims.splits), np.array([claims.price_s])),
+        Evidence(options, np.array(prices, dtype=np.float64)),
         method=f"{claims.placer or 'unknown'} + {claims.allocator or 'unknown'}",
         bound_from=claims.bound_from,
         date=datetime.now(UTC).date().isoformat(),

@@ -9,10 +9,9 @@ other move together. Along a segment of prices the dual's slope only falls, whic
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse.linalg import spsolve
 
 from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
 from dmcjia_opt.bounds.dual import fixed_dual
@@ -147,16 +146,25 @@ class Uses:
                 fall[:, k, other] += np.where(both, s[:, k] * s[:, other] * moved, 0.0)
         return np.asarray(found)
 
-    def slopes(self, fall: FloatArray, give: FloatArray) -> sparse.csc_array:
+    def slopes(self, fall: FloatArray, give: FloatArray) -> Any:  # noqa: ANN401 - an array, or a sparse one
         """Return minus the derivatives of Σ shares of each resource by each price, (n_resources, n_resources).
 
-        `give` (n_resources,) is added to those of each resource by its own price.
+        `give` (n_resources,) is added to those of each resource by its own price. Many resources make it sparse.
         """
+        n = self.problem.n_resources
         row = np.broadcast_to(self.resource[:, :, None], fall.shape)
         column = np.broadcast_to(self.resource[:, None, :], fall.shape)
-        on, own = fall > 0, np.arange(self.problem.n_resources)
+        if n <= _DENSE:
+            matrix = np.asarray(
+                np.bincount((row * n + column).ravel(), fall.ravel(), n * n).reshape(n, n), dtype=np.float64
+            )
+            matrix[np.diag_indices(n)] += give
+            return matrix
+        from scipy import sparse
+
+        on, own = fall > 0, np.arange(n)
         index = np.concatenate([row[on], own]), np.concatenate([column[on], own])
-        return sparse.csc_array((np.concatenate([fall[on], give]), index), shape=(len(own), len(own)))
+        return sparse.csc_array((np.concatenate([fall[on], give]), index), shape=(n, n))
 
     def stable(self, shares: FloatArray) -> bool:
         """Return whether rounding leaves every queue some of its share (n_nodes, n_uses) beyond its load."""
@@ -224,7 +232,7 @@ def balanced(
     prices = np.where(used, start, 1.0)
     give = np.where(used, give, 0.0).astype(np.float64)
 
-    def at(prices: FloatArray) -> tuple[FloatArray, sparse.csc_array]:
+    def at(prices: FloatArray) -> tuple[FloatArray, Any]:
         shares, fall = uses.response(prices)
         over = uses.total(shares) - 1.0 + give * (anchor - prices)
         return np.where(used, over, 0.0), uses.slopes(fall, give)
@@ -270,7 +278,13 @@ def balanced(
     return np.where(used, best, start)
 
 
-def _newton(prices: FloatArray, over: FloatArray, slopes: sparse.csc_array, on: BoolArray, apart: float) -> FloatArray:
+def _newton(
+    prices: FloatArray,
+    over: FloatArray,
+    slopes: Any,  # noqa: ANN401 - of `Uses.slopes`
+    on: BoolArray,
+    apart: float,
+) -> FloatArray:
     """Return Newton's step for the resources that are `on`, in logarithms of prices.
 
     The larger `apart` (≥ 0), the more each resource goes its own way, which is uphill for certain.
@@ -279,13 +293,19 @@ def _newton(prices: FloatArray, over: FloatArray, slopes: sparse.csc_array, on: 
     scale = np.where(on, prices, 0.0)
     own = np.where(on, prices * slopes.diagonal() * prices * (1.0 + 1e-13), 1.0)
     wanted = np.where(on, prices * over, 0.0)
+    if len(prices) <= _DENSE:
+        matrix = scale[:, None] * slopes * scale / (1.0 + apart)
+        matrix[np.diag_indices(len(own))] = own
+        return np.asarray(np.linalg.solve(matrix, wanted))
+    from scipy import sparse
+    from scipy.sparse.linalg import spsolve
+
     entries = slopes.tocoo()
     off = entries.row != entries.col
     row, column = (np.concatenate([index[off], np.arange(len(own))]) for index in (entries.row, entries.col))
     mixed = entries.data[off] * scale[entries.row[off]] * scale[entries.col[off]] / (1.0 + apart)
     matrix = sparse.csc_array((np.concatenate([mixed, own]), (row, column)), shape=(len(own), len(own)))
-    small = len(prices) <= _DENSE
-    return np.asarray(np.linalg.solve(matrix.toarray(), wanted) if small else spsolve(matrix, wanted))
+    return np.asarray(spsolve(matrix, wanted))
 
 
 def _moved(prices: FloatArray, step: FloatArray) -> FloatArray:

@@ -18,7 +18,7 @@ FROZEN = {
     "paper": "734a9e6da8c7c9da87688b07be367c5bf1bb3429f1b9894f1f0808369810bf94",
     "mixed": "b4694d66cae92adb279f3aedbecdfa19c6ecbb00208d3d6b74828320d5bbd8bc",
     "links": "1006b0b087c03bd36287605996f7e955b714d5e6698fdc56b1ff22f8f9c3b62d",
-    "servers": "ff2b23c2e659056e2e17664196703db806a0cb49e56c0ad93c013042fa92160a",
+    "servers": "5deb9994751c8e663fb7fa577531ec1a55ad3d486ebba562a97993c4e4d3a04e",
     "tiers": "01a8efbea668227f3d19277f5a87eed752f9c9966c0798f2735c13efa3b2def1",
     "hosts": "86c135a2ef5d02f46bea296659d25024b29197aa863a8ad7507a3c8195282347",
 }
@@ -70,7 +70,7 @@ def test_links_are_shared_by_twenty_nodes_and_have_a_mebibyte_a_second_for_each(
 def test_nodes_may_use_two_edge_servers_and_the_cloud():
     scenario = generate("servers", nodes=20, seed=3)
     assert [server.name for server in scenario.servers] == ["edge-1", "edge-2", "edge-3"]
-    assert all(20 / 3 <= server.compute_gflops <= 20 for server in scenario.servers)
+    assert all(100 / 3 <= server.compute_gflops <= 100 for server in scenario.servers)
     for d in range(20):
         usable = scenario.nodes.servers.at(d)
         assert usable[-1] == "cloud"

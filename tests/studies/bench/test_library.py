@@ -110,7 +110,7 @@ def test_a_better_plan_or_bound_comes_in_alone(copy):
     best, evidence = copy.best[name], copy.evidence(name)
     worse = np.where(np.arange(5) == 0, 33, evidence.options)
     loose = replace(best, objective_s=2.0, lower_bound_s=1.0, gap=0.5, bound_from="dual")
-    copy.save(loose, Evidence(worse, 1e-3))
+    copy.save(loose, Evidence(worse, np.array([1e-3])))
     said = offer(copy, name, Evidence(evidence.options, np.zeros(1)), method="new", date="2030-01-01")
     assert said.startswith("objective 2.0 → 1.62")
     assert (copy.best[name].method, copy.best[name].date, copy.best[name].lower_bound_s) == ("new", "2030-01-01", 1.0)
