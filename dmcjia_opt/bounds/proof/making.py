@@ -39,7 +39,8 @@ def prove_bound(problem: Problem, scenario_sha256: str, target: float, *, most_l
     target
         The bound wanted, s.
     most_leaves
-        Give up beyond so many cases, and prove what a single price proves.
+        Give up beyond so many cases, and prove what a single price proves; with several resources, which take longer a
+        case, beyond as many divided by the number of resources.
 
     Returns
     -------
@@ -53,7 +54,7 @@ def prove_bound(problem: Problem, scenario_sha256: str, target: float, *, most_l
     start = tuple(best.tolist())
     single = price_bound(problem, start)
     if single < target and problem.n_nodes <= MOST_NODES:
-        found = _Prover(problem, target, start, most_leaves).search()
+        found = _Prover(problem, target, start, most_leaves // problem.n_resources).search()
         if found is not None:
             prices, tree, bound = found
             return Proof(scenario_sha256, _stated(bound), prices, tree)
