@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import numpy as np
-from scipy import sparse
 
 from dmcjia_opt.base.errors import BackendMissing
 from dmcjia_opt.methods.allocators.one_by_one import Answer, Models, OneByOne, OnePlan
@@ -148,6 +147,7 @@ def _compile(
     n_stages: int = 1,
 ) -> _Compiled:
     import cvxpy as cp
+    from scipy import sparse
 
     if solver not in (able := installed_solvers()):
         raise BackendMissing(

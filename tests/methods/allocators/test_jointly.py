@@ -148,7 +148,7 @@ def test_derivatives_are_those_of_the_shares(curves):
         uses = Uses.of(problem, options)
         prices = uses.first_prices() * np.exp(rng.uniform(-1.0, 1.0, problem.n_resources))
         _, fall = uses.response(prices)
-        slopes = uses.slopes(fall, np.zeros(problem.n_resources)).toarray()
+        slopes = uses.slopes(fall, np.zeros(problem.n_resources))
         np.testing.assert_array_equal(slopes, slopes.T)
         for r in np.flatnonzero(uses.used):
             step = 1e-6 * prices[r] * (np.arange(problem.n_resources) == r)
