@@ -23,6 +23,8 @@ demo: .venv/ready
 	$(BIN)/dmcjia solve $(DEMO)/paper10.toml --out $(DEMO)/exact.json
 	@echo; echo "Anyone can check a plan, whoever made it:"
 	$(BIN)/dmcjia verify $(DEMO)/paper10.toml $(DEMO)/dmcjia.json
+	@echo; echo "A site: three cameras behind one access point, an edge server, and a cloud over a line that all share:"
+	$(BIN)/dmcjia solve examples/site.toml --out $(DEMO)/site.json
 
 check: .venv/ready
 	$(BIN)/ruff format --check .
