@@ -31,7 +31,7 @@ from dmcjia_opt.solving.running import place
 METHODS = ("exact", "scip", "bonmin", "mindtpy", "cvxpy:SCIP")
 GAP = 1e-6
 _OFF = 1e-5
-_PATIENCE = 60.0  # seconds beyond the limit, for starting, warming up and ending
+_PATIENCE = 15.0  # seconds beyond the limit, for starting, warming up and ending
 
 #: Row → (family, nodes, further options of the family).
 ROWS: Mapping[str, tuple[str, int, Mapping[str, Any]]] = {

@@ -335,11 +335,13 @@ class Problem:
     def use_delay(self, options: IntArray, shares: FloatArray) -> FloatArray:
         """Return the mean delay of each use, s, (..., n_nodes, n_uses); 0 where there is none, +inf if unstable."""
         s, shares = self.at(self.service, options), self.by_use(options, shares)
-        wait = self.wait_at(options)[..., 0]
-        rate = self.arrival_rate
-        delays = np.empty(np.broadcast_shapes(s.shape, shares.shape))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             excess = self._spare(s, shares) / s
+            if self.n_uses == 1 and self.curve.waits:
+                delay = self.curve.delay(excess, self.arrival_rate[:, None], self.wait_at(options))
+                return np.where(s > 0, np.where(excess > 0, delay, np.inf), 0.0)
+            wait, rate = self.wait_at(options)[..., 0], self.arrival_rate
+            delays = np.empty(np.broadcast_shapes(s.shape, shares.shape))
             for k, curve in enumerate(self.use_curves):
                 x, busy = excess[..., k], s[..., k] > 0
                 least = 0.0 if curve.waits else -ORDERING_TOLERANCE * (rate + x)
