@@ -139,7 +139,7 @@ def _delays(subject: Subject) -> dict[str, Any]:
 def _node_row(subject: Subject, d: int) -> list[Cell | str]:
     scenario, delays = subject.scenario, subject.delays
     profile = scenario.profiles[scenario.nodes.network_of(d)]
-    split, share = int(subject.splits[d]), float(subject.shares[d])
+    split, share = int(subject.choices.splits[d]), float(subject.choices.server_shares[d])
     stages = [float(stage[d]) for stage in (delays.edge, delays.upload, delays.cloud, delays.total)]
     held = in_percent(share) if share else ""
     if subject.several:
@@ -213,7 +213,7 @@ def _cuts(subject: Subject) -> dict[str, Any]:
     panels: dict[str, dict[str, Any]] = {}
     for m in order[:MOST_MODELS]:
         profile = subject.scenario.profiles[nodes.networks[m]]
-        chosen = np.bincount(subject.splits[nodes.network_index == m], minlength=profile.n_layers + 1)
+        chosen = np.bincount(subject.choices.splits[nodes.network_index == m], minlength=profile.n_layers + 1)
         used = np.flatnonzero(chosen)
         shown = np.sort(used[np.argsort(-chosen[used], kind="stable")[:MOST_CUTS]])
         label = nodes.networks[m] if nodes.networks[m] not in panels else f"{nodes.networks[m]} ({m + 1})"

@@ -96,16 +96,6 @@ class Subject:
         return not self.scenario.menus.splits
 
     @property
-    def splits(self) -> IntArray:
-        """(n_nodes,) how many layers each node runs itself."""
-        return self.choices.splits
-
-    @cached_property
-    def shares(self) -> FloatArray:
-        """(n_nodes,) share of the last server that works; 0 where all runs at the edge."""
-        return self.choices.server_shares
-
-    @property
     def price(self) -> float | None:
         """Price of the one resource there is, s per unit share; None where there are several."""
         return float(self.prices[0]) if len(self.prices) == 1 else None
