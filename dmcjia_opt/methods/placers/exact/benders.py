@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 _FEASIBILITY = 1e-10  # the least that HiGHS takes
 _MAX_CUTS = 500
 _LOOSE, _TIGHT = 0.3, 1e-3  # part of what is open that a master problem may leave open, and below which it is none
+_NEARLY = 0.1  # of the unit open: then the rest is closed at once
 _ANEW = 0.6  # part of what was open that is open still when a new master problem pays
 _LEVELS = (1e-9, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.1, 1.25, 1.6, 2.2, 3.2, 5.0)  # prices of the first cuts, over ν*
 
@@ -237,7 +238,8 @@ def close(search: Search) -> Status:
         if seconds <= 0:
             raise BudgetSpent
         wanted = 0.25 * search.stop.tolerance * search.objective / master.unit
-        goal = max(wanted, loose * (search.objective - search.lower_bound) / master.unit)
+        still = (search.objective - search.lower_bound) / master.unit
+        goal = max(wanted, loose * still if still > _NEARLY else 0.0)
         plan, theta = master.solve(goal, seconds)
         proved = master.bound + master.unit * (theta - 4 * _FEASIBILITY * (1 + abs(theta)))
         proved -= 4.0 * rounding if separate else 0.0
