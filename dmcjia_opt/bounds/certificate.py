@@ -202,7 +202,11 @@ def overload_of(problem: Problem, options: IntArray, names: Sequence[str] = ()) 
 
 
 def _place(problem: Problem, options: IntArray, d: int) -> str:
-    return f"{'split' if problem.single else 'option'} {options[d]}"
+    option = int(options[d])
+    if problem.single:
+        return f"split {option}"
+    used = dict.fromkeys(problem.resource[d, option][problem.service[d, option] > 0].tolist())
+    return f"option {option}, of {' and '.join(str(problem.resources[r]) for r in used) or 'nothing that is shared'}"
 
 
 def _named(d: int, names: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.bounds.certificate import (
     best_lower_bound,
     certify,
+    judge,
     lower_bound,
     options_lower_bound,
     relative_gap,
@@ -20,8 +21,9 @@ from dmcjia_opt.bounds.certificate import (
 )
 from dmcjia_opt.bounds.maximise import between
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.delay import mg1
+from dmcjia_opt.model.delay import MD1, OVERLAP, mg1
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.testing.problems import AVERAGES, CURVES, ORDERINGS, all_plans, brute_force, random_problem
@@ -311,3 +313,24 @@ def test_bounds_of_given_splits_fall_back_on_the_local_delay(price):
 )
 def test_relative_gap(objective, bound, gap):
     assert relative_gap(objective, bound) == gap
+
+
+def test_the_sentence_about_a_broken_plan_names_what_its_option_uses():
+    resources = (Resource("wifi", "link"), Resource("site-a"))
+    problem = Problem(
+        fixed_delay=[[0.1, np.inf]],
+        service=[[[0.1, 0.2], [0.0, 0.0]]],
+        arrival_rate=[2.0],
+        weight=[1.0],
+        curves=(OVERLAP, MD1),
+        resource=[[[0, 1], [0, 1]]],
+        resources=resources,
+    )
+    unstable = judge(problem, np.array([1]), np.zeros((1, 2)), ["gate"])
+    assert unstable.violation.endswith('of "gate" is unstable at option 1, of nothing that is shared')
+    over = judge(problem, np.array([0]), np.array([[1.1, 0.9]]), ["gate"])
+    assert over.violation.startswith('its shares exceed the link "wifi" by 0.1')
+    slow = judge(problem, np.array([0]), np.array([[0.9, 0.3]]), ["gate"])
+    assert 'of "gate" of the server "site-a", 0.3, leaves its use of the server "site-a" unstable' in slow.violation
+    assert 'at option 0, of the link "wifi" and the server "site-a"' in slow.violation
+    assert judge(problem, np.array([0]), np.array([[0.2, 0.9]])).feasible  # tasks overlap on a link: μ may be λ
