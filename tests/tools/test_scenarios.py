@@ -14,7 +14,7 @@ from tools.fuzz.invariants import INVARIANTS
 CHEAP = ("bound", "no-plan", "feasible", "objective", "shares", "exact", "baselines", "proof", "scaled", "more")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(scenarios(), st.integers(0, 1000))
 def test_invariants(scenario, seed):
     problem = compile_problem(scenario)

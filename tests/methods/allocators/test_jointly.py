@@ -123,10 +123,10 @@ def by_slsqp(problem, options, shares):
 
 
 def test_a_general_solver_finds_nothing_better():
-    """200 plans, from equal parts of what the least shares leave, by a method that knows no prices."""
+    """100 plans, from equal parts of what the least shares leave, by a method that knows no prices."""
     rng = np.random.default_rng(34)
     agreed = 0
-    for k in range(200):
+    for k in range(100):
         problem, options = coupled(
             rng, SERIES[k % len(SERIES)], nodes=(2, 6), resources=4, utilisations=(0.3, 0.6, 0.9)
         )
@@ -136,7 +136,7 @@ def test_a_general_solver_finds_nothing_better():
         other = by_slsqp(problem, options, Even().allocate(problem, options[None]).shares[0])
         assert value <= other * (1 + 1e-12)
         agreed += abs(other / value - 1.0) <= 1e-7
-    assert agreed >= 190  # it may stop early
+    assert agreed >= 95  # it may stop early
 
 
 @series

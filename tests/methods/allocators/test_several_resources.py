@@ -48,7 +48,7 @@ def problems(families, seed, rows):
 )
 @pytest.mark.parametrize("families", [SEPARATE, COUPLED], ids=["separate", "coupled"])
 def test_agrees_with_water_filling(allocator, error, price_error, unsolved, families):
-    rows, not_converged = 40, 0
+    rows, not_converged = 24, 0
     for problem, options in problems(families, 41, rows):
         best, got = WaterFilling().allocate(problem, options[None]), allocator.allocate(problem, options[None])
         assert best.status[0] == Status.OPTIMAL

@@ -32,7 +32,7 @@ from dmcjia_opt.testing.problems import AVERAGES, ORDERINGS, QUEUES, brute_force
 from tests.methods.placers.searches import place
 from tests.waiting import PATIENCE
 
-CHUNKS, PER_CHUNK = 8, 250
+CHUNKS, PER_CHUNK = 8, 150
 FAMILIES = ("paper", "homogeneous", "near", "scarce", "mixed")
 
 
