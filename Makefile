@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 DEMO := out/demo
 
-.PHONY: demo test check docs clean
+.PHONY: demo test test-all check docs clean
 
 # The environment is rebuilt when what it installs changes.
 .venv/ready: pyproject.toml constraints.txt
@@ -34,6 +34,9 @@ check: .venv/ready
 
 test: check
 	$(BIN)/pytest -n 2 --dist worksteal
+
+test-all: check
+	$(BIN)/pytest -n 2 --dist worksteal -m "slow or not slow"
 
 docs: .venv/ready
 	$(BIN)/sphinx-build -W -n -b html docs out/docs

@@ -48,8 +48,6 @@ _CASES: tuple[tuple[int, int, object, Ordering, Average], ...] = (
 _SHARED: tuple[tuple[int, int, int, tuple[DelayCurve, ...], Ordering, Average], ...] = (
     (3, 4, 3, (OVERLAP, MD1), "stability", "nodes"),
     (4, 3, 2, (MD1,), "stability", "tasks"),
-    (3, 4, 3, (MM1, MD1), "cloud-faster", "nodes"),
-    (3, 4, 3, (OVERLAP, TANDEM), "stability", "tasks"),
     (3, 4, 3, (TANDEM, TANDEM), "cloud-faster", "nodes"),
 )
 every_problem = pytest.mark.parametrize("k", range(len(_CASES) + len(_SHARED)))

@@ -108,6 +108,7 @@ def test_report_killed_leaves_no_page(tmp_path):
     assert [whole(run) for run in (*killed, last)] == [set(), set(), {"page.html"}]
 
 
+@pytest.mark.slow
 def test_fuzz_killed_leaves_no_process_behind(tmp_path):
     process = start("fuzz", "--out", tmp_path, "--workers", 2, "--invariants", "no-plan")
     until((tmp_path / "blocks.jsonl").exists)  # both have begun
@@ -143,9 +144,11 @@ def test_ctrl_c_in_a_search_keeps_the_best_plan(tmp_path, placer):
     [
         ["simulate", "{scenario}", "{plan}", "--tasks", "2000000000"],
         ["reproduce", "delay", "--out", "{folder}/r", "--seeds", "50"],
-        ["fuzz", "--out", "{folder}/f", "--workers", "2", "--invariants", "no-plan"],
+        pytest.param(
+            ["fuzz", "--out", "{folder}/f", "--workers", "2", "--invariants", "no-plan"], marks=pytest.mark.slow
+        ),
     ],
-    ids=lambda command: command[0],
+    ids=["simulate", "reproduce", "fuzz"],
 )
 def test_ctrl_c_elsewhere_is_a_sentence(scenario, tmp_path, command):
     plan = tmp_path / "plan.json"
@@ -166,6 +169,7 @@ def test_a_disk_that_is_full_is_a_sentence_and_leaves_nothing(scenario, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["s.toml"]
 
 
+@pytest.mark.slow
 def test_fuzz_on_a_full_disk(tmp_path):
     told = ["fuzz", "--out", tmp_path, "--instances", 100, "--invariants", "no-plan", "--workers", 1]
     code, _, err = ended(*told, preexec_fn=little_room)

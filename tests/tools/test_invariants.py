@@ -17,7 +17,8 @@ from tools.fuzz.invariants import INVARIANTS
 NAMES = tuple(invariant.name for invariant in INVARIANTS)
 
 
-@pytest.mark.parametrize("block", [0])
+@pytest.mark.slow
+@pytest.mark.parametrize("block", [0, 1])
 def test_they_hold(block):
     tally = check_block(11, block, NAMES)
     assert tally.failures == []

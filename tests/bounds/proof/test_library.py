@@ -18,5 +18,6 @@ def test_the_best_known_plan_is_proved(tmp_path, name):
     assert prove_one(LIBRARY, name, tmp_path) <= 1e-9
 
 
+@pytest.mark.slow
 def test_a_proof_that_would_be_too_large_proves_what_prices_do(tmp_path):
     assert 1e-9 < prove_one(LIBRARY, "servers-n10-s1", tmp_path) < 0.01

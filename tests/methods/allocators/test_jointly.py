@@ -122,6 +122,7 @@ def by_slsqp(problem, options, shares):
     return float(problem.objective(options, moved))
 
 
+@pytest.mark.slow
 def test_a_general_solver_finds_nothing_better():
     """100 plans, from equal parts of what the least shares leave, by a method that knows no prices."""
     rng = np.random.default_rng(34)
