@@ -79,8 +79,6 @@ def several(problem: Problem, *, passes: int = 40, polish: int = 120) -> list[Du
     points.sort(key=lambda found: -found.value)
     if problem.n_resources <= _MOST_POLISHED and len(points[0].options) <= _MOST_NODES_POLISHED:
         points = _polished(problem, points, polish)
-    elif groups is not None:  # options that were ruled out are so only inside of the box
-        points[0] = dual_point(problem, points[0].prices)
     return points[:_KEPT]
 
 
@@ -147,7 +145,7 @@ def _guess(problem: Problem, rows: slice | IntArray = slice(None)) -> float:
 def _maximise(
     whole: Callable[[], Iterator[Columns]], n: int, capacity: float, guess: float, factor: float, tolerance: float
 ) -> tuple[DualPoint, DualPoint]:
-    """Bracket the price around `guess`, then close in on what is left (see `maximise`).
+    """Bracket the price around `guess`, then close in on what is left (see `between`).
 
     Two tangents meet above the maximum: how far above the best value so far is how much is left to gain, and where
     they meet is the next price, which is quick where splits change. In turn with that a Newton step on log axes,
