@@ -151,8 +151,13 @@ def best_lower_bound(problem: Problem) -> tuple[float, FloatArray]:
     best = BestPrice(problem)
     if math.isinf(best.bound) and best.bound > 0:
         return math.inf, np.full(problem.n_resources, math.nan)
-    bounds = [(lower_bound(problem, point.prices), tuple(point.prices.tolist())) for point in best.points[:_TRIED]]
-    bound, prices = max(bounds)
+    return best_of(best)
+
+
+def best_of(dual: BestPrice) -> tuple[float, FloatArray]:
+    """Return the best lower bound that the points of a dual prove, s, and its prices (n_resources,)."""
+    tried = dual.points[:_TRIED]
+    bound, prices = max((lower_bound(dual.problem, point.prices), tuple(point.prices.tolist())) for point in tried)
     return bound, np.array(prices)
 
 

@@ -13,7 +13,7 @@ from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.base.machine import installed_versions
 from dmcjia_opt.bounds.best import BestPrice
-from dmcjia_opt.bounds.certificate import judge, lower_bound, overload_of, relative_gap
+from dmcjia_opt.bounds.certificate import best_of, judge, lower_bound, overload_of, relative_gap
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
@@ -26,8 +26,6 @@ from dmcjia_opt.solving.running import CheckedAllocator, at_the_edge, check_meth
 from dmcjia_opt.solving.search import Placer
 
 _FULL = "no plan exists: every plan fills the cloud, up to rounding; add cloud or edge compute, or lower arrival_rate"
-
-_TRIED = 2  # of the best points of the dual
 
 Method = TypeVar("Method", Placer, Allocator)
 
@@ -153,9 +151,7 @@ def _bound(
         bound = lower_bound(problem, prices)
         if relative_gap(objective, bound) <= tolerance:
             return bound, prices
-    bounds = [(lower_bound(problem, point.prices), tuple(point.prices.tolist())) for point in dual.points[:_TRIED]]
-    bound, at = max(bounds)
-    return bound, np.array(at)
+    return best_of(dual)
 
 
 def _without_plan(found: Placement, placer: str, why: str) -> InfeasibleError:
