@@ -32,7 +32,14 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.processes import silenced
 from dmcjia_opt.bounds.dual import rounding_slack, use_costs
-from dmcjia_opt.methods.placers.exact.branch_and_bound import NodeClass, class_rows, fixed_row, node_classes, spread
+from dmcjia_opt.methods.placers.exact.branch_and_bound import (
+    NodeClass,
+    class_rows,
+    fixed_row,
+    node_classes,
+    over_resources,
+    spread,
+)
 from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, left_open
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Status
@@ -142,9 +149,13 @@ class Master:
     def _by_resource(self, prices: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return what each column (n, n_resources), and all other nodes (n_resources,), cost at prices, by resource."""
         problem = self.problem
-        parts = [by_resource(problem, np.repeat(c.nodes[:1], len(c.options)), c.options, prices) for c in self.classes]
-        others = by_resource(problem, self.fixed, self.cheapest[self.fixed], prices)
-        return np.concatenate(parts), others.sum(axis=0)
+
+        def costs(nodes: IntArray, options: IntArray) -> FloatArray:
+            by_use = np.stack(use_costs(problem, nodes, options, prices), axis=-1)
+            return over_resources(problem, nodes, options, by_use)
+
+        parts = [costs(np.repeat(c.nodes[:1], len(c.options)), c.options) for c in self.classes]
+        return np.concatenate(parts), costs(self.fixed, self.cheapest[self.fixed]).sum(axis=0)
 
     def cut(self, prices: FloatArray, objective: float) -> None:
         """Add the cuts of prices (n_resources,), lowered by what rounding may add to them below `objective`."""
@@ -197,15 +208,6 @@ class Master:
                 return None, bound
             plan[c.nodes] = spread(c.options, count[None, :])[0]
         return plan, bound
-
-
-def by_resource(problem: Problem, nodes: IntArray, options: IntArray, prices: FloatArray) -> FloatArray:
-    """Return what options of nodes, (n,) each, cost for each resource at prices, (n, n_resources), s."""
-    found = np.zeros((len(nodes), problem.n_resources))
-    resource = problem.resource[nodes, options]
-    for k, cost in enumerate(use_costs(problem, nodes, options, prices)):
-        np.add.at(found, (np.arange(len(nodes)), resource[:, k]), cost)
-    return found
 
 
 def _end_when(asked: Event, at: HighsCallbackEvent) -> None:

@@ -243,9 +243,13 @@ def fixed_row(problem: Problem, nodes: IntArray, options: IntArray, prices: Floa
 def _least_loads(problem: Problem, nodes: IntArray, options: IntArray) -> FloatArray:
     """Return the least shares (n, n_resources) that options of nodes, (n,) each, ask for."""
     rate = np.maximum(problem.arrival_rate[nodes, None], problem.least_rate[nodes, options])
+    return over_resources(problem, nodes, options, rate * problem.service[nodes, options])
+
+
+def over_resources(problem: Problem, nodes: IntArray, options: IntArray, values: FloatArray) -> FloatArray:
+    """Return the sums (n, n_resources) of values (n, n_uses) of what options of nodes, (n,) each, use."""
     found = np.zeros((len(nodes), problem.n_resources))
-    use = problem.resource[nodes, options]
-    np.add.at(found, (np.arange(len(nodes))[:, None], use), rate * problem.service[nodes, options])
+    np.add.at(found, (np.arange(len(nodes))[:, None], problem.resource[nodes, options]), values)
     return found
 
 
