@@ -1,11 +1,12 @@
-"""Delay curves: mean time of one use of a shared resource as a function of its service rate.
+"""Delay curves: time that one use of a shared resource takes, as a function of its service rate.
 
-Every curve here is the largest of one or two pieces ``a/μ + b/(μ − λ) − relief·W``, convex and decreasing in μ > λ.
-The argument is the *excess rate* ``x = μ − λ`` rather than μ, because near saturation μ − λ loses all its digits.
-W is the mean wait a task has behind it when it reaches the cloud: a queue fed by the departures of another one is
-relieved of it. With Poisson arrivals at the cloud, as in the paper, it plays no part.
+Each of a mean is the largest of one or two pieces ``a/μ + b/(μ − λ) − relief·W``, convex and decreasing in μ > λ;
+those of a percentile, which only a tandem has, are tabulated (`quantiles`) and have no pieces. The argument is the
+*excess rate* ``x = μ − λ`` rather than μ, because near saturation μ − λ loses all its digits. W is the wait a task has
+behind it when it reaches the cloud: a queue fed by the departures of another one is relieved of it. With Poisson
+arrivals at the cloud, as in the paper, it plays no part.
 
-Four methods are all that allocators and bounds need; those that model a solver's problem read the pieces.
+Five methods are all that allocators and bounds need; those that model a solver's problem read the pieces.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ from typing import Protocol
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import EPS, FloatArray
+from dmcjia_opt.base.arrays import EPS, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.model.quantiles import PERCENTILES, LongestWait, WaitQuantile
+
+#: What of the delay may be asked for.
+STATISTICS = ("mean", *PERCENTILES)
 
 _NEWTON_STEPS = 40
 
@@ -31,7 +36,7 @@ class Piece:
 
 
 class DelayCurve(Protocol):
-    """Mean time in the cloud, at excess service rate `excess` (1/s) and arrival rate `rate` (1/s).
+    """Time in the cloud, the mean or a percentile, at excess service rate `excess` (1/s) and arrival rate `rate` (1/s).
 
     `wait` is W in s, the wait paid upstream. The arguments broadcast against each other.
     """
@@ -42,18 +47,22 @@ class DelayCurve(Protocol):
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
-        """The pieces whose maximum the curve is."""
+        """The pieces whose maximum the curve is; none where it is tabulated."""
 
     @property
     def is_dcp(self) -> bool:
-        """Whether every piece is a sum of convex terms, as disciplined convex programming asks."""
+        """Whether there are pieces, each a sum of convex terms, as disciplined convex programming asks."""
 
     @property
     def waits(self) -> bool:
         """Whether tasks wait for each other, for ever as μ falls to λ; where they overlap, μ = λ will do."""
 
+    @property
+    def in_series(self) -> bool:
+        """Whether the use is a stage of its node's tandem, of which only the longest makes tasks wait."""
+
     def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
-        """Return the mean delay T, s."""
+        """Return the delay T, s."""
 
     def marginal(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
         """Return −dT/dμ, s²: what one more unit of service rate saves; at a kink, the smaller of the two."""
@@ -63,6 +72,16 @@ class DelayCurve(Protocol):
 
     def excess_at(self, marginal: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
         """Return the excess rate (1/s) at which one more unit of service rate saves `marginal` (s²)."""
+
+    def rate_within(self, room: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
+        """Return the least service rate μ (1/s) at which T is at most `room` (s); +inf where none is."""
+
+
+def _service_rate(excess: FloatArray, rate: FloatArray, room: FloatArray) -> FloatArray:
+    """Return μ = λ + x, rounded up, above λ; +inf where there is no `room`."""
+    mu = rate + excess
+    mu = np.where((mu - rate < excess) | (mu <= rate), np.nextafter(mu, np.inf), mu)
+    return np.where(np.greater(room, 0.0), mu, np.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +173,22 @@ class QueueCurve:
         """They do."""
         return True
 
+    @property
+    def in_series(self) -> bool:
+        """No."""
+        return False
+
+    def excess_within(self, room: FloatArray, rate: FloatArray) -> FloatArray:
+        """Return the excess rate (1/s) at which T is `room`, s: the larger root of r x² + (rλ − 1) x − bλ = 0."""
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            work = np.multiply(room, rate)
+            root = np.sqrt(1.0 + work * (work + (4.0 * self.b - 2.0)))
+            return np.where(work <= 1.0, (1.0 - work + root) / room / 2.0, 2.0 * self.b * rate / (work - 1.0 + root))
+
+    def rate_within(self, room: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
+        """Return the least service rate μ (1/s) at which T is at most `room` (s); +inf where none is."""
+        return _service_rate(self.excess_within(room, rate), rate, room)
+
 
 @dataclass(frozen=True, slots=True)
 class OverlapCurve:
@@ -179,6 +214,11 @@ class OverlapCurve:
         """No."""
         return False
 
+    @property
+    def in_series(self) -> bool:
+        """No."""
+        return False
+
     def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
         """Return the delay T, s."""
         return 1.0 / (rate + excess)
@@ -197,96 +237,205 @@ class OverlapCurve:
         """Return the excess rate (1/s) at which one more unit of service rate saves `marginal` (s²), at least 0."""
         return np.maximum(1.0 / np.sqrt(marginal) - rate, 0.0)
 
+    def rate_within(self, room: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
+        """Return the least service rate μ (1/s) at which T is at most `room` (s); +inf where none is."""
+        return np.maximum(rate, _alone(room))
+
 
 MD1 = QueueCurve("md1", 0.5, 0.5)
 MM1 = QueueCurve("mm1", 0.0, 1.0)
 
 
+def _alone(room: FloatArray) -> FloatArray:
+    """Return 1/room, the rate (1/s) of a stage that nobody waits for; +inf where there is no room."""
+    with np.errstate(divide="ignore", over="ignore"):
+        return np.where(np.greater(room, 0.0), np.divide(1.0, room), np.inf)
+
+
 @dataclass(frozen=True, slots=True)
-class TandemCurve:
-    """Mean time in the last of several deterministic stages in series, the exact model of the cloud behind the edge.
-
-    Notes
-    -----
-    A task that passes deterministic stages fed by Poisson arrivals waits λm²/(2(1 − λm)) in all, m the longest
-    service time (H. D. Friedman 1965, doi:10.1287/opre.13.1.121). The first stages are such a series themselves, so
-    what the cloud adds is its service and the wait beyond theirs,
-
-        T(μ) = 1/μ + max(0, λ/(2μ(μ − λ)) − W) = max(1/μ, ½/μ + ½/(μ − λ) − W).
-
-    The two pieces cross where the cloud is exactly as fast as the slowest stage before it. There T has a kink: for
-    any price between the slopes of the pieces the best rate is the crossing.
-    """
+class MeanWait:
+    """The mean wait V = λ/(2μ(μ − λ)) of an M/D/1 queue; `number`/μ + V is `number` times an M/G/1 queue's delay."""
 
     @property
-    def name(self) -> str:
-        """``"tandem"``."""
-        return "tandem"
+    def statistic(self) -> str:
+        """``"mean"``."""
+        return "mean"
 
-    @property
-    def pieces(self) -> tuple[Piece, ...]:
-        """The cloud as the slowest stage, and as one that no task waits for."""
-        return (Piece(0.5, 0.5, 1.0), Piece(1.0, 0.0))
+    def waited(self, excess: FloatArray, rate: FloatArray) -> FloatArray:
+        """Return V, s."""
+        return 0.5 * (rate * (1.0 / (rate + excess))) / excess
 
-    @property
-    def is_dcp(self) -> bool:
-        """Both pieces are."""
-        return True
-
-    @property
-    def waits(self) -> bool:
-        """They do."""
-        return True
+    def wait_of(self, rate: FloatArray, service: FloatArray) -> FloatArray:
+        """Return V, s, for a service time, s; +inf where the queue is unstable."""
+        load = rate * service
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return np.where(load < 1.0, load * service / (2.0 * (1.0 - load)), np.inf)
 
     def crossing(self, rate: FloatArray, wait: FloatArray | float) -> FloatArray:
-        """Return the excess rate (1/s) beyond which nothing waits at the cloud; +inf where W = 0.
+        """Return the excess rate from which V is no more than `wait`, s; +inf where W = 0.
 
         The positive root of x² + λx = λ/(2W), in a form that loses no digits.
         """
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             return np.where(np.greater(wait, 0.0), 1.0 / (wait + np.sqrt(wait * (wait + 2.0 / rate))), np.inf)
 
+    def side(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float) -> IntArray:
+        """Return −1 below the crossing, 0 there and 1 beyond."""
+        crossing = self.crossing(rate, wait)
+        return np.where(excess < crossing, -1, np.where(excess == crossing, 0, 1))
+
+    def marginal_together(self, number: int, excess: FloatArray, rate: FloatArray) -> FloatArray:
+        """Return minus the derivative, s², of `number`/μ + V."""
+        return number * self._queue(number).marginal(excess, rate)
+
+    def curvature_together(self, number: int, excess: FloatArray, rate: FloatArray) -> FloatArray:
+        """Return the second derivative, s³, of `number`/μ + V."""
+        return number * self._queue(number).curvature(excess, rate)
+
+    def excess_together(self, number: int, marginal: FloatArray, rate: FloatArray) -> FloatArray:
+        """Return the excess rate at which one more unit of rate saves `marginal` (s²) of `number`/μ + V."""
+        return self._queue(number).excess_at(marginal / number, rate)
+
+    def excess_within(self, total: FloatArray, rate: FloatArray) -> FloatArray:
+        """Return the excess rate at which 1/μ + V is `total`, s."""
+        return MD1.excess_within(total, rate)
+
+    def _queue(self, number: int) -> QueueCurve:
+        b = 0.5 / number
+        return QueueCurve("mg1", 1.0 - b, b)
+
+
+@dataclass(frozen=True, slots=True)
+class TandemCurve:
+    """Time in the last of several deterministic stages in series, the exact model of the cloud behind the edge.
+
+    Parameters
+    ----------
+    longest
+        What is known of the wait V(μ) at the longest stage.
+
+    Notes
+    -----
+    A task that passes deterministic stages fed by Poisson arrivals waits, in all, as long as in one M/D/1 queue with
+    the longest service time m (H. D. Friedman 1965, doi:10.1287/opre.13.1.121): λm²/(2(1 − λm)) in the mean. The first
+    stages are such a series themselves, so what the cloud adds is its service and the wait beyond theirs, in the mean
+
+        T(μ) = 1/μ + max(0, λ/(2μ(μ − λ)) − W) = max(1/μ, ½/μ + ½/(μ − λ) − W),
+
+    and 1/μ + max(0, V(μ) − W) in general. V is convex in μ, and falls. The two pieces cross where the cloud is exactly
+    as fast as the slowest stage before it. There T has a kink: for any price between the slopes of the pieces the best
+    rate is the crossing. Percentiles have more of them, at fixed loads: where tasks begin to wait, and where they wait
+    one service.
+    """
+
+    longest: LongestWait
+
+    @property
+    def name(self) -> str:
+        """``"tandem"``, and the percentile if it is one, ``"tandem p95"``."""
+        return "tandem" if self.statistic == "mean" else f"tandem {self.statistic}"
+
+    @property
+    def statistic(self) -> str:
+        """What of the delay the curve is, one of `STATISTICS`."""
+        return self.longest.statistic
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The cloud as the slowest stage, and as one that no task waits for; none of a percentile."""
+        return (Piece(0.5, 0.5, 1.0), Piece(1.0, 0.0)) if self.statistic == "mean" else ()
+
+    @property
+    def is_dcp(self) -> bool:
+        """Both pieces are; a percentile has none."""
+        return self.statistic == "mean"
+
+    @property
+    def waits(self) -> bool:
+        """They do."""
+        return True
+
+    @property
+    def in_series(self) -> bool:
+        """Yes."""
+        return True
+
+    def waited(self, excess: FloatArray, rate: FloatArray) -> FloatArray:
+        """Return V, s, what is waited in all where this is the slowest stage."""
+        return self.longest.waited(excess, rate)
+
+    def wait_of(self, rate: FloatArray, service: FloatArray) -> FloatArray:
+        """Return V, s, where the longest service takes `service` (s); +inf where the queue is unstable."""
+        return self.longest.wait_of(rate, service)
+
+    def crossing(self, rate: FloatArray, wait: FloatArray | float) -> FloatArray:
+        """Return the excess rate (1/s) beyond which nothing waits at the cloud; +inf for the mean where W = 0."""
+        return self.longest.crossing(rate, wait)
+
     def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
-        """Return the mean delay T, s."""
-        service = 1.0 / (rate + excess)
-        return service + np.maximum(0.5 * (rate * service) / excess - wait, 0.0)
+        """Return the delay T, s."""
+        return 1.0 / (rate + excess) + np.maximum(self.longest.waited(excess, rate) - wait, 0.0)
 
     def marginal(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
         """Return −dT/dμ, s²; at the crossing, what one more unit of service rate saves beyond it."""
-        slowest = MD1.marginal(excess, rate)
+        slowest = self.longest.marginal_together(1, excess, rate)
         service = 1.0 / (rate + excess)
-        return np.where(excess < self.crossing(rate, wait), slowest, service * service)
+        return np.where(self.longest.side(excess, rate, wait) < 0, slowest, service * service)
 
     def curvature(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
         """Return d²T/dμ², s³; +inf at the crossing."""
-        slowest = MD1.curvature(excess, rate)
+        slowest = self.longest.curvature_together(1, excess, rate)
         service = 1.0 / (rate + excess)
-        crossing = self.crossing(rate, wait)
-        beyond = np.where(excess == crossing, np.inf, 2.0 * service * service * service)
-        return np.where(excess < crossing, slowest, beyond)
+        side = self.longest.side(excess, rate, wait)
+        beyond = np.where(side == 0, np.inf, 2.0 * service * service * service)
+        return np.where(side < 0, slowest, beyond)
+
+    def curvature_together(self, number: IntArray, excess: FloatArray, rate: FloatArray) -> FloatArray:
+        """Return the second derivative, s³, of what `number` stages that are as slow as each other delay."""
+        found = np.ones_like(excess)
+        for j in np.unique(number):
+            at = number == j
+            found[at] = self.longest.curvature_together(int(j), excess[at], rate[at])
+        return found
 
     def excess_at(self, marginal: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
         """Return the excess rate (1/s) at which one more unit of service rate saves `marginal` (s²), or the crossing.
 
-        Each piece has its own answer in closed form, x = 1/√k − λ for the one without a wait. As its slope is the
-        lesser one, so is its answer; between the two answers lies that of the maximum.
+        Each piece has its own answer, x = 1/√k − λ for the one without a wait. As its slope is the lesser one, so is
+        its answer; between the two answers lies that of the maximum.
         """
-        slowest = MD1.excess_at(marginal, rate)
+        slowest = self.longest.excess_together(1, marginal, rate)
         return np.maximum(np.minimum(slowest, self.crossing(rate, wait)), 1.0 / np.sqrt(marginal) - rate)
 
+    def rate_within(self, room: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
+        """Return the least service rate μ (1/s) at which T is at most `room` (s): enough for each of its two parts."""
+        slowest = self.longest.excess_within(np.maximum(room, 0.0) + wait, rate)
+        return np.maximum(_alone(room), _service_rate(slowest, rate, room))
 
-TANDEM = TandemCurve()
+
+TANDEM = TandemCurve(MeanWait())
 
 
-def series_excess(marginals: FloatArray, floors: FloatArray, rate: FloatArray, wait: FloatArray | float) -> FloatArray:
+def tandem(statistic: str) -> TandemCurve:
+    """Return the curve of a tandem's mean delay or of a percentile of it, one of `STATISTICS`."""
+    return TANDEM if statistic == "mean" else TandemCurve(WaitQuantile(statistic))
+
+
+def series_excess(
+    marginals: FloatArray,
+    floors: FloatArray,
+    rate: FloatArray,
+    wait: FloatArray | float,
+    curve: TandemCurve = TANDEM,
+) -> FloatArray:
     """Return the excess rates (1/s) at which a tandem's shared stages cost least, each at a price of its own.
 
     With μ_k their rates, W the wait upstream and c_k what a unit of rate costs, per unit of weight, the cost is
-    Σ 1/μ_k + c_k μ_k + max(0, λ/(2μ(μ − λ)) − W), μ the least of them. With μ given, each stage is as fast as it would
-    be without any wait, 1/√c_k, or as μ if that is faster. What is left is convex in 1/μ: while j stages are slower
-    than that by themselves, one more unit of μ saves j times what a queue with b = 1/(2j) and a = 1 − b does, so that
-    its best rate follows from that curve; the least over j is right, because leaving out a slow stage can only make
-    the others look faster than they are. Without a wait beyond W the crossing is the best there is.
+    Σ 1/μ_k + c_k μ_k + max(0, V(μ) − W), μ the least of them. With μ given, each stage is as fast as it would be
+    without any wait, 1/√c_k, or as μ if that is faster. What is left is convex in 1/μ: while j stages are slower than
+    that by themselves, the best rate is where one more unit of μ saves Σ c_k of j/μ + V; the least over j is right,
+    because leaving out a slow stage can only make the others look faster than they are. Without a wait beyond W the
+    crossing is the best there is.
 
     Parameters
     ----------
@@ -296,6 +445,8 @@ def series_excess(marginals: FloatArray, floors: FloatArray, rate: FloatArray, w
         (n_stages, ...) excess rates that may not be undercut; −inf where there are none.
     rate, wait
         (...) arrival rate, 1/s, and W, s.
+    curve
+        That of the stages, which has V.
 
     Returns
     -------
@@ -306,12 +457,10 @@ def series_excess(marginals: FloatArray, floors: FloatArray, rate: FloatArray, w
     order = np.argsort(alone, axis=0, kind="stable")
     slowest = np.take_along_axis(alone, order, 0)
     total = np.cumsum(np.take_along_axis(marginals, order, 0), axis=0)
-    least = TANDEM.crossing(rate, wait)
+    least = curve.crossing(rate, wait)
     for j in range(len(marginals)):
         used = np.isfinite(slowest[j])
-        b = 0.5 / (j + 1)
-        curve = QueueCurve("mg1", 1.0 - b, b)
-        together = curve.excess_at(np.where(used, total[j], 1.0) / (j + 1), rate)
+        together = curve.longest.excess_together(j + 1, np.where(used, total[j], 1.0), rate)
         least = np.where(used, np.minimum(least, np.maximum(together, slowest[j])), least)
     return np.maximum(alone, least)
 
@@ -327,20 +476,25 @@ def mg1(scv: float) -> QueueCurve:
     return QueueCurve("mg1", 1.0 - b, b)
 
 
-def delay_curve(name: str, service_scv: float = 0.0) -> DelayCurve:
+def delay_curve(name: str, service_scv: float = 0.0, statistic: str = "mean") -> DelayCurve:
     """Return the curve called `name`: ``md1``, ``mm1``, ``mg1`` with `service_scv`, or ``tandem``.
 
     Raises
     ------
     InputError
-        If the name is not a known curve.
+        If the name is not a known curve, or has no such statistic.
     """
-    if name == "md1":
-        return MD1
-    if name == "mm1":
-        return MM1
-    if name == "mg1":
-        return mg1(service_scv)
+    if statistic not in STATISTICS:
+        raise InputError(
+            f'statistic = "{statistic}" is not known; choose {", ".join(STATISTICS[:-1])} or {STATISTICS[-1]}'
+        )
     if name == "tandem":
-        return TANDEM
-    raise InputError(f'delay = "{name}" is not a known curve; choose md1, mm1, mg1 or tandem')
+        return tandem(statistic)
+    if name not in ("md1", "mm1", "mg1"):
+        raise InputError(f'delay = "{name}" is not a known curve; choose md1, mm1, mg1 or tandem')
+    if statistic != "mean":
+        raise InputError(
+            f'statistic = "{statistic}" needs delay = "tandem": percentiles of the independent queues of '
+            f'delay = "{name}" do not add up'
+        )
+    return MD1 if name == "md1" else MM1 if name == "mm1" else mg1(service_scv)

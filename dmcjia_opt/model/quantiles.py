@@ -1,0 +1,403 @@
+"""Percentiles of the wait in a queue of Poisson arrivals and deterministic service, M/D/1.
+
+At load u = λm the p-quantile of the wait, in services, is q(u), and h(u) = u·q(u) that in gaps between arrivals: the
+wait of tasks that come at rate λ is V = h(u)/λ. It is tabulated once for each percentile, when first asked for, as
+
+    r(t) = (1 − u)·h(u),   t = −ln(1 − u) = ln(1 + λ/x),   x = μ − λ the excess rate,
+
+which stays of order 1 up to saturation. With D = r + r′ the derivatives are dV/dμ = −D/x² and dh/du = D/(1 − u)².
+
+Where the wait is k services, k = 1, 2, …, the k-th derivative of h jumps, so cells of the table begin and end there. In
+each r is a polynomial, and a hair too low: what is computed from it never exceeds the exact percentile (see
+docs/mathematics.md), so that one function serves both plans and bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Protocol
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
+
+#: Percentiles that are known, by name.
+PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
+
+#: By how much the table is lowered, relatively; its own error is below a tenth of it.
+LOWERED = 1e-11
+
+_LONGEST = 16  # services from which the slowest exponential is all that is left of the tail
+_DEGREE = 8
+_FIT = 2e-13  # what the last of a polynomial's coefficients may be, relatively
+_SPLITS = 12
+_SATURATED = 36.0  # t from which r is constant in float64
+_STEPS = 3  # of Newton's method inside a cell; the error after one is about 1e-4
+_ULPS = 16.0 * EPS  # relative distance at which an excess rate counts as that of a kink
+
+
+class LongestWait(Protocol):
+    """The wait V(μ) of a tandem whose slowest stage has service rate μ: its mean, or a percentile of it.
+
+    All rates are in 1/s, `excess` is μ − λ, and `number` is how many stages are as slow as each other.
+    """
+
+    @property
+    def statistic(self) -> str:
+        """``"mean"``, or a name of `PERCENTILES`."""
+
+    def waited(self, excess: FloatArray, rate: FloatArray) -> FloatArray:
+        """Return V, s."""
+
+    def wait_of(self, rate: FloatArray, service: FloatArray) -> FloatArray:
+        """Return V, s, for a service time, s; +inf where the queue is unstable."""
+
+    def crossing(self, rate: FloatArray, wait: FloatArray | float) -> FloatArray:
+        """Return the excess rate from which V is no more than `wait`, s; +inf where there is none."""
+
+    def side(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float) -> IntArray:
+        """Return −1 below the crossing, 0 there and 1 beyond."""
+
+    def marginal_together(self, number: int, excess: FloatArray, rate: FloatArray) -> FloatArray:
+        """Return minus the derivative, s², of `number`/μ + V; at a kink, the smaller of the two."""
+
+    def curvature_together(self, number: int, excess: FloatArray, rate: FloatArray) -> FloatArray:
+        """Return the second derivative, s³, of `number`/μ + V; +inf at a kink."""
+
+    def excess_together(self, number: int, marginal: FloatArray, rate: FloatArray) -> FloatArray:
+        """Return the excess rate at which one more unit of rate saves `marginal` (s²) of `number`/μ + V."""
+
+    def excess_within(self, total: FloatArray, rate: FloatArray) -> FloatArray:
+        """Return the excess rate at which 1/μ + V is `total`, s, or one at which 1/μ is less."""
+
+
+def in_system(load: FloatArray, n: int) -> FloatArray:
+    """Return P(at most i tasks in an M/D/1 queue), i = 0 … n − 1, for loads (m,), as (m, n).
+
+    By V. Ramaswami's recursion (1988, doi:10.1080/15326348808807077), in which nothing is subtracted: with a the
+    Poisson probabilities of `load` and A their tails, π₀ = 1 − u and π_{j+1} a₀ = π₀ A_j + Σ_{i=1}^{j} π_i A_{j+1−i}.
+    """
+    poisson = np.empty((len(load), n + 30))
+    poisson[:, 0] = np.exp(-load)
+    for i in range(1, n + 30):
+        poisson[:, i] = poisson[:, i - 1] * load / i
+    tail = np.cumsum(poisson[:, :0:-1], axis=1)[:, ::-1]
+    found = np.zeros((len(load), n))
+    found[:, 0] = 1.0 - load
+    for j in range(n - 1):
+        others = np.einsum("ij,ij->i", found[:, 1 : j + 1], tail[:, j:0:-1])
+        found[:, j + 1] = (found[:, 0] * tail[:, j] + others) / poisson[:, 0]
+    return np.asarray(np.cumsum(found, axis=1))
+
+
+def wait_within(k: IntArray, ahead: FloatArray, load: FloatArray, at_most: FloatArray) -> FloatArray:
+    """Return P(wait ≤ k − ahead services), k ≥ 0 and 0 ≤ ahead ≤ 1, all (m,); 0 where k = 0.
+
+    G. J. Franx's form (2001, doi:10.1016/S0167-6377(01)00108-0), a sum of positive terms, with `at_most` (m, n) of
+    `in_system`, n > k: e^(−uy) Σ_{j<k} P(at most k − j in the system) (uy)^j / j!, y = ahead.
+    """
+    mean = load * ahead
+    term, total = np.exp(-mean), np.zeros_like(mean)
+    row = np.arange(len(mean))
+    for j in range(int(k.max(initial=0))):
+        total += np.where(j < k, at_most[row, np.maximum(k - j, 0)] * term, 0.0)
+        term = term * mean / (j + 1)
+    return total
+
+
+def long_wait(p: float, idle: FloatArray) -> FloatArray:
+    """Return the p-quantile of the wait, services, where that is more than 16, at loads 1 − `idle`.
+
+    P(wait > y) is C·e^(−θy) there, C = (1 − u)/(u·e^θ − 1), θ the positive root of u(e^θ − 1) = θ. That is
+    1 − u = θ/2 − Σ B_{2n} θ^{2n}/(2n)!, n ≥ 1, B the Bernoulli numbers.
+    """
+    bernoulli = 1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000, 1 / 74724249600
+    theta = 2.0 * idle
+    for _ in range(6):
+        square, value, slope = theta * theta, 0.0 * theta, 0.0 * theta
+        for n in range(len(bernoulli), 0, -1):
+            value = value * square + bernoulli[n - 1]
+            slope = slope * square + 2 * n * bernoulli[n - 1]
+        theta = theta - (0.5 * theta - value * square - idle) / (0.5 - slope * theta)
+    return np.asarray((-np.log1p(-p) - np.log(theta / idle - 1.0)) / theta)
+
+
+def wait_quantile(p: float, load: FloatArray, k: IntArray) -> FloatArray:
+    """Return the p-quantile of the wait, services, at loads (m,) where it is between k and k + 1, 1 ≤ k < 16.
+
+    Newton's method for ln P(wait > y), which is nearly linear in y.
+    """
+    at_most = in_system(load, _LONGEST + 1)
+    y = k + 0.5
+    for _ in range(12):
+        reached = wait_within(k + 1, k + 1 - y, load, at_most)
+        density = load * (reached - wait_within(k, k + 1 - y, load, at_most))
+        beyond = 1.0 - reached
+        y = np.clip(y + np.log(beyond / (1.0 - p)) * beyond / density, k, k + 1)
+    return np.asarray(y)
+
+
+def _loads_of_waits(p: float) -> FloatArray:
+    """Return t where the wait is 0, 1, …, 16 services; in all but the first two a small error does no harm."""
+    first = -np.log(p)
+    one = first + 1.0
+    for _ in range(12):  # the wait is one service where it is u gaps: t − first = 1 − e^−t
+        one += (one - first + np.expm1(-one)) / np.expm1(-one)
+    k = np.arange(2, _LONGEST + 1)
+    low, high = np.full(len(k), one), np.full(len(k), 12.0)
+    for _ in range(44):
+        middle = 0.5 * (low + high)
+        # no more than k services are waited where no more than k tasks are in the system
+        reached = in_system(-np.expm1(-middle), _LONGEST + 1)[k - 2, k]
+        low, high = np.where(reached > p, middle, low), np.where(reached > p, high, middle)
+    return np.array([first, one, *low])
+
+
+def _basis() -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return Chebyshev's nodes in [0, 1], both ends among them, and what makes values there coefficients.
+
+    Those of Chebyshev's polynomials first; the last makes those of powers of them, in integers.
+    """
+    i = np.arange(_DEGREE + 1)
+    half = np.where((i == 0) | (i == _DEGREE), 0.5, 1.0)
+    transform = 2.0 / _DEGREE * half[:, None] * np.cos(np.pi * np.outer(i, i) / _DEGREE) * half
+    powers = np.zeros((_DEGREE + 1, _DEGREE + 1))  # of T_n(1 − 2s)
+    for n in i:
+        shifted = np.polynomial.Chebyshev.basis(n)(np.polynomial.Polynomial([1.0, -2.0]))
+        powers[: len(shifted.coef), n] = shifted.coef
+    return 0.5 - 0.5 * np.cos(np.pi * i / _DEGREE), transform, powers
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Table:
+    """r(t) of one percentile, in cells.
+
+    Parameters
+    ----------
+    left, right
+        (n_cells,) where cells begin and end, in t. In the first, from 0, nobody waits; the last has no end.
+    wait, slope
+        (9, n_cells) coefficients of r and of D = r + r′ in powers of t − left.
+    first, one
+        t from which the wait is not 0, and where it is one service: dh/du jumps at both.
+    """
+
+    left: FloatArray
+    right: FloatArray
+    wait: FloatArray
+    slope: FloatArray
+    first: float
+    one: float
+
+    def at(
+        self, coefficients: FloatArray, t: FloatArray, cell: IntArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the value and the derivative at t of what has these coefficients."""
+        t = np.minimum(t, self.left[-1])
+        if cell is None:
+            cell = np.searchsorted(self.left, t, "right") - 1
+        s = t - self.left[cell]
+        value = coefficients[_DEGREE].take(cell)
+        derivative = np.zeros_like(value)
+        for row in coefficients[_DEGREE - 1 :: -1]:
+            derivative = derivative * s + value
+            value = value * s + row.take(cell)
+        return value, derivative
+
+    def where(
+        self, wanted: FloatArray, function: Callable[[FloatArray, IntArray], tuple[FloatArray, FloatArray]]
+    ) -> FloatArray:
+        """Return t where ln of a function that grows with t is as `wanted`, or jumps past it; `first` where it is more.
+
+        `function` returns that logarithm and its slope, at t and in cells.
+        """
+        cells = np.arange(1, len(self.left))
+        start = function(self.left[1:], cells)[0]
+        span = np.minimum(self.right[1:] - self.left[1:], 1.0)
+        pace = span / (function(self.left[1:] + span, cells)[0] - start)
+        cell = np.clip(np.searchsorted(start, wanted, "right"), 1, len(self.left) - 1)
+        left, right = self.left[cell], self.right[cell]
+        t = np.clip(left + (wanted - start[cell - 1]) * pace[cell - 1], left, right)
+        for _ in range(_STEPS):
+            value, slope = function(t, cell)
+            t = np.clip(t - (value - wanted) / slope, left, right)
+        return np.asarray(t)
+
+    def is_edge(self, t: FloatArray) -> BoolArray:
+        """Return whether t is where a cell begins."""
+        return np.asarray(self.left[np.searchsorted(self.left, t, "right") - 1] == t)
+
+
+def _cells(p: float, waits: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return where cells begin and end, (n, 2), and r at their nodes, (n, 9): halved until polynomials fit."""
+    nodes, transform, _ = _basis()
+    ends = np.column_stack([waits, [*waits[1:], _SATURATED]])
+    k = np.arange(len(waits))
+    done: list[tuple[FloatArray, FloatArray]] = []
+    for split in range(_SPLITS + 1):
+        t = ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * nodes
+        t[:, -1] = ends[:, 1]  # neighbours share their ends
+        flat, whole = t.ravel(), np.repeat(k, _DEGREE + 1)
+        idle, load = np.exp(-flat), -np.expm1(-flat)
+        services = (flat - waits[0]) / load
+        some, long = (whole > 0) & (whole < _LONGEST), whole == _LONGEST
+        services[some] = wait_quantile(p, load[some], whole[some])
+        services[long] = long_wait(p, idle[long])
+        r = (idle * load * services).reshape(t.shape)
+        last = np.abs(r @ transform[-2:].T) @ [0.125, 1.0]
+        fits = (last <= _FIT * r.max(axis=1)) | (split == _SPLITS)
+        done.append((ends[fits], r[fits]))
+        ends, k = ends[~fits], np.repeat(k[~fits], 2)
+        if not len(ends):
+            break
+        middle = ends.mean(axis=1)
+        ends = np.column_stack([ends[:, 0], middle, middle, ends[:, 1]]).reshape(-1, 2)
+    ends, r = (np.concatenate(parts) for parts in zip(*done, strict=True))
+    order = np.argsort(ends[:, 0])
+    return ends[order], r[order]
+
+
+@cache
+def _table(p: float) -> _Table:
+    """Return the table of the p-quantile."""
+    waits = _loads_of_waits(p)
+    ends, r = _cells(p, waits)
+    r = (1.0 - LOWERED) * r
+    _, transform, to_powers = _basis()
+    powers = to_powers @ (transform @ r.T)
+    powers[0] = r[:, 0]
+    powers /= (ends[:, 1] - ends[:, 0]) ** np.arange(_DEGREE + 1)[:, None]
+    none = np.zeros((_DEGREE + 1, 1))
+    last = none.copy()
+    last[0] = r[-1, -1]
+    wait = np.hstack([none, powers, last])
+    slope = wait.copy()
+    slope[:-1] += np.arange(1, _DEGREE + 1)[:, None] * wait[1:]
+    edges = np.array([0.0, *ends[:, 0], _SATURATED])
+    return _Table(edges, np.array([*edges[1:], np.inf]), wait, slope, float(waits[0]), float(waits[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class WaitQuantile:
+    """What one of a tandem's percentiles knows of the wait V(μ) at its longest stage.
+
+    Parameters
+    ----------
+    statistic
+        A name of `PERCENTILES`.
+    """
+
+    statistic: str
+
+    @property
+    def _table(self) -> _Table:
+        return _table(PERCENTILES[self.statistic])
+
+    def waited(self, excess: FloatArray, rate: FloatArray) -> FloatArray:
+        """Return V, s, at excess service rate `excess` and arrival rate `rate`, 1/s."""
+        ratio = _ratio(excess, rate)
+        r, _ = self._table.at(self._table.wait, np.log1p(ratio))
+        return _in_seconds(r * (1.0 + ratio), rate)
+
+    def wait_of(self, rate: FloatArray, service: FloatArray) -> FloatArray:
+        """Return V, s, for a service time, s; +inf where the queue is unstable."""
+        load = np.asarray(rate * service)
+        stable = load < 1.0
+        idle = 1.0 - np.where(stable, load, 0.0)
+        r, _ = self._table.at(self._table.wait, -np.log1p(idle - 1.0))
+        return np.where(stable, _in_seconds(r / idle, rate), np.inf)
+
+    def crossing(self, rate: FloatArray, wait: FloatArray | float) -> FloatArray:
+        """Return the excess rate (1/s) from which V is no more than `wait`, s."""
+        return self._excess_of(rate, np.asarray(wait), 0.0)
+
+    def excess_within(self, total: FloatArray, rate: FloatArray) -> FloatArray:
+        """Return the excess rate (1/s) at which 1/μ + V is `total`, s; less where nobody waits there."""
+        return self._excess_of(rate, total, 1.0)
+
+    def side(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float) -> IntArray:
+        """Return −1 where V exceeds `wait`, 0 where they are as good as equal, and 1 beyond."""
+        ratio = _ratio(excess, rate)
+        r, slope = self._table.at(self._table.wait, np.log1p(ratio))
+        over = _in_seconds(r * (1.0 + ratio), rate) - wait
+        near = _ULPS * (wait + _in_seconds((r + slope) * ratio, rate))
+        kink = self._at_kink(self._table.first, excess, rate) & np.equal(wait, 0.0)
+        found = np.where(over > near, -1, np.where((over < -near) | (r == 0.0), 1, 0))
+        return np.where(kink, 0, found)
+
+    def marginal_together(self, number: int, excess: FloatArray, rate: FloatArray) -> FloatArray:
+        """Return minus the derivative, s², of `number`/μ + V; at a kink, the smaller of the two."""
+        # a hair to the left, so that an excess rate that is a kink's is on its idle side
+        t = np.log1p(_ratio(excess, rate)) * (1.0 - _ULPS)
+        service = 1.0 / (rate + excess)
+        return np.asarray(number * service * service + self._table.at(self._table.slope, t)[0] / (excess * excess))
+
+    def curvature_together(self, number: int, excess: FloatArray, rate: FloatArray) -> FloatArray:
+        """Return the second derivative, s³, of `number`/μ + V; +inf at a kink."""
+        d, slope = self._table.at(self._table.slope, np.log1p(_ratio(excess, rate)))
+        service = 1.0 / (rate + excess)
+        kept = 2.0 * number * service * service * service
+        found = kept + (2.0 * d + (2.0 * d + slope) * (rate / excess)) * service / (excess * excess)
+        kink = self._at_kink(self._table.one, excess, rate)
+        return np.where(kink, np.inf, found)
+
+    def excess_together(self, number: int, marginal: FloatArray, rate: FloatArray) -> FloatArray:
+        """Return the excess rate (1/s) at which one more unit of rate saves `marginal` (s²) of `number`/μ + V.
+
+        λ² times what it saves is u²(number + h′(u)), u the load, and grows with it. Where nobody waits, the least rate
+        at which that is so is returned.
+        """
+        table = self._table
+
+        def saved(t: FloatArray, cell: IntArray) -> tuple[FloatArray, FloatArray]:
+            idle = np.exp(-t)
+            d, slope = table.at(table.slope, t, cell)
+            both = d + number * idle * idle
+            return 2.0 * (t + np.log1p(-idle)) + np.log(both), 2.0 / -np.expm1(-t) + (
+                slope - 2.0 * number * idle * idle
+            ) / both
+
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            rate = rate + 0.0 * marginal
+            t = table.where(2.0 * np.log(rate) + np.log(marginal), saved)
+            service = -np.expm1(-t) / rate
+            # what t has lost of x near saturation
+            fine = np.sqrt(table.at(table.slope, t)[0] / (marginal - number * service * service))
+            return np.where((t < 1.0) | table.is_edge(t), rate / np.expm1(t), fine)
+
+    def _excess_of(self, rate: FloatArray, total: FloatArray, services: float) -> FloatArray:
+        """Return the excess rate at which services/μ + V is `total`, s, or that from which nobody waits."""
+        table = self._table
+
+        def taken(t: FloatArray, cell: IntArray) -> tuple[FloatArray, FloatArray]:
+            idle = np.exp(-t)
+            r, slope = table.at(table.wait, t, cell)
+            both = r + services * idle * (1.0 - idle)
+            return t + np.log(both), (r + slope + services * idle * idle) / both
+
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            gaps = np.asarray(rate * total)
+            t = table.where(np.log(gaps), taken)
+            if services == 0.0:  # t − first where the wait is less than one service
+                t = np.where(gaps < table.one - table.first, table.first + gaps / (1.0 - LOWERED), t)
+            idle = np.exp(-t)
+            both = table.at(table.wait, t)[0] + services * idle * (1.0 - idle)
+            return np.where((t < 1.0) | table.is_edge(t), rate / np.expm1(t), rate * both / (gaps - both))
+
+    def _at_kink(self, t: float, excess: FloatArray, rate: FloatArray) -> BoolArray:
+        kink = rate / np.expm1(t)
+        return np.asarray(np.abs(excess - kink) <= _ULPS * kink)
+
+
+def _ratio(excess: FloatArray, rate: FloatArray) -> FloatArray:
+    """Return λ/x, +inf where the excess is none."""
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        return np.where(np.greater(excess, 0.0), np.divide(rate, excess), np.inf)
+
+
+def _in_seconds(gaps: FloatArray, rate: FloatArray) -> FloatArray:
+    """Return a time in gaps between arrivals as one in s; 0 where nothing arrives."""
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        return np.where(np.greater(rate, 0.0), np.divide(gaps, rate), 0.0)
