@@ -11,6 +11,7 @@ from dmcjia_opt.base.arrays import EPS
 from dmcjia_opt.bounds.dual import DualPoint, dual_point, rounding_slack
 from dmcjia_opt.bounds.loads import least_load
 from dmcjia_opt.bounds.maximise import between, several
+from dmcjia_opt.bounds.promises import Level, best_level
 from dmcjia_opt.model.problem import Problem
 
 
@@ -38,6 +39,7 @@ class BestPrice:
 
     @property
     def _impossible(self) -> bool:
+        """Whether even the least shares of any options are too much."""
         return self.load >= 1.0 + 4.0 * self.problem.n_nodes * EPS
 
     @cached_property
@@ -69,9 +71,16 @@ class BestPrice:
         return self.points[0]
 
     @cached_property
+    def level(self) -> Level:
+        """The least delay that every node may keep, as far as prices prove it."""
+        return best_level(self.problem)
+
+    @cached_property
     def bound(self) -> float:
         """The best lower bound that prices prove, s; +inf if it is proved that no plan exists."""
         if self._impossible:
             return math.inf
+        if self.problem.worst:
+            return self.level.low
         bound = max(point.value - rounding_slack(self.problem.n_nodes, point.magnitude) for point in self.points)
         return bound if math.isfinite(bound) else -math.inf

@@ -21,8 +21,10 @@ import numpy as np
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.bounds.best import BestPrice
+from dmcjia_opt.bounds.promises import level_at, levels_of
 from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, dual_point, fixed_dual, rounding_slack
-from dmcjia_opt.model.problem import BUDGET_TOLERANCE, ORDERING_TOLERANCE, Problem, Residuals
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.residuals import BUDGET_TOLERANCE, DEADLINE_TOLERANCE, ORDERING_TOLERANCE, Residuals
 
 #: Part of the cloud that a plan leaves beyond its load, below which rounding of its price shows.
 _SCARCE = 2.0**-20
@@ -31,12 +33,12 @@ _TRIED = 2  # of the best points of the dual
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verdict:
-    """Whether splits and shares are a plan, and its mean delay.
+    """Whether splits and shares are a plan, and its delay.
 
     Parameters
     ----------
     objective
-        Recomputed mean delay, s; +inf where it is no plan.
+        Recomputed mean delay, or that of the worst node where the problem asks for it, s; +inf where it is no plan.
     residuals
         Recomputed constraint residuals.
     violation
@@ -84,7 +86,7 @@ def relative_gap(objective: float, lower_bound: float) -> float:
 
 
 def lower_bound(problem: Problem, prices: FloatArray | float) -> float:
-    """Return a proved lower bound, s, on the mean delay of every feasible plan, from any prices ≥ 0 (weak duality).
+    """Return a proved lower bound, s, on the objective of every feasible plan, from any prices ≥ 0 (weak duality).
 
     Parameters
     ----------
@@ -102,13 +104,15 @@ def lower_bound(problem: Problem, prices: FloatArray | float) -> float:
         raise InputError(f"give one price a resource ({problem.n_resources}), got shape {prices.shape}")
     if not (np.isfinite(prices).all() and (prices >= 0.0).all()):
         return -math.inf
+    if problem.worst:
+        return level_at(problem, prices).low
     point = dual_point(problem, np.where(prices > 0.0, np.clip(prices, LEAST_PRICE, MOST_PRICE), 0.0))
     bound = point.value - rounding_slack(problem.n_nodes, point.magnitude)
     return bound if math.isfinite(bound) else -math.inf  # a node without any option
 
 
 def options_lower_bound(problem: Problem, options: IntArray, prices: FloatArray) -> FloatArray:
-    """Return a proved lower bound, s, on the mean delay of given options whatever the shares.
+    """Return a proved lower bound, s, on the objective of given options whatever the shares.
 
     Parameters
     ----------
@@ -120,6 +124,8 @@ def options_lower_bound(problem: Problem, options: IntArray, prices: FloatArray)
         a price of their own besides: at that of their best shares rounding would swallow the bound.
     """
     prices = prices[:, None] if prices.ndim == 1 else prices
+    if problem.worst:
+        return levels_of(problem, options, prices)
     bound = _options_bound(problem, options, prices)
     service = problem.at(problem.service, options)
     surplus = 1.0 - problem.by_resource(options, problem.arrival_rate[:, None] * service)
@@ -156,6 +162,8 @@ def best_lower_bound(problem: Problem) -> tuple[float, FloatArray]:
 
 def best_of(dual: BestPrice) -> tuple[float, FloatArray]:
     """Return the best lower bound that the points of a dual prove, s, and its prices (n_resources,)."""
+    if dual.problem.worst:
+        return dual.bound, dual.level.prices
     tried = dual.points[:_TRIED]
     bound, prices = max((lower_bound(dual.problem, point.prices), tuple(point.prices.tolist())) for point in tried)
     return bound, np.array(prices)
@@ -187,7 +195,11 @@ def judge(problem: Problem, options: IntArray, shares: FloatArray, names: Sequen
             f"({problem.n_uses}), got shapes {options.shape} and {given.shape}"
         )
     residuals = problem.residuals(options, shares)
-    broken = _unstable_edge(problem, options, names) or _broken(problem, residuals, options, shares, names)
+    broken = (
+        _unstable_edge(problem, options, names)
+        or _late(problem, residuals, options, shares, names)
+        or _broken(problem, residuals, options, shares, names)
+    )
     if broken:
         return Verdict(math.inf, residuals, broken)
     objective = float(problem.objective(options, shares))
@@ -223,6 +235,20 @@ def _unstable_edge(problem: Problem, options: IntArray, names: Sequence[str]) ->
     if len(unstable) == 0:
         return ""
     return f"the edge queue of {_named(unstable[0], names)} is unstable at {_place(problem, options, unstable[0])}"
+
+
+def _late(problem: Problem, residuals: Residuals, options: IntArray, shares: FloatArray, names: Sequence[str]) -> str:
+    """Return which node is the latest of those whose queues are stable, in words; empty if none is late."""
+    lateness = np.where(np.isfinite(residuals.lateness), residuals.lateness, -np.inf)
+    d = int(lateness.argmax())
+    if not lateness[d] > DEADLINE_TOLERANCE or not (residuals.budget <= BUDGET_TOLERANCE).all():
+        return ""
+    delay = float(problem.node_delay(options, shares)[d])
+    most, digits = float(problem.deadline[d]), 4
+    while digits < 16 and f"{1e3 * delay:.{digits}g}" == f"{1e3 * most:.{digits}g}":
+        digits += 1
+    told = f"{1e3 * delay:.{digits}g} ms at {_place(problem, options, d)}"
+    return f"{_named(d, names)} takes {told}, and its deadline is {1e3 * most:.{digits}g} ms"
 
 
 def _broken(problem: Problem, residuals: Residuals, options: IntArray, shares: FloatArray, names: Sequence[str]) -> str:

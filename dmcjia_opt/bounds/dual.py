@@ -18,7 +18,8 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray, blocks, constant, over_uses
 from dmcjia_opt.base.limits import FARTHEST
-from dmcjia_opt.model.delay import TANDEM, DelayCurve, series_excess
+from dmcjia_opt.bounds.responses import Asked, best_rates
+from dmcjia_opt.model.delay import DelayCurve
 from dmcjia_opt.model.problem import Problem
 
 #: Prices, s per unit share, between which the dual is evaluated; the best price of any sensible problem is.
@@ -107,6 +108,10 @@ class Columns:
         What they use.
     coupled
         Whether stages of one tandem are shared together.
+    weight, deadline
+        (n, 1) weights, and deadlines that the uses of an option keep together, s; +inf where there are none.
+    promised
+        Whether there are any.
     """
 
     rows: IntArray
@@ -116,6 +121,9 @@ class Columns:
     wait: FloatArray
     uses: tuple[_Use, ...]
     coupled: bool
+    weight: FloatArray
+    deadline: FloatArray
+    promised: bool
 
     @property
     def open(self) -> bool:
@@ -128,7 +136,7 @@ class Columns:
         if free and len(prices) == 1:
             return self.local, [np.where(use.s > 0, np.inf, 0.0) for use in self.uses]
         shares: list[FloatArray] = []
-        wait, cost = self.wait, self.local
+        wait, cost, total = self.wait, self.local, constant(0.0, self.local.shape)
         for use, excess in zip(self.uses, self._excess(prices), strict=True):
             price = use.price(prices)
             share = use.s * (self.rate + excess)
@@ -138,33 +146,47 @@ class Columns:
                 gratis = (np.asarray(price) <= 0.0) & (use.s > 0)
                 share, paid = np.where(gratis, np.inf, share), np.where(gratis, 0.0, paid)
                 delay = np.where(gratis, 0.0, delay)
-            if self.coupled and use.curve == TANDEM:
-                own = 0.5 * self.rate / ((self.rate + excess) * excess)
-                wait = np.where(use.s > 0, np.maximum(wait, own), wait)
+            if self.coupled and use.curve.in_series:
+                wait = np.where(use.s > 0, np.maximum(wait, use.curve.waited(excess, self.rate)), wait)
+            if self.promised:
+                total = total + delay
             delay += cost
             delay += paid
             cost = delay
             shares.append(share)
+        if self.promised:
+            self._keep_deadlines(prices, total, cost, shares)
         return cost, shares
+
+    def _keep_deadlines(self, prices: FloatArray, delay: FloatArray, cost: FloatArray, shares: list[FloatArray]) -> None:
+        """Give what is late, with the weighted delay of its uses, the shares and cost that keep the deadline."""
+        at = late_of(self.local + delay, self.weight * self.deadline, [use.s for use in self.uses])
+        if at[0].size:
+            asked = self.asked(prices, at)
+            weight = self.weight[at[0], 0]
+            raised, found, total = kept_within(asked, self.local[at] / weight, self.deadline[at[0], 0], weight)
+            cost[at] = total
+            for share, one in zip(shares, asked.at(raised)[0], strict=True):
+                share[at] = one
+
+    def asked(self, prices: FloatArray, at: tuple[IntArray, IntArray]) -> Asked:
+        """Return the uses of the entries `at`, (e,) each, at prices."""
+        curves, services = tuple(use.curve for use in self.uses), tuple(use.s for use in self.uses)
+        paid = tuple(np.asarray(use.price(prices)) for use in self.uses)
+        floors = tuple(use.floor for use in self.uses)
+        every = Asked(curves, services, paid, floors, self.rate, self.wait, self.coupled)
+        return every.only(at, self.local.shape)
 
     def _excess(self, prices: FloatArray) -> list[FloatArray]:
         """Return the best excess rate of every use; any number where nothing is used or the price is 0."""
         marginals = [use.price(prices) * use.ratio for use in self.uses]
+        busy: list[BoolArray] = []
         if bool((prices <= 0.0).any()):
             marginals = [np.where(marginal > 0.0, marginal, 1.0) for marginal in marginals]
-        found = [
-            above(use.floor, use.curve.excess_at(marginal, self.rate, self.wait))
-            for use, marginal in zip(self.uses, marginals, strict=True)
-        ]
         if self.coupled:
-            stages = [i for i, use in enumerate(self.uses) if use.curve == TANDEM]
-            busy = np.stack([(self.uses[i].s > 0) & (np.asarray(self.uses[i].price(prices)) > 0.0) for i in stages])
-            c = np.where(busy, np.stack([marginals[i] for i in stages]), 0.0)
-            floor = np.stack([np.broadcast_to(self.uses[i].floor, c.shape[1:]) for i in stages])
-            series = series_excess(c, np.where(busy, floor, -np.inf), self.rate, self.wait)
-            for i, excess, on in zip(stages, series, busy, strict=True):
-                found[i] = np.where(on, excess, 1.0)
-        return found
+            busy = [(use.s > 0) & (np.asarray(use.price(prices)) > 0.0) for use in self.uses]
+        curves, floors = [use.curve for use in self.uses], [use.floor for use in self.uses]
+        return best_rates(curves, marginals, busy, floors, self.rate, self.wait, coupled=self.coupled)
 
     def at(self, prices: FloatArray) -> tuple[FloatArray, list[FloatArray], IntArray]:
         """Return least cost (n,), the shares (n,) of each use and index (n, 1) of the minimiser of each node."""
@@ -174,12 +196,14 @@ class Columns:
         return np.take_along_axis(cost, choice, 1)[:, 0], used, choice
 
     def response(self, prices: FloatArray, choice: IntArray) -> FloatArray:
-        """Return Σ −∂δ/∂ν (n_resources,) of the chosen options at prices > 0; 0 where stages are coupled."""
+        """Return Σ −∂δ/∂ν (n_resources,) of the chosen options at prices > 0; 0 where uses are tied together."""
         total = np.zeros(len(prices))
+        if self.promised:
+            return total
         index = np.arange(len(choice))[:, None], choice
         wait = _at(self.wait, index)
         for use in self.uses:
-            if self.coupled and use.curve == TANDEM:
+            if self.coupled and use.curve.in_series:
                 continue
             s, ratio, floor = use.s[index], use.ratio[index], _at(use.floor, index)
             price = float(prices[0]) if use.resource is None else prices[use.resource[index]]
@@ -253,7 +277,19 @@ class Columns:
             for use in self.uses
         )
         wait = _at(self.wait, at, order.shape)
-        return Columns(self.rows[rows], self.option[at], local, self.rate[rows], wait, uses, self.coupled)
+        weight, deadline = self.weight[rows], self.deadline[rows]
+        return Columns(
+            self.rows[rows],
+            self.option[at],
+            local,
+            self.rate[rows],
+            wait,
+            uses,
+            self.coupled,
+            weight,
+            deadline,
+            self.promised,
+        )
 
 
 def _at(table: FloatArray, index: tuple[IntArray, IntArray], shape: tuple[int, ...] = ()) -> FloatArray:
@@ -286,18 +322,25 @@ def columns(problem: Problem, rows: slice | IntArray) -> Columns:
     option = np.broadcast_to(np.arange(problem.n_options), uses[0].s.shape)
     fixed = weight * problem.fixed_delay[rows]
     index = np.arange(problem.n_nodes)[rows]
-    return Columns(index, option, fixed, rate, problem.wait[rows], tuple(uses), problem.coupled)
+    most = problem.deadline[rows, None]
+    return Columns(
+        index,
+        option,
+        fixed,
+        rate,
+        problem.wait[rows],
+        tuple(uses),
+        problem.coupled,
+        weight,
+        most,
+        problem.promised,
+    )
 
 
 def all_columns(problem: Problem) -> Iterator[Columns]:
     """Yield all options of all nodes, some nodes at a time."""
     for rows in blocks(problem.n_nodes, problem.n_options, _BLOCK):
         yield columns(problem, rows)
-
-
-def above(floor: FloatArray, excess: FloatArray) -> FloatArray:
-    """Return excess rates, raised to their floors where there are any."""
-    return excess if floor.strides[0] == 0 else np.maximum(excess, floor)
 
 
 def priced(problem: Problem, prices: FloatArray, rows: slice | IntArray = slice(None)) -> tuple[FloatArray, FloatArray]:
@@ -361,62 +404,83 @@ def option_costs(problem: Problem, nodes: IntArray, options: IntArray, prices: F
     `nodes`, `options` and `prices` (..., n_resources) (> 0, s per unit share; without the last axis) broadcast
     against each other; so does the result.
     """
-    parts = use_costs(problem, nodes, options, prices)
+    asked, weight, parts = _costs(problem, nodes, options, prices)
     total = parts[0]
     for part in parts[1:]:
         total = total + part
-    return np.asarray(problem.weight[nodes] * problem.fixed_delay[nodes, options] + total)
+    fixed = weight * problem.fixed_delay[nodes, options]
+    if not problem.promised:
+        return np.asarray(fixed + total)
+    shape = np.shape(total)
+    shares, delays = asked.at(weight)
+    delay = weight * sum(delays)
+    whole = [np.broadcast_to(table, shape) for table in (fixed, weight, problem.deadline[nodes], fixed + delay)]
+    late = late_of(whole[3], whole[1] * whole[2], [np.broadcast_to(s, shape) for s in asked.s])
+    cost = np.array(fixed + total)
+    if late[0].size:
+        own = whole[1][late]
+        cost[late] = kept_within(asked.only(late, shape), whole[0][late] / own, whole[2][late], own)[2]
+    return cost
 
 
 def use_costs(problem: Problem, nodes: IntArray, options: IntArray, prices: FloatArray) -> list[FloatArray]:
     """Return what each use of given options costs, s: w·T + ν·δ (see `option_costs`); 0 where it uses nothing."""
+    return _costs(problem, nodes, options, prices)[2]
+
+
+def _costs(
+    problem: Problem, nodes: IntArray, options: IntArray, prices: FloatArray
+) -> tuple[Asked, FloatArray, list[FloatArray]]:
+    """Return what options use, the weights of their nodes and what each use costs, without regard to deadlines."""
     shape = np.broadcast_shapes(np.shape(nodes), np.shape(options), prices.shape[:-1])
-    one = problem.n_resources == 1
-    weight, rate, wait = problem.weight[nodes], problem.arrival_rate[nodes], problem.wait[nodes, options]
-    uses = []
-    marginals = []
-    for k, curve in enumerate(problem.use_curves):
-        s = problem.service[nodes, options, k]
-        if one:
-            price: FloatArray = prices[..., 0]
-        else:
-            resource = np.broadcast_to(problem.resource[nodes, options, k], shape)
-            flat = np.broadcast_to(prices, (*shape, prices.shape[-1]))
-            price = np.take_along_axis(flat, resource[..., None].astype(np.intp), -1)[..., 0]
-        marginals.append(np.where(s > 0, price * s / weight, 1.0))
-        uses.append((curve, s, price))
-    floors = [problem.least_rate[nodes, options, k] - rate if problem.ordered else -np.inf for k in range(len(uses))]
-    series = _series_of(problem, uses, marginals, floors, rate, wait, shape)
-    parts = []
-    for k, ((curve, s, price), marginal, floor) in enumerate(zip(uses, marginals, floors, strict=True)):
-        excess = series.get(k, curve.excess_at(marginal, rate, wait))
-        if problem.ordered and k not in series:
-            excess = np.maximum(excess, floor)
-        own = weight * curve.delay(excess, rate, wait) + price * s * (rate + excess)
-        if k in series:
-            wait = np.where(s > 0, np.maximum(wait, 0.5 * rate / ((rate + excess) * excess)), wait)
-        parts.append(np.where(s > 0, own, 0.0))
-    return parts
+    weight, rate = problem.weight[nodes], problem.arrival_rate[nodes]
+    own = []
+    for k in range(problem.n_uses):
+        if problem.n_resources == 1:
+            own.append(prices[..., 0])
+            continue
+        resource = np.broadcast_to(problem.resource[nodes, options, k], shape)
+        flat = np.broadcast_to(prices, (*shape, prices.shape[-1]))
+        own.append(np.take_along_axis(flat, resource[..., None].astype(np.intp), -1)[..., 0])
+    floors = [
+        problem.least_rate[nodes, options, k] - rate if problem.ordered else constant(-np.inf, np.shape(rate))
+        for k in range(problem.n_uses)
+    ]
+    service = tuple(problem.service[nodes, options, k] for k in range(problem.n_uses))
+    wait = problem.wait[nodes, options]
+    asked = Asked(problem.use_curves, service, tuple(own), tuple(floors), rate, wait, problem.coupled)
+    shares, delays = asked.at(weight)
+    parts = [
+        np.where(s > 0, weight * delay + np.where(price > 0, price * share, 0.0), 0.0)
+        for s, price, share, delay in zip(service, own, shares, delays, strict=True)
+    ]
+    return asked, weight, parts
 
 
-def _series_of(
-    problem: Problem,
-    uses: list[tuple[DelayCurve, FloatArray, FloatArray]],
-    marginals: list[FloatArray],
-    floors: list[FloatArray | float],
-    rate: FloatArray,
-    wait: FloatArray,
-    shape: tuple[int, ...],
-) -> dict[int, FloatArray]:
-    """Return the excess rates of the uses that are stages of one tandem, by use; none where they are not coupled."""
-    stages = [k for k, (curve, _, _) in enumerate(uses) if curve == TANDEM]
-    if not problem.coupled:
-        return {}
-    busy = np.stack([np.broadcast_to(uses[k][1] > 0, shape) for k in stages])
-    c = np.where(busy, np.stack([np.broadcast_to(marginals[k], shape) for k in stages]), 0.0)
-    floor = np.where(busy, np.stack([np.broadcast_to(floors[k], shape) for k in stages]), -np.inf)
-    found = series_excess(c, floor, rate, wait)
-    return {k: np.where(on, excess, 1.0) for k, excess, on in zip(stages, found, busy, strict=True)}
+def late_of(delay: FloatArray, most: FloatArray, services: list[FloatArray]) -> tuple[IntArray, IntArray]:
+    """Return which entries with several uses (of the service times `services`) take longer than `most`, s.
+
+    Those with one use keep their deadlines by their least rates.
+    """
+    several = sum((s > 0).astype(np.int8) for s in services) > 1
+    with np.errstate(invalid="ignore"):
+        return np.nonzero(several & np.isfinite(delay) & (delay > most * (1.0 + 8.0 * EPS)))  # type: ignore[return-value]
+
+
+def kept_within(
+    asked: Asked, fixed: FloatArray, deadline: FloatArray, weight: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the weights at which deadlines are kept, the delays then, and a lower bound on the cost, (e,) each.
+
+    `fixed`, `deadline` and the nodes' own `weight` are (e,), s; the bound is weak duality's (see `responses`).
+    """
+    raised = asked.within(deadline - fixed, weight)
+    shares, delays = asked.at(raised)
+    delay = fixed + sum(delays)
+    with np.errstate(invalid="ignore"):
+        paid = sum(np.where(price > 0, price * share, 0.0) for price, share in zip(asked.price, shares, strict=True))
+    cost = weight * delay + paid + (raised - weight) * (delay - deadline)
+    return raised, np.asarray(delay), np.asarray(cost)
 
 
 def fixed_dual(problem: Problem, options: IntArray, prices: FloatArray) -> FloatArray:

@@ -41,7 +41,9 @@ from dmcjia_opt.base.arrays import (
     over_uses,
 )
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.model.delay import MD1, TANDEM, DelayCurve
+from dmcjia_opt.model import deadlines
+from dmcjia_opt.model.delay import MD1, DelayCurve
+from dmcjia_opt.model.residuals import ORDERING_TOLERANCE, Residuals
 from dmcjia_opt.model.resources import CLOUD, Resource
 from dmcjia_opt.model.uplinks import Uplinks
 
@@ -49,41 +51,7 @@ from dmcjia_opt.model.uplinks import Uplinks
 #: underflows or overflows, at any price between the two of `dual`.
 SMALLEST, LARGEST = 1e-80, 1e80
 #: The fields of a problem that hold a row for each node.
-TABLES = ("fixed_delay", "service", "arrival_rate", "weight", "resource", "least_rate", "wait", "last")
-#: How far Σ shares may exceed 1 by rounding. Near saturation the optimum is steep in the budget: no more than this.
-BUDGET_TOLERANCE = 64 * EPS
-#: How far, relative to the least rate asked for, the ordering constraint may be overstepped by rounding.
-ORDERING_TOLERANCE = 1e-12
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Residuals:
-    """How far a plan oversteps each constraint; > 0 is a violation.
-
-    Parameters
-    ----------
-    budget
-        (..., n_resources) Σδ − 1.
-    stability
-        (..., n_nodes, n_uses) λ − μ relative to μ where there is work, must be < 0; +inf where the edge queue is
-        unstable. Where tasks overlap μ may be λ, and what rounding lacks of that counts as −1.
-    ordering
-        (..., n_nodes, n_uses) least allowed rate minus μ, relative to the former; −inf where none is asked.
-    """
-
-    budget: FloatArray
-    stability: FloatArray
-    ordering: FloatArray
-
-    @property
-    def feasible(self) -> BoolArray:
-        """(...,) whether every constraint is met, up to rounding."""
-        ok: BoolArray = np.asarray(
-            (self.budget <= BUDGET_TOLERANCE).all(-1)
-            & (self.stability < 0).all((-2, -1))
-            & (self.ordering <= ORDERING_TOLERANCE).all((-2, -1))
-        )
-        return ok
+TABLES = ("fixed_delay", "service", "arrival_rate", "weight", "resource", "least_rate", "wait", "last", "deadline")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,6 +104,11 @@ class Problem:
         (n_nodes, n_options, n_uses) index of the resource that is used; all use one when omitted.
     resources
         (n_resources,) what they are; numbered servers when omitted, or the cloud where there is one.
+    deadline
+        (n_nodes,) most delay that is allowed, s; +inf when omitted. What cannot keep it whatever the shares leaves
+        the menu, and the rates that it takes join `least_rate`.
+    worst
+        Whether the objective is the largest of the nodes' delays rather than their weighted mean.
 
     Attributes
     ----------
@@ -146,6 +119,8 @@ class Problem:
     coupled
         Whether an option has several uses that are stages of one tandem, so that their shares do not separate by
         resource.
+    promised
+        Whether an option of several uses has a deadline, or counts as the worst node: their rates keep it together.
 
     Raises
     ------
@@ -165,9 +140,12 @@ class Problem:
     name: str = ""
     resource: IntArray = field(default_factory=_no_index)
     resources: tuple[Resource, ...] = ()
+    deadline: FloatArray = field(default_factory=absent)
+    worst: bool = False
     kinked: bool = field(init=False)
     ordered: bool = field(init=False)
     coupled: bool = field(init=False)
+    promised: bool = field(init=False)
 
     def __post_init__(self) -> None:
         """Complete and freeze the arrays, and check them."""
@@ -182,11 +160,12 @@ class Problem:
             "weight": (n,),
             "least_rate": (n, m, n_uses),
             "wait": (n, m),
+            "deadline": (n,),
         }
         for key, shape in shapes.items():
             value = getattr(self, key)
             if value is None or np.size(value) == 0:
-                value = constant(0.0, shape)
+                value = constant(np.inf if key == "deadline" else 0.0, shape)
             elif not (isinstance(value, np.ndarray) and value.dtype == np.float64 and not value.flags.writeable):
                 value = frozen(value)  # those that are frozen, such as tables of large fleets, are not copied
             if len(shape) == 3 and value.ndim == 2 and n_uses == 1:
@@ -200,9 +179,10 @@ class Problem:
         if len(curves) != n_uses:
             raise InputError(f"curves has {len(curves)} delay curves, expected one for each of {n_uses} uses")
         object.__setattr__(self, "curves", curves)
-        object.__setattr__(self, "kinked", TANDEM in curves)
-        object.__setattr__(self, "ordered", bool(distinct(self.least_rate).any()))
-        stages = [k for k, curve in enumerate(curves) if curve == TANDEM]
+        if len({curve.statistic for curve in curves if curve.in_series}) > 1:
+            raise InputError("the stages of a tandem must have one curve; they have two")
+        object.__setattr__(self, "kinked", any(curve.in_series for curve in curves))
+        stages = [k for k, curve in enumerate(curves) if curve.in_series]
         coupled = len(stages) > 1 and bool(((distinct(self.service)[..., stages] > 0).sum(-1) > 1).any())
         object.__setattr__(self, "coupled", coupled)
         self._check_indices(n, m, n_uses)
@@ -221,6 +201,14 @@ class Problem:
             raise InputError("arrival_rate must be finite and > 0")
         if not ((self.weight > 0).all() and abs(self.weight.sum() - 1.0) < 1e-9):
             raise InputError("weight must be > 0 and sum to 1")
+        if not (self.deadline > 0).all():
+            raise InputError("deadline must be > 0, or +inf where there is none")
+        several = n_uses > 1 and (self.worst or bool(np.isfinite(self.deadline).any()))
+        object.__setattr__(self, "promised", several and bool(((distinct(self.service) > 0).sum(-1) > 1).any()))
+        if np.isfinite(distinct(self.deadline)).any():
+            for key, table in deadlines.kept(self).items():
+                object.__setattr__(self, key, frozen(table))
+        object.__setattr__(self, "ordered", bool(distinct(self.least_rate).any()))
 
     def _check_indices(self, n: int, m: int, n_uses: int) -> None:
         last = self.last if np.size(self.last) else np.full(n, m - 1)
@@ -275,6 +263,11 @@ class Problem:
     def single(self) -> bool:
         """Whether there is one use of one resource, the case of closed forms without any grouping."""
         return self.n_resources == 1 and self.n_uses == 1
+
+    @property
+    def joint(self) -> bool:
+        """Whether shares of several resources must be chosen together, because options tie them to each other."""
+        return self.coupled or self.promised
 
     @property
     def use_curves(self) -> tuple[DelayCurve, ...]:
@@ -347,9 +340,8 @@ class Problem:
                 least = 0.0 if curve.waits else -ORDERING_TOLERANCE * (rate + x)
                 stable = x > least
                 delays[..., k] = np.where(busy, np.where(stable, curve.delay(x, rate, wait), np.inf), 0.0)
-                if curve == TANDEM and k + 1 < self.n_uses:
-                    own = 0.5 * rate / ((rate + x) * x)
-                    wait = np.where(busy & stable, np.maximum(wait, own), wait)
+                if curve.in_series and k + 1 < self.n_uses:
+                    wait = np.where(busy & stable, np.maximum(wait, curve.waited(x, rate)), wait)
         return delays
 
     def _spare(self, s: FloatArray, shares: FloatArray) -> FloatArray:
@@ -362,7 +354,7 @@ class Problem:
         return spare
 
     def objective(self, options: IntArray, shares: FloatArray) -> FloatArray:
-        """Return the mean delay, s, of each plan (P1, (3-7)).
+        """Return the mean delay, s, of each plan (P1, (3-7)), or that of its worst node.
 
         Parameters
         ----------
@@ -373,11 +365,15 @@ class Problem:
 
         Returns
         -------
-        (...,) weighted mean of the nodes' delays; +inf where a queue is unstable. The budget is not looked at:
-        see `residuals`.
+        (...,) weighted mean of the nodes' delays, or the largest; +inf where a queue is unstable. Neither the budget
+        nor deadlines are looked at: see `residuals`.
         """
-        total = self.at(self.fixed_delay, options) + over_uses(self.use_delay(options, shares))
-        return np.asarray((self.weight * total).sum(-1))
+        total = self.node_delay(options, shares)
+        return np.asarray(total.max(-1) if self.worst else (self.weight * total).sum(-1))
+
+    def node_delay(self, options: IntArray, shares: FloatArray) -> FloatArray:
+        """Return the delay of each node, s, (..., n_nodes): of the statistic that the curves are of."""
+        return np.asarray(self.at(self.fixed_delay, options) + over_uses(self.use_delay(options, shares)))
 
     def breakdown(self, options: IntArray, shares: FloatArray) -> Stages:
         """Return each node's delay by stage, s, each with the wait at that stage.
@@ -457,7 +453,11 @@ class Problem:
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 ordering = np.where(busy & (floor > 0), 1.0 - shares / (s * floor), -np.inf)
         budget = self.by_resource(options, shares) - 1.0
-        return Residuals(np.where(np.isnan(budget), np.inf, budget), stability, ordering)
+        lateness = constant(-np.inf, stability.shape[:-1])
+        if np.isfinite(distinct(self.deadline)).any():
+            delay, promised = self.node_delay(options, shares), np.isfinite(self.deadline)
+            lateness = np.where(promised, delay / np.where(promised, self.deadline, 1.0) - 1.0, -np.inf)
+        return Residuals(np.where(np.isnan(budget), np.inf, budget), stability, ordering, lateness)
 
 
 def all_plans(problem: Problem) -> IntArray:

@@ -29,6 +29,7 @@ _REQUESTS_A_PLAN = 20
 _PATIENCE = 1000
 _SLICE_SECONDS = 0.02
 _MOST_AT_ONCE = 1 << 16
+_AS_QUICK = 1e-12  # relative difference of two delays that is none
 
 
 class BudgetSpent(Exception):
@@ -257,6 +258,20 @@ class Search:
             if np.isinf(value):
                 self._rejected = plan, shares
             return value
+
+    def prefer(self, options: IntArray, shares: FloatArray) -> None:
+        """Take a plan whose worst node is as quick as the incumbent's, up to rounding, if its mean is smaller.
+
+        `options` (n_nodes,) and `shares` (n_nodes, n_uses) count as no evaluation.
+        """
+        with self._working():
+            problem, mean = self.problem, replace(self.problem, worst=False)
+            value = judge(problem, options, shares).objective
+            if self.options is None or self.shares is None or not value <= self.objective * (1.0 + _AS_QUICK):
+                return
+            if float(mean.objective(options, shares)) < float(mean.objective(self.options, self.shares)):
+                self._keep(value, options, shares, self.prices)
+                self._tick()
 
     def raise_bound(self, prices: FloatArray | float) -> None:
         """Raise the lower bound to what prices (n_resources,) prove, whoever says them (weak duality).

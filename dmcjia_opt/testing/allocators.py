@@ -15,7 +15,8 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.bounds.certificate import options_lower_bound
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.delay import MD1, MM1, OVERLAP, TANDEM, DelayCurve, mg1
-from dmcjia_opt.model.problem import BUDGET_TOLERANCE, Problem
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.residuals import BUDGET_TOLERANCE
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import OPTIMALITY_GAP, Allocation, Allocator, Status

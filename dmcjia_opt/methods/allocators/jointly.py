@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
-from dmcjia_opt.bounds.dual import fixed_dual
-from dmcjia_opt.model.delay import MD1, TANDEM, QueueCurve, series_excess
+from dmcjia_opt.bounds.dual import fixed_dual, kept_within, late_of
+from dmcjia_opt.bounds.responses import Asked
+from dmcjia_opt.model.delay import TandemCurve, series_excess
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocation, Status
 
@@ -28,6 +29,7 @@ _IDLE = 1e-12  # of the surplus, a change of Σ shares with the logarithm of the
 _HALVINGS = 40
 _DENSE = 32  # resources up to which their equations are solved as a full matrix; threads cost more than they save
 _LONGEST = -6.0, 1.5  # steps in logarithms of prices, which take q to 4 times and a quarter
+_ENDLESS = 2.0**60  # times the first prices: deadlines that no shares keep drive them up without end
 _FIRST_PACE = 0.2  # in logarithms of prices
 #: Relative duality gap of shares that are called optimal; beyond what rounding takes.
 _GAP = 1e-12
@@ -42,6 +44,9 @@ def fill_jointly(problem: Problem, options: IntArray) -> Allocation:
         uses = Uses.of(problem, options[row])
         prices[row] = balanced(uses, uses.first_prices())
         shares[row] = uses.on_budget(uses.response(prices[row])[0])
+        if problem.promised and not problem.residuals(options[row], shares[row]).feasible:
+            shares[row] = np.nan  # its prices say that it is none: so do the bounds they give
+            continue
         status[row] = Status.OPTIMAL if is_optimal(uses, shares[row], prices[row]) else Status.INACCURATE
     return Allocation(shares, prices, status)
 
@@ -106,28 +111,60 @@ class Uses:
         """Return shares (n_nodes, n_uses), and minus their derivatives by the prices (n_nodes, n_uses, n_uses)."""
         problem, s = self.problem, self.s
         weight, rate = problem.weight, problem.arrival_rate
+        late, weight = self._raised(prices, weight)
         busy = s > 0
         c = np.where(busy, prices[self.resource] * s / weight[:, None], 0.0)
         excess = np.ones_like(s)
         fall = np.zeros((*s.shape, s.shape[1]))
         curves = problem.use_curves
         for k, curve in enumerate(curves):
-            if curve == TANDEM:
+            if curve.in_series:
                 continue
             x = np.maximum(curve.excess_at(np.where(busy[:, k], c[:, k], 1.0), rate, self.wait), self.floor[:, k])
             moves = busy[:, k] & (x > self.floor[:, k])
             excess[:, k] = x
             fall[:, k, k] = np.where(moves, s[:, k] ** 2 / (weight * curve.curvature(x, rate, self.wait)), 0.0)
-        stages = [k for k, curve in enumerate(curves) if curve == TANDEM]
+        stages = [k for k, curve in enumerate(curves) if curve.in_series]
         if stages:
-            excess[:, stages] = self._series(c, fall, stages)
+            excess[:, stages] = self._series(c, fall, stages, weight)
+        if late.size:  # what one use gives up for a price, the others make good
+            paid = np.einsum("dkj,dj->dk", fall[late], prices[self.resource[late]])
+            total = np.einsum("dk,dk->d", paid, prices[self.resource[late]])
+            back = paid[:, :, None] * paid[:, None, :] / np.where(total > 0, total, 1.0)[:, None, None]
+            fall[late] = np.where((total > 0)[:, None, None], fall[late] - back, 0.0)
         return np.where(busy, s * (rate[:, None] + excess), 0.0), fall
 
-    def _series(self, c: FloatArray, fall: FloatArray, stages: list[int]) -> FloatArray:
+    def _raised(self, prices: FloatArray, weight: FloatArray) -> tuple[IntArray, FloatArray]:
+        """Return the nodes whose deadline binds at prices (n_resources,), and the weights (n_nodes,) that keep them."""
+        problem = self.problem
+        if not problem.promised:
+            return np.empty(0, dtype=np.int64), weight
+        uses = range(self.s.shape[1])
+        asked = Asked(
+            problem.use_curves,
+            tuple(self.s[:, k] for k in uses),
+            tuple(prices[self.resource[:, k]] for k in uses),
+            tuple(self.floor[:, k] for k in uses),
+            problem.arrival_rate,
+            self.wait,
+            problem.coupled,
+        )
+        fixed = problem.at(problem.fixed_delay, self.options)
+        delay = fixed + sum(asked.at(weight)[1])
+        (late,) = late_of(delay, problem.deadline, [self.s[:, k] for k in uses])
+        raised = np.array(weight)
+        if late.size:
+            mine = asked.only(late)
+            raised[late] = kept_within(mine, fixed[late], problem.deadline[late], weight[late])[0]
+        return late, raised
+
+    def _series(self, c: FloatArray, fall: FloatArray, stages: list[int], weight: FloatArray) -> FloatArray:
         """Return the excess rates of a tandem's stages, and fill in how fast their shares fall."""
-        s, weight, rate = self.s, self.problem.weight, self.problem.arrival_rate
+        s, rate = self.s, self.problem.arrival_rate
         on, floor = s[:, stages] > 0, self.floor[:, stages]
-        found = np.where(on, series_excess(c[:, stages].T, floor.T, rate, self.wait).T, 1.0)
+        curve = self.problem.use_curves[stages[0]]
+        assert isinstance(curve, TandemCurve)  # what is in series is
+        found = np.where(on, series_excess(c[:, stages].T, floor.T, rate, self.wait, curve).T, 1.0)
         slowest = np.where(on, found, np.inf).min(axis=1)
         alone = 1.0 / np.sqrt(np.where(on, c[:, stages], 1.0)) - rate[:, None]
         together = on & (found == slowest[:, None]) & (alone < found) & (found > floor)
@@ -135,9 +172,10 @@ class Uses:
         number = together.sum(axis=1)
         # at the crossing, and at another stage's floor, more than one price will do
         held = (on & (floor == slowest[:, None])).any(axis=1)
-        moves = (number > 0) & ~held & (slowest < TANDEM.crossing(rate, self.wait))
+        moves = (number > 0) & ~held & (slowest < curve.crossing(rate, self.wait))
         moved = np.zeros_like(rate)
-        moved[moves] = 1.0 / (weight[moves] * _curvature(number[moves], slowest[moves], rate[moves]))
+        together_curved = curve.curvature_together(number[moves], slowest[moves], rate[moves])
+        moved[moves] = 1.0 / (weight[moves] * together_curved)
         for i, k in enumerate(stages):
             mu = np.where(free[:, i], rate + found[:, i], 0.0)
             fall[:, k, k] = s[:, k] ** 2 * mu**3 / (2.0 * weight)
@@ -177,8 +215,7 @@ class Uses:
         for k, curve in enumerate(self.problem.use_curves):
             busy = self.s[:, k] > 0
             mu = np.where(busy, shares[:, k] / np.where(busy, self.s[:, k], 1.0), np.inf)
-            steepest = MD1 if curve == TANDEM else curve
-            slope = steepest.marginal(np.maximum(mu - rate, EPS * rate), rate)
+            slope = curve.marginal(np.maximum(mu - rate, EPS * rate), rate)  # without a wait upstream it is steepest
             total += float((self.problem.weight * np.where(busy, mu, 0.0) * slope).sum())
         return total
 
@@ -197,16 +234,6 @@ class Uses:
             cut = np.where((over > 0) & (spare > 0), (over + 2 * EPS) / np.where(spare > 0, spare, 1.0), 0.0)
             shares = least + part * (factor * np.maximum(1.0 - cut, 0.0))[self.resource]
         return shares
-
-
-def _curvature(number: IntArray, excess: FloatArray, rate: FloatArray) -> FloatArray:
-    """Return the second derivative, s³, of what `number` stages that are as slow as each other delay."""
-    found = np.ones_like(excess)
-    for j in np.unique(number):
-        b = 0.5 / j
-        at = number == j
-        found[at] = j * QueueCurve("mg1", 1.0 - b, b).curvature(excess[at], rate[at])
-    return found
 
 
 def is_optimal(uses: Uses, shares: FloatArray, prices: FloatArray, gap: float = _GAP) -> bool:
@@ -239,6 +266,7 @@ def balanced(
 
     over, slopes = at(prices)
     best, least, mark, since = prices, np.inf, np.inf, 0
+    first = float(prices.max())
     apart, pace = 0.0, np.full(len(prices), _FIRST_PACE)
     for _ in range(_STEPS):
         size = float((np.abs(over) / uses.surplus).max())
@@ -249,6 +277,9 @@ def balanced(
         far = np.abs(over) > _TOLERANCE
         # where nobody answers, at floors and crossings, the price goes on until somebody does
         idle = used & (slopes.diagonal() * prices <= _IDLE * uses.surplus)
+        if prices.max() > _ENDLESS * first:
+            best = prices
+            break
         if not far.any() or (since > _PATIENCE and not (idle & far).any()):
             break
         step = np.where(idle, pace * np.sign(over), _newton(prices, over, slopes, used & ~idle, apart))

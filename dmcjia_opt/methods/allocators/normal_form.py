@@ -112,15 +112,23 @@ class NormalForm:
         return Allocation(shares, price, status)
 
 
+#: By how much the least v may exceed the budget, relative to it, by rounding.
+_BRIM = 1e-13
+
 #: What solves rows in normal form: v (n_rows, n_nodes), κ and status (n_rows,).
 Rows = Callable[[NormalForm], tuple[FloatArray, FloatArray, StatusArray]]
 
 
-def normal_form(problem: Problem, options: IntArray) -> NormalForm:
-    """Return the inner problems of `options` (n_plans, n_nodes) in normal form, where there is one use."""
+def normal_form(problem: Problem, options: IntArray, floors: FloatArray | None = None) -> NormalForm:
+    """Return the inner problems of `options` (n_plans, n_nodes) in normal form, where there is one use.
+
+    `floors` (n_plans, n_nodes, 1) are least rates, 1/s, in place of the problem's.
+    """
     options = np.ascontiguousarray(options)  # sums along other strides would round differently
     feasible = np.asarray(np.isfinite(problem.at(problem.fixed_delay, options)).all(-1))
-    floor = problem.at(problem.least_rate, options)[..., 0] if problem.ordered else None
+    if floors is None and problem.ordered:
+        floors = problem.at(problem.least_rate, options)
+    floor = None if floors is None else floors[..., 0]
     wait = problem.wait_at(options)[..., 0]
     s = problem.at(problem.service, options)[..., 0]
     return _form(problem.curve, s, problem.arrival_rate, problem.weight, floor, wait, feasible)
@@ -150,7 +158,7 @@ def _form(
         above = np.maximum(least_rate - rate, 0.0) * s
         with np.errstate(divide="ignore", invalid="ignore"):
             floor = np.where(unit > 0, above / unit, 0.0)
-        feasible = feasible & ((t * floor).sum(-1) <= 1.0)
+        feasible = feasible & ((t * floor).sum(-1) <= 1.0 + _BRIM)
     if len(curve.pieces) > 1:
         with np.errstate(divide="ignore", invalid="ignore"):
             wait = np.where(unit > 0, wait * unit / s, 1.0)  # any number > 0 will do for a node without cloud work
@@ -159,19 +167,20 @@ def _form(
     return NormalForm(curve, t, rho, floor, wait, load, surplus, scale, status.astype(np.int8), floored)
 
 
-def by_resource(problem: Problem, options: IntArray, solve: Rows) -> Allocation:
+def by_resource(problem: Problem, options: IntArray, solve: Rows, floors: FloatArray | None = None) -> Allocation:
     """Return shares and prices for `options` (n_plans, n_nodes), each resource's by `solve`.
 
-    The problem must not be coupled. A plan's status is the worst of its resources'.
+    The uses must not be tied together. A plan's status is the worst of its resources'. `floors`
+    (n_plans, n_nodes, n_uses) are least rates, 1/s, in place of the problem's.
     """
     if problem.single:
-        form = normal_form(problem, options)
+        form = normal_form(problem, options, floors)
         return form.allocation(*solve(form))
     shares = np.zeros((*options.shape, problem.n_uses))
     prices = np.zeros((len(options), problem.n_resources))
     status = np.zeros(len(options), dtype=np.int8)
     none = np.isinf(problem.at(problem.fixed_delay, options)).any(-1)
-    for form, (plan, node, use), row_plan, row_resource in _rows(problem, options):
+    for form, (plan, node, use), row_plan, row_resource in _rows(problem, options, floors):
         found = form.allocation(*solve(form))
         on = node >= 0
         shares[plan[on], node[on], use[on]] = found.shares[..., 0][on]
@@ -186,7 +195,9 @@ _WORST = np.int8(np.iinfo(np.int8).max)
 _Index = tuple[IntArray, IntArray, IntArray]
 
 
-def _rows(problem: Problem, options: IntArray) -> Iterator[tuple[NormalForm, _Index, IntArray, IntArray]]:
+def _rows(
+    problem: Problem, options: IntArray, floors: FloatArray | None
+) -> Iterator[tuple[NormalForm, _Index, IntArray, IntArray]]:
     """Yield rows of about the same length in normal form, and whose they are.
 
     That is plan, node and use of each entry, (n_rows, width) with node −1 where a row has ended, and plan and resource
@@ -209,6 +220,8 @@ def _rows(problem: Problem, options: IntArray) -> Iterator[tuple[NormalForm, _In
         index = plan[at], np.where(on, d, -1), k
         chosen = options[index[0], d]
         least = problem.least_rate[d, chosen, k] if problem.ordered else None
+        if floors is not None:
+            least = floors[index[0], d, k]
         form = _form(
             problem.use_curves[int(curve_of[rows[0]])],
             np.where(on, problem.service[d, chosen, k], 0.0),

@@ -165,7 +165,7 @@ class KinkedLagrangianFunction(LagrangianFunction):
         are, ρ_y would be infinite.
         """
         excess, free = self.base + x, self.t * (x > 0)
-        smooth = MD1 if self.curve == TANDEM else self.curve
+        smooth = MD1 if self.curve.in_series else self.curve
         curvatures = self.curve.curvature(excess, self.rho, self.wait), smooth.curvature(excess, self.rho)
         answers = [(free / curvature).sum(-1) for curvature in curvatures]
         answer = np.maximum(*answers)

@@ -4,7 +4,8 @@ At the optimum every node's last unit of capacity saves the same, κ in normal f
 in closed form. What is left is one scalar equation a plan, Σ t·v(κ) = 1. In q = κ^(−1/2) its left side is convex and
 increasing (when a ≥ 0), so Newton's method from the right converges monotonically, in four or five steps. With the
 tandem curve a node stays at its kink over a range of prices; there Newton's method is kept inside a bracket.
-Stages of one tandem that share several resources are filled jointly (`jointly`).
+Uses that are tied together, stages of one tandem or by a deadline, are filled jointly (`jointly`); where the worst node
+counts, its delay decides first (`fairly`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ class WaterFilling:
 
     def allocate(self, problem: Problem, options: IntArray) -> Allocation:
         """Return optimal shares and prices for `options` (n_plans, n_nodes)."""
-        if not problem.coupled:
+        if problem.worst:
+            from dmcjia_opt.methods.allocators.fairly import fill_fairly
+
+            return fill_fairly(problem, options, _filled_above)
+        if not problem.joint:
             return by_resource(problem, options, _filled)
         from dmcjia_opt.methods.allocators.jointly import fill_jointly  # brings SciPy
 
@@ -40,6 +45,10 @@ class WaterFilling:
 
 def _filled(form: NormalForm) -> tuple[FloatArray, FloatArray, StatusArray]:
     return *fill(form), np.full(len(form.t), Status.OPTIMAL, dtype=np.int8)
+
+
+def _filled_above(problem: Problem, options: IntArray, floors: FloatArray) -> Allocation:
+    return by_resource(problem, options, _filled, floors)
 
 
 def fill(form: NormalForm) -> tuple[FloatArray, FloatArray]:
@@ -86,11 +95,12 @@ def _from_the_right(form: NormalForm, q: FloatArray) -> tuple[FloatArray, FloatA
     for step in range(_MAX_STEPS):
         kappa = 1.0 / (q * q)
         v, response, over = _at(form, kappa)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            moved = q - over * q / (2.0 * kappa * np.einsum("ij,ij->i", form.t, response))
+        answer = 2.0 * kappa * np.einsum("ij,ij->i", form.t, response)
+        # where all are at their floors nobody answers: the price falls if that leaves anything
+        moved = np.where(answer > 0, q - over * q / np.where(answer > 0, answer, 1.0), np.where(over < 0, 2.0 * q, q))
         going = solvable & (np.abs(moved - q) > 2 * EPS * q) & (np.abs(over) > EPS)
         if step > 0:
-            going &= moved < q
+            going &= (moved < q) | (answer == 0)
         if not going.any():
             break
         q = np.where(going, moved, q)

@@ -11,7 +11,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.base.limits import FARTHEST
-from dmcjia_opt.model.problem import ORDERING_TOLERANCE
+from dmcjia_opt.model.residuals import ORDERING_TOLERANCE
 from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.scenario import Scenario, Uplink
 from dmcjia_opt.model.scenario.services import Services, Slot, StageTimes

@@ -9,11 +9,16 @@ from __future__ import annotations
 
 from dataclasses import field
 
+import numpy as np
+
 from dmcjia_opt.methods.placers.exact import benders
 from dmcjia_opt.methods.placers.exact.branch_and_bound import BranchingRoom, close_by_cases, close_in_turn
 from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer
-from dmcjia_opt.solving.contract import Status
+from dmcjia_opt.methods.placers.exact.fairest import search_fairest
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.solving.contract import Placement, Status, Stop
 from dmcjia_opt.solving.options import method
+from dmcjia_opt.solving.running import place
 from dmcjia_opt.solving.search import Search
 
 
@@ -28,6 +33,21 @@ class Exact(LagrangianPlacer):
     """
 
     room: BranchingRoom = field(default_factory=BranchingRoom)
+
+    def supports(self, problem: Problem) -> str | None:
+        """Every problem is supported."""
+        return None
+
+    def search(self, search: Search, rng: np.random.Generator) -> None:
+        """Search around the best price and close what that leaves open; or for the quickest worst node."""
+        if not search.problem.worst:
+            LagrangianPlacer.search(self, search, rng)  # a class with slots has no super() of no arguments
+            return
+
+        def by_mean(problem: Problem, stop: Stop) -> Placement:
+            return place(self, problem, search.allocator, stop=stop, rng=rng)
+
+        search_fairest(search, by_mean)
 
     def close(self, search: Search) -> Status:
         """Branch and bound, then Benders for what that has no room for."""

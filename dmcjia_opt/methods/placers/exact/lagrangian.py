@@ -16,7 +16,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, IntArray, blocks
 from dmcjia_opt.bounds.dual import DualPoint, dual_point, priced, rounding_slack
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import AnyProblem, Status
+from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.options import method
 from dmcjia_opt.solving.search import Search
 
@@ -178,10 +178,14 @@ def _batch(search: Search) -> int:
     return int(min(_MAX_MOVES, max(8, _BATCH_ENTRIES // search.problem.n_nodes)))
 
 
-class LagrangianPlacer(AnyProblem, ABC):
+class LagrangianPlacer(ABC):
     """A placer that begins with a Lagrangian search and differs in how it closes what that leaves open."""
 
     __slots__ = ()
+
+    def supports(self, problem: Problem) -> str | None:
+        """Return that the worst node is none of its business, where that is what counts."""
+        return 'its bound is one on the mean; for the worst node use "exact"' if problem.worst else None
 
     def search(self, search: Search, rng: np.random.Generator) -> None:
         """Search around the best price, then close what is left open."""

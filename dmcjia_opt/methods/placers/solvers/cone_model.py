@@ -275,7 +275,7 @@ def cone_model(problem: Problem) -> ConeModel | None:
     least = None
     if problem.ordered:
         least = np.maximum(load, problem.least_rate[node, option][at] * mine)
-    stage = np.array([curve == TANDEM for curve in problem.use_curves])[slot]
+    stage = np.array([curve.in_series for curve in problem.use_curves])[slot]
     first = [curve.pieces[0] for curve in problem.use_curves]
     return ConeModel(
         n_nodes=n,

@@ -1,0 +1,80 @@
+"""Shares that make the worst node of given options as quick as can be, and then the mean as small.
+
+Where every option has one use, resources separate: the least delay that the nodes of a resource can all keep is the
+root of one falling function, and what that delay leaves is filled by water-filling above the rates it takes. Where
+options tie resources together, the prices are sought at which keeping a delay costs most (`bounds.promises`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.roots import falling_root
+from dmcjia_opt.bounds.promises import best_level, needed, only, widened
+from dmcjia_opt.methods.allocators.jointly import fill_jointly
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.solving.contract import Allocation, Status
+
+_EASED = (1e-9, 1e-6)  # by how much, relative to itself, the least delay is eased so that prices keep it
+
+
+def fill_fairly(
+    problem: Problem, options: IntArray, fill: Callable[[Problem, IntArray, FloatArray], Allocation]
+) -> Allocation:
+    """Return shares and prices for `options` (n_plans, n_nodes) of a problem whose objective is the worst node.
+
+    `fill` gives those of least mean above least rates (n_plans, n_nodes, n_uses), 1/s.
+    """
+    return _jointly(problem, options) if problem.joint else _separately(problem, options, fill)
+
+
+def _separately(
+    problem: Problem, options: IntArray, fill: Callable[[Problem, IntArray, FloatArray], Allocation]
+) -> Allocation:
+    used, service = problem.at(problem.resource, options), problem.at(problem.service, options)
+    busy = service > 0
+    fixed = problem.at(problem.fixed_delay, options)
+    fine = np.isfinite(fixed).all(-1) & (problem.overload(options) == 0)
+    least = np.where(fine, np.where(np.isfinite(fixed), fixed, 0.0).max(-1), 1.0)
+    shape = len(options), problem.n_resources
+    plans = np.arange(len(options))[:, None, None]
+
+    def over(t: FloatArray) -> FloatArray:
+        shares = needed(problem, options, t.reshape(shape)[plans, used])
+        total = problem.by_resource(options, np.where(np.isfinite(shares), shares, 2.0))
+        return np.where(fine[:, None] & (total > 0.0), total - 1.0, -1.0).ravel()
+
+    start = np.repeat(least, problem.n_resources)
+    at_least = over(start) <= 0.0
+    low, high = widened(over, start)
+    _, found = falling_root(over, low, high)
+    level = np.where(at_least, start, found).reshape(shape)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        floors = np.where(busy, needed(problem, options, level.max(-1)[:, None, None]) / service, 0.0)
+    filled = fill(problem, options, np.where(fine[:, None, None], floors, 0.0))
+    hardest = np.zeros(shape)
+    hardest[np.arange(shape[0]), level.argmax(-1)] = 1.0
+    return Allocation(filled.shares, np.where(fine[:, None], hardest, np.nan), filled.status)
+
+
+def _jointly(problem: Problem, options: IntArray) -> Allocation:
+    shares = np.full((*options.shape, problem.n_uses), np.nan)
+    prices = np.full((len(options), problem.n_resources), np.nan)
+    status = np.full(len(options), Status.INFEASIBLE, dtype=np.int8)
+    for row in np.flatnonzero(problem.overload(options) == 0):
+        one = only(problem, options[row])
+        level = best_level(one)
+        prices[row] = level.prices
+        if not np.isfinite(level.low):
+            continue
+        for eased in _EASED:
+            most = np.minimum(problem.deadline, level.low * (1.0 + eased))
+            found = fill_jointly(replace(problem, deadline=most, worst=False), options[row : row + 1])
+            if found.status[0] in (Status.OPTIMAL, Status.INACCURATE, Status.FEASIBLE):
+                shares[row], status[row] = found.shares[0], Status.OPTIMAL
+                break
+    return Allocation(shares, prices, status)
