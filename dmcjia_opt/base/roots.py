@@ -8,11 +8,17 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, FloatArray
 
-_STEPS = 200
+_STEPS, _LOOK = 200, 6
+_HAIRS = (256.0 * EPS, 32.0 * EPS, 4.0 * EPS)  # relative, so far below the upper end the lower one is looked for
 
 
 def falling_root(
-    function: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray, *, close: float = 0.0
+    function: Callable[[FloatArray], FloatArray],
+    low: FloatArray,
+    high: FloatArray,
+    *,
+    close: float = 0.0,
+    both: bool = False,
 ) -> tuple[FloatArray, FloatArray]:
     """Close in on where falling functions cross 0.
 
@@ -24,6 +30,8 @@ def falling_root(
         (...) ends between which the roots are looked for.
     close
         How near to 0 a value ≤ 0 is near enough.
+    both
+        Bring the lower end near to the other one too.
 
     Returns
     -------
@@ -36,23 +44,32 @@ def falling_root(
     at_low, at_high = function(low), function(high)
     high = np.where(at_low > 0, high, low)
     low = np.where(at_high > 0, high, low)
-    weight_low, weight_high = np.array(at_low), np.array(at_high)
+    value_low, value_high, side = np.array(at_low), np.array(at_high), np.zeros(low.shape)
+    before = high - low
     for step in range(_STEPS):
-        wide = (high - low) > 2.0 * EPS * np.maximum(np.abs(low), np.abs(high))
-        going = wide & (at_high < -close)
+        going = ((high - low) > 2.0 * EPS * np.maximum(np.abs(low), np.abs(high))) & (at_high < -close)
         if not going.any():
             break
         middle = 0.5 * (low + high)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            secant = low + weight_low / (weight_low - weight_high) * (high - low)
-        inside = (secant > low) & (secant < high) & (step % 4 != 3)
-        x = np.where(going, np.where(inside, secant, middle), high)
-        x = np.where(going & ((x <= low) | (x >= high)), middle, x)
+            x = low + value_low / (value_low - value_high) * (high - low)
+        if step % _LOOK == _LOOK - 1:  # where the bracket is still wide it is halved
+            x, before = np.where(high - low > 0.1 * before, middle, x), high - low
+        x = np.where(going, np.where((x > low) & (x < high), x, middle), high)
         value = function(x)
         above, below = going & (value > 0), going & ~(value > 0)
-        # Illinois: an end that stays counts half, so that the other one moves as well
-        weight_high = np.where(above, 0.5 * weight_high, np.where(below, value, weight_high))
-        weight_low = np.where(below, 0.5 * weight_low, np.where(above, value, weight_low))
+        # an end that stays twice counts less (N. Anderson and A. Björck 1973, doi:10.1007/BF01951936)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            less_high, less_low = 1.0 - value / value_low, 1.0 - value / value_high
+        less_high, less_low = np.where(less_high > 0, less_high, 0.5), np.where(less_low > 0, less_low, 0.5)
+        value_high = np.where(above & (side > 0), less_high * value_high, np.where(below, value, value_high))
+        value_low = np.where(below & (side < 0), less_low * value_low, np.where(above, value, value_low))
+        side = np.where(above, 1.0, np.where(below, -1.0, side))
         low, high = np.where(above, x, low), np.where(below, x, high)
         at_high = np.where(below, value, at_high)
+    for hair in _HAIRS if both else ():
+        x = np.maximum(low, high - max(hair, hair * close / EPS) * np.abs(high))
+        if (x == low).all():
+            break
+        low = np.where(function(x) > 0, x, low)
     return low, high

@@ -23,13 +23,13 @@ from dmcjia_opt.model.delay import DelayCurve
 from dmcjia_opt.model.problem import Problem
 
 _BLOCK = 1 << 17
-_STEPS = 200
+_CLOSE = 1e-12  # how exactly keeping a delay uses up all there is, where weights are sought for it
 _FILTERED = 0.1  # a bracket that much narrower than at the last time rules more options out
 _MOST_POLISHED = 64
 _LONGEST = 1e15  # of the least delay: what takes longer is never kept
 _PASSES, _LITTLE, _STALLED = 60, 1e-7, 4  # in which all prices move, and relative gains after which no more
 _ROUNDS, _CLIMBS = 12, 60
-_STILL = 1e-13  # gain in t, relative to t, that ends the search for prices
+_STILL = 1e-11  # gain in t, relative to t, that ends the search for prices
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -253,46 +253,69 @@ def level_at(problem: Problem, prices: FloatArray, near: float = 0.0) -> Level:
     if math.isinf(low) or not total > 0.0:
         return Level(low, math.inf, prices, ())
 
-    def over(t: float, groups: list[Choices] | None = None) -> tuple[float, Kept]:
-        point = keeping(problem, t, prices, groups)
-        return point.total / total - 1.0 - slack, point
-
     finite = problem.deadline[np.isfinite(problem.deadline)]
     longest = float(finite.max()) if len(finite) == problem.n_nodes else math.inf
+    probe = _Probe(problem, prices, total * (1.0 + slack), low)
     high = min(near if near > low else max(2.0 * low, 1e-9), longest)
     factor = 1.001 if near > low else 4.0
-    value_low, (value_high, at_high) = math.inf, over(high)
-    while value_high > 0.0:
+    while probe(high) > 0.0:
         if high >= min(longest, _LONGEST * max(low, 1e-9)):
-            return Level(math.inf, math.inf, prices, (at_high,))
-        low, value_low, high = high, value_high, min(high * factor, longest)
-        factor = min(factor**4, 16.0)
-        value_high, at_high = over(high)
-    while math.isinf(value_low) and near > 0.0 and high / factor > low:
-        value, point = over(high / factor)
-        if value > 0.0:
-            low, value_low = high / factor, value
-        else:
-            high, value_high, at_high = high / factor, value, point
-        factor = min(factor**4, 16.0)
-    groups, ruled = None, math.inf
-    for step in range(_STEPS):
-        width = high - low
-        if width <= 2.0 * EPS * high:
-            break
-        if width < _FILTERED * ruled:
-            groups, ruled = _inside(problem, low, high, prices, groups), width
-        t = low - value_low * width / (value_high - value_low) if math.isfinite(value_low) else math.nan
-        if not low < t < high or step % 4 == 3:
-            t = 0.5 * (low + high)
-        if not low < t < high:
-            break
-        value, point = over(t, groups)
-        if value > 0.0:
-            low, value_low, value_high = t, value, 0.5 * value_high
-        else:
-            high, value_high, at_high, value_low = t, value, point, 0.5 * value_low
-    return Level(low * (1.0 - 16.0 * EPS), high, prices, (at_high,))
+            return Level(math.inf, math.inf, prices, (probe.point,))
+        high, factor = min(high * factor, longest), min(factor**4, 16.0)
+    while near > 0.0 and probe.low == low and high / factor > low and probe(high / factor) <= 0.0:
+        high, factor = high / factor, min(factor**4, 16.0)
+    close = _CLOSE if problem.joint else 0.0
+    ends = np.array(probe.low), np.array(probe.high)
+    falling_root(lambda t: np.asarray(probe(float(t))), *ends, close=close, both=True)
+    return Level(probe.low * (1.0 - 16.0 * EPS), probe.high, prices, (probe.point,))
+
+
+class _Probe:
+    """What keeping a delay costs more than all there is, relative to that, at one delay after another.
+
+    Parameters
+    ----------
+    problem, prices
+        The compiled problem, and (n_resources,) prices.
+    all
+        What all there is costs, and what rounding may add.
+    low
+        A delay, s, that cannot be kept.
+
+    Attributes
+    ----------
+    low, high, point
+        The longest delay that was found out of reach, s, the shortest that was not, and how that is kept.
+    """
+
+    def __init__(self, problem: Problem, prices: FloatArray, all_: float, low: float) -> None:
+        self.problem, self.prices, self._all = problem, prices, all_
+        self.low, self.high = low, math.inf
+        self.point: Kept = _nothing(problem, prices)
+        self._groups: list[Choices] | None = None
+        self._ruled = math.inf
+        self._known: dict[float, float] = {}
+
+    def __call__(self, t: float) -> float:
+        if t not in self._known:
+            inside = self.low < t < self.high
+            width = self.high - self.low
+            if inside and width < _FILTERED * self._ruled:
+                self._groups = _inside(self.problem, self.low, self.high, self.prices, self._groups)
+                self._ruled = width
+            point = keeping(self.problem, t, self.prices, self._groups if inside else None)
+            value = self._known[t] = point.total / self._all - 1.0
+            if value > 0.0:
+                self.low = max(self.low, t)
+                self.point = point if math.isinf(self.high) else self.point
+            elif t < self.high:
+                self.high, self.point = t, point
+        return self._known[t]
+
+
+def _nothing(problem: Problem, prices: FloatArray) -> Kept:
+    nobody = np.zeros(problem.n_nodes)
+    return Kept(nobody, nobody.astype(np.int64), np.zeros(problem.n_resources), prices)
 
 
 def _least_fixed(problem: Problem) -> float:
@@ -414,7 +437,7 @@ def levels_of(problem: Problem, options: IntArray, prices: FloatArray) -> FloatA
         return np.where(possible, paid / total - 1.0 - slack, -1.0)
 
     low, high = widened(over, np.where(possible, least, 1.0))
-    found, end = falling_root(over, low, high)
+    found, end = falling_root(over, low, high, both=True)
     found = np.where(over(end) > 0, np.inf, found) * (1.0 - 16.0 * EPS)
     return np.where(possible, np.maximum(found, least), least)
 

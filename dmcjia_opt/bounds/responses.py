@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray
+from dmcjia_opt.base.arrays import BoolArray, FloatArray
 from dmcjia_opt.base.roots import falling_root
 from dmcjia_opt.model.delay import DelayCurve, series_excess
 
 _FARTHEST = 690.0  # natural logarithm of how far a weight may be from its first guess, in whole
-_CLOSE = 4.0 * EPS
+_CLOSE = 1e-13  # of the room: by how much less than that a delay may be
 
 
 def best_rates(

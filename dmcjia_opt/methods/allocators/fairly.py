@@ -14,12 +14,13 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.roots import falling_root
-from dmcjia_opt.bounds.promises import best_level, needed, only, widened
+from dmcjia_opt.bounds.promises import level_at, needed, only, widened
 from dmcjia_opt.methods.allocators.jointly import fill_jointly
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocation, Status
 
-_EASED = (1e-9, 1e-6)  # by how much, relative to itself, the least delay is eased so that prices keep it
+_EASED = 1e-10  # by how much, relative to itself, the least delay of uses that are tied together is missed
+_ROUNDS, _NEARER = 30, 0.05
 
 
 def fill_fairly(
@@ -66,15 +67,47 @@ def _jointly(problem: Problem, options: IntArray) -> Allocation:
     prices = np.full((len(options), problem.n_resources), np.nan)
     status = np.full(len(options), Status.INFEASIBLE, dtype=np.int8)
     for row in np.flatnonzero(problem.overload(options) == 0):
-        one = only(problem, options[row])
-        level = best_level(one)
-        prices[row] = level.prices
-        if not np.isfinite(level.low):
-            continue
-        for eased in _EASED:
-            most = np.minimum(problem.deadline, level.low * (1.0 + eased))
-            found = fill_jointly(replace(problem, deadline=most, worst=False), options[row : row + 1])
-            if found.status[0] in (Status.OPTIMAL, Status.INACCURATE, Status.FEASIBLE):
-                shares[row], status[row] = found.shares[0], Status.OPTIMAL
-                break
+        found, prices[row] = _one_jointly(only(problem, options[row]))
+        if found is not None:
+            shares[row], status[row] = found, Status.OPTIMAL
     return Allocation(shares, prices, status)
+
+
+def _one_jointly(problem: Problem) -> tuple[FloatArray | None, FloatArray]:
+    """Return shares (n_nodes, n_uses) and prices of the only plan there is; no shares where none keep its deadlines.
+
+    The nearer a deadline for all is to the least that can be kept, the nearer are the prices of the least mean that
+    keeps it to those that prove that least delay; which tell the next deadline.
+    """
+    plan = np.zeros((1, problem.n_nodes), dtype=np.int64)
+    by_mean = replace(problem, worst=False)
+
+    def filled(most: float) -> Allocation:
+        return fill_jointly(replace(by_mean, deadline=np.minimum(problem.deadline, most)), plan)
+
+    best = filled(np.inf)
+    at = _parts(best.prices[0])
+    if best.status[0] == Status.INFEASIBLE:
+        return None, at
+    high = float(problem.objective(plan[0], best.shares[0]))
+    low = level_at(problem, at, high).low
+    for _ in range(_ROUNDS):
+        if high - low <= _EASED * high:
+            break
+        most = max(low + _NEARER * (high - low), low * (1.0 + 0.5 * _EASED))
+        found = filled(most)
+        if found.status[0] != Status.INFEASIBLE:
+            value = float(problem.objective(plan[0], found.shares[0]))
+            best, high = (found, value) if value < high else (best, high)
+        level = level_at(problem, _parts(found.prices[0]), high)
+        if level.low > low:
+            low, at = level.low, level.prices
+        elif found.status[0] == Status.INFEASIBLE:
+            break  # rounding: neither end can be moved
+    return best.shares[0], at
+
+
+def _parts(prices: FloatArray) -> FloatArray:
+    """Return prices as parts of their sum; those that are not known as equal parts."""
+    total = prices.sum()
+    return prices / total if 0.0 < total < np.inf else np.full(len(prices), 1.0 / len(prices))
