@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Protocol
 
 import numpy as np
@@ -36,6 +36,7 @@ _RATIO = 1.5  # of the ends of a cell, in t below 1
 _SPLITS = 12
 _SATURATED = 36.0  # t from which r is constant in float64
 _STEPS = 2  # of Newton's method inside a cell
+_BLOCK = 1 << 14
 _ULPS = 16.0 * EPS  # relative distance at which an excess rate counts as that of a kink
 
 
@@ -192,27 +193,36 @@ class _Table:
     first: float
     one: float
 
-    def at(
-        self, coefficients: FloatArray, t: FloatArray, cell: IntArray | None = None
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return the value and the derivative at t of what has these coefficients."""
-        t = np.minimum(t, self.left[-1])
-        if cell is None:
-            cell = np.searchsorted(self.left, t, "right") - 1
-        s = t - self.left[cell]
-        value = coefficients[_DEGREE].take(cell)
-        derivative = np.zeros_like(value)
-        for row in coefficients[_DEGREE - 1 :: -1]:
+    def cell(self, t: FloatArray) -> IntArray:
+        """Return in which cell t is."""
+        return np.searchsorted(self.left, t, "right") - 1
+
+    def at(self, coefficients: FloatArray, t: FloatArray, cell: IntArray) -> FloatArray:
+        """Return the value at t, in cells, of what has these coefficients."""
+        s = np.minimum(t, self.left[-1]) - self.left[cell]
+        rows = coefficients.take(cell, axis=1)
+        value = rows[_DEGREE]
+        for row in rows[_DEGREE - 1 :: -1]:
+            value = value * s + row
+        return np.asarray(value)
+
+    def both_at(self, coefficients: FloatArray, t: FloatArray, cell: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return the value and the derivative at t, in cells, of what has these coefficients."""
+        s = np.minimum(t, self.left[-1]) - self.left[cell]
+        rows = coefficients.take(cell, axis=1)
+        value, derivative = rows[_DEGREE], np.zeros_like(s)
+        for row in rows[_DEGREE - 1 :: -1]:
             derivative = derivative * s + value
-            value = value * s + row.take(cell)
+            value = value * s + row
         return value, derivative
 
     def where(
         self, wanted: FloatArray, function: Callable[[FloatArray, IntArray], tuple[FloatArray, FloatArray]]
-    ) -> FloatArray:
+    ) -> tuple[FloatArray, IntArray, BoolArray]:
         """Return t where ln of a function that grows with t is as `wanted`, or jumps past it; `first` where it is more.
 
-        `function` returns that logarithm and its slope, at t and in cells.
+        `function` returns that logarithm and its slope, at t and in cells. Also returned are the cells, and whether t
+        is at an end of its own.
         """
         cells = np.arange(1, len(self.left))
         begin, span = self.left[1:], np.minimum(self.right[1:] - self.left[1:], 1.0)
@@ -231,11 +241,8 @@ class _Table:
             t = np.clip(t, left, right)
             value, slope = function(t, cell)
             t = t - (value - wanted) / slope
-        return np.asarray(np.clip(t, left, right))
-
-    def is_edge(self, t: FloatArray) -> BoolArray:
-        """Return whether t is where a cell begins."""
-        return np.asarray(self.left[np.searchsorted(self.left, t, "right") - 1] == t)
+        t = np.clip(t, left, right)
+        return t, cell, (t == left) | (t == right)
 
 
 def _cells(p: float, waits: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -304,32 +311,35 @@ class WaitQuantile:
     def _table(self) -> _Table:
         return _table(PERCENTILES[self.statistic])
 
+    def _at(self, coefficients: FloatArray, t: FloatArray) -> FloatArray:
+        return self._table.at(coefficients, t, self._table.cell(t))
+
     def waited(self, excess: FloatArray, rate: FloatArray) -> FloatArray:
         """Return V, s, at excess service rate `excess` and arrival rate `rate`, 1/s."""
         ratio = _ratio(excess, rate)
-        r, _ = self._table.at(self._table.wait, np.log1p(ratio))
-        return _in_seconds(r * (1.0 + ratio), rate)
+        return _in_seconds(self._at(self._table.wait, np.log1p(ratio)) * (1.0 + ratio), rate)
 
     def wait_of(self, rate: FloatArray, service: FloatArray) -> FloatArray:
         """Return V, s, for a service time, s; +inf where the queue is unstable."""
         load = np.asarray(rate * service)
         stable = load < 1.0
         load = np.where(stable, load, 0.0)
-        r, _ = self._table.at(self._table.wait, -np.log1p(-load))
+        r = self._at(self._table.wait, -np.log1p(-load))
         return np.where(stable, _in_seconds(r / (1.0 - load), rate), np.inf)
 
     def crossing(self, rate: FloatArray, wait: FloatArray | float) -> FloatArray:
         """Return the excess rate (1/s) from which V is no more than `wait`, s."""
-        return self._excess_of(rate, np.asarray(wait), 0.0)
+        return _in_blocks(partial(self._excess_of, 0.0), wait, rate)
 
     def excess_within(self, total: FloatArray, rate: FloatArray) -> FloatArray:
         """Return the excess rate (1/s) at which 1/μ + V is `total`, s; less where nobody waits there."""
-        return self._excess_of(rate, total, 1.0)
+        return _in_blocks(partial(self._excess_of, 1.0), total, rate)
 
     def side(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float) -> IntArray:
         """Return −1 where V exceeds `wait`, 0 where they are as good as equal, and 1 beyond."""
         ratio = _ratio(excess, rate)
-        r, slope = self._table.at(self._table.wait, np.log1p(ratio))
+        t = np.log1p(ratio)
+        r, slope = self._table.both_at(self._table.wait, t, self._table.cell(t))
         over = _in_seconds(r * (1.0 + ratio), rate) - wait
         near = _ULPS * (wait + _in_seconds((r + slope) * ratio, rate))
         kink = self._at_kink(self._table.first, excess, rate) & np.equal(wait, 0.0)
@@ -341,11 +351,12 @@ class WaitQuantile:
         # a hair to the left, so that an excess rate that is a kink's is on its idle side
         t = np.log1p(_ratio(excess, rate)) * (1.0 - _ULPS)
         service = 1.0 / (rate + excess)
-        return np.asarray(number * service * service + self._table.at(self._table.slope, t)[0] / (excess * excess))
+        return np.asarray(number * service * service + self._at(self._table.slope, t) / (excess * excess))
 
     def curvature_together(self, number: int, excess: FloatArray, rate: FloatArray) -> FloatArray:
         """Return the second derivative, s³, of `number`/μ + V; +inf at a kink."""
-        d, slope = self._table.at(self._table.slope, np.log1p(_ratio(excess, rate)))
+        t = np.log1p(_ratio(excess, rate))
+        d, slope = self._table.both_at(self._table.slope, t, self._table.cell(t))
         service = 1.0 / (rate + excess)
         kept = 2.0 * number * service * service * service
         found = kept + (2.0 * d + (2.0 * d + slope) * (rate / excess)) * service / (excess * excess)
@@ -358,49 +369,62 @@ class WaitQuantile:
         λ² times what it saves is u²(number + h′(u)), u the load, and grows with it. Where nobody waits, the least rate
         at which that is so is returned.
         """
+        return _in_blocks(partial(self._excess_together, number), marginal, rate)
+
+    def _excess_together(self, number: int, marginal: FloatArray, rate: FloatArray) -> FloatArray:
         table = self._table
 
         def saved(t: FloatArray, cell: IntArray) -> tuple[FloatArray, FloatArray]:
             load = -np.expm1(-t)
-            d, slope = table.at(table.slope, t, cell)
+            d, slope = table.both_at(table.slope, t, cell)
             alone = number * (1.0 - load) ** 2
             both = d + alone
             return 2.0 * (t + np.log(load)) + np.log(both), 2.0 / load + (slope - 2.0 * alone) / both
 
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            rate = rate + 0.0 * marginal
-            t = table.where(2.0 * np.log(rate) + np.log(marginal), saved)
+            t, cell, clipped = table.where(2.0 * np.log(rate) + np.log(marginal), saved)
             service = -np.expm1(-t) / rate
             # what t has lost of x near saturation
-            fine = np.sqrt(table.at(table.slope, t)[0] / (marginal - number * service * service))
-            return np.where((t < 1.0) | table.is_edge(t), rate / np.expm1(t), fine)
+            fine = np.sqrt(table.at(table.slope, t, cell) / (marginal - number * service * service))
+            return np.where((t < 1.0) | clipped, rate / np.expm1(t), fine)
 
-    def _excess_of(self, rate: FloatArray, total: FloatArray, services: float) -> FloatArray:
+    def _excess_of(self, services: float, total: FloatArray, rate: FloatArray) -> FloatArray:
         """Return the excess rate at which services/μ + V is `total`, s, or that from which nobody waits."""
         table = self._table
 
-        def parts(t: FloatArray, cell: IntArray | None = None) -> tuple[FloatArray, FloatArray]:
+        def taken(t: FloatArray, cell: IntArray) -> tuple[FloatArray, FloatArray]:
             load = -np.expm1(-t)
-            r, growth = table.at(table.wait, t, cell)
+            r, growth = table.both_at(table.wait, t, cell)
             idle = services * (1.0 - load)
             both = r + idle * load
-            return both, growth + r + idle * (1.0 - load)
-
-        def taken(t: FloatArray, cell: IntArray) -> tuple[FloatArray, FloatArray]:
-            both, growth = parts(t, cell)
-            return t + np.log(both), growth / both
+            return t + np.log(both), (growth + r + idle * (1.0 - load)) / both
 
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             gaps = np.asarray(rate * total)
-            t = table.where(np.log(gaps), taken)
-            if services == 0.0:  # t − first where the wait is less than one service
-                t = np.where(gaps < table.one - table.first, table.first + gaps / (1.0 - LOWERED), t)
-            both = parts(t)[0]
-            return np.where((t < 1.0) | table.is_edge(t), rate / np.expm1(t), rate * both / (gaps - both))
+            t, cell, clipped = table.where(np.log(gaps), taken)
+            if services == 0.0:  # V is (t − first)/λ where the wait is less than one service
+                short = gaps < table.one - table.first
+                t, clipped = np.where(short, table.first + gaps / (1.0 - LOWERED), t), clipped | short
+            both = table.at(table.wait, t, cell) - services * np.exp(-t) * np.expm1(-t)
+            return np.where((t < 1.0) | clipped, rate / np.expm1(t), rate * both / (gaps - both))
 
     def _at_kink(self, t: float, excess: FloatArray, rate: FloatArray) -> BoolArray:
         kink = rate / np.expm1(t)
         return np.asarray(np.abs(excess - kink) <= _ULPS * kink)
+
+
+def _in_blocks(
+    function: Callable[[FloatArray, FloatArray], FloatArray], first: FloatArray | float, second: FloatArray
+) -> FloatArray:
+    """Return the function's values, found for so few entries at a time that they stay in the cache."""
+    one, other = np.broadcast_arrays(first, second)
+    if one.size <= _BLOCK:
+        return function(one, other)
+    found, one, other = np.empty(one.size), one.ravel(), other.ravel()
+    for start in range(0, len(found), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        found[part] = function(one[part], other[part])
+    return found.reshape(np.broadcast_shapes(np.shape(first), np.shape(second)))
 
 
 def _ratio(excess: FloatArray, rate: FloatArray) -> FloatArray:
