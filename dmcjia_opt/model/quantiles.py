@@ -37,6 +37,7 @@ _SPLITS = 12
 _SATURATED = 36.0  # t from which r is constant in float64
 _STEPS = 2  # of Newton's method inside a cell
 _BLOCK = 1 << 14
+_UNBOUNDED = 3e3  # a logarithm beyond all of float64
 _ULPS = 16.0 * EPS  # relative distance at which an excess rate counts as that of a kink
 
 
@@ -216,33 +217,75 @@ class _Table:
             value = value * s + row
         return value, derivative
 
-    def where(
-        self, wanted: FloatArray, function: Callable[[FloatArray, IntArray], tuple[FloatArray, FloatArray]]
-    ) -> tuple[FloatArray, IntArray, BoolArray]:
-        """Return t where ln of a function that grows with t is as `wanted`, or jumps past it; `first` where it is more.
+    def taken(self, services: float, t: FloatArray, cell: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return the logarithm of λ(services/μ + V), and its slope, at t in cells."""
+        load = -np.expm1(-t)
+        r, growth = self.both_at(self.wait, t, cell)
+        idle = services * (1.0 - load)
+        both = r + idle * load
+        return t + np.log(both), (growth + r + idle * (1.0 - load)) / both
 
-        `function` returns that logarithm and its slope, at t and in cells. Also returned are the cells, and whether t
-        is at an end of its own.
+    def saved(self, number: float, t: FloatArray, cell: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return the logarithm of −λ² d(number/μ + V)/dμ = u²(number + h′(u)), and its slope, at t in cells."""
+        load = -np.expm1(-t)
+        d, slope = self.both_at(self.slope, t, cell)
+        alone = number * (1.0 - load) ** 2
+        both = d + alone
+        return 2.0 * (t + np.log(load)) + np.log(both), 2.0 / load + (slope - 2.0 * alone) / both
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Inverse:
+    """Where a function of t that grows, by its logarithm, is how large.
+
+    Parameters
+    ----------
+    function
+        Returns that logarithm and its slope, at t and in cells.
+    start, rise
+        (n_cells − 1,) the logarithm where cells begin, without the first, and by how much it grows in each.
+    left, right
+        (n_cells − 1,) where they begin and end.
+    cubic
+        (4, n_cells − 1) what meets the inverse function at both ends of each cell with its slopes.
+    """
+
+    function: Callable[[FloatArray, IntArray], tuple[FloatArray, FloatArray]]
+    start: FloatArray
+    rise: FloatArray
+    left: FloatArray
+    right: FloatArray
+    cubic: FloatArray
+
+    @classmethod
+    def of(cls, table: _Table, function: Callable[[FloatArray, IntArray], tuple[FloatArray, FloatArray]]) -> _Inverse:
+        """Return the inverse of a function of `table`'s."""
+        left, right, cells = table.left[1:], table.right[1:], np.arange(1, len(table.left))
+        span = np.minimum(right - left, 1.0)
+        with np.errstate(divide="ignore", invalid="ignore"):  # the wait begins at 0
+            (start, steep), (end, flat) = function(left, cells), function(left + span, cells)
+            rise = end - start
+            first, last = rise / steep, rise / flat
+            cubic = np.stack([left, first, 3.0 * span - 2.0 * first - last, first + last - 2.0 * span])
+        return cls(function, start, rise, left, right, cubic)
+
+    def at(self, wanted: FloatArray) -> tuple[FloatArray, IntArray, BoolArray]:
+        """Return t where the logarithm is as `wanted`, or jumps past it; where the wait begins if it is more there.
+
+        Also returned are the cells, and whether t is at an end of its own.
         """
-        cells = np.arange(1, len(self.left))
-        begin, span = self.left[1:], np.minimum(self.right[1:] - self.left[1:], 1.0)
-        (start, steep), (end, flat) = function(begin, cells), function(begin + span, cells)
-        rise = end - start
-        # the cubic that meets the inverse function at both ends with its slopes
-        first, last = rise / steep, rise / flat
-        cubic = begin, first, 3.0 * span - 2.0 * first - last, first + last - 2.0 * span
-        index = np.clip(np.searchsorted(start, wanted, "right") - 1, 0, len(start) - 1)
-        cell, left, right = index + 1, begin[index], self.right[1:][index]
-        z = (wanted - start[index]) / rise[index]
-        t = cubic[3][index]
-        for row in cubic[2::-1]:
-            t = t * z + row[index]
+        wanted = np.clip(wanted, self.start[0], _UNBOUNDED)
+        index = np.searchsorted(self.start, wanted, "right") - 1
+        left, right = self.left[index], self.right[index]
+        z = (wanted - self.start[index]) / self.rise[index]
+        rows = self.cubic.take(index, axis=1)
+        t = rows[0] + z * (rows[1] + z * (rows[2] + z * rows[3]))
         for _ in range(_STEPS):
             t = np.clip(t, left, right)
-            value, slope = function(t, cell)
+            value, slope = self.function(t, index + 1)
             t = t - (value - wanted) / slope
         t = np.clip(t, left, right)
-        return t, cell, (t == left) | (t == right)
+        return t, index + 1, (t == left) | (t == right)
 
 
 def _cells(p: float, waits: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -295,6 +338,18 @@ def _table(p: float) -> _Table:
     return _Table(edges, np.array([*edges[1:], np.inf]), wait, slope, float(waits[0]), float(waits[1]))
 
 
+@cache
+def _inverse_taken(p: float, services: float) -> _Inverse:
+    """Return where services/μ + V is how long, by percentile."""
+    return _Inverse.of(_table(p), partial(_table(p).taken, services))
+
+
+@cache
+def _inverse_saved(p: float, number: int) -> _Inverse:
+    """Return where one more unit of rate saves how much of number/μ + V, by percentile."""
+    return _Inverse.of(_table(p), partial(_table(p).saved, number))
+
+
 @dataclass(frozen=True, slots=True)
 class WaitQuantile:
     """What one of a tandem's percentiles knows of the wait V(μ) at its longest stage.
@@ -308,8 +363,12 @@ class WaitQuantile:
     statistic: str
 
     @property
+    def _p(self) -> float:
+        return PERCENTILES[self.statistic]
+
+    @property
     def _table(self) -> _Table:
-        return _table(PERCENTILES[self.statistic])
+        return _table(self._p)
 
     def _at(self, coefficients: FloatArray, t: FloatArray) -> FloatArray:
         return self._table.at(coefficients, t, self._table.cell(t))
@@ -343,7 +402,7 @@ class WaitQuantile:
         over = _in_seconds(r * (1.0 + ratio), rate) - wait
         near = _ULPS * (wait + _in_seconds((r + slope) * ratio, rate))
         kink = self._at_kink(self._table.first, excess, rate) & np.equal(wait, 0.0)
-        found = np.where(over > near, -1, np.where((over < -near) | (r == 0.0), 1, 0))
+        found = np.where((over > near) | np.isinf(over), -1, np.where((over < -near) | (r == 0.0), 1, 0))
         return np.where(kink, 0, found)
 
     def marginal_together(self, number: int, excess: FloatArray, rate: FloatArray) -> FloatArray:
@@ -372,41 +431,25 @@ class WaitQuantile:
         return _in_blocks(partial(self._excess_together, number), marginal, rate)
 
     def _excess_together(self, number: int, marginal: FloatArray, rate: FloatArray) -> FloatArray:
-        table = self._table
-
-        def saved(t: FloatArray, cell: IntArray) -> tuple[FloatArray, FloatArray]:
-            load = -np.expm1(-t)
-            d, slope = table.both_at(table.slope, t, cell)
-            alone = number * (1.0 - load) ** 2
-            both = d + alone
-            return 2.0 * (t + np.log(load)) + np.log(both), 2.0 / load + (slope - 2.0 * alone) / both
-
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            t, cell, clipped = table.where(2.0 * np.log(rate) + np.log(marginal), saved)
+            t, cell, end = _inverse_saved(self._p, number).at(2.0 * np.log(rate) + np.log(marginal))
             service = -np.expm1(-t) / rate
             # what t has lost of x near saturation
-            fine = np.sqrt(table.at(table.slope, t, cell) / (marginal - number * service * service))
-            return np.where((t < 1.0) | clipped, rate / np.expm1(t), fine)
+            fine = np.sqrt(self._table.at(self._table.slope, t, cell) / (marginal - number * service * service))
+            return np.where((t < 1.0) | end, rate / np.expm1(t), fine)
 
     def _excess_of(self, services: float, total: FloatArray, rate: FloatArray) -> FloatArray:
         """Return the excess rate at which services/μ + V is `total`, s, or that from which nobody waits."""
         table = self._table
-
-        def taken(t: FloatArray, cell: IntArray) -> tuple[FloatArray, FloatArray]:
-            load = -np.expm1(-t)
-            r, growth = table.both_at(table.wait, t, cell)
-            idle = services * (1.0 - load)
-            both = r + idle * load
-            return t + np.log(both), (growth + r + idle * (1.0 - load)) / both
-
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            gaps = np.asarray(rate * total)
-            t, cell, clipped = table.where(np.log(gaps), taken)
+            gaps = rate * total
+            t, cell, end = _inverse_taken(self._p, services).at(np.log(gaps))
             if services == 0.0:  # V is (t − first)/λ where the wait is less than one service
-                short = gaps < table.one - table.first
-                t, clipped = np.where(short, table.first + gaps / (1.0 - LOWERED), t), clipped | short
+                exact = gaps / (1.0 - LOWERED)
+                short = exact < table.one - table.first
+                t, end = np.where(short, table.first + exact, t), end | short
             both = table.at(table.wait, t, cell) - services * np.exp(-t) * np.expm1(-t)
-            return np.where((t < 1.0) | clipped, rate / np.expm1(t), rate * both / (gaps - both))
+            return np.where((t < 1.0) | end, rate / np.expm1(t), rate * both / (gaps - both))
 
     def _at_kink(self, t: float, excess: FloatArray, rate: FloatArray) -> BoolArray:
         kink = rate / np.expm1(t)
