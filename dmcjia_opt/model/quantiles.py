@@ -27,7 +27,7 @@ from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
 
 #: By how much the table is lowered, relatively; its own error is below a tenth of it.
-LOWERED = 1e-11
+LOWERED = 1e-10
 
 _LONGEST = 16  # services from which the slowest exponential is all that is left of the tail
 _DEGREE = 8
@@ -144,7 +144,7 @@ def wait_quantile(p: float, load: FloatArray, k: IntArray) -> FloatArray:
 
 def _loads_of_waits(p: float) -> FloatArray:
     """Return t where the wait is 0, 1, …, 16 services; in all but the first two a small error does no harm."""
-    first = -np.log(p)
+    first = np.nextafter(-np.log(p), 1.0)  # up: the wait must not begin too early
     one = first + 1.0
     for _ in range(12):  # the wait is one service where it is u gaps: t − first = 1 − e^−t
         one += (one - first + np.expm1(-one)) / np.expm1(-one)
@@ -174,7 +174,7 @@ def _basis() -> tuple[FloatArray, FloatArray, FloatArray]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Table:
+class Table:
     """r(t) of one percentile, in cells.
 
     Parameters
@@ -258,7 +258,7 @@ class _Inverse:
     cubic: FloatArray
 
     @classmethod
-    def of(cls, table: _Table, function: Callable[[FloatArray, IntArray], tuple[FloatArray, FloatArray]]) -> _Inverse:
+    def of(cls, table: Table, function: Callable[[FloatArray, IntArray], tuple[FloatArray, FloatArray]]) -> _Inverse:
         """Return the inverse of a function of `table`'s."""
         left, right, cells = table.left[1:], table.right[1:], np.arange(1, len(table.left))
         span = np.minimum(right - left, 1.0)
@@ -319,7 +319,7 @@ def _cells(p: float, waits: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 @cache
-def _table(p: float) -> _Table:
+def table_of(p: float) -> Table:
     """Return the table of the p-quantile."""
     waits = _loads_of_waits(p)
     ends, r = _cells(p, waits)
@@ -335,19 +335,19 @@ def _table(p: float) -> _Table:
     slope = wait.copy()
     slope[:-1] += np.arange(1, _DEGREE + 1)[:, None] * wait[1:]
     edges = np.array([0.0, *ends[:, 0], _SATURATED])
-    return _Table(edges, np.array([*edges[1:], np.inf]), wait, slope, float(waits[0]), float(waits[1]))
+    return Table(edges, np.array([*edges[1:], np.inf]), wait, slope, float(waits[0]), float(waits[1]))
 
 
 @cache
 def _inverse_taken(p: float, services: float) -> _Inverse:
     """Return where services/μ + V is how long, by percentile."""
-    return _Inverse.of(_table(p), partial(_table(p).taken, services))
+    return _Inverse.of(table_of(p), partial(table_of(p).taken, services))
 
 
 @cache
 def _inverse_saved(p: float, number: int) -> _Inverse:
     """Return where one more unit of rate saves how much of number/μ + V, by percentile."""
-    return _Inverse.of(_table(p), partial(_table(p).saved, number))
+    return _Inverse.of(table_of(p), partial(table_of(p).saved, number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,8 +367,8 @@ class WaitQuantile:
         return PERCENTILES[self.statistic]
 
     @property
-    def _table(self) -> _Table:
-        return _table(self._p)
+    def _table(self) -> Table:
+        return table_of(self._p)
 
     def _at(self, coefficients: FloatArray, t: FloatArray) -> FloatArray:
         return self._table.at(coefficients, t, self._table.cell(t))
