@@ -143,14 +143,14 @@ def wait_quantile(p: float, load: FloatArray, k: IntArray) -> FloatArray:
 
 
 def _loads_of_waits(p: float) -> FloatArray:
-    """Return t where the wait is 0, 1, …, 16 services; in all but the first two a small error does no harm."""
+    """Return t where the wait is 0, 1, …, 16 services."""
     first = np.nextafter(-np.log(p), 1.0)  # up: the wait must not begin too early
     one = first + 1.0
     for _ in range(12):  # the wait is one service where it is u gaps: t − first = 1 − e^−t
         one += (one - first + np.expm1(-one)) / np.expm1(-one)
     k = np.arange(2, _LONGEST + 1)
     low, high = np.full(len(k), one), np.full(len(k), 12.0)
-    for _ in range(44):
+    for _ in range(56):
         middle = 0.5 * (low + high)
         # no more than k services are waited where no more than k tasks are in the system
         reached = in_system(-np.expm1(-middle), _LONGEST + 1)[k - 2, k]
@@ -432,7 +432,7 @@ class WaitQuantile:
 
     def _excess_together(self, number: int, marginal: FloatArray, rate: FloatArray) -> FloatArray:
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            t, cell, end = _inverse_saved(self._p, number).at(2.0 * np.log(rate) + np.log(marginal))
+            t, cell, end = _inverse_saved(self._p, number).at(2.0 * np.log(rate * np.sqrt(marginal)))
             service = -np.expm1(-t) / rate
             # what t has lost of x near saturation
             fine = np.sqrt(self._table.at(self._table.slope, t, cell) / (marginal - number * service * service))
