@@ -5,7 +5,6 @@ those of a percentile, which only a tandem has, are tabulated (`quantiles`) and 
 *excess rate* ``x = μ − λ`` rather than μ, because near saturation μ − λ loses all its digits. W is the wait a task has
 behind it when it reaches the cloud: a queue fed by the departures of another one is relieved of it. With Poisson
 arrivals at the cloud, as in the paper, it plays no part.
-
 Five methods are all that allocators and bounds need; those that model a solver's problem read the pieces.
 """
 

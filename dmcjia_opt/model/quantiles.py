@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Protocol
 
 import numpy as np
@@ -27,14 +27,17 @@ from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
 
 #: By how much the table is lowered, relatively; its own error is below a tenth of it.
-LOWERED = 1e-11
+LOWERED = 1e-10
 
 _LONGEST = 16  # services from which the slowest exponential is all that is left of the tail
 _DEGREE = 8
 _FIT = 2e-13  # what the last of a polynomial's coefficients may be, relatively
+_RATIO = 1.5  # of the ends of a cell, in t below 1
 _SPLITS = 12
 _SATURATED = 36.0  # t from which r is constant in float64
-_STEPS = 3  # of Newton's method inside a cell; the error after one is about 1e-4
+_STEPS = 2  # of Newton's method inside a cell
+_BLOCK = 1 << 14
+_UNBOUNDED = 3e3  # a logarithm beyond all of float64
 _ULPS = 16.0 * EPS  # relative distance at which an excess rate counts as that of a kink
 
 
@@ -140,14 +143,14 @@ def wait_quantile(p: float, load: FloatArray, k: IntArray) -> FloatArray:
 
 
 def _loads_of_waits(p: float) -> FloatArray:
-    """Return t where the wait is 0, 1, …, 16 services; in all but the first two a small error does no harm."""
-    first = -np.log(p)
+    """Return t where the wait is 0, 1, …, 16 services."""
+    first = np.nextafter(-np.log(p), 1.0)  # up: the wait must not begin too early
     one = first + 1.0
     for _ in range(12):  # the wait is one service where it is u gaps: t − first = 1 − e^−t
         one += (one - first + np.expm1(-one)) / np.expm1(-one)
     k = np.arange(2, _LONGEST + 1)
     low, high = np.full(len(k), one), np.full(len(k), 12.0)
-    for _ in range(44):
+    for _ in range(56):
         middle = 0.5 * (low + high)
         # no more than k services are waited where no more than k tasks are in the system
         reached = in_system(-np.expm1(-middle), _LONGEST + 1)[k - 2, k]
@@ -171,7 +174,7 @@ def _basis() -> tuple[FloatArray, FloatArray, FloatArray]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Table:
+class Table:
     """r(t) of one percentile, in cells.
 
     Parameters
@@ -191,43 +194,98 @@ class _Table:
     first: float
     one: float
 
-    def at(
-        self, coefficients: FloatArray, t: FloatArray, cell: IntArray | None = None
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return the value and the derivative at t of what has these coefficients."""
-        t = np.minimum(t, self.left[-1])
-        if cell is None:
-            cell = np.searchsorted(self.left, t, "right") - 1
-        s = t - self.left[cell]
-        value = coefficients[_DEGREE].take(cell)
-        derivative = np.zeros_like(value)
-        for row in coefficients[_DEGREE - 1 :: -1]:
+    def cell(self, t: FloatArray) -> IntArray:
+        """Return in which cell t is."""
+        return np.searchsorted(self.left, t, "right") - 1
+
+    def at(self, coefficients: FloatArray, t: FloatArray, cell: IntArray) -> FloatArray:
+        """Return the value at t, in cells, of what has these coefficients."""
+        s = np.minimum(t, self.left[-1]) - self.left[cell]
+        rows = coefficients.take(cell, axis=1)
+        value = rows[_DEGREE]
+        for row in rows[_DEGREE - 1 :: -1]:
+            value = value * s + row
+        return np.asarray(value)
+
+    def both_at(self, coefficients: FloatArray, t: FloatArray, cell: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return the value and the derivative at t, in cells, of what has these coefficients."""
+        s = np.minimum(t, self.left[-1]) - self.left[cell]
+        rows = coefficients.take(cell, axis=1)
+        value, derivative = rows[_DEGREE], np.zeros_like(s)
+        for row in rows[_DEGREE - 1 :: -1]:
             derivative = derivative * s + value
-            value = value * s + row.take(cell)
+            value = value * s + row
         return value, derivative
 
-    def where(
-        self, wanted: FloatArray, function: Callable[[FloatArray, IntArray], tuple[FloatArray, FloatArray]]
-    ) -> FloatArray:
-        """Return t where ln of a function that grows with t is as `wanted`, or jumps past it; `first` where it is more.
+    def taken(self, services: float, t: FloatArray, cell: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return the logarithm of λ(services/μ + V), and its slope, at t in cells."""
+        load = -np.expm1(-t)
+        r, growth = self.both_at(self.wait, t, cell)
+        idle = services * (1.0 - load)
+        both = r + idle * load
+        return t + np.log(both), (growth + r + idle * (1.0 - load)) / both
 
-        `function` returns that logarithm and its slope, at t and in cells.
+    def saved(self, number: float, t: FloatArray, cell: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return the logarithm of −λ² d(number/μ + V)/dμ = u²(number + h′(u)), and its slope, at t in cells."""
+        load = -np.expm1(-t)
+        d, slope = self.both_at(self.slope, t, cell)
+        alone = number * (1.0 - load) ** 2
+        both = d + alone
+        return 2.0 * (t + np.log(load)) + np.log(both), 2.0 / load + (slope - 2.0 * alone) / both
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Inverse:
+    """Where a function of t that grows, by its logarithm, is how large.
+
+    Parameters
+    ----------
+    function
+        Returns that logarithm and its slope, at t and in cells.
+    start, rise
+        (n_cells − 1,) the logarithm where cells begin, without the first, and by how much it grows in each.
+    left, right
+        (n_cells − 1,) where they begin and end.
+    cubic
+        (4, n_cells − 1) what meets the inverse function at both ends of each cell with its slopes.
+    """
+
+    function: Callable[[FloatArray, IntArray], tuple[FloatArray, FloatArray]]
+    start: FloatArray
+    rise: FloatArray
+    left: FloatArray
+    right: FloatArray
+    cubic: FloatArray
+
+    @classmethod
+    def of(cls, table: Table, function: Callable[[FloatArray, IntArray], tuple[FloatArray, FloatArray]]) -> _Inverse:
+        """Return the inverse of a function of `table`'s."""
+        left, right, cells = table.left[1:], table.right[1:], np.arange(1, len(table.left))
+        span = np.minimum(right - left, 1.0)
+        with np.errstate(divide="ignore", invalid="ignore"):  # the wait begins at 0
+            (start, steep), (end, flat) = function(left, cells), function(left + span, cells)
+            rise = end - start
+            first, last = rise / steep, rise / flat
+            cubic = np.stack([left, first, 3.0 * span - 2.0 * first - last, first + last - 2.0 * span])
+        return cls(function, start, rise, left, right, cubic)
+
+    def at(self, wanted: FloatArray) -> tuple[FloatArray, IntArray, BoolArray]:
+        """Return t where the logarithm is as `wanted`, or jumps past it; where the wait begins if it is more there.
+
+        Also returned are the cells, and whether t is at an end of its own.
         """
-        cells = np.arange(1, len(self.left))
-        start = function(self.left[1:], cells)[0]
-        span = np.minimum(self.right[1:] - self.left[1:], 1.0)
-        pace = span / (function(self.left[1:] + span, cells)[0] - start)
-        cell = np.clip(np.searchsorted(start, wanted, "right"), 1, len(self.left) - 1)
-        left, right = self.left[cell], self.right[cell]
-        t = np.clip(left + (wanted - start[cell - 1]) * pace[cell - 1], left, right)
+        wanted = np.clip(wanted, self.start[0], _UNBOUNDED)
+        index = np.searchsorted(self.start, wanted, "right") - 1
+        left, right = self.left[index], self.right[index]
+        z = (wanted - self.start[index]) / self.rise[index]
+        rows = self.cubic.take(index, axis=1)
+        t = rows[0] + z * (rows[1] + z * (rows[2] + z * rows[3]))
         for _ in range(_STEPS):
-            value, slope = function(t, cell)
-            t = np.clip(t - (value - wanted) / slope, left, right)
-        return np.asarray(t)
-
-    def is_edge(self, t: FloatArray) -> BoolArray:
-        """Return whether t is where a cell begins."""
-        return np.asarray(self.left[np.searchsorted(self.left, t, "right") - 1] == t)
+            t = np.clip(t, left, right)
+            value, slope = self.function(t, index + 1)
+            t = t - (value - wanted) / slope
+        t = np.clip(t, left, right)
+        return t, index + 1, (t == left) | (t == right)
 
 
 def _cells(p: float, waits: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -247,7 +305,8 @@ def _cells(p: float, waits: FloatArray) -> tuple[FloatArray, FloatArray]:
         services[long] = long_wait(p, idle[long])
         r = (idle * load * services).reshape(t.shape)
         last = np.abs(r @ transform[-2:].T) @ [0.125, 1.0]
-        fits = (last <= _FIT * r.max(axis=1)) | (split == _SPLITS)
+        fits = (last <= _FIT * r.max(axis=1)) & ((ends[:, 1] <= _RATIO * ends[:, 0]) | (ends[:, 0] > 1.0))
+        fits |= split == _SPLITS
         done.append((ends[fits], r[fits]))
         ends, k = ends[~fits], np.repeat(k[~fits], 2)
         if not len(ends):
@@ -260,7 +319,7 @@ def _cells(p: float, waits: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 @cache
-def _table(p: float) -> _Table:
+def table_of(p: float) -> Table:
     """Return the table of the p-quantile."""
     waits = _loads_of_waits(p)
     ends, r = _cells(p, waits)
@@ -276,7 +335,19 @@ def _table(p: float) -> _Table:
     slope = wait.copy()
     slope[:-1] += np.arange(1, _DEGREE + 1)[:, None] * wait[1:]
     edges = np.array([0.0, *ends[:, 0], _SATURATED])
-    return _Table(edges, np.array([*edges[1:], np.inf]), wait, slope, float(waits[0]), float(waits[1]))
+    return Table(edges, np.array([*edges[1:], np.inf]), wait, slope, float(waits[0]), float(waits[1]))
+
+
+@cache
+def _inverse_taken(p: float, services: float) -> _Inverse:
+    """Return where services/μ + V is how long, by percentile."""
+    return _Inverse.of(table_of(p), partial(table_of(p).taken, services))
+
+
+@cache
+def _inverse_saved(p: float, number: int) -> _Inverse:
+    """Return where one more unit of rate saves how much of number/μ + V, by percentile."""
+    return _Inverse.of(table_of(p), partial(table_of(p).saved, number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,39 +363,46 @@ class WaitQuantile:
     statistic: str
 
     @property
-    def _table(self) -> _Table:
-        return _table(PERCENTILES[self.statistic])
+    def _p(self) -> float:
+        return PERCENTILES[self.statistic]
+
+    @property
+    def _table(self) -> Table:
+        return table_of(self._p)
+
+    def _at(self, coefficients: FloatArray, t: FloatArray) -> FloatArray:
+        return self._table.at(coefficients, t, self._table.cell(t))
 
     def waited(self, excess: FloatArray, rate: FloatArray) -> FloatArray:
         """Return V, s, at excess service rate `excess` and arrival rate `rate`, 1/s."""
         ratio = _ratio(excess, rate)
-        r, _ = self._table.at(self._table.wait, np.log1p(ratio))
-        return _in_seconds(r * (1.0 + ratio), rate)
+        return _in_seconds(self._at(self._table.wait, np.log1p(ratio)) * (1.0 + ratio), rate)
 
     def wait_of(self, rate: FloatArray, service: FloatArray) -> FloatArray:
         """Return V, s, for a service time, s; +inf where the queue is unstable."""
         load = np.asarray(rate * service)
         stable = load < 1.0
-        idle = 1.0 - np.where(stable, load, 0.0)
-        r, _ = self._table.at(self._table.wait, -np.log1p(idle - 1.0))
-        return np.where(stable, _in_seconds(r / idle, rate), np.inf)
+        load = np.where(stable, load, 0.0)
+        r = self._at(self._table.wait, -np.log1p(-load))
+        return np.where(stable, _in_seconds(r / (1.0 - load), rate), np.inf)
 
     def crossing(self, rate: FloatArray, wait: FloatArray | float) -> FloatArray:
         """Return the excess rate (1/s) from which V is no more than `wait`, s."""
-        return self._excess_of(rate, np.asarray(wait), 0.0)
+        return _in_blocks(partial(self._excess_of, 0.0), wait, rate)
 
     def excess_within(self, total: FloatArray, rate: FloatArray) -> FloatArray:
         """Return the excess rate (1/s) at which 1/μ + V is `total`, s; less where nobody waits there."""
-        return self._excess_of(rate, total, 1.0)
+        return _in_blocks(partial(self._excess_of, 1.0), total, rate)
 
     def side(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float) -> IntArray:
         """Return −1 where V exceeds `wait`, 0 where they are as good as equal, and 1 beyond."""
         ratio = _ratio(excess, rate)
-        r, slope = self._table.at(self._table.wait, np.log1p(ratio))
+        t = np.log1p(ratio)
+        r, slope = self._table.both_at(self._table.wait, t, self._table.cell(t))
         over = _in_seconds(r * (1.0 + ratio), rate) - wait
         near = _ULPS * (wait + _in_seconds((r + slope) * ratio, rate))
         kink = self._at_kink(self._table.first, excess, rate) & np.equal(wait, 0.0)
-        found = np.where(over > near, -1, np.where((over < -near) | (r == 0.0), 1, 0))
+        found = np.where((over > near) | np.isinf(over), -1, np.where((over < -near) | (r == 0.0), 1, 0))
         return np.where(kink, 0, found)
 
     def marginal_together(self, number: int, excess: FloatArray, rate: FloatArray) -> FloatArray:
@@ -332,11 +410,12 @@ class WaitQuantile:
         # a hair to the left, so that an excess rate that is a kink's is on its idle side
         t = np.log1p(_ratio(excess, rate)) * (1.0 - _ULPS)
         service = 1.0 / (rate + excess)
-        return np.asarray(number * service * service + self._table.at(self._table.slope, t)[0] / (excess * excess))
+        return np.asarray(number * service * service + self._at(self._table.slope, t) / (excess * excess))
 
     def curvature_together(self, number: int, excess: FloatArray, rate: FloatArray) -> FloatArray:
         """Return the second derivative, s³, of `number`/μ + V; +inf at a kink."""
-        d, slope = self._table.at(self._table.slope, np.log1p(_ratio(excess, rate)))
+        t = np.log1p(_ratio(excess, rate))
+        d, slope = self._table.both_at(self._table.slope, t, self._table.cell(t))
         service = 1.0 / (rate + excess)
         kept = 2.0 * number * service * service * service
         found = kept + (2.0 * d + (2.0 * d + slope) * (rate / excess)) * service / (excess * excess)
@@ -349,46 +428,46 @@ class WaitQuantile:
         λ² times what it saves is u²(number + h′(u)), u the load, and grows with it. Where nobody waits, the least rate
         at which that is so is returned.
         """
-        table = self._table
+        return _in_blocks(partial(self._excess_together, number), marginal, rate)
 
-        def saved(t: FloatArray, cell: IntArray) -> tuple[FloatArray, FloatArray]:
-            idle = np.exp(-t)
-            d, slope = table.at(table.slope, t, cell)
-            both = d + number * idle * idle
-            return 2.0 * (t + np.log1p(-idle)) + np.log(both), 2.0 / -np.expm1(-t) + (
-                slope - 2.0 * number * idle * idle
-            ) / both
-
+    def _excess_together(self, number: int, marginal: FloatArray, rate: FloatArray) -> FloatArray:
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            rate = rate + 0.0 * marginal
-            t = table.where(2.0 * np.log(rate) + np.log(marginal), saved)
+            t, cell, end = _inverse_saved(self._p, number).at(2.0 * np.log(rate * np.sqrt(marginal)))
             service = -np.expm1(-t) / rate
             # what t has lost of x near saturation
-            fine = np.sqrt(table.at(table.slope, t)[0] / (marginal - number * service * service))
-            return np.where((t < 1.0) | table.is_edge(t), rate / np.expm1(t), fine)
+            fine = np.sqrt(self._table.at(self._table.slope, t, cell) / (marginal - number * service * service))
+            return np.where((t < 1.0) | end, rate / np.expm1(t), fine)
 
-    def _excess_of(self, rate: FloatArray, total: FloatArray, services: float) -> FloatArray:
+    def _excess_of(self, services: float, total: FloatArray, rate: FloatArray) -> FloatArray:
         """Return the excess rate at which services/μ + V is `total`, s, or that from which nobody waits."""
         table = self._table
-
-        def taken(t: FloatArray, cell: IntArray) -> tuple[FloatArray, FloatArray]:
-            idle = np.exp(-t)
-            r, slope = table.at(table.wait, t, cell)
-            both = r + services * idle * (1.0 - idle)
-            return t + np.log(both), (r + slope + services * idle * idle) / both
-
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            gaps = np.asarray(rate * total)
-            t = table.where(np.log(gaps), taken)
-            if services == 0.0:  # t − first where the wait is less than one service
-                t = np.where(gaps < table.one - table.first, table.first + gaps / (1.0 - LOWERED), t)
-            idle = np.exp(-t)
-            both = table.at(table.wait, t)[0] + services * idle * (1.0 - idle)
-            return np.where((t < 1.0) | table.is_edge(t), rate / np.expm1(t), rate * both / (gaps - both))
+            gaps = rate * total
+            t, cell, end = _inverse_taken(self._p, services).at(np.log(gaps))
+            if services == 0.0:  # V is (t − first)/λ where the wait is less than one service
+                exact = gaps / (1.0 - LOWERED)
+                short = exact < table.one - table.first
+                t, end = np.where(short, table.first + exact, t), end | short
+            both = table.at(table.wait, t, cell) - services * np.exp(-t) * np.expm1(-t)
+            return np.where((t < 1.0) | end, rate / np.expm1(t), rate * both / (gaps - both))
 
     def _at_kink(self, t: float, excess: FloatArray, rate: FloatArray) -> BoolArray:
         kink = rate / np.expm1(t)
         return np.asarray(np.abs(excess - kink) <= _ULPS * kink)
+
+
+def _in_blocks(
+    function: Callable[[FloatArray, FloatArray], FloatArray], first: FloatArray | float, second: FloatArray
+) -> FloatArray:
+    """Return the function's values, found for so few entries at a time that they stay in the cache."""
+    one, other = np.broadcast_arrays(first, second)
+    if one.size <= _BLOCK:
+        return function(one, other)
+    found, one, other = np.empty(one.size), one.ravel(), other.ravel()
+    for start in range(0, len(found), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        found[part] = function(one[part], other[part])
+    return found.reshape(np.broadcast_shapes(np.shape(first), np.shape(second)))
 
 
 def _ratio(excess: FloatArray, rate: FloatArray) -> FloatArray:

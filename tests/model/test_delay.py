@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import mpmath as mp
 import numpy as np
 import pytest
@@ -7,9 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.model.delay import MD1, MM1, TANDEM, QueueCurve, delay_curve, mg1
+from dmcjia_opt.model.delay import (
+    MD1,
+    MM1,
+    OVERLAP,
+    STATISTICS,
+    TANDEM,
+    QueueCurve,
+    delay_curve,
+    mg1,
+    series_excess,
+    tandem,
+)
 from dmcjia_opt.testing.problems import CURVES, QUEUES
 
+TANDEMS = tuple(tandem(statistic) for statistic in STATISTICS)
+ALL = (*QUEUES, *TANDEMS)
 SCV = (0.0, 0.3, 1.0, 4.0, 100.0)
 RATES = np.array([1e-12, 1e-6, 0.5, 1.0, 2.0, 1e6, 1e12])
 EXCESSES = np.array([1e-9, 1e-3, 1.0, 7.0, 1e4, 1e12])
@@ -70,14 +85,14 @@ def test_price_response_inverts_the_marginal_at_every_scale(scv):
     np.testing.assert_allclose(curve.marginal(excess, rate), price, rtol=4e-15)
 
 
-@pytest.mark.parametrize("curve", CURVES, ids=str)
+@pytest.mark.parametrize("curve", ALL, ids=str)
 @given(excess=st.floats(1e-60, 1e60), rate=st.floats(1e-60, 1e60))
 def test_price_response_undoes_the_marginal(curve, excess, rate):
     price = curve.marginal(np.array([excess]), np.array([rate]))
     np.testing.assert_allclose(curve.excess_at(price, np.array([rate])), excess, rtol=1e-14)
 
 
-@pytest.mark.parametrize("curve", CURVES, ids=str)
+@pytest.mark.parametrize("curve", ALL, ids=str)
 def test_price_response_of_one_entry_does_not_depend_on_the_batch(curve):
     rng = np.random.default_rng(5)
     price, rate = 10.0 ** rng.uniform(-9, 9, 200), 10.0 ** rng.uniform(-9, 9, 200)
@@ -86,12 +101,14 @@ def test_price_response_of_one_entry_does_not_depend_on_the_batch(curve):
     np.testing.assert_array_equal(together, alone)
 
 
-@pytest.mark.parametrize("curve", CURVES, ids=str)
+@pytest.mark.parametrize("curve", ALL, ids=str)
 def test_price_response_takes_rows_of_prices(curve):
     price, rate = np.array([[0.1], [10.0], [1e5]]), np.array([0.0, 1.0, 30.0, 4.0])
     excess = curve.excess_at(price, rate)
     assert excess.shape == (3, 4)
-    np.testing.assert_allclose(curve.marginal(excess, rate), np.broadcast_to(price, (3, 4)), rtol=4e-15)
+    np.testing.assert_allclose(
+        curve.marginal(excess, rate), np.broadcast_to(price, (3, 4)), rtol=4e-15 if curve.pieces else 8e-15
+    )
 
 
 @pytest.mark.parametrize("near", [MD1, MM1])
@@ -103,7 +120,7 @@ def test_general_curve_meets_the_special_ones(near):
     np.testing.assert_allclose(other.excess_at(price, rate), near.excess_at(price, rate), rtol=2e-9)
 
 
-@pytest.mark.parametrize("curve", CURVES, ids=str)
+@pytest.mark.parametrize("curve", ALL, ids=str)
 def test_delay_falls_and_is_convex(curve):
     excess = np.linspace(0.01, 50.0, 4000)
     delay = curve.delay(excess, 2.0)
@@ -121,6 +138,31 @@ def test_curves_by_name():
     assert delay_curve("mg1", 0.4) == mg1(0.4)
     assert delay_curve("md1", 0.4) is MD1
     assert delay_curve("tandem") is TANDEM
+    assert delay_curve("tandem", statistic="p95") == tandem("p95") != tandem("p99")
+    assert [curve.name for curve in TANDEMS] == [
+        "tandem",
+        *(f"tandem {statistic}" for statistic in ("p50", "p90", "p95", "p99", "p99.9")),
+    ]
+    assert [curve.statistic for curve in TANDEMS] == list(STATISTICS)
+    assert all(pickle.loads(pickle.dumps(curve)) == curve for curve in TANDEMS)
+    assert len(set(TANDEMS)) == 6
+
+
+def test_percentiles_have_no_pieces_and_only_tandems_are_in_series():
+    assert [(curve.pieces, curve.is_dcp) for curve in TANDEMS[1:]] == 5 * [((), False)]
+    assert all(curve.in_series and curve.waits for curve in TANDEMS)
+    assert not any(curve.in_series for curve in (*QUEUES, OVERLAP))
+
+
+@pytest.mark.parametrize("name", ["md1", "mm1", "mg1"])
+def test_percentiles_of_independent_queues_are_refused_with_the_remedy(name):
+    with pytest.raises(InputError, match=r'statistic = "p95" needs delay = "tandem".*do not add up'):
+        delay_curve(name, statistic="p95")
+
+
+def test_an_unknown_statistic_is_refused_with_the_choices():
+    with pytest.raises(InputError, match=r'statistic = "p97".*choose mean, p50, p90, p95, p99 or p99\.9'):
+        delay_curve("tandem", statistic="p97")
 
 
 def test_an_unknown_curve_is_refused_with_the_choices():
@@ -238,3 +280,83 @@ def test_a_tandem_falls_and_is_convex_across_its_kink():
     delay = TANDEM.delay(excess, 2.0, np.array(0.01))
     assert (np.diff(delay) < 0).all()
     assert (np.diff(delay, 2) > -1e-13).all()
+
+
+@pytest.mark.parametrize("curve", [*ALL, OVERLAP], ids=str)
+@pytest.mark.parametrize("upstream", [0.0, 1.0])
+def test_least_rates_keep_the_room_and_no_lower_ones_do(curve, upstream):
+    rng = np.random.default_rng(6)
+    rate, room = 10.0 ** rng.uniform(-9, 9, 2000), 10.0 ** rng.uniform(-12, 12, 2000)
+    wait = upstream * 10.0 ** rng.uniform(-3, 3, 2000) * room if curve.in_series else 0.0
+    mu = curve.rate_within(room, rate, wait)
+    spare = mu - rate
+    assert (mu > rate).all() if curve.waits else (mu >= rate).all()
+    assert ((curve.delay(spare, rate, wait) - room) / (room + wait) < 16 * np.finfo(float).eps).all()
+    if curve is OVERLAP:
+        np.testing.assert_array_equal(mu, np.maximum(rate, 1.0 / room))
+        return
+    # unless rates as close to saturation as float64 has are enough, a little less is not
+    some = spare > 1e-4 * rate
+    less = np.where(some, spare - 1e-10 * mu, spare)
+    assert some.sum() > 900
+    assert (curve.delay(less, rate, wait) > room)[some].all()
+
+
+@pytest.mark.parametrize("curve", [*ALL, OVERLAP], ids=str)
+def test_no_rate_keeps_no_room(curve):
+    found = curve.rate_within(np.array([-1.0, 0.0, 1e-300, 1e300]), np.ones(4))
+    np.testing.assert_array_equal(found[:2], np.inf)
+    assert found[2] == pytest.approx(1e300)
+    assert found[3] == (np.nextafter(1.0, 2.0) if curve.waits else 1.0)
+    np.testing.assert_allclose(curve.rate_within(np.array([0.5]), np.zeros(1)), 2.0, rtol=1e-15)
+
+
+def test_a_tandem_in_a_hurry_needs_no_less_than_its_service():
+    np.testing.assert_allclose(TANDEM.rate_within(np.array([0.5]), np.ones(1), 1e20), 2.0, rtol=1e-15)
+
+
+@pytest.mark.parametrize("curve", TANDEMS, ids=lambda curve: curve.name)
+def test_percentiles_wait_for_the_slowest_stage_alone(curve):
+    """What the last stage adds to the wait before it is what the slowest of all makes tasks wait."""
+    rate, first = np.array(2.0), np.array([0.05, 0.2, 0.4])
+    last = np.array([[0.1], [0.3], [0.45]])
+    added = curve.delay(1.0 / last - rate, rate, curve.wait_of(rate, first))
+    want = last + curve.wait_of(rate, np.maximum(first, last)) - curve.wait_of(rate, first)
+    np.testing.assert_allclose(added, want, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("curve", TANDEMS, ids=lambda curve: curve.name)
+@pytest.mark.parametrize("upstream", [0.0, 0.3])
+def test_stages_of_a_tandem_cost_least(curve, upstream):
+    """Against rates a little to each side of the answer, for two and three stages, together and one by one."""
+    rng = np.random.default_rng(7)
+    for stages in (2, 3):
+        rate = 10.0 ** rng.uniform(-3, 3, 400)
+        wait = upstream / rate
+        price = 10.0 ** rng.uniform(-2, 2, (stages, 400)) / rate**2
+        floor = np.where(rng.random((stages, 400)) < 0.2, rate, -np.inf)
+        found = series_excess(price, floor, rate, wait, curve)
+
+        def cost(excess, rate=rate, wait=wait, price=price):
+            longest = np.maximum(curve.waited(excess.min(axis=0), rate) - wait, 0.0)
+            return (1.0 / (rate + excess) + price * (rate + excess)).sum(axis=0) + longest
+
+        best = cost(found)
+        assert (found >= floor).all()
+        for size in (1e-2, 1e-5):
+            for kind in range(20):
+                moved = found * (1 + size * rng.normal(size=(stages, 1 if kind % 2 else 400)))
+                if kind % 3 == 0:
+                    moved = np.maximum(moved, moved.min(axis=0) * (1 + size))
+                assert (best <= cost(np.maximum(moved, floor)) * (1 + 1e-14)).all()
+
+
+@pytest.mark.parametrize("curve", TANDEMS, ids=lambda curve: curve.name)
+def test_curvature_of_stages_that_move_together(curve):
+    rate, excess, number = np.full(4, 2.0), np.array([0.5, 0.7, 0.9, 1.1]), np.array([1, 2, 3, 2])
+    step = 1e-6
+    saved = [
+        curve.delay(excess + sign * step, rate) + (number - 1) / (rate + excess + sign * step) for sign in (-1, 0, 1)
+    ]
+    want = (saved[0] - 2 * saved[1] + saved[2]) / step**2
+    np.testing.assert_allclose(curve.curvature_together(number, excess, rate), want, rtol=1e-3)
