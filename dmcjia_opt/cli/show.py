@@ -20,6 +20,7 @@ from dmcjia_opt.solving.plan import Plan
 from dmcjia_opt.solving.verifying import Check
 from dmcjia_opt.studies.look.words import (
     cuts_of,
+    delay_called,
     in_percent,
     in_plain_words,
     percent,
@@ -94,11 +95,11 @@ def _width(out: Console, columns: Iterable[Column]) -> int:
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> Table:
-    """Return names beside what there is to say of them, in rich's markup; what is empty is left out."""
+    """Return names beside what there is to say of them, in rich's markup; where either is empty they are left out."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     for name, text in rows:
-        if text:
+        if name and text:
             table.add_row(name, text)
     return table
 
@@ -127,8 +128,11 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
         _show_resources(plan)
     times = "once" if plan.evaluations == 1 else f"{plan.evaluations:,} times"
     source = source_of_bound(plan.bound_from, len(plan.prices))
+    worst = f", {escape(plan.names[int(plan.delays.total.argmax())])}" if plan.worst else ""
     summary = (
-        ("mean delay", f"[bold]{seconds(plan.objective)}[/bold]"),
+        (delay_called(plan.statistic, worst=plan.worst), f"[bold]{seconds(plan.objective)}[/bold]{worst}"),
+        (delay_called(plan.statistic, worst=False) if plan.worst else "", seconds(plan.mean_delay)),
+        ("deadlines", _deadlines(plan)),
         ("lower bound", f"{seconds(plan.lower_bound)}, from {escape(source)}"),
         ("gap", percent(plan.gap)),
         ("status", plan.status.in_words(plan.gap_tolerance)),
@@ -139,6 +143,18 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
     for note in plan.notes:
         out.print(f"[yellow]Note:[/yellow] {escape(note)}.")
     out.print(in_plain_words(plan))
+
+
+def _deadlines(plan: Plan) -> str:
+    """Return how many deadlines a plan keeps, and which of them has least to spare; empty where there are none."""
+    dated = np.flatnonzero(np.isfinite(plan.deadlines))
+    if not dated.size:
+        return ""
+    delay, deadline = plan.delays.total[dated], plan.deadlines[dated]
+    d = int((delay / deadline).argmax())
+    took = f"{seconds(float(delay[d]))} of {seconds(float(deadline[d]))}"
+    kept = "1, kept" if dated.size == 1 else f"{dated.size:,}, all kept"
+    return f"{kept}; the tightest is that of {escape(plan.names[dated[d]])}, which takes {took}"
 
 
 def _nodes_of_one_cloud(plan: Plan, scenario: Scenario) -> Table:

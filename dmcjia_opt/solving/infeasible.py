@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.base.arrays import FloatArray, frozen
 from dmcjia_opt.base.suggesting import listed
 from dmcjia_opt.bounds.loads import heaviest, least_load, least_shares
 from dmcjia_opt.model.problem import Problem
@@ -44,19 +45,28 @@ def why_no_plan(scenario: Scenario, problem: Problem | None = None) -> str:
             f"no plan exists: even at the best {best}, {listed(told, what='node')}; lower "
             f"arrival_rate there, or raise the compute_gflops of the node or {of}{uplink}"
         )
+    kept = _kept(scenario)
     if not only_cloud:
-        return _overfull(scenario, problem)
+        return _overfull(scenario, problem, kept)
     shares = least_shares(problem)
     largest = np.argsort(-shares, kind="stable")[:_MOST_NAMED]
     who = ", ".join(f'"{names[d]}" ({_clouds(shares[d])})' for d in largest)
     cloud = _enough(scenario, problem, 0, load)
     return (
-        f"no plan exists: whatever the splits, the fleet needs at least {_clouds(load)}, most of it for {who}; "
-        f"give it {cloud}, faster nodes or a lower arrival_rate"
+        f"no plan exists: whatever the splits, the fleet needs at least {_clouds(load)}{kept}, most of it for {who}; "
+        f"give it {cloud}, faster nodes{', a larger deadline_ms' if kept else ''} or a lower arrival_rate"
     )
 
 
-def _overfull(scenario: Scenario, problem: Problem) -> str:
+def _kept(scenario: Scenario) -> str:
+    """Return that deadlines are why there is no plan, in words; empty where there is none without them either."""
+    if not scenario.nodes.has("deadline_ms"):
+        return ""
+    undated = replace(scenario, nodes=replace(scenario.nodes, deadline_ms=frozen(np.nan)))
+    return " to keep every deadline" if least_load(compile_problem(undated)) < 1.0 else ""
+
+
+def _overfull(scenario: Scenario, problem: Problem, kept: str) -> str:
     """Return which resource, or which together, no choice of options keeps from being overfull."""
     load, weights = heaviest(problem)
     scarcest = np.argsort(-weights, kind="stable")[:_MOST_LOOKED_AT]
@@ -75,8 +85,8 @@ def _overfull(scenario: Scenario, problem: Problem) -> str:
     largest = [int(d) for d in np.argsort(-shares, kind="stable")[:_MOST_NAMED] if shares[d] > 0]
     who = ", ".join(f'"{names[d]}" ({_rounded(shares[d])})' for d in largest)
     return (
-        f"no plan exists: whatever the options, {what} would be used {_rounded(load)} times, most of it for {who}; "
-        f"{remedy}, or lower arrival_rate"
+        f"no plan exists: whatever the options, {what} would be used {_rounded(load)} times{kept}, most of it for "
+        f"{who}; {remedy}, {'raise deadline_ms, ' if kept else ''}or lower arrival_rate"
     )
 
 

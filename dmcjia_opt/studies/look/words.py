@@ -17,7 +17,7 @@ _PRICES = "the prices of what is shared"
 
 
 class Proved(Protocol):
-    """A plan with its proof: mean delay and lower bound in s, and the relative gap between them."""
+    """A plan with its proof: the delay that was minimised and its lower bound in s, and the relative gap of them."""
 
     @property
     def status(self) -> Status:
@@ -28,8 +28,12 @@ class Proved(Protocol):
         """What the plans have in common that the bound is about."""
 
     @property
+    def worst(self) -> bool:
+        """Whether the delay of the worst node was minimised, not the mean."""
+
+    @property
     def objective(self) -> float:
-        """Mean delay, s."""
+        """What was minimised, s."""
 
     @property
     def lower_bound(self) -> float:
@@ -94,12 +98,20 @@ def scientific(gap: float) -> str:
     return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
 
 
+def delay_called(statistic: str, *, worst: bool) -> str:
+    """Return what the delay that was minimised is called: ``"mean delay"``, or ``"p95 delay of the worst node"``."""
+    if worst:
+        return f"{'' if statistic == 'mean' else f'{statistic} '}delay of the worst node"
+    return "mean delay" if statistic == "mean" else f"mean {statistic} delay"
+
+
 def in_plain_words(plan: Proved) -> str:
     """Return how good the plan is, and under which rule."""
     faster = f"than {seconds(plan.lower_bound)}, {percent(plan.gap)} below this one"
     if plan.status == Status.OPTIMAL:
         faster = f"by more than {percent(plan.gap)} of this delay"
-    return f"Proved: no plan is faster {faster}. That holds for plans with {plan.bound_holds_for}."
+    what = "no plan has a worst node that is faster" if plan.worst else "no plan is faster"
+    return f"Proved: {what} {faster}. That holds for plans with {plan.bound_holds_for}."
 
 
 def budget(seconds: float | None, evaluations: float | None, gap: float | None) -> list[str]:

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import pytest
 
 from dmcjia_opt.solving.contract import Status
-from dmcjia_opt.studies.look.words import cuts_of, in_plain_words, share_of, source_of_bound
+from dmcjia_opt.studies.look.words import cuts_of, delay_called, in_plain_words, share_of, source_of_bound
 
 
 @dataclass
@@ -13,6 +13,7 @@ class Made:
     lower_bound: float = 0.3
     gap: float = 0.25
     bound_holds_for: str = "reserved shares"
+    worst: bool = False
 
 
 @pytest.mark.parametrize("status", [Status.WITHIN, Status.FEASIBLE, Status.LIMIT, Status.ROUNDED])
@@ -27,6 +28,24 @@ def test_a_closed_gap_is_told_with_its_rule():
     said = in_plain_words(Made(Status.OPTIMAL, gap=1e-12))
     rule = "That holds for plans with reserved shares."
     assert said == f"Proved: no plan is faster by more than 1.0e-12 of this delay. {rule}"
+
+
+def test_a_bound_on_the_worst_node_is_called_one():
+    said = in_plain_words(Made(Status.LIMIT, worst=True))
+    assert said.startswith("Proved: no plan has a worst node that is faster than 300 ms, 25.00 % below this one.")
+
+
+@pytest.mark.parametrize(
+    ("statistic", "worst", "words"),
+    [
+        ("mean", False, "mean delay"),
+        ("p95", False, "mean p95 delay"),
+        ("mean", True, "delay of the worst node"),
+        ("p99.9", True, "p99.9 delay of the worst node"),
+    ],
+)
+def test_what_was_minimised_has_a_name(statistic, worst, words):
+    assert delay_called(statistic, worst=worst) == words
 
 
 def test_a_bound_of_nothing_is_told_too():
