@@ -351,7 +351,7 @@ def test_the_wait_upstream_is_of_the_statistic(statistic, uplink):
     np.testing.assert_array_equal(finite, np.isfinite(means.fixed_delay))
     services = np.where(finite, means.fixed_delay - means.wait, 0.0)
     assert problem.fixed_delay[finite] == pytest.approx((services + problem.wait)[finite], rel=1e-12)
-    times = stage_times(base)
+    times = stage_times(replace(base, options=options))
     (menu,) = times.menus.kinds
     parts = times.of(menu, slice(None))
     longest = np.maximum(parts.edge, parts.upload) if uplink == "queue" else parts.edge
