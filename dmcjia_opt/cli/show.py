@@ -20,6 +20,7 @@ from dmcjia_opt.solving.plan import Plan
 from dmcjia_opt.solving.verifying import Check
 from dmcjia_opt.studies.look.words import (
     cuts_of,
+    deadlines_kept,
     delay_called,
     in_percent,
     in_plain_words,
@@ -132,7 +133,7 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
     summary = (
         (delay_called(plan.statistic, worst=plan.worst), f"[bold]{seconds(plan.objective)}[/bold]{worst}"),
         (delay_called(plan.statistic, worst=False) if plan.worst else "", seconds(plan.mean_delay)),
-        ("deadlines", _deadlines(plan)),
+        ("deadlines", escape(deadlines_kept(plan.names, plan.delays.total, plan.deadlines))),
         ("lower bound", f"{seconds(plan.lower_bound)}, from {escape(source)}"),
         ("gap", percent(plan.gap)),
         ("status", plan.status.in_words(plan.gap_tolerance)),
@@ -143,18 +144,6 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
     for note in plan.notes:
         out.print(f"[yellow]Note:[/yellow] {escape(note)}.")
     out.print(in_plain_words(plan))
-
-
-def _deadlines(plan: Plan) -> str:
-    """Return how many deadlines a plan keeps, and which of them has least to spare; empty where there are none."""
-    dated = np.flatnonzero(np.isfinite(plan.deadlines))
-    if not dated.size:
-        return ""
-    delay, deadline = plan.delays.total[dated], plan.deadlines[dated]
-    d = int((delay / deadline).argmax())
-    took = f"{seconds(float(delay[d]))} of {seconds(float(deadline[d]))}"
-    kept = "1, kept" if dated.size == 1 else f"{dated.size:,}, all kept"
-    return f"{kept}; the tightest is that of {escape(plan.names[dated[d]])}, which takes {took}"
 
 
 def _nodes_of_one_cloud(plan: Plan, scenario: Scenario) -> Table:

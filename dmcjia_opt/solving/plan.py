@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray, absent
+from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import Number
 from dmcjia_opt.base.files import read_json, write_text
@@ -51,6 +51,8 @@ class Plan:
         Each node's delay at the device, on networks and on servers, s: of the statistic that was planned with.
     mean_delay, worst_delay
         Weighted mean and largest of the nodes' delays, s.
+    deadlines
+        (n_nodes,) the longest delay that each node may have, s; +inf where it has none.
     placer, allocator, seed
         How it was made.
     evaluations, wall_seconds
@@ -81,8 +83,6 @@ class Plan:
         What is meant by a node's delay: ``"mean"``, or a percentile such as ``"p95"``.
     worst
         Whether the delay of the worst node was minimised, not the mean.
-    deadlines
-        (n_nodes,) the longest delay that each node may have, s; +inf where it has none, empty where none has.
     """
 
     status: Status
@@ -96,6 +96,7 @@ class Plan:
     delays: Stages
     mean_delay: float
     worst_delay: float
+    deadlines: FloatArray
     placer: str
     allocator: str
     seed: int
@@ -115,7 +116,6 @@ class Plan:
     machine: str = ""
     statistic: str = "mean"
     worst: bool = False
-    deadlines: FloatArray = field(default_factory=absent)
 
     @property
     def options(self) -> IntArray:
@@ -176,7 +176,7 @@ class Plan:
         times = (stages.edge.tolist(), stages.upload.tolist(), stages.cloud.tolist(), stages.total.tolist())
         keys = ("name", "model", "split", "share", "edge_s", "upload_s", "cloud_s", "total_s")
         rows = [dict(zip(keys, row, strict=True)) for row in zip(*columns, *times, strict=True)]
-        deadlines = self.deadlines.tolist() or [np.inf] * len(rows)
+        deadlines = self.deadlines.tolist()
         for d, row in enumerate(rows):
             row |= {
                 "server": choices.server_of(d),

@@ -118,6 +118,7 @@ def solve(
         delays=problem.breakdown(options, shares),
         mean_delay=float((problem.weight * delay).sum()),
         worst_delay=float(delay.max()),
+        deadlines=problem.deadline,
         placer=name,
         allocator=inner_name,
         seed=seed,
@@ -135,7 +136,6 @@ def solve(
         scenario_name=scenario.name,
         statistic=scenario.options.statistic,
         worst=problem.worst,
-        deadlines=problem.deadline,
     )
 
 

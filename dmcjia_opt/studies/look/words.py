@@ -6,6 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+
+from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.solving.contract import Status
 
 #: Units of time and their size, s.
@@ -103,6 +106,22 @@ def delay_called(statistic: str, *, worst: bool) -> str:
     if worst:
         return f"{'' if statistic == 'mean' else f'{statistic} '}delay of the worst node"
     return "mean delay" if statistic == "mean" else f"mean {statistic} delay"
+
+
+def deadlines_kept(names: Sequence[str], delays: FloatArray, deadlines: FloatArray) -> str:
+    """Return how many deadlines a plan keeps, and which of them has least to spare; empty where there are none.
+
+    Parameters
+    ----------
+    names, delays, deadlines
+        (n_nodes,) of each node, s; +inf where it has no deadline.
+    """
+    number, d = int(np.isfinite(deadlines).sum()), int((delays / deadlines).argmax())
+    if not number:
+        return ""
+    kept = "1, kept" if number == 1 else f"{number:,}, all kept"
+    took = f"{seconds(float(delays[d]))} of {seconds(float(deadlines[d]))}"
+    return f"{kept}; the tightest is that of {names[d]}, which takes {took}"
 
 
 def in_plain_words(plan: Proved) -> str:

@@ -21,6 +21,7 @@ from dmcjia_opt.solving.contract import Status, proved
 from dmcjia_opt.solving.infeasible import why_no_plan
 from dmcjia_opt.solving.plan import Plan, PlanFile, Provenance
 from dmcjia_opt.solving.verifying import certify_file, check_objective
+from dmcjia_opt.studies.look.words import delay_called
 
 _ROUNDING = 1e-12
 
@@ -124,6 +125,11 @@ class Subject:
     def worst(self) -> bool:
         """Whether the delay of the worst node was minimised, not the mean."""
         return self.problem.worst
+
+    @property
+    def called(self) -> str:
+        """What the delay that was minimised is called."""
+        return delay_called(self.scenario.options.statistic, worst=self.worst)
 
     @property
     def bound_holds_for(self) -> str:

@@ -1,9 +1,17 @@
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 from dmcjia_opt.solving.contract import Status
-from dmcjia_opt.studies.look.words import cuts_of, delay_called, in_plain_words, share_of, source_of_bound
+from dmcjia_opt.studies.look.words import (
+    cuts_of,
+    deadlines_kept,
+    delay_called,
+    in_plain_words,
+    share_of,
+    source_of_bound,
+)
 
 
 @dataclass
@@ -46,6 +54,16 @@ def test_a_bound_on_the_worst_node_is_called_one():
 )
 def test_what_was_minimised_has_a_name(statistic, worst, words):
     assert delay_called(statistic, worst=worst) == words
+
+
+def test_the_deadline_with_least_to_spare_is_told():
+    names, delays = ("a", "b", "c"), np.array([0.3, 0.19, 9.0])
+    assert deadlines_kept(names, delays, np.full(3, np.inf)) == ""
+    dated = deadlines_kept(names, delays, np.array([0.4, 0.2, np.inf]))
+    assert dated == "2, all kept; the tightest is that of b, which takes 190 ms of 200 ms"
+    assert deadlines_kept(names, delays, np.array([0.4, np.inf, np.inf])).startswith(
+        "1, kept; the tightest is that of a,"
+    )
 
 
 def test_a_bound_of_nothing_is_told_too():
