@@ -21,6 +21,7 @@ from dmcjia_opt.solving.verifying import Check
 from dmcjia_opt.studies.look.words import (
     cuts_of,
     deadlines_kept,
+    dearness,
     delay_called,
     in_percent,
     in_plain_words,
@@ -199,7 +200,7 @@ def _show_resources(plan: Plan) -> None:
     choices, used = plan.choices, plan.choices.used
     dearest = np.argsort(-plan.prices, kind="stable")[:MAX_ROWS] if len(used) > MAX_ROWS else np.arange(len(used))
     most = choices.largest()
-    table = table_of("shared", "kind", numbers=("given out", "1 % more saves"))
+    table = table_of("shared", "kind", numbers=("given out", "scarcity" if plan.worst else "1 % more saves"))
     table.add_column("most to", no_wrap=True)
     for r in dearest.tolist():
         node, share = most[r]
@@ -207,7 +208,7 @@ def _show_resources(plan: Plan) -> None:
             escape(choices.resources[r].name),
             choices.resources[r].kind,
             in_percent(used[r]),
-            seconds(0.01 * plan.prices[r]) if plan.prices[r] else "nothing",
+            dearness(float(plan.prices[r]), plan.prices, worst=plan.worst),
             escape(f"{plan.names[node]} {in_percent(share)}") if share else "–",
         )
     left = f", the {MAX_ROWS} dearest of {len(used):,}" if len(used) > MAX_ROWS else ""

@@ -108,6 +108,16 @@ def delay_called(statistic: str, *, worst: bool) -> str:
     return "mean delay" if statistic == "mean" else f"mean {statistic} delay"
 
 
+def dearness(price: float, prices: FloatArray, *, worst: bool) -> str:
+    """Return what a price says of its resource: what 1 % more of it saves.
+
+    For the worst node prices are a matter of proportion: then which part it has of them all.
+    """
+    if worst:
+        return in_percent(price / float(prices.sum())) if price else "none"
+    return seconds(0.01 * price) if price else "nothing"
+
+
 def deadlines_kept(names: Sequence[str], delays: FloatArray, deadlines: FloatArray) -> str:
     """Return how many deadlines a plan keeps, and which of them has least to spare; empty where there are none.
 

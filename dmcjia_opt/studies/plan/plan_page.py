@@ -16,6 +16,7 @@ from dmcjia_opt.studies.look.page import Cell, render
 from dmcjia_opt.studies.look.words import (
     cuts_of,
     deadlines_kept,
+    dearness,
     in_percent,
     in_plain_words,
     percent,
@@ -213,7 +214,7 @@ def _resources(subject: Subject) -> list[list[Cell | str]]:
     users = choices.users()
     rows: list[list[Cell | str]] = []
     for r in dearest(prices, MOST_ROWS):
-        saved, (node, share) = 0.01 * float(prices[r]), most[r]
+        node, share = most[r]
         rows.append(
             [
                 choices.resources[r].name,
@@ -221,7 +222,7 @@ def _resources(subject: Subject) -> list[list[Cell | str]]:
                 Cell(f"{users[r]:,}", float(users[r])),
                 Cell(in_percent(used[r]), float(used[r])),
                 Cell(in_percent(busy[r]), float(busy[r])),
-                Cell(seconds(saved) if saved else "nothing", saved),
+                Cell(dearness(float(prices[r]), prices, worst=subject.worst), float(prices[r])),
                 Cell(f"{names[node]} {in_percent(share)}" if share else "–", share),
             ]
         )

@@ -7,6 +7,7 @@ from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.studies.look.words import (
     cuts_of,
     deadlines_kept,
+    dearness,
     delay_called,
     in_plain_words,
     share_of,
@@ -64,6 +65,12 @@ def test_the_deadline_with_least_to_spare_is_told():
     assert deadlines_kept(names, delays, np.array([0.4, np.inf, np.inf])).startswith(
         "1, kept; the tightest is that of a,"
     )
+
+
+def test_prices_of_a_worst_node_are_parts():
+    prices = np.array([0.3, 0.1, 0.0])
+    assert [dearness(price, prices, worst=False) for price in prices] == ["3 ms", "1 ms", "nothing"]
+    assert [dearness(price, prices, worst=True) for price in prices] == ["75 %", "25 %", "none"]
 
 
 def test_a_bound_of_nothing_is_told_too():
