@@ -91,6 +91,8 @@ def solve(
     options, shares = found.options, found.shares
     if shares is None and dual.full:
         raise InfeasibleError(_FULL)
+    if shares is None and (why := why_no_plan(scenario, problem)):
+        raise InfeasibleError(why)
     if shares is None:
         raise _without_plan(found, name, overload_of(problem, options, nodes))
     verdict = judge(problem, options, shares, nodes)
