@@ -188,3 +188,20 @@ def test_a_node_that_is_not_stable_is_not_called_late():
     base = fleet([0.1, 25.0])
     with pytest.raises(InfeasibleError, match='"c2" can carry less than'):
         solve(replace(base, nodes=replace(base.nodes, deadline_ms=500.0)))
+
+
+def test_what_a_link_and_a_server_must_keep_together_is_told_by_their_scarcity():
+    """Each fits by itself; together they leave no time, as the prices of both prove."""
+
+    def dated(ms):
+        return shared(30, mbps=200.0, site=20.0, servers=Labels.of([("site",)] * 30), deadline_ms=ms)
+
+    enough = solve(replace(dated(1e6), options=Options(objective="worst"))).worst_delay
+    assert why_no_plan(dated(1e3 * enough * 1.001)) == ""
+    with pytest.raises(InfeasibleError) as caught:
+        solve(dated(1e3 * enough * 0.98))
+    why = str(caught.value)
+    assert 'the link "wan"' in why
+    assert 'the server "site"' in why
+    times = float(why.partition("would be used ")[2].partition(" times to keep every deadline")[0])
+    assert 1.0 < times < 1.1

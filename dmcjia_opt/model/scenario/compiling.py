@@ -11,7 +11,7 @@ import numpy.typing as npt
 from dmcjia_opt.base.arrays import FloatArray, IntArray, Scalar, absent
 from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.base.limits import require_memory
-from dmcjia_opt.model.delay import MD1, OVERLAP, DelayCurve, delay_curve
+from dmcjia_opt.model.delay import MD1, OVERLAP, DelayCurve, TandemCurve, delay_curve
 from dmcjia_opt.model.problem import SMALLEST, Problem, mean_wait
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import Slot, StageTimes, allowed, stage_times
@@ -59,7 +59,7 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
         rate = nodes.arrival_rate[rows, None]
         width = len(menu)
         queue = options.uplink == "queue" and menu.uplinked
-        if tandem:
+        if isinstance(curve, TandemCurve):
             wait = curve.wait_of(rate, np.maximum(parts.edge, parts.upload) if queue else parts.edge)
         else:
             wait = mean_wait(rate, parts.edge)

@@ -129,8 +129,8 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
             cloud_device=(cloud and cloud.device) or "",
             cloud_rtt_ms=0.0 if cloud is None else cloud.rtt_ms,
             cloud_link=(cloud and cloud.link) or "",
-            cloud_price_per_gflops=cloud and cloud.price_per_gflops,
-            cloud_step_gflops=cloud and cloud.step_gflops,
+            cloud_price_per_gflops=None if cloud is None else cloud.price_per_gflops,
+            cloud_step_gflops=None if cloud is None else cloud.step_gflops,
             servers=tuple(parsed.servers),
             links=tuple(parsed.links),
         )

@@ -293,7 +293,7 @@ class Scenario:
     def _further(self) -> Iterator[bytes]:
         """Yield what a scenario has beside one cloud and private links, for its hash."""
         nodes = self.nodes
-        shared = [[entry.model_dump(exclude=COSTS) for entry in entries] for entries in (self.servers, self.links)]
+        shared = [[entry.model_dump(exclude=set(COSTS)) for entry in entries] for entries in (self.servers, self.links)]
         cloud = [float(self.cloud_rtt_ms), self.cloud_link]
         if any(shared) or any(cloud):
             yield json.dumps([*shared, *cloud]).encode()
