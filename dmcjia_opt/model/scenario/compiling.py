@@ -111,8 +111,8 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
         deadline=_deadline(scenario),
         worst=options.objective == "worst",
     )
-    late = np.isinf(problem.fixed_delay.min(axis=1)) & np.isfinite(problem.deadline)
-    if late.any():
+    late = np.isfinite(problem.deadline)
+    if late.any() and (late := late & np.isinf(problem.fixed_delay.min(axis=1))).any():
         fastest = _fastest(replace(problem, fixed_delay=local, least_rate=floors, wait=upstream, deadline=absent()))
         if (late & np.isfinite(fastest)).any():  # else it is not stable, whatever its deadline
             raise InfeasibleError(why_late(scenario, fastest, late & np.isfinite(fastest)))
