@@ -45,6 +45,7 @@ PLAUSIBLE: Mapping[str, Plausible] = MappingProxyType(
         "energy_j": Plausible("J", 1e-6, 1e6, (("mJ", 1e3), ("kJ", 1e-3))),
         "joule_per_gflop": Plausible("J/GFLOP", 1e-5, 1e4, (("mJ/GFLOP", 1e3),)),
         "transmit_watts": Plausible("W", 1e-4, 1e4, (("mW", 1e3),)),
+        "deadline_ms": Plausible("ms", 1.0, 1e6, (("µs", 1e3), ("s", 1e-3))),
         "options.flops_per_mac": Plausible("FLOP", 0.5, 4.0, ()),
         "seconds": Plausible("s", 0.0, 100.0, (("ms", 1e3), ("µs", 1e6), ("ns", 1e9))),
     }

@@ -20,6 +20,9 @@ from dmcjia_opt.solving.plan import Plan
 from dmcjia_opt.solving.verifying import Check
 from dmcjia_opt.studies.look.words import (
     cuts_of,
+    deadlines_kept,
+    dearness,
+    delay_called,
     in_percent,
     in_plain_words,
     percent,
@@ -94,11 +97,11 @@ def _width(out: Console, columns: Iterable[Column]) -> int:
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> Table:
-    """Return names beside what there is to say of them, in rich's markup; what is empty is left out."""
+    """Return names beside what there is to say of them, in rich's markup; where either is empty they are left out."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     for name, text in rows:
-        if text:
+        if name and text:
             table.add_row(name, text)
     return table
 
@@ -127,8 +130,11 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
         _show_resources(plan)
     times = "once" if plan.evaluations == 1 else f"{plan.evaluations:,} times"
     source = source_of_bound(plan.bound_from, len(plan.prices))
+    worst = f", {escape(plan.names[int(plan.delays.total.argmax())])}" if plan.worst else ""
     summary = (
-        ("mean delay", f"[bold]{seconds(plan.objective)}[/bold]"),
+        (delay_called(plan.statistic, worst=plan.worst), f"[bold]{seconds(plan.objective)}[/bold]{worst}"),
+        (delay_called(plan.statistic, worst=False) if plan.worst else "", seconds(plan.mean_delay)),
+        ("deadlines", escape(deadlines_kept(plan.names, plan.delays.total, plan.deadlines))),
         ("lower bound", f"{seconds(plan.lower_bound)}, from {escape(source)}"),
         ("gap", percent(plan.gap)),
         ("status", plan.status.in_words(plan.gap_tolerance)),
@@ -194,7 +200,7 @@ def _show_resources(plan: Plan) -> None:
     choices, used = plan.choices, plan.choices.used
     dearest = np.argsort(-plan.prices, kind="stable")[:MAX_ROWS] if len(used) > MAX_ROWS else np.arange(len(used))
     most = choices.largest()
-    table = table_of("shared", "kind", numbers=("given out", "1 % more saves"))
+    table = table_of("shared", "kind", numbers=("given out", "scarcity" if plan.worst else "1 % more saves"))
     table.add_column("most to", no_wrap=True)
     for r in dearest.tolist():
         node, share = most[r]
@@ -202,7 +208,7 @@ def _show_resources(plan: Plan) -> None:
             escape(choices.resources[r].name),
             choices.resources[r].kind,
             in_percent(used[r]),
-            seconds(0.01 * plan.prices[r]) if plan.prices[r] else "nothing",
+            dearness(float(plan.prices[r]), plan.prices, worst=plan.worst),
             escape(f"{plan.names[node]} {in_percent(share)}") if share else "–",
         )
     left = f", the {MAX_ROWS} dearest of {len(used):,}" if len(used) > MAX_ROWS else ""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.base.arrays import FloatArray, frozen
 from dmcjia_opt.base.suggesting import listed
+from dmcjia_opt.bounds.bundle import climb
 from dmcjia_opt.bounds.loads import heaviest, least_load, least_shares
+from dmcjia_opt.bounds.promises import Kept, keeping
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.resources import CLOUD
 from dmcjia_opt.model.scenario.compiling import compile_problem
@@ -16,6 +19,7 @@ from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import allowed, stage_times
 
 _MOST_NAMED, _MOST_LOOKED_AT = 3, 8
+_STEPS, _ROUNDING = 60, 1e-11
 
 
 def why_no_plan(scenario: Scenario, problem: Problem | None = None) -> str:
@@ -26,7 +30,7 @@ def why_no_plan(scenario: Scenario, problem: Problem | None = None) -> str:
     problem = problem or compile_problem(scenario)
     load = least_load(problem)
     if load < 1.0:
-        return ""
+        return _broken_promises(scenario, problem) if problem.promised else ""
     names, rates = scenario.nodes.names, scenario.nodes.arrival_rate
     most = _carried(scenario)
     alone = np.flatnonzero(most <= rates)
@@ -44,19 +48,54 @@ def why_no_plan(scenario: Scenario, problem: Problem | None = None) -> str:
             f"no plan exists: even at the best {best}, {listed(told, what='node')}; lower "
             f"arrival_rate there, or raise the compute_gflops of the node or {of}{uplink}"
         )
+    kept = _kept(scenario)
     if not only_cloud:
-        return _overfull(scenario, problem)
+        return _overfull(scenario, problem, kept)
     shares = least_shares(problem)
     largest = np.argsort(-shares, kind="stable")[:_MOST_NAMED]
     who = ", ".join(f'"{names[d]}" ({_clouds(shares[d])})' for d in largest)
     cloud = _enough(scenario, problem, 0, load)
     return (
-        f"no plan exists: whatever the splits, the fleet needs at least {_clouds(load)}, most of it for {who}; "
-        f"give it {cloud}, faster nodes or a lower arrival_rate"
+        f"no plan exists: whatever the splits, the fleet needs at least {_clouds(load)}{kept}, most of it for {who}; "
+        f"give it {cloud}, faster nodes{', a larger deadline_ms' if kept else ''} or a lower arrival_rate"
     )
 
 
-def _overfull(scenario: Scenario, problem: Problem) -> str:
+def _kept(scenario: Scenario) -> str:
+    """Return that deadlines are why there is no plan, in words; empty where there is none without them either."""
+    if not scenario.nodes.has("deadline_ms"):
+        return ""
+    undated = replace(scenario, nodes=replace(scenario.nodes, deadline_ms=frozen(np.nan)))
+    return " to keep every deadline" if least_load(compile_problem(undated)) < 1.0 else ""
+
+
+def _broken_promises(scenario: Scenario, problem: Problem) -> str:
+    """Return by how much all resources together fall short of what several uses of an option need to keep deadlines.
+
+    Prices prove that: each node keeps its own at least cost, and that is more than all there is. Empty if none do.
+    """
+
+    def ask(prices: FloatArray) -> Kept:
+        return keeping(problem, np.inf, prices)
+
+    n = problem.n_resources
+    equal = np.full(n, 1.0 / n)
+    tried = climb(ask, [ask(equal)], 0.1 * equal, np.zeros(n), steps=_STEPS).points
+    found = max(tried, key=lambda point: point.ratio)
+    if not found.ratio > 1.0 + _ROUNDING:
+        return ""
+    dearest = [r for r in np.argsort(-found.prices, kind="stable") if found.prices[r] > 0.01 * found.prices.max()]
+    several = [str(problem.resources[r]) for r in dearest[:_MOST_LOOKED_AT]]
+    largest = np.argsort(-found.cost, kind="stable")[:_MOST_NAMED]
+    who = ", ".join(f'"{scenario.nodes.names[d]}"' for d in largest)
+    return (
+        f"no plan exists: whatever the options, the average of {listed(several, what='resource')}, by their scarcity, "
+        f"would be used {_rounded(found.ratio)} times to keep every deadline, most of it for {who}; give one of them "
+        "more, raise deadline_ms, or lower arrival_rate"
+    )
+
+
+def _overfull(scenario: Scenario, problem: Problem, kept: str) -> str:
     """Return which resource, or which together, no choice of options keeps from being overfull."""
     load, weights = heaviest(problem)
     scarcest = np.argsort(-weights, kind="stable")[:_MOST_LOOKED_AT]
@@ -75,8 +114,8 @@ def _overfull(scenario: Scenario, problem: Problem) -> str:
     largest = [int(d) for d in np.argsort(-shares, kind="stable")[:_MOST_NAMED] if shares[d] > 0]
     who = ", ".join(f'"{names[d]}" ({_rounded(shares[d])})' for d in largest)
     return (
-        f"no plan exists: whatever the options, {what} would be used {_rounded(load)} times, most of it for {who}; "
-        f"{remedy}, or lower arrival_rate"
+        f"no plan exists: whatever the options, {what} would be used {_rounded(load)} times{kept}, most of it for "
+        f"{who}; {remedy}, {'raise deadline_ms, ' if kept else ''}or lower arrival_rate"
     )
 
 

@@ -36,7 +36,7 @@ class Plan:
     status
         OPTIMAL or WITHIN only where the gap is proved; ROUNDED, LIMIT or FEASIBLE otherwise.
     objective
-        Mean delay, s, recomputed.
+        What was minimised, s, recomputed: the mean of the nodes' delays, or the largest.
     lower_bound
         Lower bound on the optimum, s, proved by this package.
     gap
@@ -48,7 +48,11 @@ class Plan:
     names, networks
         (n_nodes,) of the nodes.
     delays
-        Each node's delay at the device, on networks and on servers, s.
+        Each node's delay at the device, on networks and on servers, s: of the statistic that was planned with.
+    mean_delay, worst_delay
+        Weighted mean and largest of the nodes' delays, s.
+    deadlines
+        (n_nodes,) the longest delay that each node may have, s; +inf where it has none.
     placer, allocator, seed
         How it was made.
     evaluations, wall_seconds
@@ -75,6 +79,10 @@ class Plan:
         What the scenario is called, and where it is from the plan file's folder; empty where it came from no file.
     machine
         What it was made on; empty where nobody said.
+    statistic
+        What is meant by a node's delay: ``"mean"``, or a percentile such as ``"p95"``.
+    worst
+        Whether the delay of the worst node was minimised, not the mean.
     """
 
     status: Status
@@ -86,6 +94,9 @@ class Plan:
     names: tuple[str, ...]
     networks: tuple[str, ...]
     delays: Stages
+    mean_delay: float
+    worst_delay: float
+    deadlines: FloatArray
     placer: str
     allocator: str
     seed: int
@@ -103,6 +114,8 @@ class Plan:
     scenario_name: str = ""
     scenario_file: str = ""
     machine: str = ""
+    statistic: str = "mean"
+    worst: bool = False
 
     @property
     def options(self) -> IntArray:
@@ -133,12 +146,16 @@ class Plan:
         """Return the content of a plan file."""
         return {
             "status": str(self.status),
+            "objective": "worst" if self.worst else "mean",
+            "statistic": self.statistic,
             "objective_s": self.objective,
             "lower_bound_s": self.lower_bound,
             "gap": self.gap,
             "gap_tolerance": self.gap_tolerance,
             "bound_from": self.bound_from,
             "bound_holds_for": self.bound_holds_for,
+            "mean_delay_s": self.mean_delay,
+            "worst_delay_s": self.worst_delay,
             "price_s": self.price,
             "resources": [
                 {"name": resource.name, "kind": resource.kind, "used": used, "price_s": price}
@@ -159,6 +176,7 @@ class Plan:
         times = (stages.edge.tolist(), stages.upload.tolist(), stages.cloud.tolist(), stages.total.tolist())
         keys = ("name", "model", "split", "share", "edge_s", "upload_s", "cloud_s", "total_s")
         rows = [dict(zip(keys, row, strict=True)) for row in zip(*columns, *times, strict=True)]
+        deadlines = self.deadlines.tolist()
         for d, row in enumerate(rows):
             row |= {
                 "server": choices.server_of(d),
@@ -166,6 +184,7 @@ class Plan:
                 "cut_tensors": choices.cut_tensors_of(d),
                 "shares": choices.shares_of(d),
                 "stages": choices.stages_of(d),
+                "deadline_s": _json(deadlines[d]),
             }
         return rows
 
@@ -221,6 +240,7 @@ class NodeClaim(BaseModel):
     cut_tensors: list[list[str] | None] | None = None
     shares: dict[str, Number | list[Number]] | None = None
     stages: dict[str, Number] | None = None
+    deadline_s: Number | None = None
 
 
 class ResourceClaim(BaseModel):
@@ -275,12 +295,16 @@ class PlanFile(Provenance):
     """A plan file as read: claims, none of them checked yet."""
 
     status: str
+    objective: str = "mean"
+    statistic: str = "mean"
     objective_s: Number
     lower_bound_s: Number
     gap: Number
     gap_tolerance: Number = OPTIMALITY_GAP
     bound_from: str = "dual"
     bound_holds_for: str = ""
+    mean_delay_s: Number | None = None
+    worst_delay_s: Number | None = None
     price_s: Number | None = None
     resources: Annotated[list[ResourceClaim], _Nodes] | None = None
     splits: Annotated[list[_Split], _Nodes, FailFast()]

@@ -91,6 +91,8 @@ def solve(
     options, shares = found.options, found.shares
     if shares is None and dual.full:
         raise InfeasibleError(_FULL)
+    if shares is None and (why := why_no_plan(scenario, problem)):
+        raise InfeasibleError(why)
     if shares is None:
         raise _without_plan(found, name, overload_of(problem, options, nodes))
     verdict = judge(problem, options, shares, nodes)
@@ -102,6 +104,7 @@ def solve(
     if found.bound_from and found.lower_bound > bound:
         bound, bound_from = min(found.lower_bound, objective), found.bound_from
     gap = relative_gap(objective, bound)
+    delay = problem.node_delay(options, shares)
     # shares of other allocators are no optimum to the last digit, so that their gap is more than rounding
     rounded = found.status == Status.ROUNDED and row is not None and row.proves and inner_name == "waterfilling"
     status = found.status if rounded or found.status == Status.LIMIT else Status.FEASIBLE
@@ -115,6 +118,9 @@ def solve(
         names=nodes,
         networks=scenario.network_names(),
         delays=problem.breakdown(options, shares),
+        mean_delay=float((problem.weight * delay).sum()),
+        worst_delay=float(delay.max()),
+        deadlines=problem.deadline,
         placer=name,
         allocator=inner_name,
         seed=seed,
@@ -125,11 +131,13 @@ def solve(
         scenario_sha256=scenario.sha256(),
         trace=found.trace,
         versions=installed_versions(LIBRARIES),
-        bound_holds_for=scenario.options.rule,
+        bound_holds_for=scenario.rule,
         notes=found.notes,
         limits=stop,
         started=began.isoformat(timespec="seconds"),
         scenario_name=scenario.name,
+        statistic=scenario.options.statistic,
+        worst=problem.worst,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -97,6 +97,7 @@ def verify(scenario: Scenario, claims: PlanFile, proof: Proof | None = None) -> 
             "lower_bound_s", f"{claims.lower_bound_s:.9g}", f"{bound:.9g} ({how})", claims.lower_bound_s <= _up(bound)
         ),
         *_rule(scenario, claims),
+        *_aims(scenario, problem, claims, choices, certificate.feasible),
         *_price(problem, claims),
         *_resources(problem, claims, choices),
         *of_proof,
@@ -125,7 +126,7 @@ def certify_file(scenario: Scenario, problem: Problem, claims: PlanFile) -> tupl
 
 
 def check_objective(claims: PlanFile, verdict: Verdict) -> Check:
-    """Return the mean delay that a plan file claims beside the recomputed one."""
+    """Return the delay that a plan file claims, of what was minimised, beside the recomputed one."""
     claimed, recomputed = claims.objective_s, verdict.objective
     same = math.isclose(claimed, recomputed, rel_tol=CLAIM_TOLERANCE)
     return Check("objective_s", f"{claimed:.9g}", f"{recomputed:.9g}", same)
@@ -168,8 +169,24 @@ def _searched_again(problem: Problem, name: str) -> Placement | None:
 
 def _rule(scenario: Scenario, claims: PlanFile) -> tuple[Check, ...]:
     """Return whether the bound is said to hold for the plans it holds for, if that is said."""
-    said, rule = claims.bound_holds_for, scenario.options.rule
+    said, rule = claims.bound_holds_for, scenario.rule
     return (Check("rule", said, rule, said == rule),) if said else ()
+
+
+def _aims(scenario: Scenario, problem: Problem, claims: PlanFile, choices: Choices, feasible: bool) -> Iterator[Check]:
+    """Yield whether a plan says what was minimised, of which statistic, and the mean and largest delay that come of it.
+
+    What a file does not say counts as the mean, and is shown where that is not so. What is no plan has no delay.
+    """
+    for key in ("objective", "statistic"):
+        said, true = getattr(claims, key), getattr(scenario.options, key)
+        if (said, true) != ("mean", "mean"):
+            yield Check(key, said, true, said == true)
+    delay = problem.node_delay(choices.options, choices.shares) if feasible else np.full(problem.n_nodes, np.inf)
+    for key, found in ("mean_delay_s", float((problem.weight * delay).sum())), ("worst_delay_s", float(delay.max())):
+        said = getattr(claims, key)
+        if said is not None:
+            yield Check(key, f"{said:.9g}", f"{found:.9g}", math.isclose(said, found, rel_tol=CLAIM_TOLERANCE))
 
 
 def _price(problem: Problem, claims: PlanFile) -> tuple[Check, ...]:
@@ -243,7 +260,7 @@ def _columns(scenario: Scenario, claims: PlanFile, choices: Choices) -> tuple[Ch
 def _nodes(scenario: Scenario, problem: Problem, claims: PlanFile, choices: Choices, feasible: bool) -> Check:
     delays = problem.breakdown(choices.options, choices.shares)
     splits, shares, total = choices.splits, choices.server_shares, delays.total
-    models = scenario.network_names()
+    models, deadlines = scenario.network_names(), problem.deadline.tolist()
     for d, row in enumerate(claims.nodes):
         name = scenario.nodes.names[d]
         facts: dict[str, tuple[object, object]] = {
@@ -258,6 +275,8 @@ def _nodes(scenario: Scenario, problem: Problem, claims: PlanFile, choices: Choi
         }
         if "server" in row.model_fields_set:
             facts["server"] = row.server, choices.server_of(d)
+        if "deadline_s" in row.model_fields_set:
+            facts["deadline_s"] = row.deadline_s, deadlines[d] if math.isfinite(deadlines[d]) else None
         if row.cuts is not None:
             facts["cuts"] = row.cuts, choices.cuts_of(d)
         if row.cut_tensors is not None:

@@ -236,3 +236,72 @@ def test_a_plan_of_another_fleet(dmcjia, tmp_path):
     generate("paper", nodes=3, seed=1).save(tmp_path / "three.toml")
     assert dmcjia("solve", "three.toml", "--out", "three.json").code == 0
     fails(dmcjia("verify", "s.toml", "three.json"), 2, "3 splits", "the scenario 2 nodes", "it was made for")
+
+
+DATED = """
+[cloud]
+compute_gflops = 60.0
+[options]
+{options}
+[[nodes]]
+name = "gate"
+model = "resnet34"
+compute_gflops = 5.0
+uplink_mbps = 25.0
+arrival_rate = 1.0
+deadline_ms = {gate}
+[[nodes]]
+name = "yard"
+model = "resnet34"
+compute_gflops = 5.0
+uplink_mbps = 8.0
+arrival_rate = 1.0
+{more}
+"""
+
+
+def dated(folder, gate, options="", more=""):
+    (folder / "d.toml").write_text(DATED.format(gate=gate, options=options, more=more))
+
+
+def test_deadlines_that_are_kept_are_counted_and_the_tightest_is_told(dmcjia, tmp_path):
+    dated(tmp_path, 440, more="deadline_ms = 1500")
+    ended = dmcjia("solve", "d.toml", "--out", "plan.json")
+    assert ended.code == 0
+    assert "2, all kept; the tightest is that of gate, which takes 440 ms of 440 ms" in ended.out
+    assert "every deadline kept." in ended.out
+    assert dmcjia("verify", "d.toml", "plan.json").code == 0
+    dated(tmp_path, 420, more="deadline_ms = 1500")
+    refused = dmcjia("verify", "d.toml", "plan.json")
+    assert refused.code == 1
+    assert '"gate"' in refused.out
+    assert "420 ms" in refused.out
+
+
+def test_a_deadline_that_nothing_keeps_ends_with_three(dmcjia, tmp_path):
+    dated(tmp_path, 200)
+    ended = dmcjia("solve", "d.toml")
+    assert ended.code == 3
+    assert '"gate" takes at least 323.3 ms and has deadline_ms = 200; raise deadline_ms there' in ended.err
+
+
+def test_the_worst_node_is_told_with_the_mean(dmcjia, tmp_path):
+    dated(tmp_path, 5000, 'objective = "worst"')
+    ended = dmcjia("solve", "d.toml")
+    assert ended.code == 0
+    told = dict(line.split("  ", 1) for line in ended.out.splitlines() if "  " in line)
+    assert told["delay of the worst node"].strip().endswith("ms, yard")
+    assert "mean delay" in told
+    assert "no plan has a worst node that is faster" in ended.out
+
+
+def test_a_percentile_is_told_where_its_delay_is(dmcjia, tmp_path):
+    dated(tmp_path, 2000, 'delay = "tandem"\nstatistic = "p95"')
+    ended = dmcjia("solve", "d.toml")
+    assert ended.code == 0
+    assert "mean p95 delay" in ended.out
+    assert "the tandem delay at its 95th percentile" in ended.out
+    dated(tmp_path, 2000, 'delay = "md1"\nstatistic = "p95"')
+    refused = dmcjia("solve", "d.toml")
+    assert refused.code == 2
+    assert 'write delay = "tandem"' in refused.err

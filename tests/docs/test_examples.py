@@ -31,7 +31,7 @@ SAYS = {
     "compare_backends": (r"\A(exact|memetic|bonmin) \+ waterfilling(.*\n){9}\Z", {"compare_backends.csv"}),
     "tandem": (r"changes [1-9] splits of 10 and saves \d+\.\d ±", {"tandem_md1.json", "tandem_tandem.json"}),
     "proof": (
-        r"cases prove.*\n11 of 11 claims hold\n(.*\n)*caught: objective_s",
+        r"cases prove.*\n13 of 13 claims hold\n(.*\n)*caught: objective_s",
         {"proof_plan.json", "proof.json", "proof_false.json"},
     ),
     "two_objectives": (r"[1-9]\d plans; the first is within", {"two_objectives.csv"}),

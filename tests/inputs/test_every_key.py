@@ -33,6 +33,7 @@ from dmcjia_opt.model.networks.reading import read_profile
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.model.scenario.node_files import _COLUMNS as NODE_COLUMNS
+from dmcjia_opt.model.scenario.servers import COSTS
 from dmcjia_opt.solving.plan import load_plan
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.solving.verifying import verify
@@ -70,6 +71,13 @@ def scenario(folder: Path, document: Document) -> object:
     (folder / "s.toml").write_bytes(toml(document))
     plan = solve(load_scenario(folder / "s.toml")).to_dict()
     return {key: value for key, value in plan.items() if key not in _NOT_THE_ANSWER}
+
+
+def costs(folder: Path, document: Document) -> object:
+    """Return what a scenario says of capacity that is bought, which no plan depends on."""
+    (folder / "s.toml").write_bytes(toml(document))
+    loaded = load_scenario(folder / "s.toml")
+    return [entry.model_dump(include=COSTS) for entry in (*loaded.all_servers, *loaded.links)]
 
 
 def node_table(folder: Path, rows: Document) -> object:
@@ -222,6 +230,7 @@ OF_A_NODE: dict[str, tuple[dict[str, object], object]] = {
     "joule_per_gflop": ({"nodes.0.joule_per_gflop": 1.0, "nodes.0.energy_j": 9.0}, 20.0),
     "transmit_watts": ({"nodes.0.joule_per_gflop": 1.0, "nodes.0.energy_j": 2.0}, 10.0),
     "weight": ({}, 3.0),
+    "deadline_ms": ({}, 1000.0),
 }
 
 #: By file and key: how the file is looked at, what is changed in the base document for both, and in one of them.
@@ -237,15 +246,23 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "loading._File.links": (scenario, {}, LINKS),
     "loading.Cloud.rtt_ms": (scenario, {}, {"cloud.rtt_ms": 50.0}),
     "loading.Cloud.link": (scenario, ON_LINK, {"cloud.link": "wan"}),
+    "loading.Cloud.price_per_gflops": (costs, {}, {"cloud.price_per_gflops": 0.5}),
+    "loading.Cloud.step_gflops": (costs, {}, {"cloud.step_gflops": 10.0}),
     "servers.Server.name": (scenario, SERVERS | {"nodes.0.servers": ["site"]}, {"servers.0.name": "another"}),
     "servers.Server.compute_gflops": (scenario, SERVERS, {"servers.0.compute_gflops": 90.0}),
     "servers.Server.device": (scenario, SERVERS, {"servers.0.device": "gpu"}),
     "servers.Server.rtt_ms": (scenario, SERVERS, {"servers.0.rtt_ms": 90.0}),
     "servers.Server.link": (scenario, SERVERS | ON_LINK, {"servers.0.link": "wan"}),
+    "servers.Server.price_per_gflops": (costs, SERVERS, {"servers.0.price_per_gflops": 0.5}),
+    "servers.Server.step_gflops": (costs, SERVERS, {"servers.0.step_gflops": 10.0}),
+    "servers.Link.price_per_mbps": (costs, ON_LINK, {"links.0.price_per_mbps": 0.5}),
+    "servers.Link.step_mbps": (costs, ON_LINK, {"links.0.step_mbps": 10.0}),
     "servers.Link.name": (scenario, ON_LINK, {"links.0.name": "wan"}),
     "servers.Link.mbps": (scenario, ON_LINK, {"links.0.mbps": 5.0}),
     "loading.Cloud.device": (scenario, MEASURED | {"nodes.1.model": "tiny.json"}, {"cloud.device": "server"}),
     "scenario.Options.delay": (scenario, {}, {"options.delay": "mm1"}),
+    "scenario.Options.statistic": (scenario, TANDEM, {"options.statistic": "p95"}),
+    "scenario.Options.objective": (scenario, {}, {"options.objective": "worst"}),
     "scenario.Options.uplink": (scenario, TANDEM, {"options.uplink": "queue"}),
     "scenario.Options.service_scv": (scenario, MG1, {"options.service_scv": 2.0}),
     "scenario.Options.ordering": (scenario, {"cloud.compute_gflops": 6.0}, {"options.ordering": "cloud-faster"}),
@@ -298,6 +315,10 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "measured.columns.layer": (times, {}, {"0.layer": "another"}),
     "measured.columns.seconds": (times, {}, {"0.seconds": 0.5}),
     "plan.PlanFile.status": (plan, {}, {"status": "proved"}),
+    "plan.PlanFile.objective": (plan, {}, {"objective": "worst"}),
+    "plan.PlanFile.statistic": (plan, {}, {"statistic": "p95"}),
+    "plan.PlanFile.mean_delay_s": (plan, {}, {"mean_delay_s": 1.0}),
+    "plan.PlanFile.worst_delay_s": (plan, {}, {"worst_delay_s": 1.0}),
     "plan.PlanFile.objective_s": (plan, {}, {"objective_s": 1.0}),
     "plan.PlanFile.lower_bound_s": (plan, {}, {"lower_bound_s": 1.0}),
     "plan.PlanFile.gap": (plan, {}, {"gap": 0.5}),
@@ -326,6 +347,7 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
             "cut_tensors": [["another"]],
             "shares": {"another": 0.5},
             "stages": {"another": 7.0},
+            "deadline_s": 7.0,
         }.items()
     },
     **{
@@ -528,6 +550,7 @@ def bases(files):
     rows = [vars_of(table[("paper-n5-s1")]) for table in (known.index, known.best)]
     return {
         scenario: SCENARIO,
+        costs: SCENARIO,
         node_table: NODE_ROWS,
         times: TIMES,
         profile: _PROFILE,

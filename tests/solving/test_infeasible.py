@@ -1,10 +1,13 @@
 """Why no plan exists: the nodes that fail alone by name, or the clouds that the fleet needs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from dmcjia_opt.base.errors import ClaimFalse, InfeasibleError
 from dmcjia_opt.model.networks.profile import LayerProfile
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.nodes import Labels, NodeTable
 from dmcjia_opt.model.scenario.scenario import Options, Scenario
 from dmcjia_opt.model.scenario.servers import Link, Server
@@ -130,3 +133,75 @@ def test_resources_that_only_together_are_overfull_are_all_named():
     scenario = Scenario(None, table, profiles={"app.json": profile}, servers=servers)
     why = why_no_plan(scenario)
     assert 'the average of the server "left"; the server "right", by their scarcity, would be used 1.2 times' in why
+
+
+def test_deadlines_that_ask_for_too_much_together_are_told_how_many_clouds_they_need():
+    def dated(gflops):
+        base = fleet([1.0, 1.0, 1.0], cloud=gflops)
+        return replace(base, nodes=replace(base.nodes, deadline_ms=np.array([420.0, 450.0, np.nan])))
+
+    why = why_no_plan(dated(60.0))
+    clouds = float(why.partition("at least ")[2].partition(" clouds")[0])
+    assert f'{clouds:g} clouds to keep every deadline, most of it for "c1" (' in why
+    enough = float(why.partition("give it a cloud.compute_gflops of ")[2].partition(" or more")[0])
+    assert ", a larger deadline_ms or a lower arrival_rate" in why
+    assert enough == pytest.approx(60.0 * clouds, rel=0.01)
+    assert why_no_plan(dated(enough)) == ""
+    assert max(solve(dated(enough)).delays.total[:2]) <= 0.45
+    assert "clouds to keep every deadline" in why_no_plan(dated(0.998 * enough))
+
+
+def test_a_fleet_that_no_larger_deadline_would_help_is_not_told_of_any():
+    base = fleet([2.0, 3.0, 3.0], cloud=30.0)
+    why = why_no_plan(replace(base, nodes=replace(base.nodes, deadline_ms=30_000.0)))
+    assert "deadline" not in why
+    assert "clouds, most of it for" in why
+
+
+def test_a_link_that_deadlines_overfill_is_named():
+    why = why_no_plan(shared(30, deadline_ms=100.0))
+    assert 'the link "wan" would be used' in why
+    assert " times to keep every deadline, most of it for " in why
+    assert "raise deadline_ms, or lower arrival_rate" in why
+
+
+def test_nodes_that_are_late_even_alone_are_named_with_what_they_take():
+    """Cut 0 takes 150528·4/(25e6/8) s to send and 7.33e9/100e9 s in the whole cloud, and there is no faster option."""
+    base = fleet([0.1] * 6)
+    late = replace(base, nodes=replace(base.nodes, deadline_ms=np.array([250.0, np.nan, 300.0, 2.0, 3.0, 4.0])))
+    undated = compile_problem(base)
+    whole = np.ones((6, 1))
+    least = min(undated.node_delay(np.full(6, split), whole)[0] for split in range(undated.n_options))
+    with pytest.raises(InfeasibleError) as caught:
+        solve(late)
+    why = str(caught.value)
+    assert (
+        f'even at the fastest split and with the whole cloud, "c1" takes at least {1e3 * least:.4g} ms and has ' in why
+    )
+    assert "deadline_ms = 250; " in why
+    assert '"c2"' not in why
+    assert '"c3"' not in why
+    assert "(and 1 more node); raise deadline_ms there" in why
+
+
+def test_a_node_that_is_not_stable_is_not_called_late():
+    base = fleet([0.1, 25.0])
+    with pytest.raises(InfeasibleError, match='"c2" can carry less than'):
+        solve(replace(base, nodes=replace(base.nodes, deadline_ms=500.0)))
+
+
+def test_what_a_link_and_a_server_must_keep_together_is_told_by_their_scarcity():
+    """Each fits by itself; together they leave no time, as the prices of both prove."""
+
+    def dated(ms):
+        return shared(30, mbps=200.0, site=20.0, servers=Labels.of([("site",)] * 30), deadline_ms=ms)
+
+    enough = solve(replace(dated(1e6), options=Options(objective="worst"))).worst_delay
+    assert why_no_plan(dated(1e3 * enough * 1.001)) == ""
+    with pytest.raises(InfeasibleError) as caught:
+        solve(dated(1e3 * enough * 0.98))
+    why = str(caught.value)
+    assert 'the link "wan"' in why
+    assert 'the server "site"' in why
+    times = float(why.partition("would be used ")[2].partition(" times to keep every deadline")[0])
+    assert 1.0 < times < 1.1

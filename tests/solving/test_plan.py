@@ -52,7 +52,11 @@ def test_the_file_holds_the_keys_that_scripts_read(saved):
         "scenario_sha256",
     }
     first = ["name", "model", "split", "share", "edge_s", "upload_s", "cloud_s", "total_s"]
-    assert list(content["nodes"][0]) == [*first, "server", "cuts", "cut_tensors", "shares", "stages"]
+    assert list(content["nodes"][0]) == [*first, "server", "cuts", "cut_tensors", "shares", "stages", "deadline_s"]
+    assert content["nodes"][0]["deadline_s"] is None
+    assert (content["objective"], content["statistic"]) == ("mean", "mean")
+    assert content["mean_delay_s"] == content["objective_s"]
+    assert content["worst_delay_s"] == pytest.approx(max(node["total_s"] for node in content["nodes"]), rel=1e-14)
     assert content["status"] == "limit"
     assert content["placer"] == "genetic"
     assert content["allocator"] == "waterfilling"

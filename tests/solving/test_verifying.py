@@ -62,6 +62,8 @@ def test_checks_are_named_and_readable(content):
         "objective_s",
         "lower_bound_s",
         "rule",
+        "mean_delay_s",
+        "worst_delay_s",
         "price_s",
         "resources",
         "gap",
@@ -127,6 +129,11 @@ EDITS = {
     "bound lower": (scaled("lower_bound_s", 1 - 1e-6), {"gap"}),
     "bound negative": (scaled("lower_bound_s", -1.0), {"gap"}),
     "bound with its gap": (better_bound_with_its_gap, {"lower_bound_s", "price_s"}),
+    "mean delay": (scaled("mean_delay_s", 1 - 1e-6), {"mean_delay_s"}),
+    "worst delay": (scaled("worst_delay_s", 1 - 1e-6), {"worst_delay_s"}),
+    "what was minimised": (lambda c: c.update(objective="worst"), {"objective"}),
+    "statistic": (lambda c: c.update(statistic="p95"), {"statistic"}),
+    "a deadline that is none": (of_node("deadline_s", 7.0), {"nodes"}),
     "price": (scaled("price_s", 1.1), {"price_s", "resources"}),
     "price negative": (scaled("price_s", -1.0), {"price_s", "resources"}),
     "gap": (scaled("gap", 1 - 1e-6), {"gap"}),
@@ -175,7 +182,7 @@ def test_every_edited_number_is_found_out(name, content, tmp_path, monkeypatch, 
     edit(edited)
     found = set(false_claims(PAPER, edited))
     assert expected <= found
-    assert found <= expected | {"objective_s", "gap"}
+    assert found <= expected | {"objective_s", "gap", "mean_delay_s", "worst_delay_s"}
     scenario, plan = tmp_path / "s.toml", tmp_path / "p.json"
     PAPER.save(scenario)
     plan.write_text(json.dumps(edited))
@@ -268,7 +275,16 @@ def test_shares_in_percent_are_no_plan_and_nothing_of_it_is_true(content):
     for row, share, cloud, total in zip(edited["nodes"], edited["shares"], delays.cloud, delays.total, strict=True):
         row |= {"share": share, "cloud_s": float(cloud), "total_s": float(total)}
     edited |= {"objective_s": float(delays.total.mean()), "gap": 0.0, "status": "optimal"}
-    assert false_claims(PAPER, edited) == ["feasible", "objective_s", "resources", "gap", "status", "nodes"]
+    assert false_claims(PAPER, edited) == [
+        "feasible",
+        "objective_s",
+        "mean_delay_s",
+        "worst_delay_s",
+        "resources",
+        "gap",
+        "status",
+        "nodes",
+    ]
     feasible = next(c.recomputed for c in check(PAPER, edited) if c.what == "feasible")
     assert feasible.endswith("they look like percentages, and the whole cloud is 1")
 
@@ -318,3 +334,64 @@ def test_a_single_node():
     plan = solve(scenario, "exhaustive")
     assert false_claims(scenario, plan.to_dict()) == []
     assert np.isclose(plan.shares.sum(), 1.0) or plan.shares[0] == 0.0
+
+
+def dated(margin):
+    """Return PAPER with deadlines this much above what two nodes take in its best plan."""
+    delay = solve(PAPER).delays.total
+    nodes = replace(
+        PAPER.nodes, deadline_ms=np.array([np.nan, margin * 1e3 * delay[1], np.nan, margin * 1e3 * delay[3]])
+    )
+    return replace(PAPER, nodes=nodes)
+
+
+def test_a_plan_that_keeps_its_deadlines_passes_and_says_them():
+    scenario = dated(0.97)
+    content = solve(scenario).to_dict()
+    assert false_claims(scenario, content) == []
+    assert [row["deadline_s"] is None for row in content["nodes"]] == [True, False, True, False]
+    for row, deadline in zip(content["nodes"], scenario.nodes.deadline_ms, strict=True):
+        if row["deadline_s"] is not None:
+            assert row["deadline_s"] == pytest.approx(deadline / 1e3, rel=1e-15)
+            assert row["total_s"] <= row["deadline_s"] * (1 + 1e-10)
+
+
+@pytest.mark.parametrize("value", [None, 7.0])
+def test_another_deadline_than_the_scenarios_is_found_out(value):
+    scenario = dated(1.2)
+    content = solve(scenario).to_dict()
+    content["nodes"][1]["deadline_s"] = value
+    (nodes,) = (c for c in check(scenario, content) if not c.true)
+    assert (nodes.what, nodes.claimed) == ("nodes", f'deadline_s of "{PAPER.nodes.names[1]}" = {value}')
+
+
+def test_a_plan_that_misses_a_deadline_is_refused_with_both():
+    scenario = dated(0.97)
+    late = solve(PAPER).to_dict() | {"scenario_sha256": scenario.sha256(), "bound_holds_for": scenario.rule}
+    (feasible,) = (c for c in check(scenario, late) if c.what == "feasible")
+    assert not feasible.true
+    delay, name = solve(PAPER).delays.total[1], PAPER.nodes.names[1]
+    assert f'"{name}"' in feasible.recomputed
+    assert f"{1e3 * delay:.4g} ms" in feasible.recomputed
+    assert f"{1e3 * delay * 0.97:.4g} ms" in feasible.recomputed
+
+
+def test_the_worst_node_is_recomputed():
+    scenario = replace(PAPER, options=PAPER.options.model_copy(update={"objective": "worst"}))
+    content = solve(scenario).to_dict()
+    assert (content["objective"], content["statistic"]) == ("worst", "mean")
+    assert content["objective_s"] == content["worst_delay_s"] == max(row["total_s"] for row in content["nodes"])
+    assert content["mean_delay_s"] <= content["worst_delay_s"]
+    assert false_claims(scenario, content) == []
+    content["worst_delay_s"] *= 1 - 1e-6
+    assert false_claims(scenario, content) == ["worst_delay_s"]
+    assert "objective" in false_claims(scenario, {key: value for key, value in content.items() if key != "objective"})
+
+
+def test_a_percentile_is_recomputed():
+    options = {"delay": "tandem", "statistic": "p95"}
+    scenario = replace(PAPER, options=PAPER.options.model_copy(update=options))
+    content = solve(scenario).to_dict()
+    assert content["statistic"] == "p95"
+    assert false_claims(scenario, content) == []
+    assert false_claims(scenario, content | {"statistic": "mean"}) == ["statistic"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,11 @@ import numpy.typing as npt
 from dmcjia_opt.base.arrays import FloatArray, IntArray, Scalar, absent
 from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.base.limits import require_memory
-from dmcjia_opt.model.delay import MD1, OVERLAP, TANDEM, DelayCurve, delay_curve
+from dmcjia_opt.model.delay import MD1, OVERLAP, DelayCurve, TandemCurve, delay_curve
 from dmcjia_opt.model.problem import SMALLEST, Problem, mean_wait
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import Slot, StageTimes, allowed, stage_times
-from dmcjia_opt.model.scenario.shortfall import why_no_option
+from dmcjia_opt.model.scenario.shortfall import why_late, why_no_option
 from dmcjia_opt.model.uplinks import Uplinks
 
 
@@ -33,13 +34,13 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
     InputError
         If they do not fit into this machine.
     InfeasibleError
-        If the limits of a node leave it no option.
+        If its limits or its deadline leave a node no option.
     """
     nodes, options, menus = scenario.nodes, scenario.options, scenario.menus
     times = stage_times(scenario) if times is None else times
     n, m, slots = len(nodes), menus.n_options, times.slots
     literal, tandem = options.ordering == "cloud-faster", options.delay == "tandem"
-    curve = delay_curve(options.delay, options.service_scv)
+    curve = delay_curve(options.delay, options.service_scv, options.statistic)
     by_kind = set(slots) <= {"first server", "second server"}  # what is used depends on the kind of node alone
     limited = times.limits is not None and "link" in slots and not all(menu.uplinked for menu in menus.kinds)
     n_floors = len(slots) if literal or limited else 0
@@ -56,13 +57,13 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
     for kind, menu, rows in times.blocks():
         parts = times.of(menu, rows)
         rate = nodes.arrival_rate[rows, None]
-        slowest, width = parts.edge, len(menu)
-        wait = mean_wait(rate, parts.edge)
-        if options.uplink == "queue" and menu.uplinked:
-            if tandem:
-                slowest = np.maximum(parts.edge, parts.upload)
-                wait = mean_wait(rate, slowest)
-            else:
+        width = len(menu)
+        queue = options.uplink == "queue" and menu.uplinked
+        if isinstance(curve, TandemCurve):
+            wait = curve.wait_of(rate, np.maximum(parts.edge, parts.upload) if queue else parts.edge)
+        else:
+            wait = mean_wait(rate, parts.edge)
+            if queue:
                 wait = wait + stretch * mean_wait(rate, parts.upload)
         found = parts.edge + wait + parts.upload
         if times.remote:
@@ -93,20 +94,38 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
             least[slots.index("link"), rows, :width] = np.where(np.isfinite(found), floor, 0.0)
     local.setflags(write=False)
     upstream.setflags(write=False)
-    return Problem(
+    floors = _uses_last(least) if least.size else least
+    problem = Problem(
         fixed_delay=local,
         service=_by_node(service, menus.index if by_kind else None, n, m),
         arrival_rate=nodes.arrival_rate,
         weight=_weights(scenario),
         curves=tuple(_curve(scenario, slot, curve) for slot in slots),
-        least_rate=_uses_last(least) if least.size else least,
+        least_rate=floors,
         wait=upstream,
         last=menus.last(),
         uplinks=_uplinks(scenario, times),
         name=scenario.name,
         resource=_by_node(resource, menus.index if by_kind else None, n, m),
         resources=times.resources,
+        deadline=_deadline(scenario),
+        worst=options.objective == "worst",
     )
+    late = np.isfinite(problem.deadline)
+    if late.any() and (late := late & np.isinf(problem.fixed_delay.min(axis=1))).any():
+        fastest = _fastest(replace(problem, fixed_delay=local, least_rate=floors, wait=upstream, deadline=absent()))
+        if (late & np.isfinite(fastest)).any():  # else it is not stable, whatever its deadline
+            raise InfeasibleError(why_late(scenario, fastest, late & np.isfinite(fastest)))
+    return problem
+
+
+def _fastest(problem: Problem) -> FloatArray:
+    """Return the least delay (n_nodes,), s, that each node has at any option with all resources to itself."""
+    found = np.full(problem.n_nodes, np.inf)
+    whole = np.ones((problem.n_nodes, problem.n_uses))
+    for o in range(problem.n_options):
+        found = np.minimum(found, problem.node_delay(np.full(problem.n_nodes, o), whole))
+    return found
 
 
 def _uses_last(table: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
@@ -127,7 +146,7 @@ def _by_node(table: npt.NDArray[Any], index: IntArray | None, n: int, m: int) ->
 
 def _curve(scenario: Scenario, slot: Slot, curve: DelayCurve) -> DelayCurve:
     if slot == "host":
-        return TANDEM if curve == TANDEM else MD1
+        return curve if curve.in_series else MD1
     overlap = slot in ("link", "first link", "second link") and scenario.options.uplink == "delay"
     return OVERLAP if overlap else curve
 
@@ -140,6 +159,11 @@ def _weights(scenario: Scenario) -> FloatArray:
     weight = np.where(np.isnan(nodes.weight), 1.0, nodes.weight)
     weight = weight if scenario.options.average == "nodes" else weight * rates
     return np.asarray(weight / weight.sum())
+
+
+def _deadline(scenario: Scenario) -> FloatArray:
+    nodes = scenario.nodes
+    return np.nan_to_num(1e-3 * nodes.deadline_ms, nan=np.inf) if nodes.has("deadline_ms") else absent()
 
 
 def _uplinks(scenario: Scenario, times: StageTimes) -> Uplinks:

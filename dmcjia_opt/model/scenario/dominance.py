@@ -5,20 +5,25 @@ resource for more service. Whatever the shares of b, a with the same shares is t
 are compared at the corners of what the nodes of the kind have, the one that is worst for a. Where a computes more than
 b, that is the slowest node with the most tasks; what it uploads less counts least on the fastest uplink. As every part
 has its own corner, the sum is at least the largest difference over the nodes, and nothing is left out that one needs.
+That two waits of services x differ most there needs no more than that a wait is x·q(λx), growing and convex in x: the
+mean is, and so is every percentile. As a is no slower at any shares, it keeps what deadline b keeps, and no node is
+worse off with it.
 
 In a tandem a node's delay is its services and the wait of the longest stage, W_up upstream and W of what follows:
-f + max(W_up, W), f the services. That grows with f and with f + W_up, the fixed delay; both are compared.
+f + max(W_up, W), f the services. That grows with f and with f + W_up, the fixed delay; both are compared. The waits
+are of the statistic that is planned with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
+from dmcjia_opt.model.delay import TandemCurve, delay_curve
 from dmcjia_opt.model.problem import mean_wait
 
 if TYPE_CHECKING:
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
 #: How much faster than any of them a node or an uplink may become, for what-if questions, and keep its menu.
 ROOM = 1.25
 _FLOP_PER_GFLOP, _BYTE_PER_S_PER_MBPS = 1e9, 1e6 / 8
+_Wait: TypeAlias = Callable[[FloatArray, FloatArray], FloatArray]
 
 
 def needed(scenario: Scenario, kinds: Sequence[Menu], index: IntArray) -> list[Menu]:
@@ -137,18 +143,18 @@ def _in_the_way(scenario: Scenario, menu: Menu, box: _Box) -> BoolArray:
     better = ((menu.first[:, None] == menu.first[None, :]) | ~away[:, None]) & (onward <= 0.0)
     for served in menu.served.T:
         better &= served[:, None] <= served[None, :]
-    queue, tandem = scenario.options.uplink == "queue", scenario.options.delay == "tandem"
+    queue, tandem, wait_of = scenario.options.uplink == "queue", scenario.options.delay == "tandem", _wait(scenario)
     service = menu.trip[:, None] - menu.trip[None, :]
     waits: list[FloatArray] = []
     if menu.uplinked:
         service = service + np.where(sent > 0.0, sent / box.bandwidth[0], sent / box.bandwidth[1])
         if queue:
-            waits.append(_scale(scenario) * _more_wait_at_uplink(cut, menu.sent, sent, box))
+            waits.append(_scale(scenario) * _more_wait_at_uplink(cut, menu.sent, sent, box, wait_of))
     if menu.hosted:
         better &= ~later | (menu.work[:, None] <= menu.work[None, :])
         better &= _shorter(service, waits, tandem=tandem)
     else:
-        for edge, wait in _more_at_edge(later, box):
+        for edge, wait in _more_at_edge(later, box, wait_of):
             better &= _shorter(service + edge, [*waits, wait], tandem=tandem)
     servers = [server.link for j, server in enumerate(scenario.all_servers) if (menu.first == j).any()]
     if menu.linked or any(servers) or box.energy:
@@ -177,10 +183,10 @@ def _more_sent(cut: IntArray, sent: FloatArray, box: _Box) -> FloatArray:
     return np.where(cut[:, None] == cut[None, :], 0.0, high[:, None] - low[None, :])
 
 
-def _more_at_edge(later: BoolArray, box: _Box) -> Iterator[tuple[FloatArray, FloatArray]]:
+def _more_at_edge(later: BoolArray, box: _Box, wait_of: _Wait) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Yield by how much service and wait at the edge are longer at most, by class; NaN where both are +inf."""
     for slow, fast in box.edges:
-        worst, best = (mean_wait(np.full(1, rate), x) for rate, x in ((box.rate[1], slow), (box.rate[0], fast)))
+        worst, best = (wait_of(np.full(1, rate), x) for rate, x in ((box.rate[1], slow), (box.rate[0], fast)))
         with np.errstate(invalid="ignore"):
             yield (
                 np.where(later, slow[:, None] - slow[None, :], fast[:, None] - fast[None, :]),
@@ -188,14 +194,21 @@ def _more_at_edge(later: BoolArray, box: _Box) -> Iterator[tuple[FloatArray, Flo
             )
 
 
-def _more_wait_at_uplink(cut: IntArray, sent: FloatArray, more: FloatArray, box: _Box) -> FloatArray:
+def _more_wait_at_uplink(cut: IntArray, sent: FloatArray, more: FloatArray, box: _Box, wait_of: _Wait) -> FloatArray:
     low, high = (np.where(cut == 0, raw, sent) for raw in box.raw)
     parts = []
     for rate, bandwidth in ((box.rate[1], box.bandwidth[0]), (box.rate[0], box.bandwidth[1])):
-        most, least = (mean_wait(np.full(1, rate), size / bandwidth) for size in (high, low))
+        most, least = (wait_of(np.full(1, rate), size / bandwidth) for size in (high, low))
         with np.errstate(invalid="ignore"):
             parts.append(np.where(cut[:, None] == cut[None, :], 0.0, most[:, None] - least[None, :]))
     return np.where(more > 0.0, *parts)
+
+
+def _wait(scenario: Scenario) -> _Wait:
+    """Return the wait, s, of rates, 1/s, and deterministic services, s, that delays are made of."""
+    options = scenario.options
+    curve = delay_curve(options.delay, options.service_scv, options.statistic)
+    return curve.wait_of if isinstance(curve, TandemCurve) else mean_wait
 
 
 def _scale(scenario: Scenario) -> float:

@@ -27,7 +27,7 @@ _BETWEEN_VALUES = re.compile(r"[^=,{}\[\]#\n]+")
 class Cloud(BaseModel):
     """The ``[cloud]`` table: total compute in GFLOP/s; ``device`` names measured times in its place.
 
-    ``rtt_ms`` and ``link`` are as those of a server, which it is.
+    ``rtt_ms``, ``link``, ``price_per_gflops`` and ``step_gflops`` are as those of a server, which it is.
     """
 
     model_config = STRICT
@@ -35,6 +35,8 @@ class Cloud(BaseModel):
     device: Name | None = None
     rtt_ms: NonNegative = 0.0
     link: Name | None = None
+    price_per_gflops: Positive | None = None
+    step_gflops: Positive | None = None
 
 
 class _File(BaseModel):
@@ -127,6 +129,8 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
             cloud_device=(cloud and cloud.device) or "",
             cloud_rtt_ms=0.0 if cloud is None else cloud.rtt_ms,
             cloud_link=(cloud and cloud.link) or "",
+            cloud_price_per_gflops=None if cloud is None else cloud.price_per_gflops,
+            cloud_step_gflops=None if cloud is None else cloud.step_gflops,
             servers=tuple(parsed.servers),
             links=tuple(parsed.links),
         )

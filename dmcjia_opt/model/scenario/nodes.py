@@ -30,6 +30,7 @@ OPTIONAL = (
     "joule_per_gflop",
     "transmit_watts",
     "weight",
+    "deadline_ms",
 )
 #: Those of them that are whole numbers.
 WHOLE = frozenset({"min_split", "max_split"})
@@ -71,6 +72,7 @@ class Node(BaseModel):
     joule_per_gflop: NonNegative | None = None
     transmit_watts: NonNegative | None = None
     weight: Positive | None = None
+    deadline_ms: Positive | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,6 +136,8 @@ class NodeTable:
         (n_nodes,) as in a scenario file; NaN, as if omitted, for none.
     weight
         (n_nodes,) how much a node counts in the mean; NaN, as if omitted, for 1.
+    deadline_ms
+        (n_nodes,) the longest delay that a node may have, ms; NaN, as if omitted, for any.
     """
 
     names: tuple[str, ...]
@@ -160,6 +164,7 @@ class NodeTable:
     joule_per_gflop: FloatArray = field(default_factory=_none)
     transmit_watts: FloatArray = field(default_factory=_none)
     weight: FloatArray = field(default_factory=_none)
+    deadline_ms: FloatArray = field(default_factory=_none)
 
     def __post_init__(self) -> None:
         """Freeze the columns and check their lengths and values."""

@@ -28,6 +28,7 @@ from dmcjia_opt.model.scenario.node_limits import check_limits
 from dmcjia_opt.model.scenario.nodes import LABELS, OPTIONAL, QUANTITIES, WHOLE, NodeTable
 from dmcjia_opt.model.scenario.servers import (
     CLOUD_NAME,
+    COSTS,
     Link,
     Server,
     check_hosts,
@@ -46,6 +47,8 @@ Ordering = Literal["stability", "cloud-faster"]
 Average = Literal["nodes", "tasks"]
 Delay = Literal["md1", "mm1", "mg1", "tandem"]
 Uplink = Literal["delay", "queue"]
+Statistic = Literal["mean", "p50", "p90", "p95", "p99", "p99.9"]
+Objective = Literal["mean", "worst"]
 
 _DELAYS = {"md1": "M/D/1", "mm1": "M/M/1", "mg1": "M/G/1", "tandem": "tandem"}
 
@@ -55,6 +58,8 @@ class Options(BaseModel):
 
     ``service_scv`` is the squared coefficient of variation of the cloud's service times; only ``mg1`` reads it.
     ``uplink`` says whether tasks overlap on a link (``"delay"``) or it serves one at a time (``"queue"``).
+    ``statistic`` is what is meant by a node's delay, its mean or a percentile; ``objective`` is what is minimised, the
+    mean of the nodes' delays or the largest.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -64,20 +69,23 @@ class Options(BaseModel):
     ordering: Ordering = "stability"
     average: Average = "nodes"
     flops_per_mac: Positive = 2.0
+    statistic: Statistic = "mean"
+    objective: Objective = "mean"
 
     @model_validator(mode="after")
     def _of_this_delay(self) -> Options:
+        if self.statistic != "mean" and self.delay != "tandem":
+            raise PydanticCustomError(
+                "statistic",
+                'statistic = "{statistic}" needs delay = "tandem": percentiles of the {delay} delays of edge and cloud '
+                'do not add up to one of their sum; write delay = "tandem", or statistic = "mean"',
+                {"statistic": self.statistic, "delay": _DELAYS[self.delay]},
+            )
         if self.service_scv and self.delay != "mg1":
             raise PydanticCustomError(
                 "service_scv", 'service_scv needs delay = "mg1", not "{delay}"', {"delay": self.delay}
             )
         return self
-
-    @property
-    def rule(self) -> str:
-        """What the plans have in common that a bound is about, in a few words."""
-        ordered = ", a cloud faster than its edges" if self.ordering == "cloud-faster" else ""
-        return f"reserved shares, these cuts{ordered} and the {_DELAYS[self.delay]} delay"
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +110,8 @@ class Scenario:
         The device whose measured times, at full share, replace `cloud_gflops`; empty for none.
     cloud_rtt_ms, cloud_link
         The cloud's default round trip, and the link that everything sent to it crosses; empty for none.
+    cloud_price_per_gflops, cloud_step_gflops
+        What more of the cloud costs, and in which steps it is sold; None where nobody said.
     servers, links
         What else the nodes may use and share.
 
@@ -122,6 +132,8 @@ class Scenario:
     cloud_link: str = ""
     servers: tuple[Server, ...] = ()
     links: tuple[Link, ...] = ()
+    cloud_price_per_gflops: float | None = None
+    cloud_step_gflops: float | None = None
 
     def __post_init__(self) -> None:
         """Resolve zoo networks that no profile was given for, and look every name and measured time up."""
@@ -132,6 +144,10 @@ class Scenario:
             raise InputError(f"cloud.compute_gflops must be finite and > 0, got {self.cloud_gflops}")
         elif not 1 / MOST <= self.cloud_gflops <= MOST:
             raise InputError(f"cloud.compute_gflops must lie {RANGE}, got {self.cloud_gflops}")
+        for key in ("price_per_gflops", "step_gflops"):
+            value = getattr(self, f"cloud_{key}")
+            if value is not None and not 1 / MOST <= value <= MOST:
+                raise InputError(f"cloud.{key} must be > 0 and lie {RANGE}, got {value}")
         object.__setattr__(self, "servers", tuple(self.servers))
         object.__setattr__(self, "links", tuple(self.links))
         check_names_of_resources(self.all_servers, self.links, self.nodes)
@@ -158,8 +174,24 @@ class Scenario:
             device=self.cloud_device or None,
             rtt_ms=float(self.cloud_rtt_ms),
             link=self.cloud_link or None,
+            price_per_gflops=self.cloud_price_per_gflops,
+            step_gflops=self.cloud_step_gflops,
         )
         return (cloud, *self.servers)
+
+    @property
+    def rule(self) -> str:
+        """What the plans have in common that a bound is about, in a few words."""
+        options = self.options
+        parts = ["reserved shares", "these cuts"]
+        if options.ordering == "cloud-faster":
+            parts.append("a cloud faster than its edges")
+        whose = " of the worst node" if options.objective == "worst" else ""
+        percentile = "" if options.statistic == "mean" else f" at its {options.statistic[1:]}th percentile"
+        parts.append(f"the {_DELAYS[options.delay]} delay{whose}{percentile}")
+        if self.nodes.has("deadline_ms"):
+            parts.append("every deadline kept")
+        return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
     @cached_property
     def menus(self) -> Menus:
@@ -228,8 +260,14 @@ class Scenario:
         return used
 
     def sha256(self) -> str:
-        """Return the hash of the content: columns, options, cloud, profiles and times; not of the file's layout."""
+        """Return the hash of the content: columns, options, cloud, profiles and times; not of the file's layout.
+
+        Prices are left out: no plan depends on them.
+        """
         options = self.options.model_dump()
+        for key in ("statistic", "objective"):  # as it was when there was nothing but the mean
+            if options[key] == "mean":
+                del options[key]
         if self.options.delay != "tandem" and self.options.uplink == "delay":
             del options["uplink"]  # as it was when the other curves did not read it
         head = {
@@ -255,7 +293,7 @@ class Scenario:
     def _further(self) -> Iterator[bytes]:
         """Yield what a scenario has beside one cloud and private links, for its hash."""
         nodes = self.nodes
-        shared = [[server.model_dump() for server in self.servers], [link.model_dump() for link in self.links]]
+        shared = [[entry.model_dump(exclude=set(COSTS)) for entry in entries] for entries in (self.servers, self.links)]
         cloud = [float(self.cloud_rtt_ms), self.cloud_link]
         if any(shared) or any(cloud):
             yield json.dumps([*shared, *cloud]).encode()
@@ -294,7 +332,13 @@ class Scenario:
             write_nodes(path.parent / nodes_file, table)
             content["nodes_file"] = nodes_file
         if self.cloud_gflops is not None:
-            cloud = {"device": self.cloud_device, "rtt_ms": float(self.cloud_rtt_ms), "link": self.cloud_link}
+            cloud = {
+                "device": self.cloud_device,
+                "rtt_ms": float(self.cloud_rtt_ms),
+                "link": self.cloud_link,
+                "price_per_gflops": self.cloud_price_per_gflops,
+                "step_gflops": self.cloud_step_gflops,
+            }
             content["cloud"] = {"compute_gflops": float(self.cloud_gflops)} | {k: v for k, v in cloud.items() if v}
         content["options"] = options
         measured = [(device, self.profiles[network].name) for device, network in self.measured()]

@@ -14,6 +14,8 @@ from dmcjia_opt.model.scenario.nodes import NodeTable
 
 #: What the server of ``[cloud]`` is called.
 CLOUD_NAME = "cloud"
+#: Keys of servers and links that say what they cost; no plan depends on them.
+COSTS = frozenset({"price_per_gflops", "step_gflops", "price_per_mbps", "step_mbps"})
 _FROZEN = ConfigDict(frozen=True, **STRICT)
 
 
@@ -21,7 +23,8 @@ class Server(BaseModel):
     """One ``[[servers]]`` entry; ``device`` names measured times in place of ``compute_gflops``.
 
     ``rtt_ms`` is the round trip to it where a node has none of its own, ``link`` what everything sent to it crosses
-    behind the node's own link.
+    behind the node's own link. ``price_per_gflops`` and ``step_gflops`` are what more of it costs and in which steps it
+    is sold; plans do not depend on them.
     """
 
     model_config = _FROZEN
@@ -30,14 +33,21 @@ class Server(BaseModel):
     device: Name | None = None
     rtt_ms: NonNegative = 0.0
     link: Name | None = None
+    price_per_gflops: Positive | None = None
+    step_gflops: Positive | None = None
 
 
 class Link(BaseModel):
-    """One ``[[links]]`` entry: what several nodes send over, in Mbit/s (10⁶ bit/s)."""
+    """One ``[[links]]`` entry: what several nodes send over, in Mbit/s (10⁶ bit/s).
+
+    ``price_per_mbps`` and ``step_mbps`` are what more of it costs and in which steps it is sold.
+    """
 
     model_config = _FROZEN
     name: Name
     mbps: Positive
+    price_per_mbps: Positive | None = None
+    step_mbps: Positive | None = None
 
 
 def check_names_of_resources(servers: Sequence[Server], links: Sequence[Link], nodes: NodeTable) -> None:

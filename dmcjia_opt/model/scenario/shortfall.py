@@ -1,12 +1,16 @@
-"""Why the limits of a node leave it no option."""
+"""Why the limits of a node, or its deadline, leave it no option."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from dmcjia_opt.base.arrays import BoolArray, FloatArray
+from dmcjia_opt.base.suggesting import listed
 from dmcjia_opt.model.scenario.node_limits import BYTE_PER_MB
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import StageTimes
+
+_MOST_TOLD = 3
 
 
 def why_no_option(scenario: Scenario, times: StageTimes, node: int) -> str:
@@ -40,4 +44,32 @@ def why_no_option(scenario: Scenario, times: StageTimes, node: int) -> str:
     return (
         f'no plan exists: {" and ".join(asked.values())} of "{name}" leave no split: the nearest, split '
         f"{menu.cuts[fine[o], 0]}, needs {told}; raise them, or choose a smaller network"
+    )
+
+
+def why_late(scenario: Scenario, fastest: FloatArray, late: BoolArray) -> str:
+    """Return in one sentence which nodes cannot keep their deadlines, and what they take at least.
+
+    Parameters
+    ----------
+    scenario
+        Whose nodes.
+    fastest
+        (n_nodes,) the least delay of each with all resources to itself, s.
+    late
+        (n_nodes,) which of them that makes late.
+    """
+    nodes, options = scenario.nodes, scenario.options
+    which = np.flatnonzero(late)
+    delay = "" if options.statistic == "mean" else f" at {options.statistic}"
+    told = [
+        f'"{nodes.names[d]}" takes at least {1e3 * fastest[d]:.4g} ms{delay} and has deadline_ms = '
+        f"{nodes.deadline_ms[d]:.6g}"
+        for d in which[:_MOST_TOLD]
+    ]
+    alone = scenario.menus.splits and scenario.cloud_gflops
+    best, of = ("split and with the whole cloud,", "the cloud") if alone else ("option, all to itself,", "its servers")
+    return (
+        f"no plan exists: even at the fastest {best} {listed(told, len(which) - len(told), 'node')}; "
+        f"raise deadline_ms there, the compute_gflops of the node or of {of}, or what it sends over"
     )

@@ -6,6 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+
+from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.solving.contract import Status
 
 #: Units of time and their size, s.
@@ -17,7 +20,7 @@ _PRICES = "the prices of what is shared"
 
 
 class Proved(Protocol):
-    """A plan with its proof: mean delay and lower bound in s, and the relative gap between them."""
+    """A plan with its proof: the delay that was minimised and its lower bound in s, and the relative gap of them."""
 
     @property
     def status(self) -> Status:
@@ -28,8 +31,12 @@ class Proved(Protocol):
         """What the plans have in common that the bound is about."""
 
     @property
+    def worst(self) -> bool:
+        """Whether the delay of the worst node was minimised, not the mean."""
+
+    @property
     def objective(self) -> float:
-        """Mean delay, s."""
+        """What was minimised, s."""
 
     @property
     def lower_bound(self) -> float:
@@ -94,12 +101,46 @@ def scientific(gap: float) -> str:
     return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
 
 
+def delay_called(statistic: str, *, worst: bool) -> str:
+    """Return what the delay that was minimised is called: ``"mean delay"``, or ``"p95 delay of the worst node"``."""
+    if worst:
+        return f"{'' if statistic == 'mean' else f'{statistic} '}delay of the worst node"
+    return "mean delay" if statistic == "mean" else f"mean {statistic} delay"
+
+
+def dearness(price: float, prices: FloatArray, *, worst: bool) -> str:
+    """Return what a price says of its resource: what 1 % more of it saves.
+
+    For the worst node prices are a matter of proportion: then which part it has of them all.
+    """
+    if worst:
+        return in_percent(price / float(prices.sum())) if price else "none"
+    return seconds(0.01 * price) if price else "nothing"
+
+
+def deadlines_kept(names: Sequence[str], delays: FloatArray, deadlines: FloatArray) -> str:
+    """Return how many deadlines a plan keeps, and which of them has least to spare; empty where there are none.
+
+    Parameters
+    ----------
+    names, delays, deadlines
+        (n_nodes,) of each node, s; +inf where it has no deadline.
+    """
+    number, d = int(np.isfinite(deadlines).sum()), int((delays / deadlines).argmax())
+    if not number:
+        return ""
+    kept = "1, kept" if number == 1 else f"{number:,}, all kept"
+    took = f"{seconds(float(delays[d]))} of {seconds(float(deadlines[d]))}"
+    return f"{kept}; the tightest is that of {names[d]}, which takes {took}"
+
+
 def in_plain_words(plan: Proved) -> str:
     """Return how good the plan is, and under which rule."""
     faster = f"than {seconds(plan.lower_bound)}, {percent(plan.gap)} below this one"
     if plan.status == Status.OPTIMAL:
         faster = f"by more than {percent(plan.gap)} of this delay"
-    return f"Proved: no plan is faster {faster}. That holds for plans with {plan.bound_holds_for}."
+    what = "no plan has a worst node that is faster" if plan.worst else "no plan is faster"
+    return f"Proved: {what} {faster}. That holds for plans with {plan.bound_holds_for}."
 
 
 def budget(seconds: float | None, evaluations: float | None, gap: float | None) -> list[str]:

@@ -33,7 +33,7 @@ def stacked_delays(names: Sequence[str], stages: Mapping[str, FloatArray]) -> go
     unit, size = unit_of(float(sum(stages.values(), np.zeros(1)).max()))
     parts = {stage: delay / size for stage, delay in stages.items()}
     figure = _stacked(names, parts, STAGES, f"%{{x:.4g}} {unit}")
-    figure.update_layout(xaxis=_linear_axis(f"mean delay, {unit}"))
+    figure.update_layout(xaxis=_linear_axis(f"delay, {unit}"))
     return figure
 
 
@@ -56,7 +56,7 @@ def delay_distribution(stages: Mapping[str, FloatArray]) -> go.Figure:
             continue
         seen += [float(at[positive][0]), float(at[-1])]
         add_steps(figure, STAGES[stage], at[positive], part[positive], "at most %{x:.4g} s on %{y:.1%} of the nodes")
-    figure.update_layout(xaxis=log_axis("mean delay", seen, unit="s"), yaxis=share_axis("part of the nodes"))
+    figure.update_layout(xaxis=log_axis("delay", seen, unit="s"), yaxis=share_axis("part of the nodes"))
     return figure
 
 
@@ -108,7 +108,7 @@ def search(trace: Sequence[Moment]) -> go.Figure | None:
             figure.data[-1].customdata = [kept[k].evaluations for k in known]
     figure.update_layout(
         xaxis=_linear_axis(f"wall time, {wall}"),
-        yaxis=log_axis("mean delay", seen, unit="s") if wide else {"title": {"text": f"mean delay, {unit}"}},
+        yaxis=log_axis("delay", seen, unit="s") if wide else {"title": {"text": f"delay, {unit}"}},
     )
     return figure
 

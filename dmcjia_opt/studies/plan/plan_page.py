@@ -15,6 +15,8 @@ from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.studies.look.page import Cell, render
 from dmcjia_opt.studies.look.words import (
     cuts_of,
+    deadlines_kept,
+    dearness,
     in_percent,
     in_plain_words,
     percent,
@@ -92,7 +94,7 @@ def _glance(subject: Subject) -> list[tuple[str, str]]:
     slowest = int(total.argmax())
     source = source_of_bound(subject.bound_from, len(subject.prices))
     pairs = [
-        (f"mean delay over {scenario.options.average}", seconds(subject.objective)),
+        (subject.called + ("" if subject.worst else f" over {scenario.options.average}"), seconds(subject.objective)),
         ("proved lower bound", f"{seconds(subject.lower_bound)}, from {source}"),
         ("gap", percent(subject.gap)),
         ("status", subject.status.in_words(subject.gap_tolerance)),
@@ -102,6 +104,8 @@ def _glance(subject: Subject) -> list[tuple[str, str]]:
         _scarcest(subject),
         ("slowest node", f"{scenario.nodes.names[slowest]}, {seconds(float(total[slowest]))}"),
     ]
+    if kept := deadlines_kept(scenario.nodes.names, total, subject.problem.deadline):
+        pairs.append(("deadlines", kept))
     if scenario.n_nodes > MOST_ROWS:
         within = np.quantile(total, [0.5, 0.95, 0.99], method="inverted_cdf").tolist()
         pairs.append(("50, 95, 99 % of the nodes within", ", ".join(map(seconds, within))))
@@ -122,8 +126,10 @@ def _delays(subject: Subject) -> dict[str, Any]:
     stages = dict(zip(called, (delays.edge, delays.upload, delays.cloud), strict=True))
     every = {**stages, "total": delays.total}
     order = np.argsort(-delays.total, kind="stable")[:MOST_ROWS]
-    parts = {stage: float((weight * d).sum()) / subject.objective for stage, d in stages.items() if d.any()}
+    mean = float((weight * delays.total).sum())
+    parts = {stage: float((weight * d).sum()) / mean for stage, d in stages.items() if d.any()}
     whole = len(order) == len(names)
+    dated = ["of its deadline"] if np.isfinite(subject.problem.deadline).any() else []
     return {
         "whole": whole,
         "parts": [f"{percent(part)} {stage}" for stage, part in parts.items()],
@@ -131,7 +137,14 @@ def _delays(subject: Subject) -> dict[str, Any]:
         "legend": [figures.STAGES[stage] for stage in stages],
         "spread": None if whole else figures.delay_distribution(every),
         "spread_legend": [figures.STAGES[stage] for stage, values in every.items() if values.max() > 0],
-        "head": ["node", "model", *(("cuts", "shares") if subject.several else ("split", "share")), *called, "total"],
+        "head": [
+            "node",
+            "model",
+            *(("cuts", "shares") if subject.several else ("split", "share")),
+            *called,
+            "total",
+            *dated,
+        ],
         "rows": [_node_row(subject, d) for d in order.tolist()],
     }
 
@@ -150,7 +163,17 @@ def _node_row(subject: Subject, d: int) -> list[Cell | str]:
         Cell(cuts_of(subject.choices.cuts_of(d), profile.n_layers), split),
         Cell(held or "–", share),
         *(Cell(seconds(value) if value else "–", value) for value in stages),
+        *_kept(subject, d),
     ]
+
+
+def _kept(subject: Subject, d: int) -> list[Cell]:
+    """Return which part of its deadline a node takes; nothing where no node has one."""
+    deadlines = subject.problem.deadline
+    if not np.isfinite(deadlines).any():
+        return []
+    part = float(subject.delays.total[d] / deadlines[d])
+    return [Cell(f"{in_percent(part)} of {seconds(float(deadlines[d]))}" if part else "–", part)]
 
 
 def _shares(subject: Subject) -> dict[str, Any]:
@@ -191,7 +214,7 @@ def _resources(subject: Subject) -> list[list[Cell | str]]:
     users = choices.users()
     rows: list[list[Cell | str]] = []
     for r in dearest(prices, MOST_ROWS):
-        saved, (node, share) = 0.01 * float(prices[r]), most[r]
+        node, share = most[r]
         rows.append(
             [
                 choices.resources[r].name,
@@ -199,7 +222,7 @@ def _resources(subject: Subject) -> list[list[Cell | str]]:
                 Cell(f"{users[r]:,}", float(users[r])),
                 Cell(in_percent(used[r]), float(used[r])),
                 Cell(in_percent(busy[r]), float(busy[r])),
-                Cell(seconds(saved) if saved else "nothing", saved),
+                Cell(dearness(float(prices[r]), prices, worst=subject.worst), float(prices[r])),
                 Cell(f"{names[node]} {in_percent(share)}" if share else "–", share),
             ]
         )

@@ -21,6 +21,7 @@ from dmcjia_opt.solving.contract import Status, proved
 from dmcjia_opt.solving.infeasible import why_no_plan
 from dmcjia_opt.solving.plan import Plan, PlanFile, Provenance
 from dmcjia_opt.solving.verifying import certify_file, check_objective
+from dmcjia_opt.studies.look.words import delay_called
 
 _ROUNDING = 1e-12
 
@@ -58,7 +59,7 @@ class Subject:
     choices
         The plan: what every node does, and its shares.
     lower_bound
-        Proved lower bound on every plan's mean delay, s.
+        Proved lower bound on what was minimised, of every plan, s.
     gap_tolerance
         The gap that was asked for.
     bound_from
@@ -102,7 +103,7 @@ class Subject:
 
     @cached_property
     def objective(self) -> float:
-        """Mean delay, s."""
+        """What was minimised, s: the mean of the nodes' delays, or the largest."""
         return float(self.problem.objective(self.options, self.choices.shares))
 
     @cached_property
@@ -121,9 +122,19 @@ class Subject:
         return proved(self.gap, self.gap_tolerance)
 
     @property
+    def worst(self) -> bool:
+        """Whether the delay of the worst node was minimised, not the mean."""
+        return self.problem.worst
+
+    @property
+    def called(self) -> str:
+        """What the delay that was minimised is called."""
+        return delay_called(self.scenario.options.statistic, worst=self.worst)
+
+    @property
     def bound_holds_for(self) -> str:
         """What the plans have in common that the bound is about."""
-        return self.scenario.options.rule
+        return self.scenario.rule
 
     @cached_property
     def services(self) -> Services:
@@ -179,7 +190,7 @@ def subject_of_file(scenario: Scenario, claims: PlanFile, scenario_file: str = "
     InputError
         If the plan has other splits than the scenario's nodes, or a field is malformed.
     ClaimFalse
-        If it was made for another scenario, is not feasible, or has another mean delay than it says.
+        If it was made for another scenario, is not feasible, or has another delay than it says.
     """
     digest = scenario.sha256()
     if claims.scenario_sha256 != digest:

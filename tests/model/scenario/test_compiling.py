@@ -8,12 +8,14 @@ import pytest
 
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
+from dmcjia_opt.model.delay import delay_curve
 from dmcjia_opt.model.networks.measured import MeasuredTimes
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.model.scenario.nodes import NodeTable
 from dmcjia_opt.model.scenario.scenario import Options, Scenario
+from dmcjia_opt.model.scenario.services import stage_times
 
 
 def wait(scv, rate, service):
@@ -322,3 +324,44 @@ def test_measured_nodes_have_the_literal_c3_of_their_seconds():
     options = Options(ordering="cloud-faster")
     problem = compile_problem(Scenario(100.0, nodes, options, {"t": tiny}, times=times))
     np.testing.assert_allclose(problem.least_rate[..., 0], [[0.0, 2.0, 0.0]])
+
+
+def test_deadlines_are_seconds_and_infinite_where_there_are_none():
+    base = generate("paper", nodes=3, seed=1)
+    nodes = replace(base.nodes, deadline_ms=np.array([np.nan, 5000.0, np.nan]))
+    problem = compile_problem(replace(base, nodes=nodes, options=Options(objective="worst")))
+    np.testing.assert_array_equal(problem.deadline, [np.inf, 5.0, np.inf])
+    assert problem.worst
+    assert np.isinf(compile_problem(base).deadline).all()
+    assert not compile_problem(base).worst
+
+
+@pytest.mark.parametrize("uplink", ["delay", "queue"])
+@pytest.mark.parametrize("statistic", ["p50", "p95", "p99.9"])
+def test_the_wait_upstream_is_of_the_statistic(statistic, uplink):
+    base = generate("paper", nodes=3, seed=1)
+    options = Options(delay="tandem", uplink=uplink, statistic=statistic)
+    problem, means = (
+        compile_problem(replace(base, options=o)) for o in (options, Options(delay="tandem", uplink=uplink))
+    )
+    curve = delay_curve("tandem", statistic=statistic)
+    assert problem.curve == curve
+    rate = problem.arrival_rate[:, None]
+    finite = np.isfinite(problem.fixed_delay)
+    np.testing.assert_array_equal(finite, np.isfinite(means.fixed_delay))
+    services = np.where(finite, means.fixed_delay - means.wait, 0.0)
+    assert problem.fixed_delay[finite] == pytest.approx((services + problem.wait)[finite], rel=1e-12)
+    times = stage_times(replace(base, options=options))
+    (menu,) = times.menus.kinds
+    parts = times.of(menu, slice(None))
+    longest = np.maximum(parts.edge, parts.upload) if uplink == "queue" else parts.edge
+    assert problem.wait[finite] == pytest.approx(curve.wait_of(rate, longest)[finite], rel=1e-12)
+    assert (problem.wait[finite] == 0.0)[(rate * longest)[finite] <= 1.0 - float(statistic[1:]) / 100 - 1e-12].all()
+
+
+def test_a_host_is_a_stage_of_the_same_tandem():
+    base = generate("hosts", nodes=6, seed=1)
+    problem = compile_problem(replace(base, options=Options(delay="tandem", statistic="p95")))
+    stages = [curve for curve in problem.use_curves if curve.in_series]
+    assert len(stages) >= 2
+    assert {curve.statistic for curve in stages} == {"p95"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.scenario import menus as making
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.nodes import Labels, NodeTable
-from dmcjia_opt.model.scenario.scenario import Options, Scenario
+from dmcjia_opt.model.scenario.scenario import Options, Scenario, Statistic
 from dmcjia_opt.model.scenario.servers import Link, Server
+
+STATISTICS = get_args(Statistic)
 
 
 def drawn(rng: np.random.Generator) -> Scenario:
@@ -69,7 +72,10 @@ def drawn(rng: np.random.Generator) -> Scenario:
         service_scv=0.5 if delay == "mg1" else 0.0,
         uplink=["delay", "queue"][int(rng.integers(2))],
         ordering=["stability", "cloud-faster"][int(rng.random() < 0.2)],
+        statistic=STATISTICS[int(rng.integers(len(STATISTICS)))] if delay == "tandem" else "mean",
     )
+    if rng.random() < 0.3:
+        table = replace(table, deadline_ms=some(10.0 ** rng.uniform(2.0, 4.0, n)))
     site = Server(
         name="site",
         compute_gflops=20.0,

@@ -113,6 +113,8 @@ def test_raw_inputs_survive_saving(nodes_file, tmp_path):
         Options(delay="mg1", service_scv=0.3),
         Options(delay="tandem"),
         Options(delay="tandem", uplink="queue"),
+        Options(delay="tandem", statistic="p99.9"),
+        Options(objective="worst"),
         Options(ordering="cloud-faster", average="tasks", flops_per_mac=1.0),
     ],
 )
@@ -130,6 +132,10 @@ def test_the_hash_is_of_the_content():
         Scenario(3.0, table(), Options(delay="mm1")),
         Scenario(3.0, table(), Options(delay="tandem")),
         Scenario(3.0, table(), Options(delay="tandem", uplink="queue")),
+        Scenario(3.0, table(), Options(delay="tandem", statistic="p95")),
+        Scenario(3.0, table(), Options(objective="worst")),
+        Scenario(3.0, table(deadline_ms=[np.nan, 500.0])),
+        Scenario(3.0, table(deadline_ms=[500.0, np.nan])),
         Scenario(3.0, table(names=("a", "c"))),
         Scenario(3.0, table(compute_gflops=[5.0, 6.5])),
         Scenario(3.0, table(uplink_mbps=[8.0, 9.5])),
@@ -139,6 +145,32 @@ def test_the_hash_is_of_the_content():
     ]
     hashes = {scenario.sha256() for scenario in [base, *others]}
     assert len(hashes) == len(others) + 1
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "rule"),
+    [
+        (Options(), {}, "reserved shares, these cuts and the M/D/1 delay"),
+        (
+            Options(ordering="cloud-faster", objective="worst"),
+            {},
+            "reserved shares, these cuts, a cloud faster than its edges and the M/D/1 delay of the worst node",
+        ),
+        (
+            Options(delay="tandem", statistic="p95", objective="worst"),
+            {"deadline_ms": [np.nan, 500.0]},
+            "reserved shares, these cuts, the tandem delay of the worst node at its 95th percentile and every deadline "
+            "kept",
+        ),
+        (
+            Options(delay="tandem", statistic="p99.9"),
+            {},
+            "reserved shares, these cuts and the tandem delay at its 99.9th percentile",
+        ),
+    ],
+)
+def test_the_rule_says_what_a_bound_is_about(options, changes, rule):
+    assert Scenario(3.0, table(**changes), options).rule == rule
 
 
 def test_columns_are_copied_and_read_only():
@@ -183,6 +215,14 @@ def test_bytes_that_are_no_text_say_so(tmp_path):
         (CLOUD + "[options]\nflops_per_mac = true\n" + node(), ['"options.flops_per_mac"']),
         (CLOUD + "[options]\nservice_scv = -0.1\n" + node(), ['"options.service_scv"']),
         (CLOUD + "[options]\nservice_scv = nan\n" + node(), ['"options.service_scv"']),
+        (
+            CLOUD + '[options]\nstatistic = "p95"\n' + node(),
+            ['statistic = "p95" needs delay = "tandem": percentiles of the M/D/1 delays', 'write delay = "tandem"'],
+        ),
+        (CLOUD + '[options]\nstatistic = "p97"\n' + node(), ['"options.statistic"', "'p99.9'", "p97"]),
+        (CLOUD + "[options]\nstatistic = 95\n" + node(), ['"options.statistic"', 'did you mean "p95"']),
+        (CLOUD + '[options]\nobjective = "max"\n' + node(), ['"options.objective"', "'mean' or 'worst'"]),
+        (CLOUD + "[options]\npercentile = 95\n" + node(), ['"options.percentile" (did you mean "statistic"?)']),
         (CLOUD + "[options]\nservice_scv = 0.5\n" + node(), ['service_scv needs delay = "mg1", not "md1"']),
         ("name = 7\n" + CLOUD + node(), ['"name"']),
         (CLOUD, ["[[nodes]]", "nodes_file"]),

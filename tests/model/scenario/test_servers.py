@@ -83,6 +83,32 @@ def test_a_site_is_read_as_it_is_written(tmp_path):
     assert menu.cuts[menu.allowed, 0].tolist() == list(range(2, 21))
 
 
+def test_what_more_of_it_costs_survives_saving_and_is_no_part_of_the_hash(tmp_path):
+    path = write(tmp_path, 'servers = ["site", "cloud"]')
+    plain = load_scenario(path)
+    priced = path.read_text(encoding="utf-8")
+    for line, more in (
+        ("compute_gflops = 400.0", "price_per_gflops = 0.02\nstep_gflops = 100"),
+        ("compute_gflops = 60.0", "price_per_gflops = 0.5"),
+        ("mbps = 50.0", "price_per_mbps = 1.5\nstep_mbps = 10"),
+    ):
+        priced = priced.replace(line, f"{line}\n{more}")
+    path.write_text(priced, encoding="utf-8")
+    scenario = load_scenario(path)
+    scenario.save(tmp_path / "again.toml")
+    for read in (scenario, load_scenario(tmp_path / "again.toml")):
+        assert [(s.price_per_gflops, s.step_gflops) for s in read.all_servers] == [(0.02, 100.0), (0.5, None)]
+        assert [(link.price_per_mbps, link.step_mbps) for link in read.links] == [(1.5, 10.0), (None, None)]
+        assert read.sha256() == plain.sha256()
+
+
+@pytest.mark.parametrize("key", ["cloud_price_per_gflops", "cloud_step_gflops"])
+@pytest.mark.parametrize("value", [0.0, -1.0, np.inf, np.nan])
+def test_prices_of_the_cloud_are_sensible(key, value):
+    with pytest.raises(InputError, match=f"cloud.{key.removeprefix('cloud_')} must be > 0"):
+        Scenario(400.0, NodeTable(("a",), ("resnet34",), 5.0, 8.0, 1.0), **{key: value})
+
+
 @pytest.mark.parametrize("nodes_file", [None, "n.csv", "n.parquet"])
 @pytest.mark.parametrize("family", ["links", "servers", "tiers", "hosts"])
 def test_what_is_saved_loads_with_the_same_hash(family, nodes_file, tmp_path):
@@ -136,6 +162,16 @@ def test_servers_may_stand_without_a_cloud(tmp_path):
         ('tiers = ["site", "cloud"]', 'tiers = ["site", "cloud"]\nservers = ["site"]', ['"n1" has servers and tiers']),
         ("rtt_ms = 2.0", "rtt_ms = -2.0", ['"servers[0].rtt_ms"']),
         ("mbps = 50.0", "mbps = 0", ['"links[0].mbps"']),
+        ("mbps = 50.0", "mbps = 50\nprice_per_mbps = 0", ['"links[0].price_per_mbps"', "greater than 0"]),
+        ("mbps = 50.0", "mbps = 50\nstep_mbps = -1", ['"links[0].step_mbps"']),
+        (
+            "compute_gflops = 60.0",
+            "compute_gflops = 60\nprice = 1",
+            ['"servers[0].price" (did you mean "price_per_gflops"'],
+        ),
+        ("compute_gflops = 60.0", "compute_gflops = 60\nstep_gflops = 0", ['"servers[0].step_gflops"']),
+        ("weight = 2", "deadline_ms = 0", ['"nodes[0].deadline_ms"', "greater than 0"]),
+        ("weight = 2", "deadline = 200", ['"nodes[0].deadline" (did you mean "deadline_ms" (ms)?)']),
         ("weight = 2", "weight = 0", ['"nodes[0].weight"']),
         ("weight = 2", "min_split = 35", ['min_split of "n0" has 35, and resnet34 has 34 layers', "from 0 to 34"]),
         ("weight = 2", "splits = [3, 40]", ['splits of "n0" has 40']),
@@ -177,6 +213,7 @@ def test_nodes_of_one_host_agree_on_it():
         (['host = "board"'], 'the host "board" has no effect: one node runs on it and has it to itself'),
         (['host = "board"', 'host = "board"'], None),
         (["rtt_ms = 2e5"], 'rtt_ms of "n0" is 200,000 ms'),
+        (["deadline_ms = 0.2"], 'deadline_ms of "n0" is 0.2 ms, less than 1; did you mean ms, not s?'),
     ],
 )
 def test_what_has_no_effect_is_doubted(nodes, message, tmp_path):

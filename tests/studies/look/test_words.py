@@ -1,9 +1,18 @@
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 from dmcjia_opt.solving.contract import Status
-from dmcjia_opt.studies.look.words import cuts_of, in_plain_words, share_of, source_of_bound
+from dmcjia_opt.studies.look.words import (
+    cuts_of,
+    deadlines_kept,
+    dearness,
+    delay_called,
+    in_plain_words,
+    share_of,
+    source_of_bound,
+)
 
 
 @dataclass
@@ -13,6 +22,7 @@ class Made:
     lower_bound: float = 0.3
     gap: float = 0.25
     bound_holds_for: str = "reserved shares"
+    worst: bool = False
 
 
 @pytest.mark.parametrize("status", [Status.WITHIN, Status.FEASIBLE, Status.LIMIT, Status.ROUNDED])
@@ -27,6 +37,40 @@ def test_a_closed_gap_is_told_with_its_rule():
     said = in_plain_words(Made(Status.OPTIMAL, gap=1e-12))
     rule = "That holds for plans with reserved shares."
     assert said == f"Proved: no plan is faster by more than 1.0e-12 of this delay. {rule}"
+
+
+def test_a_bound_on_the_worst_node_is_called_one():
+    said = in_plain_words(Made(Status.LIMIT, worst=True))
+    assert said.startswith("Proved: no plan has a worst node that is faster than 300 ms, 25.00 % below this one.")
+
+
+@pytest.mark.parametrize(
+    ("statistic", "worst", "words"),
+    [
+        ("mean", False, "mean delay"),
+        ("p95", False, "mean p95 delay"),
+        ("mean", True, "delay of the worst node"),
+        ("p99.9", True, "p99.9 delay of the worst node"),
+    ],
+)
+def test_what_was_minimised_has_a_name(statistic, worst, words):
+    assert delay_called(statistic, worst=worst) == words
+
+
+def test_the_deadline_with_least_to_spare_is_told():
+    names, delays = ("a", "b", "c"), np.array([0.3, 0.19, 9.0])
+    assert deadlines_kept(names, delays, np.full(3, np.inf)) == ""
+    dated = deadlines_kept(names, delays, np.array([0.4, 0.2, np.inf]))
+    assert dated == "2, all kept; the tightest is that of b, which takes 190 ms of 200 ms"
+    assert deadlines_kept(names, delays, np.array([0.4, np.inf, np.inf])).startswith(
+        "1, kept; the tightest is that of a,"
+    )
+
+
+def test_prices_of_a_worst_node_are_parts():
+    prices = np.array([0.3, 0.1, 0.0])
+    assert [dearness(price, prices, worst=False) for price in prices] == ["3 ms", "1 ms", "nothing"]
+    assert [dearness(price, prices, worst=True) for price in prices] == ["75 %", "25 %", "none"]
 
 
 def test_a_bound_of_nothing_is_told_too():

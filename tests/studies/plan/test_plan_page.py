@@ -268,3 +268,24 @@ def test_what_a_file_does_not_say_is_not_made_up(plan):
     for key in ("method", "time", "seed", "limits", "machine", "placer"):
         assert f"{key} not recorded" in words
     assert "dmcjia solve" not in words
+
+
+def test_each_node_is_told_what_part_of_its_deadline_it_takes():
+    delay = solve(SCENARIO).delays.total
+    deadline = np.where(np.arange(10) < 3, 1e3 * delay * 1.25, np.nan)
+    dated = replace(SCENARIO, nodes=replace(SCENARIO.nodes, deadline_ms=deadline))
+    page = report(dated, solve(dated))
+    rows = {row[0]: row[-1] for row in next(table for table in tables(page) if len(table) == 10)}
+    names = SCENARIO.nodes.names
+    assert [rows[name] for name in names[:3]] == [f"80 % of {seconds(1.25 * float(d))}" for d in delay[:3]]
+    assert {rows[name] for name in names[3:]} == {"–"}
+    assert "deadlines 3, all kept; the tightest is that of " in visible(page)
+
+
+def test_the_page_of_the_worst_node_says_so():
+    worst = replace(SCENARIO, options=SCENARIO.options.model_copy(update={"objective": "worst"}))
+    plan = solve(worst)
+    words = visible(report(worst, plan))
+    assert f"delay of the worst node {seconds(plan.worst_delay)}" in words
+    assert "no plan has a worst node that is faster" in words
+    assert "delay of the worst node, all anew" in words
