@@ -21,8 +21,8 @@ import numpy as np
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.bounds.best import BestPrice
-from dmcjia_opt.bounds.promises import level_at, levels_of
 from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, dual_point, fixed_dual, rounding_slack
+from dmcjia_opt.bounds.promises import level_at, levels_of
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.residuals import BUDGET_TOLERANCE, DEADLINE_TOLERANCE, ORDERING_TOLERANCE, Residuals
 

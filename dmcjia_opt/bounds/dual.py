@@ -19,7 +19,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray, blocks, constant, over_uses
 from dmcjia_opt.base.limits import FARTHEST
 from dmcjia_opt.bounds.responses import Asked, best_rates
-from dmcjia_opt.model.delay import DelayCurve
+from dmcjia_opt.model.delay import DelayCurve, TandemCurve
 from dmcjia_opt.model.problem import Problem
 
 #: Prices, s per unit share, between which the dual is evaluated; the best price of any sensible problem is.
@@ -146,7 +146,7 @@ class Columns:
                 gratis = (np.asarray(price) <= 0.0) & (use.s > 0)
                 share, paid = np.where(gratis, np.inf, share), np.where(gratis, 0.0, paid)
                 delay = np.where(gratis, 0.0, delay)
-            if self.coupled and use.curve.in_series:
+            if self.coupled and isinstance(use.curve, TandemCurve):
                 wait = np.where(use.s > 0, np.maximum(wait, use.curve.waited(excess, self.rate)), wait)
             if self.promised:
                 total = total + delay
@@ -158,15 +158,16 @@ class Columns:
             self._keep_deadlines(prices, total, cost, shares)
         return cost, shares
 
-    def _keep_deadlines(self, prices: FloatArray, delay: FloatArray, cost: FloatArray, shares: list[FloatArray]) -> None:
+    def _keep_deadlines(
+        self, prices: FloatArray, delay: FloatArray, cost: FloatArray, shares: list[FloatArray]
+    ) -> None:
         """Give what is late, with the weighted delay of its uses, the shares and cost that keep the deadline."""
         at = late_of(self.local + delay, self.weight * self.deadline, [use.s for use in self.uses])
         if at[0].size:
             asked = self.asked(prices, at)
             weight = self.weight[at[0], 0]
-            raised, found, total = kept_within(asked, self.local[at] / weight, self.deadline[at[0], 0], weight)
-            cost[at] = total
-            for share, one in zip(shares, asked.at(raised)[0], strict=True):
+            _, cost[at], kept = kept_within(asked, self.local[at] / weight, self.deadline[at[0], 0], weight)
+            for share, one in zip(shares, kept, strict=True):
                 share[at] = one
 
     def asked(self, prices: FloatArray, at: tuple[IntArray, IntArray]) -> Asked:
@@ -203,7 +204,7 @@ class Columns:
         index = np.arange(len(choice))[:, None], choice
         wait = _at(self.wait, index)
         for use in self.uses:
-            if self.coupled and use.curve.in_series:
+            if self.coupled and isinstance(use.curve, TandemCurve):
                 continue
             s, ratio, floor = use.s[index], use.ratio[index], _at(use.floor, index)
             price = float(prices[0]) if use.resource is None else prices[use.resource[index]]
@@ -412,14 +413,13 @@ def option_costs(problem: Problem, nodes: IntArray, options: IntArray, prices: F
     if not problem.promised:
         return np.asarray(fixed + total)
     shape = np.shape(total)
-    shares, delays = asked.at(weight)
-    delay = weight * sum(delays)
+    delay = weight * sum(asked.at(weight)[1])
     whole = [np.broadcast_to(table, shape) for table in (fixed, weight, problem.deadline[nodes], fixed + delay)]
     late = late_of(whole[3], whole[1] * whole[2], [np.broadcast_to(s, shape) for s in asked.s])
     cost = np.array(fixed + total)
     if late[0].size:
         own = whole[1][late]
-        cost[late] = kept_within(asked.only(late, shape), whole[0][late] / own, whole[2][late], own)[2]
+        cost[late] = kept_within(asked.only(late, shape), whole[0][late] / own, whole[2][late], own)[1]
     return cost
 
 
@@ -469,8 +469,8 @@ def late_of(delay: FloatArray, most: FloatArray, services: list[FloatArray]) -> 
 
 def kept_within(
     asked: Asked, fixed: FloatArray, deadline: FloatArray, weight: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the weights at which deadlines are kept, the delays then, and a lower bound on the cost, (e,) each.
+) -> tuple[FloatArray, FloatArray, list[FloatArray]]:
+    """Return the weights at which deadlines are kept, a lower bound on the cost, and the shares of each use, (e,) each.
 
     `fixed`, `deadline` and the nodes' own `weight` are (e,), s; the bound is weak duality's (see `responses`).
     """
@@ -480,7 +480,7 @@ def kept_within(
     with np.errstate(invalid="ignore"):
         paid = sum(np.where(price > 0, price * share, 0.0) for price, share in zip(asked.price, shares, strict=True))
     cost = weight * delay + paid + (raised - weight) * (delay - deadline)
-    return raised, np.asarray(delay), np.asarray(cost)
+    return raised, np.asarray(cost), shares
 
 
 def fixed_dual(problem: Problem, options: IntArray, prices: FloatArray) -> FloatArray:

@@ -106,9 +106,7 @@ class Choices:
             cost[several], shares[several] = self._together(several, room[several], price[several])
         return np.where(possible, cost, np.inf), shares
 
-    def _together(
-        self, at: tuple[IntArray, ...], room: FloatArray, price: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
+    def _together(self, at: tuple[IntArray, ...], room: FloatArray, price: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the least cost (e,) and the shares (e, n_uses) at which the uses of entries take no more than `room`.
 
         The cost is a lower bound, by weak duality, however exact the weight is.
@@ -127,7 +125,7 @@ class Choices:
         weight = asked.within(room, np.zeros_like(room))
         shares, delays = (np.stack(each, axis=-1) for each in asked.at(weight))
         paid = np.where(price > 0, price * np.where(price > 0, shares, 0.0), 0.0).sum(-1)
-        return paid + weight * (delays.sum(-1) - room), shares
+        return np.asarray(paid + weight * (delays.sum(-1) - room)), shares
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,7 +167,7 @@ class Kept:
     @property
     def slope(self) -> FloatArray:
         """A supergradient of that."""
-        return self.use - self.prices.sum()
+        return np.asarray(self.use - self.prices.sum())
 
     @property
     def ratio(self) -> float:
@@ -419,7 +417,7 @@ def levels_of(problem: Problem, options: IntArray, prices: FloatArray) -> FloatA
     usable = (np.isfinite(prices) & (prices >= 0.0)).all(-1, keepdims=True)
     at = np.where(usable, prices, 0.0)
     fixed = problem.at(problem.fixed_delay, options)
-    least = fixed.max(-1)
+    least: FloatArray = np.asarray(fixed.max(-1))
     possible = np.isfinite(least) & (at.sum(-1) > 0.0)
     if problem.joint:
         rows = np.flatnonzero(possible)
@@ -439,7 +437,7 @@ def levels_of(problem: Problem, options: IntArray, prices: FloatArray) -> FloatA
     low, high = widened(over, np.where(possible, least, 1.0))
     found, end = falling_root(over, low, high, both=True)
     found = np.where(over(end) > 0, np.inf, found) * (1.0 - 16.0 * EPS)
-    return np.where(possible, np.maximum(found, least), least)
+    return np.asarray(np.where(possible, np.maximum(found, least), least))
 
 
 def widened(over: Callable[[FloatArray], FloatArray], low: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray
 from dmcjia_opt.base.roots import falling_root
-from dmcjia_opt.model.delay import DelayCurve, series_excess
+from dmcjia_opt.model.delay import DelayCurve, TandemCurve, series_excess
 
 _FARTHEST = 690.0  # natural logarithm of how far a weight may be from its first guess, in whole
 _CLOSE = 1e-13  # of the room: by how much less than that a delay may be
@@ -39,7 +39,7 @@ def best_rates(
     `busy` does its answer mean anything.
     """
     found: list[FloatArray] = []
-    stages = [k for k, curve in enumerate(curves) if curve.in_series] if coupled else []
+    stages = [k for k, curve in enumerate(curves) if isinstance(curve, TandemCurve)] if coupled else []
     for k, (curve, marginal, floor) in enumerate(zip(curves, marginals, floors, strict=True)):
         if k in stages:
             found.append(rate)
@@ -51,7 +51,8 @@ def best_rates(
         on = np.stack([np.broadcast_to(busy[k], shape) for k in stages])
         c = np.where(on, np.stack([np.broadcast_to(marginals[k], shape) for k in stages]), 0.0)
         least = np.where(on, np.stack([np.broadcast_to(floors[k], shape) for k in stages]), -np.inf)
-        series = series_excess(c, least, rate, wait, curves[stages[0]])
+        (curve,) = {curve for curve in curves if isinstance(curve, TandemCurve)}
+        series = series_excess(c, least, rate, wait, curve)
         for k, excess, used in zip(stages, series, on, strict=True):
             found[k] = np.where(used, excess, 1.0)
     return found
@@ -88,8 +89,8 @@ class Asked:
         def part(values: FloatArray) -> FloatArray:
             return np.asarray((values if shape is None else np.broadcast_to(values, shape))[index])
 
-        each = (tuple(map(part, tables)) for tables in (self.s, self.price, self.floor))
-        return Asked(self.curves, *each, part(self.rate), part(self.wait), self.coupled)
+        s, price, floor = (tuple(map(part, tables)) for tables in (self.s, self.price, self.floor))
+        return Asked(self.curves, s, price, floor, part(self.rate), part(self.wait), self.coupled)
 
     def at(self, weight: FloatArray) -> tuple[list[FloatArray], list[FloatArray]]:
         """Return shares and delays, s, of each use where the delay counts `weight`.
@@ -100,14 +101,12 @@ class Asked:
         busy = [(s > 0) & (price > 0) for _, s, price in uses]
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             marginals = [np.where(on, price * s / weight, 1.0) for on, (_, s, price) in zip(busy, uses, strict=True)]
-            excess = best_rates(
-                self.curves, marginals, busy, self.floor, self.rate, self.wait, coupled=self.coupled
-            )
+            excess = best_rates(self.curves, marginals, busy, self.floor, self.rate, self.wait, coupled=self.coupled)
             shares, delays, wait = [], [], self.wait
             for (curve, s, _), on, x in zip(uses, busy, excess, strict=True):
                 delays.append(np.where(on, curve.delay(x, self.rate, wait), 0.0))
                 shares.append(np.where(on, s * (self.rate + x), np.where(s > 0, np.inf, 0.0)))
-                if self.coupled and curve.in_series:
+                if self.coupled and isinstance(curve, TandemCurve):
                     wait = np.where(on, np.maximum(wait, curve.waited(x, self.rate)), wait)
         return shares, delays
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, blocks, distinct
+from dmcjia_opt.model.delay import TandemCurve
 
 if TYPE_CHECKING:
     from dmcjia_opt.model.problem import Problem
@@ -26,7 +27,9 @@ def kept(problem: Problem) -> dict[str, FloatArray]:
         service = problem.service[rows]
         floor, room = rates_within(problem, rows, problem.deadline[rows, None])
         with np.errstate(invalid="ignore"):
-            late = (room < 0.0) | np.isinf(problem.fixed_delay[rows]) | ((floor * service > 1.0) & (service > 0)).any(-1)
+            late = (
+                (room < 0.0) | np.isinf(problem.fixed_delay[rows]) | ((floor * service > 1.0) & (service > 0)).any(-1)
+            )
         fixed[rows][late] = np.inf
         asked = np.isfinite(problem.deadline[rows, None]) & ~late
         raised = np.where(asked[..., None] & (service > 0), floor, 0.0)
@@ -62,7 +65,7 @@ def rates_within(problem: Problem, rows: slice | IntArray, most: FloatArray) -> 
         for k, curve in enumerate(problem.use_curves):  # a stage of a tandem waits as the slowest of them
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 excess = 1.0 / service[..., k] - rate
-                alone = service[..., k] if curve.in_series else curve.delay(excess, rate, wait)
+                alone = service[..., k] if isinstance(curve, TandemCurve) else curve.delay(excess, rate, wait)
                 full = np.where(busy[..., k], np.where(excess >= 0, alone, np.inf), 0.0)
             others[..., np.arange(problem.n_uses) != k] += full[..., None]
     rates = np.zeros(service.shape)

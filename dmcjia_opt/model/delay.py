@@ -56,10 +56,6 @@ class DelayCurve(Protocol):
     def waits(self) -> bool:
         """Whether tasks wait for each other, for ever as μ falls to λ; where they overlap, μ = λ will do."""
 
-    @property
-    def in_series(self) -> bool:
-        """Whether the use is a stage of its node's tandem, of which only the longest makes tasks wait."""
-
     def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
         """Return the delay T, s."""
 
@@ -172,11 +168,6 @@ class QueueCurve:
         """They do."""
         return True
 
-    @property
-    def in_series(self) -> bool:
-        """No."""
-        return False
-
     def excess_within(self, room: FloatArray, rate: FloatArray) -> FloatArray:
         """Return the excess rate (1/s) at which T is `room`, s: the larger root of r x² + (rλ − 1) x − bλ = 0."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
@@ -210,11 +201,6 @@ class OverlapCurve:
 
     @property
     def waits(self) -> bool:
-        """No."""
-        return False
-
-    @property
-    def in_series(self) -> bool:
         """No."""
         return False
 
@@ -352,11 +338,6 @@ class TandemCurve:
     @property
     def waits(self) -> bool:
         """They do."""
-        return True
-
-    @property
-    def in_series(self) -> bool:
-        """Yes."""
         return True
 
     def waited(self, excess: FloatArray, rate: FloatArray) -> FloatArray:

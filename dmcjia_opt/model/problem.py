@@ -28,7 +28,6 @@ import numpy.typing as npt
 
 from dmcjia_opt.base.arrays import (
     EPS,
-    BoolArray,
     FloatArray,
     IntArray,
     Scalar,
@@ -42,7 +41,7 @@ from dmcjia_opt.base.arrays import (
 )
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model import deadlines
-from dmcjia_opt.model.delay import MD1, DelayCurve
+from dmcjia_opt.model.delay import MD1, DelayCurve, TandemCurve
 from dmcjia_opt.model.residuals import ORDERING_TOLERANCE, Residuals
 from dmcjia_opt.model.resources import CLOUD, Resource
 from dmcjia_opt.model.uplinks import Uplinks
@@ -179,10 +178,10 @@ class Problem:
         if len(curves) != n_uses:
             raise InputError(f"curves has {len(curves)} delay curves, expected one for each of {n_uses} uses")
         object.__setattr__(self, "curves", curves)
-        if len({curve.statistic for curve in curves if curve.in_series}) > 1:
+        if len({curve.statistic for curve in curves if isinstance(curve, TandemCurve)}) > 1:
             raise InputError("the stages of a tandem must have one curve; they have two")
-        object.__setattr__(self, "kinked", any(curve.in_series for curve in curves))
-        stages = [k for k, curve in enumerate(curves) if curve.in_series]
+        object.__setattr__(self, "kinked", any(isinstance(curve, TandemCurve) for curve in curves))
+        stages = [k for k, curve in enumerate(curves) if isinstance(curve, TandemCurve)]
         coupled = len(stages) > 1 and bool(((distinct(self.service)[..., stages] > 0).sum(-1) > 1).any())
         object.__setattr__(self, "coupled", coupled)
         self._check_indices(n, m, n_uses)
@@ -340,7 +339,7 @@ class Problem:
                 least = 0.0 if curve.waits else -ORDERING_TOLERANCE * (rate + x)
                 stable = x > least
                 delays[..., k] = np.where(busy, np.where(stable, curve.delay(x, rate, wait), np.inf), 0.0)
-                if curve.in_series and k + 1 < self.n_uses:
+                if isinstance(curve, TandemCurve) and k + 1 < self.n_uses:
                     wait = np.where(busy & stable, np.maximum(wait, curve.waited(x, rate)), wait)
         return delays
 

@@ -16,6 +16,7 @@ from dmcjia_opt.model.delay import (
     STATISTICS,
     TANDEM,
     QueueCurve,
+    TandemCurve,
     delay_curve,
     mg1,
     series_excess,
@@ -150,8 +151,8 @@ def test_curves_by_name():
 
 def test_percentiles_have_no_pieces_and_only_tandems_are_in_series():
     assert [(curve.pieces, curve.is_dcp) for curve in TANDEMS[1:]] == 5 * [((), False)]
-    assert all(curve.in_series and curve.waits for curve in TANDEMS)
-    assert not any(curve.in_series for curve in (*QUEUES, OVERLAP))
+    assert all(isinstance(curve, TandemCurve) and curve.waits for curve in TANDEMS)
+    assert not any(isinstance(curve, TandemCurve) for curve in (*QUEUES, OVERLAP))
 
 
 @pytest.mark.parametrize("name", ["md1", "mm1", "mg1"])
@@ -287,7 +288,7 @@ def test_a_tandem_falls_and_is_convex_across_its_kink():
 def test_least_rates_keep_the_room_and_no_lower_ones_do(curve, upstream):
     rng = np.random.default_rng(6)
     rate, room = 10.0 ** rng.uniform(-9, 9, 2000), 10.0 ** rng.uniform(-12, 12, 2000)
-    wait = upstream * 10.0 ** rng.uniform(-3, 3, 2000) * room if curve.in_series else 0.0
+    wait = upstream * 10.0 ** rng.uniform(-3, 3, 2000) * room if isinstance(curve, TandemCurve) else 0.0
     mu = curve.rate_within(room, rate, wait)
     spare = mu - rate
     assert (mu > rate).all() if curve.waits else (mu >= rate).all()

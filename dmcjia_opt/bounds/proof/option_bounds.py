@@ -22,7 +22,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, blocks
 from dmcjia_opt.bounds.proof.document import Prices
 from dmcjia_opt.bounds.proof.outward import Interval, above, below
-from dmcjia_opt.model.delay import TANDEM, DelayCurve, Piece, series_excess
+from dmcjia_opt.model.delay import TANDEM, DelayCurve, Piece, TandemCurve, series_excess
 from dmcjia_opt.model.problem import Problem
 
 _APART = 2.0**-24  # distance of the two tangents' points from the minimiser, relative
@@ -66,11 +66,11 @@ def _option_bounds(problem: Problem, nodes: IntArray, prices: FloatArray) -> Flo
     for k, curve in enumerate(problem.use_curves):
         if not (price[..., k] > 0).any():
             continue  # no delay is negative
-        alone = (s[..., k] > 0) & (price[..., k] > 0) & ~(series & (curve.in_series))
+        alone = (s[..., k] > 0) & (price[..., k] > 0) & ~(series & isinstance(curve, TandemCurve))
         use = _use(curve, weight, rate, np.where(alone, s[..., k], 1.0), wait, floor[..., k], price[..., k])
         bound = below(bound + np.where(alone, np.where(np.isnan(use), -np.inf, use), 0.0))
     if series.any():
-        stages = [k for k, curve in enumerate(problem.use_curves) if curve.in_series]
+        stages = [k for k, curve in enumerate(problem.use_curves) if isinstance(curve, TandemCurve)]
         row, option = np.nonzero(series)
         whose = (weight[row, 0], rate[row, 0], wait[row, option])
         tables = (table[row, option][:, stages] for table in (s, price, floor))
@@ -82,7 +82,7 @@ def _in_series(problem: Problem, s: FloatArray) -> BoolArray:
     """Return which options (n, m) have several stages of one tandem."""
     if not problem.coupled:
         return np.zeros(s.shape[:2], dtype=np.bool_)
-    stages = [k for k, curve in enumerate(problem.use_curves) if curve.in_series]
+    stages = [k for k, curve in enumerate(problem.use_curves) if isinstance(curve, TandemCurve)]
     return np.asarray((s[..., stages] > 0).sum(-1) > 1)
 
 

@@ -118,13 +118,13 @@ class Uses:
         fall = np.zeros((*s.shape, s.shape[1]))
         curves = problem.use_curves
         for k, curve in enumerate(curves):
-            if curve.in_series:
+            if isinstance(curve, TandemCurve):
                 continue
             x = np.maximum(curve.excess_at(np.where(busy[:, k], c[:, k], 1.0), rate, self.wait), self.floor[:, k])
             moves = busy[:, k] & (x > self.floor[:, k])
             excess[:, k] = x
             fall[:, k, k] = np.where(moves, s[:, k] ** 2 / (weight * curve.curvature(x, rate, self.wait)), 0.0)
-        stages = [k for k, curve in enumerate(curves) if curve.in_series]
+        stages = [k for k, curve in enumerate(curves) if isinstance(curve, TandemCurve)]
         if stages:
             excess[:, stages] = self._series(c, fall, stages, weight)
         if late.size:  # what one use gives up for a price, the others make good
@@ -151,7 +151,7 @@ class Uses:
         )
         fixed = problem.at(problem.fixed_delay, self.options)
         delay = fixed + sum(asked.at(weight)[1])
-        (late,) = late_of(delay, problem.deadline, [self.s[:, k] for k in uses])
+        late = late_of(delay, problem.deadline, [self.s[:, k] for k in uses])[0]
         raised = np.array(weight)
         if late.size:
             mine = asked.only(late)

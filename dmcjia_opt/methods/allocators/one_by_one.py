@@ -31,7 +31,7 @@ from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.allocators.jointly import Uses, is_optimal
 from dmcjia_opt.methods.allocators.normal_form import NormalForm, normal_form
-from dmcjia_opt.model.delay import MD1, TANDEM, Piece
+from dmcjia_opt.model.delay import MD1, Piece, TandemCurve
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocation, Status
 
@@ -275,7 +275,7 @@ class _Program:
         level = float(problem.weight @ problem.use_delay(uses.options, least + unit).sum(-1))
         if not (opened.any() and np.isfinite(level)):
             return cls(uses, None, (_NONE, _NONE), least, unit, opened, level)
-        stages = [k for k, curve in enumerate(problem.use_curves) if curve.in_series and problem.coupled]
+        stages = [k for k, curve in enumerate(problem.use_curves) if isinstance(curve, TandemCurve) and problem.coupled]
         tandems = np.flatnonzero(busy[:, stages].any(axis=1))
         single = busy.copy()
         single[:, stages] = False
@@ -318,7 +318,7 @@ class _Program:
         for k, curve in enumerate(uses.problem.use_curves):
             on = uses.s[:, k] > 0
             s, excess = uses.s[on, k], np.maximum(uses.floor[on, k], 0.0)
-            steepest = MD1 if curve.in_series else curve
+            steepest = MD1 if isinstance(curve, TandemCurve) else curve
             with np.errstate(divide="ignore"):
                 saved = weight[on] * steepest.marginal(excess, rate[on]) / s
             np.maximum.at(prices, uses.resource[on, k], saved)
@@ -350,7 +350,7 @@ def _terms(
         at_even = np.where(used, lowest + unit[at], 1.0)
         slope = np.where(used, unit[at] / at_even, 0.0)
         terms.append(Term(weight * coefficient * s / at_even / level, slope, np.where(used, lowest / at_even, 1.0)))
-    tandem = np.array([curve.in_series for curve in curves])[use]
+    tandem = np.array([isinstance(curve, TandemCurve) for curve in curves])[use]
     if not tandem.any():
         return tuple(terms), ()
     relief = np.where(tandem, weight * uses.wait[node], 0.0) / level

@@ -9,7 +9,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.methods.allocators.root import increasing_root
-from dmcjia_opt.model.delay import MD1, TANDEM, DelayCurve
+from dmcjia_opt.model.delay import MD1, DelayCurve, TandemCurve
 
 _SUFFICIENT_DECREASE = 1e-4
 _MAX_HALVINGS = 40
@@ -165,7 +165,7 @@ class KinkedLagrangianFunction(LagrangianFunction):
         are, ρ_y would be infinite.
         """
         excess, free = self.base + x, self.t * (x > 0)
-        smooth = MD1 if self.curve.in_series else self.curve
+        smooth = MD1 if isinstance(self.curve, TandemCurve) else self.curve
         curvatures = self.curve.curvature(excess, self.rho, self.wait), smooth.curvature(excess, self.rho)
         answers = [(free / curvature).sum(-1) for curvature in curvatures]
         answer = np.maximum(*answers)

@@ -146,7 +146,7 @@ def _by_node(table: npt.NDArray[Any], index: IntArray | None, n: int, m: int) ->
 
 def _curve(scenario: Scenario, slot: Slot, curve: DelayCurve) -> DelayCurve:
     if slot == "host":
-        return curve if curve.in_series else MD1
+        return curve if isinstance(curve, TandemCurve) else MD1
     overlap = slot in ("link", "first link", "second link") and scenario.options.uplink == "delay"
     return OVERLAP if overlap else curve
 

@@ -8,7 +8,7 @@ import pytest
 
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.delay import delay_curve
+from dmcjia_opt.model.delay import TandemCurve, delay_curve
 from dmcjia_opt.model.networks.measured import MeasuredTimes
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.scenario.compiling import compile_problem
@@ -362,6 +362,6 @@ def test_the_wait_upstream_is_of_the_statistic(statistic, uplink):
 def test_a_host_is_a_stage_of_the_same_tandem():
     base = generate("hosts", nodes=6, seed=1)
     problem = compile_problem(replace(base, options=Options(delay="tandem", statistic="p95")))
-    stages = [curve for curve in problem.use_curves if curve.in_series]
+    stages = [curve for curve in problem.use_curves if isinstance(curve, TandemCurve)]
     assert len(stages) >= 2
     assert {curve.statistic for curve in stages} == {"p95"}

@@ -13,8 +13,8 @@ import numpy as np
 
 from dmcjia_opt.methods.placers.exact import benders
 from dmcjia_opt.methods.placers.exact.branch_and_bound import BranchingRoom, close_by_cases, close_in_turn
-from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer
 from dmcjia_opt.methods.placers.exact.fairest import search_fairest
+from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Placement, Status, Stop
 from dmcjia_opt.solving.options import method

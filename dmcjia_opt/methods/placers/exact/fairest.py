@@ -32,7 +32,7 @@ ByMean = Callable[[Problem, Stop], Placement]
 
 def search_fairest(search: Search, by_mean: ByMean) -> None:
     """Search for the plan whose worst node is the quickest, and among those for one of little mean."""
-    problem, level = search.problem, search.dual.level
+    level = search.dual.level
     if np.isinf(search.lower_bound):
         search.claim(Status.INFEASIBLE)
         return

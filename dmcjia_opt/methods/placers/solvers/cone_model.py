@@ -31,7 +31,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.bounds.candidates import pareto_options
-from dmcjia_opt.model.delay import TANDEM
+from dmcjia_opt.model.delay import TANDEM, TandemCurve
 from dmcjia_opt.model.problem import Problem
 
 #: ε of the smooth form. At 1e-2 the relaxation is so weak that outer approximation takes 15 times as long; at 1e-6
@@ -275,7 +275,7 @@ def cone_model(problem: Problem) -> ConeModel | None:
     least = None
     if problem.ordered:
         least = np.maximum(load, problem.least_rate[node, option][at] * mine)
-    stage = np.array([curve.in_series for curve in problem.use_curves])[slot]
+    stage = np.array([isinstance(curve, TandemCurve) for curve in problem.use_curves])[slot]
     first = [curve.pieces[0] for curve in problem.use_curves]
     return ConeModel(
         n_nodes=n,
