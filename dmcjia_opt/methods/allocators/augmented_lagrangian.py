@@ -44,7 +44,7 @@ from dmcjia_opt.methods.allocators.jointly import Uses, balanced
 from dmcjia_opt.methods.allocators.normal_form import NormalForm, by_resource, normal_form
 from dmcjia_opt.methods.allocators.penalised import KinkedLagrangianFunction, LagrangianFunction, over_budget
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Allocation, Status, StatusArray
+from dmcjia_opt.solving.contract import Allocation, Status, StatusArray, of_the_mean
 from dmcjia_opt.solving.options import Count, Factor, method
 
 _MAX_PENALTY = 1e8
@@ -130,8 +130,8 @@ class AugmentedLagrangian:
     max_inner: Count = 60
 
     def supports(self, problem: Problem) -> str | None:
-        """Every problem is supported."""
-        return None
+        """Return why not, where the worst node counts or uses keep a deadline together."""
+        return of_the_mean(problem, "waterfilling")
 
     def allocate(self, problem: Problem, options: IntArray) -> Allocation:
         """Return shares and prices for `options` (n_plans, n_nodes); a plan's result does not depend on the others."""

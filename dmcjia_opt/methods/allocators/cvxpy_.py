@@ -17,7 +17,7 @@ import numpy as np
 from dmcjia_opt.base.errors import BackendMissing
 from dmcjia_opt.methods.allocators.one_by_one import Answer, Models, OneByOne, OnePlan
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Status
+from dmcjia_opt.solving.contract import Status, of_the_mean
 from dmcjia_opt.solving.options import OneOf, method
 
 _STATUS = {
@@ -64,6 +64,8 @@ class CvxpyAllocator(OneByOne):
 
     def supports(self, problem: Problem) -> str | None:
         """Refuse delay curves that are not sums of convex terms."""
+        if why := of_the_mean(problem, "waterfilling", percentiles=False):
+            return why
         refused = [curve for curve in problem.use_curves if not curve.is_dcp]
         if not refused:
             return None

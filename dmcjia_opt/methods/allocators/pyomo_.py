@@ -18,7 +18,7 @@ import numpy as np
 from dmcjia_opt.methods.allocators.nl_bridge import solve_with_casadi
 from dmcjia_opt.methods.allocators.one_by_one import Answer, Models, OneByOne, OnePlan
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Status
+from dmcjia_opt.solving.contract import Status, of_the_mean
 from dmcjia_opt.solving.options import Count, Factor, method
 
 _Model = Any  # a Pyomo ConcreteModel; Pyomo is untyped
@@ -60,8 +60,8 @@ class IpoptAllocator(OneByOne):
     _models: Models = field(default_factory=lambda: Models(_build), init=False, repr=False, compare=False)
 
     def supports(self, problem: Problem) -> str | None:
-        """Every problem is supported: the inner problem is convex whatever the sign of a."""
-        return None
+        """Return why not; the inner problem is convex whatever the sign of a."""
+        return of_the_mean(problem, "waterfilling", percentiles=False)
 
     def solve_one(self, plan: OnePlan) -> Answer | None:
         """Return IPOPT's answer; None when it crashes or ends without a solution."""

@@ -110,7 +110,7 @@ class Master:
                 solver.addVar(0.0, float(len(c.nodes)))
         for j in range(self.n):
             solver.changeColIntegrality(j, highspy.HighsVarType.kInteger)
-        self.prices, self.separate = prices, problem.n_resources > 1 and not problem.coupled
+        self.prices, self.separate = prices, problem.n_resources > 1 and not problem.joint
         self._known: set[tuple[int, float]] = set()
         for k in range(problem.n_resources if self.separate else 1):
             solver.addVar(0.0, highspy.kHighsInf)
@@ -226,7 +226,7 @@ def close(search: Search) -> Status:
     """
     problem, dual = search.problem, search.dual
     middle = dual.point.prices
-    separate = problem.n_resources > 1 and not problem.coupled
+    separate = problem.n_resources > 1 and not problem.joint
     around = [middle * factor for factor in _LEVELS] if separate else []
     others = [point.prices for point in dual.points[1:]] if problem.n_resources > 1 else []
     cuts = {prices.tobytes(): prices for prices in (middle, *around, *others)}

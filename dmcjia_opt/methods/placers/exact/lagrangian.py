@@ -185,7 +185,7 @@ class LagrangianPlacer(ABC):
 
     def supports(self, problem: Problem) -> str | None:
         """Return that the worst node is none of its business, where that is what counts."""
-        return 'its bound is one on the mean; for the worst node use "exact"' if problem.worst else None
+        return "its bound is one on the mean, not on the worst node; use exact" if problem.worst else None
 
     def search(self, search: Search, rng: np.random.Generator) -> None:
         """Search around the best price, then close what is left open."""
