@@ -23,6 +23,7 @@ from dmcjia_opt.model.delay import DelayCurve
 from dmcjia_opt.model.problem import Problem
 
 _BLOCK = 1 << 17
+_HAIR = 1e-13  # relative: nearer to what no share changes no root is looked for
 _CLOSE = 1e-12  # how exactly keeping a delay uses up all there is, where weights are sought for it
 _FILTERED = 0.1  # a bracket that much narrower than at the last time rules more options out
 _MOST_POLISHED = 64
@@ -247,7 +248,7 @@ def level_at(problem: Problem, prices: FloatArray, near: float = 0.0) -> Level:
     """
     prices = np.asarray(prices, dtype=np.float64)
     total, slack = float(prices.sum()), _slack(problem.n_nodes)
-    low = _least_fixed(problem)
+    least = low = _least_fixed(problem)
     if math.isinf(low) or not total > 0.0:
         return Level(low, math.inf, prices, ())
 
@@ -262,14 +263,25 @@ def level_at(problem: Problem, prices: FloatArray, near: float = 0.0) -> Level:
         high, factor = min(high * factor, longest), min(factor**4, 16.0)
     while near > 0.0 and probe.low == low and high / factor > low and probe(high / factor) <= 0.0:
         high, factor = high / factor, min(factor**4, 16.0)
-    close = _CLOSE if problem.joint else 0.0
-    ends = np.array(probe.low), np.array(probe.high)
-    falling_root(lambda t: np.asarray(probe(float(t))), *ends, close=close, both=True)
+    if probe(least) > 0.0:
+        # one node may need ever more as t nears what no share changes: on log axes that is a straight line
+        first = max(probe.low, least * (1.0 + _HAIR), least + 1e-3 * _HAIR * high)
+        ends = np.log(np.array(first) - least), np.log(np.array(probe.high) - least)
+        close = _CLOSE if problem.joint else 0.0
+        falling_root(lambda z: np.asarray(probe(least + math.exp(float(z)))), *ends, close=close)
+        _beneath(probe)
     return Level(probe.low * (1.0 - 16.0 * EPS), probe.high, prices, (probe.point,))
 
 
+def _beneath(probe: _Probe) -> None:
+    """Bring the delay that is out of reach to a few units of rounding below the one that is not."""
+    for hair in (1e-12, 64.0 * EPS, 8.0 * EPS):
+        if probe.low < probe.high * (1.0 - hair):
+            probe(probe.high * (1.0 - hair))
+
+
 class _Probe:
-    """What keeping a delay costs more than all there is, relative to that, at one delay after another.
+    """How much keeping a delay costs of all there is, as a logarithm, at one delay after another.
 
     Parameters
     ----------
@@ -298,11 +310,12 @@ class _Probe:
         if t not in self._known:
             inside = self.low < t < self.high
             width = self.high - self.low
-            if inside and width < _FILTERED * self._ruled:
+            if inside and width < _FILTERED * min(self._ruled, self.high):
                 self._groups = _inside(self.problem, self.low, self.high, self.prices, self._groups)
                 self._ruled = width
             point = keeping(self.problem, t, self.prices, self._groups if inside else None)
-            value = self._known[t] = point.total / self._all - 1.0
+            with np.errstate(divide="ignore"):
+                value = self._known[t] = float(np.log(point.total / self._all))
             if value > 0.0:
                 self.low = max(self.low, t)
                 self.point = point if math.isinf(self.high) else self.point

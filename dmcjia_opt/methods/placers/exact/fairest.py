@@ -36,7 +36,8 @@ def search_fairest(search: Search, by_mean: ByMean) -> None:
     if np.isinf(search.lower_bound):
         search.claim(Status.INFEASIBLE)
         return
-    search.raise_bound(level.prices)
+    if search.problem.n_resources > 1:
+        search.raise_bound(level.prices)
     plans = np.stack([point.options for point in level.points])
     first = np.sort(np.unique(plans, axis=0, return_index=True)[1])[:_TRIED]
     search.solve_in_budget(plans[first])
