@@ -42,8 +42,10 @@ def solve(
     from dmcjia_opt.base.files import path_from
     from dmcjia_opt.base.machine import computer
     from dmcjia_opt.base.processes import interrupts_remembered
+    from dmcjia_opt.bounds.proof.checking import require_provable
     from dmcjia_opt.cli.progress import SearchProgress, spinner
     from dmcjia_opt.cli.show import show_plan, show_proof, warn
+    from dmcjia_opt.model.scenario.compiling import compile_problem
     from dmcjia_opt.model.scenario.loading import load_scenario
     from dmcjia_opt.solving.contract import Stop
     from dmcjia_opt.solving.registry import conflicts
@@ -58,6 +60,8 @@ def solve(
         if method in chosen:
             warn(sentence)
     loaded = load_scenario(scenario, outside=outside)
+    if proof is not None:
+        require_provable(compile_problem(loaded))
     with SearchProgress(stop, f"{placer} + {allocator}") as progress, interrupts_remembered():
         plan = search(loaded, placer, allocator, stop=stop, seed=seed, callback=progress.update)
     plan = replace(plan, machine=computer())

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, blocks
-from dmcjia_opt.base.errors import ClaimFalse
+from dmcjia_opt.base.errors import ClaimFalse, InputError
 from dmcjia_opt.base.limits import FARTHEST
 from dmcjia_opt.bounds.proof.document import Branch, Leaf, Prices, Proof
 from dmcjia_opt.bounds.proof.option_bounds import option_bounds
@@ -185,6 +185,25 @@ def _total(count: IntArray, cost: FloatArray, given: list[float]) -> float:
     return math.nextafter(math.fsum([*products.tolist(), *given]), -math.inf)
 
 
+def require_provable(problem: Problem) -> None:
+    """Look whether a problem is one that proof files are about: of the mean, with delays in closed form.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
+    if problem.worst:
+        what = 'objective = "worst"; what proves its bound is the prices in the plan itself'
+    elif not all(curve.pieces for curve in problem.use_curves):
+        what = (
+            "percentiles, whose table no sum of closed forms stands for; the prices in the plan itself prove its bound"
+        )
+    else:
+        return
+    raise InputError(f"a proof file cannot be about {what}, which verify looks at; leave --proof out")
+
+
 def check_proof(problem: Problem, proof: Proof) -> float:
     """Return the lower bound on the mean delay of every feasible plan that a proof proves, s, derived anew.
 
@@ -197,9 +216,12 @@ def check_proof(problem: Problem, proof: Proof) -> float:
 
     Raises
     ------
+    InputError
+        If the problem is none that proofs are about (`require_provable`).
     Unproved
         If the tree is not one: it ends early or late, or names a class, an option or a price that does not exist.
     """
+    require_provable(problem)
     only = proof.tree[0] if len(proof.tree) == 1 else None
     if isinstance(only, Leaf) and only.price is not None and not only.charges:
         return price_bound(problem, _prices(proof, only.price, 0, problem.n_resources))

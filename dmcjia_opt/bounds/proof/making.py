@@ -14,7 +14,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.bounds.certificate import best_lower_bound
 from dmcjia_opt.bounds.proof.case_dual import CaseDual, Multipliers, Peak, overload_weights
-from dmcjia_opt.bounds.proof.checking import Case, CostTables, case_bound, node_classes, price_bound
+from dmcjia_opt.bounds.proof.checking import Case, CostTables, case_bound, node_classes, price_bound, require_provable
 from dmcjia_opt.bounds.proof.document import Branch, Leaf, Prices, Proof
 from dmcjia_opt.model.problem import Problem
 
@@ -45,7 +45,13 @@ def prove_bound(problem: Problem, scenario_sha256: str, target: float, *, most_l
     Returns
     -------
     A proof whose `bound` is no more than `checking.check_proof` derives from it; it may be below `target`.
+
+    Raises
+    ------
+    InputError
+        If the problem is none that proofs are about (`checking.require_provable`).
     """
+    require_provable(problem)
     bound, best = best_lower_bound(problem)
     if math.isinf(bound):
         tables = CostTables(problem, *node_classes(problem))
