@@ -60,7 +60,8 @@ def enclosed(p: float, t: Long, guess: Long) -> tuple[Long, Long]:
     low, high = guess * (1 - _APART), guess * (1 + _APART)
     short, long = guess <= load * (1 - _APART), guess > _LONG * load
     exact = t[short] + np.log(np.longdouble(p))  # e^(uy) (1 - u) = p
-    low[short], high[short] = np.maximum(exact - 1e-18, 0), exact + 1e-18
+    off = 2e-19 * t[short]  # two units in the last place of the logarithm
+    low[short], high[short] = np.maximum(exact - off, 0), exact + off
     whole = np.where(short | long, 0, np.floor(guess / load).astype(np.int64) + 1)
     for k in np.unique(whole[whole > 0]):
         some = whole == k
