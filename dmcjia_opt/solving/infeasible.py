@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, frozen
+from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.suggesting import listed
 from dmcjia_opt.bounds.bundle import climb
 from dmcjia_opt.bounds.loads import heaviest, least_load, least_shares
@@ -65,8 +64,7 @@ def _kept(scenario: Scenario) -> str:
     """Return that deadlines are why there is no plan, in words; empty where there is none without them either."""
     if not scenario.nodes.has("deadline_ms"):
         return ""
-    undated = replace(scenario, nodes=replace(scenario.nodes, deadline_ms=frozen(np.nan)))
-    return " to keep every deadline" if least_load(compile_problem(undated)) < 1.0 else ""
+    return " to keep every deadline" if least_load(compile_problem(scenario.without_deadlines())) < 1.0 else ""
 
 
 def _broken_promises(scenario: Scenario, problem: Problem) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
 
+from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.bounds.certificate import Certificate, Verdict, certify, lower_bound, relative_gap
 from dmcjia_opt.bounds.proof.checking import check_proof
@@ -122,7 +123,21 @@ def certify_file(scenario: Scenario, problem: Problem, claims: PlanFile) -> tupl
     """
     options, shares = options_and_shares(scenario, problem, claims)
     certificate = certify(problem, options, shares, names=scenario.nodes.names)
+    if late := _late(scenario, problem, options, shares):
+        certificate = replace(certificate, violation=late)
     return choices_of(scenario, problem, options, shares), certificate
+
+
+def _late(scenario: Scenario, problem: Problem, options: IntArray, shares: FloatArray) -> str:
+    """Return which node misses its deadline by an option that has left the menu for it, in words; empty if none."""
+    gone = np.isinf(problem.at(problem.fixed_delay, options)) & np.isfinite(problem.deadline)
+    if not gone.any():
+        return ""
+    delay = compile_problem(scenario.without_deadlines()).node_delay(options, shares)
+    for d in np.flatnonzero(gone & np.isfinite(delay))[:1].tolist():
+        said = f"{1e3 * delay[d]:.4g} ms, and its deadline is {scenario.nodes.deadline_ms[d]:.6g} ms"
+        return f'"{scenario.nodes.names[d]}" takes {said}'
+    return ""
 
 
 def check_objective(claims: PlanFile, verdict: Verdict) -> Check:
