@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.suggesting import listed
 from dmcjia_opt.bounds.bundle import climb
 from dmcjia_opt.bounds.loads import heaviest, least_load, least_shares
@@ -58,6 +58,27 @@ def why_no_plan(scenario: Scenario, problem: Problem | None = None) -> str:
         f"no plan exists: whatever the splits, the fleet needs at least {_clouds(load)}{kept}, most of it for {who}; "
         f"give it {cloud}, faster nodes{', a larger deadline_ms' if kept else ''} or a lower arrival_rate"
     )
+
+
+def too_late(scenario: Scenario, problem: Problem, options: IntArray, shares: FloatArray | None = None) -> str:
+    """Return which node has an option that left the menu because no shares keep its deadline; empty if none has.
+
+    Parameters
+    ----------
+    scenario, problem
+        What was planned, and the same compiled.
+    options, shares
+        (n_nodes,) and (n_nodes, n_uses) the plan; with everything to itself where there are no shares.
+    """
+    gone = np.isinf(problem.at(problem.fixed_delay, options)) & np.isfinite(problem.deadline)
+    if not gone.any():
+        return ""
+    whole = np.ones((problem.n_nodes, problem.n_uses)) if shares is None else shares
+    delay = compile_problem(scenario.without_deadlines()).node_delay(options, whole)
+    for d in np.flatnonzero(gone & np.isfinite(delay))[:1].tolist():
+        takes = f"takes {'' if shares is not None else 'at least '}{1e3 * delay[d]:.4g} ms"
+        return f'"{scenario.nodes.names[d]}" {takes}, and its deadline is {scenario.nodes.deadline_ms[d]:.6g} ms'
+    return ""
 
 
 def _kept(scenario: Scenario) -> str:

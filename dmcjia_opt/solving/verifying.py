@@ -9,7 +9,6 @@ from functools import cache, partial
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.bounds.certificate import Certificate, Verdict, certify, lower_bound, relative_gap
 from dmcjia_opt.bounds.proof.checking import check_proof
@@ -20,7 +19,7 @@ from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.choices import Choices, Share, choices_of
 from dmcjia_opt.solving.contract import Placement, Status, proved
-from dmcjia_opt.solving.infeasible import why_no_plan
+from dmcjia_opt.solving.infeasible import too_late, why_no_plan
 from dmcjia_opt.solving.plan import Plan, PlanFile, options_and_shares
 from dmcjia_opt.solving.registry import build_allocator, build_placer, specs
 from dmcjia_opt.solving.running import place
@@ -123,21 +122,9 @@ def certify_file(scenario: Scenario, problem: Problem, claims: PlanFile) -> tupl
     """
     options, shares = options_and_shares(scenario, problem, claims)
     certificate = certify(problem, options, shares, names=scenario.nodes.names)
-    if late := _late(scenario, problem, options, shares):
+    if late := too_late(scenario, problem, options, shares):
         certificate = replace(certificate, violation=late)
     return choices_of(scenario, problem, options, shares), certificate
-
-
-def _late(scenario: Scenario, problem: Problem, options: IntArray, shares: FloatArray) -> str:
-    """Return which node misses its deadline by an option that has left the menu for it, in words; empty if none."""
-    gone = np.isinf(problem.at(problem.fixed_delay, options)) & np.isfinite(problem.deadline)
-    if not gone.any():
-        return ""
-    delay = compile_problem(scenario.without_deadlines()).node_delay(options, shares)
-    for d in np.flatnonzero(gone & np.isfinite(delay))[:1].tolist():
-        said = f"{1e3 * delay[d]:.4g} ms, and its deadline is {scenario.nodes.deadline_ms[d]:.6g} ms"
-        return f'"{scenario.nodes.names[d]}" takes {said}'
-    return ""
 
 
 def check_objective(claims: PlanFile, verdict: Verdict) -> Check:
