@@ -11,6 +11,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
+from dmcjia_opt.model.delay import TandemCurve
 from dmcjia_opt.model.problem import Problem, mean_wait
 from dmcjia_opt.model.residuals import BUDGET_TOLERANCE
 from dmcjia_opt.model.scenario.compiling import compile_problem
@@ -189,7 +190,7 @@ def _mean_of_tandem(problem: Problem, services: Services, shares: FloatArray) ->
     queue = problem.uplinks is not None and problem.uplinks.queue
     with np.errstate(divide="ignore", invalid="ignore"):
         used = np.where(services.used > 0, services.used / shares, 0.0)
-    stages = [k for k, curve in enumerate(problem.use_curves) if curve.in_series]
+    stages = [k for k, curve in enumerate(problem.use_curves) if isinstance(curve, TandemCurve)]
     longest = np.maximum(services.edge, used[:, stages].max(axis=1))
     longest = np.maximum(longest, services.upload) if queue else longest
     whole = services.edge + services.upload + services.constant + used.sum(axis=1)
