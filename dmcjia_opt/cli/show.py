@@ -38,6 +38,7 @@ MAX_ROWS = 40
 
 #: Width of a pipe, and of what is between two columns.
 _UNBROKEN, _BETWEEN = 100_000, 2
+_SAME = 1e-9  # relative difference of delays that are the same
 
 
 def warn(sentence: str) -> None:
@@ -130,7 +131,7 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
         _show_resources(plan)
     times = "once" if plan.evaluations == 1 else f"{plan.evaluations:,} times"
     source = source_of_bound(plan.bound_from, len(plan.prices))
-    worst = f", {escape(plan.names[int(plan.delays.total.argmax())])}" if plan.worst else ""
+    worst = f", {escape(_slowest_of_all(plan))}" if plan.worst else ""
     summary = (
         (delay_called(plan.statistic, worst=plan.worst), f"[bold]{seconds(plan.objective)}[/bold]{worst}"),
         (delay_called(plan.statistic, worst=False) if plan.worst else "", seconds(plan.mean_delay)),
@@ -145,6 +146,13 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
     for note in plan.notes:
         out.print(f"[yellow]Note:[/yellow] {escape(note)}.")
     out.print(in_plain_words(plan))
+
+
+def _slowest_of_all(plan: Plan) -> str:
+    """Return the node with the largest delay, and how many others have the same, up to rounding."""
+    delays = plan.delays.total
+    ties = int((delays >= delays.max() * (1.0 - _SAME)).sum()) - 1
+    return plan.names[int(delays.argmax())] + (f" and {ties:,} more" if ties else "")
 
 
 def _nodes_of_one_cloud(plan: Plan, scenario: Scenario) -> Table:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, frozen
+from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.suggesting import listed
 from dmcjia_opt.bounds.bundle import climb
 from dmcjia_opt.bounds.loads import heaviest, least_load, least_shares
@@ -61,12 +60,32 @@ def why_no_plan(scenario: Scenario, problem: Problem | None = None) -> str:
     )
 
 
+def too_late(scenario: Scenario, problem: Problem, options: IntArray, shares: FloatArray | None = None) -> str:
+    """Return which node has an option that left the menu because no shares keep its deadline; empty if none has.
+
+    Parameters
+    ----------
+    scenario, problem
+        What was planned, and the same compiled.
+    options, shares
+        (n_nodes,) and (n_nodes, n_uses) the plan; with everything to itself where there are no shares.
+    """
+    gone = np.isinf(problem.at(problem.fixed_delay, options)) & np.isfinite(problem.deadline)
+    if not gone.any():
+        return ""
+    whole = np.ones((problem.n_nodes, problem.n_uses)) if shares is None else shares
+    delay = compile_problem(scenario.without_deadlines()).node_delay(options, whole)
+    for d in np.flatnonzero(gone & np.isfinite(delay))[:1].tolist():
+        takes = f"takes {'' if shares is not None else 'at least '}{1e3 * delay[d]:.4g} ms"
+        return f'"{scenario.nodes.names[d]}" {takes}, and its deadline is {scenario.nodes.deadline_ms[d]:.6g} ms'
+    return ""
+
+
 def _kept(scenario: Scenario) -> str:
     """Return that deadlines are why there is no plan, in words; empty where there is none without them either."""
     if not scenario.nodes.has("deadline_ms"):
         return ""
-    undated = replace(scenario, nodes=replace(scenario.nodes, deadline_ms=frozen(np.nan)))
-    return " to keep every deadline" if least_load(compile_problem(undated)) < 1.0 else ""
+    return " to keep every deadline" if least_load(compile_problem(scenario.without_deadlines())) < 1.0 else ""
 
 
 def _broken_promises(scenario: Scenario, problem: Problem) -> str:

@@ -19,7 +19,7 @@ from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.choices import choices_of
 from dmcjia_opt.solving.contract import Allocator, Callback, Kind, Placement, Spec, Status, Stop, proved
-from dmcjia_opt.solving.infeasible import why_no_plan
+from dmcjia_opt.solving.infeasible import too_late, why_no_plan
 from dmcjia_opt.solving.plan import Plan
 from dmcjia_opt.solving.registry import LIBRARIES, build_allocator, build_placer, spec_of
 from dmcjia_opt.solving.running import CheckedAllocator, at_the_edge, check_method, check_support, place, unchanged
@@ -94,10 +94,11 @@ def solve(
     if shares is None and (why := why_no_plan(scenario, problem)):
         raise InfeasibleError(why)
     if shares is None:
-        raise _without_plan(found, name, overload_of(problem, options, nodes))
+        why = too_late(scenario, problem, options) or overload_of(problem, options, nodes)
+        raise _without_plan(found, name, why)
     verdict = judge(problem, options, shares, nodes)
     if not verdict.feasible:
-        raise _without_plan(found, name, verdict.violation)
+        raise _without_plan(found, name, too_late(scenario, problem, options, shares) or verdict.violation)
     objective = verdict.objective
     bound, prices = _bound(problem, dual, found.prices, objective, stop.tolerance)
     bound_from = "dual"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
@@ -19,7 +19,7 @@ from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.choices import Choices, Share, choices_of
 from dmcjia_opt.solving.contract import Placement, Status, proved
-from dmcjia_opt.solving.infeasible import why_no_plan
+from dmcjia_opt.solving.infeasible import too_late, why_no_plan
 from dmcjia_opt.solving.plan import Plan, PlanFile, options_and_shares
 from dmcjia_opt.solving.registry import build_allocator, build_placer, specs
 from dmcjia_opt.solving.running import place
@@ -122,6 +122,8 @@ def certify_file(scenario: Scenario, problem: Problem, claims: PlanFile) -> tupl
     """
     options, shares = options_and_shares(scenario, problem, claims)
     certificate = certify(problem, options, shares, names=scenario.nodes.names)
+    if late := too_late(scenario, problem, options, shares):
+        certificate = replace(certificate, violation=late)
     return choices_of(scenario, problem, options, shares), certificate
 
 

@@ -205,3 +205,13 @@ def test_what_a_link_and_a_server_must_keep_together_is_told_by_their_scarcity()
     assert 'the server "site"' in why
     times = float(why.partition("would be used ")[2].partition(" times to keep every deadline")[0])
     assert 1.0 < times < 1.1
+
+
+def test_a_rule_that_is_too_late_is_told_of_the_deadline():
+    base = fleet([0.1], cloud=1000.0)
+    nodes = replace(base.nodes, compute_gflops=20.0, uplink_mbps=500.0)
+    alone = solve(replace(base, nodes=nodes), "edge-only").delays.total[0]
+    late = replace(base, nodes=replace(nodes, deadline_ms=0.9e3 * alone))
+    said = f'"edge-only" gives no feasible plan: "c1" takes (at least )?{1e3 * alone:.4g} ms, and its deadline is '
+    with pytest.raises(InfeasibleError, match=said):
+        solve(late, "edge-only")

@@ -395,3 +395,13 @@ def test_a_percentile_is_recomputed():
     assert content["statistic"] == "p95"
     assert false_claims(scenario, content) == []
     assert false_claims(scenario, content | {"statistic": "mean"}) == ["statistic"]
+
+
+def test_an_option_that_no_share_makes_quick_enough_is_late_and_not_unstable():
+    base = replace(PAPER, nodes=replace(PAPER.nodes, compute_gflops=20.0, uplink_mbps=500.0))
+    plan = solve(base, "edge-only")
+    nodes = replace(base.nodes, deadline_ms=0.9e3 * plan.delays.total)
+    scenario = replace(base, nodes=nodes)
+    (feasible,) = (c for c in check(scenario, plan.to_dict()) if c.what == "feasible")
+    said = f"{1e3 * plan.delays.total[0]:.4g} ms, and its deadline is {nodes.deadline_ms[0]:.6g} ms"
+    assert feasible.recomputed == f'no: "{PAPER.nodes.names[0]}" takes {said}'

@@ -15,7 +15,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
-from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.base.arrays import FloatArray, frozen
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import RANGE, NonNegative, Positive
 from dmcjia_opt.base.files import is_beneath, write_text
@@ -178,6 +178,12 @@ class Scenario:
             step_gflops=self.cloud_step_gflops,
         )
         return (cloud, *self.servers)
+
+    def without_deadlines(self) -> Scenario:
+        """Return the same, where no node has a deadline."""
+        if not self.nodes.has("deadline_ms"):
+            return self
+        return replace(self, nodes=replace(self.nodes, deadline_ms=frozen(np.nan)))
 
     @property
     def rule(self) -> str:

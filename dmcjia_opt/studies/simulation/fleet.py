@@ -11,11 +11,12 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
-from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.delay import TandemCurve
+from dmcjia_opt.model.problem import Problem, mean_wait
 from dmcjia_opt.model.residuals import BUDGET_TOLERANCE
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario, Uplink
-from dmcjia_opt.model.scenario.services import stage_times
+from dmcjia_opt.model.scenario.services import Services, stage_times
 from dmcjia_opt.solving.plan import Plan, PlanFile, options_and_shares
 from dmcjia_opt.studies.simulation.arrivals import Arrivals, Poisson, Trace
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, Histogram
@@ -116,7 +117,7 @@ def simulate(
     cvs = (0.0, modelled) if service_cv is None else (service_cv, service_cv)
     scatter = Variability(cvs[0], service_family), Variability(cvs[1], service_family)
     times = stage_times(scenario)
-    problem = compile_problem(scenario, times)
+    problem = compile_problem(scenario.without_deadlines(), times)
     options, shares = _checked(scenario, plan, problem)
     names, rates = scenario.nodes.names, scenario.nodes.arrival_rate.tolist()
     passage = Passage.of(times, times.at(options), shares, uplink)
@@ -170,7 +171,11 @@ def simulate(
         stage_load=load,
         quantiles=levels,
         mean_quantiles=mixed.quantiles(LEVELS),
-        model=problem.breakdown(options, shares).total,
+        model=(
+            problem.breakdown(options, shares).total
+            if scenario.options.statistic == "mean"
+            else _mean_of_tandem(problem, times.at(options), shares)
+        ),
         rate=own_rates,
         planned_rate=planned,
         measured=measured,
@@ -178,6 +183,18 @@ def simulate(
         notes=tuple(said),
         wall_seconds=time.perf_counter() - started,
     )
+
+
+def _mean_of_tandem(problem: Problem, services: Services, shares: FloatArray) -> FloatArray:
+    """Return the mean delay (n_nodes,), s, of a plan that was made for a percentile: what is simulated is a mean."""
+    queue = problem.uplinks is not None and problem.uplinks.queue
+    with np.errstate(divide="ignore", invalid="ignore"):
+        used = np.where(services.used > 0, services.used / shares, 0.0)
+    stages = [k for k, curve in enumerate(problem.use_curves) if isinstance(curve, TandemCurve)]
+    longest = np.maximum(services.edge, used[:, stages].max(axis=1))
+    longest = np.maximum(longest, services.upload) if queue else longest
+    whole = services.edge + services.upload + services.constant + used.sum(axis=1)
+    return np.asarray(whole + mean_wait(problem.arrival_rate, longest))
 
 
 def made_for(scenario: Scenario, claims: PlanFile) -> bool:

@@ -87,7 +87,7 @@ class Simulation:
     mean_quantiles
         (n_levels,) the same over the whole fleet, nodes mixed by weight.
     model
-        (n_nodes,) the scenario's own delay model at the same plan, s; +inf where it has none.
+        (n_nodes,) the mean by the scenario's own delay model at the same plan, s; +inf where it has none.
     rate, planned_rate
         (n_nodes,) arrivals a second: those simulated, 0 for a quiet node, and the scenario's.
     measured, warm_up

@@ -12,6 +12,7 @@ from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.simulation.arrivals import Deterministic, Erlang, HyperExponential, Trace
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES
 from dmcjia_opt.studies.simulation.fleet import TASKS, made_for, simulate
+from dmcjia_opt.studies.simulation.result import LEVELS
 from tests.studies.simulation.fleets import LAST, RATE, loaded, service_times, tandem
 
 LOADS = np.array([0.1, 0.3, 0.5, 0.7, 0.8, 0.9])
@@ -348,3 +349,23 @@ def test_the_uplink_queues_where_the_scenario_says_so():
     scenario = replace(scenario, options=options)
     assert simulate(scenario, plan, tasks=20_000).delay == simulate(scenario, plan, tasks=20_000, uplink="queue").delay
     assert simulate(scenario, plan, tasks=20_000).delay > simulate(scenario, plan, tasks=20_000, uplink="delay").delay
+
+
+@pytest.mark.parametrize("uplink", ["delay", "queue"])
+def test_plans_of_a_percentile_and_a_deadline_have_the_mean_beside_them(uplink):
+    base = generate("paper", nodes=4, seed=1)
+    options = base.options.model_copy(update={"delay": "tandem", "uplink": uplink, "statistic": "p95"})
+    scenario = replace(base, options=options)
+    scenario = replace(scenario, nodes=replace(base.nodes, deadline_ms=1.01e3 * solve(scenario).delays.total))
+    plan = solve(scenario)
+    found = simulate(scenario, plan, tasks=200_000)
+    assert found.model == pytest.approx(tandem(scenario, plan, uplink_queues=uplink == "queue"), rel=1e-12)
+    assert (np.abs(found.delay - found.model) <= 2.0 * found.half_width(0.99)).all()
+    assert found.quantiles[:, LEVELS.index(0.95)] == pytest.approx(plan.delays.total, rel=0.02)
+
+
+def test_a_plan_that_misses_its_deadline_is_simulated_all_the_same():
+    scenario = generate("paper", nodes=3, seed=1)
+    plan = solve(scenario)
+    late = replace(scenario, nodes=replace(scenario.nodes, deadline_ms=0.9e3 * plan.delays.total))
+    assert simulate(late, plan, tasks=5000).model == pytest.approx(plan.delays.total, rel=1e-12)
