@@ -23,6 +23,7 @@ from dmcjia_opt.model.delay import DelayCurve
 from dmcjia_opt.model.problem import Problem
 
 _BLOCK = 1 << 17
+_ROUGHLY, _LARGE = 1e-5, 1 << 14  # the same for a first look; and entries of tables from which ruling out pays
 _HAIR = 1e-13  # relative: nearer to what no share changes no root is looked for
 _CLOSE = 1e-12  # how exactly keeping a delay uses up all there is, where weights are sought for it
 _FILTERED = 0.1  # a bracket that much narrower than at the last time rules more options out
@@ -34,7 +35,7 @@ _STILL = 1e-11  # gain in t, relative to t, that ends the search for prices
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Choices:
+class Needs:
     """Options of some nodes, with what their uses need.
 
     Parameters
@@ -64,7 +65,7 @@ class Choices:
     coupled: bool
 
     @classmethod
-    def of(cls, problem: Problem, rows: slice | IntArray, options: IntArray | None = None) -> Choices:
+    def of(cls, problem: Problem, rows: slice | IntArray, options: IntArray | None = None) -> Needs:
         """Return options (n, k) of some nodes; all of them when omitted."""
         index = np.arange(problem.n_nodes)[rows]
         option = np.broadcast_to(np.arange(problem.n_options), (len(index), problem.n_options))
@@ -75,7 +76,7 @@ class Choices:
         rate, deadline = problem.arrival_rate[rows, None], problem.deadline[rows, None]
         return cls(index, option, *tables, problem.resource[at], rate, deadline, problem.use_curves, problem.coupled)
 
-    def kept(self, keep: BoolArray) -> Choices:
+    def kept(self, keep: BoolArray) -> Needs:
         """Return only what to `keep` (n, k), at least one option of each node."""
         k = int(keep.sum(axis=1).max())
         order = np.argsort(~keep, axis=1, kind="stable")[:, :k]
@@ -180,7 +181,7 @@ def keeping(
     problem: Problem,
     deadline: FloatArray | float,
     prices: FloatArray,
-    groups: Iterable[Choices] | None = None,
+    groups: Iterable[Needs] | None = None,
 ) -> Kept:
     """Return how each node keeps a deadline at least cost, whatever the others do (capacity is not limited).
 
@@ -208,9 +209,9 @@ def keeping(
     return Kept(cost, options, use, prices)
 
 
-def _all(problem: Problem) -> Iterable[Choices]:
+def _all(problem: Problem) -> Iterable[Needs]:
     for rows in blocks(problem.n_nodes, problem.n_options * problem.n_uses, _BLOCK):
-        yield Choices.of(problem, rows)
+        yield Needs.of(problem, rows)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -240,11 +241,11 @@ def _slack(n: int) -> float:
     return (64.0 + math.log2(n + 1)) * EPS
 
 
-def level_at(problem: Problem, prices: FloatArray, near: float = 0.0) -> Level:
+def level_at(problem: Problem, prices: FloatArray, near: float = 0.0, *, rough: bool = False) -> Level:
     """Return the lower bound on the delay of the worst node that prices (n_resources,) ≥ 0 prove, and how it is kept.
 
     Prices that are all 0 prove no more than what no share changes. The answer is looked for around `near`, s, where
-    that is given.
+    that is given, and not to the last digits where a `rough` one will do: a bound is what it is in any case.
     """
     prices = np.asarray(prices, dtype=np.float64)
     total, slack = float(prices.sum()), _slack(problem.n_nodes)
@@ -267,9 +268,10 @@ def level_at(problem: Problem, prices: FloatArray, near: float = 0.0) -> Level:
         # one node may need ever more as t nears what no share changes: on log axes that is a straight line
         first = max(probe.low, least * (1.0 + _HAIR), least + 1e-3 * _HAIR * high)
         ends = np.log(np.array(first) - least), np.log(np.array(probe.high) - least)
-        close = _CLOSE if problem.joint else 0.0
+        close = _ROUGHLY if rough else _CLOSE if problem.joint else 0.0
         falling_root(lambda z: np.asarray(probe(least + math.exp(float(z)))), *ends, close=close)
-        _beneath(probe)
+        if not rough:
+            _beneath(probe)
     return Level(probe.low * (1.0 - 16.0 * EPS), probe.high, prices, (probe.point,))
 
 
@@ -302,15 +304,15 @@ class _Probe:
         self.problem, self.prices, self._all = problem, prices, all_
         self.low, self.high = low, math.inf
         self.point: Kept = _nothing(problem, prices)
-        self._groups: list[Choices] | None = None
-        self._ruled = math.inf
+        self._groups: list[Needs] | None = None
+        self._ruled, self._large = math.inf, problem.n_nodes * problem.n_options > _LARGE
         self._known: dict[float, float] = {}
 
     def __call__(self, t: float) -> float:
         if t not in self._known:
             inside = self.low < t < self.high
             width = self.high - self.low
-            if inside and width < _FILTERED * min(self._ruled, self.high):
+            if inside and self._large and width < _FILTERED * min(self._ruled, self.high):
                 self._groups = _inside(self.problem, self.low, self.high, self.prices, self._groups)
                 self._ruled = width
             point = keeping(self.problem, t, self.prices, self._groups if inside else None)
@@ -337,9 +339,7 @@ def _least_fixed(problem: Problem) -> float:
     return found
 
 
-def _inside(
-    problem: Problem, low: float, high: float, prices: FloatArray, groups: list[Choices] | None
-) -> list[Choices]:
+def _inside(problem: Problem, low: float, high: float, prices: FloatArray, groups: list[Needs] | None) -> list[Needs]:
     """Return what may cost least at a deadline between two: what costs no more at the later than the best at the other.
 
     What keeping a deadline costs only falls as it moves away.
@@ -371,7 +371,7 @@ def best_level(problem: Problem) -> Level:
         damp = np.where(move * last < 0.0, 0.5 * damp, np.minimum(1.1 * damp, 1.0))
         last = move
         prices = level.prices * np.exp(move * damp)
-        level = level_at(problem, prices / prices.sum(), level.high)
+        level = level_at(problem, prices / prices.sum(), level.high, rough=True)
         if math.isinf(level.low):
             return level
         points.append(level.points[0])
@@ -395,6 +395,7 @@ def best_level(problem: Problem) -> Level:
         best = level if gained > 0.0 else best
         if gained <= _STILL * best.low:
             break
+    best = level_at(problem, best.prices, best.high)
     return replace(best, high=math.inf, points=(best.points[0], *points[::-1]))
 
 

@@ -41,7 +41,7 @@ from dmcjia_opt.base.arrays import (
 )
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model import deadlines
-from dmcjia_opt.model.delay import MD1, DelayCurve, TandemCurve
+from dmcjia_opt.model.delay import MD1, TANDEM, DelayCurve, TandemCurve
 from dmcjia_opt.model.residuals import ORDERING_TOLERANCE, Residuals
 from dmcjia_opt.model.resources import CLOUD, Resource
 from dmcjia_opt.model.uplinks import Uplinks
@@ -285,9 +285,9 @@ class Problem:
         return values
 
     def signature(self, node: int, options: IntArray | slice = slice(None)) -> bytes:
-        """Return what is the same for nodes that are alike at `options`: all their tables, arrival rate and weight."""
+        """Return what is the same for nodes that are alike at `options`: all their tables."""
         tables = [t[node, options].ravel() for t in (self.fixed_delay, self.service, self.least_rate, self.wait)]
-        own = [self.arrival_rate[node : node + 1], self.weight[node : node + 1]]
+        own = [table[node : node + 1] for table in (self.arrival_rate, self.weight, self.deadline)]
         return np.concatenate([*tables, *own]).tobytes() + self.resource[node, options].tobytes()
 
     def wait_at(self, options: IntArray) -> FloatArray:
@@ -409,12 +409,14 @@ class Problem:
 
         In a tandem that is what the wait upstream is beyond the edge's: none where the edge is the slower of the two.
         """
-        at_uplink = mean_wait(self.arrival_rate, own)
+        tandem = next((curve for curve in self.use_curves if isinstance(curve, TandemCurve)), TANDEM)
+        at_uplink = tandem.wait_of(self.arrival_rate, own)
         if not self.kinked:
             return np.where(np.isfinite(fixed), 2.0 * self.curve.pieces[0].b * at_uplink, 0.0)
         on = (at_uplink >= wait * (1.0 - ORDERING_TOLERANCE)) & np.isfinite(fixed)
         service = np.where(on, fixed, 0.0) - np.where(on, network + wait, 0.0)
-        return np.where(on, np.maximum(wait - mean_wait(self.arrival_rate, np.maximum(service, 0.0)), 0.0), 0.0)
+        before = tandem.wait_of(self.arrival_rate, np.maximum(service, 0.0))
+        return np.where(on, np.maximum(wait - before, 0.0), 0.0)
 
     def least_share(self, options: IntArray) -> FloatArray:
         """Return the shares below which a constraint breaks, (..., n_nodes, n_uses): λs, or the literal C3's."""
@@ -470,10 +472,3 @@ def _within_range(table: FloatArray) -> bool:
     real = (table > 0) & (table < np.inf)
     least, most = table.min(where=real, initial=1.0), table.max(where=real, initial=1.0)
     return bool(least >= SMALLEST and most <= LARGEST)
-
-
-def mean_wait(rate: FloatArray, service: FloatArray) -> FloatArray:
-    """Return λx²/(2(1 − λx)), s, the mean wait of an M/D/1 queue; +inf where it is unstable."""
-    load = rate * service
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return np.where(load < 1.0, load * service / (2.0 * (1.0 - load)), np.inf)

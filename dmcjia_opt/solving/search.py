@@ -93,14 +93,11 @@ class Search:
         self.prices = self._unknown = constant(np.nan, (problem.n_resources,))
         self.trace: list[TracePoint] = []
         self.notes: list[str] = []
-        #: An error that came from the allocator, the callback or this object rather than from the placer.
-        self.fault: BaseException | None = None
-        #: Whether the main thread is inside of a request.
-        self.at_work = False
-        #: After how many known plans in a row a search was refused more, and whether one did not stop asking then.
+        self.fault: BaseException | None = None  # what came from the allocator, the callback or this object
+        self.at_work = False  # whether the main thread is inside of a request
+        # after how many known plans in a row a search was refused more, and whether one did not stop asking then
         self.stalled, self.deaf = 0, False
-        #: Whether the budget is the method's own, whose end is an end in order.
-        self.own_budget = False
+        self.own_budget = False  # whether the budget is the method's own, whose end is an end in order
         self._stop, self._proves, self._closed = stop, proves, False
         self._sure: float | None = None
         self._sure_at = self._unknown
@@ -180,10 +177,8 @@ class Search:
 
         Raises
         ------
-        BudgetSpent
-            When the budget, the gap or the search space is exhausted.
-        BackendFailed
-            If these are no options.
+        BudgetSpent, BackendFailed
+            When the budget, the gap or the search space is exhausted; if these are no options.
         """
         return self.with_prices(options)[0]
 
@@ -233,10 +228,8 @@ class Search:
 
         Raises
         ------
-        BudgetSpent
-            When the budget is spent.
-        BackendFailed
-            If these are no options and shares.
+        BudgetSpent, BackendFailed
+            When the budget is spent; if these are no options and shares.
         """
         with self._working():
             plan = self._plans([options])[0]
@@ -252,26 +245,12 @@ class Search:
                     shape = plan.shape if flat else (*plan.shape, self.problem.n_uses)
                     shares = self.problem.by_use(plan, numbers(shares, f"{self.who} offered shares", shape))
                     value = judge(self.problem, plan, shares).objective
-                    if value < self.objective:
-                        self._keep(value, plan, shares, self._unknown)
+                    if self._better(value, plan, shares):
+                        self._keep(value, plan, shares, self.prices if self.problem.worst else self._unknown)
                         self._tick()
             if np.isinf(value):
                 self._rejected = plan, shares
             return value
-
-    def prefer(self, options: IntArray, shares: FloatArray) -> None:
-        """Take a plan whose worst node is as quick as the incumbent's, up to rounding, if its mean is smaller.
-
-        `options` (n_nodes,) and `shares` (n_nodes, n_uses) count as no evaluation.
-        """
-        with self._working():
-            problem, mean = self.problem, replace(self.problem, worst=False)
-            value = judge(problem, options, shares).objective
-            if self.options is None or self.shares is None or not value <= self.objective * (1.0 + _AS_QUICK):
-                return
-            if float(mean.objective(options, shares)) < float(mean.objective(self.options, self.shares)):
-                self._keep(value, options, shares, self.prices)
-                self._tick()
 
     def raise_bound(self, prices: FloatArray | float) -> None:
         """Raise the lower bound to what prices (n_resources,) prove, whoever says them (weak duality).
@@ -443,6 +422,14 @@ class Search:
         if improved:
             self._tick()
         return objective, prices
+
+    def _better(self, objective: float, options: IntArray, shares: FloatArray) -> bool:
+        """Return whether a plan is quicker; or its worst node as quick, where that counts, and its mean smaller."""
+        if not self.problem.worst or self.options is None or self.shares is None or objective < self.objective:
+            return objective < self.objective
+        mean = replace(self.problem, worst=False).objective
+        as_quick = objective <= self.objective * (1.0 + _AS_QUICK)
+        return as_quick and bool(mean(options, shares) < mean(self.options, self.shares))
 
     def _keep(self, objective: float, options: IntArray, shares: FloatArray, prices: FloatArray) -> None:
         self.objective, self.prices = objective, frozen(prices)

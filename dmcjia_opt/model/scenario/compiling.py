@@ -11,8 +11,8 @@ import numpy.typing as npt
 from dmcjia_opt.base.arrays import FloatArray, IntArray, Scalar, absent
 from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.base.limits import require_memory
-from dmcjia_opt.model.delay import MD1, OVERLAP, DelayCurve, TandemCurve, delay_curve
-from dmcjia_opt.model.problem import SMALLEST, Problem, mean_wait
+from dmcjia_opt.model.delay import MD1, OVERLAP, TANDEM, DelayCurve, TandemCurve, delay_curve
+from dmcjia_opt.model.problem import SMALLEST, Problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import Slot, StageTimes, allowed, stage_times
 from dmcjia_opt.model.scenario.shortfall import why_late, why_no_option
@@ -62,9 +62,9 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
         if isinstance(curve, TandemCurve):
             wait = curve.wait_of(rate, np.maximum(parts.edge, parts.upload) if queue else parts.edge)
         else:
-            wait = mean_wait(rate, parts.edge)
+            wait = TANDEM.wait_of(rate, parts.edge)
             if queue:
-                wait = wait + stretch * mean_wait(rate, parts.upload)
+                wait = wait + stretch * TANDEM.wait_of(rate, parts.upload)
         found = parts.edge + wait + parts.upload
         if times.remote:
             found = found + parts.constant

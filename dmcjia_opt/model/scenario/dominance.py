@@ -23,8 +23,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
-from dmcjia_opt.model.delay import TandemCurve, delay_curve
-from dmcjia_opt.model.problem import mean_wait
+from dmcjia_opt.model.delay import TANDEM, TandemCurve, delay_curve
 
 if TYPE_CHECKING:
     from dmcjia_opt.model.scenario.menus import Menu
@@ -208,7 +207,7 @@ def _wait(scenario: Scenario) -> _Wait:
     """Return the wait, s, of rates, 1/s, and deterministic services, s, that delays are made of."""
     options = scenario.options
     curve = delay_curve(options.delay, options.service_scv, options.statistic)
-    return curve.wait_of if isinstance(curve, TandemCurve) else mean_wait
+    return curve.wait_of if isinstance(curve, TandemCurve) else TANDEM.wait_of
 
 
 def _scale(scenario: Scenario) -> float:

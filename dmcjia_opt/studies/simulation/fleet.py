@@ -11,8 +11,8 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
-from dmcjia_opt.model.delay import TandemCurve
-from dmcjia_opt.model.problem import Problem, mean_wait
+from dmcjia_opt.model.delay import TANDEM, TandemCurve
+from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.residuals import BUDGET_TOLERANCE
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario, Uplink
@@ -194,7 +194,7 @@ def _mean_of_tandem(problem: Problem, services: Services, shares: FloatArray) ->
     longest = np.maximum(services.edge, used[:, stages].max(axis=1))
     longest = np.maximum(longest, services.upload) if queue else longest
     whole = services.edge + services.upload + services.constant + used.sum(axis=1)
-    return np.asarray(whole + mean_wait(problem.arrival_rate, longest))
+    return np.asarray(whole + TANDEM.wait_of(problem.arrival_rate, longest))
 
 
 def made_for(scenario: Scenario, claims: PlanFile) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, FloatArray, IntArray, blocks
-from dmcjia_opt.bounds.promises import Choices
+from dmcjia_opt.bounds.promises import Needs
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Placement, Status, Stop
 from dmcjia_opt.solving.search import Search
@@ -51,9 +51,9 @@ def search_fairest(search: Search, by_mean: ByMean) -> None:
                 break
     if complete:
         search.prove(search.objective * (1.0 - _MARGIN), "exact")
+    search.claim(search.proved(Status.ROUNDED if complete else Status.FEASIBLE))
     if search.options is not None:
         _lower_mean(search, by_mean)
-    search.claim(search.proved(Status.ROUNDED if complete else Status.FEASIBLE))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +73,7 @@ def _left(search: Search, prices: FloatArray) -> _Left:
     cheapest, least = np.zeros(problem.n_nodes, dtype=np.int64), np.zeros(problem.n_nodes)
     near: list[tuple[slice, FloatArray]] = []
     for rows in blocks(problem.n_nodes, problem.n_options * problem.n_uses, _BLOCK):
-        group = Choices.of(problem, rows)
+        group = Needs.of(problem, rows)
         cost, _ = group.cost(np.full((len(group.rows), 1), search.objective), prices)
         cheapest[rows], least[rows] = cost.argmin(axis=1), cost.min(axis=1)
         near.append((rows, cost))
@@ -141,4 +141,4 @@ def _lower_mean(search: Search, by_mean: ByMean) -> None:
     stop = Stop(seconds=None if np.isinf(search.seconds_left) else search.seconds_left, gap=_MEAN_GAP)
     found = by_mean(replace(problem, deadline=most, worst=False), stop)
     if found.shares is not None:
-        search.prefer(found.options, found.shares)
+        search.offer(found.options, found.shares)
