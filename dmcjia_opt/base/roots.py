@@ -70,6 +70,6 @@ def falling_root(
     for hair in _HAIRS if both else ():
         x = np.maximum(low, high - max(hair, hair * close / EPS) * np.abs(high))
         if (x == low).all():
-            break
+            continue
         low = np.where(function(x) > 0, x, low)
     return low, high

@@ -21,6 +21,7 @@ from dmcjia_opt.solving.contract import Allocation, Status
 
 _EASED = 1e-10  # by how much, relative to itself, the least delay of uses that are tied together is missed
 _ROUNDS, _NEARER = 30, 0.05
+_GAP = 1e-9  # relative, of shares that are called optimal
 
 
 def fill_fairly(
@@ -67,14 +68,16 @@ def _jointly(problem: Problem, options: IntArray) -> Allocation:
     prices = np.full((len(options), problem.n_resources), np.nan)
     status = np.full(len(options), Status.INFEASIBLE, dtype=np.int8)
     for row in np.flatnonzero(problem.overload(options) == 0):
-        found, prices[row] = _one_jointly(only(problem, options[row]))
+        found, prices[row], gap = _one_jointly(only(problem, options[row]))
         if found is not None:
-            shares[row], status[row] = found, Status.OPTIMAL
+            shares[row], status[row] = found, Status.OPTIMAL if gap <= _GAP else Status.INACCURATE
     return Allocation(shares, prices, status)
 
 
-def _one_jointly(problem: Problem) -> tuple[FloatArray | None, FloatArray]:
-    """Return shares (n_nodes, n_uses) and prices of the only plan there is; no shares where none keep its deadlines.
+def _one_jointly(problem: Problem) -> tuple[FloatArray | None, FloatArray, float]:
+    """Return shares (n_nodes, n_uses), prices and relative gap of the only plan there is.
+
+    There are no shares where none keep its deadlines.
 
     The nearer a deadline for all is to the least that can be kept, the nearer are the prices of the least mean that
     keeps it to those that prove that least delay; which tell the next deadline.
@@ -88,13 +91,13 @@ def _one_jointly(problem: Problem) -> tuple[FloatArray | None, FloatArray]:
     best = filled(np.inf)
     at = _parts(best.prices[0])
     if best.status[0] == Status.INFEASIBLE:
-        return None, at
+        return None, at, np.inf
     high = float(problem.objective(plan[0], best.shares[0]))
-    low = level_at(problem, at, high).low
+    low, nearer = level_at(problem, at, high).low, _NEARER
     for _ in range(_ROUNDS):
-        if high - low <= _EASED * high:
+        if high - low <= _EASED * high or nearer >= 1.0:
             break
-        most = max(low + _NEARER * (high - low), low * (1.0 + 0.5 * _EASED))
+        most = max(low + nearer * (high - low), low * (1.0 + 0.5 * _EASED))
         found = filled(most)
         if found.status[0] != Status.INFEASIBLE:
             value = float(problem.objective(plan[0], found.shares[0]))
@@ -103,8 +106,8 @@ def _one_jointly(problem: Problem) -> tuple[FloatArray | None, FloatArray]:
         if level.low > low:
             low, at = level.low, level.prices
         elif found.status[0] == Status.INFEASIBLE:
-            break  # rounding: neither end can be moved
-    return best.shares[0], at
+            nearer *= 3.0  # rounding: neither end can be moved so far
+    return best.shares[0], at, (high - low) / high
 
 
 def _parts(prices: FloatArray) -> FloatArray:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
-from dmcjia_opt.model.delay import DelayCurve
+from dmcjia_opt.model.delay import DelayCurve, TandemCurve
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocation, Status, StatusArray
 
@@ -159,7 +159,7 @@ def _form(
         with np.errstate(divide="ignore", invalid="ignore"):
             floor = np.where(unit > 0, above / unit, 0.0)
         feasible = feasible & ((t * floor).sum(-1) <= 1.0 + _BRIM)
-    if len(curve.pieces) > 1:
+    if isinstance(curve, TandemCurve):
         with np.errstate(divide="ignore", invalid="ignore"):
             wait = np.where(unit > 0, wait * unit / s, 1.0)  # any number > 0 will do for a node without cloud work
     status = np.where(feasible, np.where(total > 0, Status.FEASIBLE, Status.OPTIMAL), Status.INFEASIBLE)
