@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.bounds.certificate import best_lower_bound, lower_bound
-from dmcjia_opt.bounds.promises import Choices, best_level, keeping, level_at, levels_of, needed, only
+from dmcjia_opt.bounds.promises import Needs, best_level, keeping, level_at, levels_of, needed, only
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.delay import MD1, OVERLAP, STATISTICS, tandem
 from dmcjia_opt.model.problem import Problem
@@ -52,7 +52,7 @@ def test_no_prices_prove_more_than_the_worst_node_of_the_best_plan(seed):
         assert of_plan[1] <= values[0] * (1 + 1e-12)
 
 
-@pytest.mark.parametrize("seed", (0, 1, 3, 4, 6, 2))
+@pytest.mark.parametrize("seed", [0, 1, 3, 4, 6, 2])
 def test_no_prices_prove_more_where_deadlines_tie_resources_together(seed):
     rng = np.random.default_rng([seed, 6])
     curves = ((OVERLAP, MD1), (MD1, MD1), (tandem("mean"), tandem("mean")))[seed % 3]
@@ -70,12 +70,17 @@ def test_no_prices_prove_more_where_deadlines_tie_resources_together(seed):
     assert best_lower_bound(promised)[0] <= least * (1 + 1e-12)
 
 
-@pytest.mark.parametrize("seed", range(30))
-def test_keeping_a_deadline_costs_no_more_than_in_any_plan_that_does(seed):
-    """Plans with random shares; each node's deadline is the delay that it has there."""
+@pytest.mark.parametrize("worst", [False, True])
+def test_keeping_a_deadline_costs_no_more_than_in_any_plan_that_does(worst):
+    """Plans with random options; each node's deadline is the delay that it has there."""
+    compared = sum(in_any_plan(seed, worst=worst) for seed in range(8 if worst else 20))
+    assert compared > 300
+
+
+def in_any_plan(seed, *, worst):
+    """Compare what keeping costs with what nodes pay in plans of a problem; return in how many."""
     rng = np.random.default_rng([seed, 7])
-    problem = random_promises(rng)
-    problem = problem if np.isfinite(problem.fixed_delay).any(1).all() else random_problem(rng)[0]
+    problem = random_promises(rng, worst=worst)
     plans = rng.integers(0, problem.n_options, (60, problem.n_nodes))
     plans = plans[problem.overload(plans) == 0]
     shares = Even().allocate(problem, plans).shares
@@ -91,8 +96,7 @@ def test_keeping_a_deadline_costs_no_more_than_in_any_plan_that_does(seed):
             compared += 1
             chosen = problem.at(problem.service, kept.options) > 0
             assert (kept.use[problem.by_resource(kept.options, chosen.astype(float)) == 0] == 0).all()
-    assert compared == 3 * feasible.sum()
-    assert compared > 0
+    return compared
 
 
 def test_what_keeping_takes_is_enough():
@@ -101,7 +105,7 @@ def test_what_keeping_takes_is_enough():
     for curves in ((MD1,), (OVERLAP, MD1), (tandem("p95"), tandem("p95")), (tandem("mean"), tandem("mean"))):
         problem, options = random_shared_problem(rng, 4, 1, 2, len(curves), curves=curves)
         delay = problem.node_delay(options, Even().allocate(problem, options[None]).shares[0])
-        choices = Choices.of(problem, slice(None))
+        choices = Needs.of(problem, slice(None))
         cost, shares = choices.cost(delay[:, None], np.array([1.0, 2.0]))
         taken = problem.node_delay(options, shares[:, 0])
         used = cost[:, 0] > 0
