@@ -64,10 +64,10 @@ def simulate(
 
     Tasks pass the node's device or its share of a host, its own uplink, its shares of links and of servers, each a
     stage of its own: as shares are reserved, nodes do not meet. Every node starts empty; the first `warm_up` of its
-    tasks does not count, and the rest is cut into 32 batches of equal size, which give the confidence intervals. What is
-    measured is what the scenario plans with: the mean, or a percentile of each node's tasks.
-    What arrives and how service times scatter depends on `seed` and the node's place in the scenario only, not on the
-    plan, so that plans can be compared task by task.
+    tasks does not count, and the rest is cut into 32 batches of equal size, which give the confidence intervals. They
+    are of what the scenario plans with: the mean, or a percentile of each node's tasks. What arrives and how service
+    times scatter depends on `seed` and the node's place in the scenario only, not on the plan, so that plans can be
+    compared task by task.
 
     A node with too few recorded arrivals for an interval has none, and does not count in the fleet's means; the
     result's `notes` name it.

@@ -96,7 +96,7 @@ class Simulation:
     model
         (n_nodes,) the same statistic by the scenario's own delay model at the same plan, s; +inf where it has none.
     deadline, late
-        (n_nodes,) each node's deadline, s, +inf where it has none; and the part of its tasks that take longer, NaN there.
+        (n_nodes,) each node's deadline, s, +inf where it has none; and the part of its tasks that are later, NaN there.
     rate, planned_rate
         (n_nodes,) arrivals a second: those simulated, 0 for a quiet node, and the scenario's.
     measured, warm_up
@@ -193,7 +193,8 @@ class Simulation:
         """
         values = np.where(self.quiet[:, None], 0.0, self.batch_values)
         unbounded = ~self.bounded & ~self.quiet
-        return correlated(np.vstack([values, self.over_nodes(self.batch_values)])) | [*unbounded, unbounded.any()]
+        dependent = correlated(np.vstack([values, self.over_nodes(self.batch_values)]))
+        return np.asarray(dependent | np.append(unbounded, unbounded.any()))
 
     def worst(self, confidence: float = 0.95) -> tuple[int, float, float]:
         """Return the slowest node, and between which delays, s, that of the truly slowest one lies.

@@ -364,8 +364,8 @@ def test_percentiles_are_those_of_the_tandem(statistic, uplink):
     exact = tandem(scenario, plan, uplink_queues=uplink == "queue", level=level)
     assert inside(found, exact)
     assert found.model == pytest.approx(exact, rel=1e-8)
-    assert (found.half_width(0.99) < 0.1 * exact).all()
-    assert abs(found.mean_delay - exact.mean()) <= found.mean_half_width(0.99) < 0.02 * exact.mean()
+    assert (found.half_width(0.99) < 0.15 * exact).all()
+    assert abs(found.mean_delay - exact.mean()) <= found.mean_half_width(0.99) < 0.03 * exact.mean()
     assert found.task_mean == pytest.approx(tandem(scenario, plan, uplink_queues=uplink == "queue"), rel=0.05)
     if level in LEVELS:
         assert found.delay == pytest.approx(found.quantiles[:, LEVELS.index(level)], rel=1e-12)
