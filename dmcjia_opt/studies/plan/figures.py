@@ -28,12 +28,12 @@ SHARE = styles(("to keep up", "to spare"))
 SEARCH = styles(("best plan", "lower bound"))
 
 
-def stacked_delays(names: Sequence[str], stages: Mapping[str, FloatArray]) -> go.Figure:
-    """Draw each node's delay, s, as a bar of its stages, the first node at the top."""
+def stacked_delays(names: Sequence[str], stages: Mapping[str, FloatArray], of: str = "") -> go.Figure:
+    """Draw each node's delay, s, as a bar of its stages, the first node at the top; `of` says which percentile."""
     unit, size = unit_of(float(sum(stages.values(), np.zeros(1)).max()))
     parts = {stage: delay / size for stage, delay in stages.items()}
     figure = _stacked(names, parts, STAGES, f"%{{x:.4g}} {unit}")
-    figure.update_layout(xaxis=_linear_axis(f"delay, {unit}"))
+    figure.update_layout(xaxis=_linear_axis(f"{of}delay, {unit}"))
     return figure
 
 
@@ -45,8 +45,8 @@ def stacked_shares(names: Sequence[str], least: FloatArray, spare: FloatArray, o
     return figure
 
 
-def delay_distribution(stages: Mapping[str, FloatArray]) -> go.Figure:
-    """Draw, by stage and in total, on which part of the nodes the delay, s, is at most so much."""
+def delay_distribution(stages: Mapping[str, FloatArray], of: str = "") -> go.Figure:
+    """Draw, by stage and in total, on which part of the nodes the delay, s, is at most so much; `of` as above."""
     figure, seen = new_figure(), []
     part = np.linspace(0.0, 1.0, _QUANTILES)
     for stage, delay in stages.items():
@@ -56,7 +56,7 @@ def delay_distribution(stages: Mapping[str, FloatArray]) -> go.Figure:
             continue
         seen += [float(at[positive][0]), float(at[-1])]
         add_steps(figure, STAGES[stage], at[positive], part[positive], "at most %{x:.4g} s on %{y:.1%} of the nodes")
-    figure.update_layout(xaxis=log_axis("delay", seen, unit="s"), yaxis=share_axis("part of the nodes"))
+    figure.update_layout(xaxis=log_axis(f"{of}delay", seen, unit="s"), yaxis=share_axis("part of the nodes"))
     return figure
 
 
@@ -81,8 +81,11 @@ def cuts(labels: Sequence[str], counts: IntArray) -> go.Figure:
     return figure
 
 
-def search(trace: Sequence[Moment]) -> go.Figure | None:
-    """Draw the incumbent and the bound over the search; None where there are not two moments with a plan."""
+def search(trace: Sequence[Moment], called: str) -> go.Figure | None:
+    """Draw the incumbent and the bound over the search; None where there are not two moments with a plan.
+
+    `called` is what was minimised.
+    """
     found = [moment for moment in trace if moment.objective_s is not None]
     if len(found) < 2:
         return None
@@ -108,7 +111,7 @@ def search(trace: Sequence[Moment]) -> go.Figure | None:
             figure.data[-1].customdata = [kept[k].evaluations for k in known]
     figure.update_layout(
         xaxis=_linear_axis(f"wall time, {wall}"),
-        yaxis=log_axis("delay", seen, unit="s") if wide else {"title": {"text": f"delay, {unit}"}},
+        yaxis=log_axis(called, seen, unit="s") if wide else {"title": {"text": f"{called}, {unit}"}},
     )
     return figure
 
