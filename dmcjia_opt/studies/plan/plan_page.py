@@ -26,7 +26,7 @@ from dmcjia_opt.studies.look.words import (
     source_of_bound,
 )
 from dmcjia_opt.studies.plan import figures
-from dmcjia_opt.studies.plan.promises import by_mean, deadline_section, deadlines_of, worst_section
+from dmcjia_opt.studies.plan.promised import by_mean, deadline_section, deadlines_of, worst_section
 from dmcjia_opt.studies.plan.provenance import UNKNOWN, command, foreign, provenance
 from dmcjia_opt.studies.plan.subject import Subject
 from dmcjia_opt.studies.plan.what_if import (

@@ -10,7 +10,7 @@ from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.look.words import percent, seconds
-from dmcjia_opt.studies.plan.promises import MOST_ALONE, by_mean, deadlines_of
+from dmcjia_opt.studies.plan.promised import MOST_ALONE, by_mean, deadlines_of
 from dmcjia_opt.studies.plan.subject import subject_of_plan
 from dmcjia_opt.studies.plan.what_if import Least, costs
 from tests.sites import SITES, site
