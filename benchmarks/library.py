@@ -49,6 +49,11 @@ NAMES = (
     *(f"fleet-n{n}-s1" for n in (1000, 10_000, 100_000, 1_000_000)),
     *("links-n20-s1", "links-n100-s1", "near-links1-n20-s1", "servers-n10-s1", "servers-n20-s1"),
     *("tiers-n10-s1", "tiers-n50-s1", "hosts-n10-s1", "hosts-n20-s1"),
+    *("paper-n5-s1+worst", "paper-n20-s1+worst", "servers-n10-s1+worst", "fleet-n10000-s1+worst"),
+    *("paper-n20-s1+tandem+p95", "scarce-n50-s1+tandem+p95", "homogeneous-n20-s0+tandem+p95"),
+    *("links-n20-s1+tandem+p95", "paper-n20-s1+tandem+p99+worst"),
+    *("paper-n5-s1+deadline520", "paper-n20-s1+deadline550", "mixed-n20-s1+deadline1500"),
+    *("links-n20-s1+deadline780", "paper-n20-s1+tandem+p95+deadline600", "scarce-n100-s1+deadline1000"),
 )
 
 

@@ -144,7 +144,7 @@ def _plan(task: Task, reference: Reference, reply: Reply) -> Checked:
 
 
 def _value(problem: Problem, reply: Reply) -> tuple[Outcome, str, float]:
-    """Return how the plan of a reply is to be called, why, and its recomputed mean delay, s."""
+    """Return how the plan of a reply is to be called, why, and its recomputed objective, s."""
     try:
         options = problem.check_options(reply.options)
         if reply.shares is None:

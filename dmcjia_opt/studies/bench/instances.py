@@ -1,7 +1,8 @@
 """Instances by name: whoever has the name and this package has the instance, and its hash says that it is the same.
 
 A name is what `generate` calls its scenario, and options after a plus sign: ``paper-n20-s3``,
-``near-epsilon0.01-n40-s1``, ``links-links5-n100-s1``, ``scarce-n20-s1+mm1+cloud-faster``.
+``near-epsilon0.01-n40-s1``, ``links-links5-n100-s1``, ``scarce-n20-s1+mm1+cloud-faster``. They are values of a
+scenario's options, such as ``+tandem+p95+worst``, or a deadline of all nodes in ms, ``+deadline800``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 from pydantic import ValidationError
 
 from dmcjia_opt.base.errors import Doubt, InputError
@@ -25,8 +27,9 @@ from dmcjia_opt.model.scenario.scenario import Options, Scenario
 
 _NAME = re.compile(
     r"(?P<family>[a-z]+)(?:-(?P<tasks>imagenet|table4))?(?:-epsilon(?P<epsilon>[\d.]+(?:e[+-]?\d+)?))?"
-    r"(?:-cloud(?P<cloud>[\d.]+(?:e[+-]?\d+)?))?(?:-links(?P<links>\d+))?(?:-servers(?P<servers>\d+))?-n(?P<nodes>\d+)-s(?P<seed>\d+)(?P<options>(?:\+[a-z0-9-]+)*)"
+    r"(?:-cloud(?P<cloud>[\d.]+(?:e[+-]?\d+)?))?(?:-links(?P<links>\d+))?(?:-servers(?P<servers>\d+))?-n(?P<nodes>\d+)-s(?P<seed>\d+)(?P<options>(?:\+[a-z0-9.-]+)*)"
 )
+_DEADLINE = re.compile(r"deadline([1-9]\d*)")
 #: The family of a user's own scenario.
 OWN = "own"
 
@@ -105,12 +108,17 @@ def generated(name: str) -> Scenario:
     if scenario.name + match["options"] != name:
         raise InputError(f'write the instance "{name}" as "{scenario.name}{match["options"]}"')
     if match["options"]:
-        changed = dict(_option(word) for word in match["options"][1:].split("+"))
+        words = match["options"][1:].split("+")
+        deadlines = [float(found[1]) for word in words if (found := _DEADLINE.fullmatch(word))]
+        changed = dict(_option(word) for word in words if not _DEADLINE.fullmatch(word))
         try:
             options_changed = Options.model_validate(scenario.options.model_dump() | changed)
         except ValidationError as error:
             raise InputError(f'the instance "{name}": {explain(error)}') from None
         scenario = replace(scenario, options=options_changed, name=name)
+        if deadlines:
+            nodes = replace(scenario.nodes, deadline_ms=np.full(scenario.n_nodes, min(deadlines)))
+            scenario = replace(scenario, nodes=nodes)
     return scenario
 
 
@@ -195,5 +203,8 @@ def _option(word: str) -> tuple[str, str]:
         if isinstance(value, str)
     }
     if word not in words:
-        raise InputError(f'an instance has no option "+{word}"; choose one of {", ".join("+" + w for w in words)}')
+        known = ", ".join(f"+{known}" for known in words)
+        raise InputError(
+            f'an instance has no option "+{word}"; choose one of {known}, or a deadline such as +deadline800'
+        )
     return words[word], word

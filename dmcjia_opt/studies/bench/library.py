@@ -64,7 +64,7 @@ class BestKnown:
     name
         Of the instance.
     objective_s, lower_bound_s, gap
-        The best plan's mean delay, the best proved bound, and (objective − bound)/objective.
+        The best plan's objective, the best proved bound, and (objective − bound)/objective.
     method, bound_from
         What found the plan; what proves the bound: ``"dual"``, or the placer whose search does.
     version, date

@@ -60,7 +60,7 @@ class Row:
     claimed_status, claimed_objective_s, claimed_lower_bound_s
         What the method says.
     objective_s
-        Recomputed mean delay; None without an answer.
+        Recomputed delay, the mean or that of the worst node; None without an answer.
     lower_bound_s
         The best proved bound on this instance: this package's own, or the library's where that is larger.
     own_bound_s

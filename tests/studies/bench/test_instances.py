@@ -36,12 +36,22 @@ def test_options_after_a_plus_sign():
     assert changed.sha256() != plain.sha256()
 
 
+def test_promises_after_a_plus_sign():
+    changed = generated("mixed-n5-s1+tandem+p99.9+worst+deadline1500")
+    assert (changed.options.statistic, changed.options.objective) == ("p99.9", "worst")
+    assert changed.nodes.deadline_ms.tolist() == [1500.0] * 5
+    assert not generated("mixed-n5-s1").nodes.has("deadline_ms")
+    assert family_and_nodes(changed.name) == ("mixed", 5)
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("paper-n020-s1", 'write the instance "paper-n020-s1" as "paper-n20-s1"'),
         ("paper-epsilon0.1-n3-s1", "option epsilon does not apply"),
-        ("paper-n3-s1+fast", r'no option "\+fast"; choose one of \+md1'),
+        ("paper-n3-s1+fast", r'no option "\+fast"; choose one of \+md1.* or a deadline such as \+deadline800'),
+        ("paper-n3-s1+p95", 'statistic = "p95" needs delay = "tandem"'),
+        ("paper-n3-s1+deadline0", r'no option "\+deadline0"'),
         ("nonsense-n3-s1", "is not the name of an instance.*paper"),
         ("paper", "is not the name of an instance"),
         ("paper-n99999999-s1", "more than 10,000,000 nodes"),

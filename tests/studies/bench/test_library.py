@@ -11,15 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dmcjia_opt import solve
+from dmcjia_opt import compile_problem, solve
 from dmcjia_opt.base.errors import DmcjiaError, InputError
+from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.scenario.families import FAMILIES
 from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.studies.bench.library import Evidence, Library, check, find_library, offer
 from dmcjia_opt.studies.bench.suites import SUITES
 
 ROOT = Path(__file__).parents[3]
-SMALL = ("paper-n5-s1", "homogeneous-n5-s0", "mixed-n20-s1+cloud-faster", "scarce-n20-s1+mm1", "near-n10-s1")
+#: What prices alone prove of the worst node where nodes choose between servers is not the whole truth.
+OPEN = ("servers-n10-s1+worst",)
+PROMISES = ("paper-n5-s1+worst", "paper-n20-s1+tandem+p95", "paper-n5-s1+deadline520", "links-n20-s1+deadline780")
+SMALL = ("paper-n5-s1", "homogeneous-n5-s0", "mixed-n20-s1+cloud-faster", "scarce-n20-s1+mm1", "near-n10-s1", *PROMISES)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +47,7 @@ def test_it_covers_every_family_from_small_to_a_million(library):
     assert set(library.best) == set(library.index)
     for row in library.best.values():
         assert 0 < row.lower_bound_s <= row.objective_s
-        assert row.gap < 1e-9
+        assert row.gap < (0.02 if row.name in OPEN else 1e-9)
         assert row.method
         assert row.version
         assert row.date
@@ -65,6 +69,23 @@ def test_every_stored_scenario_is_the_one_of_the_index(library):
     for entry in stored:
         if entry.nodes <= 20:
             assert load_scenario(library.folder / entry.file).sha256() == entry.sha256
+
+
+def test_it_has_promises(library):
+    """The worst node, percentiles and deadlines, and what was minimised is what the rows are about."""
+    scenarios = {name: library.instance(name).load() for name in library.index if library.index[name].nodes <= 20}
+    worst = [name for name, scenario in scenarios.items() if scenario.options.objective == "worst"]
+    assert len(worst) >= 3
+    assert sum(scenario.options.statistic == "p95" for scenario in scenarios.values()) >= 3
+    assert sum(scenario.nodes.has("deadline_ms") for scenario in scenarios.values()) >= 3
+    for name in worst:
+        problem, options = compile_problem(scenarios[name]), library.evidence(name).options
+        shares = WaterFilling().allocate(problem, options[None]).shares[0]
+        assert problem.node_delay(options, shares).max() == pytest.approx(library.best[name].objective_s, rel=1e-12)
+    easier = {name: name.partition("+deadline")[0] for name in library.index if "+deadline" in name}
+    for name, without in easier.items():
+        if without in library.best:
+            assert library.best[name].objective_s > library.best[without].objective_s
 
 
 def _change(path, old, new):
