@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, FloatArray, IntArray, blocks, frozen
 from dmcjia_opt.bounds.dual import columns
-from dmcjia_opt.bounds.promises import Choices, keeping, only
+from dmcjia_opt.bounds.promises import Needs, keeping, only
 from dmcjia_opt.model.problem import TABLES, Problem
 
 _BLOCK = 1 << 17
@@ -100,11 +101,10 @@ class Market:
     def sample(self, n: int) -> Market:
         """Return a market of `n` of the nodes, spread over the fleet, in which as much is there for each."""
         rows = np.linspace(0, self.problem.n_nodes - 1, n).astype(np.int64)
-        tables = {key: getattr(self.problem, key)[rows] for key in TABLES}
+        tables: dict[str, Any] = {key: getattr(self.problem, key)[rows] for key in TABLES}
         tables["weight"] = tables["weight"] / tables["weight"].sum()
-        some = replace(
-            self.problem, **{k: t if k in ("resource", "last") else frozen(t) for k, t in tables.items()}, uplinks=None
-        )
+        tables = {key: t if key in ("resource", "last") else frozen(t) for key, t in tables.items()}
+        some = replace(self.problem, **tables, uplinks=None)
         part = n / self.problem.n_nodes
         return replace(
             self, problem=some, deadline=self.deadline[rows], prices=self.prices / part, stock=self.stock * part
@@ -148,7 +148,7 @@ class Market:
             if y:
                 found[rows] = np.stack(columns(problem, rows).at(prices / y)[1], axis=-1)
             else:
-                group = Choices.of(problem, rows, options[rows, None])
+                group = Needs.of(problem, rows, options[rows, None])
                 found[rows] = group.cost(self.deadline[rows, None], prices)[1][:, 0]
         return found
 
@@ -169,7 +169,7 @@ class Market:
         prices, y = self._at(x)
         if y:
             return np.asarray(y * columns(self.problem, rows).priced(prices / y)[0])
-        return Choices.of(self.problem, rows).cost(self.deadline[rows, None], prices)[0]
+        return Needs.of(self.problem, rows).cost(self.deadline[rows, None], prices)[0]
 
     def given(self, x: FloatArray) -> float:
         """Return what is there at multipliers: what the value is less than what the nodes pay."""
