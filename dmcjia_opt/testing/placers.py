@@ -29,7 +29,14 @@ from dmcjia_opt.testing.methods import (
     contents,
     in_two_processes,
 )
-from dmcjia_opt.testing.problems import brute_force, impossible, only_way_out, random_problem, random_shared_problem
+from dmcjia_opt.testing.problems import (
+    brute_force,
+    impossible,
+    only_way_out,
+    random_problem,
+    random_promises,
+    random_shared_problem,
+)
 
 #: What searches without an end of their own may spend here.
 FEW = Stop(evaluations=60)
@@ -50,12 +57,18 @@ _SHARED: tuple[tuple[int, int, int, tuple[DelayCurve, ...], Ordering, Average], 
     (4, 3, 2, (MD1,), "stability", "tasks"),
     (3, 4, 3, (TANDEM, TANDEM), "cloud-faster", "nodes"),
 )
-every_problem = pytest.mark.parametrize("k", range(len(_CASES) + len(_SHARED)))
+#: Seeds of problems with deadlines, and of such whose worst node counts: of one resource or several, some percentiles.
+_PROMISED = (1, 4), (0, 1)
+every_problem = pytest.mark.parametrize("k", range(len(_CASES) + len(_SHARED) + sum(map(len, _PROMISED))))
 
 
 @cache
 def small(k: int) -> tuple[Problem, float]:
-    """Return a problem of 3 to 5 nodes with up to 256 plans, and the least delay; from k = 7 on several resources."""
+    """Return a problem of 3 to 5 nodes with up to 256 plans, and the least delay; the last are promises."""
+    if k >= len(_CASES) + len(_SHARED):
+        worst, i = divmod(k - len(_CASES) - len(_SHARED), len(_PROMISED[0]))
+        problem = random_promises(np.random.default_rng([_PROMISED[worst][i], worst]), worst=bool(worst))
+        return problem, brute_force(problem)[0]
     if k >= len(_CASES):
         n, m, r, curves, ordering, average = _SHARED[k - len(_CASES)]
         problem, _ = random_shared_problem(

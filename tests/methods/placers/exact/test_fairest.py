@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
+from benchmarks.promises import iao
 from dmcjia_opt import compile_problem, generate
 from dmcjia_opt.bounds.certificate import certify, judge
 from dmcjia_opt.methods.placers.exact import fairest
@@ -138,3 +139,12 @@ def test_a_budget_is_kept():
     assert judge(problem, found.options, found.shares).feasible
     full = place(Exact(), problem)
     assert found.lower_bound <= judge(problem, full.options, full.shares).objective * (1 + 1e-12)
+
+
+@pytest.mark.parametrize(("nodes", "units"), [(5, 50), (20, 100), (50, 500)])
+def test_moving_units_of_compute_is_never_quicker(nodes, units):
+    problem = fair(compile_problem(generate("fleet", nodes=nodes, seed=1)))
+    found = place(Exact(), problem)
+    best, moved = judge(problem, found.options, found.shares).objective, iao(problem, units)
+    assert best <= moved <= 1.2 * best
+    assert iao(problem, 10 * units) <= best * 1.02
