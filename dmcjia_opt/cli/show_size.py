@@ -52,7 +52,6 @@ def show_size(found: Size) -> None:
             )
         )
     )
-    console().print(
-        f"Proved: nothing that costs less than {found.lower_bound:.6g}{unit} keeps what is asked. That holds for plans "
-        f"with {found.scenario.rule}."
-    )
+    least = f"{found.lower_bound:.6g}{unit}"
+    less = f"less than {least} of {sale.least} does not keep" if sale.least else f"nothing cheaper than {least} keeps"
+    console().print(escape(f"Proved: {less} what is asked. That holds for plans with {found.scenario.rule}."))

@@ -22,6 +22,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, blocks
 from dmcjia_opt.bounds.proof.document import Prices
 from dmcjia_opt.bounds.proof.outward import Interval, above, below
+from dmcjia_opt.bounds.responses import Asked
 from dmcjia_opt.model.delay import TANDEM, DelayCurve, Piece, TandemCurve, series_excess
 from dmcjia_opt.model.problem import Problem
 
@@ -58,8 +59,12 @@ def option_bounds(problem: Problem, nodes: IntArray, prices: Prices) -> FloatArr
 
 def _option_bounds(problem: Problem, nodes: IntArray, prices: FloatArray) -> FloatArray:
     fixed, s, wait = problem.fixed_delay[nodes], problem.service[nodes], problem.wait[nodes]
-    weight, rate = problem.weight[nodes, None], problem.arrival_rate[nodes, None]
+    weight, rate = np.broadcast_to(problem.weight[nodes, None], fixed.shape), problem.arrival_rate[nodes, None]
     price = prices[problem.resource[nodes]]
+    late, own = np.zeros(fixed.shape, dtype=np.bool_), weight
+    if problem.promised:
+        weight = _raised(problem, nodes, price)
+        late = weight > own
     floor = np.maximum(below(problem.least_rate[nodes] - rate[..., None]), 0.0)
     bound = (Interval.exactly(weight) * Interval.exactly(fixed)).low
     series = _in_series(problem, s)
@@ -72,10 +77,32 @@ def _option_bounds(problem: Problem, nodes: IntArray, prices: FloatArray) -> Flo
     if series.any():
         stages = [k for k, curve in enumerate(problem.use_curves) if isinstance(curve, TandemCurve)]
         row, option = np.nonzero(series)
-        whose = (weight[row, 0], rate[row, 0], wait[row, option])
+        whose = (weight[row, option], rate[row, 0], wait[row, option])
         tables = (table[row, option][:, stages] for table in (s, price, floor))
         bound[row, option] = below(bound[row, option] + _series(*whose, *tables))
+    if late.any():  # what counts more than it weighs is worth its deadline, whatever the multiplier is
+        deadline = Interval.exactly(np.where(late, problem.deadline[nodes, None], 0.0))
+        bound = below(bound - ((Interval.exactly(weight) - Interval.exactly(own)) * deadline).high)
     return np.where(np.isinf(fixed), np.inf, bound)
+
+
+def _raised(problem: Problem, nodes: IntArray, price: FloatArray) -> FloatArray:
+    """Return weights (n, n_options), raised where several uses would miss the node's deadline at prices `price`."""
+    fixed, s = problem.fixed_delay[nodes], problem.service[nodes]
+    raised = np.array(np.broadcast_to(problem.weight[nodes, None], fixed.shape))
+    deadline = problem.deadline[nodes]
+    row, option = np.nonzero(((s > 0).sum(-1) > 1) & np.isfinite(deadline)[:, None] & np.isfinite(fixed))
+    if row.size:
+        at, rate = (row, option), problem.arrival_rate[nodes][row]
+        floors = problem.least_rate[nodes][at] - rate[:, None]
+        services, paid, least = (tuple(table.T) for table in (s[at], price[at], floors))
+        asked = Asked(problem.use_curves, services, paid, least, rate, problem.wait[nodes][at], problem.coupled)
+        room = deadline[row] - fixed[at]
+        missed = sum(asked.at(raised[at])[1]) > room
+        if missed.any():
+            one = row[missed], option[missed]
+            raised[one] = asked.only(np.flatnonzero(missed)).within(room[missed], raised[one])
+    return raised
 
 
 def _in_series(problem: Problem, s: FloatArray) -> BoolArray:

@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.proofs import FOLDER, prove_one
+from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.studies.bench.library import Library
 
 LIBRARY = Library(FOLDER)
@@ -11,11 +12,23 @@ LIBRARY = Library(FOLDER)
 #: What few nodes share at a time takes more cases than a proof has.
 LUMPY = ("servers", "tiers", "hosts")
 NAMES = [name for name, entry in LIBRARY.index.items() if entry.nodes <= 50]
+#: What no proof file can be about.
+NONE = ("worst", "p95", "p99")
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if LIBRARY.index[name].family not in LUMPY])
+def _about(name: str) -> bool:
+    return not any(name.endswith(end) or f"+{end}" in name for end in NONE)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if LIBRARY.index[name].family not in LUMPY and _about(name)])
 def test_the_best_known_plan_is_proved(tmp_path, name):
     assert prove_one(LIBRARY, name, tmp_path) <= 1e-9
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not _about(name)])
+def test_what_no_proof_is_about_is_said(tmp_path, name):
+    with pytest.raises(InputError, match="leave --proof out"):
+        prove_one(LIBRARY, name, tmp_path)
 
 
 @pytest.mark.slow
