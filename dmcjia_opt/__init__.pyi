@@ -40,3 +40,7 @@ from dmcjia_opt.bounds.certificate import (
 )
 from dmcjia_opt.bounds.proof.document import Proof as Proof, load_proof as load_proof
 from dmcjia_opt.bounds.proof.checking import check_proof as check_proof
+from dmcjia_opt.studies.purchase.frontier import Frontier as Frontier
+from dmcjia_opt.studies.purchase.frontier import frontier as frontier
+from dmcjia_opt.studies.purchase.size import Size as Size
+from dmcjia_opt.studies.purchase.size import size as size

@@ -278,7 +278,10 @@ def level_at(problem: Problem, prices: FloatArray, near: float = 0.0, *, rough: 
 
 def _beneath(probe: _Probe) -> None:
     """Bring the delay that is out of reach to a few units of rounding below the one that is not."""
-    for hair in (1e-12, 64.0 * EPS, 8.0 * EPS):
+    hair = _CLOSE
+    while probe.low < (t := probe.high * (1.0 - hair)) and probe(t) <= 0.0:
+        hair *= 8.0  # what is close enough to all there is may be further off in t
+    for hair in (64.0 * EPS, 8.0 * EPS):
         if probe.low < probe.high * (1.0 - hair):
             probe(probe.high * (1.0 - hair))
 

@@ -23,6 +23,7 @@ from dmcjia_opt.cli.profile import profile
 from dmcjia_opt.cli.report import report
 from dmcjia_opt.cli.reproduce import reproduce
 from dmcjia_opt.cli.simulate import simulate
+from dmcjia_opt.cli.size import size
 from dmcjia_opt.cli.solve import solve
 from dmcjia_opt.cli.verify import verify
 
@@ -69,7 +70,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (solve, verify, simulate, methods, generate, profile, reproduce, bench, report):
+for _command in (solve, size, verify, simulate, methods, generate, profile, reproduce, bench, report):
     app.command(cls=_Command)(_command)
 
 _STDERR = 2

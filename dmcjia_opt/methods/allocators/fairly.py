@@ -102,6 +102,7 @@ def _one_jointly(problem: Problem) -> tuple[FloatArray | None, FloatArray, float
         if found.status[0] != Status.INFEASIBLE:
             value = float(problem.objective(plan[0], found.shares[0]))
             best, high = (found, value) if value < high else (best, high)
+            nearer = max(nearer / 3.0, _NEARER)
         level = level_at(problem, _parts(found.prices[0]), high)
         if level.low > low:
             low, at = level.low, level.prices

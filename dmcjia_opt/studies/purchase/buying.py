@@ -25,8 +25,9 @@ _SAMPLE = 2_000  # nodes on which multipliers are looked for first
 _FEW = 3  # plans around the best multipliers that are tried
 _TRIED_ENTRIES = 40_000  # nodes in all plans between two of them
 _CUTS = 12  # multipliers at which plans are bounded first
-_MOST_OPEN, _MOST_TRIED, _MOST_LOOKS = 256, 400, 20_000  # nodes, plans and beginnings of plans that are looked at
-_TOLD = 3
+_MOST_OPEN, _MOST_TRIED, _MOST_LOOKS = 256, 300, 6_000  # nodes, plans and beginnings of plans that are looked at
+_MOST_FAILED = 30  # plans that are tried as long as none is one
+_TOLD, _STEPS = 3, 60
 _REPAIRS, _DEARER = 60, 1.5
 _KEPT = 1e-12  # a plan may exceed what there is by that much, relative: rounding
 _BLENDS = (0.0, 1e-14, 1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
@@ -156,7 +157,7 @@ def with_options(market: Market, options: IntArray, x: FloatArray, below: float)
     market = market.only(options)
     none = np.zeros(len(options), dtype=np.int64)
     floor = np.zeros(len(x))
-    summit = climb(market.ask, [market.ask(x)], x, floor, target=below)
+    summit = climb(market.ask, [market.ask(x)], x, floor, target=below, steps=_STEPS)
     if summit.best.value < below < math.inf:  # it ended as soon as that was known
         summit = climb(market.ask, summit.points, summit.best.x, floor)
     points = [point for point in summit.points if np.isfinite(point.slope).all() and np.isfinite(point.value)]
@@ -248,7 +249,7 @@ def _closed(found: _Found, points: Sequence[Offer]) -> float:
                     heapq.heappush(heap, (max(bound, least), -len(begun) - 1, (*begun, k)))
             continue
         tried += 1
-        if tried > _MOST_TRIED:
+        if tried > (_MOST_TRIED if found.plan else _MOST_FAILED):
             return min(least, known)
         plan = best.options.copy()
         plan[nodes] = choice[np.arange(len(nodes)), list(begun)]

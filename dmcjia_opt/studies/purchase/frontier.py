@@ -132,8 +132,8 @@ class Frontier:
     def envelope(self, delay_s: float) -> float:
         """Return what no plan of a delay costs less than, +inf where no line or point says that there is one.
 
-        Of the mean delay it is the largest of the lines, and 0 where all are below. Of a deadline it is the bound of the
-        next longer one that was looked at: what keeps the shorter keeps the longer too.
+        Of the mean delay it is the largest of the lines, and 0 where all are below. Of a deadline it is the bound of
+        the next longer one that was looked at: what keeps the shorter keeps the longer too.
         """
         if not delay_s > 0:
             raise InputError(f"a delay is a number of seconds > 0, got {delay_s:g}")

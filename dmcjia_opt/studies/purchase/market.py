@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -100,11 +101,10 @@ class Market:
     def sample(self, n: int) -> Market:
         """Return a market of `n` of the nodes, spread over the fleet, in which as much is there for each."""
         rows = np.linspace(0, self.problem.n_nodes - 1, n).astype(np.int64)
-        tables = {key: getattr(self.problem, key)[rows] for key in TABLES}
+        tables: dict[str, Any] = {key: getattr(self.problem, key)[rows] for key in TABLES}
         tables["weight"] = tables["weight"] / tables["weight"].sum()
-        some = replace(
-            self.problem, **{k: t if k in ("resource", "last") else frozen(t) for k, t in tables.items()}, uplinks=None
-        )
+        tables = {key: t if key in ("resource", "last") else frozen(t) for key, t in tables.items()}
+        some = replace(self.problem, **tables, uplinks=None)
         part = n / self.problem.n_nodes
         return replace(
             self, problem=some, deadline=self.deadline[rows], prices=self.prices / part, stock=self.stock * part

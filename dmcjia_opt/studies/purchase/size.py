@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, constant, distinct, frozen
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, constant, distinct, frozen
 from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.base.files import write_text
 from dmcjia_opt.base.machine import installed_versions
@@ -271,7 +271,7 @@ class Fleet:
     def _check(self, deadline: FloatArray, mean: float) -> None:
         """Refuse what no capacity of what is for sale could keep."""
         problem, names = self.problem, self.scenario.nodes.names
-        least = problem.fixed_delay.min(axis=1)
+        least = np.asarray(problem.fixed_delay.min(axis=1))
         late = np.flatnonzero((least > deadline) | ((least == deadline) & ~self._idle(least)))
         if late.size:
             told = [
@@ -290,7 +290,7 @@ class Fleet:
                 f"{fastest / _MS:.4g} ms; raise it, or give the nodes more compute_gflops or uplink_mbps"
             )
 
-    def _idle(self, least: FloatArray) -> FloatArray:
+    def _idle(self, least: FloatArray) -> BoolArray:
         """Return (n_nodes,) whether an option that uses nothing has the least delay."""
         idle = ~(self.problem.service > 0).any(-1)
         return np.asarray((idle & (self.problem.fixed_delay <= least[:, None])).any(axis=1))
