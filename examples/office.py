@@ -1,11 +1,9 @@
-"""What does it take to keep the 95th percentile of twenty cameras below 200 ms, and what do other delays cost?"""
+"""What it takes to keep the 95th percentile of twenty cameras below 200 ms, and what other delays cost."""
 
 import sys
 from pathlib import Path
 
-from dmcjia_opt import load_scenario
-from dmcjia_opt.studies.purchase.frontier import frontier
-from dmcjia_opt.studies.purchase.size import size
+from dmcjia_opt import frontier, load_scenario, size
 
 out = Path(*sys.argv[1:] or ["out"])
 out.mkdir(parents=True, exist_ok=True)

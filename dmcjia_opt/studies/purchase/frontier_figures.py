@@ -58,7 +58,7 @@ def _scale(values: FloatArray) -> bool:
 
 
 def _ticks(values: FloatArray) -> tuple[list[float], list[str]]:
-    """Return places on a logarithmic axis and what is written there: 1, 2 and 5 where that is few, else powers of ten."""
+    """Return places on a logarithmic axis and what is written there: 1, 2, 5 where few, else powers of ten."""
     low, high = float(values.min()), float(values.max())
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = _TICKS if len(decades) <= 4 else (1.0,)
@@ -113,7 +113,7 @@ def draw_frontier(frontier: Frontier, path: Path) -> None:
         raise InputError(f"{path}: a picture is a .png or .svg file")
     from dmcjia_opt.studies.look import pictures
 
-    unit, size, title, wide, delays, tall, costs = _axes(frontier)
+    _, size, title, wide, delays, tall, costs = _axes(frontier)
     figure = pictures.new_figure(8.0, 4.8)
     axes = figure.subplots()
     named = frontier.scenario.name
@@ -126,8 +126,17 @@ def draw_frontier(frontier: Frontier, path: Path) -> None:
     for name, (at, cost) in _series(frontier).items():
         there = cost > 0 if tall else np.ones(len(cost), dtype=np.bool_)
         mark, symbol, points = _MARKS[name]
-        look = {"markersize": 0.7 * points, "fillstyle": "none" if symbol.endswith("open") else "full"}
-        axes.plot(at[there] / size, cost[there], mark, color=_STYLES[name].colour, label=name, zorder=3, **look)
+        hollow: Any = "none" if symbol.endswith("open") else "full"
+        axes.plot(
+            at[there] / size,
+            cost[there],
+            mark,
+            color=_STYLES[name].colour,
+            label=name,
+            markersize=0.7 * points,
+            fillstyle=hollow,
+            zorder=3,
+        )
     for which, logarithmic, values in (("x", wide, delays), ("y", tall, costs)):
         if logarithmic:
             getattr(axes, f"set_{which}scale")("log")
