@@ -35,6 +35,11 @@ SAYS = {
         r"keeping them changes [1-9] splits of 10, and costs the mean p95 delay \d+\.\d ms",
         {"promised.toml", "promised_plan.json"},
     ),
+    "office": (
+        r"cloud 1500, line 200 for 700 a month; the worst has 189 ms\n.* 662\.86; less than 662\.86 is not enough\n"
+        r"today 250 for a mean p95 of 293 ms, which costs at least 240\n( .*\n)+",
+        {"office_size.json", "office_frontier.csv", "office_frontier.png", "office_frontier.html"},
+    ),
     "proof": (
         r"cases prove.*\n13 of 13 claims hold\n(.*\n)*caught: objective_s",
         {"proof_plan.json", "proof.json", "proof_false.json"},

@@ -115,6 +115,11 @@ class Frontier:
         return delay_called(self.scenario.options.statistic, worst=self.by_deadline)
 
     @property
+    def of(self) -> str:
+        """What is said of a node's delay: ``"mean"``, or the percentile."""
+        return self.scenario.options.statistic
+
+    @property
     def cost_called(self) -> str:
         """What is least, with its unit: ``"cost"``, or ``"capacity of cloud, GFLOP/s"``."""
         return f"capacity of {self.sale.least}, {self.sale.unit}" if self.sale.least else "cost"
@@ -125,7 +130,7 @@ class Frontier:
         return bool(((self.sale.steps > 0) & (self.sale.prices > 0)).any())
 
     def envelope(self, delay_s: float) -> float:
-        """Return what no plan of a delay costs less than, +inf where no line or point says that there is one.
+        """Return what no plan of a delay costs less than.
 
         Of the mean delay it is the largest of the lines, and 0 where all are below. Of a deadline it is the bound of
         the next longer one that was looked at: what keeps the shorter keeps the longer too.
@@ -230,16 +235,16 @@ def _today(fleet: Fleet, by_deadline: bool) -> Today:
     return Today(float(fleet.sale.prices @ fleet.sale.declared), delay)
 
 
-def _point(fleet: Fleet, plan: Bought, delay: float, deadline: FloatArray, mean: float) -> Point:
-    found = fleet.sized(plan, deadline, mean)
-    reached = found.mean_delay if math.isfinite(mean) else found.worst_delay
+def _point(fleet: Fleet, plan: Bought, delay: float, deadline: FloatArray, *, of_mean: bool = True) -> Point:
+    found = fleet.sized(plan, deadline, delay if of_mean else math.inf)
+    reached = found.mean_delay if of_mean else found.worst_delay
     return Point(delay, found.cost_exact, max(plan.bound, 0.0), found.exact, found.capacity, found.cost, reached)
 
 
 def _kept(fleet: Fleet, deadline_s: float) -> Point:
     """Return the least cost at which every node keeps a deadline, s."""
     deadline = fleet.deadlines(deadline_s / _MS)
-    return _point(fleet, cheapest(fleet.market(deadline)), deadline_s, deadline, math.inf)
+    return _point(fleet, cheapest(fleet.market(deadline)), deadline_s, deadline, of_mean=False)
 
 
 def _over_deadlines(fleet: Fleet, n: int) -> list[Point]:
@@ -295,7 +300,13 @@ def _over_worths(fleet: Fleet, n: int) -> tuple[list[Point], FloatArray]:
     offers = [_at_worth(market, worth) for worth in worths[::-1].tolist()]
     lines = np.array([[offer.x[-1], offer.value + offer.x[-1] * mean] for offer in (*up, *down, *offers)])
     distinct = [offers[0], *(b for a, b in pairwise(offers) if b.mean > a.mean)]
-    return [_supported(fleet, market, offer, deadline) for offer in distinct], lines
+    found = [_supported(fleet, market, offer, deadline) for offer in distinct]
+    if not any(found):
+        raise InfeasibleError(
+            "no plan was found with as much as there is of what is not for sale; raise what is too small, or give it "
+            "a price"
+        )
+    return [p for p in found if p is not None], lines
 
 
 def _until(first: T, at: Callable[[int], T | None], value: Callable[[T], float], done: Callable[[T], bool]) -> list[T]:
@@ -318,19 +329,25 @@ def _at_worth(market: Market, worth: float) -> Offer:
 
     def ask(x: FloatArray) -> Offer:
         offer = market.ask(np.append(x, worth))
-        return replace(offer, slope=offer.slope[:-1])
+        return replace(offer, x=x, slope=offer.slope[:-1])
 
     n = len(market.kept)
-    x = np.full(n, worth * market.mean / max(n, 1))
-    return climb(ask, [ask(x)], x, np.zeros(n)).best if n else ask(x)
+    if not n:
+        return market.ask(np.array([worth]))
+    x = np.full(n, worth * market.mean / n)
+    return market.ask(np.append(climb(ask, [ask(x)], x, np.zeros(n)).best.x, worth))
 
 
-def _supported(fleet: Fleet, market: Market, offer: Offer, deadline: FloatArray) -> Point:
-    """Return the cheapest plan with the mean delay of an offer: that is the offer, where nothing else ties nodes."""
+def _supported(fleet: Fleet, market: Market, offer: Offer, deadline: FloatArray) -> Point | None:
+    """Return the cheapest plan with the mean delay of an offer: that is the offer, where nothing else ties nodes.
+
+    None where no plan was found: the offer may take more than there is of what is not for sale.
+    """
     market = replace(market, mean=offer.mean)
-    if market.kept.size:
-        plan = cheapest(market)
-    else:
-        cost = offer.cost
-        plan = Bought(offer.options, market.shares(offer.x, offer.options), offer.use, cost, -math.inf)
-    return _point(fleet, plan, offer.mean, deadline, offer.mean)
+    if not market.kept.size:
+        shares = market.shares(offer.x, offer.options)
+        return _point(fleet, Bought(offer.options, shares, offer.use, offer.cost, -math.inf), offer.mean, deadline)
+    try:
+        return _point(fleet, cheapest(market), offer.mean, deadline)
+    except InfeasibleError:
+        return None
