@@ -8,7 +8,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, FloatArray
 
-_STEPS, _LOOK = 200, 6
+_STEPS, _LOOK, _LEAST = 200, 5, 0.05
 _HAIRS = (256.0 * EPS, 32.0 * EPS, 4.0 * EPS)  # relative, so far below the upper end the lower one is looked for
 
 
@@ -53,20 +53,26 @@ def falling_root(
         middle = 0.5 * (low + high)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             x = low + value_low / (value_low - value_high) * (high - low)
+        # where an end is the root up to rounding, the other one comes next to it
+        hair = np.minimum(4.0 * EPS * np.maximum(np.abs(low), np.abs(high)), 0.25 * (high - low))
+        x = np.clip(x, low + hair, high - hair)
+        halved = ~((x > low) & (x < high))
         if step % _LOOK == _LOOK - 1:  # where the bracket is still wide it is halved
-            x, before = np.where(high - low > 0.1 * before, middle, x), high - low
-        x = np.where(going, np.where((x > low) & (x < high), x, middle), high)
+            halved, before = halved | (high - low > 0.1 * before), high - low
+        x = np.where(going, np.where(halved, middle, x), high)
         value = function(x)
+        side = np.where(halved, 0.0, side)
+        value_low, value_high = np.where(halved, at_low, value_low), np.where(halved, at_high, value_high)
         above, below = going & (value > 0), going & ~(value > 0)
         # an end that stays twice counts less (N. Anderson and A. Björck 1973, doi:10.1007/BF01951936)
         with np.errstate(divide="ignore", invalid="ignore"):
             less_high, less_low = 1.0 - value / value_low, 1.0 - value / value_high
-        less_high, less_low = np.where(less_high > 0, less_high, 0.5), np.where(less_low > 0, less_low, 0.5)
+        less_high, less_low = (np.where(less > 0, np.maximum(less, _LEAST), 0.5) for less in (less_high, less_low))
         value_high = np.where(above & (side > 0), less_high * value_high, np.where(below, value, value_high))
         value_low = np.where(below & (side < 0), less_low * value_low, np.where(above, value, value_low))
         side = np.where(above, 1.0, np.where(below, -1.0, side))
         low, high = np.where(above, x, low), np.where(below, x, high)
-        at_high = np.where(below, value, at_high)
+        at_low, at_high = np.where(above, value, at_low), np.where(below, value, at_high)
     for hair in _HAIRS if both else ():
         x = np.maximum(low, high - max(hair, hair * close / EPS) * np.abs(high))
         if (x == low).all():
