@@ -101,9 +101,9 @@ def promised_batches() -> Iterator[tuple[Problem, IntArray]]:
         (2, (OVERLAP, MD1), True, True),
     )
     for resources, curves, late, worst in cases:
-        n = int(rng.integers(3, 7))
+        n = 3 if worst else int(rng.integers(3, 7))
         problem, options = random_shared_problem(rng, n, 3, resources, len(curves), curves=curves)
-        plans = plans_of(problem, options, rng, 4)
+        plans = plans_of(problem, options, rng, 6)
         if late:
             delay = problem.node_delay(options, WaterFilling().allocate(problem, options[None]).shares[0])
             problem = replace(problem, deadline=np.where(rng.random(n) < 0.6, 1.2 * delay, np.inf))
@@ -328,7 +328,7 @@ class AllocatorConformance(Conformance):
         """Neither the options nor the problem, and options that are read-only will do."""
         rng = np.random.default_rng(9)
         problem, options = random_problem(rng, 7, 4, ordering="cloud-faster")
-        plans = plans_of(problem, options, rng, 3)
+        plans = plans_of(problem, options, rng, 6)
         if refused(allocator, problem, plans):
             return
         before, tables = plans.copy(), contents(problem)

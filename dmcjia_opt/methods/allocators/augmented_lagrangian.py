@@ -40,6 +40,7 @@ import numpy as np
 from pydantic import Field
 
 from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
+from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.allocators.jointly import Uses, balanced
 from dmcjia_opt.methods.allocators.normal_form import NormalForm, by_resource, normal_form
 from dmcjia_opt.methods.allocators.penalised import KinkedLagrangianFunction, LagrangianFunction, over_budget
@@ -134,7 +135,15 @@ class AugmentedLagrangian:
         return of_the_mean(problem, "waterfilling")
 
     def allocate(self, problem: Problem, options: IntArray) -> Allocation:
-        """Return shares and prices for `options` (n_plans, n_nodes); a plan's result does not depend on the others."""
+        """Return shares and prices for `options` (n_plans, n_nodes); a plan's result does not depend on the others.
+
+        Raises
+        ------
+        InputError
+            If `supports` refuses the problem.
+        """
+        if (reason := self.supports(problem)) is not None:
+            raise InputError(reason)
         if not problem.coupled:
             return by_resource(problem, options, self._solved)
         shares = np.full((*options.shape, problem.n_uses), np.nan)
