@@ -67,14 +67,15 @@ def falling_root(
         # an end that stays twice counts less (N. Anderson and A. Björck 1973, doi:10.1007/BF01951936)
         with np.errstate(divide="ignore", invalid="ignore"):
             less_high, less_low = 1.0 - value / value_low, 1.0 - value / value_high
-        less_high, less_low = (np.where(less > 0, np.maximum(less, _LEAST), 0.5) for less in (less_high, less_low))
+        less_high = np.where(less_high > 0, np.maximum(less_high, _LEAST), 0.5)
+        less_low = np.where(less_low > 0, np.maximum(less_low, _LEAST), 0.5)
         value_high = np.where(above & (side > 0), less_high * value_high, np.where(below, value, value_high))
         value_low = np.where(below & (side < 0), less_low * value_low, np.where(above, value, value_low))
         side = np.where(above, 1.0, np.where(below, -1.0, side))
         low, high = np.where(above, x, low), np.where(below, x, high)
         at_low, at_high = np.where(above, value, at_low), np.where(below, value, at_high)
-    for hair in _HAIRS if both else ():
-        x = np.maximum(low, high - max(hair, hair * close / EPS) * np.abs(high))
+    for near in _HAIRS if both else ():
+        x = np.maximum(low, high - max(near, near * close / EPS) * np.abs(high))
         if (x == low).all():
             continue
         low = np.where(function(x) > 0, x, low)
