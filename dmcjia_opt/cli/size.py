@@ -29,7 +29,10 @@ def size(
     out: Annotated[Path | None, written("size.json", "Write what to buy here.", ".json", stdout=True)] = None,
     frontier: Annotated[
         Path | None,
-        written("DIR", "Write cost against delay, with its proved lower envelope, into this folder: CSV, PNG, a page."),
+        written(
+            "DIR",
+            "Write cost against the mean delay, or the deadline asked, and its proved lower envelope: CSV, PNG, page.",
+        ),
     ] = None,
     outside: Outside = False,
 ) -> None:
@@ -56,7 +59,7 @@ def size(
         show_size(found)
     if frontier is not None:
         with spinner("looking at what other delays cost"):
-            curve = trade_off(loaded, resource=resource)
+            curve = trade_off(loaded, resource=resource, by_deadline=deadline_ms is not None and mean_ms is None)
         frontier.mkdir(parents=True, exist_ok=True)
         curve.to_csv(frontier / "frontier.csv")
         curve.draw(frontier / "frontier.png")

@@ -177,6 +177,7 @@ def frontier(
     deadlines_ms: Sequence[float] | None = None,
     points: int = POINTS,
     resource: str | None = None,
+    by_deadline: bool = False,
 ) -> Frontier:
     """Return what each delay costs at least: cost, or the one capacity, against the delay.
 
@@ -194,6 +195,8 @@ def frontier(
         How many there are to be in a grid.
     resource
         The server or link whose capacity is to be least, all others as they are; see `size`.
+    by_deadline
+        Whether the delay is the longest of all nodes, at a grid of deadlines.
 
     Raises
     ------
@@ -211,7 +214,7 @@ def frontier(
     if deadlines_ms is not None and not len(deadlines_ms):
         raise InputError("deadlines_ms is empty; name deadlines, or leave it out")
     fleet = Fleet.of(loaded, resource)
-    by_deadline = deadlines_ms is not None or loaded.options.objective == "worst"
+    by_deadline |= deadlines_ms is not None or loaded.options.objective == "worst"
     lines: FloatArray = np.empty((0, 2))
     if deadlines_ms is not None:
         found = [_kept(fleet, deadline) for deadline in sorted({_MS * float(value) for value in deadlines_ms})]
