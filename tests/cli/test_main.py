@@ -11,7 +11,7 @@ from dmcjia_opt.cli.main import main
 from tests.cli.scenarios import TWO
 from tests.command_line import fails, misused
 
-COMMANDS = ("solve", "verify", "simulate", "methods", "generate", "profile", "reproduce", "bench")
+COMMANDS = ("solve", "verify", "size", "simulate", "methods", "generate", "profile", "reproduce", "bench")
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ from dmcjia_opt.solving.plan import Limits, Moment, NodeClaim, PlanFile, Provena
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.bench.rows import Row
 from dmcjia_opt.studies.bench.suites import Block
+from dmcjia_opt.studies.purchase.size import MOST_ROWS, size
 from dmcjia_opt.studies.simulation.arrivals import load_trace
 from dmcjia_opt.studies.simulation.fleet import simulate
 from dmcjia_opt.studies.simulation.result import content
@@ -175,6 +176,14 @@ def test_keys_of_a_simulation():
     assert set(plan["nodes"][0]) == set(table("Each node of a simulation:"))
     for key in found:
         assert f"`{key}`" in PAGE[PAGE.index("## Simulation") :]
+
+
+def test_keys_of_a_size():
+    found = size(generate("paper", nodes=2, seed=1), deadline_ms=900).to_dict()
+    assert set(found) == set(table("Keys of a size:"))
+    assert set(found["details"][0]) == set(table("Each of `details`:"))
+    assert set(found["nodes"][0]) == set(table("Each node of a size:"))
+    assert f"{MOST_ROWS:,} nodes" in PAGE
 
 
 def test_the_examples_are_read(tmp_path):

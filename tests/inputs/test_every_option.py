@@ -33,6 +33,7 @@ NODE = '[[nodes]]\nname = "{}"\nmodel = "{}"\ncompute_gflops = {}\nuplink_mbps =
 CLOUD = "[cloud]\ncompute_gflops = 40.0\n"
 BENCH = "bench smoke --instances s.toml --methods greedy+ --seeds 1"
 SIMULATE = "simulate s.toml plan.json --tasks 1000"
+SIZE = "size s.toml --deadline-ms 4000"
 MEASURE = "profile net.onnx --measure pi --repeats 1"
 GENETIC = "solve s.toml --placer genetic:population=4 --evaluations"
 
@@ -55,6 +56,13 @@ EXAMPLES = {
     "verify plan": ("verify s.toml plan.json", "verify s.toml false.json"),
     "verify --proof": ("verify s.toml plan.json", "verify s.toml plan.json --proof proof.json"),
     "verify --outside": ("verify sub/o.toml plan.json", "verify sub/o.toml plan.json --outside"),
+    "size scenario": (SIZE, SIZE.replace("s.toml", "t.toml")),
+    "size --deadline-ms": (SIZE, f"{SIZE} --deadline-ms 2000"),
+    "size --mean-ms": (SIZE, f"{SIZE} --mean-ms 900"),
+    "size --resource": (SIZE, f"{SIZE} --resource sky"),
+    "size --out": (SIZE, f"{SIZE} --out size.json"),
+    "size --frontier": (SIZE, f"{SIZE} --frontier curve"),
+    "size --outside": ("size sub/o.toml --mean-ms 9000", "size sub/o.toml --mean-ms 9000 --outside"),
     "simulate scenario": (SIMULATE, "simulate t.toml plan.json --tasks 1000"),
     "simulate plans": (SIMULATE, "simulate s.toml greedy.json --tasks 1000"),
     "simulate --tasks": ("simulate s.toml plan.json", SIMULATE),

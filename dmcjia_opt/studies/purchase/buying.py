@@ -26,9 +26,10 @@ _FEW = 3  # plans around the best multipliers that are tried
 _TRIED_ENTRIES = 40_000  # nodes in all plans between two of them
 _CUTS = 12  # multipliers at which plans are bounded first
 _MOST_OPEN, _MOST_TRIED, _MOST_LOOKS = 256, 300, 6_000  # nodes, plans and beginnings of plans that are looked at
-_MOST_FAILED = 30  # plans that are tried as long as none is one
+_MOST_FAILED = 12  # plans that are tried as long as none is one
 _TOLD, _STEPS = 3, 60
-_REPAIRS, _DEARER = 60, 1.5
+_REPAIRS, _DEARER = 30, 1.5
+_NONE = 1e-9  # part of what there is that makes sure that there is too little
 _KEPT = 1e-12  # a plan may exceed what there is by that much, relative: rounding
 _BLENDS = (0.0, 1e-14, 1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
 _MORE = 64  # plans between two that are tried, at most
@@ -73,6 +74,8 @@ def cheapest(market: Market) -> Bought:
             return relaxed
     summit = climb(market.ask, [first := start(market)], first.x, np.zeros(len(first.x)))
     best = summit.best
+    if market.kept.size and not _enough(market, best.x):
+        raise InfeasibleError(_without_plan(market, "no plan keeps"))
     found = _Found(market, best)
     for point in sorted(summit.points, key=lambda point: -point.value)[: 1 + _FEW]:
         found.attempt(point.options)
@@ -85,15 +88,27 @@ def cheapest(market: Market) -> Bought:
     _between(found, sides[0].options, sides[1].options)
     bound = _closed(found, sorted(summit.points, key=lambda point: -point.value)[:_CUTS])
     if found.plan is None:
-        raise InfeasibleError(_without_plan(market))
+        raise InfeasibleError(_without_plan(market, "no plan was found that keeps"))
     return replace(found.plan, bound=min(bound, found.plan.cost))
 
 
-def _without_plan(market: Market) -> str:
+def _enough(market: Market, x: FloatArray) -> bool:
+    """Return whether there may be a plan with as much as there is of what is not for sale; sought around `x`."""
+    gratis = market.gratis()
+    point = gratis.ask(x)
+    if point.value > 0.0 or not np.isfinite(point.slope).all():
+        return point.value <= 0.0
+    # the value grows with the multipliers where it is > 0 at all: a little is enough
+    return (
+        climb(gratis.ask, [point], x, np.zeros(len(x)), target=_NONE * market.given(x), steps=_STEPS).best.value <= 0.0
+    )
+
+
+def _without_plan(market: Market, no_plan: str) -> str:
     names = [market.problem.resources[r] for r in market.kept.tolist()]
     told = listed([str(name) for name in names[:_TOLD]], len(names) - len(names[:_TOLD]), "resource")
     return (
-        f"no plan was found that keeps what is asked with {told} as large as the scenario says, however much of the "
+        f"{no_plan} what is asked with {told} as large as the scenario says, however much of the "
         "rest is bought; raise what is too small, give it a price, or ask for less"
     )
 
@@ -106,9 +121,13 @@ def _alone(market: Market) -> Bought:
 
 
 def _untargeted(market: Market) -> Bought | None:
-    """Return the cheapest plan without the target; None where nothing is kept without it."""
+    """Return the cheapest plan without the target; None where nothing is kept without it.
+
+    That plan still keeps what the target says of each node alone: no delay is longer than the mean divided by a weight.
+    """
+    deadline = np.minimum(market.deadline, market.mean / market.problem.weight)
     try:
-        return cheapest(replace(market, mean=math.inf))
+        return cheapest(replace(market, mean=math.inf, deadline=deadline))
     except InfeasibleError:
         return None
 

@@ -131,13 +131,20 @@ class Market:
         else:
             found = keeping(problem, self.deadline, prices)
             total, use, options = found.total, found.use, found.options
-        paid = float(prices @ use)
+        paid = float(prices @ np.where(prices > 0, use, 0.0))
         mean = (total - paid) / y if y else math.nan
         given = self.given(x)
         slope = np.append(use[self.kept] - self.stock, [mean - self.mean] if self.targeted else [])
         slack = (64.0 + math.log2(problem.n_nodes + 1)) * EPS * (total + given)
-        bought = float(self.prices @ use)
+        bought = float(self.prices @ np.where(self.prices > 0, use, 0.0))
         return Offer(x, total - given - slack, slope, bought, mean, use, options)
+
+    def gratis(self) -> Market:
+        """Return the market in which what is for sale costs nothing, so that its uses take no time.
+
+        Of all plans its value is a lower bound on 0 then, at any multipliers: where it is more, there is no plan.
+        """
+        return replace(self, prices=np.zeros(len(self.prices)))
 
     def shares(self, x: FloatArray, options: IntArray) -> FloatArray:
         """Return the shares (n_nodes, n_uses) that `options` (n_nodes,) take at multipliers > 0."""

@@ -23,6 +23,7 @@ from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.choices import Choices, choices_of
 from dmcjia_opt.solving.registry import LIBRARIES
+from dmcjia_opt.studies.purchase.asked import check_asked
 from dmcjia_opt.studies.purchase.buying import Bought, cheapest
 from dmcjia_opt.studies.purchase.market import Market
 from dmcjia_opt.studies.purchase.sale import HAIR, Sale, sale_of
@@ -197,7 +198,7 @@ def size(
     Raises
     ------
     InputError
-        If nothing is asked, or it is not clear what is for sale.
+        If nothing is asked, it is not clear what is for sale, or a node that needs capacity has no deadline.
     InfeasibleError
         If no capacity is enough.
 
@@ -208,8 +209,6 @@ def size(
     >>> wanted.worst_delay <= 0.4
     True
     """
-    from dmcjia_opt.studies.purchase.asked import check_asked
-
     loaded = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
     check_asked(loaded, deadline_ms, mean_ms)
     fleet = Fleet.of(loaded, resource)
@@ -255,11 +254,15 @@ class Fleet:
 
         Raises
         ------
+        InputError
+            If a node needs capacity and nothing says how fast it is to be.
         InfeasibleError
             If no capacity keeps them.
         """
         sale, problem = self.sale, self.problem
         self._check(deadline, mean)
+        if math.isinf(mean):
+            deadline = self._at_leisure(deadline)
         prices = sale.prices * sale.declared
         if math.isfinite(mean) and np.isfinite(deadline).any():
             scale = np.where(sale.prices > 0, _SCALE, 1.0)
@@ -290,6 +293,19 @@ class Fleet:
                 f"{fastest / _MS:.4g} ms; raise it, or give the nodes more compute_gflops or uplink_mbps"
             )
 
+    def _at_leisure(self, deadline: FloatArray) -> FloatArray:
+        """Return deadlines in which nodes without one have what they take on their own, which costs nothing."""
+        idle = ~(self.problem.service > 0).any(-1)
+        alone = np.where(idle, self.problem.fixed_delay, np.inf).min(axis=1)
+        both = np.where(np.isinf(deadline), alone, deadline)
+        if np.isinf(both).any():
+            name = self.scenario.nodes.names[int(np.argmax(np.isinf(both)))]
+            raise InputError(
+                f'"{name}" has no deadline and cannot do all itself: with the least capacity its tasks would wait for '
+                "ever; give it deadline_ms, or ask for --deadline-ms or --mean-ms"
+            )
+        return np.asarray(both)
+
     def _idle(self, least: FloatArray) -> BoolArray:
         """Return (n_nodes,) whether an option that uses nothing has the least delay."""
         idle = ~(self.problem.service > 0).any(-1)
@@ -309,12 +325,6 @@ class Fleet:
         by = problem.at(problem.resource, options)
         shares = plan.shares * (scaled * filled)[by]
         delays = problem.node_delay(options, shares)
-        if not np.isfinite(delays).all():
-            d = int(np.argmax(~np.isfinite(delays)))
-            raise InputError(
-                f'"{self.scenario.nodes.names[d]}" has no deadline, so that with the least capacity its tasks wait for '
-                "ever; give it deadline_ms, or ask for --deadline-ms or --mean-ms"
-            )
         ratio = np.where(bought & (capacity > 0), capacity / sale.declared, 1.0)
         grown = replace(problem, service=_scaled(problem, ratio))
         cost = float(sale.prices @ capacity)
