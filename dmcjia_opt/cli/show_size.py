@@ -37,6 +37,7 @@ def show_size(found: Size) -> None:
     unit = f" {sale.unit}" if sale.unit else ""
     rounded = found.cost > found.cost_exact * (1.0 + 1e-9)
     steps = f"; {found.cost_exact:.6g}{unit} before it is rounded up to steps" if rounded else ""
+    loose = ", in any amount rather than in steps" if rounded and found.lower_bound <= found.cost_exact else ""
     target = f", at most {seconds(found.mean_target)} asked" if math.isfinite(found.mean_target) else ""
     kept = deadlines_kept(tuple(found.scenario.nodes.names), found.delays, found.deadlines)
     slowest = found.scenario.nodes.names[int(np.argmax(found.delays))]
@@ -44,7 +45,7 @@ def show_size(found: Size) -> None:
         facts(
             (
                 (what, f"[bold]{found.cost:.6g}{unit}[/bold]{steps}"),
-                ("lower bound", f"{found.lower_bound:.6g}{unit}"),
+                ("lower bound", f"{found.lower_bound:.6g}{unit}{loose}"),
                 ("gap", percent(found.gap)),
                 (delay_called(options.statistic, worst=False), f"{seconds(found.mean_delay)}{target}"),
                 (delay_called(options.statistic, worst=True), f"{seconds(found.worst_delay)}, {escape(slowest)}"),

@@ -36,6 +36,19 @@ def test_a_size_goes_to_standard_output_alone(fleet, monkeypatch, capsys):
     assert "at most 700 ms asked" in told
 
 
+def test_steps_are_told_with_what_the_bound_is_of(fleet, monkeypatch, capsys):
+    text = (fleet / "s.toml").read_text(encoding="utf-8")
+    server = '[[servers]]\nname = "site"\ncompute_gflops = 9.0\nprice_per_gflops = 0.3\nstep_gflops = 2.0\n'
+    steps = "price_per_gflops = 0.5\nstep_gflops = 3.0\n"
+    (fleet / "t.toml").write_text(text.replace("[cloud]\n", f"[cloud]\n{steps}") + server, encoding="utf-8")
+    code, said, _ = run(monkeypatch, capsys, "size", "t.toml", "--deadline-ms", "900")
+    assert code == 0
+    found = size("t.toml", deadline_ms=900)
+    assert found.cost > found.cost_exact
+    assert f"{found.cost:.6g}; {found.cost_exact:.6g} before it is rounded up to steps" in said
+    assert f"{found.lower_bound:.6g}, in any amount rather than in steps" in said
+
+
 def test_a_frontier_goes_into_a_folder(fleet, monkeypatch, capsys):
     code, said, _ = run(monkeypatch, capsys, *["size", "s.toml", "--frontier", "curve"])
     assert code == 0
