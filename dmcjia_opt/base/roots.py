@@ -8,7 +8,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, FloatArray
 
-_STEPS, _LOOK, _LEAST = 200, 5, 0.05
+_STEPS, _LOOK, _LEAST = 200, 6, 1e-6
 _HAIRS = (256.0 * EPS, 32.0 * EPS, 4.0 * EPS)  # relative, so far below the upper end the lower one is looked for
 
 
@@ -45,7 +45,7 @@ def falling_root(
     high = np.where(at_low > 0, high, low)
     low = np.where(at_high > 0, high, low)
     value_low, value_high, side = np.array(at_low), np.array(at_high), np.zeros(low.shape)
-    before = high - low
+    before, crept = high - low, np.zeros(low.shape, dtype=np.bool_)
     for step in range(_STEPS):
         going = ((high - low) > 2.0 * EPS * np.maximum(np.abs(low), np.abs(high))) & (at_high < -close)
         if not going.any():
@@ -55,14 +55,14 @@ def falling_root(
             x = low + value_low / (value_low - value_high) * (high - low)
         # where an end is the root up to rounding, the other one comes next to it
         hair = np.minimum(4.0 * EPS * np.maximum(np.abs(low), np.abs(high)), 0.25 * (high - low))
+        next_to = ~((x > low + hair) & (x < high - hair))
         x = np.clip(x, low + hair, high - hair)
-        halved = ~((x > low) & (x < high))
+        halved = ~((x > low) & (x < high)) | (next_to & crept)
+        crept = next_to & ~halved
         if step % _LOOK == _LOOK - 1:  # where the bracket is still wide it is halved
             halved, before = halved | (high - low > 0.1 * before), high - low
         x = np.where(going, np.where(halved, middle, x), high)
         value = function(x)
-        side = np.where(halved, 0.0, side)
-        value_low, value_high = np.where(halved, at_low, value_low), np.where(halved, at_high, value_high)
         above, below = going & (value > 0), going & ~(value > 0)
         # an end that stays twice counts less (N. Anderson and A. Björck 1973, doi:10.1007/BF01951936)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -73,7 +73,7 @@ def falling_root(
         value_low = np.where(below & (side < 0), less_low * value_low, np.where(above, value, value_low))
         side = np.where(above, 1.0, np.where(below, -1.0, side))
         low, high = np.where(above, x, low), np.where(below, x, high)
-        at_low, at_high = np.where(above, value, at_low), np.where(below, value, at_high)
+        at_high = np.where(below, value, at_high)
     for near in _HAIRS if both else ():
         x = np.maximum(low, high - max(near, near * close / EPS) * np.abs(high))
         if (x == low).all():
