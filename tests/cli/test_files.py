@@ -30,6 +30,8 @@ OUTPUTS = {
     ("solve", "--proof"): ".json",
     ("solve", "--report"): ".html",
     ("simulate", "--out"): ".json",
+    ("size", "--out"): ".json",
+    ("size", "--frontier"): "",
     ("generate", "--out"): ".toml",
     ("generate", "--nodes-file"): ".csv",
     ("profile", "--out"): ".json",
@@ -42,12 +44,16 @@ OUTPUTS = {
     ("report", "--csv"): "",
 }
 #: What goes to standard output by "-".
-STREAMS = {("solve", "--out"), ("solve", "--proof"), ("simulate", "--out"), ("generate", "--out"), ("profile", "--out")}
+STREAMS = {
+    *(("solve", name) for name in ("--out", "--proof")),
+    *((name, "--out") for name in ("simulate", "size", "generate", "profile")),
+}
 #: What names a file, or may.
 INPUTS = {
     *(("solve", name) for name in ("scenario", "--placer", "--allocator")),
     *(("verify", name) for name in ("scenario", "plan", "--proof")),
     *(("simulate", name) for name in ("scenario", "plans", "--arrivals")),
+    ("size", "scenario"),
     ("profile", "model"),
     *(("report", name) for name in ("what", "--scenario")),
     *(("bench", name) for name in ("--instances", "--methods")),
@@ -58,6 +64,7 @@ WORDS = {
     ("bench", "--dask"),
     ("generate", "family"),
     ("methods", "name"),
+    ("size", "--resource"),
     ("profile", "--input-shape"),
     ("profile", "--measure"),
     ("profile", "--upload-dtype"),
@@ -72,6 +79,7 @@ READ = {
         ("simulate", "s.toml", "plan.json", "other.json", "--arrivals", "arrivals.csv"),
         (*FLEET, "plan.json", "other.json", "arrivals.csv"),
     ),
+    "size": (("size", "s.toml", "--deadline-ms", 9000), FLEET),
     "profile": (("profile", "net.onnx", "--measure", "pi"), ("net.onnx",)),
     "profile, JSON": (("profile", "net.json", "--measure", "pi"), ("net.json",)),
     "bench": (("bench", "smoke", "--instances", "s.toml,p.toml", "--methods", "./mine.py:Mine"), (*FLEET, "mine.py")),
@@ -89,6 +97,7 @@ EATEN = [
 MADE = {
     "solve": ("solve", "p.toml"),
     "simulate": ("simulate", "p.toml", "of-p.json", "--tasks", 1000),
+    "size": ("size", "p.toml", "--mean-ms", 9000),
     "generate": ("generate", "paper", "--nodes", 2),
     "profile": ("profile", "net.onnx", "--measure", "pi", "--repeats", 1),
     "report": ("report", "results"),

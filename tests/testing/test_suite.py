@@ -13,6 +13,7 @@ from dmcjia_opt.model.delay import MD1
 from dmcjia_opt.solving.contract import Allocation, Status, Stop
 from dmcjia_opt.solving.search import Search
 from dmcjia_opt.testing import AllocatorConformance, BaselineConformance, PlacerConformance
+from dmcjia_opt.testing.allocators import shared_batches
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def test_faults_of_allocators_are_found(fault, test):
 
     more = {
         "test_random_problems": (True,),
-        "test_several_resources": (True,),
+        "test_several_resources": (True, shared_batches),
         "test_a_batch_is_the_same_as_a_loop": (MD1,),
         "test_a_batch_with_several_resources_is_the_same_as_a_loop": (True,),
     }.get(test, ())

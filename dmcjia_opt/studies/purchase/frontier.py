@@ -111,17 +111,17 @@ class Frontier:
 
     @property
     def called(self) -> str:
-        """What the delay is called: ``"mean p95 delay"``, or ``"p95 delay of the worst node"``."""
+        """What the delay is called, ``"mean p95 delay"`` or ``"p95 delay of the worst node"``."""
         return delay_called(self.scenario.options.statistic, worst=self.by_deadline)
 
     @property
     def of(self) -> str:
-        """What is said of a node's delay: ``"mean"``, or the percentile."""
+        """What is said of a node's delay, ``"mean"`` or the percentile."""
         return self.scenario.options.statistic
 
     @property
     def cost_called(self) -> str:
-        """What is least, with its unit: ``"cost"``, or ``"capacity of cloud, GFLOP/s"``."""
+        """What is least, with its unit, ``"cost"`` or ``"capacity of cloud, GFLOP/s"``."""
         return f"capacity of {self.sale.least}, {self.sale.unit}" if self.sale.least else "cost"
 
     @property

@@ -52,7 +52,7 @@ class Sale:
 
     @property
     def unit(self) -> str:
-        """The unit of what is least: of a capacity, or none of a cost."""
+        """The unit of what is least, of a capacity; none of a cost."""
         names = [resource.name for resource in self.resources]
         return self.units[names.index(self.least)] if self.least else ""
 
