@@ -61,7 +61,7 @@ class Exhaustive:
             )
             search.tick()
         search.prove(max(bound, search.lower_bound), "exhaustive")
-        search.claim(Status.INFEASIBLE if search.options is None else search.proved(Status.ROUNDED))
+        search.claim(search.proved(Status.ROUNDED))
 
     def _keep(self, problem: Problem) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
         if self.pareto:
