@@ -119,7 +119,7 @@ def test_delay_falls_and_is_convex(curve):
 
 
 def test_which_curves_are_disciplined():
-    assert [mg1(scv).is_dcp for scv in (0.0, 0.5, 1.0, 1.5)] == [True, True, True, False]
+    assert [mg1(scv).is_dcp() for scv in (0.0, 0.5, 1.0, 1.5)] == [True, True, True, False]
 
 
 def test_curves_by_name():
