@@ -9,7 +9,7 @@ import numpy as np
 from rich.markup import escape
 
 from dmcjia_opt.cli.show import MAX_ROWS, console, facts, show_table, slowest, table_of
-from dmcjia_opt.studies.look.words import percent, seconds, unit_of
+from dmcjia_opt.studies.look.words import delay_called, percent, seconds, unit_of
 from dmcjia_opt.studies.simulation.result import Simulation, compare
 
 
@@ -23,11 +23,14 @@ def show_simulation(found: Simulation, title: str, confidence: float, *, by_node
     else:
         out.print(f"[italic]{escape(title)}[/italic]")
     half, short = found.mean_half_width(confidence), found.too_short
-    quantiles = found.mean_quantiles
+    quantiles, statistic = found.mean_quantiles, found.settings.statistic
+    of = "" if statistic == "mean" else f" of the {delay_called(statistic, worst=False)}"
     summary = (
-        ("simulated", f"[bold]{_interval(found.mean_delay, half)}[/bold], {100 * confidence:g} % interval"),
+        ("simulated", f"[bold]{_interval(found.mean_delay, half)}[/bold], {100 * confidence:g} % interval{of}"),
         ("model", f"{seconds(found.mean_model)}, {_signed(found.mean_model / found.mean_delay - 1)} off"
          f"{', at the rates of the scenario' if found.other_rates.any() else ''}"),
+        ("worst node", _worst(found, confidence)),
+        ("deadlines", _deadlines(found, confidence)),
         ("of all tasks", f"half within {seconds(quantiles[0])}, 95 % within {seconds(quantiles[1])}, 99 % within "
          f"{seconds(quantiles[2])}"),
         ("arrivals", f"{escape(found.settings.arrivals)}, seed {found.settings.seed}"),
@@ -37,11 +40,37 @@ def show_simulation(found: Simulation, title: str, confidence: float, *, by_node
     out.print(facts(summary))
     if short.any():
         nodes = [f'"{found.names[d]}"' for d in np.flatnonzero(short[:-1])[:3]]
+        beyond = "" if found.bounded.all() else ", or too few tasks lie beyond the percentile"
         which = f" of {', '.join(map(escape, nodes))}{' …' if short[:-1].sum() > 3 else ''}" if nodes else ""
         out.print(
-            f"[yellow]The run is too short: batches{which} still depend on each other, and true intervals are wider. "
-            "Raise --tasks.[/yellow]"
+            f"[yellow]The run is too short: batches{which} still depend on each other{beyond}, and true intervals are "
+            "wider. Raise --tasks.[/yellow]"
         )
+
+
+def _worst(found: Simulation, confidence: float) -> str:
+    """Return who is slowest, and between what its delay lies; empty where it is not what the plan is about."""
+    if found.settings.objective != "worst":
+        return ""
+    d, least, most = found.worst(confidence)
+    slowest = f"the slowest takes {seconds(least)} to {seconds(most)}, by the model {seconds(found.worst_model)}"
+    return f"{escape(found.names[d])}, {seconds(float(found.delay[d]))}; {slowest}"
+
+
+def _deadlines(found: Simulation, confidence: float) -> str:
+    """Return whether deadlines are kept, which is nearest, and how many tasks are late; empty without deadlines."""
+    dated = np.isfinite(found.deadline) & ~found.quiet
+    if not dated.any():
+        return ""
+    half, delay = found.half_width(confidence), found.delay
+    missed = int((delay - half > found.deadline)[dated].sum())
+    d = int(np.where(dated, delay / found.deadline, -np.inf).argmax())
+    number = "1" if dated.sum() == 1 else f"{dated.sum():,}"
+    kept = f"{missed:,} of {number} clearly missed" if missed else f"{number}, none clearly missed"
+    nearest = f"{_interval(float(delay[d]), float(half[d]))} of {seconds(float(found.deadline[d]))}"
+    part = float(np.average(found.late[dated], weights=found.weight[dated]))
+    late = f"{percent(part)} of their tasks are late" if part else "none of their tasks is late"
+    return f"{kept}; the tightest is that of {escape(found.names[d])}, {nearest}; {late}"
 
 
 def _show_nodes(found: Simulation, title: str, confidence: float) -> None:
@@ -49,8 +78,12 @@ def _show_nodes(found: Simulation, title: str, confidence: float) -> None:
     if len(delay) > MAX_ROWS:
         title += f": the {MAX_ROWS} slowest of {len(delay):,} nodes"
     unit, size = unit_of(float(np.nanmax(delay)))
-    title += f"; delays in {unit}, loads in %"
-    numbers = ("simulated", "±", "model", "off %", "edge", "link", "cloud", "p95", "p99")
+    statistic = found.settings.statistic
+    title += f"; {'' if statistic == 'mean' else f'{statistic} '}delays in {unit}, loads in %"
+    further = {"mean": found.task_mean, "p95": found.quantiles[:, 1], "p99": found.quantiles[:, 2]}
+    further.pop(statistic, None)
+    dated = bool(np.isfinite(found.deadline).any())
+    numbers = ("simulated", "±", "model", "off %", *(("late %",) if dated else ()), "edge", "link", "cloud", *further)
     table = table_of("node", numbers=numbers)
     for d in slowest(delay):
         loads = (found.load.edge[d], found.load.upload[d], found.load.cloud[d])
@@ -61,8 +94,9 @@ def _show_nodes(found: Simulation, title: str, confidence: float) -> None:
             *(f"{value / size:{form}}" if np.isfinite(value) else "–" for value, form in cells),
             f"{model / size:.4g}" if np.isfinite(model) else "∞",
             "–" if np.isnan(delay[d]) else off,
+            *([f"{100 * found.late[d]:.3g}" if np.isfinite(found.late[d]) else "–"] if dated else []),
             *(f"{100 * load:.2f}" if load > 0 else "–" for load in loads),
-            *(f"{value / size:.4g}" if np.isfinite(value) else "–" for value in found.quantiles[d, 1:]),
+            *(f"{values[d] / size:.4g}" if np.isfinite(values[d]) else "–" for values in further.values()),
         )
     show_table(table, title)
 
@@ -94,12 +128,13 @@ def _show_resources(found: Simulation) -> None:
 def show_differences(found: Mapping[str, Simulation], confidence: float) -> None:
     """Print how every plan but the first compares with the first, on the same arrivals and services."""
     (first, base), *others = found.items()
-    out = console()
+    out, called = console(), delay_called(base.settings.statistic, worst=False)
     for name, other in others:
         difference = compare(base, other)
         interval = _interval(abs(difference.mean), difference.half_width(confidence))
         if difference.is_clear(confidence):
             faster = "faster" if difference.mean < 0 else "slower"
+            faster += "" if base.settings.statistic == "mean" else f" in the {called}"
             part = percent(abs(difference.mean) / base.mean_delay)
             out.print(f"{escape(name)} is {faster} than {escape(first)} by {interval} ({part})")
         else:

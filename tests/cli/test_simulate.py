@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.solve import solve
+from dmcjia_opt.studies.look.words import seconds
 from dmcjia_opt.studies.simulation.arrivals import build_arrivals
 from dmcjia_opt.studies.simulation.fleet import simulate
 from tests.command_line import fails, misused
@@ -43,6 +45,59 @@ def test_one_plan_by_node(dmcjia, plans):
     assert f"{found.measured.sum():,} tasks after a warm-up of {found.warm_up.sum():,}" in ended.out
 
 
+@pytest.fixture
+def promised(tmp_path):
+    """Put `p.toml` into the folder: p95 delays, two deadlines that are kept; `p.json` and `mean.json` are plans."""
+    options = SCENARIO.options.model_copy(update={"delay": "tandem", "statistic": "p95"})
+    free = replace(SCENARIO, options=options)
+    delay = solve(free).delays.total
+    nodes = replace(SCENARIO.nodes, deadline_ms=np.array([np.nan, 1e3 * delay[1], 0.95e3 * delay[2]]))
+    scenario = replace(free, nodes=nodes)
+    plan = solve(scenario)
+    scenario.save("p.toml")
+    plan.save("p.json")
+    solve(replace(SCENARIO, options=options.model_copy(update={"statistic": "mean"}))).save("mean.json")
+    return simulate(scenario, plan, tasks=20_000)
+
+
+def test_a_percentile_and_its_deadlines_are_said(dmcjia, promised):
+    ended = dmcjia("simulate", "p.toml", "p.json", "--tasks", 20_000)
+    assert (ended.code, ended.err) == (0, "")
+    assert "; p95 delays in" in ended.out
+    assert "95 % interval of the mean p95 delay" in ended.out
+    assert "deadlines     2, none clearly missed; the tightest is that of " in ended.out
+    assert "worst node" not in ended.out
+    head, *_ = (line.split() for line in ended.out.splitlines() if line.startswith(" node "))
+    assert head[-2:] == ["mean", "p99"]
+    for d, name in enumerate(promised.names):
+        (cells,) = (line.split() for line in ended.out.splitlines() if line.startswith(f" {name}"))
+        assert cells[1] == f"{promised.delay[d]:.4g}"
+        assert cells[5] == ("–" if d == 0 else f"{100 * promised.late[d]:.3g}")
+        assert cells[-2:] == [f"{promised.task_mean[d]:.4g}", f"{promised.quantiles[d, 2]:.4g}"]
+
+
+def test_a_plan_for_the_mean_misses_deadlines_of_a_percentile(dmcjia, promised):
+    ended = dmcjia("simulate", "p.toml", "mean.json", "--tasks", 20_000)
+    assert "mean.json was made when p.toml said something else" in ended.err
+    assert re.search(r"deadlines     [12] of 2 clearly missed; the tightest is that of ", ended.out)
+    regular = dmcjia("simulate", "p.toml", "p.json", "--tasks", 1000, "--arrivals", "deterministic")
+    assert "none of their tasks is late" in regular.out
+    both = dmcjia("simulate", "p.toml", "p.json", "mean.json", "--tasks", 20_000)
+    assert re.search("mean.json (is (slower|faster) in the mean p95 delay than|and) p.json", both.out)
+
+
+def test_the_worst_node_is_simulated_beside_the_models(dmcjia):
+    worst = replace(SCENARIO, options=SCENARIO.options.model_copy(update={"objective": "worst"}))
+    plan = solve(worst)
+    worst.save("w.toml")
+    plan.save("w.json")
+    ended = dmcjia("simulate", "w.toml", "w.json", "--tasks", 20_000)
+    found = simulate(worst, plan, tasks=20_000)
+    d, least, most = found.worst()
+    said = f"worst node    {found.names[d]}, {seconds(found.delay[d])}; the slowest takes {seconds(least)} to "
+    assert f"{said}{seconds(most)}, by the model {seconds(plan.worst_delay)}" in ended.out
+
+
 def test_plans_are_compared_on_the_same_arrivals(dmcjia):
     ended = dmcjia("simulate", "s.toml", "exact.json", "dmcjia.json", "--tasks", 20_000)
     assert ended.code == 0
@@ -65,7 +120,8 @@ def test_json_on_standard_output_and_in_a_file(dmcjia, tmp_path, plans):
     printed, written = json.loads(ended.out), json.loads((tmp_path / "sim.json").read_text())
     assert printed == written
     found = simulate(SCENARIO, plans["exact"], tasks=1000, arrivals=build_arrivals("erlang:2"), uplink="queue")
-    assert printed["plans"][0]["mean_s"] == found.mean_delay
+    assert printed["plans"][0]["delay_s"] == found.mean_delay
+    assert printed["plans"][0]["mean_s"] == pytest.approx(found.mean_delay, rel=1e-12)
     assert printed["plans"][0]["half_width_s"] == found.mean_half_width(0.99)
     assert printed["settings"]["arrivals"] == "erlang:2"
     ended = dmcjia("simulate", "s.toml", "exact.json", "--tasks", 1000, "--out", "sim.json")

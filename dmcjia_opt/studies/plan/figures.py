@@ -20,20 +20,44 @@ _QUANTILES = 401
 _MOST_MOMENTS = 1000
 _WIDE = 30.0  # delays further apart than this are drawn on a logarithmic axis
 _LONGEST_LABEL = 22
+_FAR = 3.0  # times the longest delay
 _BAR_PIXELS = 19
 _FRAME_PIXELS, _LEAST_PIXELS = 80, 160
 
-STAGES = {**styles(("edge", "upload", "cloud", "total")), **styles(("device", "network", "servers", "total"))}
+_BESIDE = ("total", "deadline")
+STAGES = {**styles(("edge", "upload", "cloud", *_BESIDE)), **styles(("device", "network", "servers", *_BESIDE))}
 SHARE = styles(("to keep up", "to spare"))
 SEARCH = styles(("best plan", "lower bound"))
 
 
-def stacked_delays(names: Sequence[str], stages: Mapping[str, FloatArray]) -> go.Figure:
-    """Draw each node's delay, s, as a bar of its stages, the first node at the top."""
-    unit, size = unit_of(float(sum(stages.values(), np.zeros(1)).max()))
+def stacked_delays(
+    names: Sequence[str], stages: Mapping[str, FloatArray], deadlines: FloatArray, of: str = ""
+) -> go.Figure:
+    """Draw each node's delay, s, as a bar of its stages, the first node at the top, and a mark at its deadline, s.
+
+    `of` says which percentile it is. A deadline so far off that it would leave no room for the bars is not drawn.
+    """
+    longest = float(sum(stages.values(), np.zeros(1)).max())
+    unit, size = unit_of(longest)
     parts = {stage: delay / size for stage, delay in stages.items()}
     figure = _stacked(names, parts, STAGES, f"%{{x:.4g}} {unit}")
-    figure.update_layout(xaxis=_linear_axis(f"delay, {unit}"))
+    drawn = np.flatnonzero(deadlines <= _FAR * longest)
+    if drawn.size:
+        figure.add_scatter(
+            x=(deadlines[drawn] / size).tolist(),
+            y=drawn.tolist(),
+            mode="markers",
+            name="deadline",
+            legendgroup="deadline",
+            marker={
+                "symbol": "line-ns",
+                "size": _BAR_PIXELS - 3,
+                "line": {"width": 3, "color": STAGES["deadline"].colour},
+            },
+            customdata=[escape(names[d]) for d in drawn.tolist()],
+            hovertemplate=f"%{{customdata}}<br>deadline %{{x:.4g}} {unit}<extra></extra>",
+        )
+    figure.update_layout(xaxis=_linear_axis(f"{of}delay, {unit}"))
     return figure
 
 
@@ -45,8 +69,8 @@ def stacked_shares(names: Sequence[str], least: FloatArray, spare: FloatArray, o
     return figure
 
 
-def delay_distribution(stages: Mapping[str, FloatArray]) -> go.Figure:
-    """Draw, by stage and in total, on which part of the nodes the delay, s, is at most so much."""
+def delay_distribution(stages: Mapping[str, FloatArray], of: str = "") -> go.Figure:
+    """Draw, by stage and in total, on which part of the nodes the delay, s, is at most so much; `of` as above."""
     figure, seen = new_figure(), []
     part = np.linspace(0.0, 1.0, _QUANTILES)
     for stage, delay in stages.items():
@@ -56,7 +80,7 @@ def delay_distribution(stages: Mapping[str, FloatArray]) -> go.Figure:
             continue
         seen += [float(at[positive][0]), float(at[-1])]
         add_steps(figure, STAGES[stage], at[positive], part[positive], "at most %{x:.4g} s on %{y:.1%} of the nodes")
-    figure.update_layout(xaxis=log_axis("delay", seen, unit="s"), yaxis=share_axis("part of the nodes"))
+    figure.update_layout(xaxis=log_axis(f"{of}delay", seen, unit="s"), yaxis=share_axis("part of the nodes"))
     return figure
 
 
@@ -81,8 +105,11 @@ def cuts(labels: Sequence[str], counts: IntArray) -> go.Figure:
     return figure
 
 
-def search(trace: Sequence[Moment]) -> go.Figure | None:
-    """Draw the incumbent and the bound over the search; None where there are not two moments with a plan."""
+def search(trace: Sequence[Moment], called: str) -> go.Figure | None:
+    """Draw the incumbent and the bound over the search; None where there are not two moments with a plan.
+
+    `called` is what was minimised.
+    """
     found = [moment for moment in trace if moment.objective_s is not None]
     if len(found) < 2:
         return None
@@ -108,7 +135,7 @@ def search(trace: Sequence[Moment]) -> go.Figure | None:
             figure.data[-1].customdata = [kept[k].evaluations for k in known]
     figure.update_layout(
         xaxis=_linear_axis(f"wall time, {wall}"),
-        yaxis=log_axis("delay", seen, unit="s") if wide else {"title": {"text": f"delay, {unit}"}},
+        yaxis=log_axis(called, seen, unit="s") if wide else {"title": {"text": f"{called}, {unit}"}},
     )
     return figure
 

@@ -17,6 +17,7 @@ from dmcjia_opt.studies.look.words import (
     cuts_of,
     deadlines_kept,
     dearness,
+    delay_called,
     in_percent,
     in_plain_words,
     percent,
@@ -25,6 +26,7 @@ from dmcjia_opt.studies.look.words import (
     source_of_bound,
 )
 from dmcjia_opt.studies.plan import figures
+from dmcjia_opt.studies.plan.promised import by_mean, deadline_section, deadlines_of, worst_section
 from dmcjia_opt.studies.plan.provenance import UNKNOWN, command, foreign, provenance
 from dmcjia_opt.studies.plan.subject import Subject
 from dmcjia_opt.studies.plan.what_if import (
@@ -62,7 +64,13 @@ def plan_report(
     progress
         Called with the part of the work that is done.
     """
-    found = what_ifs(subject, search_seconds, progress)
+    promised = subject.worst or bool(np.isfinite(subject.problem.deadline).any())
+    if progress is None:
+        found = what_ifs(subject, search_seconds)
+    else:  # promises are planned anew after all else
+        said, part = progress, 0.6 if promised else 1.0
+        found = what_ifs(subject, search_seconds, lambda done: said(part * done))
+    deadlines, least_mean = deadlines_of(subject, search_seconds), by_mean(subject, search_seconds)
     if found.unchanged is not None:
         subject = subject.with_bound(found.unchanged.least.bound, found.unchanged.least.bound_from)
     page = render(
@@ -72,13 +80,15 @@ def plan_report(
         in_plain_words=in_plain_words(subject),
         glance=_glance(subject),
         delays=_delays(subject),
+        deadlines=deadline_section(subject, found, deadlines, MOST_ROWS, _change),
+        worst=worst_section(subject, found, least_mean),
         shares=_shares(subject),
         **_cuts(subject),
         changes=_changes(subject, found),
         search_seconds=search_seconds,
         busy=_busy(subject),
         close=CLOSE,
-        search=figures.search(subject.provenance.trace),
+        search=figures.search(subject.provenance.trace, subject.called),
         search_legend=list(figures.SEARCH.values()),
         provenance=provenance(subject),
         command=command(subject),
@@ -108,7 +118,8 @@ def _glance(subject: Subject) -> list[tuple[str, str]]:
         pairs.append(("deadlines", kept))
     if scenario.n_nodes > MOST_ROWS:
         within = np.quantile(total, [0.5, 0.95, 0.99], method="inverted_cdf").tolist()
-        pairs.append(("50, 95, 99 % of the nodes within", ", ".join(map(seconds, within))))
+        of = "" if scenario.options.statistic == "mean" else f" have a {scenario.options.statistic}"
+        pairs.append((f"50, 95, 99 % of the nodes{of} within", ", ".join(map(seconds, within))))
     return pairs
 
 
@@ -129,21 +140,28 @@ def _delays(subject: Subject) -> dict[str, Any]:
     mean = float((weight * delays.total).sum())
     parts = {stage: float((weight * d).sum()) / mean for stage, d in stages.items() if d.any()}
     whole = len(order) == len(names)
-    dated = ["of its deadline"] if np.isfinite(subject.problem.deadline).any() else []
+    limits = subject.problem.deadline
+    dated = bool(np.isfinite(limits).any())
+    statistic = subject.scenario.options.statistic
+    of = "" if statistic == "mean" else f"{statistic} "
     return {
+        "called": delay_called(statistic, worst=False),
+        "of": of,
         "whole": whole,
         "parts": [f"{percent(part)} {stage}" for stage, part in parts.items()],
-        "bars": figures.stacked_delays([names[d] for d in order], {key: each[order] for key, each in stages.items()}),
-        "legend": [figures.STAGES[stage] for stage in stages],
-        "spread": None if whole else figures.delay_distribution(every),
+        "bars": figures.stacked_delays(
+            [names[d] for d in order], {key: each[order] for key, each in stages.items()}, limits[order], of
+        ),
+        "legend": [figures.STAGES[key] for key in (*stages, *(["deadline"] if dated else []))],
+        "spread": None if whole else figures.delay_distribution(every, of),
         "spread_legend": [figures.STAGES[stage] for stage, values in every.items() if values.max() > 0],
         "head": [
             "node",
             "model",
             *(("cuts", "shares") if subject.several else ("split", "share")),
             *called,
-            "total",
-            *dated,
+            "total" if not of else f"total {statistic}",
+            *(["of its deadline"] if dated else []),
         ],
         "rows": [_node_row(subject, d) for d in order.tolist()],
     }

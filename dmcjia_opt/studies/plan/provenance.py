@@ -14,6 +14,8 @@ UNKNOWN = "not recorded"
 def provenance(subject: Subject) -> list[tuple[str, str]]:
     """Return what is recorded of how the plan was made, and what is not."""
     made, scenario, options = subject.provenance, subject.scenario, subject.scenario.options
+    of = "" if options.statistic == "mean" else f"{options.statistic} of each node, "
+    over = "the worst node" if options.objective == "worst" else f"mean over {options.average}"
     times = "once" if made.evaluations == 1 else f"{made.evaluations or 0:,} times"
     once = f', called "{made.scenario}" when it was planned' if made.scenario not in ("", scenario.name) else ""
     limits = UNKNOWN if made.limits is None else ", ".join(budget(**made.limits.model_dump())) or "none"
@@ -21,7 +23,7 @@ def provenance(subject: Subject) -> list[tuple[str, str]]:
         ("scenario", (scenario.name or "without a name") + once),
         ("file", subject.scenario_file or "none: it was made in Python"),
         ("hash of its content", scenario.sha256()),
-        ("delay model", f"{options.delay}, ordering {options.ordering}, mean over {options.average}"),
+        ("delay model", f"{options.delay}, ordering {options.ordering}, {of}{over}"),
         ("placer", made.placer or UNKNOWN),
         ("allocator", made.allocator or UNKNOWN),
         ("seed", str(made.seed) if made.seed is not None else UNKNOWN),

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.arrays import FloatArray, IntArray, absent
 from dmcjia_opt.bounds.certificate import judge, relative_gap
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exact import Exact
@@ -36,23 +36,26 @@ MOST_RESOURCES = 8
 _NOTHING = 1e-11
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Least:
-    """What is known of the least mean delay of a fleet.
+    """What is known of the least delay of a fleet, of the mean or the worst node.
 
     Parameters
     ----------
     bound
         No plan is faster, s; +inf where no plan exists.
     reached
-        A plan of this mean delay was found, s; +inf where none was.
+        A plan of this delay was found, s; +inf where none was.
     bound_from
         What the bound rests on.
+    delays
+        (n_nodes,) of the nodes in that plan, s; empty where it is not known.
     """
 
     bound: float
     reached: float
-    bound_from: str
+    bound_from: str = "dual"
+    delays: FloatArray = field(default_factory=absent)
 
     @property
     def closed(self) -> bool:
@@ -60,7 +63,7 @@ class Least:
         return relative_gap(self.reached, self.bound) <= OPTIMALITY_GAP
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class WhatIf:
     """One change of the fleet.
 
@@ -69,33 +72,47 @@ class WhatIf:
     name
         What is changed, in words.
     least
-        The least mean delay then.
+        The least delay then.
     held
-        Mean delay, s, with the plan's options and the best shares for them; +inf where these have no plan.
+        Delay, s, with the plan's options and the best shares for them; +inf where these have no plan.
+    resource
+        Of which resource there is more; None where that is not what is changed.
     """
 
     name: str
     least: Least
     held: float
+    resource: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class WhatIfs:
     """The fleet as it is, and each change of it; `unchanged` is None where the plan is known to be optimal."""
 
     unchanged: WhatIf | None
     changes: tuple[WhatIf, ...]
 
+    def best(self, subject: Subject) -> Least:
+        """Return what is known of the fleet as it is."""
+        known = Least(subject.lower_bound, subject.objective)
+        if self.unchanged is None:
+            return known
+        again = self.unchanged.least
+        return Least(max(known.bound, again.bound), min(known.reached, again.reached))
+
 
 def least_delay(problem: Problem, seconds: float) -> Least:
     """Search for the optimum with its proof, for at most `seconds`."""
     found = place(Exact(), problem, WaterFilling(), stop=Stop(seconds=seconds))
-    reached = math.inf if found.shares is None else judge(problem, found.options, found.shares).objective
-    return Least(min(found.lower_bound, reached), reached, found.bound_from or "dual")
+    if found.shares is None:
+        return Least(found.lower_bound, math.inf, found.bound_from or "dual")
+    reached = judge(problem, found.options, found.shares).objective
+    delays = problem.node_delay(found.options, found.shares)
+    return Least(min(found.lower_bound, reached), reached, found.bound_from or "dual", delays)
 
 
 def best_shares(problem: Problem, options: IntArray) -> float:
-    """Return the mean delay of given options (n_nodes,) with the best shares, s; +inf where there are none."""
+    """Return the delay of given options (n_nodes,) with the best shares, s; +inf where there are none."""
     return judge(problem, options, WaterFilling().allocate(problem, options[None, :]).shares[0]).objective
 
 
@@ -113,20 +130,20 @@ def what_ifs(
     progress
         Called with the part of the searches that is done.
     """
-    search = partial(_what_if, subject, seconds)
+    search = partial(changed, subject, seconds)
     unchanged = None
     if subject.status != Status.OPTIMAL:
         unchanged = search("as it is", subject.problem)
     changes, wanted = [], _changes(subject)
-    for k, (name, times) in enumerate(wanted.items()):
+    for k, (name, (times, resource)) in enumerate(wanted.items()):
         if progress is not None:
             progress((k + 1) / (len(wanted) + 1))
-        changes.append(search(name, compile_problem(subject.scenario, times)))
+        changes.append(search(name, compile_problem(subject.scenario, times), resource))
     return WhatIfs(unchanged, tuple(changes))
 
 
 def delay_cell(low: float, high: float) -> Cell:
-    """Return a mean delay known to lie between `low` and `high`, s."""
+    """Return a delay known to lie between `low` and `high`, s."""
     if math.isinf(low):
         return Cell("no plan", math.inf)
     if _closed(low, high) or words.seconds(low) == words.seconds(high):
@@ -135,7 +152,7 @@ def delay_cell(low: float, high: float) -> Cell:
 
 
 def saving_cell(objective: float, low: float, high: float) -> Cell:
-    """Return what a mean delay between `low` and `high`, s, saves against `objective`."""
+    """Return what a delay between `low` and `high`, s, saves against `objective`."""
     if math.isinf(low):
         return Cell("–", -math.inf)
     least, most = objective - high, objective - low
@@ -147,10 +164,26 @@ def saving_cell(objective: float, low: float, high: float) -> Cell:
     return Cell(f"at least {said[0]}, at most {said[1]}", least)
 
 
-def _what_if(subject: Subject, seconds: float, name: str, problem: Problem) -> WhatIf:
+def costs(whole: Least, less: Least) -> str:
+    """Return in words how much longer the least delay of a fleet is than that of another: in time, and relatively."""
+    least, most = whole.bound - less.reached, whole.reached - less.bound
+    if most <= _NOTHING * whole.reached:
+        return "nothing"
+    high = _more(most, less.bound)
+    if (whole.closed and less.closed) or _more(least, less.reached) == high:
+        return high
+    return f"at most {high}" if least <= _NOTHING * whole.reached else f"{_more(least, less.reached)} to {high}"
+
+
+def _more(longer: float, than: float) -> str:
+    return f"{words.seconds(longer)} ({words.percent(longer / than)})"
+
+
+def changed(subject: Subject, seconds: float, name: str, problem: Problem, resource: int | None = None) -> WhatIf:
+    """Plan a changed fleet anew, for at most `seconds`, and with the plan's options."""
     held = best_shares(problem, subject.options)
     least = least_delay(problem, seconds)
-    return WhatIf(name, replace(least, reached=max(min(least.reached, held), least.bound)), held)
+    return WhatIf(name, replace(least, reached=max(min(least.reached, held), least.bound)), held, resource)
 
 
 def dearest(prices: FloatArray, most: int) -> list[int]:
@@ -162,18 +195,19 @@ def _called(subject: Subject, r: int) -> str:
     return subject.choices.resources[r].name if subject.several else "cloud"
 
 
-def _changes(subject: Subject) -> dict[str, StageTimes]:
-    """Return the service times after each change, by what it is in words."""
+def _changes(subject: Subject) -> dict[str, tuple[StageTimes, int | None]]:
+    """Return the service times after each change, by what it is in words, and the resource that it is of."""
     times, more = subject.times, f"{100 * MORE:.0f} % more"
     faster = {which: service / (1.0 + MORE) for which, service in times.measured.items()}
-    found = {
-        f"{more} {_called(subject, r)}": times.with_more(r, 1.0 + MORE) for r in dearest(subject.prices, MOST_RESOURCES)
+    found: dict[str, tuple[StageTimes, int | None]] = {
+        f"{more} {_called(subject, r)}": (times.with_more(r, 1.0 + MORE), r)
+        for r in dearest(subject.prices, MOST_RESOURCES)
     }
     if np.isfinite(times.bandwidth).any():
         wider = replace(times, bandwidth=times.bandwidth * (1.0 + MORE))
-        found[f"{more} bandwidth for every node{'’s own uplink' if subject.several else ''}"] = wider
+        found[f"{more} bandwidth for every node{'’s own uplink' if subject.several else ''}"] = wider, None
     compute = replace(times, compute=times.compute * (1.0 + MORE), measured=faster)
-    return found | {f"{more} compute for every node": compute}
+    return found | {f"{more} compute for every node": (compute, None)}
 
 
 def _closed(low: float, high: float) -> bool:

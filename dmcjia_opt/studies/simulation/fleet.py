@@ -11,12 +11,12 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
-from dmcjia_opt.model.delay import TANDEM, TandemCurve
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.quantiles import PERCENTILES
 from dmcjia_opt.model.residuals import BUDGET_TOLERANCE
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario, Uplink
-from dmcjia_opt.model.scenario.services import Services, stage_times
+from dmcjia_opt.model.scenario.services import stage_times
 from dmcjia_opt.solving.plan import Plan, PlanFile, options_and_shares
 from dmcjia_opt.studies.simulation.arrivals import Arrivals, Poisson, Trace
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, Histogram
@@ -64,9 +64,10 @@ def simulate(
 
     Tasks pass the node's device or its share of a host, its own uplink, its shares of links and of servers, each a
     stage of its own: as shares are reserved, nodes do not meet. Every node starts empty; the first `warm_up` of its
-    tasks does not count, and the rest is cut into 32 batches of equal size, whose means give the confidence intervals.
-    What arrives and how service times scatter depends on `seed` and the node's place in the scenario only, not on the
-    plan, so that plans can be compared task by task.
+    tasks does not count, and the rest is cut into 32 batches of equal size, which give the confidence intervals. They
+    are of what the scenario plans with: the mean, or a percentile of each node's tasks. What arrives and how service
+    times scatter depends on `seed` and the node's place in the scenario only, not on the plan, so that plans can be
+    compared task by task.
 
     A node with too few recorded arrivals for an interval has none, and does not count in the fleet's means; the
     result's `notes` name it.
@@ -133,7 +134,9 @@ def simulate(
         weight /= weight.sum()
 
     n, n_stages = passage.service.shape
-    batch_means, levels = np.full((n, N_BATCHES), np.nan), np.full((n, len(LEVELS)), np.nan)
+    batch_values, levels = np.full((n, N_BATCHES), np.nan), np.full((n, len(LEVELS)), np.nan)
+    bounded, late, deadline = np.ones(n, dtype=np.bool_), np.full(n, np.nan), _deadlines(scenario)
+    level = PERCENTILES.get(scenario.options.statistic)
     delays, load = np.full((n, n_stages), np.nan), np.full((n, n_stages), np.nan)
     mixed = Histogram()
     total, done = float((measured + skipped).sum()), 0.0
@@ -145,9 +148,10 @@ def simulate(
         gaps = arrivals.gaps(name, rates[d], each, stream(seed, d, 0))
         if progress is not None:
             gaps = _reported(gaps, progress, done, total)
-        run = run_node(passage.stages(d, *scatter, seed), gaps, *counts)
+        run = run_node(passage.stages(d, *scatter, seed), gaps, *counts, level, float(deadline[d]))
         done += each
-        batch_means[d], delays[d] = run.batch_means, run.delays
+        batch_values[d], bounded[d], delays[d] = run.batch_values, run.bounded, run.delays
+        late[d] = run.late if deadline[d] < math.inf else np.nan
         load[d] = np.where(passage.works, run.busy, 0.0) / run.span if run.span else np.nan
         levels[d] = run.histogram.quantiles(LEVELS)
         mixed.mix(run.histogram, float(weight[d] / measured[d]))
@@ -162,20 +166,21 @@ def simulate(
             service_family=service_family,
             uplink=uplink,
             warm_up=warm_up,
+            statistic=scenario.options.statistic,
+            objective=scenario.options.objective,
         ),
         names=names,
         weight=weight,
-        batch_means=batch_means,
+        batch_values=batch_values,
+        bounded=bounded,
         passage=passage,
         stage_delays=delays,
         stage_load=load,
         quantiles=levels,
         mean_quantiles=mixed.quantiles(LEVELS),
-        model=(
-            problem.breakdown(options, shares).total
-            if scenario.options.statistic == "mean"
-            else _mean_of_tandem(problem, times.at(options), shares)
-        ),
+        model=problem.node_delay(options, shares),
+        deadline=deadline,
+        late=late,
         rate=own_rates,
         planned_rate=planned,
         measured=measured,
@@ -185,16 +190,12 @@ def simulate(
     )
 
 
-def _mean_of_tandem(problem: Problem, services: Services, shares: FloatArray) -> FloatArray:
-    """Return the mean delay (n_nodes,), s, of a plan that was made for a percentile: what is simulated is a mean."""
-    queue = problem.uplinks is not None and problem.uplinks.queue
-    with np.errstate(divide="ignore", invalid="ignore"):
-        used = np.where(services.used > 0, services.used / shares, 0.0)
-    stages = [k for k, curve in enumerate(problem.use_curves) if isinstance(curve, TandemCurve)]
-    longest = np.maximum(services.edge, used[:, stages].max(axis=1))
-    longest = np.maximum(longest, services.upload) if queue else longest
-    whole = services.edge + services.upload + services.constant + used.sum(axis=1)
-    return np.asarray(whole + TANDEM.wait_of(problem.arrival_rate, longest))
+def _deadlines(scenario: Scenario) -> FloatArray:
+    """Return each node's deadline, s; +inf where it has none."""
+    nodes = scenario.nodes
+    if not nodes.has("deadline_ms"):
+        return np.full(len(nodes), np.inf)
+    return np.nan_to_num(1e-3 * nodes.deadline_ms, nan=np.inf)
 
 
 def made_for(scenario: Scenario, claims: PlanFile) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, BatchSums, Histogram
 from dmcjia_opt.studies.simulation.queues import FifoQueue, Variability
+
+_ROUNDING = 1e-8  # relative: what is left of a delay's digits late in a block
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,26 +45,40 @@ class NodeRun:
 
     Parameters
     ----------
-    batch_means
-        (N_BATCHES,) mean delay of each batch, s; (1,) where the tasks that count are not a multiple of that.
+    batch_values
+        (N_BATCHES,) mean delay of each batch, s, or the value of each whose mean is a percentile (see `Histogram`);
+        (1,) where the tasks that count are not a multiple of that.
+    bounded
+        Whether the tasks are enough for an interval around the percentile.
     delays
         (n_stages,) mean delay at each stage, s.
     histogram
         Of the delays, s.
+    late
+        Part of the tasks that take longer than the deadline.
     busy
         (n_stages,) seconds that each stage worked, warm-up included; where tasks overlap, those of all tasks.
     span
         Time of the last arrival, s.
     """
 
-    batch_means: FloatArray
+    batch_values: FloatArray
+    bounded: bool
     delays: FloatArray
     histogram: Histogram
+    late: float
     busy: FloatArray
     span: float
 
 
-def run_node(stages: Sequence[Stage], gaps: Iterable[FloatArray], measured: int, warm_up: int) -> NodeRun:
+def run_node(
+    stages: Sequence[Stage],
+    gaps: Iterable[FloatArray],
+    measured: int,
+    warm_up: int,
+    level: float | None = None,
+    deadline: float = math.inf,
+) -> NodeRun:
     """Send tasks through a node that starts empty.
 
     Parameters
@@ -74,13 +91,19 @@ def run_node(stages: Sequence[Stage], gaps: Iterable[FloatArray], measured: int,
         Tasks that count, at least one.
     warm_up
         Tasks before them that do not.
+    level
+        Of the percentile that is asked for, in (0, 1); the mean when omitted.
+    deadline
+        From when on a task is late, s.
     """
     queues = [FifoQueue() for _ in stages]
     number = 1 if measured % N_BATCHES else N_BATCHES
-    batches, histogram = BatchSums(measured // number, number), Histogram()
+    size = measured // number
+    batches, histogram = BatchSums(size, number), Histogram(size if level is not None and number > 1 else 0)
     sums, busy = np.zeros(len(stages)), np.zeros(len(stages))
     last = max((k for k, stage in enumerate(stages) if stage.waits), default=0)
-    span, total, seen = 0.0, 0.0, 0
+    span, total, seen, late = 0.0, 0.0, 0, 0
+    latest = deadline * (1.0 + _ROUNDING)
     for block in gaps:
         at = arrivals = np.cumsum(block)
         n, skip = len(arrivals), min(max(warm_up - seen, 0), len(arrivals))
@@ -100,10 +123,19 @@ def run_node(stages: Sequence[Stage], gaps: Iterable[FloatArray], measured: int,
         total += delays.sum()
         batches.add(delays)
         histogram.add(delays)
+        late += int((delays > latest).sum())
         end = float(arrivals[-1])
         for queue in queues:
             queue.move_origin(end)
         span += end
         seen += n
     sums[last] += total - sums.sum()  # so that the stages sum to the whole
-    return NodeRun(batches.means, sums / measured, histogram, busy, span)
+    values, bounded = _values(batches, histogram, level)
+    return NodeRun(values, bounded, sums / measured, histogram, late / measured, busy, span)
+
+
+def _values(batches: BatchSums, histogram: Histogram, level: float | None) -> tuple[FloatArray, bool]:
+    """Return the value of each batch, s, and whether an interval around their mean is bounded."""
+    if level is None:
+        return batches.means, True
+    return histogram.batch_values(level) if len(batches.means) > 1 else (histogram.quantiles((level,)), True)

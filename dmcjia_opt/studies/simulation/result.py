@@ -47,6 +47,8 @@ class Settings:
         ``delay`` or ``queue``.
     warm_up
         Share of the tasks left out at the start.
+    statistic, objective
+        What the scenario plans with: the mean or a percentile of each node, their mean or the worst of them.
     """
 
     scenario_sha256: str
@@ -58,6 +60,8 @@ class Settings:
     service_family: str
     uplink: str
     warm_up: float
+    statistic: str
+    objective: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,21 +77,26 @@ class Simulation:
     weight
         (n_nodes,) weight of each node's delay in the means, as in the problem; 0 for a quiet one, whose arrivals are
         too few for an interval, and the others sum to 1.
-    batch_means
-        (n_nodes, N_BATCHES) mean delay of each batch of tasks, s; NaN without arrivals.
+    batch_values
+        (n_nodes, N_BATCHES) mean delay of each batch of tasks, s, or the values whose mean is the percentile (see
+        `Histogram`); NaN without arrivals.
+    bounded
+        (n_nodes,) whether the tasks are enough for an interval around a percentile.
     passage
         The stages that tasks pass.
     stage_delays
-        (n_nodes, n_stages) mean delay at each stage, s; the total is the mean of `batch_means`.
+        (n_nodes, n_stages) mean delay at each stage, s; their sum is the mean delay, whatever the statistic.
     stage_load
         (n_nodes, n_stages) share of the time that each stage works, dimensionless; it may exceed 1 where tasks
         overlap, and is 0 for a round trip.
     quantiles
-        (n_nodes, n_levels) quantiles of a task's delay at `LEVELS`, s, within 0.4 %.
+        (n_nodes, n_levels) quantiles of a task's delay at `LEVELS`, s, within 0.025 %.
     mean_quantiles
         (n_levels,) the same over the whole fleet, nodes mixed by weight.
     model
-        (n_nodes,) the mean by the scenario's own delay model at the same plan, s; +inf where it has none.
+        (n_nodes,) the same statistic by the scenario's own delay model at the same plan, s; +inf where it has none.
+    deadline, late
+        (n_nodes,) each node's deadline, s, +inf where it has none; and the part of its tasks that are later, NaN there.
     rate, planned_rate
         (n_nodes,) arrivals a second: those simulated, 0 for a quiet node, and the scenario's.
     measured, warm_up
@@ -101,13 +110,16 @@ class Simulation:
     settings: Settings
     names: tuple[str, ...]
     weight: FloatArray
-    batch_means: FloatArray
+    batch_values: FloatArray
+    bounded: BoolArray
     passage: Passage
     stage_delays: FloatArray
     stage_load: FloatArray
     quantiles: FloatArray
     mean_quantiles: FloatArray
     model: FloatArray
+    deadline: FloatArray
+    late: FloatArray
     rate: FloatArray
     planned_rate: FloatArray
     measured: IntArray
@@ -127,8 +139,13 @@ class Simulation:
 
     @property
     def delay(self) -> FloatArray:
-        """(n_nodes,) mean delay, s."""
-        return np.asarray(self.batch_means.mean(axis=-1))
+        """(n_nodes,) delay, s, the mean of a node's tasks or the percentile of them."""
+        return np.asarray(self.batch_values.mean(axis=-1))
+
+    @property
+    def task_mean(self) -> FloatArray:
+        """(n_nodes,) mean delay of a node's tasks, s, whatever the statistic."""
+        return np.asarray(self.stage_delays.sum(axis=1))
 
     @property
     def quiet(self) -> BoolArray:
@@ -147,27 +164,48 @@ class Simulation:
 
     @property
     def mean_delay(self) -> float:
-        """Mean delay over the fleet, s, weighted as the objective is."""
+        """Mean over the fleet of the nodes' delays, s, weighted as the objective is."""
         return float(self.over_nodes(self.delay))
 
     @property
     def mean_model(self) -> float:
-        """The objective of the scenario's own delay model, s."""
+        """The same by the scenario's own delay model, s."""
         return float(self.over_nodes(self.model))
+
+    @property
+    def worst_model(self) -> float:
+        """The delay of the worst node by that model, s."""
+        return float(self.model[~self.quiet].max())
 
     def half_width(self, confidence: float = 0.95) -> FloatArray:
         """Return (n_nodes,) half-widths, s, of the intervals around `delay`; NaN for a quiet node."""
-        return np.where(self.quiet, np.nan, half_width(self.batch_means, confidence))
+        return np.where(self.quiet, np.nan, half_width(self.batch_values, confidence))
 
     def mean_half_width(self, confidence: float = 0.95) -> float:
         """Return the half-width, s, of the interval around `mean_delay`."""
-        return float(half_width(self.over_nodes(self.batch_means), confidence))
+        return float(half_width(self.over_nodes(self.batch_values), confidence))
 
     @property
     def too_short(self) -> BoolArray:
-        """(n_nodes + 1,) whose batches still depend on each other, so that no interval holds; the fleet's mean last."""
-        means = np.where(self.quiet[:, None], 0.0, self.batch_means)
-        return correlated(np.vstack([means, self.over_nodes(self.batch_means)]))
+        """(n_nodes + 1,) where no interval holds; the fleet's mean last.
+
+        Batches still depend on each other there, or no more tasks lie beyond the percentile than chance may add.
+        """
+        values = np.where(self.quiet[:, None], 0.0, self.batch_values)
+        unbounded = ~self.bounded & ~self.quiet
+        dependent = correlated(np.vstack([values, self.over_nodes(self.batch_values)]))
+        return np.asarray(dependent | np.append(unbounded, unbounded.any()))
+
+    def worst(self, confidence: float = 0.95) -> tuple[int, float, float]:
+        """Return the slowest node, and between which delays, s, that of the truly slowest one lies.
+
+        The largest of many estimates is too large. So each node's interval is widened such that all hold at once, by
+        Bonferroni's inequality; the largest of their ends are the ends.
+        """
+        each = np.where(self.quiet, -np.inf, self.delay)
+        half = self.half_width(1.0 - (1.0 - confidence) / max(int((~self.quiet).sum()), 1))
+        d = int(each.argmax())
+        return d, float(np.nanmax(each - half)), float(np.nanmax(each + half))
 
     def to_dict(self, confidence: float = 0.95) -> dict[str, Any]:
         """Return the content of a result file, intervals at `confidence`."""
@@ -175,11 +213,14 @@ class Simulation:
         short = self.too_short
         columns = {
             "name": self.names,
-            "mean_s": self.delay,
+            "delay_s": self.delay,
             "half_width_s": self.half_width(confidence),
             "batches_independent": ~short[:-1] & ~self.quiet,
-            **dict(zip(labels, self.quantiles.T, strict=True)),
             "model_s": self.model,
+            "mean_s": self.task_mean,
+            **dict(zip(labels, self.quantiles.T, strict=True)),
+            "deadline_s": self.deadline,
+            "late": self.late,
             "edge_s": self.delays.edge,
             "upload_s": self.delays.upload,
             "cloud_s": self.delays.cloud,
@@ -194,12 +235,15 @@ class Simulation:
             "loads": [self._by_name(d, self.stage_load, max) for d in range(len(self.names))],
         }
         rows = zip(*(_plain(values) for values in columns.values()), strict=True)
+        d, low, high = self.worst(confidence)
         return {
-            "mean_s": self.mean_delay,
+            "delay_s": self.mean_delay,
             "half_width_s": self.mean_half_width(confidence),
             "batches_independent": bool(~short[-1]),
-            **dict(zip(labels, self.mean_quantiles.tolist(), strict=True)),
             "model_s": self.mean_model if np.isfinite(self.mean_model) else None,
+            "worst": {"name": self.names[d], "least_s": low, "most_s": high},
+            "mean_s": float(self.over_nodes(self.task_mean)),
+            **dict(zip(labels, self.mean_quantiles.tolist(), strict=True)),
             "wall_s": self.wall_seconds,
             "nodes": [dict(zip(columns, row, strict=True)) for row in rows],
         }
@@ -221,24 +265,24 @@ def _plain(values: object) -> list[object]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Difference:
-    """How much longer tasks take under one plan than under another, on the same arrivals and services.
+    """How much longer nodes take in the mean under one plan than under another, on the same arrivals and services.
 
     Parameters
     ----------
-    batch_means
-        (N_BATCHES,) difference of the fleets' mean delays in each batch, s.
+    batch_values
+        (N_BATCHES,) difference of the fleets' values in each batch, s (see `Simulation`).
     """
 
-    batch_means: FloatArray
+    batch_values: FloatArray
 
     @property
     def mean(self) -> float:
         """Mean difference, s; above 0 where the second plan is slower."""
-        return float(self.batch_means.mean())
+        return float(self.batch_values.mean())
 
     def half_width(self, confidence: float = 0.95) -> float:
         """Return the half-width, s, of the interval around `mean`."""
-        return float(half_width(self.batch_means, confidence))
+        return float(half_width(self.batch_values, confidence))
 
     def is_clear(self, confidence: float = 0.95) -> bool:
         """Return whether the interval leaves 0 out."""
@@ -257,7 +301,7 @@ def compare(first: Simulation, second: Simulation) -> Difference:
     for key, one in asdict(first.settings).items():
         if one != others[key]:
             raise InputError(f"two simulations compare only with the same {key}, got {one} and {others[key]}")
-    return Difference(second.over_nodes(second.batch_means) - first.over_nodes(first.batch_means))
+    return Difference(second.over_nodes(second.batch_values) - first.over_nodes(first.batch_values))
 
 
 def save(path: str | Path, simulations: dict[str, Simulation], confidence: float = 0.95) -> None:

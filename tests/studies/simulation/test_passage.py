@@ -91,7 +91,7 @@ def test_the_same_arrivals_take_the_same_time_in_ciw(uplink):
         sequence(np.diff(times, prepend=0.0)), services.tolist(), [many if overlap else 1 for overlap in overlaps]
     )
     for node in (0, 1):
-        assert found.batch_means[node] == pytest.approx(expected.reshape(N_BATCHES, -1).mean(axis=1), rel=1e-9)
+        assert found.batch_values[node] == pytest.approx(expected.reshape(N_BATCHES, -1).mean(axis=1), rel=1e-9)
 
 
 @pytest.mark.parametrize("uplink", ["delay", "queue"])
