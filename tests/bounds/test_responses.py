@@ -90,7 +90,7 @@ def test_nothing_costs_less_than_the_best_rates(curves):
 
 def test_what_is_free_takes_no_time():
     uses = (np.array([0.2]), np.array([0.3])), (np.array([0.0]), np.array([1.0])), (np.array([-np.inf]),) * 2
-    one = Asked((MD1, MM1), *uses, np.ones(1), np.zeros(1), coupled=False)
+    one = Asked((MD1, MM1), *uses, np.ones(1), np.zeros(1), 1.0, coupled=False)
     shares, delays = one.at(np.ones(1))
     assert (shares[0][0], delays[0][0]) == (np.inf, 0.0)
     assert delays[1][0] == pytest.approx(np.sqrt(0.3), rel=1e-14)  # 1/x where x = √(w/(ν s))
