@@ -8,8 +8,9 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, absent
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.delay import MD1, MM1, OVERLAP, STATISTICS, TANDEM, DelayCurve, TandemCurve, mg1, tandem
+from dmcjia_opt.model.delay import STATISTICS, TANDEM, DelayCurve, TandemCurve, tandem
 from dmcjia_opt.model.problem import Problem, all_plans
+from dmcjia_opt.model.queues import MD1, MM1, OVERLAP, mg1
 from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.scenario import Average, Ordering
 from dmcjia_opt.solving.contract import Placement

@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 from dmcjia_opt.base.arrays import FloatArray, IntArray, absent
 from dmcjia_opt.base.errors import DmcjiaError, InputError
 from dmcjia_opt.base.files import read_json, write_text
-from dmcjia_opt.model.delay import OVERLAP, DelayCurve, delay_curve
+from dmcjia_opt.model.delay import DelayCurve, delay_curve
 from dmcjia_opt.model.problem import TABLES, Problem
+from dmcjia_opt.model.queues import OVERLAP
 from dmcjia_opt.model.resources import CLOUD, Resource
 
 #: Tables of a problem by what a file calls them.
@@ -58,7 +59,7 @@ class Regression:
         """Write the file; numbers are written so that they are read back as they are."""
         problem = self.problem
         curves = problem.use_curves
-        scvs = [2.0 * curve.pieces[0].b - 1.0 if curve.name == "mg1" else 0.0 for curve in curves]
+        scvs = [2.0 * curve.pieces()[0].b - 1.0 if curve.name == "mg1" else 0.0 for curve in curves]
         one = problem.n_uses == 1
         content: dict[str, Any] = {
             "format": "dmcjia-problem-1",

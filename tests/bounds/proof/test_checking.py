@@ -17,8 +17,8 @@ from dmcjia_opt.bounds.proof.document import Branch, Leaf, Proof
 from dmcjia_opt.bounds.proof.making import prove_bound
 from dmcjia_opt.bounds.proof.option_bounds import option_bounds
 from dmcjia_opt.methods.placers.exact.exact import Exact
-from dmcjia_opt.model.delay import MD1, OVERLAP
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1, OVERLAP
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.testing.problems import CURVES, ORDERINGS, brute_force, random_problem, random_shared_problem
@@ -34,7 +34,7 @@ def proof_of(problem: Problem, gap: float = 1e-9) -> tuple[Proof, float]:
     return prove_bound(problem, "hash", optimum * (1 - gap)), optimum
 
 
-@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: f"{curve.name} {curve.pieces[0].a}")
+@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: f"{curve.name} {curve.pieces()[0].a}")
 def test_bounds_of_splits_against_fifty_digits(curve):
     """The minimum over the service rate by golden section, in numbers of fifty digits."""
     problem = random_problem(np.random.default_rng(2), 4, 5, curve=curve)[0]
@@ -60,7 +60,7 @@ def test_bounds_of_splits_against_fifty_digits(curve):
 
                 def cost(log_x, s=s, w=w, rate=rate, wait=wait):
                     x = mpmath.exp(log_x)
-                    delay = max(p.a / (rate + x) + p.b / x - p.relief * wait for p in curve.pieces)
+                    delay = max(p.a / (rate + x) + p.b / x - p.relief * wait for p in curve.pieces())
                     return w * delay + mpmath.mpf(price) * s * (rate + x)
 
                 true = w * local

@@ -11,8 +11,9 @@ import pytest
 from dmcjia_opt.bounds.dual import priced
 from dmcjia_opt.bounds.proof import option_bounds as room
 from dmcjia_opt.bounds.proof.option_bounds import option_bounds, wait_parts
-from dmcjia_opt.model.delay import MD1, OVERLAP, TANDEM
+from dmcjia_opt.model.delay import TANDEM
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1, OVERLAP
 from dmcjia_opt.testing.problems import ORDERINGS, random_shared_problem
 
 
@@ -48,7 +49,9 @@ def true_cost(problem: Problem, prices: tuple[float, ...], d: int, o: int) -> mp
             stages.append((paid, 1 / floor))
             continue
 
-        def cost(log_x, paid=paid, floor=floor, pieces=curve.pieces):
+        pieces = curve.pieces()
+
+        def cost(log_x, paid=paid, floor=floor, pieces=pieces):
             x = max(mpmath.exp(log_x), floor - rate)
             if pieces[0].b == 0:
                 return w / (rate + x) + paid * (rate + x)
