@@ -21,6 +21,7 @@ from dmcjia_opt.base.limits import FARTHEST
 from dmcjia_opt.bounds.responses import Asked, best_rates
 from dmcjia_opt.model.delay import DelayCurve, TandemCurve
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import Scv
 
 #: Prices, s per unit share, between which the dual is evaluated; the best price of any sensible problem is.
 LEAST_PRICE, MOST_PRICE = 1.0 / FARTHEST, FARTHEST
@@ -104,6 +105,8 @@ class Columns:
         (n, 1) arrival rates, 1/s.
     wait
         (n, k) paid upstream, s.
+    scv
+        (n, 1) c_a² of the gaps, or 1.0 for all.
     uses
         What they use.
     coupled
@@ -119,6 +122,7 @@ class Columns:
     local: FloatArray
     rate: FloatArray
     wait: FloatArray
+    scv: Scv
     uses: tuple[_Use, ...]
     coupled: bool
     weight: FloatArray
@@ -140,14 +144,14 @@ class Columns:
         for use, excess in zip(self.uses, self._excess(prices), strict=True):
             price = use.price(prices)
             share = use.s * (self.rate + excess)
-            delay = use.busy * use.curve.delay(excess, self.rate, wait)
+            delay = use.busy * use.curve.delay(excess, self.rate, wait, self.scv)
             paid = price * share
             if free:
                 gratis = (np.asarray(price) <= 0.0) & (use.s > 0)
                 share, paid = np.where(gratis, np.inf, share), np.where(gratis, 0.0, paid)
                 delay = np.where(gratis, 0.0, delay)
             if self.coupled and isinstance(use.curve, TandemCurve):
-                wait = np.where(use.s > 0, np.maximum(wait, use.curve.waited(excess, self.rate)), wait)
+                wait = np.where(use.s > 0, np.maximum(wait, use.curve.waited(excess, self.rate, self.scv)), wait)
             if self.promised:
                 total = total + delay
             delay += cost
@@ -175,7 +179,7 @@ class Columns:
         curves, services = tuple(use.curve for use in self.uses), tuple(use.s for use in self.uses)
         paid = tuple(np.asarray(use.price(prices)) for use in self.uses)
         floors = tuple(use.floor for use in self.uses)
-        every = Asked(curves, services, paid, floors, self.rate, self.wait, self.coupled)
+        every = Asked(curves, services, paid, floors, self.rate, self.wait, self.scv, self.coupled)
         return every.only(at, self.local.shape)
 
     def _excess(self, prices: FloatArray) -> list[FloatArray]:
@@ -187,7 +191,7 @@ class Columns:
         if self.coupled:
             busy = [(use.s > 0) & (np.asarray(use.price(prices)) > 0.0) for use in self.uses]
         curves, floors = [use.curve for use in self.uses], [use.floor for use in self.uses]
-        return best_rates(curves, marginals, busy, floors, self.rate, self.wait, coupled=self.coupled)
+        return best_rates(curves, marginals, busy, floors, self.rate, self.wait, self.scv, coupled=self.coupled)
 
     def at(self, prices: FloatArray) -> tuple[FloatArray, list[FloatArray], IntArray]:
         """Return least cost (n,), the shares (n,) of each use and index (n, 1) of the minimiser of each node."""
@@ -208,10 +212,10 @@ class Columns:
                 continue
             s, ratio, floor = use.s[index], use.ratio[index], _at(use.floor, index)
             price = float(prices[0]) if use.resource is None else prices[use.resource[index]]
-            excess = use.curve.excess_at(price * ratio, self.rate, wait)
+            excess = use.curve.excess_at(price * ratio, self.rate, wait, self.scv)
             on = (s > 0) & (excess > floor * (1 + 1e-9))
             with np.errstate(over="ignore", divide="ignore"):
-                response = np.where(on, s * ratio / use.curve.curvature(excess, self.rate, wait), 0.0)
+                response = np.where(on, s * ratio / use.curve.curvature(excess, self.rate, wait, self.scv), 0.0)
             total += _by_resource(use, choice, response[:, 0], len(prices))
         return total
 
@@ -285,6 +289,7 @@ class Columns:
             local,
             self.rate[rows],
             wait,
+            self.scv if isinstance(self.scv, float) else self.scv[rows],
             uses,
             self.coupled,
             weight,
@@ -330,6 +335,7 @@ def columns(problem: Problem, rows: slice | IntArray) -> Columns:
         fixed,
         rate,
         problem.wait[rows],
+        problem.arrival_scv[rows, None] if problem.renewal else 1.0,
         tuple(uses),
         problem.coupled,
         weight,
@@ -447,8 +453,8 @@ def _costs(
         for k in range(problem.n_uses)
     ]
     service = tuple(problem.service[nodes, options, k] for k in range(problem.n_uses))
-    wait = problem.wait[nodes, options]
-    asked = Asked(problem.use_curves, service, tuple(own), tuple(floors), rate, wait, problem.coupled)
+    wait, scv = problem.wait[nodes, options], problem.gaps(nodes)
+    asked = Asked(problem.use_curves, service, tuple(own), tuple(floors), rate, wait, scv, problem.coupled)
     shares, delays = asked.at(weight)
     parts = [
         np.where(s > 0, weight * delay + np.where(price > 0, price * share, 0.0), 0.0)

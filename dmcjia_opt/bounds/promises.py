@@ -21,6 +21,7 @@ from dmcjia_opt.bounds.bundle import climb
 from dmcjia_opt.bounds.responses import Asked
 from dmcjia_opt.model.delay import DelayCurve
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import Scv
 
 _BLOCK = 1 << 17
 _ROUGHLY, _LARGE = 1e-5, 1 << 14  # the same for a first look; and entries of tables from which ruling out pays
@@ -46,8 +47,8 @@ class Needs:
         (n, k) delay that no share changes, s, +inf where the option is not allowed; and the wait upstream, s.
     service, least, resource
         (n, k, n_uses) service time at full share, s; least rate, 1/s; index of the resource.
-    rate, deadline
-        (n, 1) arrival rate, 1/s, and the deadline that holds whatever is asked, s.
+    rate, scv, deadline
+        (n, 1) arrival rate, 1/s, c_a² of the gaps, and the deadline that holds whatever is asked, s.
     curves, coupled
         Of the problem.
     """
@@ -60,6 +61,7 @@ class Needs:
     least: FloatArray
     resource: IntArray
     rate: FloatArray
+    scv: Scv
     deadline: FloatArray
     curves: tuple[DelayCurve, ...]
     coupled: bool
@@ -74,7 +76,10 @@ class Needs:
             option, at = options, (index[:, None], options)
         tables = problem.fixed_delay[at], problem.wait[at], problem.service[at], problem.least_rate[at]
         rate, deadline = problem.arrival_rate[rows, None], problem.deadline[rows, None]
-        return cls(index, option, *tables, problem.resource[at], rate, deadline, problem.use_curves, problem.coupled)
+        scv = problem.arrival_scv[rows, None] if problem.renewal else 1.0
+        return cls(
+            index, option, *tables, problem.resource[at], rate, scv, deadline, problem.use_curves, problem.coupled
+        )
 
     def kept(self, keep: BoolArray) -> Needs:
         """Return only what to `keep` (n, k), at least one option of each node."""
@@ -99,7 +104,9 @@ class Needs:
         shares = np.zeros(self.service.shape)
         for k, curve in enumerate(self.curves):
             mine = busy[..., k] & (alone > 0)
-            rates = np.maximum(curve.rate_within(np.where(mine, alone, 1.0), self.rate, self.wait), self.least[..., k])
+            rates = np.maximum(
+                curve.rate_within(np.where(mine, alone, 1.0), self.rate, self.wait, self.scv), self.least[..., k]
+            )
             shares[..., k] = np.where(mine, self.service[..., k] * rates, 0.0)
         price = prices[self.resource]
         cost = (price * shares).sum(-1)
@@ -122,6 +129,7 @@ class Needs:
             tuple(self.least[at][:, k] - rate for k in uses),
             rate,
             self.wait[at],
+            self.scv if isinstance(self.scv, float) else self.scv[at[0], 0],
             self.coupled,
         )
         weight = asked.within(room, np.zeros_like(room))
@@ -412,7 +420,7 @@ def needed(problem: Problem, options: IntArray, most: FloatArray) -> FloatArray:
         room = np.broadcast_to(limit - problem.at(problem.fixed_delay, options)[..., None], service.shape)
     least, shares = problem.at(problem.least_rate, options), np.zeros(service.shape)
     for k, curve in enumerate(problem.use_curves):
-        rates = curve.rate_within(np.where(room[..., k] > 0, room[..., k], 0.0), rate, wait)
+        rates = curve.rate_within(np.where(room[..., k] > 0, room[..., k], 0.0), rate, wait, problem.gaps())
         rates = np.maximum(rates, least[..., k])
         shares[..., k] = np.where(busy[..., k], np.where(busy[..., k], service[..., k], 1.0) * rates, 0.0)
     return shares

@@ -18,6 +18,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import BoolArray, FloatArray
 from dmcjia_opt.base.roots import falling_root
 from dmcjia_opt.model.delay import DelayCurve, TandemCurve, series_excess
+from dmcjia_opt.model.queues import Scv
 
 _FARTHEST = 690.0  # natural logarithm of how far a weight may be from its first guess, in whole
 _CLOSE = 1e-13  # of the room: by how much less than that a delay may be
@@ -30,6 +31,7 @@ def best_rates(
     floors: Sequence[FloatArray],
     rate: FloatArray,
     wait: FloatArray,
+    scv: Scv,
     *,
     coupled: bool,
 ) -> list[FloatArray]:
@@ -44,7 +46,7 @@ def best_rates(
         if k in stages:
             found.append(rate)
             continue
-        excess = curve.excess_at(marginal, rate, wait)
+        excess = curve.excess_at(marginal, rate, wait, scv)
         found.append(excess if np.ndim(floor) and floor.strides[0] == 0 else np.maximum(excess, floor))
     if stages:
         shape = np.broadcast_shapes(np.shape(rate), np.shape(wait), *(np.shape(marginals[k]) for k in stages))
@@ -52,7 +54,7 @@ def best_rates(
         c = np.where(on, np.stack([np.broadcast_to(marginals[k], shape) for k in stages]), 0.0)
         least = np.where(on, np.stack([np.broadcast_to(floors[k], shape) for k in stages]), -np.inf)
         (curve,) = {curve for curve in curves if isinstance(curve, TandemCurve)}
-        series = series_excess(c, least, rate, wait, curve)
+        series = series_excess(c, least, rate, wait, curve, scv)
         for k, excess, used in zip(stages, series, on, strict=True):
             found[k] = np.where(used, excess, 1.0)
     return found
@@ -69,8 +71,8 @@ class Asked:
     s, price, floor
         For each use its service time at full share, s, 0 where there is none; ν, s per unit share; and the least
         excess rate, −inf where there is none.
-    rate, wait
-        Arrival rate, 1/s, and the wait upstream, s.
+    rate, wait, scv
+        Arrival rate, 1/s, the wait upstream, s, and c_a² of the gaps.
     coupled
         Whether stages of one tandem are shared together.
     """
@@ -81,6 +83,7 @@ class Asked:
     floor: tuple[FloatArray, ...]
     rate: FloatArray
     wait: FloatArray
+    scv: Scv
     coupled: bool
 
     def only(self, index: Any, shape: tuple[int, ...] | None = None) -> Asked:  # noqa: ANN401 - any index of an array
@@ -89,8 +92,9 @@ class Asked:
         def part(values: FloatArray) -> FloatArray:
             return np.asarray((values if shape is None else np.broadcast_to(values, shape))[index])
 
+        scv = self.scv if isinstance(self.scv, float) else part(self.scv)
         s, price, floor = (tuple(map(part, tables)) for tables in (self.s, self.price, self.floor))
-        return Asked(self.curves, s, price, floor, part(self.rate), part(self.wait), self.coupled)
+        return Asked(self.curves, s, price, floor, part(self.rate), part(self.wait), scv, self.coupled)
 
     def at(self, weight: FloatArray) -> tuple[list[FloatArray], list[FloatArray]]:
         """Return shares and delays, s, of each use where the delay counts `weight`.
@@ -101,13 +105,15 @@ class Asked:
         busy = [(s > 0) & (price > 0) for _, s, price in uses]
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             marginals = [np.where(on, price * s / weight, 1.0) for on, (_, s, price) in zip(busy, uses, strict=True)]
-            excess = best_rates(self.curves, marginals, busy, self.floor, self.rate, self.wait, coupled=self.coupled)
+            excess = best_rates(
+                self.curves, marginals, busy, self.floor, self.rate, self.wait, self.scv, coupled=self.coupled
+            )
             shares, delays, wait = [], [], self.wait
             for (curve, s, _), on, x in zip(uses, busy, excess, strict=True):
-                delays.append(np.where(on, curve.delay(x, self.rate, wait), 0.0))
+                delays.append(np.where(on, curve.delay(x, self.rate, wait, self.scv), 0.0))
                 shares.append(np.where(on, s * (self.rate + x), np.where(s > 0, np.inf, 0.0)))
                 if self.coupled and isinstance(curve, TandemCurve):
-                    wait = np.where(on, np.maximum(wait, curve.waited(x, self.rate)), wait)
+                    wait = np.where(on, np.maximum(wait, curve.waited(x, self.rate, self.scv)), wait)
         return shares, delays
 
     def within(self, room: FloatArray, weight: FloatArray) -> FloatArray:

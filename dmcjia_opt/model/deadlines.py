@@ -57,6 +57,7 @@ def rates_within(problem: Problem, rows: slice | IntArray, most: FloatArray) -> 
         several uses, all others are at full share. And (n_rows, n_options) what is left for the shared uses, s.
     """
     service, rate, wait = problem.service[rows], problem.arrival_rate[rows, None], problem.wait[rows]
+    scv = problem.arrival_scv[rows, None] if problem.renewal else 1.0
     busy = service > 0
     with np.errstate(divide="ignore", invalid="ignore"):
         room = most - problem.fixed_delay[rows]
@@ -65,13 +66,13 @@ def rates_within(problem: Problem, rows: slice | IntArray, most: FloatArray) -> 
         for k, curve in enumerate(problem.use_curves):  # a stage of a tandem waits as the slowest of them
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 excess = 1.0 / service[..., k] - rate
-                alone = service[..., k] if isinstance(curve, TandemCurve) else curve.delay(excess, rate, wait)
+                alone = service[..., k] if isinstance(curve, TandemCurve) else curve.delay(excess, rate, wait, scv)
                 full = np.where(busy[..., k], np.where(excess >= 0, alone, np.inf), 0.0)
             others[..., np.arange(problem.n_uses) != k] += full[..., None]
     rates = np.zeros(service.shape)
     for k, curve in enumerate(problem.use_curves):
         with np.errstate(invalid="ignore"):
             left = room if others is None else room - others[..., k]
-            needed = curve.rate_within(np.where(left > 0, left, 0.0), rate, wait)
+            needed = curve.rate_within(np.where(left > 0, left, 0.0), rate, wait, scv)
         rates[..., k] = np.where(busy[..., k], needed, 0.0)
     return rates, room

@@ -10,231 +10,77 @@ Five methods are all that allocators and bounds need; those that model a solver'
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import EPS, FloatArray, IntArray
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.quantiles import PERCENTILES, LongestWait, WaitQuantile
+from dmcjia_opt.model.queues import (
+    MD1,
+    MM1,
+    Piece,
+    QueueCurve,
+    Scv,
+    alone,
+    curvature_of,
+    excess_of,
+    excess_within,
+    marginal_of,
+    mg1,
+    poisson,
+    service_rate,
+)
 
 #: What of the delay may be asked for.
 STATISTICS = ("mean", *PERCENTILES)
-
-_NEWTON_STEPS = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """One piece of a delay curve, ``a/μ + b/(μ − λ) − relief·W``; all three coefficients are dimensionless."""
-
-    a: float
-    b: float
-    relief: float = 0.0
 
 
 class DelayCurve(Protocol):
     """Time in the cloud, the mean or a percentile, at excess service rate `excess` (1/s) and arrival rate `rate` (1/s).
 
-    `wait` is W in s, the wait paid upstream. The arguments broadcast against each other.
+    `wait` is W in s, the wait paid upstream, and `scv` c_a², the squared coefficient of variation of the gaps between
+    arrivals; 1.0 says that all are Poisson. The arguments broadcast against each other.
     """
 
     @property
     def name(self) -> str:
         """What scenarios call the curve."""
 
-    @property
-    def pieces(self) -> tuple[Piece, ...]:
-        """The pieces whose maximum the curve is; none where it is tabulated."""
+    def pieces(self, scv: Scv = 1.0) -> tuple[Piece, ...]:
+        """Return the pieces whose maximum the curve is; none where it is tabulated."""
 
-    @property
-    def is_dcp(self) -> bool:
-        """Whether there are pieces, each a sum of convex terms, as disciplined convex programming asks."""
+    def is_dcp(self, scv: Scv = 1.0) -> bool:
+        """Return whether there are pieces, each a sum of convex terms, as disciplined convex programming asks."""
 
-    @property
-    def waits(self) -> bool:
-        """Whether tasks wait for each other, for ever as μ falls to λ; where they overlap, μ = λ will do."""
+    def waits(self, scv: Scv = 1.0) -> BoolArray | bool:
+        """Return whether tasks wait for each other, for ever as μ falls to λ; where they do not, μ = λ will do."""
 
-    def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
+    def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0, scv: Scv = 1.0) -> FloatArray:
         """Return the delay T, s."""
 
-    def marginal(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
+    def marginal(
+        self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0, scv: Scv = 1.0
+    ) -> FloatArray:
         """Return −dT/dμ, s²: what one more unit of service rate saves; at a kink, the smaller of the two."""
 
-    def curvature(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
+    def curvature(
+        self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0, scv: Scv = 1.0
+    ) -> FloatArray:
         """Return d²T/dμ², s³; +inf at a kink."""
 
-    def excess_at(self, marginal: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
+    def excess_at(
+        self, marginal: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0, scv: Scv = 1.0
+    ) -> FloatArray:
         """Return the excess rate (1/s) at which one more unit of service rate saves `marginal` (s²)."""
 
-    def rate_within(self, room: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
+    def rate_within(
+        self, room: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0, scv: Scv = 1.0
+    ) -> FloatArray:
         """Return the least service rate μ (1/s) at which T is at most `room` (s); +inf where none is."""
-
-
-def _service_rate(excess: FloatArray, rate: FloatArray, room: FloatArray) -> FloatArray:
-    """Return μ = λ + x, rounded up, above λ; +inf where there is no `room`."""
-    mu = rate + excess
-    mu = np.where((mu - rate < excess) | (mu <= rate), np.nextafter(mu, np.inf), mu)
-    return np.where(np.greater(room, 0.0), mu, np.inf)
-
-
-@dataclass(frozen=True, slots=True)
-class QueueCurve:
-    """Mean sojourn time of an M/G/1 queue with deterministic, exponential or general service.
-
-    Parameters
-    ----------
-    name
-        ``"md1"``, ``"mm1"`` or ``"mg1"``.
-    a, b
-        Coefficients of 1/μ and 1/(μ − λ), dimensionless; ``a + b == 1`` and ``b >= 1/2``.
-
-    Notes
-    -----
-    Pollaczek–Khinchine: with squared coefficient of variation c² of the service time the mean wait is
-    ``(1 + c²)/2 · λ/(μ(μ − λ))``; since ``λ/(μ(μ − λ)) = 1/(μ − λ) − 1/μ``, b = (1 + c²)/2 and a = 1 − b.
-    The paper's (3-5) is c² = 0.
-
-    Computed as ``T = (1 − a·λ/μ)/(μ − λ)``, which a + b = 1 makes the same: when a is large and negative the two
-    terms of the other form cancel, and a bound would lose more digits than its slack allows for.
-    """
-
-    name: str
-    a: float
-    b: float
-
-    def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
-        """Return the mean delay T, s; arrivals are Poisson whatever the `wait` upstream."""
-        if self.a == 0.0:
-            return self.b / excess
-        return (1.0 - self.a * (rate / (rate + excess))) / excess
-
-    def marginal(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
-        """Return −dT/dμ, s²: what one more unit of service rate saves."""
-        if self.a == 0.0:
-            return self.b / (excess * excess)
-        part = rate / (rate + excess)
-        return (1.0 - self.a * part * (2.0 - part)) / (excess * excess)
-
-    def curvature(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
-        """Return d²T/dμ², s³."""
-        if self.a == 0.0:
-            return 2.0 * self.b / (excess * excess * excess)
-        part = rate / (rate + excess)
-        return 2.0 * (1.0 - self.a * part * (3.0 - part * (3.0 - part))) / (excess * excess * excess)
-
-    def excess_at(self, marginal: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
-        """Return the excess rate (1/s) at which one more unit of service rate saves exactly `marginal` (s²).
-
-        Closed form for M/D/1 (``h = λ/2``, ``z = (1 + √(1 + 8kh²))/2k``, ``x = z/(h + √(h² + z))``) and M/M/1;
-        otherwise Newton's method on log–log axes, where the slope of ``marginal`` stays between −3 and −1.7.
-        """
-        if self.a == 0.0:
-            return np.broadcast_to(np.sqrt(self.b / marginal), np.broadcast(marginal, rate).shape)
-        if self.a == self.b:
-            h = 0.5 * rate
-            z = 1.0 + np.sqrt(1.0 + 8.0 * marginal * h * h)
-            z /= 2.0 * marginal
-            return z / (h + np.sqrt(h * h + z))
-        low = np.sqrt(min(self.b, 1.0) / marginal)
-        high = np.sqrt(max(self.b, 1.0) / marginal)
-        x: FloatArray = np.sqrt(low * high) * np.ones_like(rate)
-        settled = np.zeros(x.shape, dtype=np.bool_)
-        for _ in range(_NEWTON_STEPS):
-            f = self.marginal(x, rate)
-            slope = -x * self.curvature(x, rate) / f
-            step = np.exp(-np.log(f / marginal) / slope)
-            # an entry that has settled stays put, so that no answer depends on what else is in the batch
-            moved = np.where(settled, x, np.clip(x * step, low, high))
-            settled |= np.abs(moved - x) <= 4.0 * EPS * x
-            x = moved
-            if settled.all():
-                break
-        return x
-
-    @property
-    def pieces(self) -> tuple[Piece, ...]:
-        """The only one."""
-        return (Piece(self.a, self.b),)
-
-    @property
-    def is_dcp(self) -> bool:
-        """Whether T is a sum of convex terms with non-negative weights, as disciplined convex programming asks."""
-        return self.a >= 0.0
-
-    @property
-    def waits(self) -> bool:
-        """They do."""
-        return True
-
-    def excess_within(self, room: FloatArray, rate: FloatArray) -> FloatArray:
-        """Return the excess rate (1/s) at which T is `room`, s: the larger root of r x² + (rλ − 1) x − bλ = 0."""
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            work = np.multiply(room, rate)
-            root = np.sqrt(1.0 + work * (work + (4.0 * self.b - 2.0)))
-            return np.where(work <= 1.0, (1.0 - work + root) / room / 2.0, 2.0 * self.b * rate / (work - 1.0 + root))
-
-    def rate_within(self, room: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
-        """Return the least service rate μ (1/s) at which T is at most `room` (s); +inf where none is."""
-        return _service_rate(self.excess_within(room, rate), rate, room)
-
-
-@dataclass(frozen=True, slots=True)
-class OverlapCurve:
-    """Mean time on a link on which tasks overlap: 1/μ, as long as no more arrives than it carries, μ ≥ λ."""
-
-    @property
-    def name(self) -> str:
-        """``"delay"``."""
-        return "delay"
-
-    @property
-    def pieces(self) -> tuple[Piece, ...]:
-        """The only one."""
-        return (Piece(1.0, 0.0),)
-
-    @property
-    def is_dcp(self) -> bool:
-        """It is."""
-        return True
-
-    @property
-    def waits(self) -> bool:
-        """No."""
-        return False
-
-    def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
-        """Return the delay T, s."""
-        return 1.0 / (rate + excess)
-
-    def marginal(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
-        """Return −dT/dμ, s²."""
-        service = 1.0 / (rate + excess)
-        return service * service
-
-    def curvature(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
-        """Return d²T/dμ², s³; +inf at μ = λ, the least there may be."""
-        service = 1.0 / (rate + excess)
-        return np.where(excess <= 0.0, np.inf, 2.0 * service * service * service)
-
-    def excess_at(self, marginal: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
-        """Return the excess rate (1/s) at which one more unit of service rate saves `marginal` (s²), at least 0."""
-        return np.maximum(1.0 / np.sqrt(marginal) - rate, 0.0)
-
-    def rate_within(self, room: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
-        """Return the least service rate μ (1/s) at which T is at most `room` (s); +inf where none is."""
-        return np.maximum(rate, _alone(room))
-
-
-MD1 = QueueCurve("md1", 0.5, 0.5)
-MM1 = QueueCurve("mm1", 0.0, 1.0)
-
-
-def _alone(room: FloatArray) -> FloatArray:
-    """Return 1/room, the rate (1/s) of a stage that nobody waits for; +inf where there is no room."""
-    with np.errstate(divide="ignore", over="ignore"):
-        return np.where(np.greater(room, 0.0), np.divide(1.0, room), np.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,72 +171,130 @@ class TandemCurve:
         """What of the delay the curve is, one of `STATISTICS`."""
         return self.longest.statistic
 
-    @property
-    def pieces(self) -> tuple[Piece, ...]:
-        """The cloud as the slowest stage, and as one that no task waits for; none of a percentile."""
-        return (Piece(0.5, 0.5, 1.0), Piece(1.0, 0.0)) if self.statistic == "mean" else ()
+    def pieces(self, scv: Scv = 1.0) -> tuple[Piece, ...]:
+        """Return the cloud as the slowest stage, and as one that no task waits for; none of a percentile."""
+        beta = 0.5 * scv
+        return (Piece(1.0 - beta, beta, 1.0), Piece(1.0, 0.0)) if self.statistic == "mean" else ()
 
-    @property
-    def is_dcp(self) -> bool:
-        """Both pieces are; a percentile has none."""
-        return self.statistic == "mean"
+    def is_dcp(self, scv: Scv = 1.0) -> bool:
+        """Return whether both pieces are; a percentile has none."""
+        return self.statistic == "mean" and bool(np.max(scv) <= 2.0)
 
-    @property
-    def waits(self) -> bool:
-        """They do."""
-        return True
+    def waits(self, scv: Scv = 1.0) -> BoolArray | bool:
+        """Return that they do, unless gaps do not vary."""
+        return np.greater(scv, 0.0)
 
-    def waited(self, excess: FloatArray, rate: FloatArray) -> FloatArray:
+    def waited(self, excess: FloatArray, rate: FloatArray, scv: Scv = 1.0) -> FloatArray:
         """Return V, s, what is waited in all where this is the slowest stage."""
-        return self.longest.waited(excess, rate)
+        if poisson(scv):
+            return self.longest.waited(excess, rate)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(np.greater(scv, 0.0), scv * self.longest.waited(excess, rate), 0.0)
 
-    def wait_of(self, rate: FloatArray, service: FloatArray) -> FloatArray:
-        """Return V, s, where the longest service takes `service` (s); +inf where the queue is unstable."""
-        return self.longest.wait_of(rate, service)
+    def wait_of(self, rate: FloatArray, service: FloatArray, scv: Scv = 1.0) -> FloatArray:
+        """Return V, s, where the longest service takes `service` (s); +inf where the queue is unstable.
 
-    def crossing(self, rate: FloatArray, wait: FloatArray | float) -> FloatArray:
+        Without a wait a queue may be busy all the time.
+        """
+        if poisson(scv):
+            return self.longest.wait_of(rate, service)
+        with np.errstate(invalid="ignore"):
+            waited = scv * self.longest.wait_of(rate, service)
+        busy = np.where(rate * service <= 1.0, 0.0, np.inf)
+        return np.where(np.greater(scv, 0.0), waited, busy)
+
+    def crossing(self, rate: FloatArray, wait: FloatArray | float, scv: Scv = 1.0) -> FloatArray:
         """Return the excess rate (1/s) beyond which nothing waits at the cloud; +inf for the mean where W = 0."""
-        return self.longest.crossing(rate, wait)
+        if poisson(scv):
+            return self.longest.crossing(rate, wait)
+        varies = np.greater(scv, 0.0)
+        return np.where(varies, self.longest.crossing(rate, wait / np.where(varies, scv, 1.0)), 0.0)
 
-    def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
+    def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0, scv: Scv = 1.0) -> FloatArray:
         """Return the delay T, s."""
-        return 1.0 / (rate + excess) + np.maximum(self.longest.waited(excess, rate) - wait, 0.0)
+        return 1.0 / (rate + excess) + np.maximum(self.waited(excess, rate, scv) - wait, 0.0)
 
-    def marginal(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
+    def marginal(
+        self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0, scv: Scv = 1.0
+    ) -> FloatArray:
         """Return −dT/dμ, s²; at the crossing, what one more unit of service rate saves beyond it."""
-        slowest = self.longest.marginal_together(1, excess, rate)
         service = 1.0 / (rate + excess)
-        return np.where(self.longest.side(excess, rate, wait) < 0, slowest, service * service)
+        slowest = self._together(1, scv, self.longest.marginal_together, marginal_of, excess, rate)
+        return np.where(self._side(excess, rate, wait, scv) < 0, slowest, service * service)
 
-    def curvature(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
+    def curvature(
+        self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0, scv: Scv = 1.0
+    ) -> FloatArray:
         """Return d²T/dμ², s³; +inf at the crossing."""
-        slowest = self.longest.curvature_together(1, excess, rate)
+        slowest = self._together(1, scv, self.longest.curvature_together, curvature_of, excess, rate)
         service = 1.0 / (rate + excess)
-        side = self.longest.side(excess, rate, wait)
+        side = self._side(excess, rate, wait, scv)
         beyond = np.where(side == 0, np.inf, 2.0 * service * service * service)
         return np.where(side < 0, slowest, beyond)
 
-    def curvature_together(self, number: IntArray, excess: FloatArray, rate: FloatArray) -> FloatArray:
+    def curvature_together(self, number: IntArray, excess: FloatArray, rate: FloatArray, scv: Scv = 1.0) -> FloatArray:
         """Return the second derivative, s³, of what `number` stages that are as slow as each other delay."""
         found = np.ones_like(excess)
         for j in np.unique(number):
             at = number == j
-            found[at] = self.longest.curvature_together(int(j), excess[at], rate[at])
+            own = scv if poisson(scv) else np.broadcast_to(scv, excess.shape)[at]
+            each = self.longest.curvature_together
+            found[at] = self._together(int(j), own, each, curvature_of, excess[at], rate[at])
         return found
 
-    def excess_at(self, marginal: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
+    def excess_together(self, number: int, marginal: FloatArray, rate: FloatArray, scv: Scv = 1.0) -> FloatArray:
+        """Return the excess rate at which one more unit of rate saves `marginal` (s²) of `number`/μ + V."""
+        return self._together(number, scv, self.longest.excess_together, excess_of, marginal, rate)
+
+    def excess_at(
+        self, marginal: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0, scv: Scv = 1.0
+    ) -> FloatArray:
         """Return the excess rate (1/s) at which one more unit of service rate saves `marginal` (s²), or the crossing.
 
         Each piece has its own answer, x = 1/√k − λ for the one without a wait. As its slope is the lesser one, so is
         its answer; between the two answers lies that of the maximum.
         """
-        slowest = self.longest.excess_together(1, marginal, rate)
-        return np.maximum(np.minimum(slowest, self.crossing(rate, wait)), 1.0 / np.sqrt(marginal) - rate)
+        slowest = self.excess_together(1, marginal, rate, scv)
+        return np.maximum(np.minimum(slowest, self.crossing(rate, wait, scv)), 1.0 / np.sqrt(marginal) - rate)
 
-    def rate_within(self, room: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0) -> FloatArray:
+    def rate_within(
+        self, room: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0, scv: Scv = 1.0
+    ) -> FloatArray:
         """Return the least service rate μ (1/s) at which T is at most `room` (s): enough for each of its two parts."""
-        slowest = self.longest.excess_within(np.maximum(room, 0.0) + wait, rate)
-        return np.maximum(_alone(room), _service_rate(slowest, rate, room))
+        total = np.maximum(room, 0.0) + wait
+        if poisson(scv):
+            slowest = self.longest.excess_within(total, rate)
+        else:
+            slowest = excess_within(0.5 * scv, total, rate)
+            if self.statistic != "mean":
+                slowest = np.where(np.greater(scv, 0.0), self.longest.excess_within(total, rate), slowest)
+        return np.maximum(alone(room), service_rate(slowest, rate, room))
+
+    def _side(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float, scv: Scv) -> IntArray:
+        """Return −1 below the crossing, 0 there and 1 beyond."""
+        if poisson(scv):
+            return self.longest.side(excess, rate, wait)
+        varies = np.greater(scv, 0.0)
+        side = self.longest.side(excess, rate, wait / np.where(varies, scv, 1.0))
+        return np.where(varies, side, np.where(np.greater(excess, 0.0), 1, 0))
+
+    def _together(
+        self,
+        number: int,
+        scv: Scv,
+        known: Callable[[int, FloatArray, FloatArray], FloatArray],
+        formula: Callable[[float, FloatArray, FloatArray, FloatArray], FloatArray],
+        at: FloatArray,
+        rate: FloatArray,
+    ) -> FloatArray:
+        """Return what is `known` for Poisson arrivals; else by `formula`, which percentiles ask of 0 variation only."""
+        if poisson(scv):
+            return known(number, at, rate)
+        found = formula(float(number), 0.5 * np.asarray(scv), at, rate)
+        if self.statistic == "mean":
+            return found
+        varies = np.greater(scv, 0.0)
+        return np.where(varies, known(number, np.where(varies, at, 1.0), rate), found)
 
 
 TANDEM = TandemCurve(MeanWait())
@@ -407,6 +311,7 @@ def series_excess(
     rate: FloatArray,
     wait: FloatArray | float,
     curve: TandemCurve = TANDEM,
+    scv: Scv = 1.0,
 ) -> FloatArray:
     """Return the excess rates (1/s) at which a tandem's shared stages cost least, each at a price of its own.
 
@@ -427,6 +332,8 @@ def series_excess(
         (...) arrival rate, 1/s, and W, s.
     curve
         That of the stages, which has V.
+    scv
+        (...) c_a² of the gaps.
 
     Returns
     -------
@@ -437,23 +344,12 @@ def series_excess(
     order = np.argsort(alone, axis=0, kind="stable")
     slowest = np.take_along_axis(alone, order, 0)
     total = np.cumsum(np.take_along_axis(marginals, order, 0), axis=0)
-    least = curve.crossing(rate, wait)
+    least = curve.crossing(rate, wait, scv)
     for j in range(len(marginals)):
         used = np.isfinite(slowest[j])
-        together = curve.longest.excess_together(j + 1, np.where(used, total[j], 1.0), rate)
+        together = curve.excess_together(j + 1, np.where(used, total[j], 1.0), rate, scv)
         least = np.where(used, np.minimum(least, np.maximum(together, slowest[j])), least)
     return np.maximum(alone, least)
-
-
-OVERLAP = OverlapCurve()
-
-
-def mg1(scv: float) -> QueueCurve:
-    """Return the M/G/1 curve for a squared coefficient of variation `scv` of the service time."""
-    if not (np.isfinite(scv) and scv >= 0.0):
-        raise InputError(f"service_scv must be a finite number >= 0, got {scv}")
-    b = (1.0 + scv) / 2.0
-    return QueueCurve("mg1", 1.0 - b, b)
 
 
 def delay_curve(name: str, service_scv: float = 0.0, statistic: str = "mean") -> DelayCurve:

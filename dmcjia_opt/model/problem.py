@@ -41,7 +41,8 @@ from dmcjia_opt.base.arrays import (
 )
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model import deadlines
-from dmcjia_opt.model.delay import MD1, TANDEM, DelayCurve, TandemCurve
+from dmcjia_opt.model.delay import TANDEM, DelayCurve, TandemCurve
+from dmcjia_opt.model.queues import MD1, Scv
 from dmcjia_opt.model.residuals import ORDERING_TOLERANCE, Residuals
 from dmcjia_opt.model.resources import CLOUD, Resource
 from dmcjia_opt.model.uplinks import Uplinks
@@ -50,7 +51,18 @@ from dmcjia_opt.model.uplinks import Uplinks
 #: underflows or overflows, at any price between the two of `dual`.
 SMALLEST, LARGEST = 1e-80, 1e80
 #: The fields of a problem that hold a row for each node.
-TABLES = ("fixed_delay", "service", "arrival_rate", "weight", "resource", "least_rate", "wait", "last", "deadline")
+TABLES = (
+    "fixed_delay",
+    "service",
+    "arrival_rate",
+    "weight",
+    "resource",
+    "least_rate",
+    "wait",
+    "last",
+    "deadline",
+    "arrival_scv",
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,6 +118,9 @@ class Problem:
     deadline
         (n_nodes,) most delay that is allowed, s; +inf when omitted. What cannot keep it whatever the shares leaves
         the menu, and the rates that it takes join `least_rate`.
+    arrival_scv
+        (n_nodes,) c_a², the squared coefficient of variation of the gaps between a node's tasks: 0 periodic, 1 Poisson,
+        as when omitted. Those of percentiles are one or the other.
     worst
         Whether the objective is the largest of the nodes' delays rather than their weighted mean.
 
@@ -118,6 +133,8 @@ class Problem:
     coupled
         Whether an option has several uses that are stages of one tandem, so that their shares do not separate by
         resource.
+    renewal
+        Whether the arrivals of some node are not Poisson.
     promised
         Whether an option of several uses has a deadline, or counts as the worst node: their rates keep it together.
 
@@ -141,10 +158,12 @@ class Problem:
     resources: tuple[Resource, ...] = ()
     deadline: FloatArray = field(default_factory=absent)
     worst: bool = False
+    arrival_scv: FloatArray = field(default_factory=absent)
     kinked: bool = field(init=False)
     ordered: bool = field(init=False)
     coupled: bool = field(init=False)
     promised: bool = field(init=False)
+    renewal: bool = field(init=False)
 
     def __post_init__(self) -> None:
         """Complete and freeze the arrays, and check them."""
@@ -160,11 +179,12 @@ class Problem:
             "least_rate": (n, m, n_uses),
             "wait": (n, m),
             "deadline": (n,),
+            "arrival_scv": (n,),
         }
         for key, shape in shapes.items():
             value = getattr(self, key)
             if value is None or np.size(value) == 0:
-                value = constant(np.inf if key == "deadline" else 0.0, shape)
+                value = constant({"deadline": np.inf, "arrival_scv": 1.0}.get(key, 0.0), shape)
             elif not (isinstance(value, np.ndarray) and value.dtype == np.float64 and not value.flags.writeable):
                 value = frozen(value)  # those that are frozen, such as tables of large fleets, are not copied
             if len(shape) == 3 and value.ndim == 2 and n_uses == 1:
@@ -187,7 +207,7 @@ class Problem:
         self._check_indices(n, m, n_uses)
         if not self.fixed_delay.min() >= 0.0:
             raise InputError("fixed_delay must be >= 0, or +inf where an option is not allowed")
-        for key in ("service", "least_rate", "wait"):
+        for key in ("service", "least_rate", "wait", "arrival_scv"):
             value = distinct(getattr(self, key))
             if not (value.min() >= 0.0 and value.max() < np.inf):
                 raise InputError(f"{key} must be finite and >= 0")
@@ -202,6 +222,9 @@ class Problem:
             raise InputError("weight must be > 0 and sum to 1")
         if not (self.deadline > 0).all():
             raise InputError("deadline must be > 0, or +inf where there is none")
+        object.__setattr__(self, "renewal", bool((distinct(self.arrival_scv) != 1.0).any()))
+        if self.renewal and not all(curve.pieces() for curve in curves) and not np.isin(self.arrival_scv, (0, 1)).all():
+            raise InputError("arrival_scv must be 0 or 1 where the curve is of a percentile")
         several = n_uses > 1 and (self.worst or bool(np.isfinite(self.deadline).any()))
         object.__setattr__(self, "promised", several and bool(((distinct(self.service) > 0).sum(-1) > 1).any()))
         if np.isfinite(distinct(self.deadline)).any():
@@ -263,6 +286,10 @@ class Problem:
         """Whether there is one use of one resource, the case of closed forms without any grouping."""
         return self.n_resources == 1 and self.n_uses == 1
 
+    def gaps(self, rows: slice | IntArray = slice(None)) -> Scv:
+        """Return c_a² of some nodes (n,); 1.0 where all are Poisson, for which curves have shorter formulas."""
+        return self.arrival_scv[rows] if self.renewal else 1.0
+
     @property
     def joint(self) -> bool:
         """Whether shares of several resources must be chosen together, because options tie them to each other."""
@@ -287,7 +314,7 @@ class Problem:
     def signature(self, node: int, options: IntArray | slice = slice(None)) -> bytes:
         """Return what is the same for nodes that are alike at `options`: all their tables."""
         tables = [t[node, options].ravel() for t in (self.fixed_delay, self.service, self.least_rate, self.wait)]
-        own = [table[node : node + 1] for table in (self.arrival_rate, self.weight, self.deadline)]
+        own = [table[node : node + 1] for table in (self.arrival_rate, self.weight, self.deadline, self.arrival_scv)]
         return np.concatenate([*tables, *own]).tobytes() + self.resource[node, options].tobytes()
 
     def wait_at(self, options: IntArray) -> FloatArray:
@@ -329,18 +356,17 @@ class Problem:
         s, shares = self.at(self.service, options), self.by_use(options, shares)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             excess = self._spare(s, shares) / s
-            if self.n_uses == 1 and self.curve.waits:
+            if self.n_uses == 1 and self.curve.waits() and not self.renewal:
                 delay = self.curve.delay(excess, self.arrival_rate[:, None], self.wait_at(options))
                 return np.where(s > 0, np.where(excess > 0, delay, np.inf), 0.0)
-            wait, rate = self.wait_at(options)[..., 0], self.arrival_rate
+            wait, rate, scv = self.wait_at(options)[..., 0], self.arrival_rate, self.gaps()
             delays = np.empty(np.broadcast_shapes(s.shape, shares.shape))
             for k, curve in enumerate(self.use_curves):
                 x, busy = excess[..., k], s[..., k] > 0
-                least = 0.0 if curve.waits else -ORDERING_TOLERANCE * (rate + x)
-                stable = x > least
-                delays[..., k] = np.where(busy, np.where(stable, curve.delay(x, rate, wait), np.inf), 0.0)
+                stable = x > np.where(curve.waits(scv), 0.0, -ORDERING_TOLERANCE * (rate + x))
+                delays[..., k] = np.where(busy, np.where(stable, curve.delay(x, rate, wait, scv), np.inf), 0.0)
                 if isinstance(curve, TandemCurve) and k + 1 < self.n_uses:
-                    wait = np.where(busy & stable, np.maximum(wait, curve.waited(x, rate)), wait)
+                    wait = np.where(busy & stable, np.maximum(wait, curve.waited(x, rate, scv)), wait)
         return delays
 
     def _spare(self, s: FloatArray, shares: FloatArray) -> FloatArray:
@@ -410,12 +436,14 @@ class Problem:
         In a tandem that is what the wait upstream is beyond the edge's: none where the edge is the slower of the two.
         """
         tandem = next((curve for curve in self.use_curves if isinstance(curve, TandemCurve)), TANDEM)
-        at_uplink = tandem.wait_of(self.arrival_rate, own)
+        scv = self.gaps()
         if not self.kinked:
-            return np.where(np.isfinite(fixed), 2.0 * self.curve.pieces[0].b * at_uplink, 0.0)
+            varies = 2.0 * self.curve.pieces(scv)[0].b
+            return np.where(np.isfinite(fixed), tandem.wait_of(self.arrival_rate, own, varies), 0.0)
+        at_uplink = tandem.wait_of(self.arrival_rate, own, scv)
         on = (at_uplink >= wait * (1.0 - ORDERING_TOLERANCE)) & np.isfinite(fixed)
         service = np.where(on, fixed, 0.0) - np.where(on, network + wait, 0.0)
-        before = tandem.wait_of(self.arrival_rate, np.maximum(service, 0.0))
+        before = tandem.wait_of(self.arrival_rate, np.maximum(service, 0.0), scv)
         return np.where(on, np.maximum(wait - before, 0.0), 0.0)
 
     def least_share(self, options: IntArray) -> FloatArray:
@@ -443,8 +471,9 @@ class Problem:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             stability = np.where(busy, -self._spare(s, shares) / shares, -1.0)
         for k, curve in enumerate(self.use_curves):
-            if not curve.waits:
-                stability[..., k] = np.where(stability[..., k] <= ORDERING_TOLERANCE, -1.0, stability[..., k])
+            if not np.all(waits := curve.waits(self.gaps())):
+                enough = ~np.asarray(waits) & (stability[..., k] <= ORDERING_TOLERANCE)
+                stability[..., k] = np.where(enough, -1.0, stability[..., k])
         negative = ~(shares >= 0) | (busy & (shares == 0))
         unstable = np.isinf(self.at(self.fixed_delay, options))[..., None]
         stability = np.where(negative | unstable, np.inf, stability)

@@ -187,7 +187,7 @@ class Allocator(Protocol):
         """Return shares for `options` (n_plans, n_nodes)."""
 
 
-def of_the_mean(problem: Problem, instead: str, *, percentiles: bool = True) -> str | None:
+def of_the_mean(problem: Problem, instead: str, *, percentiles: bool = True, renewal: bool = True) -> str | None:
     """Return why a method that models each use on its own, and the mean, cannot take a problem; None if it can.
 
     Parameters
@@ -198,12 +198,16 @@ def of_the_mean(problem: Problem, instead: str, *, percentiles: bool = True) -> 
         A method that takes it.
     percentiles
         Whether the method takes those.
+    renewal
+        Whether it takes arrivals that are not Poisson.
     """
+    if problem.renewal and not renewal:
+        return f"it has no form for arrivals that are not Poisson; use {instead}"
     if problem.worst:
         return f"it minimises the mean, not the worst node; use {instead}"
     if problem.promised:
         return f"it has no model of a deadline that several uses of one option keep together; use {instead}"
-    if not (percentiles or all(curve.pieces for curve in problem.use_curves)):
+    if not (percentiles or all(curve.pieces() for curve in problem.use_curves)):
         return f"it has no form in which to write percentiles, which are tabulated; use {instead}"
     return None
 

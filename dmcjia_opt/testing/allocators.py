@@ -14,8 +14,9 @@ from dmcjia_opt.base.arrays import EPS, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.bounds.certificate import options_lower_bound
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.delay import MD1, MM1, OVERLAP, TANDEM, DelayCurve, mg1
+from dmcjia_opt.model.delay import TANDEM, DelayCurve
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1, MM1, OVERLAP, mg1
 from dmcjia_opt.model.residuals import BUDGET_TOLERANCE
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, absent, frozen, frozen_int
-from dmcjia_opt.model.delay import MD1, MM1, TANDEM, DelayCurve, mg1
+from dmcjia_opt.model.delay import TANDEM, DelayCurve
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1, MM1, mg1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

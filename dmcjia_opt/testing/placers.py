@@ -13,8 +13,9 @@ import pytest
 
 from dmcjia_opt.bounds.certificate import best_lower_bound, judge
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.delay import MD1, MM1, OVERLAP, TANDEM, DelayCurve, mg1
+from dmcjia_opt.model.delay import TANDEM, DelayCurve
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1, MM1, OVERLAP, mg1
 from dmcjia_opt.model.scenario.scenario import Average, Ordering
 from dmcjia_opt.solving import running
 from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop, TracePoint

@@ -6,8 +6,9 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, absent
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.delay import MD1, MM1, OVERLAP, TANDEM, DelayCurve, mg1
+from dmcjia_opt.model.delay import TANDEM, DelayCurve, TandemCurve
 from dmcjia_opt.model.problem import Problem, all_plans
+from dmcjia_opt.model.queues import MD1, MM1, OVERLAP, mg1
 from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.scenario import Average, Ordering
 
@@ -75,7 +76,7 @@ def random_problem(
         least = rate[:, None] * rng.uniform(0.0, 3.0, time.shape)
         least[here] = rate + extra / np.where(asked, time[here], 1.0)
         least = np.where(asked[:, None] & (time > 0), least, 0.0)
-    if len(curve.pieces) > 1:
+    if isinstance(curve, TandemCurve):
         wait = waits(rng, rate, weight, np.where(time > 0, time, time.max()), time[here])
         local += wait
     return Problem(local, time, rate, weight, curve, least, wait, name="random"), splits

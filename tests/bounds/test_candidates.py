@@ -6,8 +6,9 @@ from hypothesis import given
 
 from dmcjia_opt.bounds import candidates as pareto
 from dmcjia_opt.bounds.candidates import pareto_options
-from dmcjia_opt.model.delay import MD1, TANDEM
+from dmcjia_opt.model.delay import TANDEM
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1
 from dmcjia_opt.testing.problems import brute_force, random_problem, random_shared_problem
 from dmcjia_opt.testing.strategies import problems
 

@@ -21,8 +21,8 @@ from dmcjia_opt.bounds.certificate import (
 )
 from dmcjia_opt.bounds.maximise import between
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.delay import MD1, OVERLAP, mg1
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1, OVERLAP, mg1
 from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate

@@ -9,8 +9,8 @@ from hypothesis import given
 from dmcjia_opt.bounds.dual import dual_point, fixed_dual, option_costs, priced
 from dmcjia_opt.bounds.loads import least_load
 from dmcjia_opt.bounds.maximise import between
-from dmcjia_opt.model.delay import MM1
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MM1
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.testing.problems import CURVES, ORDERINGS, random_problem

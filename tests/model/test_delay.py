@@ -9,19 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.model.delay import (
-    MD1,
-    MM1,
-    OVERLAP,
-    STATISTICS,
-    TANDEM,
-    QueueCurve,
-    TandemCurve,
-    delay_curve,
-    mg1,
-    series_excess,
-    tandem,
-)
+from dmcjia_opt.model.delay import STATISTICS, TANDEM, TandemCurve, delay_curve, series_excess, tandem
+from dmcjia_opt.model.queues import MD1, MM1, OVERLAP, QueueCurve, mg1
 from dmcjia_opt.testing.problems import CURVES, QUEUES
 
 TANDEMS = tuple(tandem(statistic) for statistic in STATISTICS)

@@ -7,8 +7,9 @@ import pytest
 
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.delay import MD1, MM1, OVERLAP, TANDEM
+from dmcjia_opt.model.delay import TANDEM
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1, MM1, OVERLAP
 from dmcjia_opt.model.residuals import ORDERING_TOLERANCE
 from dmcjia_opt.testing.problems import CURVES, random_problem
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from dmcjia_opt.model.delay import OVERLAP, TANDEM
+from dmcjia_opt.model.delay import TANDEM
+from dmcjia_opt.model.queues import OVERLAP
 from dmcjia_opt.testing.problems import AVERAGES, ORDERINGS, random_shared_problem
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.delay import MD1
+from dmcjia_opt.model.queues import MD1
 from dmcjia_opt.solving.contract import Allocation, Status, Stop
 from dmcjia_opt.solving.search import Search
 from dmcjia_opt.testing import AllocatorConformance, BaselineConformance, PlacerConformance

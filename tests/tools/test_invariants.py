@@ -7,8 +7,8 @@ import pytest
 
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exact import Exact
-from dmcjia_opt.model.delay import MD1, OVERLAP
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1, OVERLAP
 from dmcjia_opt.model.residuals import Residuals
 from dmcjia_opt.testing.problems import random_problem, random_shared_problem
 from tools.fuzz import invariants, subject

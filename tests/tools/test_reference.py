@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.bounds.dual import dual_point, priced
-from dmcjia_opt.model.delay import MD1, OVERLAP, TANDEM
+from dmcjia_opt.model.delay import TANDEM
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1, OVERLAP
 from dmcjia_opt.testing.known_answers import known_answers
 from dmcjia_opt.testing.problems import random_shared_problem
 from tools.fuzz.reference import exact_delay, exact_loads, exact_use, exactly, lagrangian, within_budget

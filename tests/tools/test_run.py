@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.base.errors import BackendFailed, InputError
-from dmcjia_opt.model.delay import MD1, OVERLAP, TANDEM, mg1
+from dmcjia_opt.model.delay import TANDEM
 from dmcjia_opt.model.problem import TABLES
+from dmcjia_opt.model.queues import MD1, OVERLAP, mg1
 from dmcjia_opt.testing.problems import random_problem, random_shared_problem
 from tools.fuzz import fuzzing as run
 from tools.fuzz.fuzzing import BLOCKS, FAILURES, Failure, fuzz, keep

@@ -11,9 +11,10 @@ from dataclasses import replace
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, absent
-from dmcjia_opt.model.delay import MD1, MM1, OVERLAP, TANDEM, DelayCurve, mg1
+from dmcjia_opt.model.delay import TANDEM, DelayCurve
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1, MM1, OVERLAP, mg1
 from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.nodes import NodeTable

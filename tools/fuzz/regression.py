@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 from dmcjia_opt.base.arrays import FloatArray, IntArray, absent
 from dmcjia_opt.base.errors import DmcjiaError, InputError
 from dmcjia_opt.base.files import read_json, write_text
-from dmcjia_opt.model.delay import OVERLAP, DelayCurve, delay_curve
+from dmcjia_opt.model.delay import DelayCurve, delay_curve
 from dmcjia_opt.model.problem import TABLES, Problem
+from dmcjia_opt.model.queues import OVERLAP
 from dmcjia_opt.model.resources import CLOUD, Resource
 
 #: Tables of a problem by what a file calls them.

@@ -195,10 +195,12 @@ def require_provable(problem: Problem) -> None:
     """
     if problem.worst:
         what = 'objective = "worst"; what proves its bound is the prices in the plan itself'
-    elif not all(curve.pieces for curve in problem.use_curves):
+    elif not all(curve.pieces() for curve in problem.use_curves):
         what = (
             "percentiles, whose table no sum of closed forms stands for; the prices in the plan itself prove its bound"
         )
+    elif problem.renewal and problem.kinked:
+        what = "a tandem whose arrivals are not Poisson; what proves its bound is the prices in the plan itself"
     else:
         return
     raise InputError(f"a proof file cannot be about {what}, which verify looks at; leave --proof out")

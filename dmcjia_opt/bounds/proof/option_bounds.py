@@ -22,8 +22,9 @@ import numpy as np
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, blocks
 from dmcjia_opt.bounds.proof.document import Prices
 from dmcjia_opt.bounds.proof.outward import Interval, above, below
-from dmcjia_opt.model.delay import TANDEM, DelayCurve, Piece, TandemCurve, series_excess
+from dmcjia_opt.model.delay import TANDEM, DelayCurve, TandemCurve, series_excess
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import Piece, Scv
 
 _APART = 2.0**-24  # distance of the two tangents' points from the minimiser, relative
 _BLOCK_ENTRIES = 1 << 18
@@ -59,7 +60,7 @@ def option_bounds(problem: Problem, nodes: IntArray, prices: Prices) -> FloatArr
 def _option_bounds(problem: Problem, nodes: IntArray, prices: FloatArray) -> FloatArray:
     fixed, s, wait = problem.fixed_delay[nodes], problem.service[nodes], problem.wait[nodes]
     weight, rate = problem.weight[nodes, None], problem.arrival_rate[nodes, None]
-    price = prices[problem.resource[nodes]]
+    price, scv = prices[problem.resource[nodes]], problem.arrival_scv[nodes, None] if problem.renewal else 1.0
     floor = np.maximum(below(problem.least_rate[nodes] - rate[..., None]), 0.0)
     bound = (Interval.exactly(weight) * Interval.exactly(fixed)).low
     series = _in_series(problem, s)
@@ -67,7 +68,7 @@ def _option_bounds(problem: Problem, nodes: IntArray, prices: FloatArray) -> Flo
         if not (price[..., k] > 0).any():
             continue  # no delay is negative
         alone = (s[..., k] > 0) & (price[..., k] > 0) & ~(series & isinstance(curve, TandemCurve))
-        use = _use(curve, weight, rate, np.where(alone, s[..., k], 1.0), wait, floor[..., k], price[..., k])
+        use = _use(curve, weight, rate, scv, np.where(alone, s[..., k], 1.0), wait, floor[..., k], price[..., k])
         bound = below(bound + np.where(alone, np.where(np.isnan(use), -np.inf, use), 0.0))
     if series.any():
         stages = [k for k, curve in enumerate(problem.use_curves) if isinstance(curve, TandemCurve)]
@@ -90,25 +91,24 @@ def _use(
     curve: DelayCurve,
     weight: FloatArray,
     rate: FloatArray,
+    scv: Scv,
     s: FloatArray,
     wait: FloatArray,
     floor: FloatArray,
     price: FloatArray,
 ) -> FloatArray:
     """Return a lower bound on min g (see the module), the excess rate being at least `floor` ≥ 0."""
-    hint = np.asarray(curve.excess_at(np.where(price > 0, price, 1.0) * s / weight, rate, wait))
-    if curve.waits:
-        first = np.maximum(hint * (1.0 - _APART), floor)
-        last = np.maximum(hint, floor) * (1.0 + _APART)
-    else:
-        first = np.maximum(hint - _APART * (rate + hint), floor)
-        last = np.maximum(hint, floor) + _APART * (rate + np.maximum(hint, floor))
+    hint = np.asarray(curve.excess_at(np.where(price > 0, price, 1.0) * s / weight, rate, wait, scv))
+    waits = curve.waits(scv)
+    reach = np.where(waits, 0.0, rate)  # without a wait the rate may be next to λ, and x next to nothing
+    first = np.maximum(hint - _APART * (reach + hint), floor)
+    last = np.maximum(hint, floor) + _APART * (reach + np.maximum(hint, floor))
     own = (Interval.exactly(weight), Interval.exactly(rate), Interval.exactly(price) * Interval.exactly(s))
 
     def g(x: Interval) -> tuple[Interval, Interval]:
-        return _value_and_slope(curve, *own, Interval.exactly(wait), x)
+        return _value_and_slope(curve.pieces(scv), *own, Interval.exactly(wait), x)
 
-    return _minimum(g, first, last, (first == floor) & ((floor > 0) | (not curve.waits)))
+    return _minimum(g, first, last, (first == floor) & ((floor > 0) | ~np.asarray(waits)))
 
 
 def _minimum(g: _Convex, first: FloatArray, last: FloatArray, at_floor: BoolArray) -> FloatArray:
@@ -132,12 +132,12 @@ def _minimum(g: _Convex, first: FloatArray, last: FloatArray, at_floor: BoolArra
 
 
 def _value_and_slope(
-    curve: DelayCurve, weight: Interval, rate: Interval, paid: Interval, wait: Interval, excess: Interval
+    pieces: tuple[Piece, ...], weight: Interval, rate: Interval, paid: Interval, wait: Interval, excess: Interval
 ) -> tuple[Interval, Interval]:
     """Return value and derivative at `excess` of what g is where T is its largest piece there; g is nowhere below."""
     mu = rate + excess
-    largest, slope = _piece(curve.pieces[0], rate, wait, excess, mu)
-    for piece in curve.pieces[1:]:
+    largest, slope = _piece(pieces[0], rate, wait, excess, mu)
+    for piece in pieces[1:]:
         value, falls = _piece(piece, rate, wait, excess, mu)
         larger = value.low > largest.low
         largest, slope = value.where(larger, largest), falls.where(larger, slope)
@@ -147,6 +147,12 @@ def _value_and_slope(
 def _piece(piece: Piece, rate: Interval, wait: Interval, x: Interval, mu: Interval) -> tuple[Interval, Interval]:
     """Return T = a/μ + b/x − relief·W with a + b = 1, and −dT/dx, from sums of terms of one sign."""
     relief = Interval.exactly(piece.relief) * wait
+    if not isinstance(piece.b, float):  # each its own: 1/μ and the wait b·λ/(μx)
+        waits = piece.b > 0.0
+        pole, b = x.where(waits, _ONE), Interval.exactly(piece.b)
+        first, wait_at = _ONE.over(mu), b * rate.over(mu).over(pole)
+        slope = first.over(mu) + wait_at * (first + _ONE.over(pole))
+        return first + wait_at - relief, slope
     if piece.a >= 0.0:
         pole = x if piece.b > 0.0 else _ONE  # without a pole x may be 0
         first, second = Interval.exactly(piece.a).over(mu), Interval.exactly(piece.b).over(pole)

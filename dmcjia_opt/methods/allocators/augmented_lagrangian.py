@@ -44,6 +44,7 @@ from dmcjia_opt.methods.allocators.jointly import Uses, balanced
 from dmcjia_opt.methods.allocators.normal_form import NormalForm, by_resource, normal_form
 from dmcjia_opt.methods.allocators.penalised import KinkedLagrangianFunction, LagrangianFunction, over_budget
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import poisson
 from dmcjia_opt.solving.contract import Allocation, Status, StatusArray, of_the_mean
 from dmcjia_opt.solving.options import Count, Factor, method
 
@@ -321,10 +322,11 @@ def _split_floors(form: NormalForm) -> tuple[LagrangianFunction, FloatArray, Flo
     spare = np.maximum(1.0 - (form.t * floor).sum(-1), EPS)
     none, zero = np.zeros_like(form.t), np.zeros(len(form.t))
     base, rho = floor / spare[:, None], form.rho / spare[:, None]
-    if len(form.curve.pieces) == 1 and form.curve.waits:
+    if poisson(form.scv) and len(form.curve.pieces()) == 1 and form.curve.waits():
         return LagrangianFunction(form.curve, form.t, base, rho, none, zero, zero, zero), floor, spare
     wait = form.wait * spare[:, None]
-    return KinkedLagrangianFunction(form.curve, form.t, base, rho, none, zero, zero, zero, wait), floor, spare
+    scv = np.broadcast_to(form.scv, form.t.shape)
+    return KinkedLagrangianFunction(form.curve, form.t, base, rho, none, zero, zero, zero, wait, scv), floor, spare
 
 
 def _on_budget(t: FloatArray, x: FloatArray) -> FloatArray:

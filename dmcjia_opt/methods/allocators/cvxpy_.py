@@ -64,15 +64,16 @@ class CvxpyAllocator(OneByOne):
 
     def supports(self, problem: Problem) -> str | None:
         """Refuse delay curves that are not sums of convex terms."""
-        if why := of_the_mean(problem, "waterfilling", percentiles=False):
+        if why := of_the_mean(problem, "waterfilling", percentiles=False, renewal=False):
             return why
-        refused = [curve for curve in problem.use_curves if not curve.is_dcp]
+        refused = [curve for curve in problem.use_curves if not curve.is_dcp()]
         if not refused:
             return None
         curve = refused[0]
         return (
-            f'the delay curve "{curve.name}" has a negative term (a = {curve.pieces[0].a:g}), so it cannot be written '
-            "as disciplined convex programming asks; use the waterfilling allocator or a service_scv of at most 1"
+            f'the delay curve "{curve.name}" has a negative term (a = {curve.pieces()[0].a:g}), so it cannot be '
+            "written as disciplined convex programming asks; use the waterfilling allocator or a service_scv of at "
+            "most 1"
         )
 
     def solve_one(self, plan: OnePlan) -> Answer | None:

@@ -110,7 +110,7 @@ class Uses:
     def response(self, prices: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return shares (n_nodes, n_uses), and minus their derivatives by the prices (n_nodes, n_uses, n_uses)."""
         problem, s = self.problem, self.s
-        weight, rate = problem.weight, problem.arrival_rate
+        weight, rate, scv = problem.weight, problem.arrival_rate, problem.gaps()
         late, weight = self._raised(prices, weight)
         busy = s > 0
         c = np.where(busy, prices[self.resource] * s / weight[:, None], 0.0)
@@ -120,10 +120,10 @@ class Uses:
         for k, curve in enumerate(curves):
             if isinstance(curve, TandemCurve):
                 continue
-            x = np.maximum(curve.excess_at(np.where(busy[:, k], c[:, k], 1.0), rate, self.wait), self.floor[:, k])
+            x = np.maximum(curve.excess_at(np.where(busy[:, k], c[:, k], 1.0), rate, self.wait, scv), self.floor[:, k])
             moves = busy[:, k] & (x > self.floor[:, k])
             excess[:, k] = x
-            fall[:, k, k] = np.where(moves, s[:, k] ** 2 / (weight * curve.curvature(x, rate, self.wait)), 0.0)
+            fall[:, k, k] = np.where(moves, s[:, k] ** 2 / (weight * curve.curvature(x, rate, self.wait, scv)), 0.0)
         stages = [k for k, curve in enumerate(curves) if isinstance(curve, TandemCurve)]
         if stages:
             excess[:, stages] = self._series(c, fall, stages, weight)
@@ -147,6 +147,7 @@ class Uses:
             tuple(self.floor[:, k] for k in uses),
             problem.arrival_rate,
             self.wait,
+            problem.gaps(),
             problem.coupled,
         )
         fixed = problem.at(problem.fixed_delay, self.options)
@@ -160,11 +161,11 @@ class Uses:
 
     def _series(self, c: FloatArray, fall: FloatArray, stages: list[int], weight: FloatArray) -> FloatArray:
         """Return the excess rates of a tandem's stages, and fill in how fast their shares fall."""
-        s, rate = self.s, self.problem.arrival_rate
+        s, rate, scv = self.s, self.problem.arrival_rate, self.problem.gaps()
         on, floor = s[:, stages] > 0, self.floor[:, stages]
         curve = self.problem.use_curves[stages[0]]
         assert isinstance(curve, TandemCurve)  # what is in series is
-        found = np.where(on, series_excess(c[:, stages].T, floor.T, rate, self.wait, curve).T, 1.0)
+        found = np.where(on, series_excess(c[:, stages].T, floor.T, rate, self.wait, curve, scv).T, 1.0)
         slowest = np.where(on, found, np.inf).min(axis=1)
         alone = 1.0 / np.sqrt(np.where(on, c[:, stages], 1.0)) - rate[:, None]
         together = on & (found == slowest[:, None]) & (alone < found) & (found > floor)
@@ -172,9 +173,9 @@ class Uses:
         number = together.sum(axis=1)
         # at the crossing, and at another stage's floor, more than one price will do
         held = (on & (floor == slowest[:, None])).any(axis=1)
-        moves = (number > 0) & ~held & (slowest < curve.crossing(rate, self.wait))
+        moves = (number > 0) & ~held & (slowest < curve.crossing(rate, self.wait, scv))
         moved = np.zeros_like(rate)
-        together_curved = curve.curvature_together(number[moves], slowest[moves], rate[moves])
+        together_curved = curve.curvature_together(number[moves], slowest[moves], rate[moves], self.problem.gaps(moves))
         moved[moves] = 1.0 / (weight[moves] * together_curved)
         for i, k in enumerate(stages):
             mu = np.where(free[:, i], rate + found[:, i], 0.0)
@@ -206,16 +207,17 @@ class Uses:
 
     def stable(self, shares: FloatArray) -> bool:
         """Return whether rounding leaves every queue some of its share (n_nodes, n_uses) beyond its load."""
-        waits = np.array([curve.waits for curve in self.problem.use_curves])
+        scv, shape = self.problem.gaps(), self.s.shape[:1]
+        waits = np.stack([np.broadcast_to(curve.waits(scv), shape) for curve in self.problem.use_curves], axis=-1)
         return bool(((shares > self.load) | ~waits | (self.s == 0)).all())
 
     def sensitivity(self, shares: FloatArray) -> float:
         """Return the most by which the mean delay changes with the logarithm of all shares (n_nodes, n_uses), s."""
-        rate, total = self.problem.arrival_rate, 0.0
+        rate, scv, total = self.problem.arrival_rate, self.problem.gaps(), 0.0
         for k, curve in enumerate(self.problem.use_curves):
             busy = self.s[:, k] > 0
             mu = np.where(busy, shares[:, k] / np.where(busy, self.s[:, k], 1.0), np.inf)
-            slope = curve.marginal(np.maximum(mu - rate, EPS * rate), rate)  # without a wait upstream it is steepest
+            slope = curve.marginal(np.maximum(mu - rate, EPS * rate), rate, 0.0, scv)  # steepest without one upstream
             total += float((self.problem.weight * np.where(busy, mu, 0.0) * slope).sum())
         return total
 

@@ -22,6 +22,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
 from dmcjia_opt.model.delay import DelayCurve, TandemCurve
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import Scv
 from dmcjia_opt.solving.contract import Allocation, Status, StatusArray
 
 
@@ -47,6 +48,8 @@ class NormalForm:
         (n_plans,) OPTIMAL where there is nothing to share, INFEASIBLE where no shares exist, else FEASIBLE.
     floored
         Whether there may be floors.
+    scv
+        (n_plans, n_nodes) c_a² of the gaps, or 1.0 for all.
     """
 
     curve: DelayCurve
@@ -59,6 +62,7 @@ class NormalForm:
     scale: FloatArray
     status: StatusArray
     floored: bool
+    scv: Scv = 1.0
 
     @property
     def solvable(self) -> BoolArray:
@@ -79,12 +83,13 @@ class NormalForm:
             self.scale[index],
             self.status[index],
             self.floored,
+            self.scv if isinstance(self.scv, float) else self.scv[index],
         )
 
     def value(self, v: FloatArray) -> FloatArray:
         """Return Σ t·T(v), (n_plans,)."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            terms = np.where(self.t > 0, self.t * self.curve.delay(v, self.rho, self.wait), 0.0)
+            terms = np.where(self.t > 0, self.t * self.curve.delay(v, self.rho, self.wait, self.scv), 0.0)
         return np.asarray(terms.sum(-1))
 
     def allocation(self, v: FloatArray, kappa: FloatArray, status: StatusArray) -> Allocation:
@@ -101,7 +106,8 @@ class NormalForm:
             part *= np.where(over > 0, 1.0 - (over + 2 * EPS) / self.surplus, 1.0)[:, None]
             shares = self.load + part
         # where rounding leaves nothing of a node's surplus, the answer is as good as none
-        swallowed = (working & (shares <= self.load)).any(-1) & (status == Status.OPTIMAL) & self.curve.waits
+        lost = working & (shares <= self.load) & self.curve.waits(self.scv)
+        swallowed = lost.any(-1) & (status == Status.OPTIMAL)
         status = np.where(self.solvable, np.where(swallowed, Status.INACCURATE, status), self.status).astype(np.int8)
         price = kappa * self.scale / self.surplus
         plain = status <= Status.INACCURATE
@@ -131,7 +137,8 @@ def normal_form(problem: Problem, options: IntArray, floors: FloatArray | None =
     floor = None if floors is None else floors[..., 0]
     wait = problem.wait_at(options)[..., 0]
     s = problem.at(problem.service, options)[..., 0]
-    return _form(problem.curve, s, problem.arrival_rate, problem.weight, floor, wait, feasible)
+    scv = np.broadcast_to(problem.arrival_scv, s.shape) if problem.renewal else 1.0
+    return _form(problem.curve, s, problem.arrival_rate, problem.weight, floor, wait, feasible, scv)
 
 
 def _form(
@@ -142,6 +149,7 @@ def _form(
     least_rate: FloatArray | None,
     wait: FloatArray,
     feasible: BoolArray,
+    scv: Scv,
 ) -> NormalForm:
     load = rate * s
     surplus = 1.0 - load.sum(-1)
@@ -164,7 +172,7 @@ def _form(
             wait = np.where(unit > 0, wait * unit / s, 1.0)  # any number > 0 will do for a node without cloud work
     status = np.where(feasible, np.where(total > 0, Status.FEASIBLE, Status.OPTIMAL), Status.INFEASIBLE)
     scale, floored = total**2 / surplus, least_rate is not None
-    return NormalForm(curve, t, rho, floor, wait, load, surplus, scale, status.astype(np.int8), floored)
+    return NormalForm(curve, t, rho, floor, wait, load, surplus, scale, status.astype(np.int8), floored, scv)
 
 
 def by_resource(problem: Problem, options: IntArray, solve: Rows, floors: FloatArray | None = None) -> Allocation:
@@ -230,5 +238,6 @@ def _rows(
             least,
             problem.wait[d, chosen],
             np.ones(len(rows), dtype=bool),
+            problem.arrival_scv[d] if problem.renewal else 1.0,
         )
         yield form, index, plan[first[rows]], keys[rows] % problem.n_resources

@@ -31,8 +31,9 @@ from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.allocators.jointly import Uses, is_optimal
 from dmcjia_opt.methods.allocators.normal_form import NormalForm, normal_form
-from dmcjia_opt.model.delay import MD1, Piece, TandemCurve
+from dmcjia_opt.model.delay import TandemCurve
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1, Piece
 from dmcjia_opt.solving.contract import Allocation, Status
 
 #: Relative duality gap above which an answer that claims to be optimal is called inaccurate.
@@ -201,16 +202,16 @@ class OneByOne(ABC):
         floor, wait = form.floor[row, busy], form.wait[row, busy]
         room = 1.0 - float(t @ floor)
         if room <= len(t) * EPS:
-            if curve.waits and not floor.all():
+            if curve.waits() and not floor.all():
                 return floor, np.nan, Status.FAILED
             return floor, float(curve.marginal(floor, rho, wait).max()), Status.OPTIMAL
         level = float(t @ curve.delay(room + floor, rho, wait))
-        answer = self.solve_one(_one_plan(curve.pieces, t, rho, wait, floor, room, level))
+        answer = self.solve_one(_one_plan(curve.pieces(), t, rho, wait, floor, room, level))
         if answer is None or not np.isfinite(answer.y).all():
             return floor, np.nan, Status.FAILED
         y = np.maximum(answer.y, 0.0)
         v = floor + room * (y / max(float(t @ y), 1.0))
-        if curve.waits and not (v > 0).all():
+        if curve.waits() and not (v > 0).all():
             return floor, np.nan, Status.FAILED
         kappa = float(answer.multiplier) * level / room
         if not (np.isfinite(kappa) and kappa > 0):
@@ -338,10 +339,10 @@ def _terms(
     node, use = at
     s, curves = uses.s[at], [uses.problem.use_curves[k] for k in range(uses.problem.n_uses)]
     weight, used = uses.problem.weight[node], s > 0
-    pieces = [curve.pieces[0] if curve.waits else Piece(0.0, 1.0) for curve in curves]
+    pieces = [curve.pieces()[0] if curve.waits() else Piece(0.0, 1.0) for curve in curves]
     waits, a, b = (
         np.array(values)[use]
-        for values in ([c.waits for c in curves], [piece.a for piece in pieces], [piece.b for piece in pieces])
+        for values in ([c.waits() for c in curves], [piece.a for piece in pieces], [piece.b for piece in pieces])
     )
     terms = []
     for coefficient, lowest in ((b, np.where(waits, least[at] - uses.load[at], least[at])), (a, least[at])):
@@ -376,6 +377,6 @@ def _one_plan(
         return OnePlan(t, tuple(terms))
     parts = []
     for piece in pieces:
-        factors = tuple(c / of for c, of in ((piece.b, first.b), (piece.a, first.a)) if of != 0.0)
+        factors = tuple(float(c / of) for c, of in ((piece.b, first.b), (piece.a, first.a)) if of != 0.0)
         parts.append(Part(factors, piece.relief * t * wait / level))
     return OnePlan(t, tuple(terms), tuple(parts))

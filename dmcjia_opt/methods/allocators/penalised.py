@@ -9,7 +9,8 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.methods.allocators.root import increasing_root
-from dmcjia_opt.model.delay import MD1, DelayCurve, TandemCurve
+from dmcjia_opt.model.delay import DelayCurve, TandemCurve
+from dmcjia_opt.model.queues import MD1, Scv
 
 _SUFFICIENT_DECREASE = 1e-4
 _MAX_HALVINGS = 40
@@ -51,7 +52,7 @@ class LagrangianFunction:
         to β, which is Σ t/curvature, can be anything then: a ρ_y that ignored it would drown a small β in the
         rounding of Y.
         """
-        rho_x = penalty * (2.0 * self.curve.pieces[0].b)
+        rho_x = penalty * (2.0 * self.curve.pieces()[0].b)
         stiffness = self.curvature(x) + rho_x[:, None] * (alpha > 0)
         rho_y = penalty / (self.t / stiffness).sum(-1)
         return replace(self, alpha=alpha, beta=beta, rho_x=rho_x, rho_y=rho_y)
@@ -148,15 +149,16 @@ class KinkedLagrangianFunction(LagrangianFunction):
 
     Parameters
     ----------
-    wait
-        (n_plans, n_nodes) the wait paid upstream in the units of the delay.
+    wait, scv
+        (n_plans, n_nodes) the wait paid upstream in the units of the delay, and c_a² of the gaps.
     """
 
     wait: FloatArray
+    scv: FloatArray
 
     def marginal(self, x: FloatArray) -> FloatArray:
         """Return what one more unit of x saves, per unit of t."""
-        return self.curve.marginal(self.base + x, self.rho, self.wait)
+        return self.curve.marginal(self.base + x, self.rho, self.wait, self._gaps)
 
     def with_multipliers(self, alpha: FloatArray, beta: FloatArray, penalty: FloatArray, x: FloatArray) -> Self:
         """Return L at new multipliers and penalty factors (see the base class).
@@ -166,7 +168,8 @@ class KinkedLagrangianFunction(LagrangianFunction):
         """
         excess, free = self.base + x, self.t * (x > 0)
         smooth = MD1 if isinstance(self.curve, TandemCurve) else self.curve
-        curvatures = self.curve.curvature(excess, self.rho, self.wait), smooth.curvature(excess, self.rho)
+        own = self.curve.curvature(excess, self.rho, self.wait, self._gaps)
+        curvatures = own, smooth.curvature(np.where(excess > 0, excess, 1.0), self.rho)
         answers = [(free / curvature).sum(-1) for curvature in curvatures]
         answer = np.maximum(*answers)
         with np.errstate(divide="ignore"):
@@ -174,10 +177,14 @@ class KinkedLagrangianFunction(LagrangianFunction):
 
     def response(self, worth: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the best x ≥ 0 at a `worth` (n_plans,) of the budget, and how fast it falls."""
-        excess = self.curve.excess_at(worth[:, None], self.rho, self.wait)
+        excess = self.curve.excess_at(worth[:, None], self.rho, self.wait, self._gaps)
         x = excess - self.base
-        fall = np.where(x > 0, 1.0 / self.curve.curvature(excess, self.rho, self.wait), 0.0)
+        fall = np.where(x > 0, 1.0 / self.curve.curvature(excess, self.rho, self.wait, self._gaps), 0.0)
         return np.maximum(x, 0.0), fall
+
+    @property
+    def _gaps(self) -> Scv:
+        return 1.0 if self.scv.size == 0 or (self.scv == 1.0).all() else self.scv
 
     def minimiser(self, rows: BoolArray) -> FloatArray:
         """Return the minimiser of L on `rows`; it is meaningless on the others."""
@@ -206,7 +213,7 @@ class KinkedLagrangianFunction(LagrangianFunction):
         """
         best, _ = self.response(np.where(beta > 0, beta, 1.0))
         busy = self.t > 0
-        rate = self.base + x if self.curve.waits else self.base + x + self.rho
+        rate = self.base + x + np.where(self.curve.waits(self._gaps), 0.0, self.rho)
         away = np.where(busy, np.abs(best - x) / np.maximum(rate, np.finfo(np.float64).tiny), 0.0).max(-1)
         reach = np.maximum(x, 1.0)
         budget = np.abs(over_budget(self.t, x)) * np.where(busy, reach / (reach + self.base), 0.0).max(-1)

@@ -16,6 +16,7 @@ from dmcjia_opt.base.arrays import EPS, FloatArray, IntArray
 from dmcjia_opt.methods.allocators.normal_form import NormalForm, by_resource
 from dmcjia_opt.methods.allocators.root import increasing_root
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import poisson
 from dmcjia_opt.solving.contract import Allocation, Status, StatusArray
 from dmcjia_opt.solving.options import method
 
@@ -59,9 +60,11 @@ def fill(form: NormalForm) -> tuple[FloatArray, FloatArray]:
     curve, t = form.curve, form.t
     solvable = form.solvable
     with np.errstate(divide="ignore"):
-        mean = np.einsum("ij,ij->i", t, curve.marginal(np.ones_like(t), form.rho, form.wait))  # κ if every v were 1
+        mean = np.einsum(
+            "ij,ij->i", t, curve.marginal(np.ones_like(t), form.rho, form.wait, form.scv)
+        )  # κ if every v were 1
         q = np.where(solvable, 1.0 / np.sqrt(mean), 1.0)
-    if len(curve.pieces) == 1 and curve.is_dcp and curve.waits:
+    if poisson(form.scv) and len(curve.pieces()) == 1 and curve.is_dcp() and curve.waits():
         return _from_the_right(form, q)
 
     def over(q: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -81,8 +84,8 @@ def fill(form: NormalForm) -> tuple[FloatArray, FloatArray]:
 
 def _at(form: NormalForm, kappa: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return v, −dv/dκ and Σ t·v − 1."""
-    v = form.curve.excess_at(kappa[:, None], form.rho, form.wait)
-    response = 1.0 / form.curve.curvature(v, form.rho, form.wait)
+    v = form.curve.excess_at(kappa[:, None], form.rho, form.wait, form.scv)
+    response = 1.0 / form.curve.curvature(v, form.rho, form.wait, form.scv)
     if form.floored:
         response = np.where(v > form.floor, response, 0.0)
         v = np.maximum(v, form.floor)

@@ -158,7 +158,7 @@ class Neurosurgeon(Rule):
         keeps_up = np.ones(predicted.shape, dtype=bool)
         for k, curve in enumerate(problem.use_curves):
             load = rate * service[..., k]
-            keeps_up &= load < 1.0 if curve.waits else load <= 1.0
+            keeps_up &= np.where(np.reshape(curve.waits(problem.arrival_scv), (-1, 1)), load < 1.0, load <= 1.0)
             keeps_up &= problem.least_rate[..., k] * service[..., k] <= 1.0
         options = _least(problem, predicted, [np.isfinite(problem.fixed_delay), keeps_up])
         return options, None if self.optimal_shares else _equal(problem, options)

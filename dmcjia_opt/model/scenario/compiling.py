@@ -11,8 +11,9 @@ import numpy.typing as npt
 from dmcjia_opt.base.arrays import FloatArray, IntArray, Scalar, absent
 from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.base.limits import require_memory
-from dmcjia_opt.model.delay import MD1, OVERLAP, TANDEM, DelayCurve, TandemCurve, delay_curve
+from dmcjia_opt.model.delay import TANDEM, DelayCurve, TandemCurve, delay_curve
 from dmcjia_opt.model.problem import SMALLEST, Problem
+from dmcjia_opt.model.queues import MD1, OVERLAP
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import Slot, StageTimes, allowed, stage_times
 from dmcjia_opt.model.scenario.shortfall import why_late, why_no_option
@@ -54,9 +55,7 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
     n_rows, choices = len(menus.kinds) if by_kind else n, times.has_choices
     service = np.zeros((len(slots), n_rows, m))
     resource = np.zeros((len(slots), n_rows, m if choices else 1), dtype=np.int32)
-    varies = (
-        0.0 if tandem else 2.0 * curve.pieces[0].b - 1.0
-    )  # squared coefficient of variation of what an uplink takes
+    varies = 0.0 if tandem else 2.0 * curve.pieces()[0].b - 1.0  # c_s² of what an uplink takes
     for kind, menu, rows in times.blocks():
         parts = times.of(menu, rows)
         rate, scv = nodes.arrival_rate[rows, None], arrival_scv[rows, None]

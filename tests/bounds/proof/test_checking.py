@@ -17,8 +17,8 @@ from dmcjia_opt.bounds.proof.document import Branch, Leaf, Proof
 from dmcjia_opt.bounds.proof.making import prove_bound
 from dmcjia_opt.bounds.proof.option_bounds import option_bounds
 from dmcjia_opt.methods.placers.exact.exact import Exact
-from dmcjia_opt.model.delay import MD1, OVERLAP
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1, OVERLAP
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.testing.problems import CURVES, ORDERINGS, brute_force, random_problem, random_shared_problem

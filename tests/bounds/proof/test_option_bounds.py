@@ -11,8 +11,9 @@ import pytest
 from dmcjia_opt.bounds.dual import priced
 from dmcjia_opt.bounds.proof import option_bounds as room
 from dmcjia_opt.bounds.proof.option_bounds import option_bounds, wait_parts
-from dmcjia_opt.model.delay import MD1, OVERLAP, TANDEM
+from dmcjia_opt.model.delay import TANDEM
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1, OVERLAP
 from dmcjia_opt.testing.problems import ORDERINGS, random_shared_problem
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.delay import MD1, DelayCurve
+from dmcjia_opt.model.delay import DelayCurve
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1
 from dmcjia_opt.solving.contract import Allocator, Status
 from dmcjia_opt.testing.problems import waits
 

@@ -10,8 +10,9 @@ from dmcjia_opt.methods.allocators.augmented_lagrangian import AugmentedLagrangi
 from dmcjia_opt.methods.allocators.normal_form import normal_form
 from dmcjia_opt.methods.allocators.penalised import LagrangianFunction
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.delay import MD1, MM1, TANDEM, DelayCurve, mg1
+from dmcjia_opt.model.delay import TANDEM, DelayCurve
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1, MM1, mg1
 from dmcjia_opt.solving.contract import Allocator, Status
 from dmcjia_opt.testing.problems import waits
 

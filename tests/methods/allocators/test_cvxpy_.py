@@ -7,7 +7,7 @@ from dmcjia_opt.base.errors import BackendMissing, InputError
 from dmcjia_opt.methods.allocators import cvxpy_
 from dmcjia_opt.methods.allocators.cvxpy_ import CvxpyAllocator, installed_solvers
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.delay import mg1
+from dmcjia_opt.model.queues import mg1
 from dmcjia_opt.solving.contract import Allocator, Status
 
 

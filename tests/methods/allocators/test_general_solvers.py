@@ -12,7 +12,8 @@ from dmcjia_opt.methods.allocators import cvxpy_
 from dmcjia_opt.methods.allocators.cvxpy_ import CvxpyAllocator
 from dmcjia_opt.methods.allocators.pyomo_ import IpoptAllocator
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.delay import MD1, MM1, TANDEM, mg1
+from dmcjia_opt.model.delay import TANDEM
+from dmcjia_opt.model.queues import MD1, MM1, mg1
 from dmcjia_opt.solving.contract import Allocator, Status
 
 CLARABEL, SCS, IPOPT = CvxpyAllocator("CLARABEL"), CvxpyAllocator("SCS"), IpoptAllocator()

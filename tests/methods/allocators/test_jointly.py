@@ -7,8 +7,9 @@ from scipy.optimize import minimize
 from dmcjia_opt.bounds.dual import fixed_dual
 from dmcjia_opt.methods.allocators import jointly
 from dmcjia_opt.methods.allocators.jointly import Uses, balanced, fill_jointly, is_optimal
-from dmcjia_opt.model.delay import MD1, OVERLAP, TANDEM
+from dmcjia_opt.model.delay import TANDEM
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1, OVERLAP
 from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.testing.doubles import Even

@@ -8,8 +8,9 @@ import pytest
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.allocators.one_by_one import Answer, Models, OneByOne, OnePlan
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.delay import MD1, MM1, TANDEM, mg1
+from dmcjia_opt.model.delay import TANDEM
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1, MM1, mg1
 from dmcjia_opt.solving.contract import Allocator, Status
 
 

@@ -10,8 +10,9 @@ from dmcjia_opt.methods.allocators.augmented_lagrangian import AugmentedLagrangi
 from dmcjia_opt.methods.allocators.cvxpy_ import CvxpyAllocator
 from dmcjia_opt.methods.allocators.pyomo_ import IpoptAllocator
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.delay import MD1, MM1, OVERLAP, TANDEM, mg1
+from dmcjia_opt.model.delay import TANDEM
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1, MM1, OVERLAP, mg1
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.testing.problems import ORDERINGS, random_shared_problem
 

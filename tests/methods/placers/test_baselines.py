@@ -12,8 +12,8 @@ import pytest
 from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.baselines import CloudOnly, EdgeOnly, Greedy, Neurosurgeon
-from dmcjia_opt.model.delay import MD1, OVERLAP
 from dmcjia_opt.model.problem import Problem, Uplinks
+from dmcjia_opt.model.queues import MD1, OVERLAP
 from dmcjia_opt.model.resources import CLOUD, Resource
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate

@@ -31,7 +31,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.bounds.candidates import pareto_options
-from dmcjia_opt.model.delay import TANDEM, TandemCurve
+from dmcjia_opt.model.delay import TandemCurve
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import of_the_mean
 
@@ -76,14 +76,11 @@ class Most:
     @property
     def pieces(self) -> tuple[ConePiece, ...]:
         """Each stage as the slowest of them, and the case that no task waits for any."""
-        slowest, free = TANDEM.pieces
         rows = [
-            ConePiece(
-                ((use, slowest.b),), tuple((i, slowest.a if i == use else free.a) for i in self.uses), relieved=True
-            )
+            ConePiece(((use, 0.5),), tuple((i, 0.5 if i == use else 1.0) for i in self.uses), relieved=True)
             for use in self.uses
         ]
-        return (*rows, ConePiece((), tuple((i, free.a) for i in self.uses), relieved=False))
+        return (*rows, ConePiece((), tuple((i, 1.0) for i in self.uses), relieved=False))
 
 
 class Triplets(NamedTuple):
@@ -239,12 +236,12 @@ def _ranges(index: IntArray, n: int) -> tuple[range, ...]:
 
 def refusal(problem: Problem, max_nodes: int) -> str | None:
     """Return None, or a sentence that says why the cone model cannot take `problem`."""
-    if why := of_the_mean(problem, "the placer exact", percentiles=False):
+    if why := of_the_mean(problem, "the placer exact", percentiles=False, renewal=False):
         return why
     for curve in problem.use_curves:
-        if not curve.is_dcp:
+        if not curve.is_dcp():
             return (
-                f'the delay curve "{curve.name}" has a negative term (a = {curve.pieces[0].a:g}), which no cone can '
+                f'the delay curve "{curve.name}" has a negative term (a = {curve.pieces()[0].a:g}), which no cone can '
                 "hold; use the placer exact or a service_scv of at most 1"
             )
     if problem.n_nodes > max_nodes:
@@ -279,7 +276,7 @@ def cone_model(problem: Problem) -> ConeModel | None:
     if problem.ordered:
         least = np.maximum(load, problem.least_rate[node, option][at] * mine)
     stage = np.array([isinstance(curve, TandemCurve) for curve in problem.use_curves])[slot]
-    first = [curve.pieces[0] for curve in problem.use_curves]
+    first = [curve.pieces()[0] for curve in problem.use_curves]
     return ConeModel(
         n_nodes=n,
         n_resources=problem.n_resources,

@@ -263,7 +263,11 @@ def _least_prices(problem: Problem, keep: BoolArray) -> FloatArray:
         s, rate = problem.service[node, option, k], problem.arrival_rate[node]
         used = s > 0
         node, option, s, rate = node[used], option[used], s[used], rate[used]
-        wanted = problem.weight[node] / s * curve.marginal(1.0 / s - rate, rate, problem.wait[node, option])
+        wanted = (
+            problem.weight[node]
+            / s
+            * curve.marginal(1.0 / s - rate, rate, problem.wait[node, option], problem.gaps(node))
+        )
         np.minimum.at(least, problem.resource[node, option, k], wanted)
     return np.where(np.isfinite(least), least * (1.0 + _LITTLE), 1.0)
 

@@ -23,8 +23,9 @@ from dmcjia_opt.methods.placers.exact.branch_and_bound import BranchAndBound, Br
 from dmcjia_opt.methods.placers.exact.exact import Exact
 from dmcjia_opt.methods.placers.exact.exhaustive import Exhaustive
 from dmcjia_opt.methods.placers.exact.lagrangian import Lagrangian, left_open, recover
-from dmcjia_opt.model.delay import MD1, TANDEM, DelayCurve
+from dmcjia_opt.model.delay import TANDEM, DelayCurve
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1
 from dmcjia_opt.model.scenario.scenario import Options
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.solving.search import Placer, Search

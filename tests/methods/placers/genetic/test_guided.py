@@ -11,8 +11,8 @@ from dmcjia_opt.bounds.maximise import between
 from dmcjia_opt.methods.placers.genetic.coding import BinaryPlacementProblem, GrayCode
 from dmcjia_opt.methods.placers.genetic.guided import DualSampling, ReducedCostMutation, ToFeasible, draw, reduced_costs
 from dmcjia_opt.methods.placers.genetic.pymoo_ import PlacementProblem
-from dmcjia_opt.model.delay import MD1, OVERLAP
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1, OVERLAP
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.testing.problems import (

@@ -8,7 +8,8 @@ from dmcjia_opt.methods.placers.exact.exact import Exact
 from dmcjia_opt.methods.placers.genetic.dmcjia import Dmcjia
 from dmcjia_opt.methods.placers.genetic.guided import reduced_costs
 from dmcjia_opt.methods.placers.genetic.memetic import Descent, Memetic
-from dmcjia_opt.model.delay import MD1, MM1, OVERLAP, TANDEM
+from dmcjia_opt.model.delay import TANDEM
+from dmcjia_opt.model.queues import MD1, MM1, OVERLAP
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Status, Stop

@@ -11,7 +11,7 @@ from dmcjia_opt.bounds.certificate import certify
 from dmcjia_opt.methods.allocators.cvxpy_ import CvxpyAllocator
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.genetic.two_objectives import TwoObjectiveProblem, trade_offs, verified
-from dmcjia_opt.model.delay import MD1, OVERLAP
+from dmcjia_opt.model.queues import MD1, OVERLAP
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.testing.doubles import Failing

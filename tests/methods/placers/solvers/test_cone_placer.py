@@ -9,8 +9,8 @@ import pytest
 from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.bounds.certificate import best_lower_bound
 from dmcjia_opt.methods.placers.solvers.cone_placer import ConePlacer, SolverAnswer, SolverLimits
-from dmcjia_opt.model.delay import mg1
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import mg1
 from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Status, Stop

@@ -12,8 +12,9 @@ from dmcjia_opt.methods.placers.exact.branch_and_bound import BranchAndBound
 from dmcjia_opt.methods.placers.solvers.casadi_ import ALGORITHMS
 from dmcjia_opt.methods.placers.solvers.cvxpy_cones import installed_solvers
 from dmcjia_opt.methods.placers.solvers.scip_ import FORMULATIONS
-from dmcjia_opt.model.delay import MD1, MM1, OVERLAP, TANDEM, mg1
+from dmcjia_opt.model.delay import TANDEM
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1, MM1, OVERLAP, mg1
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Placement, Status, Stop
