@@ -106,46 +106,48 @@ class Together:
     leaves when it has grown by its own service since it came (L. Kleinrock 1967, doi:10.1145/321386.321388).
     """
 
-    __slots__ = ("_now", "_serial", "_served", "_there")
+    __slots__ = ("_levels", "_now", "_served", "_there")
 
     def __init__(self) -> None:
-        self._there: list[tuple[float, int, int, int, float, float]] = []
-        self._now, self._served, self._serial = -math.inf, 0.0, 0
+        self._there, self._levels = NOBODY, np.zeros(0)
+        self._now, self._served = -math.inf, 0.0
 
     def serve(self, tasks: Tasks, services: FloatArray, until: float) -> tuple[Tasks, FloatArray]:
         """Return those that leave before `until`."""
-        there, now, served, serial = self._there, self._now, self._served, self._serial
-        push, pop = heapq.heappush, heapq.heappop
-        gone: list[tuple[int, int, float, float, float]] = []
-        columns = (tasks.at, services, tasks.node, tasks.number, tasks.start)
-        coming = zip(*(column.tolist() for column in columns), strict=True)
-        for at, service, node, number, start in (*coming, (until, math.nan, 0, 0, 0.0)):
+        here = Tasks.joined([self._there, tasks])
+        before = len(self._there)
+        there = [*zip(self._levels.tolist(), range(before), strict=True)]
+        heapq.heapify(there)
+        now, served, push, pop = self._now, self._served, heapq.heappush, heapq.heappop
+        gone: list[int] = []
+        leaving: list[float] = []
+        coming = zip([*tasks.at.tolist(), until], [*services.tolist(), math.inf], strict=True)
+        for k, (at, service) in enumerate(coming, before):
             while there:
-                level = there[0][0]
+                level, first = there[0]
                 leaves = now + (level - served) * len(there)
                 if leaves > at:
                     served += (at - now) / len(there)
                     break
-                _, _, *whose, came = pop(there)
-                gone.append((*whose, came, leaves))  # type: ignore[arg-type]
+                pop(there)
+                gone.append(first)
+                leaving.append(leaves)
                 now, served = leaves, level
-            if not there:
+            else:
                 served = 0.0
             now = at
-            if service == service:
-                push(there, (served + service, serial, node, number, start, at))
-                serial += 1
-        self._now, self._served, self._serial = now, served, serial
-        if not gone:
-            return NOBODY, NOBODY.at
-        node_, number_, start_, came_, leaves_ = zip(*gone, strict=True)
-        left = Tasks(np.array(node_), np.array(number_), np.array(start_), np.array(leaves_))
-        return left, np.array(came_)
+            push(there, (served + service, k))
+        there.remove(max(there))  # which stands for what comes after
+        self._now, self._served = now, served
+        stay = np.array([k for _, k in there], dtype=np.int64)
+        self._there, self._levels = here.only(stay), np.array([level for level, _ in there])
+        left = here.only(np.array(gone, dtype=np.int64))
+        return replace(left, at=np.array(leaving)), left.at
 
     def move_origin(self, by: float) -> None:
         """Count times from `by` seconds later on."""
         self._now -= by
-        self._there = [(*head, start - by, came - by) for *head, start, came in self._there]  # type: ignore[misc]
+        self._there = self._there.later(by)
 
 
 def pool(sharing: Sharing) -> Pool:
