@@ -30,6 +30,7 @@ _CLOSE = 1e-12  # how exactly keeping a delay uses up all there is, where weight
 _FILTERED = 0.1  # a bracket that much narrower than at the last time rules more options out
 _MOST_POLISHED = 64
 _LONGEST = 1e15  # of the least delay: what takes longer is never kept
+_SHORTEST = 1e-9  # s, what counts as the least delay where that is 0
 _PASSES, _LITTLE, _STALLED = 60, 1e-7, 4  # in which all prices move, and relative gains after which no more
 _ROUNDS, _CLIMBS = 12, 60
 _STILL = 1e-11  # gain in t, relative to t, that ends the search for prices
@@ -264,10 +265,10 @@ def level_at(problem: Problem, prices: FloatArray, near: float = 0.0, *, rough: 
     finite = problem.deadline[np.isfinite(problem.deadline)]
     longest = float(finite.max()) if len(finite) == problem.n_nodes else math.inf
     probe = _Probe(problem, prices, total * (1.0 + slack), low)
-    high = min(near if near > low else max(2.0 * low, 1e-9), longest)
+    high = min(near if near > low else max(2.0 * low, _SHORTEST), longest)
     factor = 1.001 if near > low else 4.0
     while probe(high) > 0.0:
-        if high >= min(longest, _LONGEST * max(low, 1e-9)):
+        if high >= min(longest, _LONGEST * max(low, _SHORTEST)):
             return Level(math.inf, math.inf, prices, (probe.point,))
         high, factor = min(high * factor, longest), min(factor**4, 16.0)
     while near > 0.0 and probe.low == low and high / factor > low and probe(high / factor) <= 0.0:
@@ -464,9 +465,10 @@ def levels_of(problem: Problem, options: IntArray, prices: FloatArray) -> FloatA
 
 def widened(over: Callable[[FloatArray], FloatArray], low: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return `low` (n,) > 0 and points beyond it at which a falling function is no more than 0, if it ever is."""
-    low = np.maximum(low, np.finfo(np.float64).tiny)
-    high, value = 2.0 * low, over(2.0 * low)
-    while (going := (value > 0) & (high < _LONGEST * low)).any():
+    low, longest = np.maximum(low, np.finfo(np.float64).tiny), _LONGEST * np.maximum(low, _SHORTEST)
+    high = np.maximum(2.0 * low, _SHORTEST)
+    value = over(high)
+    while (going := (value > 0) & (high < longest)).any():
         high = np.where(going, 4.0 * high, high)
         value = over(high)
     return low, high

@@ -68,10 +68,9 @@ def _deadlines(found: Simulation, confidence: float) -> str:
     number = "1" if dated.sum() == 1 else f"{dated.sum():,}"
     kept = f"{missed:,} of {number} clearly missed" if missed else f"{number}, none clearly missed"
     nearest = f"{_interval(float(delay[d]), float(half[d]))} of {seconds(float(found.deadline[d]))}"
-    late = float(np.average(found.late[dated], weights=found.weight[dated]))
-    return (
-        f"{kept}; the tightest is that of {escape(found.names[d])}, {nearest}; {percent(late)} of their tasks are late"
-    )
+    part = float(np.average(found.late[dated], weights=found.weight[dated]))
+    late = f"{percent(part)} of their tasks are late" if part else "none of their tasks is late"
+    return f"{kept}; the tightest is that of {escape(found.names[d])}, {nearest}; {late}"
 
 
 def _show_nodes(found: Simulation, title: str, confidence: float) -> None:

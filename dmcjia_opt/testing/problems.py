@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, absent
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
+<<<<<<< HEAD
 from dmcjia_opt.model.delay import TANDEM, DelayCurve, TandemCurve
+=======
+from dmcjia_opt.model.delay import MD1, MM1, OVERLAP, STATISTICS, TANDEM, DelayCurve, TandemCurve, mg1, tandem
+>>>>>>> main
 from dmcjia_opt.model.problem import Problem, all_plans
 from dmcjia_opt.model.queues import MD1, MM1, OVERLAP, mg1
 from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.scenario import Average, Ordering
+from dmcjia_opt.solving.contract import Placement
+from dmcjia_opt.solving.registry import build_placer
+from dmcjia_opt.solving.running import place
 
 #: Every shape that the curve of a queue with Poisson arrivals can take: a = b, a = 0, 0 < a < b, a < 0, a ≪ 0.
 QUEUES: tuple[DelayCurve, ...] = (MD1, MM1, mg1(0.3), mg1(4.0), mg1(100.0))
@@ -164,7 +173,7 @@ def random_shared_problem(
         least = rate[:, None, None] * rng.uniform(0.0, 3.0, shape)
         least[here] = rate[:, None] + part / np.where(asked, service[here], 1.0)
         least = np.where(asked[:, None] & (service > 0), least, 0.0)
-    stages = np.array([curve == TANDEM for curve in curves])
+    stages = np.array([isinstance(curve, TandemCurve) for curve in curves])
     if stages.any():
         busy = service > 0
         excess = free[resource] * np.sqrt(weight[:, None, None] / np.where(busy, service, 1.0))
@@ -176,6 +185,44 @@ def random_shared_problem(
     names = tuple(Resource(f"resource-{r}") for r in range(n_resources))
     tables = (fixed, service, rate, weight, curves, least, wait)
     return Problem(*tables, name="random shared", resource=resource, resources=names), options
+
+
+def random_promises(rng: np.random.Generator, *, worst: bool = False) -> Problem:
+    """Return a random problem of 2 to 4 nodes and 2 to 4 options with deadlines, or whose worst node counts.
+
+    One resource or up to three, whose delays are means or, in tandems, percentiles; with or without least rates. About
+    two thirds of the nodes get deadlines of 0.9 to 2 times their delay in the plan of least mean, so that some cannot
+    be kept. Where the worst node counts, a third of the problems has deadlines too, which that plan keeps.
+    """
+    n, m, r, k = (int(rng.integers(low, high)) for low, high in ((2, 5), (2, 5), (1, 4), (1, 4)))
+    ordering, average = ORDERINGS[rng.integers(2)], AVERAGES[rng.integers(2)]
+    statistic = STATISTICS[rng.integers(len(STATISTICS))]
+
+    def asked(curve: DelayCurve) -> DelayCurve:
+        return tandem(statistic) if isinstance(curve, TandemCurve) else curve
+
+    if rng.random() < 0.4:
+        curve = asked(CURVES[rng.integers(len(CURVES))])
+        problem, _ = random_problem(rng, n, m, curve=curve, ordering=ordering, average=average)
+    else:
+        curves = tuple(map(asked, _curves(rng, k, r)))
+        problem, _ = random_shared_problem(rng, n, m, r, k, curves=curves, ordering=ordering, average=average)
+    if worst and rng.random() < 2.0 / 3.0:
+        return replace(problem, worst=True)
+    return replace(problem, deadline=random_deadlines(rng, problem, 1.0 if worst else 0.9), worst=worst)
+
+
+def random_deadlines(rng: np.random.Generator, problem: Problem, least: float) -> FloatArray:
+    """Return deadlines (n_nodes,), s, `least` to 2 times the delays in the plan of least mean; +inf for a third."""
+    best = best_plan(problem)
+    assert best.shares is not None  # there is the plan that the problem was drawn with
+    most = problem.node_delay(best.options, best.shares) * rng.uniform(least, 2.0, problem.n_nodes)
+    return np.where(rng.random(problem.n_nodes) < 2.0 / 3.0, most, np.inf)
+
+
+def best_plan(problem: Problem) -> Placement:
+    """Return what the exact placer finds."""
+    return place(build_placer("exact"), problem, WaterFilling())
 
 
 def _curves(rng: np.random.Generator, n_uses: int, n_resources: int) -> tuple[DelayCurve, ...]:

@@ -80,6 +80,8 @@ def test_a_plan_for_the_mean_misses_deadlines_of_a_percentile(dmcjia, promised):
     ended = dmcjia("simulate", "p.toml", "mean.json", "--tasks", 20_000)
     assert "mean.json was made when p.toml said something else" in ended.err
     assert re.search(r"deadlines     [12] of 2 clearly missed; the tightest is that of ", ended.out)
+    regular = dmcjia("simulate", "p.toml", "p.json", "--tasks", 1000, "--arrivals", "deterministic")
+    assert "none of their tasks is late" in regular.out
     both = dmcjia("simulate", "p.toml", "p.json", "mean.json", "--tasks", 20_000)
     assert re.search("mean.json (is (slower|faster) in the mean p95 delay than|and) p.json", both.out)
 

@@ -30,6 +30,11 @@ SAYS = {
     "cloud_sweep": (r"20 GFLOP/s:.*\n(.*\n){3} *1000 GFLOP/s:", {"cloud_sweep.csv", "cloud_sweep.png"}),
     "compare_backends": (r"\A(exact|memetic|bonmin) \+ waterfilling(.*\n){9}\Z", {"compare_backends.csv"}),
     "tandem": (r"changes [1-9] splits of 10 and saves \d+\.\d ±", {"tandem_md1.json", "tandem_tandem.json"}),
+    "promises": (
+        r"mean +mean 617 ms, 2 promises broken; .*\npromises +mean \d+ ms, 0 promises broken; [45]\.\d%.*\n"
+        r"keeping them changes [1-9] splits of 10, and costs the mean p95 delay \d+\.\d ms",
+        {"promised.toml", "promised_plan.json"},
+    ),
     "proof": (
         r"cases prove.*\n13 of 13 claims hold\n(.*\n)*caught: objective_s",
         {"proof_plan.json", "proof.json", "proof_false.json"},

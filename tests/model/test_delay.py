@@ -97,7 +97,7 @@ def test_price_response_takes_rows_of_prices(curve):
     excess = curve.excess_at(price, rate)
     assert excess.shape == (3, 4)
     np.testing.assert_allclose(
-        curve.marginal(excess, rate), np.broadcast_to(price, (3, 4)), rtol=4e-15 if curve.pieces else 8e-15
+        curve.marginal(excess, rate), np.broadcast_to(price, (3, 4)), rtol=4e-15 if curve.pieces() else 8e-15
     )
 
 
@@ -119,7 +119,7 @@ def test_delay_falls_and_is_convex(curve):
 
 
 def test_which_curves_are_disciplined():
-    assert [mg1(scv).is_dcp for scv in (0.0, 0.5, 1.0, 1.5)] == [True, True, True, False]
+    assert [mg1(scv).is_dcp() for scv in (0.0, 0.5, 1.0, 1.5)] == [True, True, True, False]
 
 
 def test_curves_by_name():
@@ -139,8 +139,8 @@ def test_curves_by_name():
 
 
 def test_percentiles_have_no_pieces_and_only_tandems_are_in_series():
-    assert [(curve.pieces, curve.is_dcp) for curve in TANDEMS[1:]] == 5 * [((), False)]
-    assert all(isinstance(curve, TandemCurve) and curve.waits for curve in TANDEMS)
+    assert [(curve.pieces(), curve.is_dcp()) for curve in TANDEMS[1:]] == 5 * [((), False)]
+    assert all(isinstance(curve, TandemCurve) and curve.waits() for curve in TANDEMS)
     assert not any(isinstance(curve, TandemCurve) for curve in (*QUEUES, OVERLAP))
 
 
@@ -259,9 +259,9 @@ def test_pieces_make_the_curve():
     excess, rate, wait = np.geomspace(0.01, 100.0, 50), np.array(2.0), np.array(0.3)
     for curve in CURVES:
         given_wait = wait if curve is TANDEM else 0.0
-        pieces = [p.a / (rate + excess) + p.b / excess - p.relief * wait for p in curve.pieces]
+        pieces = [p.a / (rate + excess) + p.b / excess - p.relief * wait for p in curve.pieces()]
         np.testing.assert_allclose(curve.delay(excess, rate, given_wait), np.max(pieces, axis=0), rtol=1e-13)
-    assert TANDEM.is_dcp
+    assert TANDEM.is_dcp()
     assert TANDEM.name == "tandem"
 
 
@@ -280,7 +280,7 @@ def test_least_rates_keep_the_room_and_no_lower_ones_do(curve, upstream):
     wait = upstream * 10.0 ** rng.uniform(-3, 3, 2000) * room if isinstance(curve, TandemCurve) else 0.0
     mu = curve.rate_within(room, rate, wait)
     spare = mu - rate
-    assert (mu > rate).all() if curve.waits else (mu >= rate).all()
+    assert (mu > rate).all() if curve.waits() else (mu >= rate).all()
     assert ((curve.delay(spare, rate, wait) - room) / (room + wait) < 16 * np.finfo(float).eps).all()
     if curve is OVERLAP:
         np.testing.assert_array_equal(mu, np.maximum(rate, 1.0 / room))
@@ -297,7 +297,7 @@ def test_no_rate_keeps_no_room(curve):
     found = curve.rate_within(np.array([-1.0, 0.0, 1e-300, 1e300]), np.ones(4))
     np.testing.assert_array_equal(found[:2], np.inf)
     assert found[2] == pytest.approx(1e300)
-    assert found[3] == (np.nextafter(1.0, 2.0) if curve.waits else 1.0)
+    assert found[3] == (np.nextafter(1.0, 2.0) if curve.waits() else 1.0)
     np.testing.assert_allclose(curve.rate_within(np.array([0.5]), np.zeros(1)), 2.0, rtol=1e-15)
 
 

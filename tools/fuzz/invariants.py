@@ -64,7 +64,7 @@ def condition(problem: Problem, plan: Plan) -> float:
     share takes.
     """
     s = problem.at(problem.service, plan.options)
-    busy = (s > 0) & np.array([curve.waits for curve in problem.use_curves])
+    busy = (s > 0) & np.array([curve.waits() for curve in problem.use_curves])
     excess = (plan.shares - problem.arrival_rate[:, None] * s)[busy]
     spare = 1.0 - float(problem.by_resource(plan.options, problem.least_share(plan.options)).max())
     if not (excess > 0).all() or spare <= 0:

@@ -68,13 +68,13 @@ def _node_delay(problem: Problem, d: int, option: int, shares: Sequence[Fraction
         if s == 0:
             continue
         mu, floor = shares[k] / s, Fraction(float(problem.least_rate[d, option, k]))
-        if mu < floor * (1 - slack) or (mu <= rate if curve.waits else mu < rate * (1 - slack)):
+        if mu < floor * (1 - slack) or (mu <= rate if curve.waits() else mu < rate * (1 - slack)):
             return None
         if curve == TANDEM:
             value += 1 / mu
             waits.append(rate / (2 * mu * (mu - rate)))
         else:
-            (piece,) = curve.pieces
+            (piece,) = curve.pieces()
             value += Fraction(piece.a) / mu + (Fraction(piece.b) / (mu - rate) if piece.b else 0)
     upstream = Fraction(float(problem.wait[d, option]))
     return value + max([Fraction(0), *(wait - upstream for wait in waits)])

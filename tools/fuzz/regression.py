@@ -59,7 +59,7 @@ class Regression:
         """Write the file; numbers are written so that they are read back as they are."""
         problem = self.problem
         curves = problem.use_curves
-        scvs = [2.0 * curve.pieces[0].b - 1.0 if curve.name == "mg1" else 0.0 for curve in curves]
+        scvs = [2.0 * curve.pieces()[0].b - 1.0 if curve.name == "mg1" else 0.0 for curve in curves]
         one = problem.n_uses == 1
         content: dict[str, Any] = {
             "format": "dmcjia-problem-1",

@@ -20,19 +20,43 @@ _QUANTILES = 401
 _MOST_MOMENTS = 1000
 _WIDE = 30.0  # delays further apart than this are drawn on a logarithmic axis
 _LONGEST_LABEL = 22
+_FAR = 3.0  # times the longest delay
 _BAR_PIXELS = 19
 _FRAME_PIXELS, _LEAST_PIXELS = 80, 160
 
-STAGES = {**styles(("edge", "upload", "cloud", "total")), **styles(("device", "network", "servers", "total"))}
+_BESIDE = ("total", "deadline")
+STAGES = {**styles(("edge", "upload", "cloud", *_BESIDE)), **styles(("device", "network", "servers", *_BESIDE))}
 SHARE = styles(("to keep up", "to spare"))
 SEARCH = styles(("best plan", "lower bound"))
 
 
-def stacked_delays(names: Sequence[str], stages: Mapping[str, FloatArray], of: str = "") -> go.Figure:
-    """Draw each node's delay, s, as a bar of its stages, the first node at the top; `of` says which percentile."""
-    unit, size = unit_of(float(sum(stages.values(), np.zeros(1)).max()))
+def stacked_delays(
+    names: Sequence[str], stages: Mapping[str, FloatArray], deadlines: FloatArray, of: str = ""
+) -> go.Figure:
+    """Draw each node's delay, s, as a bar of its stages, the first node at the top, and a mark at its deadline, s.
+
+    `of` says which percentile it is. A deadline so far off that it would leave no room for the bars is not drawn.
+    """
+    longest = float(sum(stages.values(), np.zeros(1)).max())
+    unit, size = unit_of(longest)
     parts = {stage: delay / size for stage, delay in stages.items()}
     figure = _stacked(names, parts, STAGES, f"%{{x:.4g}} {unit}")
+    drawn = np.flatnonzero(deadlines <= _FAR * longest)
+    if drawn.size:
+        figure.add_scatter(
+            x=(deadlines[drawn] / size).tolist(),
+            y=drawn.tolist(),
+            mode="markers",
+            name="deadline",
+            legendgroup="deadline",
+            marker={
+                "symbol": "line-ns",
+                "size": _BAR_PIXELS - 3,
+                "line": {"width": 3, "color": STAGES["deadline"].colour},
+            },
+            customdata=[escape(names[d]) for d in drawn.tolist()],
+            hovertemplate=f"%{{customdata}}<br>deadline %{{x:.4g}} {unit}<extra></extra>",
+        )
     figure.update_layout(xaxis=_linear_axis(f"{of}delay, {unit}"))
     return figure
 

@@ -26,7 +26,7 @@ from dmcjia_opt.studies.look.words import (
     source_of_bound,
 )
 from dmcjia_opt.studies.plan import figures
-from dmcjia_opt.studies.plan.promises import by_mean, deadline_section, deadlines_of, worst_section
+from dmcjia_opt.studies.plan.promised import by_mean, deadline_section, deadlines_of, worst_section
 from dmcjia_opt.studies.plan.provenance import UNKNOWN, command, foreign, provenance
 from dmcjia_opt.studies.plan.subject import Subject
 from dmcjia_opt.studies.plan.what_if import (
@@ -140,7 +140,8 @@ def _delays(subject: Subject) -> dict[str, Any]:
     mean = float((weight * delays.total).sum())
     parts = {stage: float((weight * d).sum()) / mean for stage, d in stages.items() if d.any()}
     whole = len(order) == len(names)
-    dated = ["of its deadline"] if np.isfinite(subject.problem.deadline).any() else []
+    limits = subject.problem.deadline
+    dated = bool(np.isfinite(limits).any())
     statistic = subject.scenario.options.statistic
     of = "" if statistic == "mean" else f"{statistic} "
     return {
@@ -149,9 +150,9 @@ def _delays(subject: Subject) -> dict[str, Any]:
         "whole": whole,
         "parts": [f"{percent(part)} {stage}" for stage, part in parts.items()],
         "bars": figures.stacked_delays(
-            [names[d] for d in order], {key: each[order] for key, each in stages.items()}, of
+            [names[d] for d in order], {key: each[order] for key, each in stages.items()}, limits[order], of
         ),
-        "legend": [figures.STAGES[stage] for stage in stages],
+        "legend": [figures.STAGES[key] for key in (*stages, *(["deadline"] if dated else []))],
         "spread": None if whole else figures.delay_distribution(every, of),
         "spread_legend": [figures.STAGES[stage] for stage, values in every.items() if values.max() > 0],
         "head": [
@@ -160,7 +161,7 @@ def _delays(subject: Subject) -> dict[str, Any]:
             *(("cuts", "shares") if subject.several else ("split", "share")),
             *called,
             "total" if not of else f"total {statistic}",
-            *dated,
+            *(["of its deadline"] if dated else []),
         ],
         "rows": [_node_row(subject, d) for d in order.tolist()],
     }

@@ -139,7 +139,7 @@ class Simulation:
 
     @property
     def delay(self) -> FloatArray:
-        """(n_nodes,) delay, s: the mean of a node's tasks, or the percentile of them."""
+        """(n_nodes,) delay, s, the mean of a node's tasks or the percentile of them."""
         return np.asarray(self.batch_values.mean(axis=-1))
 
     @property

@@ -34,7 +34,7 @@ def proof_of(problem: Problem, gap: float = 1e-9) -> tuple[Proof, float]:
     return prove_bound(problem, "hash", optimum * (1 - gap)), optimum
 
 
-@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: f"{curve.name} {curve.pieces[0].a}")
+@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: f"{curve.name} {curve.pieces()[0].a}")
 def test_bounds_of_splits_against_fifty_digits(curve):
     """The minimum over the service rate by golden section, in numbers of fifty digits."""
     problem = random_problem(np.random.default_rng(2), 4, 5, curve=curve)[0]
@@ -60,7 +60,7 @@ def test_bounds_of_splits_against_fifty_digits(curve):
 
                 def cost(log_x, s=s, w=w, rate=rate, wait=wait):
                     x = mpmath.exp(log_x)
-                    delay = max(p.a / (rate + x) + p.b / x - p.relief * wait for p in curve.pieces)
+                    delay = max(p.a / (rate + x) + p.b / x - p.relief * wait for p in curve.pieces())
                     return w * delay + mpmath.mpf(price) * s * (rate + x)
 
                 true = w * local

@@ -49,7 +49,9 @@ def true_cost(problem: Problem, prices: tuple[float, ...], d: int, o: int) -> mp
             stages.append((paid, 1 / floor))
             continue
 
-        def cost(log_x, paid=paid, floor=floor, pieces=curve.pieces):
+        pieces = curve.pieces()
+
+        def cost(log_x, paid=paid, floor=floor, pieces=pieces):
             x = max(mpmath.exp(log_x), floor - rate)
             if pieces[0].b == 0:
                 return w / (rate + x) + paid * (rate + x)

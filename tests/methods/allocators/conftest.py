@@ -36,7 +36,7 @@ def _random_problem(
         above *= rng.uniform(0.1, 0.95) * (1.0 - load) / max(above.sum(), 1e-9)
         least = np.where(busy, rate + above / np.where(busy, s, 1.0), 0.0)[:, None]
     wait = None
-    if len(curve.pieces) > 1:
+    if len(curve.pieces()) > 1:
         wait = waits(rng, rate, weight, np.where(busy, s, 1.0)[:, None], s)
     return Problem(
         np.zeros((n, 1)) if wait is None else wait, s[:, None], rate, weight / weight.sum(), curve, least, wait
@@ -63,7 +63,7 @@ def _agrees(
         worst = max(worst, abs(problem.objective(splits, got.shares[..., 0])[0] / reference - 1.0))
         worst_price = max(worst_price, abs(got.prices[:, 0][0] / best.prices[:, 0][0] - 1.0))
     # at the kinks of tandems a cone solver's multiplier is often off by more than its claim may be
-    assert not_converged <= rows // (4 if len(family.get("curve", MD1).pieces) > 1 else 10)  # type: ignore[attr-defined]
+    assert not_converged <= rows // (4 if len(family.get("curve", MD1).pieces()) > 1 else 10)  # type: ignore[attr-defined]
     assert worst <= error
     assert worst_price <= price_error
     return worst, worst_price

@@ -42,7 +42,7 @@ def wide_problem(
         least = np.where(above > 0, (load + above * (1 - load.sum())) / s, 0.0)[:, None].repeat(n_splits, axis=1)
     table = s[:, None] * np.linspace(1.0, 0.0 if n_splits > 1 else 1.0, n_splits)
     wait = None
-    if len(curve.pieces) > 1:
+    if len(curve.pieces()) > 1:
         wait = waits(rng, load / s, weight, s[:, None], s).repeat(n_splits, axis=1)
     local = np.zeros((n, n_splits)) if wait is None else wait
     return Problem(local, table, load / s, weight / weight.sum(), curve, least, wait)
@@ -65,7 +65,7 @@ def errors(problem: Problem, method: AugmentedLagrangian) -> tuple[float, float]
 
 
 @pytest.mark.parametrize("floors", [False, True])
-@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: f"{curve.name}-{curve.pieces[0].b:g}")
+@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: f"{curve.name}-{curve.pieces()[0].b:g}")
 def test_random_problems_reach_the_closed_form(curve, floors):
     rng = np.random.default_rng(11)
     for _ in range(64):
@@ -76,7 +76,7 @@ def test_random_problems_reach_the_closed_form(curve, floors):
 
 
 @pytest.mark.parametrize("floors", [False, True])
-@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: f"{curve.name}-{curve.pieces[0].b:g}")
+@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: f"{curve.name}-{curve.pieces()[0].b:g}")
 def test_the_multiplier_proves_the_plan_for_fixed_splits(curve, floors):
     rng = np.random.default_rng(12)
     for _ in range(16):
@@ -155,7 +155,7 @@ def test_any_first_penalty_will_do(penalty):
 
 
 @pytest.mark.parametrize("floors", [False, True])
-@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: f"{curve.name}-{curve.pieces[0].b:g}")
+@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: f"{curve.name}-{curve.pieces()[0].b:g}")
 def test_a_batch_equals_its_plans_one_by_one(curve, floors):
     rng = np.random.default_rng(17)
     problem = wide_problem(rng, curve, floors=floors, n=11, n_splits=6, use=0.9, filled=0.8)
@@ -247,7 +247,7 @@ def random_lagrangian(rng: np.random.Generator, curve: DelayCurve) -> tuple[Lagr
     return LagrangianFunction(curve, t, base, 10 ** rng.uniform(-2, 2, shape), alpha, beta, rho_x, rho_y), x
 
 
-@pytest.mark.parametrize("curve", SMOOTH, ids=lambda curve: f"{curve.name}-{curve.pieces[0].b:g}")
+@pytest.mark.parametrize("curve", SMOOTH, ids=lambda curve: f"{curve.name}-{curve.pieces()[0].b:g}")
 def test_gradient_is_that_of_p5_with_its_slacks(curve):
     lagrangian, x = random_lagrangian(np.random.default_rng(23), curve)
     gradient = lagrangian.t * lagrangian.gradient(x)
@@ -257,7 +257,7 @@ def test_gradient_is_that_of_p5_with_its_slacks(curve):
         np.testing.assert_allclose(slope, gradient[:, d], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("curve", SMOOTH, ids=lambda curve: f"{curve.name}-{curve.pieces[0].b:g}")
+@pytest.mark.parametrize("curve", SMOOTH, ids=lambda curve: f"{curve.name}-{curve.pieces()[0].b:g}")
 def test_every_step_lowers_the_lagrangian_and_stays_in_the_domain(curve):
     lagrangian, x = random_lagrangian(np.random.default_rng(24), curve)
     outside = higher = 0

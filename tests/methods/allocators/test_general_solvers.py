@@ -38,7 +38,7 @@ def label(value):
     if not isinstance(value, dict):
         return str(value)
     curve = value.get("curve", MD1)
-    return f"{curve.name}-{curve.pieces[0].b}-{'floors' if 'floors' in value else 'free'}-{value.get('idle', 0)}"
+    return f"{curve.name}-{curve.pieces()[0].b}-{'floors' if 'floors' in value else 'free'}-{value.get('idle', 0)}"
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ class Reference:
         self.floor = [max(m - rate, mp.mpf(0)) for m, rate in zip(column(least), self.rate, strict=True)]
         self.wait = column(problem.wait_at(splits)[:, 0])
         self.kinked = problem.kinked
-        first = problem.curve.pieces[0]
+        first = problem.curve.pieces()[0]
         self.a, self.b = mp.mpf(first.a), mp.mpf(first.b)
         self.local = sum(
             mp.mpf(float(w)) * mp.mpf(float(t))
@@ -316,7 +316,7 @@ def test_the_solution_in_normal_form_has_order_one(curve, ordering):
     v, kappa = fill(form)
     assert v.shape == (1, 15)
     assert (form.t * v).sum() == pytest.approx(1.0, abs=1e-14)
-    first = curve.pieces[0]
+    first = curve.pieces()[0]
     least = min(first.b, 1.0) if curve is not TANDEM else 1.0 / (1.0 + form.rho.max()) ** 2
     assert kappa[0] >= least * (1 - 1e-12)
     if ordering == "stability":

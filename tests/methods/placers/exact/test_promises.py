@@ -1,0 +1,112 @@
+"""Deadlines and the worst node: beside every plan of small instances, and beside each other."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dmcjia_opt.bounds.certificate import judge
+from dmcjia_opt.methods.placers.exact.exhaustive import Exhaustive
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.solving.contract import Placement, Status
+from dmcjia_opt.testing.problems import (
+    best_plan,
+    random_deadlines,
+    random_problem,
+    random_promises,
+    random_shared_problem,
+)
+from tests.methods.placers.searches import place
+
+FEW, MANY, CHUNKS = {False: 40, True: 30}, {False: 600, True: 400}, 10
+
+
+def value_of(problem: Problem, found: Placement) -> float:
+    """Return the objective of a plan after judging it; +inf where there is none."""
+    if found.shares is None:
+        # where a deadline over several uses cannot be kept, prices prove it by a bound without end
+        assert found.status == Status.INFEASIBLE or found.lower_bound > 1e12
+        return np.inf
+    verdict = judge(problem, found.options, found.shares)
+    assert verdict.feasible, verdict.violation
+    return verdict.objective
+
+
+def beside_every_plan(problem: Problem) -> float:
+    """Return the least objective, +inf where nothing keeps the deadlines, and compare that with every plan."""
+    exact, every = best_plan(problem), place(Exhaustive(pareto=problem.joint), problem)
+    best, value = value_of(problem, every), value_of(problem, exact)
+    if np.isinf(best) or np.isinf(value):
+        assert best == value
+        return np.inf
+    assert value == pytest.approx(best, rel=1e-7)
+    assert max(exact.lower_bound, every.lower_bound) <= min(best, value) * (1 + 1e-12)
+    assert exact.status in (Status.OPTIMAL, Status.ROUNDED)
+    return value
+
+
+def drawn(seed: int, *, worst: bool) -> Problem:
+    return random_promises(np.random.default_rng([seed, int(worst)]), worst=worst)
+
+
+@pytest.mark.parametrize("worst", [False, True], ids=["deadlines", "worst"])
+def test_no_plan_is_better(worst):
+    problems = (drawn(seed, worst=worst) for seed in range(FEW[worst]))
+    quick = [problem for problem in problems if not (worst and problem.joint and np.prod(problem.last + 1.0) > 4)]
+    answers = [beside_every_plan(problem) for problem in quick]
+    assert np.isfinite(answers).sum() > 0.5 * FEW[worst]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+@pytest.mark.parametrize("worst", [False, True], ids=["deadlines", "worst"])
+def test_no_plan_is_better_of_a_thousand_problems(worst, chunk):
+    each = MANY[worst] // CHUNKS
+    answers = [beside_every_plan(drawn(seed, worst=worst)) for seed in range(each * chunk, each * (chunk + 1))]
+    some = np.isfinite(answers).sum()
+    assert some == each if worst else 0.5 * each < some < each  # some deadlines cannot be kept
+
+
+def without_promises(seed: int) -> Problem:
+    """Return a problem of means, for which shares exist."""
+    rng = np.random.default_rng([seed, 4])
+    if seed % 2:
+        return random_shared_problem(rng, 3, 3, 2, 2)[0]
+    return random_problem(rng, 4, 4)[0]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_later_deadline_never_costs_more(seed):
+    problem = without_promises(seed)
+    deadline, last = random_deadlines(np.random.default_rng(seed), problem, 0.9), np.inf
+    for factor in (1.0, 1.02, 1.1, 1.5, 3.0, np.inf):
+        eased = replace(problem, deadline=factor * deadline)
+        value = value_of(eased, best_plan(eased))
+        assert value <= last * (1 + 1e-9)
+        last = value
+    assert last == pytest.approx(value_of(problem, best_plan(problem)), rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_worst_node_is_the_least_deadline_that_all_can_keep(seed):
+    problem = without_promises(seed)
+    fair = replace(problem, worst=True)
+    found = best_plan(fair)
+    level = value_of(fair, found)
+    mean = value_of(problem, best_plan(problem))
+    assert level >= mean * (1 - 1e-12) or problem.weight.max() > problem.weight.min() * (1 + 1e-9)
+    for factor, kept in ((1 + 1e-8, True), (1 - 1e-6, False)):
+        promised = replace(problem, deadline=np.full(problem.n_nodes, level * factor))
+        assert (best_plan(promised).shares is not None) == kept
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_the_worst_node_leaves_lowers_the_mean(seed):
+    """No plan whose worst node is as quick has a smaller mean, beyond the gap that is asked for there."""
+    problem = without_promises(seed)
+    fair = replace(problem, worst=True)
+    found = best_plan(fair)
+    level = value_of(fair, found)
+    mean = float(problem.objective(found.options, found.shares))
+    promised = replace(problem, deadline=np.full(problem.n_nodes, level * (1 + 1e-10)))
+    assert mean <= value_of(promised, best_plan(promised)) * (1 + 1e-5)
