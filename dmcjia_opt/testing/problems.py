@@ -8,11 +8,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, absent
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-<<<<<<< HEAD
-from dmcjia_opt.model.delay import TANDEM, DelayCurve, TandemCurve
-=======
-from dmcjia_opt.model.delay import MD1, MM1, OVERLAP, STATISTICS, TANDEM, DelayCurve, TandemCurve, mg1, tandem
->>>>>>> main
+from dmcjia_opt.model.delay import STATISTICS, TANDEM, DelayCurve, TandemCurve, tandem
 from dmcjia_opt.model.problem import Problem, all_plans
 from dmcjia_opt.model.queues import MD1, MM1, OVERLAP, mg1
 from dmcjia_opt.model.resources import Resource

@@ -73,7 +73,7 @@ class Passage:
     def of(cls, times: StageTimes, services: Services, shares: FloatArray, uplink: Uplink) -> Passage:
         """Return the stages at the options of `services` and at `shares` (n_nodes, n_uses)."""
         own = {"edge": services.edge, "uplink": services.upload, "round trip": services.constant}
-        pooled = np.array([resource.pooled for resource in times.resources])
+        pooled = np.array([resource.pooled is not None for resource in times.resources])
         names = tuple(name for name in _PARTS if name in own or name in times.slots)
         service, resource = np.empty((len(shares), len(names))), np.full((len(shares), len(names)), -1, dtype=np.int64)
         for k, name in enumerate(names):
@@ -92,7 +92,7 @@ class Passage:
     @property
     def pooled(self) -> BoolArray:
         """(n_nodes, n_stages) whether tasks of other nodes are there too."""
-        pooled = np.array([*(resource.pooled for resource in self.resources), False])
+        pooled = np.array([*(resource.pooled is not None for resource in self.resources), False])
         return np.asarray(pooled[self.resource])
 
     @property
