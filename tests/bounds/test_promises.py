@@ -8,8 +8,9 @@ import pytest
 from dmcjia_opt.bounds.certificate import best_lower_bound, lower_bound
 from dmcjia_opt.bounds.promises import Needs, best_level, keeping, level_at, levels_of, needed, only
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.delay import MD1, OVERLAP, STATISTICS, tandem
+from dmcjia_opt.model.delay import STATISTICS, tandem
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1, OVERLAP
 from dmcjia_opt.testing.doubles import Even
 from dmcjia_opt.testing.problems import (
     best_plan,

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.bounds.responses import Asked
-from dmcjia_opt.model.delay import MD1, MM1, OVERLAP, TANDEM, tandem
+from dmcjia_opt.model.delay import TANDEM, tandem
+from dmcjia_opt.model.queues import MD1, MM1, OVERLAP
 
 SETS = [
     (MD1,),

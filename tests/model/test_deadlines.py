@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.bounds.certificate import judge
-from dmcjia_opt.model.delay import MD1, MM1, OVERLAP, STATISTICS, mg1, tandem
+from dmcjia_opt.model.delay import STATISTICS, tandem
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.queues import MD1, MM1, OVERLAP, mg1
 from dmcjia_opt.testing.problems import random_problem
 
 TIGHT = (1.0 - 1e-12, 1.0 + 1e-12)

@@ -8,9 +8,10 @@ from scipy.optimize import brentq, minimize
 
 from dmcjia_opt.bounds.certificate import options_lower_bound
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
-from dmcjia_opt.model.delay import MD1, MM1, OVERLAP, STATISTICS, tandem
+from dmcjia_opt.model.delay import STATISTICS, tandem
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.quantiles import PERCENTILES
+from dmcjia_opt.model.queues import MD1, MM1, OVERLAP
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.testing.problems import ORDERINGS, random_problem, random_shared_problem
 
