@@ -151,4 +151,4 @@ def _scv(problem: Problem) -> FloatArray:
 
 def service_scv(curve: DelayCurve) -> float:
     """Return c_s², the squared coefficient of variation of the service times that a curve is of: 2b − 1."""
-    return max(2.0 * max(piece.b for piece in curve.pieces()) - 1.0, 0.0)
+    return max(2.0 * max(float(piece.b) for piece in curve.pieces()) - 1.0, 0.0)
