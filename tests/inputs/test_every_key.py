@@ -217,6 +217,15 @@ _NODES = [{**SCENARIO["nodes"][k % 2], "name": "abcd"[k], "host": ["board", "oth
 TWO_BOARDS = {"nodes": _NODES, "nodes.0.arrival_rate": 0.25, "hosts": [{"name": "board", "sharing": "fifo"}]}
 RESULT = {"nodes.0.downlink_mbps": 1.0, "nodes.0.result_bytes": 1e4, "nodes.0.max_split": 0}
 #: What each key of a node that may be left out is set to, and what must be there for it.
+RESOURCE_CLAIM = {
+    "name": "another",
+    "kind": "link",
+    "sharing": "ps",
+    "used": 0.123,
+    "load": 0.123,
+    "wait_s": 0.123,
+    "price_s": 7.0,
+}
 OF_A_NODE: dict[str, tuple[dict[str, object], object]] = {
     "link": (LINKS, "cell"),
     "servers": (SERVERS, ["site"]),
@@ -360,10 +369,7 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
             "deadline_s": 7.0,
         }.items()
     },
-    **{
-        f"plan.ResourceClaim.{key}": (plan, {}, {f"resources.0.{key}": value})
-        for key, value in {"name": "another", "kind": "link", "used": 0.123, "price_s": 7.0}.items()
-    },
+    **{f"plan.ResourceClaim.{key}": (plan, {}, {f"resources.0.{key}": value}) for key, value in RESOURCE_CLAIM.items()},
     "plan.Provenance.scenario_file": (plan_alone, {}, {"scenario_file": "another.toml"}),
     "plan.Limits.seconds": (plan, {}, {"limits.seconds": 77.0}),
     "plan.Limits.evaluations": (plan, {}, {"limits.evaluations": 77}),
