@@ -216,7 +216,6 @@ ON_BOARD = {"nodes.0.host": "board", "nodes.1.host": "board"}
 _NODES = [{**SCENARIO["nodes"][k % 2], "name": "abcd"[k], "host": ["board", "other"][k // 2]} for k in range(4)]
 TWO_BOARDS = {"nodes": _NODES, "nodes.0.arrival_rate": 0.25, "hosts": [{"name": "board", "sharing": "fifo"}]}
 RESULT = {"nodes.0.downlink_mbps": 1.0, "nodes.0.result_bytes": 1e4, "nodes.0.max_split": 0}
-#: What each key of a node that may be left out is set to, and what must be there for it.
 RESOURCE_CLAIM = {
     "name": "another",
     "kind": "link",
@@ -226,6 +225,7 @@ RESOURCE_CLAIM = {
     "wait_s": 0.123,
     "price_s": 7.0,
 }
+#: What each key of a node that may be left out is set to, and what must be there for it.
 OF_A_NODE: dict[str, tuple[dict[str, object], object]] = {
     "link": (LINKS, "cell"),
     "servers": (SERVERS, ["site"]),

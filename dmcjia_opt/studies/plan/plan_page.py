@@ -249,9 +249,7 @@ def _resources(subject: Subject) -> list[list[Cell | str]]:
             Cell(f"{users[r]:,}", float(users[r])),
             none if resource.pooled else Cell(in_percent(used[r]), float(used[r])),
             Cell(in_percent(busy[r]), float(busy[r])),
-            none
-            if resource.pooled
-            else Cell(dearness(float(prices[r]), prices, worst=subject.worst), float(prices[r])),
+            none if resource.pooled else Cell(dearness(price, prices, worst=subject.worst), price),
             Cell(f"{names[node]} {in_percent(share)}" if share else "–", share),
         ]
         if subject.problem.pooled.any():
