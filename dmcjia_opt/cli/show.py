@@ -15,6 +15,7 @@ from rich.table import Column, Table
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.bounds.proof.document import Proof
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.plan import Plan
 from dmcjia_opt.solving.verifying import Check
@@ -149,6 +150,10 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
     for note in plan.notes:
         out.print(f"[yellow]Note:[/yellow] {escape(note)}.")
     out.print(in_plain_words(plan))
+    from dmcjia_opt.studies.plan.instead import in_words, instead
+
+    if found := instead(compile_problem(scenario), plan.options, plan.shares_by_use):
+        out.print(escape(in_words(found, plan.objective, plan.names[found.neighbour])))
 
 
 def _pooled_cloud(plan: Plan) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dmcjia_opt.solving.contract import Status
+from dmcjia_opt.solving.contract import Placement, Status
 from dmcjia_opt.studies.look.page import Cell, render
 from dmcjia_opt.studies.look.words import (
     SHARING,
@@ -28,6 +28,7 @@ from dmcjia_opt.studies.look.words import (
     source_of_bound,
 )
 from dmcjia_opt.studies.plan import figures
+from dmcjia_opt.studies.plan.instead import BURST, Row, instead, simulated
 from dmcjia_opt.studies.plan.promised import by_mean, deadline_section, deadlines_of, worst_section
 from dmcjia_opt.studies.plan.provenance import UNKNOWN, command, foreign, provenance
 from dmcjia_opt.studies.plan.subject import Subject
@@ -87,6 +88,7 @@ def plan_report(
         shares=_shares(subject),
         **_cuts(subject),
         changes=_changes(subject, found),
+        instead=_instead(subject),
         search_seconds=search_seconds,
         busy=_busy(subject),
         close=CLOSE,
@@ -303,6 +305,34 @@ def _change(objective: float, change: WhatIf) -> list[Cell | str]:
     for low, high in ((change.least.bound, change.least.reached), (change.held, change.held)):
         row += [delay_cell(low, high), saving_cell(objective, low, high)]
     return row
+
+
+def _instead(subject: Subject) -> dict[str, Any] | None:
+    """Return what one queue for everybody would give, simulated; None where that is no question."""
+    problem, choices = subject.problem, subject.choices
+    found = instead(problem, choices.options, choices.shares)
+    if found is None:
+        return None
+    called = "options" if subject.several else "splits"
+    plan = Placement(choices.options, choices.shares)
+    rows = simulated(subject.scenario, problem, plan, subject.objective, found, called)
+    return {
+        "neighbour": subject.scenario.nodes.names[found.neighbour],
+        "burst": BURST,
+        "head": ["how", "by the model", "simulated", "other nodes", "other nodes beside bursts"],
+        "rows": [_way(row) for row in rows],
+    }
+
+
+def _way(row: Row) -> list[Cell | str]:
+    more = f"{100 * (row.beside_burst / row.quiet - 1):+.3g} %"
+    return [
+        row.name,
+        Cell(seconds(row.model), row.model),
+        Cell(f"{seconds(row.mean)} ± {seconds(row.half_width)}", row.mean),
+        Cell(seconds(row.quiet), row.quiet),
+        Cell(f"{seconds(row.beside_burst)} ({more})", row.beside_burst),
+    ]
 
 
 def _busy(subject: Subject) -> dict[str, Any]:
