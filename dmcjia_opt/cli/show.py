@@ -17,6 +17,7 @@ from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.bounds.proof.document import Proof
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
+from dmcjia_opt.solving.contract import Placement
 from dmcjia_opt.solving.plan import Plan
 from dmcjia_opt.solving.verifying import Check
 from dmcjia_opt.studies.look.words import (
@@ -150,10 +151,11 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
     for note in plan.notes:
         out.print(f"[yellow]Note:[/yellow] {escape(note)}.")
     out.print(in_plain_words(plan))
-    from dmcjia_opt.studies.plan.instead import in_words, instead
+    from dmcjia_opt.studies.plan.instead import in_words as instead_in_words
 
-    if found := instead(compile_problem(scenario), plan.options, plan.shares_by_use):
-        out.print(escape(in_words(found, plan.objective, plan.names[found.neighbour])))
+    placement = Placement(plan.options, plan.shares_by_use)
+    if said := instead_in_words(scenario, compile_problem(scenario), placement, plan.objective):
+        out.print(escape(said))
 
 
 def _pooled_cloud(plan: Plan) -> str:

@@ -28,7 +28,8 @@ def simulate(
         str | None,
         typer.Option(
             metavar="PROCESS|FILE.csv",
-            help="poisson, deterministic, erlang:K, gamma:SCV, hyperexponential:SCV, or arrival times, s, one a line.",
+            help="poisson, deterministic, erlang:K, gamma:SCV, hyperexponential:SCV, bursts:SIZE, or arrival times, s, "
+            "one a line.",
             show_default="as the scenario says",
         ),
     ] = None,

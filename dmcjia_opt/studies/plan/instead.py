@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.model import pooling
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.scenario import Scenario
@@ -14,13 +16,16 @@ from dmcjia_opt.model.scenario.servers import Host, hosts_in_common
 from dmcjia_opt.model.sharing.pooled import cost
 from dmcjia_opt.solving.contract import Placement
 from dmcjia_opt.studies.look.words import seconds
+from dmcjia_opt.studies.simulation.arrivals import Bursts, own_arrivals
 from dmcjia_opt.studies.simulation.fleet import HasPlan, simulate
 from dmcjia_opt.studies.simulation.result import Simulation
 
-#: Squared coefficient of variation of the gaps of a neighbour that bursts.
-BURST = 16.0
+#: How a neighbour sends that bursts.
+BURSTS = Bursts(10.0)
 #: Nodes of a fleet that is planned anew, at most; and tasks that are simulated, of a node and of all.
 MOST_NODES, TASKS, MOST_TASKS = 2000, 40_000, 1_000_000
+#: The same of what `solve` says, which is to be there at once.
+FEW_NODES, FEW_TASKS = 100, 100_000
 _SWEEPS = 50
 
 
@@ -38,18 +43,12 @@ class Instead:
         (n_nodes,) its options.
     neighbour
         The node that keeps what is shared busiest there.
-    others, beside_burst, reserved
-        Mean delay of all other nodes, s: with one queue, with one queue beside a neighbour whose gaps have a squared
-        coefficient of variation of `BURST`, and with their reserved shares, whatever the neighbour does.
     """
 
     same: float
     anew: float
     options: IntArray
     neighbour: int
-    others: float
-    beside_burst: float
-    reserved: float
 
 
 def instead(problem: Problem, options: IntArray, shares: FloatArray) -> Instead | None:
@@ -71,19 +70,7 @@ def instead(problem: Problem, options: IntArray, shares: FloatArray) -> Instead 
     if not np.isfinite(best):
         return None
     asked = (problem.arrival_rate[:, None] * one.at(one.service, anew)).sum(-1)
-    neighbour = int(asked.argmax())
-    scv = np.array(one.arrival_scv)
-    scv[neighbour] = max(BURST, scv[neighbour])
-    beside = others(problem, neighbour, replace(one, arrival_scv=scv).node_delay(anew, nothing))
-    return Instead(
-        same=same,
-        anew=best,
-        options=anew,
-        neighbour=neighbour,
-        others=others(problem, neighbour, one.node_delay(anew, nothing)),
-        beside_burst=beside,
-        reserved=others(problem, neighbour, problem.node_delay(options, shares)),
-    )
+    return Instead(same, best, anew, int(asked.argmax()))
 
 
 def one_queue(problem: Problem) -> Problem:
@@ -120,24 +107,39 @@ def _descended(problem: Problem, options: IntArray) -> IntArray:
     return choice
 
 
-def in_words(found: Instead, objective: float, name: str) -> str:
-    """Return in one sentence what one queue would give, and what reserving protects from.
+def in_words(scenario: Scenario, problem: Problem, plan: HasPlan, objective: float) -> str:
+    """Return in a few sentences what one queue would give, and what reserving protects from; empty if no question.
 
     Parameters
     ----------
-    found
-        What there is to say.
-    objective
-        Mean delay of the plan with reserved shares, s.
-    name
-        Of the neighbour.
+    scenario, problem
+        With reserved shares.
+    plan, objective
+        Its plan, and the mean delay of that, s.
     """
+    options, shares = np.asarray(plan.options), np.asarray(plan.shares)
+    found = instead(problem, options, problem.by_use(options, shares))
+    if found is None:
+        return ""
     same = f"{seconds(found.same)} with these options" if np.isfinite(found.same) else "no plan with these options"
-    return (
+    said = (
         f"One queue for all instead of reserved shares: {same}, {seconds(found.anew)} planned anew, against "
-        f"{seconds(objective)}. Reserved shares protect: should {name} send in bursts (cv² {BURST:g}), the other nodes "
-        f"would go from {seconds(found.others)} to {seconds(found.beside_burst)} in that queue, and stay at "
-        f"{seconds(found.reserved)} here."
+        f"{seconds(objective)}."
+    )
+    if problem.n_nodes > FEW_NODES:
+        return said
+    rows = simulated(scenario, problem, plan, objective, found, tasks=FEW_TASKS // problem.n_nodes)
+    return said if rows is None else f"{said} {_protects(rows, scenario.nodes.names[found.neighbour])}"
+
+
+def _protects(rows: Sequence[Row], name: str) -> str:
+    reserved, queue = rows[0], rows[-1]
+    sends = f"should {name} send its tasks in bursts of {BURSTS.size:g}"
+    if queue.beside_burst <= queue.quiet + queue.half_width:
+        return f"Nor would that queue be slower for the other nodes {sends}; simulated."
+    return (
+        f"What reserving protects from: {sends}, the other nodes would go from {seconds(queue.quiet)} to "
+        f"{seconds(queue.beside_burst)} in that queue, and stay at {seconds(reserved.beside_burst)} here; simulated."
     )
 
 
@@ -166,9 +168,16 @@ class Row:
 
 
 def simulated(
-    scenario: Scenario, problem: Problem, plan: HasPlan, objective: float, found: Instead, called: str
-) -> list[Row]:
-    """Return the plan and both ways to pool, simulated with the same arrivals: as they are, and with a burst.
+    scenario: Scenario,
+    problem: Problem,
+    plan: HasPlan,
+    objective: float,
+    found: Instead,
+    *,
+    called: str = "options",
+    tasks: int | None = None,
+) -> list[Row] | None:
+    """Return the plan and both ways to pool, simulated with the same arrivals: as they are, and with bursts.
 
     Parameters
     ----------
@@ -180,18 +189,27 @@ def simulated(
         What one queue would give.
     called
         What options are called: ``"splits"`` where they are.
+    tasks
+        Of a node; `TASKS`, or fewer in a large fleet, when omitted.
+
+    Returns
+    -------
+    None where one of them cannot be simulated.
     """
-    shares = np.zeros((problem.n_nodes, problem.n_uses))
-    queue = pooled_scenario(scenario)
+    queue, nothing = pooled_scenario(scenario), np.zeros((problem.n_nodes, problem.n_uses))
     wanted: list[tuple[str, float, Scenario, HasPlan]] = [("reserved shares, this plan", objective, scenario, plan)]
     if np.isfinite(found.same):
-        same = Placement(np.asarray(plan.options), shares)
+        same = Placement(np.asarray(plan.options), nothing)
         wanted.append((f"one queue for all, these {called}", found.same, queue, same))
-    wanted.append(("one queue for all, planned anew", found.anew, queue, Placement(found.options, shares)))
-    tasks = max(min(TASKS, MOST_TASKS // problem.n_nodes), 1000)
+    wanted.append(("one queue for all, planned anew", found.anew, queue, Placement(found.options, nothing)))
+    each = max(tasks or min(TASKS, MOST_TASKS // problem.n_nodes), 1000)
+    bursting = own_arrivals(scenario.nodes, {scenario.nodes.names[found.neighbour]: BURSTS})
     rows = []
     for name, model, one, chosen in wanted:
-        runs: list[Simulation] = [simulate(of, chosen, tasks=tasks) for of in (one, with_burst(one, found.neighbour))]
+        try:
+            runs: list[Simulation] = [simulate(one, chosen, tasks=each, arrivals=how) for how in (None, bursting)]
+        except (InfeasibleError, InputError):
+            return None
         means = [others(problem, found.neighbour, run.delay) for run in runs]
         rows.append(Row(name, model, runs[0].mean_delay, runs[0].mean_half_width(), *means))
     return rows
@@ -206,10 +224,3 @@ def pooled_scenario(scenario: Scenario) -> Scenario:
         links=tuple(link.model_copy(update={"sharing": "fifo"}) for link in scenario.links),
         hosts=tuple(Host(name=name, sharing="fifo") for name in hosts_in_common(scenario.nodes).values()),
     )
-
-
-def with_burst(scenario: Scenario, node: int) -> Scenario:
-    """Return the scenario in which the tasks of one node come in bursts."""
-    scv = np.array(scenario.nodes.arrival_scv)
-    scv[node] = max(BURST, scv[node])
-    return replace(scenario, nodes=replace(scenario.nodes, arrivals=scv))

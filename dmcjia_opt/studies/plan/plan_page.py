@@ -28,7 +28,7 @@ from dmcjia_opt.studies.look.words import (
     source_of_bound,
 )
 from dmcjia_opt.studies.plan import figures
-from dmcjia_opt.studies.plan.instead import BURST, Row, instead, simulated
+from dmcjia_opt.studies.plan.instead import BURSTS, Row, instead, simulated
 from dmcjia_opt.studies.plan.promised import by_mean, deadline_section, deadlines_of, worst_section
 from dmcjia_opt.studies.plan.provenance import UNKNOWN, command, foreign, provenance
 from dmcjia_opt.studies.plan.subject import Subject
@@ -315,10 +315,12 @@ def _instead(subject: Subject) -> dict[str, Any] | None:
         return None
     called = "options" if subject.several else "splits"
     plan = Placement(choices.options, choices.shares)
-    rows = simulated(subject.scenario, problem, plan, subject.objective, found, called)
+    rows = simulated(subject.scenario, problem, plan, subject.objective, found, called=called)
+    if rows is None:
+        return None
     return {
         "neighbour": subject.scenario.nodes.names[found.neighbour],
-        "burst": BURST,
+        "burst": BURSTS.size,
         "head": ["how", "by the model", "simulated", "other nodes", "other nodes beside bursts"],
         "rows": [_way(row) for row in rows],
     }
