@@ -29,7 +29,7 @@ def asked(rng, curves, n=40):
     floor = np.where(rng.random(s.shape) < 0.2, rate * rng.uniform(0.0, 2.0, s.shape), -np.inf)
     wait = rng.uniform(0.0, 0.3, n) / rate * (rng.random(n) < 0.5)
     stages = sum(curve.name.startswith("tandem") for curve in curves)
-    return Asked(curves, tuple(s), tuple(price), tuple(floor), rate, wait, stages > 1)
+    return Asked(curves, tuple(s), tuple(price), tuple(floor), rate, wait, 1.0, stages > 1)
 
 
 def total(parts):
@@ -79,7 +79,7 @@ def test_nothing_costs_less_than_the_best_rates(curves):
                 moved = load + (share - load) * np.exp(scale * rng.normal(size=40))
                 moved = np.maximum(moved, load + np.maximum(floor, 0.0) * s)
                 excess = np.where(on, moved / np.where(on, s, 1.0) - one.rate, 1.0)
-                excess = np.where(excess > 0, excess, 1e-9) if curve.waits else np.maximum(excess, 0.0)
+                excess = np.where(excess > 0, excess, 1e-9) if curve.waits() else np.maximum(excess, 0.0)
                 cost += np.where(
                     on, weight * curve.delay(excess, one.rate, wait) + price * s * (one.rate + excess), 0.0
                 )
@@ -90,7 +90,7 @@ def test_nothing_costs_less_than_the_best_rates(curves):
 
 def test_what_is_free_takes_no_time():
     uses = (np.array([0.2]), np.array([0.3])), (np.array([0.0]), np.array([1.0])), (np.array([-np.inf]),) * 2
-    one = Asked((MD1, MM1), *uses, np.ones(1), np.zeros(1), coupled=False)
+    one = Asked((MD1, MM1), *uses, np.ones(1), np.zeros(1), 1.0, coupled=False)
     shares, delays = one.at(np.ones(1))
     assert (shares[0][0], delays[0][0]) == (np.inf, 0.0)
     assert delays[1][0] == pytest.approx(np.sqrt(0.3), rel=1e-14)  # 1/x where x = √(w/(ν s))

@@ -64,16 +64,16 @@ class CvxpyAllocator(OneByOne):
 
     def supports(self, problem: Problem) -> str | None:
         """Refuse delay curves that are not sums of convex terms."""
-        if why := of_the_mean(problem, "waterfilling", percentiles=False, renewal=False):
+        if why := of_the_mean(problem, "waterfilling", percentiles=False, renewal=not problem.kinked):
             return why
-        refused = [curve for curve in problem.use_curves if not curve.is_dcp()]
+        scv = problem.gaps()
+        refused = [curve for curve in problem.use_curves if not curve.is_dcp(scv)]
         if not refused:
             return None
-        curve = refused[0]
+        least = float(np.min(refused[0].pieces(scv)[0].a))
         return (
-            f'the delay curve "{curve.name}" has a negative term (a = {curve.pieces()[0].a:g}), so it cannot be '
-            "written as disciplined convex programming asks; use the waterfilling allocator or a service_scv of at "
-            "most 1"
+            f'the delay curve "{refused[0].name}" has a negative term (a = {least:g}), so it cannot be written as '
+            "disciplined convex programming asks; use the waterfilling allocator, or gaps and services that vary less"
         )
 
     def solve_one(self, plan: OnePlan) -> Answer | None:

@@ -202,25 +202,27 @@ class OneByOne(ABC):
     def _solve_row(self, form: NormalForm, row: int, busy: BoolArray) -> tuple[FloatArray, float, Status]:
         curve, t, rho = form.curve, form.t[row, busy], form.rho[row, busy]
         floor, wait = form.floor[row, busy], form.wait[row, busy]
+        scv = form.scv if isinstance(form.scv, float) else form.scv[row, busy]
+        waits = np.broadcast_to(curve.waits(scv), t.shape)
         room = 1.0 - float(t @ floor)
         if room <= len(t) * EPS:
-            if curve.waits() and not floor.all():
+            if not floor[waits].all():
                 return floor, np.nan, Status.FAILED
-            return floor, float(curve.marginal(floor, rho, wait).max()), Status.OPTIMAL
-        level = float(t @ curve.delay(room + floor, rho, wait))
-        answer = self.solve_one(_one_plan(curve.pieces(), t, rho, wait, floor, room, level))
+            return floor, float(curve.marginal(floor, rho, wait, scv).max()), Status.OPTIMAL
+        level = float(t @ curve.delay(room + floor, rho, wait, scv))
+        answer = self.solve_one(_one_plan(curve.pieces(scv), t, rho, wait, floor, room, level))
         if answer is None or not np.isfinite(answer.y).all():
             return floor, np.nan, Status.FAILED
         y = np.maximum(answer.y, 0.0)
         v = floor + room * (y / max(float(t @ y), 1.0))
-        if curve.waits() and not (v > 0).all():
+        if not (v[waits] > 0).all():
             return floor, np.nan, Status.FAILED
         kappa = float(answer.multiplier) * level / room
         if not (np.isfinite(kappa) and kappa > 0):
             return v, np.nan, Status.INACCURATE
-        value = float(t @ curve.delay(v, rho, wait))
-        best = np.maximum(curve.excess_at(np.asarray(kappa), rho, wait), floor)
-        bound = float(t @ (curve.delay(best, rho, wait) + kappa * best)) - kappa
+        value = float(t @ curve.delay(v, rho, wait, scv))
+        best = np.maximum(curve.excess_at(np.asarray(kappa), rho, wait, scv), floor)
+        bound = float(t @ (curve.delay(best, rho, wait, scv) + kappa * best)) - kappa
         proved = value - bound <= CLAIM_TOLERANCE * value
         claim = answer.status
         return v, kappa, Status.INACCURATE if claim == Status.OPTIMAL and not proved else claim
@@ -341,11 +343,12 @@ def _terms(
     node, use = at
     s, curves = uses.s[at], [uses.problem.use_curves[k] for k in range(uses.problem.n_uses)]
     weight, used = uses.problem.weight[node], s > 0
-    pieces = [curve.pieces()[0] if curve.waits() else Piece(0.0, 1.0) for curve in curves]
-    waits, a, b = (
-        np.array(values)[use]
-        for values in ([c.waits() for c in curves], [piece.a for piece in pieces], [piece.b for piece in pieces])
+    scv, n = uses.problem.gaps(), len(uses.s)
+    waits, share, spare = (
+        np.stack([np.broadcast_to(one, n) for one in each], axis=-1)[at]
+        for each in zip(*((c.waits(scv), c.pieces(scv)[0].a, c.pieces(scv)[0].b) for c in curves), strict=True)
     )
+    a, b = np.where(waits, share, 0.0), np.where(waits, spare, 1.0)
     terms = []
     for coefficient, lowest in ((b, np.where(waits, least[at] - uses.load[at], least[at])), (a, least[at])):
         if not coefficient.any():
@@ -370,7 +373,7 @@ def _one_plan(
     level: float,
 ) -> OnePlan:
     first = pieces[0]
-    used = [(c, offset) for c, offset in ((first.b, floor), (first.a, floor + rho)) if c != 0.0]
+    used = [(c, offset) for c, offset in ((first.b, floor), (first.a, floor + rho)) if np.any(c)]
     terms = []
     for coefficient, offset in used:
         at_even = room + offset
@@ -379,6 +382,6 @@ def _one_plan(
         return OnePlan(t, tuple(terms))
     parts = []
     for piece in pieces:
-        factors = tuple(float(c / of) for c, of in ((piece.b, first.b), (piece.a, first.a)) if of != 0.0)
+        factors = tuple(float(c / of) for c, of in ((piece.b, first.b), (piece.a, first.a)) if np.any(of))
         parts.append(Part(factors, piece.relief * t * wait / level))
     return OnePlan(t, tuple(terms), tuple(parts))

@@ -61,7 +61,7 @@ class IpoptAllocator(OneByOne):
 
     def supports(self, problem: Problem) -> str | None:
         """Return why not; the inner problem is convex whatever the sign of a."""
-        return of_the_mean(problem, "waterfilling", percentiles=False, renewal=False)
+        return of_the_mean(problem, "waterfilling", percentiles=False, renewal=not problem.kinked)
 
     def solve_one(self, plan: OnePlan) -> Answer | None:
         """Return IPOPT's answer; None when it crashes or ends without a solution."""

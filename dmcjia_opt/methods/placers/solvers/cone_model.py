@@ -68,16 +68,21 @@ class Most:
         Which.
     uses
         The stages.
+    half
+        c_a²/2 of its gaps.
     """
 
     node: int
     uses: tuple[int, ...]
+    half: float
 
     @property
     def pieces(self) -> tuple[ConePiece, ...]:
         """Each stage as the slowest of them, and the case that no task waits for any."""
         rows = [
-            ConePiece(((use, 0.5),), tuple((i, 0.5 if i == use else 1.0) for i in self.uses), relieved=True)
+            ConePiece(
+                ((use, self.half),), tuple((i, 1.0 - self.half if i == use else 1.0) for i in self.uses), relieved=True
+            )
             for use in self.uses
         ]
         return (*rows, ConePiece((), tuple((i, 1.0) for i in self.uses), relieved=False))
@@ -237,13 +242,14 @@ def _ranges(index: IntArray, n: int) -> tuple[range, ...]:
 def refusal(problem: Problem, max_nodes: int) -> str | None:
     """Return None, or a sentence that says why the cone model cannot take `problem`."""
     instead = "the placer exact"
-    if why := of_the_mean(problem, instead, percentiles=False, renewal=False) or of_shares(problem, instead):
+    if why := of_the_mean(problem, instead, percentiles=False) or of_shares(problem, instead):
         return why
     for curve in problem.use_curves:
-        if not curve.is_dcp():
+        if not curve.is_dcp(problem.gaps()):
+            least = float(np.min(curve.pieces(problem.gaps())[0].a))
             return (
-                f'the delay curve "{curve.name}" has a negative term (a = {curve.pieces()[0].a:g}), which no cone can '
-                "hold; use the placer exact or a service_scv of at most 1"
+                f'the delay curve "{curve.name}" has a negative term (a = {least:g}), which no cone can hold; use the '
+                "placer exact, or gaps and services that vary less"
             )
     if problem.n_nodes > max_nodes:
         return (
@@ -277,7 +283,11 @@ def cone_model(problem: Problem) -> ConeModel | None:
     if problem.ordered:
         least = np.maximum(load, problem.least_rate[node, option][at] * mine)
     stage = np.array([isinstance(curve, TandemCurve) for curve in problem.use_curves])[slot]
-    first = [curve.pieces()[0] for curve in problem.use_curves]
+    first = [curve.pieces(problem.gaps())[0] for curve in problem.use_curves]
+    share, spare = (
+        np.stack([np.broadcast_to(one, n) for one in each], axis=-1)[user, slot]
+        for each in ([piece.a for piece in first], [piece.b for piece in first])
+    )
     return ConeModel(
         n_nodes=n,
         n_resources=problem.n_resources,
@@ -293,9 +303,9 @@ def cone_model(problem: Problem) -> ConeModel | None:
         load=load,
         least=least,
         weight=problem.weight,
-        on_spare=np.where(stage, 0.0, np.array([piece.b for piece in first])[slot]),
-        on_share=np.where(stage, 0.0, np.array([piece.a for piece in first])[slot]),
-        most=_tandems(user, stage, together=problem.coupled),
+        on_spare=np.where(stage, 0.0, spare),
+        on_share=np.where(stage, 0.0, share),
+        most=_tandems(user, stage, 0.5 * problem.arrival_scv, together=problem.coupled),
         unit=unit,
     )
 
@@ -311,9 +321,10 @@ def _uses(node: IntArray, busy: BoolArray, used: IntArray) -> tuple[IntArray, In
     return user, slot, resource
 
 
-def _tandems(user: IntArray, stage: BoolArray, *, together: bool) -> tuple[Most, ...]:
+def _tandems(user: IntArray, stage: BoolArray, half: FloatArray, *, together: bool) -> tuple[Most, ...]:
     """Return the delays of the stages, all those of one node in one where several may be in one option."""
     stages = np.flatnonzero(stage)
     if not together:
-        return tuple(Most(int(user[i]), (int(i),)) for i in stages)
-    return tuple(Most(int(d), tuple(stages[user[stages] == d].tolist())) for d in np.unique(user[stages]))
+        return tuple(Most(int(user[i]), (int(i),), float(half[user[i]])) for i in stages)
+    nodes = np.unique(user[stages])
+    return tuple(Most(int(d), tuple(stages[user[stages] == d].tolist()), float(half[d])) for d in nodes)
