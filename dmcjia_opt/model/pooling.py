@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, absent, distinct, over_uses
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, absent, over_uses
 from dmcjia_opt.model.delay import DelayCurve
 from dmcjia_opt.model.sharing.pooled import SUMS, Pooled
 
@@ -44,11 +44,16 @@ def use_delay(problem: Problem, options: IntArray) -> FloatArray:
         q = kind.empty + problem.by_resource(options, np.where(of, kind.ahead(service, rate, scv), 0.0))
         with np.errstate(divide="ignore", invalid="ignore"):
             crowding = np.where(load < 1.0, q / (1.0 - load), np.inf)
-        flat = np.take_along_axis(crowding, resource.reshape(*crowding.shape[:-1], -1), axis=-1)
-        met = flat.reshape(resource.shape)
+        met = by_use(problem, crowding, resource)
         each = kind.each(service)
         delay = np.where(of, kind.own(service) + each * np.where(each > 0, met, 0.0), delay)
     return delay
+
+
+def by_use(problem: Problem, values: FloatArray, resource: IntArray) -> FloatArray:
+    """Return what uses meet (..., n_nodes, n_uses) of values (..., n_resources), `resource` being what they use."""
+    flat = resource.reshape(*values.shape[:-1], problem.n_nodes * problem.n_uses)
+    return np.take_along_axis(values, flat, axis=-1).reshape(resource.shape)
 
 
 def alone(problem: Problem) -> FloatArray:

@@ -495,10 +495,9 @@ class Problem:
     def _pooled_stability(self, options: IntArray, shares: FloatArray) -> FloatArray:
         """Return ρ − 1 (..., n_nodes, n_uses) of what is pooled and used; +inf where there is a share of it."""
         load = self.by_resource(options, self.arrival_rate[:, None] * self.at(self.service, options)) - 1.0
-        resource = self.at(self.resource, options)
-        flat = np.take_along_axis(load, resource.reshape(*load.shape[:-1], -1), axis=-1)
+        met = pooling.by_use(self, load, self.at(self.resource, options))
         broken = (shares != 0.0) | np.isinf(self.at(self.fixed_delay, options))[..., None]
-        return np.where(broken, np.inf, flat.reshape(resource.shape))
+        return np.where(broken, np.inf, met)
 
 
 def all_plans(problem: Problem) -> IntArray:
