@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, absent
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.delay import MD1, MM1, OVERLAP, TANDEM, DelayCurve, mg1
 from dmcjia_opt.model.problem import Problem, all_plans
-from dmcjia_opt.model.resources import Resource
+from dmcjia_opt.model.resources import Resource, Sharing
 from dmcjia_opt.model.scenario.scenario import Average, Ordering
 
 #: Every shape that the curve of a queue with Poisson arrivals can take: a = b, a = 0, 0 < a < b, a < 0, a ≪ 0.
@@ -175,6 +177,13 @@ def random_shared_problem(
     names = tuple(Resource(f"resource-{r}") for r in range(n_resources))
     tables = (fixed, service, rate, weight, curves, least, wait)
     return Problem(*tables, name="random shared", resource=resource, resources=names), options
+
+
+def pooled(problem: Problem, *sharing: Sharing) -> Problem:
+    """Return a problem whose resources are shared otherwise, one kind a resource; the last stands for those after it."""
+    kinds = [*sharing, *[sharing[-1]] * problem.n_resources]
+    resources = tuple(replace(one, sharing=kind) for one, kind in zip(problem.resources, kinds, strict=False))
+    return replace(problem, resources=resources)
 
 
 def _curves(rng: np.random.Generator, n_uses: int, n_resources: int) -> tuple[DelayCurve, ...]:
