@@ -180,7 +180,7 @@ def random_shared_problem(
 
 
 def pooled(problem: Problem, *sharing: Sharing) -> Problem:
-    """Return a problem whose resources are shared otherwise, one kind a resource; the last stands for those after it."""
+    """Return a problem with its resources shared otherwise, one kind for each; the last stands for those after it."""
     kinds = [*sharing, *[sharing[-1]] * problem.n_resources]
     resources = tuple(replace(one, sharing=kind) for one, kind in zip(problem.resources, kinds, strict=False))
     return replace(problem, resources=resources)

@@ -11,6 +11,7 @@ from dmcjia_opt.model import pooling
 from dmcjia_opt.model.delay import MD1, MM1, TANDEM, mg1, tandem
 from dmcjia_opt.model.problem import Problem, all_plans
 from dmcjia_opt.model.resources import Resource
+from dmcjia_opt.model.sharing.pooled import cost
 from dmcjia_opt.testing.problems import pooled, random_shared_problem
 
 RATE, S, W = np.array([2.0, 1.0, 0.5]), np.array([0.1, 0.2, 0.4]), np.array([0.5, 0.25, 0.25])
@@ -92,7 +93,7 @@ def test_percentiles_are_refused():
 
 @pytest.mark.parametrize("seed", range(12))
 def test_the_relaxed_problem_is_never_slower_and_the_given_one_is_the_same(seed):
-    problem, options = random_shared_problem(np.random.default_rng(seed), 4, 3, 3, 2)
+    problem, _ = random_shared_problem(np.random.default_rng(seed), 4, 3, 3, 2)
     problem = pooled(problem, ("reserved", "fifo", "ps")[seed % 3], "fifo", "ps")
     plans = all_plans(problem)
     plans = plans[problem.overload(plans) == 0]
@@ -107,8 +108,6 @@ def test_the_relaxed_problem_is_never_slower_and_the_given_one_is_the_same(seed)
 
 @pytest.mark.parametrize("seed", range(12))
 def test_sums_say_what_plans_cost(seed):
-    from dmcjia_opt.model.sharing.pooled import cost
-
     problem, _ = random_shared_problem(np.random.default_rng(seed), 4, 3, 3, 2)
     problem = pooled(problem, "fifo", "ps")
     own, parts, empty = pooling.sums(problem)
