@@ -8,12 +8,35 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, absent, over_uses
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, absent, distinct, over_uses
+from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.delay import DelayCurve
 from dmcjia_opt.model.sharing.pooled import SUMS, Pooled
 
 if TYPE_CHECKING:
     from dmcjia_opt.model.problem import Problem
+
+
+def pooled_resources(problem: Problem) -> BoolArray:
+    """Return which resources (n_resources,) have no shares.
+
+    Raises
+    ------
+    InputError
+        If delays are percentiles, and one has none.
+    """
+    pooled = np.array([resource.pooled is not None for resource in problem.resources])
+    if pooled.any() and not all(curve.pieces() for curve in problem.use_curves):
+        name = problem.resources[int(pooled.argmax())]
+        raise InputError(f'percentiles need reserved shares, and {name} is pooled; use statistic = "mean"')
+    pooled.setflags(write=False)
+    return pooled
+
+
+def reserved_uses(problem: Problem) -> BoolArray:
+    """Return which uses (n_nodes or 1, n_options, n_uses) have shares."""
+    busy = distinct(problem.service) > 0
+    return busy & ~pooled_uses(problem) if problem.pooled.any() else busy
 
 
 def pooled_uses(problem: Problem) -> BoolArray:
@@ -44,11 +67,28 @@ def use_delay(problem: Problem, options: IntArray) -> FloatArray:
         q = kind.empty + problem.by_resource(options, np.where(of, kind.ahead(service, rate, scv), 0.0))
         with np.errstate(divide="ignore", invalid="ignore"):
             crowding = np.where(load < 1.0, q / (1.0 - load), np.inf)
-        flat = np.take_along_axis(crowding, resource.reshape(*crowding.shape[:-1], -1), axis=-1)
-        met = flat.reshape(resource.shape)
+        met = by_use(problem, crowding, resource)
         each = kind.each(service)
         delay = np.where(of, kind.own(service) + each * np.where(each > 0, met, 0.0), delay)
     return delay
+
+
+def stability(problem: Problem, options: IntArray, shares: FloatArray, reserved: FloatArray) -> FloatArray:
+    """Return ρ − 1 (..., n_nodes, n_uses) of what is pooled and used, +inf where there is a share of it.
+
+    Elsewhere it is what `reserved` (..., n_nodes, n_uses) says.
+    """
+    service, resource = problem.at(problem.service, options), problem.at(problem.resource, options)
+    load = problem.by_resource(options, problem.arrival_rate[:, None] * service)
+    broken = (shares != 0.0) | np.isinf(problem.at(problem.fixed_delay, options))[..., None]
+    own = np.where(broken, np.inf, by_use(problem, load, resource) - 1.0)
+    return np.where(problem.pooled[resource] & (service > 0), own, reserved)
+
+
+def by_use(problem: Problem, values: FloatArray, resource: IntArray) -> FloatArray:
+    """Return what uses meet (..., n_nodes, n_uses) of values (..., n_resources), `resource` being what they use."""
+    flat = resource.reshape(*values.shape[:-1], problem.n_nodes * problem.n_uses)
+    return np.take_along_axis(values, flat, axis=-1).reshape(resource.shape)
 
 
 def alone(problem: Problem) -> FloatArray:
@@ -92,7 +132,9 @@ def sums(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 
 def fast_enough(problem: Problem) -> dict[str, FloatArray]:
-    """Return the tables that least rates change: what is pooled is as fast as it is, for everybody, or not allowed."""
+    """Return the tables that least rates change: what is pooled is fast enough with all of it, or not allowed."""
+    if not distinct(problem.least_rate).any():
+        return {}
     on = pooled_uses(problem)
     slow = (on & (problem.least_rate * problem.service > 1.0)).any(-1)
     return {

@@ -209,13 +209,9 @@ class Problem:
             raise InputError("the stages of a tandem must have one curve; they have two")
         object.__setattr__(self, "kinked", any(isinstance(curve, TandemCurve) for curve in curves))
         self._check_indices(n, m, n_uses)
-        object.__setattr__(self, "pooled", np.array([one.pooled is not None for one in self.resources]))
-        if self.pooled.any() and not all(curve.pieces() for curve in curves):
-            name = self.resources[int(self.pooled.argmax())]
-            raise InputError(f'percentiles need reserved shares, and {name} is pooled; use statistic = "mean"')
-        busy = distinct(self.service) > 0 if not self.pooled.any() else (self.service > 0) & ~pooling.pooled_uses(self)
+        object.__setattr__(self, "pooled", pooling.pooled_resources(self))
         stages = [k for k, curve in enumerate(curves) if isinstance(curve, TandemCurve)]
-        coupled = len(stages) > 1 and bool((busy[..., stages].sum(-1) > 1).any())
+        coupled = len(stages) > 1 and bool((pooling.reserved_uses(self)[..., stages].sum(-1) > 1).any())
         object.__setattr__(self, "coupled", coupled)
         if not self.fixed_delay.min() >= 0.0:
             raise InputError("fixed_delay must be >= 0, or +inf where an option is not allowed")
@@ -240,9 +236,8 @@ class Problem:
         several = n_uses > 1 and (self.worst or bool(np.isfinite(self.deadline).any()))
         object.__setattr__(self, "promised", several and bool(((distinct(self.service) > 0).sum(-1) > 1).any()))
         if self.pooled.any():
-            if distinct(self.least_rate).any():
-                for key, table in pooling.fast_enough(self).items():
-                    object.__setattr__(self, key, frozen(table))
+            for key, table in pooling.fast_enough(self).items():
+                object.__setattr__(self, key, frozen(table))
             object.__setattr__(self, "_relaxed", pooling.relaxed(self))
         if np.isfinite(distinct(self.deadline)).any():
             for key, table in deadlines.kept(self).items():
@@ -511,23 +506,12 @@ class Problem:
                 ordering = np.where(busy & (floor > 0), 1.0 - shares / (s * floor), -np.inf)
         budget = self.by_resource(options, shares) - 1.0
         if self.pooled.any():
-            stability = np.where(self._pooled_at(options), self._pooled_stability(options, shares), stability)
+            stability = pooling.stability(self, options, shares, stability)
         lateness = constant(-np.inf, stability.shape[:-1])
         if np.isfinite(distinct(self.deadline)).any():
             delay, promised = self.node_delay(options, shares), np.isfinite(self.deadline)
             lateness = np.where(promised, delay / np.where(promised, self.deadline, 1.0) - 1.0, -np.inf)
         return Residuals(np.where(np.isnan(budget), np.inf, budget), stability, ordering, lateness)
-
-    def _pooled_at(self, options: IntArray) -> BoolArray:
-        return np.asarray(self.pooled[self.at(self.resource, options)] & (self.at(self.service, options) > 0))
-
-    def _pooled_stability(self, options: IntArray, shares: FloatArray) -> FloatArray:
-        """Return ρ − 1 (..., n_nodes, n_uses) of what is pooled and used; +inf where there is a share of it."""
-        load = self.by_resource(options, self.arrival_rate[:, None] * self.at(self.service, options)) - 1.0
-        resource = self.at(self.resource, options)
-        flat = np.take_along_axis(load, resource.reshape(*load.shape[:-1], -1), axis=-1)
-        broken = (shares != 0.0) | np.isinf(self.at(self.fixed_delay, options))[..., None]
-        return np.where(broken, np.inf, flat.reshape(resource.shape))
 
 
 def all_plans(problem: Problem) -> IntArray:
