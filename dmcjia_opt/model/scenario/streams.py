@@ -75,13 +75,19 @@ def arrivals_rule(scenario: Scenario) -> list[str]:
 def cautions(scenario: Scenario) -> tuple[str, ...]:
     """Return what of the delays is an approximation, a sentence each."""
     found = [f"approximation: {part}" for part in _approximate(scenario)]
-    if (names := [name for name, _ in pooled(scenario)]) and scenario.options.delay == "tandem":
-        found.append(
-            f"approximation: arrivals at {_named(names)} count as Poisson, and what waits before or behind it as if it "
-            "were not there"
-        )
-    elif names:
-        found.append(f"approximation: arrivals at {_named(names)} count as independent of what was waited before")
+    shared, scv = pooled(scenario), scenario.nodes.arrival_scv
+    if names := [name for name, _ in shared]:
+        before = "nor does what waits before them shorten waits there" if scenario.options.delay == "tandem" else ""
+        independent = f"arrivals at {_named(names)} count as independent of what they waited before"
+        found.append(f"approximation: {independent}" + (f", {before}" if before else ""))
+    if (scv != 1.0).any():
+        if names := [name for name, sharing in shared if sharing == "fifo"]:
+            found.append(
+                f"approximation: at {_named(names)} the gaps of each node count by themselves; several regular nodes "
+                "together are less regular, and wait longer"
+            )
+        if names := [name for name, sharing in shared if sharing == "ps"]:
+            found.append(f"approximation: arrivals at {_named(names)} count as Poisson, however regular they are")
     return tuple(found)
 
 

@@ -139,7 +139,10 @@ def test_what_is_approximate_is_said():
     assert cautions(Scenario(3.0, VARIED)) == cautions(Scenario(3.0, VARIED, options=TANDEM)) == (one,)
     both = "approximation: waits of nodes whose gaps have cv² 0 and 0.3 by (c_a² + c_s²)/2"
     assert cautions(Scenario(3.0, VARIED, options=Options(delay="mm1"))) == (both,)
-    for options, words in ((Options(), "count as independent"), (TANDEM, "count as Poisson")):
+    for options, words in ((Options(), "what they waited before"), (TANDEM, "nor does what waits before")):
         (caution,) = cautions(replace(shared("cloud"), options=options))
-        assert "arrivals at the cloud" in caution
+        assert "arrivals at the cloud count as independent" in caution
+        assert words in caution
+    for sharing, words in (("fifo", "several regular nodes together are less regular"), ("ps", "count as Poisson")):
+        *_, caution = cautions(replace(shared("cloud", sharing), nodes=replace(NODES, arrivals=np.array(0.0))))
         assert words in caution
