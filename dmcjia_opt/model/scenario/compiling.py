@@ -13,7 +13,7 @@ from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.base.limits import require_memory
 from dmcjia_opt.model.delay import TANDEM, DelayCurve, TandemCurve, delay_curve
 from dmcjia_opt.model.problem import SMALLEST, Problem
-from dmcjia_opt.model.queues import MD1, OVERLAP
+from dmcjia_opt.model.queues import MD1, OVERLAP, Scv
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import Slot, StageTimes, allowed, stage_times
 from dmcjia_opt.model.scenario.shortfall import why_late, why_no_option
@@ -58,7 +58,8 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
     varies = 0.0 if tandem else 2.0 * curve.pieces()[0].b - 1.0  # c_s² of what an uplink takes
     for kind, menu, rows in times.blocks():
         parts = times.of(menu, rows)
-        rate, scv = nodes.arrival_rate[rows, None], arrival_scv[rows, None]
+        rate: FloatArray = nodes.arrival_rate[rows, None]
+        scv: Scv = arrival_scv[rows, None] if nodes.has("arrivals") else 1.0
         width = len(menu)
         queue = options.uplink == "queue" and menu.uplinked
         if isinstance(curve, TandemCurve):

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray, frozen, frozen_int
+from dmcjia_opt.base.arrays import FloatArray, IntArray, constant, frozen, frozen_int
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import STRICT, Name, NonNegative, Positive, check_names, out_of_range
 from dmcjia_opt.base.limits import MOST_LAYERS, MOST_NODES
@@ -297,7 +297,7 @@ class NodeTable:
     @property
     def arrival_scv(self) -> FloatArray:
         """(n_nodes,) squared coefficient of variation of the gaps between a node's tasks; 1 for Poisson arrivals."""
-        return np.nan_to_num(self.arrivals, nan=1.0)
+        return np.nan_to_num(self.arrivals, nan=1.0) if self.has("arrivals") else constant(1.0, (len(self),))
 
     def __len__(self) -> int:
         return len(self.names)
