@@ -12,7 +12,7 @@ import csv
 import io
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -144,7 +144,9 @@ class CsvTable:
                     self.wrong(line, f"{column} {why}")
         return cells
 
-    def numbers(self, rows: Rows, column: str, *, zero: bool = False) -> FloatArray:
+    def numbers(
+        self, rows: Rows, column: str, *, zero: bool = False, words: Mapping[str, float] | None = None
+    ) -> FloatArray:
         """Return a column of quantities, NaN where it is empty; one that is no number, or no sensible one, is wrong.
 
         Parameters
@@ -153,8 +155,13 @@ class CsvTable:
             Whose.
         zero
             Whether 0 is one.
+        words
+            What may stand for numbers; NaN for none.
         """
         cells: Sequence[str] = rows.cells[column]
+        if words:
+            said = {word: "" if np.isnan(value) else f"{value:g}" for word, value in words.items()}
+            cells = rows.cells[column] = tuple(said.get(cell.strip(), cell) for cell in cells)
         joined = "".join(cells)
         if self._decimal_comma:
             cells = self._with_points(rows, column, joined)
@@ -169,8 +176,9 @@ class CsvTable:
                     values[k] = number(cell) if cell.strip() else np.nan
                 except ValueError:
                     shown = shortened(rows.cells[column][k], _SHOWN)
-                    hint = did_you_mean(cell, self._columns) if self._alone else ""
-                    self.wrong(rows.lines[k], f'{column} must hold numbers, not "{shown}"{hint}')
+                    hint = did_you_mean(cell, self._columns if self._alone else [*(words or ())])
+                    kinds = " or ".join([*(words or ()), "numbers"])
+                    self.wrong(rows.lines[k], f'{column} must hold {kinds}, not "{shown}"{hint}')
         for refused, what in out_of_range(values, zero=zero):
             for k in map(int, np.flatnonzero(refused)):
                 self.wrong(rows.lines[k], f"{column} must be {what}, got {values[k]:g}")

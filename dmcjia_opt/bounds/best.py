@@ -28,6 +28,10 @@ class BestPrice:
         self.problem = problem
 
     @cached_property
+    def _relaxed(self) -> Problem:
+        return self.problem.relaxed
+
+    @cached_property
     def load(self) -> float:
         """A load that some resource has in every plan; a plan exists only if it is below 1."""
         return least_load(self.problem)
@@ -49,10 +53,10 @@ class BestPrice:
         For one resource the dual just below and just above the best price, or one of them where they are the same.
         """
         if self._impossible:
-            return (dual_point(self.problem, np.zeros(self.problem.n_resources)),)
+            return (dual_point(self._relaxed, np.zeros(self.problem.n_resources)),)
         if self.problem.n_resources > 1:
-            return tuple(several(self.problem))
-        low, high = between(self.problem)
+            return tuple(several(self._relaxed))
+        low, high = between(self._relaxed)
         return (low,) if low is high else (high, low) if high.value > low.value else (low, high)
 
     @property
@@ -73,7 +77,7 @@ class BestPrice:
     @cached_property
     def level(self) -> Level:
         """The least delay that every node may keep, as far as prices prove it."""
-        return best_level(self.problem)
+        return best_level(self._relaxed)
 
     @cached_property
     def bound(self) -> float:

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
+from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray, over_uses
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.bounds.best import BestPrice
 from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, dual_point, fixed_dual, rounding_slack
 from dmcjia_opt.bounds.promises import level_at, levels_of
+from dmcjia_opt.model import pooling
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.residuals import BUDGET_TOLERANCE, DEADLINE_TOLERANCE, ORDERING_TOLERANCE, Residuals
 
@@ -92,7 +93,8 @@ def lower_bound(problem: Problem, prices: FloatArray | float) -> float:
     ----------
     prices
         (n_resources,) s per unit share; a number where there is one resource. A price > 0 outside of the range of
-        `dual` is taken at its end. What is not a finite number ≥ 0 proves nothing and gives −inf.
+        `dual` is taken at its end. What is not a finite number ≥ 0 proves nothing and gives −inf. What is pooled has
+        no price: the bound is that of every node having it to itself.
 
     Raises
     ------
@@ -104,6 +106,8 @@ def lower_bound(problem: Problem, prices: FloatArray | float) -> float:
         raise InputError(f"give one price a resource ({problem.n_resources}), got shape {prices.shape}")
     if not (np.isfinite(prices).all() and (prices >= 0.0).all()):
         return -math.inf
+    if problem.pooled.any():
+        problem, prices = problem.relaxed, np.where(problem.pooled, 0.0, prices)
     if problem.worst:
         return level_at(problem, prices).low
     point = dual_point(problem, np.where(prices > 0.0, np.clip(prices, LEAST_PRICE, MOST_PRICE), 0.0))
@@ -124,6 +128,8 @@ def options_lower_bound(problem: Problem, options: IntArray, prices: FloatArray)
         a price of their own besides: at that of their best shares rounding would swallow the bound.
     """
     prices = prices[:, None] if prices.ndim == 1 else prices
+    if problem.pooled.any():
+        return _where_pooled(problem, options, prices)
     if problem.worst:
         return levels_of(problem, options, prices)
     bound = _options_bound(problem, options, prices)
@@ -137,6 +143,29 @@ def options_lower_bound(problem: Problem, options: IntArray, prices: FloatArray)
         own = np.where(surplus[edge] < _SCARCE, own, prices[edge])
         bound[edge] = np.maximum(bound[edge], _options_bound(problem, options[edge], own))
     return bound
+
+
+def _where_pooled(problem: Problem, options: IntArray, prices: FloatArray) -> FloatArray:
+    """Return what `options_lower_bound` does: the options say what is pooled takes, up to the rounding of 1 − ρ."""
+    relaxed = problem.relaxed
+    prices = np.where(problem.pooled, 0.0, prices)
+    crowded = over_uses(pooling.use_delay(problem, options))
+    load = problem.by_resource(options, problem.arrival_rate[:, None] * problem.at(problem.service, options))
+    with np.errstate(divide="ignore"):
+        free = np.where(load < 1.0, 1.0 - load, 0.0)[:, problem.pooled].min(-1)
+        slack = (16.0 + problem.n_nodes) * EPS * (1.0 + 1.0 / free)
+    if problem.worst:
+        whole = over_uses(relaxed.use_delay(options, np.ones((*options.shape, problem.n_uses))))
+        delay = (problem.at(problem.fixed_delay, options) + crowded + whole).max(-1)
+        quickest = np.where(np.isfinite(delay), delay * (1.0 - slack), 0.0)
+        return np.maximum(options_lower_bound(relaxed, options, prices), quickest)
+    alone = over_uses(problem.at(pooling.alone(problem), options))
+    bound = options_lower_bound(relaxed, options, prices)
+    with np.errstate(invalid="ignore"):
+        more = (problem.weight * (crowded - alone)).sum(-1) - slack * (problem.weight * crowded).sum(-1)
+    return np.where(
+        np.isfinite(more) & np.isfinite(bound), bound + np.maximum(more, 0.0) - slack * np.abs(bound), bound
+    )
 
 
 def _options_bound(problem: Problem, options: IntArray, prices: FloatArray) -> FloatArray:
@@ -260,6 +289,12 @@ def _broken(problem: Problem, residuals: Residuals, options: IntArray, shares: F
         told = what.format(share=shares[d, k], place=_place(problem, options, d), queue=queue, slow=slow)
         return f"the share of {_named(d, names)}{of}{told}"
 
+    if problem.pooled.any():
+        on = problem.pooled[problem.at(problem.resource, options)] & (problem.at(problem.service, options) > 0)
+        if (on & (shares != 0)).any():
+            return first(on & (shares != 0), " is {share:.3g}, and it is pooled: nobody has a share of it")
+        if problem.overload(options) > 0:
+            return overload_of(problem, options, names)
     if not (shares >= 0).all():
         return first(~(shares >= 0), " is {share:.3g}")
     if not (residuals.budget <= BUDGET_TOLERANCE).all():

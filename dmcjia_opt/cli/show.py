@@ -15,10 +15,13 @@ from rich.table import Column, Table
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.bounds.proof.document import Proof
+from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
+from dmcjia_opt.solving.contract import Placement
 from dmcjia_opt.solving.plan import Plan
 from dmcjia_opt.solving.verifying import Check
 from dmcjia_opt.studies.look.words import (
+    SHARING,
     cuts_of,
     deadlines_kept,
     dearness,
@@ -26,6 +29,7 @@ from dmcjia_opt.studies.look.words import (
     in_percent,
     in_plain_words,
     percent,
+    pooled_in_words,
     seconds,
     share_of,
     source_of_bound,
@@ -136,6 +140,7 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
         (delay_called(plan.statistic, worst=plan.worst), f"[bold]{seconds(plan.objective)}[/bold]{worst}"),
         (delay_called(plan.statistic, worst=False) if plan.worst else "", seconds(plan.mean_delay)),
         ("deadlines", escape(deadlines_kept(plan.names, plan.delays.total, plan.deadlines))),
+        ("cloud" if scenario.menus.splits else "", _pooled_cloud(plan)),
         ("lower bound", f"{seconds(plan.lower_bound)}, from {escape(source)}"),
         ("gap", percent(plan.gap)),
         ("status", plan.status.in_words(plan.gap_tolerance)),
@@ -146,6 +151,17 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
     for note in plan.notes:
         out.print(f"[yellow]Note:[/yellow] {escape(note)}.")
     out.print(in_plain_words(plan))
+    from dmcjia_opt.studies.plan.instead import in_words as instead_in_words
+
+    placement = Placement(plan.options, plan.shares_by_use)
+    if said := instead_in_words(scenario, compile_problem(scenario), placement, plan.objective):
+        out.print(escape(said))
+
+
+def _pooled_cloud(plan: Plan) -> str:
+    """Return how the one thing that is shared is pooled; nothing where it is not."""
+    choices, sharing = plan.choices, plan.choices.resources[0].sharing
+    return "" if sharing == "reserved" else pooled_in_words(sharing, float(choices.load[0]), float(choices.wait[0]))
 
 
 def _slowest_of_all(plan: Plan) -> str:
@@ -159,7 +175,12 @@ def _nodes_of_one_cloud(plan: Plan, scenario: Scenario) -> Table:
     stages = (plan.delays.edge, plan.delays.upload, plan.delays.cloud, plan.delays.total)
     unit, size = unit_of(float(plan.delays.total.max()))
     names, shares = _named(plan), plan.shares
-    numbers = ("split", "share %", *(f"{stage} {unit}" for stage in ("edge", "upload", "cloud", "total")))
+    pooled = plan.choices.resources[0].pooled is not None
+    numbers = (
+        "split",
+        *([] if pooled else ["share %"]),
+        *(f"{stage} {unit}" for stage in ("edge", "upload", "cloud", "total")),
+    )
     table = table_of(*names, numbers=numbers)
     for d in slowest(plan.delays.total):
         layers = scenario.profiles[scenario.nodes.network_of(int(d))].n_layers
@@ -167,7 +188,7 @@ def _nodes_of_one_cloud(plan: Plan, scenario: Scenario) -> Table:
             escape(plan.names[d]),
             *([escape(plan.networks[d])] if len(names) > 1 else []),
             f"{plan.splits[d]}/{layers}",
-            f"{100 * shares[d]:.3g}",
+            *([] if pooled else [f"{100 * shares[d]:.3g}"]),
             *(f"{stage[d] / size:.4g}" if stage[d] else "–" for stage in stages),
         )
     return table
@@ -187,7 +208,7 @@ def _nodes(plan: Plan, scenario: Scenario) -> Table:
         table.add_column(stage, no_wrap=True, justify="right")
     for d in slowest(plan.delays.total).tolist():
         layers = scenario.profiles[scenario.nodes.network_of(d)].n_layers
-        shares = choices.shares_of(d)
+        shares = choices.used_by(d)
         of_kind = [", ".join(share_of(on, shares[on]) for on in shares if kind_of[on] == kind) for kind in kinds]
         table.add_row(
             escape(plan.names[d]),
@@ -204,19 +225,30 @@ def _named(plan: Plan) -> tuple[str, ...]:
 
 
 def _show_resources(plan: Plan) -> None:
-    """Print what is shared: how much of it is given out, what more of it would save, and who has most of it."""
+    """Print what is shared: how much of it is given out, what more of it would save, and who has most of it.
+
+    Of what is pooled nothing is given out: then how busy it is and what tasks wait there is printed.
+    """
     choices, used = plan.choices, plan.choices.used
     dearest = np.argsort(-plan.prices, kind="stable")[:MAX_ROWS] if len(used) > MAX_ROWS else np.arange(len(used))
     most = choices.largest()
-    table = table_of("shared", "kind", numbers=("given out", "scarcity" if plan.worst else "1 % more saves"))
+    pools = any(resource.pooled for resource in choices.resources)
+    names = ("shared", "kind", *(["how"] if pools else []))
+    table = table_of(*names, numbers=("given out", "scarcity" if plan.worst else "1 % more saves"))
+    if pools:
+        for name in ("busy", "wait"):
+            table.add_column(name, no_wrap=True, justify="right")
     table.add_column("most to", no_wrap=True)
     for r in dearest.tolist():
         node, share = most[r]
+        resource, pooled = choices.resources[r], choices.resources[r].pooled is not None
         table.add_row(
-            escape(choices.resources[r].name),
-            choices.resources[r].kind,
-            in_percent(used[r]),
-            dearness(float(plan.prices[r]), plan.prices, worst=plan.worst),
+            escape(resource.name),
+            resource.kind,
+            *([SHARING[resource.sharing]] if pools else []),
+            "–" if pooled else in_percent(used[r]),
+            "–" if pooled else dearness(float(plan.prices[r]), plan.prices, worst=plan.worst),
+            *([in_percent(choices.load[r]), seconds(choices.wait[r]) if pooled else "–"] if pools else []),
             escape(f"{plan.names[node]} {in_percent(share)}") if share else "–",
         )
     left = f", the {MAX_ROWS} dearest of {len(used):,}" if len(used) > MAX_ROWS else ""

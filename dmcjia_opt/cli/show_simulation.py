@@ -111,8 +111,11 @@ def _show_resources(found: Simulation) -> None:
         if users.any():
             spent = np.where(on, found.stage_delays, 0.0).sum(axis=1)[users]
             loads = np.where(on, found.stage_load, 0.0).max(axis=1, where=users[:, None], initial=0.0)
+            fullest = found.names[int(loads.argmax())]
+            if resource.pooled is not None:
+                loads, fullest = loads.sum(keepdims=True), "all together"
             mean = float(np.average(spent, weights=found.weight[users]))
-            rows.append((resource, int(users.sum()), mean, float(loads.max()), found.names[int(loads.argmax())]))
+            rows.append((resource, int(users.sum()), mean, float(loads.max()), fullest))
     if not rows:
         return
     title = "" if len(rows) <= MAX_ROWS else f"the {MAX_ROWS} busiest of {len(rows):,} resources; "

@@ -25,12 +25,14 @@ def simulate(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same numbers.")] = 0,
     arrivals: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="PROCESS|FILE.csv",
-            help="poisson, deterministic, erlang:K, hyperexponential:SCV, or arrival times, s, one a line.",
+            help="poisson, deterministic, erlang:K, gamma:SCV, hyperexponential:SCV, bursts:SIZE, or arrival times, s, "
+            "one a line.",
+            show_default="as the scenario says",
         ),
-    ] = "poisson",
+    ] = None,
     service_cv: Annotated[
         float | None,
         typer.Option(
@@ -61,14 +63,15 @@ def simulate(
     from dmcjia_opt.cli.show_simulation import show_differences, show_simulation
     from dmcjia_opt.model.scenario.loading import load_scenario
     from dmcjia_opt.solving.plan import load_plan
-    from dmcjia_opt.studies.simulation.arrivals import Deterministic, Trace, build_arrivals
+    from dmcjia_opt.studies.simulation.arrivals import Trace, build_arrivals, own_arrivals
     from dmcjia_opt.studies.simulation.fleet import made_for
     from dmcjia_opt.studies.simulation.fleet import simulate as send_tasks
     from dmcjia_opt.studies.simulation.result import content, save
 
     if not 0.0 < confidence < 1.0:
         raise InputError(f"--confidence must lie between 0 and 1, got {confidence:g}")
-    loaded, process = load_scenario(scenario, outside=outside), build_arrivals(arrivals)
+    loaded = load_scenario(scenario, outside=outside)
+    process = own_arrivals(loaded.nodes) if arrivals is None else build_arrivals(arrivals)
     if len(set(plans)) < len(plans):
         raise InputError(f"{max(plans, key=plans.count)} is given twice; name each plan once")
     found = {}
@@ -98,7 +101,8 @@ def simulate(
     if not first.settings.edge_cv and not first.settings.cloud_cv:
         if service_family != "gamma":
             warn(f"--service-family {service_family} has no effect: no service varies; add --service-cv")
-        if seed and isinstance(process, Trace | Deterministic):
+        fixed = isinstance(process, Trace) or not any(map(process.varies, loaded.nodes.names))
+        if seed and fixed and not first.passage.pooled.any():
             warn(f"--seed {seed} has no effect: neither arrivals nor services are random; add --service-cv")
     if out is not None:
         save(out, found, confidence)

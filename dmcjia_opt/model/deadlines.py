@@ -20,6 +20,8 @@ def kept(problem: Problem) -> dict[str, FloatArray]:
 
     What cannot keep one with all resources to itself is left out, and the rates that it takes join the least rates.
     """
+    if problem.pooled.any():
+        return _kept_where_pooled(problem)
     fixed, least = np.array(problem.fixed_delay), np.array(problem.least_rate)
     for rows in blocks(problem.n_nodes, problem.n_options * problem.n_uses, _BLOCK):
         if not np.isfinite(problem.deadline[rows]).any():
@@ -38,6 +40,14 @@ def kept(problem: Problem) -> dict[str, FloatArray]:
     if distinct(problem.wait).any():
         changed["wait"] = np.where(np.isfinite(fixed), problem.wait, 0.0)
     return changed
+
+
+def _kept_where_pooled(problem: Problem) -> dict[str, FloatArray]:
+    """Return what `kept` does: what is pooled takes no less than its user would alone, and has no rate."""
+    reserved = problem.relaxed
+    gone = np.isinf(reserved.fixed_delay)
+    fixed = np.where(gone, np.inf, problem.fixed_delay)
+    return {"fixed_delay": fixed, "least_rate": reserved.least_rate, "wait": np.where(gone, 0.0, problem.wait)}
 
 
 def rates_within(problem: Problem, rows: slice | IntArray, most: FloatArray) -> tuple[FloatArray, FloatArray]:

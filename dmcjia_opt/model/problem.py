@@ -14,6 +14,8 @@ waiting, λm²/(2(1 − λm)), m the longest service time upstream. That is x_e,
 the link serves one task at a time. Uses are in the order of the path; each tandem stage adds its service, and what its
 wait exceeds that of all before it (H. D. Friedman 1965).
 
+What is *pooled* has no shares (`pooling`): its uses take longer the more use it, and their share is 0 in every plan.
+
 Where layers were measured, their sums of seconds stand for C(γ)/F_d and (C − C(γ))/F_ε. Tables are always there: one
 that says nothing is a constant without memory.
 """
@@ -28,6 +30,7 @@ import numpy.typing as npt
 
 from dmcjia_opt.base.arrays import (
     EPS,
+    BoolArray,
     FloatArray,
     IntArray,
     Scalar,
@@ -40,7 +43,7 @@ from dmcjia_opt.base.arrays import (
     over_uses,
 )
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.model import deadlines
+from dmcjia_opt.model import deadlines, pooling
 from dmcjia_opt.model.delay import TANDEM, DelayCurve, TandemCurve
 from dmcjia_opt.model.queues import MD1, Scv
 from dmcjia_opt.model.residuals import ORDERING_TOLERANCE, Residuals
@@ -135,6 +138,8 @@ class Problem:
         resource.
     renewal
         Whether the arrivals of some node are not Poisson.
+    pooled
+        (n_resources,) which resources have no shares.
     promised
         Whether an option of several uses has a deadline, or counts as the worst node: their rates keep it together.
 
@@ -164,6 +169,8 @@ class Problem:
     coupled: bool = field(init=False)
     promised: bool = field(init=False)
     renewal: bool = field(init=False)
+    pooled: BoolArray = field(init=False)
+    _relaxed: Problem | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         """Complete and freeze the arrays, and check them."""
@@ -201,10 +208,11 @@ class Problem:
         if len({curve.statistic for curve in curves if isinstance(curve, TandemCurve)}) > 1:
             raise InputError("the stages of a tandem must have one curve; they have two")
         object.__setattr__(self, "kinked", any(isinstance(curve, TandemCurve) for curve in curves))
-        stages = [k for k, curve in enumerate(curves) if isinstance(curve, TandemCurve)]
-        coupled = len(stages) > 1 and bool(((distinct(self.service)[..., stages] > 0).sum(-1) > 1).any())
-        object.__setattr__(self, "coupled", coupled)
         self._check_indices(n, m, n_uses)
+        object.__setattr__(self, "pooled", pooling.pooled_resources(self))
+        stages = [k for k, curve in enumerate(curves) if isinstance(curve, TandemCurve)]
+        coupled = len(stages) > 1 and bool((pooling.reserved_uses(self)[..., stages].sum(-1) > 1).any())
+        object.__setattr__(self, "coupled", coupled)
         if not self.fixed_delay.min() >= 0.0:
             raise InputError("fixed_delay must be >= 0, or +inf where an option is not allowed")
         for key in ("service", "least_rate", "wait", "arrival_scv"):
@@ -227,6 +235,10 @@ class Problem:
             raise InputError("arrival_scv must be 0 or 1 where the curve is of a percentile")
         several = n_uses > 1 and (self.worst or bool(np.isfinite(self.deadline).any()))
         object.__setattr__(self, "promised", several and bool(((distinct(self.service) > 0).sum(-1) > 1).any()))
+        if self.pooled.any():
+            for key, table in pooling.fast_enough(self).items():
+                object.__setattr__(self, key, frozen(table))
+            object.__setattr__(self, "_relaxed", pooling.relaxed(self))
         if np.isfinite(distinct(self.deadline)).any():
             for key, table in deadlines.kept(self).items():
                 object.__setattr__(self, key, frozen(table))
@@ -306,6 +318,11 @@ class Problem:
         """The delay curve of the last use, the one of servers."""
         return self.use_curves[-1]
 
+    @property
+    def relaxed(self) -> Problem:
+        """What bounds this problem from below where something is pooled, all of it reserved; or itself."""
+        return self._relaxed or self
+
     def at(self, table: npt.NDArray[Scalar], options: IntArray) -> npt.NDArray[Scalar]:
         """Return `table` (n_nodes, n_options, ...) at `options` (..., n_nodes)."""
         values: npt.NDArray[Scalar] = table[np.arange(self.n_nodes), options]
@@ -353,6 +370,8 @@ class Problem:
 
     def use_delay(self, options: IntArray, shares: FloatArray) -> FloatArray:
         """Return the mean delay of each use, s, (..., n_nodes, n_uses); 0 where there is none, +inf if unstable."""
+        if self.pooled.any():
+            return self.relaxed.use_delay(options, shares) + pooling.use_delay(self, options)
         s, shares = self.at(self.service, options), self.by_use(options, shares)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             excess = self._spare(s, shares) / s
@@ -447,7 +466,10 @@ class Problem:
         return np.where(on, np.maximum(wait - before, 0.0), 0.0)
 
     def least_share(self, options: IntArray) -> FloatArray:
-        """Return the shares below which a constraint breaks, (..., n_nodes, n_uses): λs, or the literal C3's."""
+        """Return the shares below which a constraint breaks, (..., n_nodes, n_uses): λs, or the literal C3's.
+
+        Of what is pooled it is the load, though no plan has a share there.
+        """
         least: FloatArray = self.arrival_rate[:, None]
         if self.ordered:
             least = np.maximum(least, self.at(self.least_rate, options))
@@ -483,6 +505,8 @@ class Problem:
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 ordering = np.where(busy & (floor > 0), 1.0 - shares / (s * floor), -np.inf)
         budget = self.by_resource(options, shares) - 1.0
+        if self.pooled.any():
+            stability = pooling.stability(self, options, shares, stability)
         lateness = constant(-np.inf, stability.shape[:-1])
         if np.isfinite(distinct(self.deadline)).any():
             delay, promised = self.node_delay(options, shares), np.isfinite(self.deadline)

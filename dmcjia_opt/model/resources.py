@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
+from dmcjia_opt.model.sharing.fifo import Fifo
+from dmcjia_opt.model.sharing.pooled import Pooled
+from dmcjia_opt.model.sharing.ps import ProcessorSharing
+
 ResourceKind = Literal["server", "link", "host"]
+Sharing = Literal["reserved", "fifo", "ps"]
+
+#: The kinds of sharing in which nobody has a share.
+POOLED: Mapping[str, Pooled] = MappingProxyType({kind.name: kind for kind in (Fifo(), ProcessorSharing())})
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One thing of which nodes have shares.
+    """One thing that nodes share.
 
     Parameters
     ----------
@@ -18,13 +28,22 @@ class Resource:
         What its users call it.
     kind
         A server, a link, or a host: the device of several nodes.
+    sharing
+        "reserved" where every user has a share of its own, "fifo" for one queue, "ps" for processor sharing. Two
+        resources of one name and kind are the same, however they are shared.
     """
 
     name: str
     kind: ResourceKind = "server"
+    sharing: Sharing = field(default="reserved", compare=False)
+
+    @property
+    def pooled(self) -> Pooled | None:
+        """The law of its users' delays where nobody has a share; None where shares are reserved."""
+        return POOLED.get(self.sharing)
 
     def __str__(self) -> str:
-        return "the cloud" if self == CLOUD else f'the {self.kind} "{self.name}"'
+        return "the cloud" if (self.name, self.kind) == (CLOUD.name, CLOUD.kind) else f'the {self.kind} "{self.name}"'
 
 
 CLOUD = Resource("cloud")

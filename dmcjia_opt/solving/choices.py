@@ -46,6 +46,9 @@ class Choices:
         its wait.
     uses
         (n_nodes, n_uses) time of each use, s, with its wait.
+    load, wait
+        (n_resources,) part of the time that each resource is busy, Σ λs; and at what is pooled the mean time beyond a
+        task's own service, s, 0 elsewhere.
     """
 
     options: IntArray
@@ -62,6 +65,8 @@ class Choices:
     uplink: FloatArray
     round_trip: FloatArray
     uses: FloatArray
+    load: FloatArray
+    wait: FloatArray
 
     @property
     def splits(self) -> IntArray:
@@ -126,11 +131,18 @@ class Choices:
         """Return the shares that a node has by resource: a list, in order, of one that its tasks use twice."""
         found: dict[str, Share] = {}
         for r, share in zip(self.resource[node].tolist(), self.shares[node].tolist(), strict=True):
-            if r >= 0:
+            if r >= 0 and self.resources[r].pooled is None:
                 name = self.resources[r].name
                 before = found.get(name, [])
                 found[name] = [*(before if isinstance(before, list) else [before]), share] if name in found else share
         return found
+
+    def used_by(self, node: int) -> dict[str, Share | None]:
+        """Return what a node uses, in order, and its shares of it; None where that is pooled."""
+        shares = self.shares_of(node)
+        return {
+            self.resources[r].name: shares.get(self.resources[r].name) for r in self.resource[node].tolist() if r >= 0
+        }
 
     def stages_of(self, node: int) -> dict[str, float]:
         """Return the time, s, of each stage that a node's tasks pass, in their order, the round trip last."""
@@ -165,7 +177,12 @@ def choices_of(scenario: Scenario, problem: Problem, options: IntArray, shares: 
     menus, servers = scenario.menus, scenario.all_servers
     named = {resource.name: r for r, resource in enumerate(problem.resources) if resource.kind == "server"}
     device, uplink, round_trip = problem.own_stages(options)
-    there = (problem.at(problem.service, options) > 0) | (shares != 0)
+    service, uses = problem.at(problem.service, options), problem.use_delay(options, shares)
+    rates = np.where(service > 0, problem.arrival_rate[:, None], 0.0)
+    load, tasks = problem.by_resource(options, rates * service), problem.by_resource(options, rates)
+    with np.errstate(invalid="ignore"):
+        waited = problem.by_resource(options, rates * (uses - service))
+    there = (service > 0) | (shares != 0)
     return Choices(
         options=options,
         shares=shares,
@@ -180,5 +197,7 @@ def choices_of(scenario: Scenario, problem: Problem, options: IntArray, shares: 
         device=device,
         uplink=uplink,
         round_trip=round_trip,
-        uses=problem.use_delay(options, shares),
+        uses=uses,
+        load=load,
+        wait=np.where(problem.pooled & (tasks > 0), waited / np.where(tasks > 0, tasks, 1.0), 0.0),
     )

@@ -212,6 +212,18 @@ def of_the_mean(problem: Problem, instead: str, *, percentiles: bool = True, ren
     return None
 
 
+def of_shares(problem: Problem, instead: str) -> str | None:
+    """Return why a method that knows reserved shares only cannot take a problem; None if it can.
+
+    `instead` is a method that takes it.
+    """
+    if not problem.pooled.any():
+        return None
+    return (
+        f"{problem.resources[int(problem.pooled.argmax())]} is pooled, and it knows reserved shares only; use {instead}"
+    )
+
+
 class AnyProblem:
     """A method that takes every problem."""
 

@@ -17,7 +17,7 @@ from dmcjia_opt.base.fields import Number
 from dmcjia_opt.base.files import read_json, write_text
 from dmcjia_opt.base.limits import MOST_NODES
 from dmcjia_opt.model.problem import Problem, Stages
-from dmcjia_opt.model.resources import ResourceKind
+from dmcjia_opt.model.resources import ResourceKind, Sharing
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.choices import Choices
 from dmcjia_opt.solving.contract import OPTIMALITY_GAP, Status, Stop, TracePoint
@@ -158,9 +158,22 @@ class Plan:
             "worst_delay_s": self.worst_delay,
             "price_s": self.price,
             "resources": [
-                {"name": resource.name, "kind": resource.kind, "used": used, "price_s": price}
-                for resource, used, price in zip(
-                    self.choices.resources, self.choices.used.tolist(), self.prices.tolist(), strict=True
+                {
+                    "name": resource.name,
+                    "kind": resource.kind,
+                    "sharing": resource.sharing,
+                    "used": used,
+                    "load": load,
+                    "wait_s": _json(wait) if resource.pooled else None,
+                    "price_s": price,
+                }
+                for resource, used, load, wait, price in zip(
+                    self.choices.resources,
+                    *(
+                        column.tolist()
+                        for column in (self.choices.used, self.choices.load, self.choices.wait, self.prices)
+                    ),
+                    strict=True,
                 )
             ],
             "splits": self.splits.tolist(),
@@ -244,12 +257,18 @@ class NodeClaim(BaseModel):
 
 
 class ResourceClaim(BaseModel):
-    """What a plan file says about one resource: how much of it is given out, and its price."""
+    """What a plan file says about one resource: how it is shared, how much of it is given out and busy, its price.
+
+    What is pooled has no shares to give out; tasks wait there for those of all nodes.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
     name: str
     kind: ResourceKind
+    sharing: Sharing = "reserved"
     used: Number
+    load: Number | None = None
+    wait_s: Number | None = None
     price_s: Number
 
 

@@ -25,6 +25,7 @@ from dmcjia_opt.bounds.certificate import judge
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocation, Allocator, Callback, Kind, Placement, Status, Stop, numbers
 from dmcjia_opt.solving.plugins import what_is_missing
+from dmcjia_opt.solving.reserving import of_what_is_reserved
 from dmcjia_opt.solving.search import BudgetSpent, Ended, Placer, Search
 
 #: How much longer than its limit a placer may take before it is ended: seconds, and a part of the limit.
@@ -173,6 +174,7 @@ class CheckedAllocator:
         """Return what the allocator says."""
         return self.inner.supports(problem)
 
+    @of_what_is_reserved
     def allocate(self, problem: Problem, options: IntArray) -> Allocation:
         """Return the allocator's shares, once it is known that they are some.
 

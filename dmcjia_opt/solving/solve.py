@@ -17,6 +17,7 @@ from dmcjia_opt.bounds.certificate import best_of, judge, lower_bound, overload_
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
+from dmcjia_opt.model.scenario.streams import cautions
 from dmcjia_opt.solving.choices import choices_of
 from dmcjia_opt.solving.contract import Allocator, Callback, Kind, Placement, Spec, Status, Stop, proved
 from dmcjia_opt.solving.infeasible import too_late, why_no_plan
@@ -133,7 +134,7 @@ def solve(
         trace=found.trace,
         versions=installed_versions(LIBRARIES),
         bound_holds_for=scenario.rule,
-        notes=found.notes,
+        notes=(*found.notes, *cautions(scenario)),
         limits=stop,
         started=began.isoformat(timespec="seconds"),
         scenario_name=scenario.name,

@@ -215,8 +215,17 @@ def _resources(problem: Problem, claims: PlanFile, choices: Choices) -> tuple[Ch
     if [row.name for row in rows] != names:
         return (Check("resources", _few([row.name for row in rows]), _few(names), False),)
     prices, found = [row.price_s for row in rows], None
-    for row, resource, used in zip(rows, problem.resources, choices.used.tolist(), strict=True):
-        facts: dict[str, tuple[object, object]] = {"kind": (row.kind, resource.kind), "used": (row.used, used)}
+    columns = (choices.used.tolist(), choices.load.tolist(), choices.wait.tolist())
+    for row, resource, used, load, wait in zip(rows, problem.resources, *columns, strict=True):
+        facts: dict[str, tuple[object, object]] = {
+            "kind": (row.kind, resource.kind),
+            "sharing": (row.sharing, resource.sharing),
+            "used": (row.used, used),
+        }
+        if "load" in row.model_fields_set:
+            facts["load"] = row.load, load
+        if "wait_s" in row.model_fields_set:
+            facts["wait_s"] = row.wait_s, wait if resource.pooled else None
         if claims.price_s is not None and len(rows) == 1:
             facts["price_s"] = row.price_s, claims.price_s
         found = found or _false("resources", row.name, facts)

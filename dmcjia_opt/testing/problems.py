@@ -11,7 +11,7 @@ from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.delay import STATISTICS, TANDEM, DelayCurve, TandemCurve, tandem
 from dmcjia_opt.model.problem import Problem, all_plans
 from dmcjia_opt.model.queues import MD1, MM1, OVERLAP, mg1
-from dmcjia_opt.model.resources import Resource
+from dmcjia_opt.model.resources import Resource, Sharing
 from dmcjia_opt.model.scenario.scenario import Average, Ordering
 from dmcjia_opt.solving.contract import Placement
 from dmcjia_opt.solving.registry import build_placer
@@ -219,6 +219,13 @@ def random_deadlines(rng: np.random.Generator, problem: Problem, least: float) -
 def best_plan(problem: Problem) -> Placement:
     """Return what the exact placer finds."""
     return place(build_placer("exact"), problem, WaterFilling())
+
+
+def pooled(problem: Problem, *sharing: Sharing) -> Problem:
+    """Return a problem with its resources shared otherwise, one kind for each; the last stands for those after it."""
+    kinds = [*sharing, *[sharing[-1]] * problem.n_resources]
+    resources = tuple(replace(one, sharing=kind) for one, kind in zip(problem.resources, kinds, strict=False))
+    return replace(problem, resources=resources)
 
 
 def _curves(rng: np.random.Generator, n_uses: int, n_resources: int) -> tuple[DelayCurve, ...]:

@@ -121,3 +121,8 @@ def test_citation_and_its_page_agree():
     for words in (dmcjia_opt.__version__, "Research on Cloud-edge Joint Task Inference Algorithm in Edge Intelligence"):
         assert words in citation
         assert words in page
+
+
+def test_the_figures_of_pooling_are_of_what_is_planned_and_simulated():
+    for name, drawn in runpy.run_path(str(DOCS / "draw_pooling.py"))["figures"]().items():
+        assert drawn == (DOCS / name).read_text(encoding="utf-8"), name

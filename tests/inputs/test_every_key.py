@@ -212,7 +212,19 @@ FILE = {"nodes": ..., "nodes_file": "nodes.csv"}
 SITE = {"name": "site", "compute_gflops": 30.0}
 SERVERS, LINKS = {"servers": [SITE]}, {"links": [{"name": "cell", "mbps": 30.0}]}
 ON_LINK = LINKS | {"nodes.0.link": "cell"}
+ON_BOARD = {"nodes.0.host": "board", "nodes.1.host": "board"}
+_NODES = [{**SCENARIO["nodes"][k % 2], "name": "abcd"[k], "host": ["board", "other"][k // 2]} for k in range(4)]
+TWO_BOARDS = {"nodes": _NODES, "nodes.0.arrival_rate": 0.25, "hosts": [{"name": "board", "sharing": "fifo"}]}
 RESULT = {"nodes.0.downlink_mbps": 1.0, "nodes.0.result_bytes": 1e4, "nodes.0.max_split": 0}
+RESOURCE_CLAIM = {
+    "name": "another",
+    "kind": "link",
+    "sharing": "ps",
+    "used": 0.123,
+    "load": 0.123,
+    "wait_s": 0.123,
+    "price_s": 7.0,
+}
 #: What each key of a node that may be left out is set to, and what must be there for it.
 OF_A_NODE: dict[str, tuple[dict[str, object], object]] = {
     "link": (LINKS, "cell"),
@@ -231,6 +243,7 @@ OF_A_NODE: dict[str, tuple[dict[str, object], object]] = {
     "transmit_watts": ({"nodes.0.joule_per_gflop": 1.0, "nodes.0.energy_j": 2.0}, 10.0),
     "weight": ({}, 3.0),
     "deadline_ms": ({}, 1000.0),
+    "arrivals": ({}, "periodic"),
 }
 
 #: By file and key: how the file is looked at, what is changed in the base document for both, and in one of them.
@@ -246,6 +259,12 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "loading._File.links": (scenario, {}, LINKS),
     "loading.Cloud.rtt_ms": (scenario, {}, {"cloud.rtt_ms": 50.0}),
     "loading.Cloud.link": (scenario, ON_LINK, {"cloud.link": "wan"}),
+    "loading._File.hosts": (scenario, ON_BOARD, {"hosts": [{"name": "board", "sharing": "fifo"}]}),
+    "loading.Cloud.sharing": (scenario, {}, {"cloud.sharing": "fifo"}),
+    "servers.Server.sharing": (scenario, SERVERS, {"servers.0.sharing": "ps"}),
+    "servers.Link.sharing": (scenario, ON_LINK, {"links.0.sharing": "ps"}),
+    "servers.Host.name": (scenario, TWO_BOARDS, {"hosts.0.name": "other"}),
+    "servers.Host.sharing": (scenario, ON_BOARD | {"hosts": [{"name": "board"}]}, {"hosts.0.sharing": "ps"}),
     "loading.Cloud.price_per_gflops": (costs, {}, {"cloud.price_per_gflops": 0.5}),
     "loading.Cloud.step_gflops": (costs, {}, {"cloud.step_gflops": 10.0}),
     "servers.Server.name": (scenario, SERVERS | {"nodes.0.servers": ["site"]}, {"servers.0.name": "another"}),
@@ -350,10 +369,7 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
             "deadline_s": 7.0,
         }.items()
     },
-    **{
-        f"plan.ResourceClaim.{key}": (plan, {}, {f"resources.0.{key}": value})
-        for key, value in {"name": "another", "kind": "link", "used": 0.123, "price_s": 7.0}.items()
-    },
+    **{f"plan.ResourceClaim.{key}": (plan, {}, {f"resources.0.{key}": value}) for key, value in RESOURCE_CLAIM.items()},
     "plan.Provenance.scenario_file": (plan_alone, {}, {"scenario_file": "another.toml"}),
     "plan.Limits.seconds": (plan, {}, {"limits.seconds": 77.0}),
     "plan.Limits.evaluations": (plan, {}, {"limits.evaluations": 77}),

@@ -166,7 +166,7 @@ def test_every_false_claim_is_found_out(open_plan, name, tmp_path, monkeypatch, 
     edit(edited)
     found = set(false_claims(scenario, edited))
     assert expected <= found
-    derived = {"objective_s", "mean_delay_s", "worst_delay_s", "gap", "status", "nodes", "shares"}
+    derived = {"objective_s", "mean_delay_s", "worst_delay_s", "gap", "status", "nodes", "shares", "resources"}
     assert found <= expected | derived
     plan = tmp_path / "plan.json"
     plan.write_text(json.dumps(edited), encoding="utf-8")

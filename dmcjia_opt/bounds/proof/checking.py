@@ -195,6 +195,8 @@ def require_provable(problem: Problem) -> None:
     """
     if problem.worst:
         what = 'objective = "worst"; what proves its bound is the prices in the plan itself'
+    elif problem.pooled.any():
+        what = "resources that are pooled; the search that proves the bound is run again"
     elif not all(curve.pieces() for curve in problem.use_curves):
         what = (
             "percentiles, whose table no sum of closed forms stands for; the prices in the plan itself prove its bound"

@@ -48,6 +48,7 @@ from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.queues import poisson
 from dmcjia_opt.solving.contract import Allocation, Status, StatusArray, of_the_mean
 from dmcjia_opt.solving.options import Count, Factor, method
+from dmcjia_opt.solving.reserving import of_what_is_reserved
 
 _MAX_PENALTY = 1e8
 #: Stands for x = 0 where a sum of x divides: too small to count beside any other x.
@@ -135,6 +136,7 @@ class AugmentedLagrangian:
         """Return why not, where the worst node counts or uses keep a deadline together."""
         return of_the_mean(problem, "waterfilling")
 
+    @of_what_is_reserved
     def allocate(self, problem: Problem, options: IntArray) -> Allocation:
         """Return shares and prices for `options` (n_plans, n_nodes); a plan's result does not depend on the others.
 

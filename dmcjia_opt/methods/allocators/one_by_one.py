@@ -35,6 +35,7 @@ from dmcjia_opt.model.delay import TandemCurve
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.queues import MD1, Piece
 from dmcjia_opt.solving.contract import Allocation, Status
+from dmcjia_opt.solving.reserving import of_what_is_reserved
 
 #: Relative duality gap above which an answer that claims to be optimal is called inaccurate.
 CLAIM_TOLERANCE = 1e-8
@@ -174,6 +175,7 @@ class OneByOne(ABC):
     def solve_one(self, plan: OnePlan) -> Answer | None:
         """Return the backend's answer, or None if it has none."""
 
+    @of_what_is_reserved
     def allocate(self, problem: Problem, options: IntArray) -> Allocation:
         """Return shares and prices for `options` (n_plans, n_nodes).
 

@@ -19,6 +19,7 @@ from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.queues import poisson
 from dmcjia_opt.solving.contract import Allocation, Status, StatusArray
 from dmcjia_opt.solving.options import method
+from dmcjia_opt.solving.reserving import of_what_is_reserved
 
 _MAX_STEPS = 200
 
@@ -31,6 +32,7 @@ class WaterFilling:
         """Every problem is supported."""
         return None
 
+    @of_what_is_reserved
     def allocate(self, problem: Problem, options: IntArray) -> Allocation:
         """Return optimal shares and prices for `options` (n_plans, n_nodes)."""
         if problem.worst:

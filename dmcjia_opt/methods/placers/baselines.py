@@ -29,7 +29,11 @@ class Rule(AnyProblem, ABC):
 
     def search(self, search: Search, rng: np.random.Generator) -> None:
         """Offer the rule's plan; shares it leaves open are the allocator's."""
-        search.offer(*self.plan(search.problem))
+        problem = search.problem
+        options, shares = self.plan(problem)
+        if shares is not None and problem.pooled.any():
+            shares = np.where(problem.pooled[problem.at(problem.resource, options)], 0.0, shares)
+        search.offer(options, shares)
 
     @abstractmethod
     def plan(self, problem: Problem) -> tuple[IntArray, FloatArray | None]:
@@ -151,7 +155,7 @@ class Neurosurgeon(Rule):
 
     def plan(self, problem: Problem) -> tuple[IntArray, FloatArray | None]:
         """Return each node's option with the least predicted latency."""
-        service = problem.service * _sharers(problem)
+        service = problem.service * np.where(problem.pooled[problem.resource], 1, _sharers(problem))
         factor = np.where(_of_kind(problem, "server"), self.server_load, 1.0)
         predicted = problem.fixed_delay + over_uses(factor * service)
         rate = problem.arrival_rate[:, None]

@@ -13,7 +13,7 @@ from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.base.limits import require_memory
 from dmcjia_opt.model.delay import TANDEM, DelayCurve, TandemCurve, delay_curve
 from dmcjia_opt.model.problem import SMALLEST, Problem
-from dmcjia_opt.model.queues import MD1, OVERLAP
+from dmcjia_opt.model.queues import MD1, OVERLAP, Scv
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import Slot, StageTimes, allowed, stage_times
 from dmcjia_opt.model.scenario.shortfall import why_late, why_no_option
@@ -39,6 +39,7 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
     """
     nodes, options, menus = scenario.nodes, scenario.options, scenario.menus
     times = stage_times(scenario) if times is None else times
+    arrival_scv = nodes.arrival_scv
     n, m, slots = len(nodes), menus.n_options, times.slots
     literal, tandem = options.ordering == "cloud-faster", options.delay == "tandem"
     curve = delay_curve(options.delay, options.service_scv, options.statistic)
@@ -54,18 +55,19 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
     n_rows, choices = len(menus.kinds) if by_kind else n, times.has_choices
     service = np.zeros((len(slots), n_rows, m))
     resource = np.zeros((len(slots), n_rows, m if choices else 1), dtype=np.int32)
-    stretch = 1.0 if tandem else 2.0 * curve.pieces()[0].b  # an uplink's wait, to that of deterministic service
+    varies = 0.0 if tandem else 2.0 * curve.pieces()[0].b - 1.0  # c_s² of what an uplink takes
     for kind, menu, rows in times.blocks():
         parts = times.of(menu, rows)
-        rate = nodes.arrival_rate[rows, None]
+        rate: FloatArray = nodes.arrival_rate[rows, None]
+        scv: Scv = arrival_scv[rows, None] if nodes.has("arrivals") else 1.0
         width = len(menu)
         queue = options.uplink == "queue" and menu.uplinked
         if isinstance(curve, TandemCurve):
-            wait = curve.wait_of(rate, np.maximum(parts.edge, parts.upload) if queue else parts.edge)
+            wait = curve.wait_of(rate, np.maximum(parts.edge, parts.upload) if queue else parts.edge, scv)
         else:
-            wait = TANDEM.wait_of(rate, parts.edge)
+            wait = TANDEM.wait_of(rate, parts.edge, scv)
             if queue:
-                wait = wait + stretch * TANDEM.wait_of(rate, parts.upload)
+                wait = wait + TANDEM.wait_of(rate, parts.upload, scv + varies)
         found = parts.edge + wait + parts.upload
         if times.remote:
             found = found + parts.constant
@@ -100,6 +102,7 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
         fixed_delay=local,
         service=_by_node(service, menus.index if by_kind else None, n, m),
         arrival_rate=nodes.arrival_rate,
+        arrival_scv=arrival_scv,
         weight=_weights(scenario),
         curves=tuple(_curve(scenario, slot, curve) for slot in slots),
         least_rate=floors,

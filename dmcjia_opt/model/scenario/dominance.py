@@ -6,8 +6,9 @@ are compared at the corners of what the nodes of the kind have, the one that is 
 b, that is the slowest node with the most tasks; what it uploads less counts least on the fastest uplink. As every part
 has its own corner, the sum is at least the largest difference over the nodes, and nothing is left out that one needs.
 That two waits of services x differ most there needs no more than that a wait is x·q(λx), growing and convex in x: the
-mean is, and so is every percentile. As a is no slower at any shares, it keeps what deadline b keeps, and no node is
-worse off with it.
+mean is, and so is every percentile. With the variation of the arrivals it grows in proportion. As a is no slower at any
+shares, it keeps what deadline b keeps, and no node is worse off with it. Where nobody has a share, what asks for less
+service makes the loads of all smaller, and their waits with them.
 
 In a tandem a node's delay is its services and the wait of the longest stage, W_up upstream and W of what follows:
 f + max(W_up, W), f the services. That grows with f and with f + W_up, the fixed delay; both are compared. The waits
@@ -17,7 +18,7 @@ are of the statistic that is planned with.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 #: How much faster than any of them a node or an uplink may become, for what-if questions, and keep its menu.
 ROOM = 1.25
 _FLOP_PER_GFLOP, _BYTE_PER_S_PER_MBPS = 1e9, 1e6 / 8
-_Wait: TypeAlias = Callable[[FloatArray, FloatArray], FloatArray]
+_Wait: TypeAlias = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
 
 
 def needed(scenario: Scenario, kinds: Sequence[Menu], index: IntArray) -> list[Menu]:
@@ -71,6 +72,7 @@ class _Box:
     """The least and the most that the nodes of a kind have; edge service times by class, at the slowest and fastest."""
 
     rate: tuple[float, float]
+    scv: tuple[float, float]
     bandwidth: tuple[float, float]
     raw: tuple[float, float]
     edges: Sequence[tuple[FloatArray, FloatArray]]
@@ -90,9 +92,11 @@ class _Box:
         for k in np.unique(device[device >= 0]):
             seconds = np.append(0.0, np.cumsum(scenario.seconds(nodes.devices[k], network)))[menu.cuts[:, 0]]
             edges.append((seconds, seconds / ROOM))
+        scv = nodes.arrival_scv[rows]
         rate, uplink = nodes.arrival_rate[rows], nodes.uplink_mbps[rows] * _BYTE_PER_S_PER_MBPS
         return cls(
             rate=(float(rate.min()), float(rate.max())),
+            scv=(float(scv.min()), float(scv.max())),
             bandwidth=(float(uplink.min()), ROOM * float(uplink.max())),
             raw=(float(raw.min()), float(raw.max())),
             edges=edges,
@@ -118,18 +122,23 @@ def _kept(scenario: Scenario, menu: Menu, box: _Box) -> IntArray:
 
 def _of_options(box: _Box, options: IntArray) -> _Box:
     edges = [(slow[options], fast[options]) for slow, fast in box.edges]
-    return _Box(box.rate, box.bandwidth, box.raw, edges, box.memory, box.energy)
+    return replace(box, edges=edges)
 
 
 def _stable(scenario: Scenario, menu: Menu, box: _Box) -> BoolArray:
     """Return which options some node of the kind may be stable at, the fastest with the fewest tasks."""
     stable = np.ones(len(menu), dtype=np.bool_)
     if not menu.hosted:
-        stable = np.any([box.rate[0] * fast < 1.0 for _, fast in box.edges], axis=0)
+        stable = np.any([_is_stable(box.rate[0] * fast, box.scv[0]) for _, fast in box.edges], axis=0)
     if menu.uplinked and scenario.options.uplink == "queue":
         least = np.where(menu.cuts[:, 0] == 0, box.raw[0], menu.sent)
-        stable &= box.rate[0] * least / box.bandwidth[1] < 1.0
+        stable &= _is_stable(box.rate[0] * least / box.bandwidth[1], box.scv[0] + _varies(scenario))
     return stable
+
+
+def _is_stable(load: FloatArray, scv: float) -> BoolArray:
+    """Return at which loads a queue is stable; where nothing varies it may be busy all the time."""
+    return load < 1.0 if scv else load <= 1.0
 
 
 def _in_the_way(scenario: Scenario, menu: Menu, box: _Box) -> BoolArray:
@@ -148,7 +157,7 @@ def _in_the_way(scenario: Scenario, menu: Menu, box: _Box) -> BoolArray:
     if menu.uplinked:
         service = service + np.where(sent > 0.0, sent / box.bandwidth[0], sent / box.bandwidth[1])
         if queue:
-            waits.append(_scale(scenario) * _more_wait_at_uplink(cut, menu.sent, sent, box, wait_of))
+            waits.append(_more_wait_at_uplink(cut, menu.sent, sent, box, wait_of, _varies(scenario)))
     if menu.hosted:
         better &= ~later | (menu.work[:, None] <= menu.work[None, :])
         better &= _shorter(service, waits, tandem=tandem)
@@ -185,7 +194,10 @@ def _more_sent(cut: IntArray, sent: FloatArray, box: _Box) -> FloatArray:
 def _more_at_edge(later: BoolArray, box: _Box, wait_of: _Wait) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Yield by how much service and wait at the edge are longer at most, by class; NaN where both are +inf."""
     for slow, fast in box.edges:
-        worst, best = (wait_of(np.full(1, rate), x) for rate, x in ((box.rate[1], slow), (box.rate[0], fast)))
+        worst, best = (
+            wait_of(np.full(1, rate), x, np.full(1, scv))
+            for rate, x, scv in zip(box.rate[::-1], (slow, fast), box.scv[::-1], strict=True)
+        )
         with np.errstate(invalid="ignore"):
             yield (
                 np.where(later, slow[:, None] - slow[None, :], fast[:, None] - fast[None, :]),
@@ -193,23 +205,25 @@ def _more_at_edge(later: BoolArray, box: _Box, wait_of: _Wait) -> Iterator[tuple
             )
 
 
-def _more_wait_at_uplink(cut: IntArray, sent: FloatArray, more: FloatArray, box: _Box, wait_of: _Wait) -> FloatArray:
+def _more_wait_at_uplink(
+    cut: IntArray, sent: FloatArray, more: FloatArray, box: _Box, wait_of: _Wait, varies: float
+) -> FloatArray:
     low, high = (np.where(cut == 0, raw, sent) for raw in box.raw)
     parts = []
-    for rate, bandwidth in ((box.rate[1], box.bandwidth[0]), (box.rate[0], box.bandwidth[1])):
-        most, least = (wait_of(np.full(1, rate), size / bandwidth) for size in (high, low))
+    for rate, bandwidth, scv in zip(box.rate[::-1], box.bandwidth, box.scv[::-1], strict=True):
+        most, least = (wait_of(np.full(1, rate), size / bandwidth, np.full(1, scv + varies)) for size in (high, low))
         with np.errstate(invalid="ignore"):
             parts.append(np.where(cut[:, None] == cut[None, :], 0.0, most[:, None] - least[None, :]))
     return np.where(more > 0.0, *parts)
 
 
 def _wait(scenario: Scenario) -> _Wait:
-    """Return the wait, s, of rates, 1/s, and deterministic services, s, that delays are made of."""
+    """Return the wait, s, by rate, 1/s, service, s, and how much both vary, that delays are made of."""
     options = scenario.options
     curve = delay_curve(options.delay, options.service_scv, options.statistic)
     return curve.wait_of if isinstance(curve, TandemCurve) else TANDEM.wait_of
 
 
-def _scale(scenario: Scenario) -> float:
-    """Return how many times the wait of deterministic service an uplink's wait is."""
-    return {"mm1": 2.0, "mg1": 1.0 + scenario.options.service_scv}.get(scenario.options.delay, 1.0)
+def _varies(scenario: Scenario) -> float:
+    """Return the squared coefficient of variation of what an uplink takes."""
+    return {"mm1": 1.0, "mg1": scenario.options.service_scv}.get(scenario.options.delay, 0.0)

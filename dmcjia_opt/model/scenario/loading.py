@@ -13,12 +13,13 @@ from dmcjia_opt.base.errors import Doubt, InputError
 from dmcjia_opt.base.fields import STRICT, Name, NonNegative, Positive
 from dmcjia_opt.base.files import explain, is_beneath, read_text
 from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
+from dmcjia_opt.model.resources import Sharing
 from dmcjia_opt.model.scenario.doubts import doubt_units, doubt_unused
 from dmcjia_opt.model.scenario.node_files import read_nodes
 from dmcjia_opt.model.scenario.nodes import Node, node_table
 from dmcjia_opt.model.scenario.references import Profiles, profiles_of
 from dmcjia_opt.model.scenario.scenario import Options, Scenario
-from dmcjia_opt.model.scenario.servers import Link, Server
+from dmcjia_opt.model.scenario.servers import Host, Link, Server
 
 _MOST_DOTS = 100  # the time that tomllib takes for a dotted key grows with the square of its parts
 _BETWEEN_VALUES = re.compile(r"[^=,{}\[\]#\n]+")
@@ -27,7 +28,7 @@ _BETWEEN_VALUES = re.compile(r"[^=,{}\[\]#\n]+")
 class Cloud(BaseModel):
     """The ``[cloud]`` table: total compute in GFLOP/s; ``device`` names measured times in its place.
 
-    ``rtt_ms``, ``link``, ``price_per_gflops`` and ``step_gflops`` are as those of a server, which it is.
+    ``rtt_ms``, ``link``, ``price_per_gflops``, ``step_gflops`` and ``sharing`` are as those of a server, which it is.
     """
 
     model_config = STRICT
@@ -37,6 +38,7 @@ class Cloud(BaseModel):
     link: Name | None = None
     price_per_gflops: Positive | None = None
     step_gflops: Positive | None = None
+    sharing: Sharing = "reserved"
 
 
 class _File(BaseModel):
@@ -45,6 +47,7 @@ class _File(BaseModel):
     cloud: Cloud | None = None
     servers: list[Server] = []
     links: list[Link] = []
+    hosts: list[Host] = []
     options: Options = Options()
     profiles: Profiles = Profiles()
     nodes: list[Node] = []
@@ -133,6 +136,8 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
             cloud_step_gflops=None if cloud is None else cloud.step_gflops,
             servers=tuple(parsed.servers),
             links=tuple(parsed.links),
+            hosts=tuple(parsed.hosts),
+            cloud_sharing="reserved" if cloud is None else cloud.sharing,
         )
         for device, network in loaded.measured():
             name = loaded.profiles[network].name

@@ -16,10 +16,12 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.csv_table import CsvTable, check_header
 from dmcjia_opt.base.errors import BackendMissing, Doubt, InputError, shortened
+from dmcjia_opt.base.fields import number
 from dmcjia_opt.base.files import check_readable, write_bytes
 from dmcjia_opt.base.limits import MOST_LAYERS, MOST_NODES, require_memory
 from dmcjia_opt.base.machine import installing
-from dmcjia_opt.model.scenario.nodes import LABELS, OPTIONAL, ZERO, Labels, Node, NodeTable
+from dmcjia_opt.base.suggesting import did_you_mean
+from dmcjia_opt.model.scenario.nodes import ARRIVALS, LABELS, OPTIONAL, ZERO, Labels, Node, NodeTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,7 +94,8 @@ def _from_csv(path: Path) -> NodeTable:
             known = [code.setdefault(cell, len(code)) if cell else -1 for cell in table.texts(rows, key)]
             parts[key].append(np.array(known, dtype=np.int64))
         for key in (key for key in _NUMBERS if key in parts):
-            parts[key].append(table.numbers(rows, key, zero=key in ZERO))
+            words = ARRIVALS if key == "arrivals" else None
+            parts[key].append(table.numbers(rows, key, zero=key in ZERO, words=words))
     columns = {key: np.concatenate(part or [np.zeros(0)]) for key, part in parts.items()}
     coded: dict[str, _Coded] = {key: (columns.pop(key), tuple(code)) for key, code in codes.items()}
     return _table(path, names, coded, columns)
@@ -128,7 +131,11 @@ def _from_parquet(path: Path) -> NodeTable:
             first = np.flatnonzero(np.bincount(index, minlength=len(names)) > 1)[0]
             raise InputError(f'nodes: the name "{names[first]}" is used twice; give every node its own')
         numbers = {
-            key: columns[key].cast(pa.float64()).to_numpy(zero_copy_only=False) for key in _NUMBERS if key in columns
+            key: _scv(path, columns[key])
+            if key == "arrivals" and _is_text(columns[key].type)
+            else columns[key].cast(pa.float64()).to_numpy(zero_copy_only=False)
+            for key in _NUMBERS
+            if key in columns
         }
         given = [key for key in _CODED if key in columns and not pa.types.is_null(schema.field(key).type)]
         return _table(path, [names[k] for k in index], {key: _coded(columns[key]) for key in given}, numbers)
@@ -141,12 +148,35 @@ def _check_types(path: Path, schema: pa.Schema) -> None:
     import pyarrow as pa
 
     is_number = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
-    is_text = (pa.types.is_string, pa.types.is_large_string)
     for field in schema:
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-        tests, what = (is_text, "text") if field.name in _TEXTS else (is_number, "numbers")
-        if not (any(test(kind) for test in tests) or (field.name in _OPTIONAL and pa.types.is_null(kind))):
+        text, what = (True, "text") if field.name in _TEXTS else (False, "numbers")
+        fine = _is_text(field.type) if text else any(test(kind) for test in is_number)
+        either = field.name == "arrivals" and _is_text(field.type)
+        if not (fine or either or (field.name in _OPTIONAL and pa.types.is_null(kind))):
             raise InputError(f"{path}: column {field.name} must hold {what}, not {field.type}")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _scv(path: Path, column: Any) -> FloatArray:  # noqa: ANN401 - a pyarrow array
+    """Return squared coefficients of variation, (n_nodes,), from words and numbers as text; NaN where empty."""
+    index, cells = _coded(column)
+    values = []
+    for cell in cells:
+        try:
+            values.append(ARRIVALS[cell] if cell in ARRIVALS else number(cell) if cell.strip() else np.nan)
+        except ValueError:
+            hint = did_you_mean(cell, ARRIVALS)
+            raise InputError(
+                f'{path}: arrivals must hold {" or ".join(ARRIVALS)} or numbers, not "{shortened(cell, 40)}"{hint}'
+            ) from None
+    return np.array([*values, np.nan])[index]
 
 
 def _coded(column: Any) -> _Coded:  # noqa: ANN401 - a pyarrow array

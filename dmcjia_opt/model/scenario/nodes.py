@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Annotated, Generic, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray, frozen, frozen_int
+from dmcjia_opt.base.arrays import FloatArray, IntArray, constant, frozen, frozen_int
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import STRICT, Name, NonNegative, Positive, check_names, out_of_range
 from dmcjia_opt.base.limits import MOST_LAYERS, MOST_NODES
-from dmcjia_opt.base.suggesting import listed
+from dmcjia_opt.base.suggesting import did_you_mean, listed
 
 #: Columns of numbers that every fleet has; NaN in ``input_bytes`` and ``uplink_mbps`` where a node has none.
 QUANTITIES = ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes")
@@ -31,6 +34,7 @@ OPTIONAL = (
     "transmit_watts",
     "weight",
     "deadline_ms",
+    "arrivals",
 )
 #: Those of them that are whole numbers.
 WHOLE = frozenset({"min_split", "max_split"})
@@ -38,12 +42,27 @@ WHOLE = frozenset({"min_split", "max_split"})
 LABELS = ("link", "servers", "tiers", "host", "splits")
 #: Quantities that may be 0.
 ZERO = frozenset(
-    {"input_bytes", "rtt_ms", "result_bytes", "min_split", "max_split", "joule_per_gflop", "transmit_watts"}
+    {"input_bytes", "rtt_ms", "result_bytes", "min_split", "max_split", "joule_per_gflop", "transmit_watts", "arrivals"}
 )
+#: Arrivals with a name, by the squared coefficient of variation of the gaps between them; NaN as if left out.
+ARRIVALS: Mapping[str, float] = MappingProxyType({"poisson": math.nan, "periodic": 0.0})
 _MOST_SHOWN = 12
 
 Label = TypeVar("Label")
 Split = Annotated[int, Field(ge=0, le=MOST_LAYERS)]
+
+
+def _varying(value: object) -> object:
+    """Return the squared coefficient of variation that a word says, None for Poisson's."""
+    if not isinstance(value, str):
+        return value
+    if value not in ARRIVALS:
+        raise PydanticCustomError(
+            "arrivals",
+            'must be "poisson", "periodic" or the squared coefficient of variation of the gaps, a number >= 0{hint}',
+            {"hint": did_you_mean(value, ARRIVALS)},
+        )
+    return None if math.isnan(ARRIVALS[value]) else ARRIVALS[value]
 
 
 class Node(BaseModel):
@@ -73,6 +92,7 @@ class Node(BaseModel):
     transmit_watts: NonNegative | None = None
     weight: Positive | None = None
     deadline_ms: Positive | None = None
+    arrivals: Annotated[NonNegative | None, BeforeValidator(_varying)] = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,6 +158,9 @@ class NodeTable:
         (n_nodes,) how much a node counts in the mean; NaN, as if omitted, for 1.
     deadline_ms
         (n_nodes,) the longest delay that a node may have, ms; NaN, as if omitted, for any.
+    arrivals
+        (n_nodes,) squared coefficient of variation of the gaps between a node's tasks, 0 where they are periodic; NaN,
+        as if omitted, for Poisson arrivals.
     """
 
     names: tuple[str, ...]
@@ -165,6 +188,7 @@ class NodeTable:
     transmit_watts: FloatArray = field(default_factory=_none)
     weight: FloatArray = field(default_factory=_none)
     deadline_ms: FloatArray = field(default_factory=_none)
+    arrivals: FloatArray = field(default_factory=_none)
 
     def __post_init__(self) -> None:
         """Freeze the columns and check their lengths and values."""
@@ -269,6 +293,11 @@ class NodeTable:
         """Return whether some node has the optional quantity `key`."""
         column = getattr(self, key)
         return bool(np.isfinite(column[:1] if column.strides == (0,) else column).any() or np.isinf(column).any())
+
+    @property
+    def arrival_scv(self) -> FloatArray:
+        """(n_nodes,) squared coefficient of variation of the gaps between a node's tasks; 1 for Poisson arrivals."""
+        return np.nan_to_num(self.arrivals, nan=1.0) if self.has("arrivals") else constant(1.0, (len(self),))
 
     def __len__(self) -> int:
         return len(self.names)

@@ -23,17 +23,20 @@ from dmcjia_opt.base.limits import FILES, MOST
 from dmcjia_opt.model.networks.measured import MeasuredTimes
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.zoo import ZOO, zoo_profile
+from dmcjia_opt.model.resources import Sharing
 from dmcjia_opt.model.scenario.node_files import write_nodes
 from dmcjia_opt.model.scenario.node_limits import check_limits
-from dmcjia_opt.model.scenario.nodes import LABELS, OPTIONAL, QUANTITIES, WHOLE, NodeTable
+from dmcjia_opt.model.scenario.nodes import ARRIVALS, LABELS, OPTIONAL, QUANTITIES, WHOLE, NodeTable
 from dmcjia_opt.model.scenario.servers import (
     CLOUD_NAME,
     COSTS,
+    Host,
     Link,
     Server,
     check_hosts,
     check_names_of_resources,
 )
+from dmcjia_opt.model.scenario.streams import arrivals_rule, check_streams, sharing_rule
 
 if TYPE_CHECKING:
     from dmcjia_opt.model.scenario.menus import Menus, Route
@@ -114,6 +117,10 @@ class Scenario:
         What more of the cloud costs, and in which steps it is sold; None where nobody said.
     servers, links
         What else the nodes may use and share.
+    hosts
+        How nodes share the hosts that are not reserved for them in shares.
+    cloud_sharing
+        How they share the cloud: ``reserved``, ``fifo`` or ``ps``.
 
     Raises
     ------
@@ -134,6 +141,8 @@ class Scenario:
     links: tuple[Link, ...] = ()
     cloud_price_per_gflops: float | None = None
     cloud_step_gflops: float | None = None
+    hosts: tuple[Host, ...] = ()
+    cloud_sharing: Sharing = "reserved"
 
     def __post_init__(self) -> None:
         """Resolve zoo networks that no profile was given for, and look every name and measured time up."""
@@ -150,13 +159,15 @@ class Scenario:
                 raise InputError(f"cloud.{key} must be > 0 and lie {RANGE}, got {value}")
         object.__setattr__(self, "servers", tuple(self.servers))
         object.__setattr__(self, "links", tuple(self.links))
+        object.__setattr__(self, "hosts", tuple(self.hosts))
         check_names_of_resources(self.all_servers, self.links, self.nodes)
-        check_hosts(self.nodes)
+        check_hosts(self.nodes, self.hosts)
         profiles = {m: self.profiles[m] if m in self.profiles else zoo_profile(m) for m in self.nodes.networks}
         object.__setattr__(self, "profiles", profiles)
         for device, network in self.measured():
             self.times.of(device, profiles[network])
         check_limits(self.nodes, profiles)
+        check_streams(self)
 
     @property
     def n_nodes(self) -> int:
@@ -176,6 +187,7 @@ class Scenario:
             link=self.cloud_link or None,
             price_per_gflops=self.cloud_price_per_gflops,
             step_gflops=self.cloud_step_gflops,
+            sharing=self.cloud_sharing,
         )
         return (cloud, *self.servers)
 
@@ -189,12 +201,13 @@ class Scenario:
     def rule(self) -> str:
         """What the plans have in common that a bound is about, in a few words."""
         options = self.options
-        parts = ["reserved shares", "these cuts"]
+        parts = [*sharing_rule(self), "these cuts"]
         if options.ordering == "cloud-faster":
             parts.append("a cloud faster than its edges")
         whose = " of the worst node" if options.objective == "worst" else ""
         percentile = "" if options.statistic == "mean" else f" at its {options.statistic[1:]}th percentile"
         parts.append(f"the {_DELAYS[options.delay]} delay{whose}{percentile}")
+        parts += arrivals_rule(self)
         if self.nodes.has("deadline_ms"):
             parts.append("every deadline kept")
         return f"{', '.join(parts[:-1])} and {parts[-1]}"
@@ -299,10 +312,13 @@ class Scenario:
     def _further(self) -> Iterator[bytes]:
         """Yield what a scenario has beside one cloud and private links, for its hash."""
         nodes = self.nodes
-        shared = [[entry.model_dump(exclude=set(COSTS)) for entry in entries] for entries in (self.servers, self.links)]
+        shared = [[_content(entry) for entry in entries] for entries in (self.servers, self.links)]
         cloud = [float(self.cloud_rtt_ms), self.cloud_link]
         if any(shared) or any(cloud):
             yield json.dumps([*shared, *cloud]).encode()
+        pooled = {host.name: host.sharing for host in self.hosts if host.sharing != "reserved"}
+        if pooled or self.cloud_sharing != "reserved":
+            yield json.dumps([self.cloud_sharing, sorted(pooled.items())]).encode()
         for key in LABELS:
             labels = getattr(nodes, key)
             if labels.values:
@@ -344,6 +360,7 @@ class Scenario:
                 "link": self.cloud_link,
                 "price_per_gflops": self.cloud_price_per_gflops,
                 "step_gflops": self.cloud_step_gflops,
+                "sharing": "" if self.cloud_sharing == "reserved" else self.cloud_sharing,
             }
             content["cloud"] = {"compute_gflops": float(self.cloud_gflops)} | {k: v for k, v in cloud.items() if v}
         content["options"] = options
@@ -351,8 +368,8 @@ class Scenario:
         if measured:
             content["profiles"] = {"times_file": times_beside(path).name}
             self.times.only(measured).save(times_beside(path))
-        for key, entries in (("servers", self.servers), ("links", self.links)):
-            if entries:
+        for key in ("servers", "links", "hosts"):
+            if entries := getattr(self, key):
                 content[key] = [entry.model_dump(exclude_defaults=True) for entry in entries]
         if nodes_file is None:
             content["nodes"] = [_node(table, d) for d in range(self.n_nodes)]
@@ -378,10 +395,17 @@ def times_beside(path: Path) -> Path:
     return path.with_name(f"{path.stem}-times.csv")
 
 
+def _content(entry: Server | Link) -> dict[str, Any]:
+    """Return what of a server or a link plans depend on."""
+    return entry.model_dump(exclude={*COSTS, *(["sharing"] if entry.sharing == "reserved" else [])})
+
+
 def _node(table: NodeTable, d: int) -> dict[str, Any]:
     numbers = {key: float(getattr(table, key)[d]) for key in (*QUANTITIES, *filter(table.has, OPTIONAL))}
     row: dict[str, Any] = {"name": table.names[d], "model": table.network_of(d)}
     row |= {key: int(value) if key in WHOLE else value for key, value in numbers.items() if not np.isnan(value)}
+    if row.get("arrivals") == ARRIVALS["periodic"]:
+        row["arrivals"] = "periodic"
     labels = {key: getattr(table, key).at(d) for key in LABELS if getattr(table, key).values} | {
         "device": table.device_of(d)
     }

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import STRICT, Name, NonNegative, Positive
 from dmcjia_opt.base.suggesting import did_you_mean
+from dmcjia_opt.model.resources import Sharing
 from dmcjia_opt.model.scenario.nodes import NodeTable
 
 #: What the server of ``[cloud]`` is called.
@@ -24,7 +25,7 @@ class Server(BaseModel):
 
     ``rtt_ms`` is the round trip to it where a node has none of its own, ``link`` what everything sent to it crosses
     behind the node's own link. ``price_per_gflops`` and ``step_gflops`` are what more of it costs and in which steps it
-    is sold; plans do not depend on them.
+    is sold; plans do not depend on them. ``sharing`` says whether each node has a share of it, or tasks of all meet.
     """
 
     model_config = _FROZEN
@@ -35,12 +36,14 @@ class Server(BaseModel):
     link: Name | None = None
     price_per_gflops: Positive | None = None
     step_gflops: Positive | None = None
+    sharing: Sharing = "reserved"
 
 
 class Link(BaseModel):
     """One ``[[links]]`` entry: what several nodes send over, in Mbit/s (10⁶ bit/s).
 
-    ``price_per_mbps`` and ``step_mbps`` are what more of it costs and in which steps it is sold.
+    ``price_per_mbps`` and ``step_mbps`` are what more of it costs and in which steps it is sold. ``sharing`` is as that
+    of a server.
     """
 
     model_config = _FROZEN
@@ -48,6 +51,15 @@ class Link(BaseModel):
     mbps: Positive
     price_per_mbps: Positive | None = None
     step_mbps: Positive | None = None
+    sharing: Sharing = "reserved"
+
+
+class Host(BaseModel):
+    """One ``[[hosts]]`` entry: how the nodes of a host share it, where they do not have reserved shares."""
+
+    model_config = _FROZEN
+    name: Name
+    sharing: Sharing = "reserved"
 
 
 def check_names_of_resources(servers: Sequence[Server], links: Sequence[Link], nodes: NodeTable) -> None:
@@ -79,20 +91,27 @@ def check_names_of_resources(servers: Sequence[Server], links: Sequence[Link], n
                     raise _unknown(_whose(nodes, key, several), name, kinds["servers"], "[[servers]]")
 
 
-def check_hosts(nodes: NodeTable) -> None:
-    """Refuse nodes of one host that disagree about its device.
+def check_hosts(nodes: NodeTable, hosts: Sequence[Host]) -> None:
+    """Refuse nodes of one host that disagree about its device, and hosts that no node has.
 
     Raises
     ------
     InputError
-        With two of them.
+        With two of them, or the nearest name there is.
     """
+    names = [host.name for host in hosts]
+    for name in names:
+        if name not in nodes.host.values:
+            hint = did_you_mean(name, nodes.host.values)
+            raise InputError(f'hosts: no node has the host "{name}"{hint}; name it as host of its nodes, or remove it')
+        if names.count(name) > 1:
+            raise InputError(f'hosts: "{name}" is there twice; keep one')
     on = np.flatnonzero(nodes.host.index >= 0)
-    hosts, first, place = np.unique(nodes.host.index[on], return_index=True, return_inverse=True)
+    used, first, place = np.unique(nodes.host.index[on], return_index=True, return_inverse=True)
     for key, column in (("compute_gflops", nodes.compute_gflops), ("device", nodes.device_index)):
         other = np.flatnonzero(column[on] != column[on[first]][place])
         for d in on[other[:1]]:
-            host = int(np.searchsorted(hosts, nodes.host.index[d]))
+            host = int(np.searchsorted(used, nodes.host.index[d]))
             raise InputError(
                 f'"{nodes.names[on[first[host]]]}" and "{nodes.names[d]}" run on the host "{nodes.host.at(d)}" and '
                 f"have another {key}; give the nodes of a host the same"

@@ -207,10 +207,11 @@ def stage_times(scenario: Scenario) -> StageTimes:
     servers = scenario.all_servers
     crossed = {*nodes.link.values, *(server.link for server in servers if server.name in used)}
     hosts = hosts_in_common(nodes)
+    of_hosts = {host.name: host.sharing for host in scenario.hosts}
     resources = [
-        *(Resource(server.name) for server in servers if server.name in used),
-        *(Resource(link.name, "link") for link in scenario.links if link.name in crossed),
-        *(Resource(host, "host") for host in hosts.values()),
+        *(Resource(server.name, "server", server.sharing) for server in servers if server.name in used),
+        *(Resource(link.name, "link", link.sharing) for link in scenario.links if link.name in crossed),
+        *(Resource(host, "host", of_hosts.get(host, "reserved")) for host in hosts.values()),
     ]
     place = {resource.name: r for r, resource in enumerate(resources)}
     mbps = {link.name: link.mbps for link in scenario.links}

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.model.resources import Sharing
 from dmcjia_opt.solving.contract import Status
 
 #: Units of time and their size, s.
 UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
 
 
+#: What is said of something that is shared in some way.
+SHARING: Mapping[Sharing, str] = MappingProxyType(
+    {"reserved": "reserved", "fifo": "one queue for all", "ps": "all at once"}
+)
 _BOUNDS = {"dual": "the price of cloud capacity", "benders": "Benders cuts; it rests on HiGHS"}
 _PRICES = "the prices of what is shared"
 
@@ -84,9 +90,17 @@ def cuts_of(cuts: Sequence[int], n_layers: int) -> str:
     return " | ".join(map(str, cuts)) if len(cuts) > 1 else f"{cuts[0]}/{n_layers}"
 
 
-def share_of(name: str, shares: float | list[float]) -> str:
-    """Return a share of something by name, or both where it is used twice."""
+def share_of(name: str, shares: float | list[float] | None) -> str:
+    """Return a share of something by name, or both where it is used twice; nothing but the name where it is pooled."""
+    if shares is None:
+        return name
     return f"{name} {' + '.join(map(in_percent, shares if isinstance(shares, list) else [shares]))}"
+
+
+def pooled_in_words(sharing: Sharing, load: float, wait: float) -> str:
+    """Return how something is shared in which nobody has a share: how busy it is, and what tasks wait there."""
+    beyond = "a wait of" if sharing == "fifo" else "a task takes longer by"
+    return f"{SHARING[sharing]}, {in_percent(load)} busy, {beyond} {seconds(wait)}"
 
 
 def scientific(gap: float) -> str:

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from dmcjia_opt.solving.contract import Status
+from dmcjia_opt.solving.contract import Placement, Status
 from dmcjia_opt.studies.look.page import Cell, render
 from dmcjia_opt.studies.look.words import (
+    SHARING,
     cuts_of,
     deadlines_kept,
     dearness,
@@ -21,11 +22,13 @@ from dmcjia_opt.studies.look.words import (
     in_percent,
     in_plain_words,
     percent,
+    pooled_in_words,
     seconds,
     share_of,
     source_of_bound,
 )
 from dmcjia_opt.studies.plan import figures
+from dmcjia_opt.studies.plan.instead import BURSTS, Row, instead, simulated
 from dmcjia_opt.studies.plan.promised import by_mean, deadline_section, deadlines_of, worst_section
 from dmcjia_opt.studies.plan.provenance import UNKNOWN, command, foreign, provenance
 from dmcjia_opt.studies.plan.subject import Subject
@@ -85,6 +88,7 @@ def plan_report(
         shares=_shares(subject),
         **_cuts(subject),
         changes=_changes(subject, found),
+        instead=_instead(subject),
         search_seconds=search_seconds,
         busy=_busy(subject),
         close=CLOSE,
@@ -126,6 +130,10 @@ def _glance(subject: Subject) -> list[tuple[str, str]]:
 def _scarcest(subject: Subject) -> tuple[str, str]:
     """Return how much of the cloud is in use; of several resources, of the one whose price is the highest."""
     (r,) = dearest(subject.prices, 1)
+    choices, resource = subject.choices, subject.choices.resources[r]
+    if resource.pooled:
+        said = pooled_in_words(resource.sharing, float(choices.load[r]), float(choices.wait[r]))
+        return ("pooled", f"{resource.name}, {said}") if subject.several else ("cloud", said)
     busy, given = subject.loads().resources[r], subject.choices.used[r]
     used = f"{percent(busy)} busy, {percent(given)} given out"
     return ("scarcest", f"{subject.choices.resources[r].name}, {used}") if subject.several else ("cloud", used)
@@ -196,11 +204,13 @@ def _kept(subject: Subject, d: int) -> list[Cell]:
 
 def _shares(subject: Subject) -> dict[str, Any]:
     choices = subject.choices
-    order = dearest(subject.prices, MOST_PANELS)
+    reserved = [r for r in dearest(subject.prices, len(subject.prices)) if not choices.resources[r].pooled]
+    order = reserved[:MOST_PANELS]
     return {
         "panels": [(choices.resources[r].name, _share_panel(subject, r)) for r in order],
-        "others": len(choices.resources) - len(order),
-        "rows": _resources(subject) if subject.several else [],
+        "others": len(reserved) - len(order),
+        "pooled": bool(subject.problem.pooled.any()),
+        "rows": _resources(subject) if subject.several or subject.problem.pooled.any() else [],
     }
 
 
@@ -233,17 +243,21 @@ def _resources(subject: Subject) -> list[list[Cell | str]]:
     rows: list[list[Cell | str]] = []
     for r in dearest(prices, MOST_ROWS):
         node, share = most[r]
-        rows.append(
-            [
-                choices.resources[r].name,
-                choices.resources[r].kind,
-                Cell(f"{users[r]:,}", float(users[r])),
-                Cell(in_percent(used[r]), float(used[r])),
-                Cell(in_percent(busy[r]), float(busy[r])),
-                Cell(dearness(float(prices[r]), prices, worst=subject.worst), float(prices[r])),
-                Cell(f"{names[node]} {in_percent(share)}" if share else "–", share),
-            ]
-        )
+        resource, wait, price = choices.resources[r], float(choices.wait[r]), float(prices[r])
+        none = Cell("–", 0.0)
+        row: list[Cell | str] = [
+            resource.name,
+            resource.kind,
+            Cell(f"{users[r]:,}", float(users[r])),
+            none if resource.pooled else Cell(in_percent(used[r]), float(used[r])),
+            Cell(in_percent(busy[r]), float(busy[r])),
+            none if resource.pooled else Cell(dearness(price, prices, worst=subject.worst), price),
+            Cell(f"{names[node]} {in_percent(share)}" if share else "–", share),
+        ]
+        if subject.problem.pooled.any():
+            row[2:2] = [SHARING[resource.sharing]]
+            row.append(Cell(seconds(wait), wait) if resource.pooled else none)
+        rows.append(row)
     return rows
 
 
@@ -291,6 +305,36 @@ def _change(objective: float, change: WhatIf) -> list[Cell | str]:
     for low, high in ((change.least.bound, change.least.reached), (change.held, change.held)):
         row += [delay_cell(low, high), saving_cell(objective, low, high)]
     return row
+
+
+def _instead(subject: Subject) -> dict[str, Any] | None:
+    """Return what one queue for everybody would give, simulated; None where that is no question."""
+    problem, choices = subject.problem, subject.choices
+    found = instead(problem, choices.options, choices.shares)
+    if found is None:
+        return None
+    called = "options" if subject.several else "splits"
+    plan = Placement(choices.options, choices.shares)
+    rows = simulated(subject.scenario, problem, plan, subject.objective, found, called=called)
+    if rows is None:
+        return None
+    return {
+        "neighbour": subject.scenario.nodes.names[found.neighbour],
+        "burst": BURSTS.size,
+        "head": ["how", "by the model", "simulated", "other nodes", "other nodes beside bursts"],
+        "rows": [_way(row) for row in rows],
+    }
+
+
+def _way(row: Row) -> list[Cell | str]:
+    more = f"{100 * (row.beside_burst / row.quiet - 1):+.3g} %"
+    return [
+        row.name,
+        Cell(seconds(row.model), row.model),
+        Cell(f"{seconds(row.mean)} ± {seconds(row.half_width)}", row.mean),
+        Cell(seconds(row.quiet), row.quiet),
+        Cell(f"{seconds(row.beside_burst)} ({more})", row.beside_burst),
+    ]
 
 
 def _busy(subject: Subject) -> dict[str, Any]:

@@ -34,7 +34,8 @@ class Loads:
     ----------
     stages
         (n_nodes,) by stage: λ x_e of the node's own compute, λ x_u of its uplink where that serves one task at a time,
-        and λ/μ of what it has shares of, the largest of each kind; NaN where there is no queue.
+        and λ/μ of what it has shares of, or the load of what is pooled, the largest of each kind; NaN where there is no
+        queue.
     resources
         (n_resources,) Σ λ s: the part of the whole resource that is busy.
     """
@@ -156,13 +157,15 @@ class Subject:
         asked = rate[:, None] * services.used
         with np.errstate(divide="ignore", invalid="ignore"):
             load = np.where(services.used > 0, asked / choices.shares, np.nan)
+        pooled = (choices.resource >= 0) & np.append(self.problem.pooled, False)[choices.resource]
+        load = np.where(pooled, np.append(choices.load, np.nan)[choices.resource], load)
         kinds = np.array([*(resource.kind for resource in choices.resources), ""])[choices.resource]
         shared = {"cloud": load[:, -1]}
         if self.several:
             there = sorted({resource.kind for resource in choices.resources})
             shared = {kind: np.fmax.reduce(np.where(kinds == kind, load, np.nan), axis=-1) for kind in there}
         stages = dict(zip(own, (rate * services.edge, upload), strict=True)) | shared
-        return Loads(stages, choices.per_resource(asked))
+        return Loads(stages, choices.load)
 
 
 def subject_of_plan(scenario: Scenario, plan: Plan, scenario_file: str = "") -> Subject:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -18,9 +19,10 @@ from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario, Uplink
 from dmcjia_opt.model.scenario.services import stage_times
 from dmcjia_opt.solving.plan import Plan, PlanFile, options_and_shares
-from dmcjia_opt.studies.simulation.arrivals import Arrivals, Poisson, Trace
+from dmcjia_opt.studies.simulation.arrivals import BLOCK, Arrivals, Trace, own_arrivals
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, Histogram
-from dmcjia_opt.studies.simulation.node import run_node
+from dmcjia_opt.studies.simulation.meeting import Member, Source, run_together
+from dmcjia_opt.studies.simulation.node import NodeRun, Tally, run_node
 from dmcjia_opt.studies.simulation.notes import notes
 from dmcjia_opt.studies.simulation.passage import Passage, stream
 from dmcjia_opt.studies.simulation.queues import ServiceFamily, Variability
@@ -63,7 +65,9 @@ def simulate(
     """Send tasks through the stages of every node, and measure their delay.
 
     Tasks pass the node's device or its share of a host, its own uplink, its shares of links and of servers, each a
-    stage of its own: as shares are reserved, nodes do not meet. Every node starts empty; the first `warm_up` of its
+    stage of its own: where shares are reserved, nodes do not meet. At what is pooled they do: such nodes run together,
+    as long as each other, so that those with more arrivals have more tasks. Periodic ones have random phases there, new
+    ones in every batch. Every node starts empty; the first `warm_up` of its
     tasks does not count, and the rest is cut into 32 batches of equal size, which give the confidence intervals. They
     are of what the scenario plans with: the mean, or a percentile of each node's tasks. What arrives and how service
     times scatter depends on `seed` and the node's place in the scenario only, not on the plan, so that plans can be
@@ -79,11 +83,12 @@ def simulate(
     plan
         A plan, a plan file as read, or anything else with options and shares.
     tasks
-        Tasks a node, warm-up included; 100,000 by default, or the whole trace.
+        Tasks a node, warm-up included; 100,000 by default, or the whole trace. Where nodes meet that is their mean.
     seed
         Same seed, same numbers.
     arrivals
-        The arrival process; Poisson by default.
+        The arrival process; by default that of each node in the scenario: gaps that do not vary, gamma-distributed ones
+        up to a squared coefficient of variation of 1, and hyper-exponential ones beyond.
     service_cv
         Coefficient of variation of service times at devices, hosts and servers. By default what the scenario's delay
         model says: deterministic at devices and hosts; at servers deterministic, exponential (``mm1``) or as
@@ -106,7 +111,7 @@ def simulate(
         If a queue would grow without end, or the shares exceed a resource.
     """
     started = time.perf_counter()
-    arrivals = Poisson() if arrivals is None else arrivals
+    arrivals = own_arrivals(scenario.nodes) if arrivals is None else arrivals
     uplink = uplink or scenario.options.uplink
     if uplink not in ("delay", "queue"):
         raise InputError(f'uplink = "{uplink}" is unknown; choose delay or queue')
@@ -122,10 +127,14 @@ def simulate(
     options, shares = _checked(scenario, plan, problem)
     names, rates = scenario.nodes.names, scenario.nodes.arrival_rate.tolist()
     passage = Passage.of(times, times.at(options), shares, uplink)
-    measured, skipped, quiet = _numbers(arrivals, names, tasks, warm_up)
+    meets = np.asarray(passage.pooled.any(axis=1))
+    measured, skipped, quiet = _numbers(arrivals, scenario, meets, tasks, warm_up)
     trace = arrivals if isinstance(arrivals, Trace) else None
     own_rates = np.array([0.0 if quiet[d] else arrivals.rate(name, rates[d]) for d, name in enumerate(names)])
-    passage.require_stable(scenario, options, own_rates, recorded=trace is not None)
+    varying = np.array([arrivals.varies(name) for name in names])
+    passage.require_stable(
+        scenario, options, own_rates, varying, passage.scatters(*scatter), recorded=trace is not None
+    )
     planned = scenario.nodes.arrival_rate
     said = notes(trace, names, (own_rates, planned), tasks, measured + skipped, quiet) if trace else ()
     weight = problem.weight
@@ -138,18 +147,24 @@ def simulate(
     bounded, late, deadline = np.ones(n, dtype=np.bool_), np.full(n, np.nan), _deadlines(scenario)
     level = PERCENTILES.get(scenario.options.statistic)
     delays, load = np.full((n, n_stages), np.nan), np.full((n, n_stages), np.nan)
-    mixed = Histogram()
+    mixed, runs = Histogram(), dict[int, NodeRun]()
     total, done = float((measured + skipped).sum()), 0.0
+    together = _members(passage, arrivals, scenario, meets, (measured, skipped), scatter, seed, level, deadline)
     for d, name in enumerate(names):
         counts = int(measured[d]), int(skipped[d])
         each = sum(counts)
-        if not each:
+        if not each or d in together:
             continue
         gaps = arrivals.gaps(name, rates[d], each, stream(seed, d, 0))
         if progress is not None:
             gaps = _reported(gaps, progress, done, total)
-        run = run_node(passage.stages(d, *scatter, seed), gaps, *counts, level, float(deadline[d]))
+        runs[d] = run_node(passage.stages(d, *scatter, seed), gaps, *counts, level, float(deadline[d]))
         done += each
+    if together:
+        report = None if progress is None else partial(_report, progress, done, total)
+        found = run_together([*together.values()], passage, float(own_rates[[*together]].sum()), report)
+        runs |= dict(zip(together, found, strict=True))
+    for d, run in sorted(runs.items()):
         batch_values[d], bounded[d], delays[d] = run.batch_values, run.bounded, run.delays
         late[d] = run.late if deadline[d] < math.inf else np.nan
         load[d] = np.where(passage.works, run.busy, 0.0) / run.span if run.span else np.nan
@@ -249,9 +264,10 @@ def _checked(scenario: Scenario, plan: Plan | PlanFile | HasPlan, problem: Probl
 
 
 def _numbers(
-    arrivals: Arrivals, names: Sequence[str], tasks: int | None, warm_up: float
+    arrivals: Arrivals, scenario: Scenario, meets: BoolArray, tasks: int | None, warm_up: float
 ) -> tuple[IntArray, IntArray, BoolArray]:
     """Return how many tasks of each node count, how many come before them, and which have too few for batches."""
+    names, rate = scenario.nodes.names, scenario.nodes.arrival_rate
     each = np.empty(len(names), dtype=np.int64)
     for d, name in enumerate(names):
         available = arrivals.available(name)
@@ -268,6 +284,10 @@ def _numbers(
             f'{arrivals.label} has {each[most]} arrivals for "{names[most]}", fewer than the {tasks} tasks asked for; '
             "ask for fewer"
         )
+    if meets.any() and not isinstance(arrivals, Trace):  # as long as each other, and so that the rarest have batches
+        least = math.ceil(_LEAST_BATCH * N_BATCHES / (1.0 - warm_up)) + 1
+        span = max(each[meets].sum() / rate[meets].sum(), min(least, int(each.max())) / rate[meets].min())
+        each[meets] = np.ceil(span * rate[meets])
     measured = ((1.0 - warm_up) * each).astype(np.int64) // N_BATCHES * N_BATCHES
     quiet = measured < _LEAST_BATCH * N_BATCHES
     if quiet.all():
@@ -278,6 +298,57 @@ def _numbers(
         )
     measured[quiet] = each[quiet] - (warm_up * each[quiet]).astype(np.int64)
     return measured, each - measured, quiet
+
+
+def _members(
+    passage: Passage,
+    arrivals: Arrivals,
+    scenario: Scenario,
+    meets: BoolArray,
+    numbers: tuple[IntArray, IntArray],
+    scatter: tuple[Variability, Variability],
+    seed: int,
+    level: float | None,
+    deadline: FloatArray,
+) -> dict[int, Member]:
+    """Return the nodes that run together, by their index."""
+    measured, skipped = numbers
+    pools = np.where(passage.pooled, passage.resource, -1)
+    found = {}
+    for d in np.flatnonzero(meets & (measured > 0)).tolist():
+        name, rate = scenario.nodes.names[d], float(scenario.nodes.arrival_rate[d])
+        each, size = int(measured[d] + skipped[d]), max(int(measured[d]) // N_BATCHES, 1)
+        recorded = isinstance(arrivals, Trace)
+        # more than count, so that the last of the others do not have the resources to themselves
+        gaps = arrivals.gaps(name, rate, each if recorded else 2 * each + BLOCK, stream(seed, d, 0))
+        first = arrivals.start(name) if isinstance(arrivals, Trace) else 0.0
+        if not arrivals.varies(name):
+            phases = stream(seed, d, 4)
+            first = phases.random() / rate
+            gaps = _restarted(gaps, int(skipped[d]), size, phases)
+        found[d] = Member(
+            stages=passage.stages(d, *scatter, seed),
+            pools=pools[d].tolist(),
+            source=Source(gaps, first),
+            measured=int(measured[d]),
+            warm_up=int(skipped[d]),
+            tally=Tally(int(measured[d]), level, float(deadline[d])),
+        )
+    return found
+
+
+def _restarted(gaps: Iterator[FloatArray], start: int, size: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+    """Yield gaps that do not vary, longer by a random part where a batch begins: at `start` and every `size` on."""
+    seen = 0
+    for block in gaps:
+        at = np.arange((start - seen) % size, len(block), size)
+        block[at] *= 1.0 + rng.random(len(at))
+        seen += len(block)
+        yield block
+
+
+def _report(progress: Callable[[float], None], done: float, total: float, tasks: int) -> None:
+    progress((done + tasks) / total)
 
 
 def _reported(

@@ -71,6 +71,51 @@ class NodeRun:
     span: float
 
 
+class Tally:
+    """What is kept of the delays of a node's tasks.
+
+    Parameters
+    ----------
+    measured
+        Tasks that count, at least one.
+    level
+        Of the percentile that is asked for, in (0, 1); None for the mean.
+    deadline
+        From when on a task is late, s.
+    """
+
+    __slots__ = ("_batches", "_histogram", "_late", "_latest", "_level", "_measured", "total")
+
+    def __init__(self, measured: int, level: float | None, deadline: float) -> None:
+        number = 1 if measured % N_BATCHES else N_BATCHES
+        size = measured // number
+        self._batches = BatchSums(size, number)
+        self._histogram = Histogram(size if level is not None and number > 1 else 0)
+        self._measured, self._level, self._latest, self._late = measured, level, deadline * (1.0 + _ROUNDING), 0
+        self.total = 0.0
+
+    def add(self, delays: FloatArray) -> None:
+        """Take in the delays of the next tasks, s."""
+        self.total += delays.sum()
+        self._batches.add(delays)
+        self._histogram.add(delays)
+        self._late += int((delays > self._latest).sum())
+
+    def run(self, stage_sums: FloatArray, busy: FloatArray, span: float) -> NodeRun:
+        """Return what is kept of the run.
+
+        Parameters
+        ----------
+        stage_sums
+            (n_stages,) delays of all tasks that count at each stage, s.
+        busy, span
+            As of a `NodeRun`.
+        """
+        values, bounded = _values(self._batches, self._histogram, self._level)
+        late = self._late / self._measured
+        return NodeRun(values, bounded, stage_sums / self._measured, self._histogram, late, busy, span)
+
+
 def run_node(
     stages: Sequence[Stage],
     gaps: Iterable[FloatArray],
@@ -97,13 +142,10 @@ def run_node(
         From when on a task is late, s.
     """
     queues = [FifoQueue() for _ in stages]
-    number = 1 if measured % N_BATCHES else N_BATCHES
-    size = measured // number
-    batches, histogram = BatchSums(size, number), Histogram(size if level is not None and number > 1 else 0)
+    tally = Tally(measured, level, deadline)
     sums, busy = np.zeros(len(stages)), np.zeros(len(stages))
     last = max((k for k, stage in enumerate(stages) if stage.waits), default=0)
-    span, total, seen, late = 0.0, 0.0, 0, 0
-    latest = deadline * (1.0 + _ROUNDING)
+    span, seen = 0.0, 0
     for block in gaps:
         at = arrivals = np.cumsum(block)
         n, skip = len(arrivals), min(max(warm_up - seen, 0), len(arrivals))
@@ -119,19 +161,14 @@ def run_node(
             busy[k] += stage.service * (n if factors is None else factors.sum())
             at = queue.departures(at, stage.service, factors)
             sums[k] += (at[skip:] - before[skip:]).sum() if k != last else 0.0
-        delays = (at - arrivals)[skip:]
-        total += delays.sum()
-        batches.add(delays)
-        histogram.add(delays)
-        late += int((delays > latest).sum())
+        tally.add((at - arrivals)[skip:])
         end = float(arrivals[-1])
         for queue in queues:
             queue.move_origin(end)
         span += end
         seen += n
-    sums[last] += total - sums.sum()  # so that the stages sum to the whole
-    values, bounded = _values(batches, histogram, level)
-    return NodeRun(values, bounded, sums / measured, histogram, late / measured, busy, span)
+    sums[last] += tally.total - sums.sum()  # so that the stages sum to the whole
+    return tally.run(sums, busy, span)
 
 
 def _values(batches: BatchSums, histogram: Histogram, level: float | None) -> tuple[FloatArray, bool]:

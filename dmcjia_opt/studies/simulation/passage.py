@@ -53,9 +53,10 @@ class Passage:
     names
         (n_stages,) what the stages are; a round trip has the download of the result in it.
     service
-        (n_nodes, n_stages) mean service time at the node's share, s; 0 where a node has no such stage.
+        (n_nodes, n_stages) mean service time at the node's share, of the whole of what is pooled, s; 0 where a node has
+        no such stage.
     resource
-        (n_nodes, n_stages) index of the resource of which the node has a share; −1 for what is its own.
+        (n_nodes, n_stages) index of the resource of which it is a share, or all of what is pooled; −1 for its own.
     resources
         (n_resources,) what is shared.
     waits
@@ -72,6 +73,7 @@ class Passage:
     def of(cls, times: StageTimes, services: Services, shares: FloatArray, uplink: Uplink) -> Passage:
         """Return the stages at the options of `services` and at `shares` (n_nodes, n_uses)."""
         own = {"edge": services.edge, "uplink": services.upload, "round trip": services.constant}
+        pooled = np.array([resource.pooled is not None for resource in times.resources])
         names = tuple(name for name in _PARTS if name in own or name in times.slots)
         service, resource = np.empty((len(shares), len(names))), np.full((len(shares), len(names)), -1, dtype=np.int64)
         for k, name in enumerate(names):
@@ -80,16 +82,28 @@ class Passage:
                 continue
             use = times.slots.index(name)
             used = services.used[:, use]
+            part = np.where(pooled[services.resource[:, use]], 1.0, shares[:, use])
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-                service[:, k] = np.where(used > 0, used / shares[:, use], 0.0)
+                service[:, k] = np.where(used > 0, used / part, 0.0)
             resource[:, k] = np.where(used > 0, services.resource[:, use], -1)
         overlap = [_PARTS[name] == "upload" and (uplink == "delay" or name == "round trip") for name in names]
         return cls(names, service, resource, times.resources, ~np.array(overlap))
 
     @property
+    def pooled(self) -> BoolArray:
+        """(n_nodes, n_stages) whether tasks of other nodes are there too."""
+        pooled = np.array([*(resource.pooled is not None for resource in self.resources), False])
+        return np.asarray(pooled[self.resource])
+
+    @property
     def works(self) -> BoolArray:
         """(n_stages,) whether something is at work there; on a round trip nothing is."""
         return np.array([name != "round trip" for name in self.names])
+
+    def scatters(self, edge: Variability, cloud: Variability) -> BoolArray:
+        """Return (n_stages,) at which services vary."""
+        cvs = {"edge": edge.cv, "upload": 0.0, "cloud": cloud.cv}
+        return np.array([cvs[_PARTS[name]] > 0 for name in self.names])
 
     def columns(self, part: Part) -> list[int]:
         """Return the stages that count as a part of the delay."""
@@ -116,7 +130,26 @@ class Passage:
         r = int(self.resource[node, k])
         return f"the {self.names[k]}" if r < 0 else str(self.resources[r])
 
-    def require_stable(self, scenario: Scenario, options: IntArray, rates: FloatArray, *, recorded: bool) -> None:
+    def _require_pools(self, load: FloatArray) -> None:
+        """Refuse loads (n_nodes, n_stages) of pooled resources that no queue can have."""
+        there = self.resource >= 0
+        total = np.bincount(self.resource[there], load[there], len(self.resources))
+        for r in np.flatnonzero(total >= 1.0)[:1].tolist():
+            raise InfeasibleError(
+                f"all nodes together ask {self.resources[r]} for {100 * total[r]:.4g} % of its time: its queue grows "
+                "without end, and there is no mean delay to simulate; change the plan or lower the arrival rates"
+            )
+
+    def require_stable(
+        self,
+        scenario: Scenario,
+        options: IntArray,
+        rates: FloatArray,
+        varying: BoolArray,
+        scatters: BoolArray,
+        *,
+        recorded: bool,
+    ) -> None:
         """Refuse a plan under which some queue grows without end, or a link gets more than it carries.
 
         Parameters
@@ -125,6 +158,8 @@ class Passage:
             Of which this is the passage.
         rates
             (n_nodes,) arrivals a second.
+        varying, scatters
+            (n_nodes,) and (n_stages,) whether gaps and services vary; where none does a stage may always be busy.
         recorded
             Whether they come from a trace.
 
@@ -135,8 +170,11 @@ class Passage:
         """
         with np.errstate(invalid="ignore"):  # no arrivals times a service that never ends: there is no share
             load = rates[:, None] * self.service
+        self._require_pools(np.where(self.pooled, load, 0.0))
         shared = self.resource >= 0
-        unstable = np.where(self.waits, ~(load < 1.0), shared & ~(load <= 1.0 + ORDERING_TOLERANCE))
+        varies = varying[:, None] | np.logical_or.accumulate(scatters | self.pooled, axis=1)
+        full = np.where(varies, ~(load < 1.0), ~(load <= 1.0 + ORDERING_TOLERANCE))
+        unstable = np.where(self.waits | self.pooled, full, shared & ~(load <= 1.0 + ORDERING_TOLERANCE))
         if not unstable.any():
             return
         d, k = map(int, np.argwhere(unstable)[0])

@@ -17,6 +17,8 @@ from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.nodes import Labels, NodeTable
 from dmcjia_opt.model.scenario.scenario import Options, Scenario, Statistic
 from dmcjia_opt.model.scenario.servers import Link, Server
+from dmcjia_opt.solving.registry import build_allocator, build_placer
+from dmcjia_opt.solving.running import place
 
 STATISTICS = get_args(Statistic)
 
@@ -76,6 +78,9 @@ def drawn(rng: np.random.Generator) -> Scenario:
     )
     if rng.random() < 0.3:
         table = replace(table, deadline_ms=some(10.0 ** rng.uniform(2.0, 4.0, n)))
+    if rng.random() < 0.4:
+        known = [0.0, 1.0] if options.statistic != "mean" else [0.0, 0.3, 1.0, 4.0]
+        table = replace(table, arrivals=some(rng.choice(known, n), 0.8))
     site = Server(
         name="site",
         compute_gflops=20.0,
@@ -117,3 +122,37 @@ def test_no_price_misses_what_is_left_out(seed, monkeypatch):
             cheapest = [priced(problem, prices)[0].min(axis=1) for problem in (kept, every)]
             np.testing.assert_allclose(*cheapest, rtol=1e-12)
     assert fewer > 10
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_plan_of_what_is_pooled_misses_them(seed, monkeypatch):
+    rng = np.random.default_rng(100 + seed)
+    fewer = 0
+    for _ in range(8):
+        scenario = drawn(rng)
+        nodes = replace(scenario.nodes, deadline_ms=np.array(np.nan))
+        how = {"sharing": ["fifo", "ps"][int(rng.integers(2))]}
+        scenario = replace(
+            scenario,
+            nodes=nodes,
+            options=scenario.options.model_copy(update={"statistic": "mean", "ordering": "stability"}),
+            cloud_sharing=["reserved", "fifo", "ps"][int(rng.integers(3))],
+            servers=tuple(server.model_copy(update=how) for server in scenario.servers),
+            links=tuple(link.model_copy(update=how) for link in scenario.links),
+        )
+        with monkeypatch.context() as patch:
+            patch.setattr(making, "needed", lambda scenario, kinds, index: kinds)
+            whole = replace(scenario)
+            _ = whole.menus
+        try:
+            kept, every = compile_problem(scenario), compile_problem(whole)
+        except InfeasibleError:
+            continue
+        fewer += kept.n_options < every.n_options
+        best = [place(build_placer("exact"), problem, build_allocator("waterfilling")) for problem in (kept, every)]
+        if best[1].shares is None:
+            assert best[0].shares is None
+            continue
+        values = [problem.objective(one.options, one.shares) for problem, one in zip((kept, every), best, strict=True)]
+        np.testing.assert_allclose(*values, rtol=1e-9)
+    assert fewer

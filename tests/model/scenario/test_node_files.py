@@ -70,6 +70,44 @@ def test_every_column_is_read_as_it_is_written(suffix, tmp_path):
         assert [getattr(again, key).at(d) for d in range(3)] == [getattr(nodes, key).at(d) for d in range(3)]
 
 
+WORDS = HEADER.replace("\n", ",arrivals\n")
+
+
+def test_arrivals_are_words_or_numbers(tmp_path):
+    rows = "".join(
+        f"{n},resnet34,5,8,1,{cell}\n" for n, cell in zip("abcd", (" periodic", "poisson", "0.3", ""), strict=True)
+    )
+    nodes = read_nodes(csv(tmp_path, WORDS + rows))
+    np.testing.assert_array_equal(nodes.arrivals, [0.0, np.nan, 0.3, np.nan])
+    np.testing.assert_array_equal(nodes.arrival_scv, [0.0, 1.0, 0.3, 1.0])
+    semicolons = (WORDS + rows).replace(",", ";").replace("0.3", "0,3")
+    np.testing.assert_array_equal(read_nodes(csv(tmp_path, semicolons)).arrivals, nodes.arrivals)
+
+
+@pytest.mark.parametrize("column", [["periodic", None, "0.3"], [0.0, None, 0.3]])
+def test_arrivals_of_a_parquet_file_are_words_or_numbers(column, tmp_path):
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = {key: value * 3 for key, value in ROW.items()} | {"name": ["a", "b", "c"], "arrivals": column}
+    parquet.write_table(pa.table(table), tmp_path / "n.parquet")
+    np.testing.assert_array_equal(read_nodes(tmp_path / "n.parquet").arrivals, [0.0, np.nan, 0.3])
+
+
+@pytest.mark.parametrize(
+    ("cell", "sentence"),
+    [
+        ("perodic", 'arrivals must hold poisson or periodic or numbers, not "perodic" (did you mean "periodic"?)'),
+        ("-1", "arrivals must be finite and >= 0, got -1"),
+    ],
+)
+def test_arrivals_that_mean_nothing_are_told(cell, sentence, tmp_path):
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        read_nodes(csv(tmp_path, WORDS + f"a,resnet34,5,8,1,{cell}\n"))
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pa.table(ROW | {"arrivals": [cell]}), tmp_path / "n.parquet")
+    with pytest.raises(InputError, match="arrivals"):
+        read_nodes(tmp_path / "n.parquet")
+
+
 def test_lists_may_have_blanks_around_their_entries(tmp_path):
     text = HEADER.replace("\n", ",servers,splits\n") + "a,resnet34,5,8,1,site | cloud, 0 |16\nb,resnet34,5,8,1,,\n"
     nodes = read_nodes(csv(tmp_path, text))

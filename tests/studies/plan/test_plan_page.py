@@ -114,7 +114,7 @@ def test_loads_are_those_of_the_queues(plan, page):
     done = profile.work[plan.splits]
     edge = nodes.arrival_rate * done / (nodes.compute_gflops * 1e9)
     cloud = nodes.arrival_rate * (profile.total_macs - done) / (SCENARIO.cloud_gflops * 1e9 * plan.shares)
-    rows = tables(page)[2]
+    rows = tables(page)[3]
     assert len(rows) == 10
     for name, at_edge, in_cloud, room in rows:
         d = nodes.names.index(name)

@@ -298,12 +298,15 @@ class BranchingRoom:
         Relative width within which it does.
     cases
         Cases with prices of their own, where there are several resources.
+    boxes
+        Boxes of what the users of pooled resources are in all.
     """
 
     quick_plans: int = 20_000
     max_plans: int = 400_000
     bucket: float = 1e-6
     cases: int = 2_000
+    boxes: int = 50_000
 
 
 def close_in_turn(search: Search, room: BranchingRoom) -> Status:

@@ -15,6 +15,7 @@ from dmcjia_opt.methods.placers.exact import benders
 from dmcjia_opt.methods.placers.exact.branch_and_bound import BranchingRoom, close_by_cases, close_in_turn
 from dmcjia_opt.methods.placers.exact.fairest import search_fairest
 from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer
+from dmcjia_opt.methods.placers.exact.pooled import search_pooled
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Placement, Status, Stop
 from dmcjia_opt.solving.options import method
@@ -35,11 +36,18 @@ class Exact(LagrangianPlacer):
     room: BranchingRoom = field(default_factory=BranchingRoom)
 
     def supports(self, problem: Problem) -> str | None:
-        """Every problem is supported."""
+        """Return that where something is pooled it proves means without deadlines."""
+        if problem.pooled.any() and (problem.worst or np.isfinite(problem.deadline).any()):
+            name = problem.resources[int(problem.pooled.argmax())]
+            what = "the worst node" if problem.worst else "deadlines"
+            return f"{name} is pooled, where it does not prove {what}; use genetic or exhaustive, or reserved shares"
         return None
 
     def search(self, search: Search, rng: np.random.Generator) -> None:
         """Search around the best price and close what that leaves open; or for the quickest worst node."""
+        if search.problem.pooled.any():
+            search_pooled(search, self.room.boxes)
+            return
         if not search.problem.worst:
             LagrangianPlacer.search(self, search, rng)  # a class with slots has no super() of no arguments
             return

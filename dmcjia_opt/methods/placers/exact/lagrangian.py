@@ -16,7 +16,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, IntArray, blocks
 from dmcjia_opt.bounds.dual import DualPoint, dual_point, priced, rounding_slack
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Status
+from dmcjia_opt.solving.contract import Status, of_shares
 from dmcjia_opt.solving.options import method
 from dmcjia_opt.solving.search import Search
 
@@ -184,8 +184,9 @@ class LagrangianPlacer(ABC):
     __slots__ = ()
 
     def supports(self, problem: Problem) -> str | None:
-        """Return that the worst node is none of its business, where that is what counts."""
-        return "its bound is one on the mean, not on the worst node; use exact" if problem.worst else None
+        """Return that the worst node is none of its business, where that is what counts, nor what has no price."""
+        worst = "its bound is one on the mean, not on the worst node; use exact" if problem.worst else None
+        return worst or of_shares(problem, "exact")
 
     def search(self, search: Search, rng: np.random.Generator) -> None:
         """Search around the best price, then close what is left open."""

@@ -77,7 +77,7 @@ class ReducedCosts:
 def reduced_costs(problem: Problem, dual: BestPrice | None = None) -> ReducedCosts:
     """Return the reduced costs at the best prices; at prices 0, where they are fixed delays, if no plan exists."""
     dual = dual or BestPrice(problem)
-    cost, _ = priced(problem, dual.point.prices)
+    cost, _ = priced(problem.relaxed, dual.point.prices)
     cost[~np.isfinite(cost).any(axis=1), 0] = 0.0  # a node without any stable option makes every plan infeasible
     table = cost - cost.min(axis=1, keepdims=True)
     table.setflags(write=False)

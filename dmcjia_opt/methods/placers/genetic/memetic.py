@@ -87,7 +87,7 @@ class Descent:
         problem = self.search.problem
         if problem.n_resources > 1:
             prices = np.where(prices > 0.0, prices, self.costs.prices)
-        cost, _ = priced(problem, prices if np.isfinite(prices).all() else self.costs.prices)
+        cost, _ = priced(problem.relaxed, prices if np.isfinite(prices).all() else self.costs.prices)
         nodes = np.arange(problem.n_nodes)
         saving = np.where(np.isfinite(cost), cost[nodes, plan][:, None] - cost, 0.0)
         # identical nodes save the same, and trying one of them is enough

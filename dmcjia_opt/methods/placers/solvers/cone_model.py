@@ -33,7 +33,7 @@ from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.bounds.candidates import pareto_options
 from dmcjia_opt.model.delay import TandemCurve
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import of_the_mean
+from dmcjia_opt.solving.contract import of_shares, of_the_mean
 
 #: ε of the smooth form. At 1e-2 the relaxation is so weak that outer approximation takes 15 times as long; at 1e-6
 #: Bonmin has been 2e-5 off.
@@ -241,7 +241,8 @@ def _ranges(index: IntArray, n: int) -> tuple[range, ...]:
 
 def refusal(problem: Problem, max_nodes: int) -> str | None:
     """Return None, or a sentence that says why the cone model cannot take `problem`."""
-    if why := of_the_mean(problem, "the placer exact", percentiles=False):
+    instead = "the placer exact"
+    if why := of_the_mean(problem, instead, percentiles=False) or of_shares(problem, instead):
         return why
     for curve in problem.use_curves:
         if not curve.is_dcp(problem.gaps()):

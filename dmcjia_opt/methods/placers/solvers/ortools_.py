@@ -25,7 +25,7 @@ from dmcjia_opt.bounds.dual import dual_point, priced
 from dmcjia_opt.bounds.loads import heaviest
 from dmcjia_opt.methods.placers.blackbox.library_search import draw_seed
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Status, of_the_mean
+from dmcjia_opt.solving.contract import Status, of_shares, of_the_mean
 from dmcjia_opt.solving.options import Count, Factor, method
 from dmcjia_opt.solving.search import Search
 
@@ -122,7 +122,7 @@ class CpSat:
 
     def supports(self, problem: Problem) -> str | None:
         """Refuse problems of more than `max_nodes` nodes."""
-        if why := of_the_mean(problem, "exact"):
+        if why := of_the_mean(problem, "exact") or of_shares(problem, "exact"):
             return why
         if problem.n_nodes <= self.max_nodes:
             return None
