@@ -282,20 +282,9 @@ class Columns:
             for use in self.uses
         )
         wait = _at(self.wait, at, order.shape)
-        weight, deadline = self.weight[rows], self.deadline[rows]
-        return Columns(
-            self.rows[rows],
-            self.option[at],
-            local,
-            self.rate[rows],
-            wait,
-            self.scv if isinstance(self.scv, float) else self.scv[rows],
-            uses,
-            self.coupled,
-            weight,
-            deadline,
-            self.promised,
-        )
+        scv = self.scv if isinstance(self.scv, float) else self.scv[rows]
+        whose = self.rate[rows], wait, scv, uses, self.coupled, self.weight[rows], self.deadline[rows]
+        return Columns(self.rows[rows], self.option[at], local, *whose, self.promised)
 
 
 def _at(table: FloatArray, index: tuple[IntArray, IntArray], shape: tuple[int, ...] = ()) -> FloatArray:

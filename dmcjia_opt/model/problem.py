@@ -22,7 +22,6 @@ that says nothing is a constant without memory.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,38 +47,16 @@ from dmcjia_opt.model.delay import TANDEM, DelayCurve, TandemCurve
 from dmcjia_opt.model.queues import MD1, Scv
 from dmcjia_opt.model.residuals import ORDERING_TOLERANCE, Residuals
 from dmcjia_opt.model.resources import CLOUD, Resource
-from dmcjia_opt.model.uplinks import Uplinks
+from dmcjia_opt.model.uplinks import Stages, Uplinks
 
 #: No number of a problem but 0 may be smaller or larger: then no product or quotient that a bound is made of
 #: underflows or overflows, at any price between the two of `dual`.
 SMALLEST, LARGEST = 1e-80, 1e80
 #: The fields of a problem that hold a row for each node.
 TABLES = (
-    "fixed_delay",
-    "service",
-    "arrival_rate",
-    "weight",
-    "resource",
-    "least_rate",
-    "wait",
-    "last",
-    "deadline",
-    "arrival_scv",
+    *("fixed_delay", "service", "arrival_rate", "weight", "resource", "least_rate", "wait", "last"),
+    *("deadline", "arrival_scv"),
 )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Stages:
-    """What is said of each node by stage, each (..., n_nodes): mean delay or service time, s, or load."""
-
-    edge: FloatArray
-    upload: FloatArray
-    cloud: FloatArray
-
-    @property
-    def total(self) -> FloatArray:
-        """Sum of the stages, (3-6)."""
-        return self.edge + self.upload + self.cloud
 
 
 def _no_index() -> IntArray:
@@ -512,11 +489,6 @@ class Problem:
             delay, promised = self.node_delay(options, shares), np.isfinite(self.deadline)
             lateness = np.where(promised, delay / np.where(promised, self.deadline, 1.0) - 1.0, -np.inf)
         return Residuals(np.where(np.isnan(budget), np.inf, budget), stability, ordering, lateness)
-
-
-def all_plans(problem: Problem) -> IntArray:
-    """Return every choice of splits, (n_plans, n_nodes)."""
-    return np.array(list(itertools.product(*(range(last + 1) for last in problem.last))), dtype=np.int64)
 
 
 def _within_range(table: FloatArray) -> bool:

@@ -10,6 +10,20 @@ from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, absent, cons
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Stages:
+    """What is said of each node by stage, each (..., n_nodes): mean delay or service time, s, or load."""
+
+    edge: FloatArray
+    upload: FloatArray
+    cloud: FloatArray
+
+    @property
+    def total(self) -> FloatArray:
+        """Sum of the stages, (3-6)."""
+        return self.edge + self.upload + self.cloud
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Uplinks:
     """What tasks take on private networks in factored form, for the breakdown by stage and for baselines.
 

@@ -16,9 +16,10 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import Number
 from dmcjia_opt.base.files import read_json, write_text
 from dmcjia_opt.base.limits import MOST_NODES
-from dmcjia_opt.model.problem import Problem, Stages
+from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.resources import ResourceKind, Sharing
 from dmcjia_opt.model.scenario.scenario import Scenario
+from dmcjia_opt.model.uplinks import Stages
 from dmcjia_opt.solving.choices import Choices
 from dmcjia_opt.solving.contract import OPTIMALITY_GAP, Status, Stop, TracePoint
 

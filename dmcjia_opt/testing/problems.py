@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, IntArray, absent
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.delay import STATISTICS, TANDEM, DelayCurve, TandemCurve, tandem
-from dmcjia_opt.model.problem import Problem, all_plans
+from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.queues import MD1, MM1, OVERLAP, mg1
 from dmcjia_opt.model.resources import Resource, Sharing
 from dmcjia_opt.model.scenario.scenario import Average, Ordering
@@ -283,3 +284,8 @@ def impossible(n_nodes: int = 3, n_splits: int = 4) -> Problem:
 def _log_uniform(rng: np.random.Generator, spread: float, size: int) -> FloatArray:
     drawn: FloatArray = np.exp(np.log(spread) * rng.uniform(-0.5, 0.5, size))
     return drawn
+
+
+def all_plans(problem: Problem) -> IntArray:
+    """Return every choice of splits, (n_plans, n_nodes)."""
+    return np.array(list(itertools.product(*(range(last + 1) for last in problem.last))), dtype=np.int64)

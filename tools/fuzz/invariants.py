@@ -16,10 +16,11 @@ from dmcjia_opt.bounds.proof.checking import check_proof, price_bound
 from dmcjia_opt.bounds.proof.making import prove_bound
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exact import Exact
-from dmcjia_opt.model.problem import TABLES, Problem, all_plans
+from dmcjia_opt.model.problem import TABLES, Problem
 from dmcjia_opt.model.residuals import BUDGET_TOLERANCE
 from dmcjia_opt.solving.contract import Placement, Status
 from dmcjia_opt.solving.registry import build_allocator, build_placer
+from dmcjia_opt.testing.problems import all_plans
 from tools.fuzz.reference import exact_delay, exact_loads, exact_use, exactly, lagrangian, within_budget
 from tools.fuzz.subject import HAIR, Plan, Subject
 

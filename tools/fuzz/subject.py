@@ -15,10 +15,11 @@ from dmcjia_opt.bounds.certificate import best_lower_bound
 from dmcjia_opt.bounds.loads import least_load
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exact import Exact
-from dmcjia_opt.model.problem import Problem, all_plans
+from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Placement, Status, Stop
 from dmcjia_opt.solving.running import place
 from dmcjia_opt.solving.search import Placer
+from dmcjia_opt.testing.problems import all_plans
 from tools.fuzz.reference import exact_delay, within_budget
 
 #: Spaces of up to so many plans are searched through; of fewer where the shares of stages are found plan by plan.

@@ -6,10 +6,10 @@ import numpy as np
 
 from dmcjia_opt.model.networks.measured import MeasuredTimes
 from dmcjia_opt.model.networks.profile import LayerProfile
-from dmcjia_opt.model.problem import Stages
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.nodes import NodeTable
 from dmcjia_opt.model.scenario.scenario import Scenario
+from dmcjia_opt.model.uplinks import Stages
 
 
 def one_node(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.model.problem import Stages
 from dmcjia_opt.model.scenario.scenario import Scenario
+from dmcjia_opt.model.uplinks import Stages
 from dmcjia_opt.studies.look.words import seconds
 from dmcjia_opt.studies.network.delays import best_split, conditions, delay_along_cuts
 

@@ -12,10 +12,11 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import ClaimFalse
 from dmcjia_opt.bounds.certificate import relative_gap
-from dmcjia_opt.model.problem import Problem, Stages
+from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import Services, StageTimes, stage_times
+from dmcjia_opt.model.uplinks import Stages
 from dmcjia_opt.solving.choices import Choices
 from dmcjia_opt.solving.contract import Status, proved
 from dmcjia_opt.solving.infeasible import why_no_plan

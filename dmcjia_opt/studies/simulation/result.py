@@ -15,7 +15,7 @@ from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.files import write_text
 from dmcjia_opt.base.machine import installed_versions
-from dmcjia_opt.model.problem import Stages
+from dmcjia_opt.model.uplinks import Stages
 from dmcjia_opt.solving.registry import LIBRARIES
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, correlated, half_width
 from dmcjia_opt.studies.simulation.notes import differ

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dmcjia_opt.model.problem import all_plans
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.model.scenario.scenario import Options
 from dmcjia_opt.solving.contract import Placement
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.plan.instead import in_words, instead, one_queue, pooled_scenario, simulated
+from dmcjia_opt.testing.problems import all_plans
 
 PAPER = generate("paper", nodes=10, seed=1)
 

@@ -68,7 +68,8 @@ def test_optima_equal_the_best_of_all_plans_a_thousand_times(start):
 
 
 def test_methods_without_a_form_for_other_arrivals_say_so():
-    problem = drawn(4)
+    problem = drawn(1)
     assert problem.renewal
-    for method in (build_allocator("cvxpy"), build_placer("scip")):
-        assert "Poisson" in str(method.supports(problem))
+    assert problem.kinked
+    assert "Poisson" in str(build_allocator("cvxpy").supports(problem))
+    assert build_allocator("waterfilling").supports(problem) is None

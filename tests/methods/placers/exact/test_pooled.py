@@ -10,13 +10,20 @@ from dmcjia_opt.bounds.certificate import best_lower_bound, lower_bound, options
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact import pooled as by_boxes
 from dmcjia_opt.methods.placers.exact.exact import Exact
-from dmcjia_opt.model.problem import all_plans
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.solving.registry import build_placer
 from dmcjia_opt.solving.running import place
-from dmcjia_opt.testing.problems import CURVES, brute_force, impossible, pooled, random_problem, random_shared_problem
+from dmcjia_opt.testing.problems import (
+    CURVES,
+    all_plans,
+    brute_force,
+    impossible,
+    pooled,
+    random_problem,
+    random_shared_problem,
+)
 
 KINDS = ("reserved", "fifo", "ps")
 
