@@ -237,10 +237,21 @@ class Fleet:
 
     @classmethod
     def of(cls, scenario: Scenario, resource: str | None = None) -> Fleet:
-        """Return a scenario, in which one resource is to be least, ready to be sized."""
+        """Return a scenario, in which one resource is to be least, ready to be sized.
+
+        Raises
+        ------
+        InputError
+            If something is pooled, or it is not clear what is for sale.
+        """
         nodes = replace(scenario.nodes, deadline_ms=constant(math.nan, (len(scenario.nodes),)))
         options = scenario.options.model_copy(update={"objective": "mean"})
         problem = compile_problem(replace(scenario, nodes=nodes, options=options))
+        if problem.pooled.any():
+            raise InputError(
+                f"{problem.resources[int(problem.pooled.argmax())]} is pooled, and what a queue for all has to be "
+                'depends on everybody in it; sizes are of reserved shares: write sharing = "reserved"'
+            )
         return cls(scenario, problem, sale_of(scenario, problem, resource))
 
     def deadlines(self, deadline_ms: float | None) -> FloatArray:

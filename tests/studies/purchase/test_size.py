@@ -302,3 +302,9 @@ def test_a_compiled_fleet_keeps_no_deadline_of_its_own():
     assert np.isinf(fleet.problem.deadline).all()
     assert fleet.deadlines(750).tolist() == pytest.approx([0.7, 0.75, 0.75])
     assert isinstance(scenario.nodes, NodeTable)
+
+
+def test_what_is_pooled_has_no_size():
+    scenario = replace(generate("paper", nodes=3), cloud_sharing="fifo")
+    with pytest.raises(InputError, match='sharing = "reserved"'):
+        size(scenario, deadline_ms=2000)
