@@ -45,8 +45,10 @@ class Menus:
         (n_classes, k) what those cost one node but for crowding, s; +inf where there are fewer.
     parts
         (n_classes, k, n_sums) what they add to the sums.
-    paid
-        Σν, s.
+    use
+        (n_classes, k, n_resources) which shares they take of what is reserved.
+    prices
+        (n_resources,) ν of that, s per unit share; 0 of what is pooled.
     n_nodes
         How many nodes there are in all.
     """
@@ -56,8 +58,19 @@ class Menus:
     option: IntArray
     cost: FloatArray
     parts: FloatArray
-    paid: float
+    use: FloatArray
+    prices: FloatArray
     n_nodes: int
+
+    @property
+    def paid(self) -> float:
+        """Σν, s."""
+        return float(self.prices.sum())
+
+    def counts(self, options: IntArray) -> IntArray:
+        """Return how many nodes (n_classes, k) use each option in a plan (n_nodes,)."""
+        rows = [(options[nodes][:, None] == menu).sum(0) for nodes, menu in zip(self.nodes, self.option, strict=True)]
+        return np.array(rows, dtype=np.int64)
 
     def spread(self, counts: IntArray) -> IntArray:
         """Return the options (n_plans, n_nodes) of plans in which so many nodes (n_plans, n_classes, k) use each."""
@@ -155,14 +168,48 @@ class PooledDual:
         """Return what nodes may choose at prices of what is reserved."""
         first = np.array([nodes[0] for nodes in self._nodes])
         at = np.where(self.problem.pooled, 0.0, np.maximum(prices, LEAST_PRICE))
-        found = columns(self.reserved, first).priced(at)[0] + self._own[first]
-        found = np.where(self._keep[first], found, np.inf)
-        k = max(1, int(np.isfinite(found).sum(axis=1).max()))
-        order = np.argsort(found, axis=1, kind="stable")[:, :k]
+        found, shares = columns(self.reserved, first).priced(at)
+        found = np.where(self._keep[first], found + self._own[first], np.inf)
+        k = max(1, int(self._keep[first].sum(axis=1).max()))
+        order = np.argsort(~self._keep[first], axis=1, kind="stable")[:, :k]
         rows = np.arange(len(first))[:, None]
+        use = np.zeros((*order.shape, len(at)))
+        for i, share in enumerate(shares):
+            on = np.where(self.reserved.service[first[:, None], order, i] > 0, share[rows, order], 0.0)
+            use += on[..., None] * (self.problem.resource[first[:, None], order, i][..., None] == np.arange(len(at)))
         size = np.array([len(nodes) for nodes in self._nodes])
         parts = self._parts[first[:, None], order]
-        return Menus(self._nodes, size, order, found[rows, order], parts, float(at.sum()), self.problem.n_nodes)
+        return Menus(self._nodes, size, order, found[rows, order], parts, use, at, self.problem.n_nodes)
+
+    def settle(self, box: Boxes, aim: float, scale: FloatArray, steps: int) -> Boxes:
+        """Settle on prices of what is reserved at which the bound of a box is good; return it at prices y to match.
+
+        Arguments are those of `raised`, for a single box.
+        """
+        best, settled, prices = -np.inf, (self.menus, box.prices), (self.menus.prices, box.prices)
+        length, idle, reserved = 1.0, 0, ~self.problem.pooled
+        for _ in range(steps):
+            self.menus = self.at(prices[0])
+            found = self.value(box, prices[1])
+            if found.bound[0] > best:
+                best, settled, idle = float(found.bound[0]), (self.menus, prices[1]), 0
+            else:
+                idle += 1
+            if idle >= _PATIENCE:
+                length, idle = length * _SHORTER, 0
+            choice = found.reduced[0].argmin(axis=1)
+            used = (self.menus.size[:, None] * self.menus.use[np.arange(len(choice)), choice]).sum(axis=0)
+            slopes = np.where(reserved, used - 1.0, 0.0), found.slope / scale
+            size = float((slopes[0] ** 2).sum() + (slopes[1] ** 2).sum())
+            if best >= aim or not 0.0 < size < np.inf:
+                break
+            step = length * max(aim - float(found.bound[0]), 1e-9 * abs(aim)) / size
+            prices = (
+                np.maximum(prices[0] + step * slopes[0], 0.0),
+                np.maximum(prices[1] + step * slopes[1] / scale, 0.0),
+            )
+        self.menus = settled[0]
+        return replace(box, prices=settled[1])
 
     def whole(self, prices: FloatArray) -> Boxes:
         """Return the one box of all plans, at prices y (n_sums,)."""

@@ -30,7 +30,7 @@ _PAIRS = 200
 _MOST_MEMORY = 1 << 28  # options of all open boxes
 _REJECTED = 1e3  # what counts for an overload in the search for a plan, relative to the cost without
 _NEAR = 0.25  # of the gap: what the hull of a box may take of it before the options are to blame
-_BATCH = 32
+_BATCH, _MOVES, _REPAIRS = 32, 128, 40
 
 
 def search_pooled(search: Search, most_boxes: int) -> None:
@@ -83,6 +83,11 @@ class _Tree:
         whole = self.dual.whole(self.dual.crowding(sums))
         most = whole.high[0] - self.dual.empty
         self.scale = np.where(most > 0, np.maximum(sums, 1e-3 * most), 1.0)
+        if not self.exact:
+            whole = self.dual.settle(whole, self.aim, self.scale, _FIRST)
+            self.best = np.inf
+            self._try(whole, self.dual.value(whole, whole.prices).reduced)
+            self._improve()
         open_, seen = [whole], 0
         for _ in range(_ROUNDS):  # the first box, from better and better plans
             before = self.search.objective
@@ -207,7 +212,23 @@ class _Tree:
         return self.dual.cost(own, np.einsum("bck,cks->bs", counts, menus.parts))
 
     def _start(self) -> IntArray:
-        """Return the best plan (n_classes, k) that exchanges lead to, and have it evaluated."""
+        """Return the best plan (n_classes, k) that exchanges lead to, and have it evaluated.
+
+        Where that overloads what is reserved its prices rise until one does not.
+        """
+        problem, found = self.search.problem, self._first_plan()
+        for _ in range(0 if self.exact else _REPAIRS):
+            if self.search.options is not None:
+                break
+            plan = self.dual.menus.spread(found[None])[0]
+            full = problem.by_resource(plan, problem.least_share(plan)) >= 1.0
+            prices = self.dual.menus.prices
+            self.dual.menus = self.dual.at(np.where(full, np.maximum(1.5 * prices, 1e-3 * prices.max()), prices))
+            self.best = np.inf
+            found = self._first_plan()
+        return found
+
+    def _first_plan(self) -> IntArray:
         menus = self.dual.menus
         load = menus.parts[..., SUMS - 1 :: SUMS].max(-1)
         finite = np.isfinite(menus.cost)
@@ -220,6 +241,21 @@ class _Tree:
         best = found[int(np.argmin(values))]
         self._offer(best)
         return best
+
+    def _improve(self) -> None:
+        """Exchange one node's option of the incumbent as long as that helps, at the shares that the allocator gives."""
+        menus = self.dual.menus
+        while self.search.options is not None and not self.search.closed:
+            before, counts = self.search.objective, menus.counts(self.search.options)
+            moves = _Moves(self.dual, counts)
+            near = np.argsort(self.dual.cost(moves.own, moves.sums), kind="stable")[:_MOVES]
+            plans = np.repeat(counts[None], len(near), axis=0)
+            for plan, one in zip(plans, near.tolist(), strict=True):
+                moves.make(plan, one)
+            if len(plans):
+                self.search.solve_in_budget(menus.spread(plans))
+            if not self.search.objective < before:
+                return
 
     def _counts(self, choice: IntArray) -> IntArray:
         counts = np.zeros(self.dual.menus.cost.shape, dtype=np.int64)
@@ -246,35 +282,28 @@ class _Tree:
 
     def _exchanged(self, counts: IntArray) -> IntArray:
         """Return a plan (n_classes, k) with one node's option exchanged, or two nodes', for as long as that helps."""
-        menus, dual = self.dual.menus, self.dual
-        counts = counts.copy()
-        finite = np.isfinite(menus.cost)
-        own_cost = np.where(finite, menus.cost, 0.0)
+        counts, dual = counts.copy(), self.dual
         while True:
-            own, sums = float((counts * own_cost).sum()), np.einsum("ck,cks->s", counts, menus.parts)
-            c, i = np.nonzero(counts)
-            move = np.nonzero(finite[c] & (np.arange(counts.shape[1]) != i[:, None]))
-            c, i, j = c[move[0]], i[move[0]], move[1]
-            if not c.size:
+            moves = _Moves(dual, counts)
+            if not len(moves.own):
                 return counts
-            more, parts = own_cost[c, j] - own_cost[c, i], menus.parts[c, j] - menus.parts[c, i]
-            now = float(self._soft(np.array([own]), sums[None])[0])
-            value = self._soft(own + more, sums + parts)
+            now = float(self._soft(moves.own_before[None], moves.sums_before[None])[0])
+            value = self._soft(moves.own, moves.sums)
             best = int(value.argmin())
             if value[best] < now - _MARGIN * abs(now):
-                counts[c[best], i[best]] -= 1
-                counts[c[best], j[best]] += 1
+                moves.make(counts, best)
                 continue
-            near = np.argsort(more + parts @ dual.crowding(sums), kind="stable")[:_PAIRS]
-            both = self._soft(own + more[near, None] + more[near], sums + parts[near, None] + parts[near])
-            same = (c[near, None] == c[near]) & (i[near, None] == i[near]) & (counts[c, i][near, None] < 2)
+            more, parts = moves.own - moves.own_before, moves.sums - moves.sums_before
+            near = np.argsort(more + parts @ dual.crowding(moves.sums_before), kind="stable")[:_PAIRS]
+            both = self._soft(moves.own[near, None] + more[near], moves.sums[near, None] + parts[near])
+            c, i = moves.of[near], moves.taken[near]
+            same = (c[:, None] == c) & (i[:, None] == i) & (counts[c, i][:, None] < 2)
             both = np.where(same, np.inf, both)
             first, second = np.unravel_index(int(both.argmin()), both.shape)
             if not both[first, second] < now - _MARGIN * abs(now):
                 return counts
             for one in (near[first], near[second]):
-                counts[c[one], i[one]] -= 1
-                counts[c[one], j[one]] += 1
+                moves.make(counts, int(one))
 
     def _soft(self, own: FloatArray, sums: FloatArray) -> FloatArray:
         """Return what plans cost, s, with a penalty in place of +inf where they overload something."""
@@ -282,3 +311,27 @@ class _Tree:
         over = np.where(load >= 1.0, load, 0.0).sum(-1)
         cost = self.dual.cost(own, sums)
         return np.asarray(np.where(over > 0, _REJECTED * (np.abs(own) + 1e-300) * (1.0 + over), cost))
+
+
+class _Moves:
+    """Every exchange of one node's option in a plan, (n_moves,) each: the class, what is left and what is taken up.
+
+    `own` and `sums` (n_moves, n_sums) are what the plans then cost but for crowding, s, and their sums.
+    """
+
+    def __init__(self, dual: PooledDual, counts: IntArray) -> None:
+        menus = dual.menus
+        finite = np.isfinite(menus.cost)
+        cost = np.where(finite, menus.cost, 0.0)
+        self.own_before = np.asarray((counts * cost).sum())
+        self.sums_before = np.einsum("ck,cks->s", counts, menus.parts)
+        c, i = np.nonzero(counts)
+        row, self.new = np.nonzero(finite[c] & (np.arange(counts.shape[1]) != i[:, None]))
+        self.of, self.taken = c[row], i[row]
+        self.own = self.own_before + cost[self.of, self.new] - cost[self.of, self.taken]
+        self.sums = self.sums_before + menus.parts[self.of, self.new] - menus.parts[self.of, self.taken]
+
+    def make(self, counts: IntArray, move: int) -> None:
+        """Make one move in `counts` (n_classes, k)."""
+        counts[self.of[move], self.taken[move]] -= 1
+        counts[self.of[move], self.new[move]] += 1
