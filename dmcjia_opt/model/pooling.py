@@ -11,7 +11,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, absent, distinct, over_uses
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.delay import DelayCurve
-from dmcjia_opt.model.sharing.pooled import SUMS, Pooled
+from dmcjia_opt.model.sharing.crowding import SUMS, Pooled
 
 if TYPE_CHECKING:
     from dmcjia_opt.model.problem import Problem
@@ -107,7 +107,7 @@ def alone(problem: Problem) -> FloatArray:
 
 
 def sums(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return what every option adds to the sums that say what is pooled costs (see `sharing.pooled`).
+    """Return what every option adds to the sums that say what is pooled costs (see `sharing.crowding`).
 
     Returns
     -------

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from dmcjia_opt.model.sharing.crowding import Pooled
 from dmcjia_opt.model.sharing.fifo import Fifo
-from dmcjia_opt.model.sharing.pooled import Pooled
 from dmcjia_opt.model.sharing.ps import ProcessorSharing
 
 ResourceKind = Literal["server", "link", "host"]

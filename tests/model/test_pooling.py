@@ -12,7 +12,7 @@ from dmcjia_opt.model.delay import TANDEM, tandem
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.queues import MD1, MM1, mg1
 from dmcjia_opt.model.resources import Resource
-from dmcjia_opt.model.sharing.pooled import cost
+from dmcjia_opt.model.sharing.crowding import cost
 from dmcjia_opt.testing.problems import all_plans, pooled, random_shared_problem
 
 RATE, S, W = np.array([2.0, 1.0, 0.5]), np.array([0.1, 0.2, 0.4]), np.array([0.5, 0.25, 0.25])

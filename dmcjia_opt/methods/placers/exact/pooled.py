@@ -1,7 +1,7 @@
 """The proved optimum where something is pooled: boxes of the sums of its users, split until their bounds meet a plan.
 
 A plan is sought by exchanging one node's option or two nodes', at fixed prices of what is reserved. Then every box is
-bounded (`bounds.pooled`), and loses the options that a better plan cannot use there. A box that has few plans left is
+bounded (`bounds.boxes`), and loses the options that a better plan cannot use there. A box that has few plans left is
 searched whole. Another is split: in one of its sums, or, where those are so near to each other that this gains
 nothing, by whether anybody chooses an option. Boxes are taken in the order of their bounds, many at a time, so that
 the least of those is proved whenever the search ends.
@@ -16,9 +16,9 @@ from itertools import combinations_with_replacement
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.bounds.boxes import Boxes, PooledDual, combinations
 from dmcjia_opt.bounds.certificate import options_lower_bound
-from dmcjia_opt.bounds.pooled import Boxes, PooledDual, combinations
-from dmcjia_opt.model.sharing.pooled import SUMS
+from dmcjia_opt.model.sharing.crowding import SUMS
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.solving.search import Search
 

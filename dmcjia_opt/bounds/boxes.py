@@ -1,7 +1,7 @@
 """How little a plan can cost where something is pooled: weak duality over the sums of its users, box by box.
 
-Whatever is pooled costs p·q/(1 − ρ), of three sums over its users (`sharing.pooled`). With prices y ≥ 0 of those sums,
-and prices ν of what is reserved, every plan whose sums lie in a box costs at least
+Whatever is pooled costs p·q/(1 − ρ), of three sums over its users (`sharing.crowding`). With prices y ≥ 0 of those
+sums, and prices ν of what is reserved, every plan whose sums lie in a box costs at least
 
     Σ_d min_o [ cost at ν + y·parts ] + Σ_r min_x ( p·q/(1 − ρ) − y·x ) − Σ ν,
 
@@ -23,14 +23,14 @@ from dmcjia_opt.bounds.candidates import pareto_options
 from dmcjia_opt.bounds.dual import LEAST_PRICE, columns, rounding_slack
 from dmcjia_opt.model import pooling
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.model.sharing.pooled import SUMS, cost, least
+from dmcjia_opt.model.sharing.crowding import SUMS, cost, least
 
 _PATIENCE, _SHORTER = 3, 0.6  # steps without a better value after which they become shorter, and by how much
 _HAIR = 1e-12  # relative: by how much boxes are larger than they are, for rounding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Menus:
+class ClassMenus:
     """What nodes may choose, identical ones once, at fixed prices of what is reserved.
 
     Parameters
@@ -164,7 +164,7 @@ class PooledDual:
         self._nodes = tuple(np.array(nodes) for nodes in groups.values())
         self.menus = self.at(prices)
 
-    def at(self, prices: FloatArray) -> Menus:
+    def at(self, prices: FloatArray) -> ClassMenus:
         """Return what nodes may choose at prices of what is reserved."""
         first = np.array([nodes[0] for nodes in self._nodes])
         at = np.where(self.problem.pooled, 0.0, np.maximum(prices, LEAST_PRICE))
@@ -179,7 +179,7 @@ class PooledDual:
             use += on[..., None] * (self.problem.resource[first[:, None], order, i][..., None] == np.arange(len(at)))
         size = np.array([len(nodes) for nodes in self._nodes])
         parts = self._parts[first[:, None], order]
-        return Menus(self._nodes, size, order, found[rows, order], parts, use, at, self.problem.n_nodes)
+        return ClassMenus(self._nodes, size, order, found[rows, order], parts, use, at, self.problem.n_nodes)
 
     def settle(self, box: Boxes, aim: float, scale: FloatArray, steps: int) -> Boxes:
         """Settle on prices of what is reserved at which the bound of a box is good; return it at prices y to match.

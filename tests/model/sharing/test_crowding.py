@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.model.resources import CLOUD, POOLED, Resource
-from dmcjia_opt.model.sharing.pooled import cost, least
+from dmcjia_opt.model.sharing.crowding import cost, least
 
 
 def test_a_resource_is_the_same_however_it_is_shared():
