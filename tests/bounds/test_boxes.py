@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.bounds.boxes import PooledDual, combinations
-from dmcjia_opt.model.problem import all_plans
-from dmcjia_opt.testing.problems import pooled, random_shared_problem
+from dmcjia_opt.testing.problems import all_plans, pooled, random_shared_problem
 
 
 @pytest.mark.parametrize("seed", range(40))

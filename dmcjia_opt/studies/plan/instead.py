@@ -13,7 +13,7 @@ from dmcjia_opt.model import pooling
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.servers import Host, hosts_in_common
-from dmcjia_opt.model.sharing.pooled import cost
+from dmcjia_opt.model.sharing.crowding import cost
 from dmcjia_opt.solving.contract import Placement
 from dmcjia_opt.studies.look.words import seconds
 from dmcjia_opt.studies.simulation.arrivals import Bursts, own_arrivals
