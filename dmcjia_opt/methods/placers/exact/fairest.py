@@ -16,6 +16,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, FloatArray, IntArray, blocks
 from dmcjia_opt.bounds.promises import Needs
+from dmcjia_opt.methods.placers.exact.lagrangian import near_cheapest
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Placement, Status, Stop
 from dmcjia_opt.solving.search import Search
@@ -36,8 +37,6 @@ def search_fairest(search: Search, by_mean: ByMean) -> None:
     if np.isinf(search.lower_bound):
         search.claim(Status.INFEASIBLE)
         return
-    if search.problem.n_resources > 1:
-        search.raise_bound(level.prices)
     plans = np.stack([point.options for point in level.points])
     first = np.sort(np.unique(plans, axis=0, return_index=True)[1])[:_TRIED]
     search.solve_in_budget(plans[first])
@@ -80,11 +79,7 @@ def _left(search: Search, prices: FloatArray) -> _Left:
     total = float(prices.sum())
     room = total * (1.0 + 64.0 * EPS * (1.0 + np.log2(problem.n_nodes))) - float(least.sum())
     for rows, cost in near:
-        reduced = cost - least[rows, None]
-        for i in np.flatnonzero((reduced <= room).sum(axis=1) > 1).tolist():
-            options = np.flatnonzero(reduced[i] <= room)
-            order = np.argsort(reduced[i, options], kind="stable")
-            kept.append((rows.start + i, options[order], reduced[i, options[order]]))
+        kept.extend((rows.start + i, options, reduced) for i, options, reduced in near_cheapest(cost, room))
     kept.sort(key=lambda one: len(one[1]))
     return _Left(cheapest, [d for d, _, _ in kept], [o for _, o, _ in kept], [r for _, _, r in kept], room)
 
