@@ -400,7 +400,7 @@ def option_costs(problem: Problem, nodes: IntArray, options: IntArray, prices: F
     `nodes`, `options` and `prices` (..., n_resources) (> 0, s per unit share; without the last axis) broadcast
     against each other; so does the result.
     """
-    asked, weight, parts = _costs(problem, nodes, options, prices)
+    asked, weight, delays, parts = _costs(problem, nodes, options, prices)
     total = parts[0]
     for part in parts[1:]:
         total = total + part
@@ -408,7 +408,7 @@ def option_costs(problem: Problem, nodes: IntArray, options: IntArray, prices: F
     if not problem.promised:
         return np.asarray(fixed + total)
     shape = np.shape(total)
-    delay = weight * sum(asked.at(weight)[1])
+    delay = weight * sum(delays)
     whole = [np.broadcast_to(table, shape) for table in (fixed, weight, problem.deadline[nodes], fixed + delay)]
     late = late_of(whole[3], whole[1] * whole[2], [np.broadcast_to(s, shape) for s in asked.s])
     cost = np.array(fixed + total)
@@ -420,13 +420,13 @@ def option_costs(problem: Problem, nodes: IntArray, options: IntArray, prices: F
 
 def use_costs(problem: Problem, nodes: IntArray, options: IntArray, prices: FloatArray) -> list[FloatArray]:
     """Return what each use of given options costs, s: w·T + ν·δ (see `option_costs`); 0 where it uses nothing."""
-    return _costs(problem, nodes, options, prices)[2]
+    return _costs(problem, nodes, options, prices)[3]
 
 
 def _costs(
     problem: Problem, nodes: IntArray, options: IntArray, prices: FloatArray
-) -> tuple[Asked, FloatArray, list[FloatArray]]:
-    """Return what options use, the weights of their nodes and what each use costs, without regard to deadlines."""
+) -> tuple[Asked, FloatArray, list[FloatArray], list[FloatArray]]:
+    """Return what options use, their nodes' weights, and delay and cost of each use, without regard to deadlines."""
     shape = np.broadcast_shapes(np.shape(nodes), np.shape(options), prices.shape[:-1])
     weight, rate = problem.weight[nodes], problem.arrival_rate[nodes]
     own = []
@@ -449,7 +449,7 @@ def _costs(
         np.where(s > 0, weight * delay + np.where(price > 0, price * share, 0.0), 0.0)
         for s, price, share, delay in zip(service, own, shares, delays, strict=True)
     ]
-    return asked, weight, parts
+    return asked, weight, delays, parts
 
 
 def late_of(delay: FloatArray, most: FloatArray, services: list[FloatArray]) -> tuple[IntArray, IntArray]:

@@ -121,13 +121,12 @@ class Needs:
 
         The cost is a lower bound, by weak duality, however exact the weight is.
         """
-        uses = range(len(self.curves))
         rate = self.rate[at[0], 0]
         asked = Asked(
             self.curves,
-            tuple(self.service[at][:, k] for k in uses),
-            tuple(price[:, k] for k in uses),
-            tuple(self.least[at][:, k] - rate for k in uses),
+            tuple(self.service[at].T),
+            tuple(price.T),
+            tuple(self.least[at].T - rate),
             rate,
             self.wait[at],
             self.scv if isinstance(self.scv, float) else self.scv[at[0], 0],

@@ -95,8 +95,7 @@ class Search:
         self.notes: list[str] = []
         self.fault: BaseException | None = None  # what came from the allocator, the callback or this object
         self.at_work = False  # whether the main thread is inside of a request
-        # after how many known plans in a row a search was refused more, and whether one did not stop asking then
-        self.stalled, self.deaf = 0, False
+        self.stalled, self.deaf = 0, False  # known plans in a row when it was refused more; whether it asked on then
         self.own_budget = False  # whether the budget is the method's own, whose end is an end in order
         self._stop, self._proves, self._closed = stop, proves, False
         self._sure: float | None = None
@@ -246,7 +245,7 @@ class Search:
                     shares = self.problem.by_use(plan, numbers(shares, f"{self.who} offered shares", shape))
                     value = judge(self.problem, plan, shares).objective
                     if self._better(value, plan, shares):
-                        self._keep(value, plan, shares, self.prices if self.problem.worst else self._unknown)
+                        self._keep(value, plan, shares, self._unknown)
                         self._tick()
             if np.isinf(value):
                 self._rejected = plan, shares
@@ -379,6 +378,8 @@ class Search:
         if self._sure is None:
             with self._working():
                 self._sure = self.dual.bound
+                if self.problem.worst and np.isfinite(self._sure):
+                    self._sure_at = frozen(self.dual.level.prices)
         return self._sure
 
     def _believed(self) -> float:

@@ -51,10 +51,7 @@ def _separately(
         return np.where(fine[:, None] & (total > 0.0), total - 1.0, -1.0).ravel()
 
     start = np.repeat(least, problem.n_resources)
-    at_least = over(start) <= 0.0
-    low, high = widened(over, start)
-    _, found = falling_root(over, low, high)
-    level = np.where(at_least, start, found).reshape(shape)
+    level = falling_root(over, *widened(over, start))[1].reshape(shape)
     with np.errstate(divide="ignore", invalid="ignore"):
         floors = np.where(busy, needed(problem, options, level.max(-1)[:, None, None]) / service, 0.0)
     filled = fill(problem, options, np.where(fine[:, None, None], floors, 0.0))

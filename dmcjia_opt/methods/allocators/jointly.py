@@ -139,12 +139,11 @@ class Uses:
         problem = self.problem
         if not problem.promised:
             return np.empty(0, dtype=np.int64), weight
-        uses = range(self.s.shape[1])
         asked = Asked(
             problem.use_curves,
-            tuple(self.s[:, k] for k in uses),
-            tuple(prices[self.resource[:, k]] for k in uses),
-            tuple(self.floor[:, k] for k in uses),
+            tuple(self.s.T),
+            tuple(prices[self.resource].T),
+            tuple(self.floor.T),
             problem.arrival_rate,
             self.wait,
             problem.gaps(),
@@ -152,7 +151,7 @@ class Uses:
         )
         fixed = problem.at(problem.fixed_delay, self.options)
         delay = fixed + sum(asked.at(weight)[1])
-        late = late_of(delay, problem.deadline, [self.s[:, k] for k in uses])[0]
+        late = late_of(delay, problem.deadline, list(self.s.T))[0]
         raised = np.array(weight)
         if late.size:
             mine = asked.only(late)

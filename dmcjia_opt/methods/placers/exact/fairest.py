@@ -15,7 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, FloatArray, IntArray, blocks
+from dmcjia_opt.bounds.certificate import options_lower_bound
 from dmcjia_opt.bounds.promises import Needs
+from dmcjia_opt.methods.placers.exact.lagrangian import near_cheapest
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Placement, Status, Stop
 from dmcjia_opt.solving.search import Search
@@ -36,22 +38,24 @@ def search_fairest(search: Search, by_mean: ByMean) -> None:
     if np.isinf(search.lower_bound):
         search.claim(Status.INFEASIBLE)
         return
-    if search.problem.n_resources > 1:
-        search.raise_bound(level.prices)
     plans = np.stack([point.options for point in level.points])
     first = np.sort(np.unique(plans, axis=0, return_index=True)[1])[:_TRIED]
     search.solve_in_budget(plans[first])
-    complete = False
-    while not search.closed and not complete and search.options is not None:
+    if search.options is None:  # all of them overload something: what the mean likes is a beginning
+        begun = by_mean(replace(search.problem, worst=False), _within(search))
+        if begun.shares is not None:
+            search.solve_in_budget(begun.options[None])
+    bound = None
+    while not search.closed and bound is None and search.options is not None:
         before = search.objective
-        complete = _try_all(search, level.prices)
-        if not complete and not search.objective < before:
+        bound = _try_all(search, level.prices)
+        if bound is None and not search.objective < before:
             _exchange(search, level.prices)
             if not search.objective < before:
                 break
-    if complete:
-        search.prove(search.objective * (1.0 - _MARGIN), "exact")
-    search.claim(search.proved(Status.ROUNDED if complete else Status.FEASIBLE))
+    if bound is not None:
+        search.prove(min(bound, search.objective * (1.0 - _MARGIN)), "exact")
+    search.claim(search.proved(Status.FEASIBLE if bound is None else Status.ROUNDED))
     if search.options is not None:
         _lower_mean(search, by_mean)
 
@@ -80,37 +84,41 @@ def _left(search: Search, prices: FloatArray) -> _Left:
     total = float(prices.sum())
     room = total * (1.0 + 64.0 * EPS * (1.0 + np.log2(problem.n_nodes))) - float(least.sum())
     for rows, cost in near:
-        reduced = cost - least[rows, None]
-        for i in np.flatnonzero((reduced <= room).sum(axis=1) > 1).tolist():
-            options = np.flatnonzero(reduced[i] <= room)
-            order = np.argsort(reduced[i, options], kind="stable")
-            kept.append((rows.start + i, options[order], reduced[i, options[order]]))
+        kept.extend((rows.start + i, options, reduced) for i, options, reduced in near_cheapest(cost, room))
     kept.sort(key=lambda one: len(one[1]))
     return _Left(cheapest, [d for d, _, _ in kept], [o for _, o, _ in kept], [r for _, _, r in kept], room)
 
 
-def _try_all(search: Search, prices: FloatArray) -> bool:
-    """Evaluate every plan that may be better, the most promising first; return whether none is left."""
+def _try_all(search: Search, prices: FloatArray) -> float | None:
+    """Evaluate every plan that may be better, the most promising first; return the least of their own lower bounds.
+
+    What an allocator makes of a plan proves nothing about it; the prices it says do. None if there are too many plans.
+    """
     left = _left(search, prices)
     cost, chosen = np.zeros(1), np.zeros((1, 0), dtype=np.int64)
     for reduced in left.reduced:
         if len(cost) * len(reduced) > 4 * _MOST_PARTIAL:
-            return False
+            return None
         longer = cost[:, None] + reduced[None, :]
         parent, choice = np.nonzero(longer <= left.room)
         if len(parent) > _MOST_PARTIAL:
-            return False
+            return None
         cost, chosen = longer[parent, choice], np.column_stack([chosen[parent], choice])
-    order = np.argsort(cost, kind="stable")
+    order, tried = np.argsort(cost, kind="stable"), []
     for start in range(0, len(order), _BATCH):
         before, rows = search.objective, chosen[order[start : start + _BATCH]]
         plans = np.repeat(left.cheapest[None, :], len(rows), axis=0)
         for j, (d, options) in enumerate(zip(left.nodes, left.options, strict=True)):
             plans[:, d] = options[rows[:, j]]
-        search.with_prices(plans)
+        tried.append((plans, search.with_prices(plans)[1]))
         if search.objective < before and start + _BATCH < len(order):
             return _try_all(search, prices)  # of a quicker plan fewer are left
-    return True
+    bound = np.inf
+    for plans, at in tried:
+        possible = search.problem.overload(plans) == 0
+        own = options_lower_bound(search.problem, plans[possible], at[possible])
+        bound = min(bound, float(np.min(own, initial=np.inf)))
+    return bound
 
 
 def _exchange(search: Search, prices: FloatArray) -> None:
@@ -130,6 +138,11 @@ def _exchange(search: Search, prices: FloatArray) -> None:
         search.with_prices(plans)
 
 
+def _within(search: Search) -> Stop:
+    """Return the budget of a search for a plan of little mean: the time that is left."""
+    return Stop(seconds=None if np.isinf(search.seconds_left) else search.seconds_left, gap=_MEAN_GAP)
+
+
 def _lower_mean(search: Search, by_mean: ByMean) -> None:
     """Take the plan of least mean of those with the incumbent's worst node, if there is more than one."""
     problem, options = search.problem, search.options
@@ -138,7 +151,6 @@ def _lower_mean(search: Search, by_mean: ByMean) -> None:
     if problem.n_resources == 1 and search.objective > level * (1.0 + _BINDS):
         return  # at that delay everything is used up
     most = np.minimum(problem.deadline, search.objective)
-    stop = Stop(seconds=None if np.isinf(search.seconds_left) else search.seconds_left, gap=_MEAN_GAP)
-    found = by_mean(replace(problem, deadline=most, worst=False), stop)
+    found = by_mean(replace(problem, deadline=most, worst=False), _within(search))
     if found.shares is not None:
         search.offer(found.options, found.shares)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,15 +71,24 @@ def survivors(problem: Problem, point: DualPoint, objective: float) -> Survivors
     costs = []
     for rows in blocks(problem.n_nodes, problem.n_options, _BLOCK):
         cost, _ = priced(problem, point.prices, rows)
-        reduced = cost - cost.min(axis=1, keepdims=True)
-        near = (reduced <= room) & np.isfinite(cost)
-        for i in np.flatnonzero(near.sum(axis=1) > 1):
-            options = np.flatnonzero(near[i])
-            order = np.argsort(reduced[i, options], kind="stable")
-            nodes.append(rows.start + int(i))
-            kept.append(options[order])
-            costs.append(reduced[i, options[order]])
+        for i, options, reduced in near_cheapest(cost, room):
+            nodes.append(rows.start + i)
+            kept.append(options)
+            costs.append(reduced)
     return Survivors(point.prices, bound, np.array(nodes, dtype=np.int64), tuple(kept), tuple(costs), point.options)
+
+
+def near_cheapest(cost: FloatArray, room: float) -> Iterator[tuple[int, IntArray, FloatArray]]:
+    """Yield the rows of costs (n, n_options) with several entries that cost at most `room` more than the least.
+
+    Each with these entries, cheapest first, and how much more they cost.
+    """
+    reduced = cost - cost.min(axis=1, keepdims=True)
+    near = (reduced <= room) & np.isfinite(cost)
+    for i in np.flatnonzero(near.sum(axis=1) > 1).tolist():
+        options = np.flatnonzero(near[i])
+        order = np.argsort(reduced[i, options], kind="stable")
+        yield i, options[order], reduced[i, options[order]]
 
 
 def left_open(search: Search) -> Survivors:

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.bounds.certificate import judge
+from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
+from dmcjia_opt.methods.placers.exact.exact import Exact
 from dmcjia_opt.methods.placers.exact.exhaustive import Exhaustive
+from dmcjia_opt.model.delay import MD1
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Placement, Status
+from dmcjia_opt.solving.running import place as run
 from dmcjia_opt.testing.problems import (
     best_plan,
     random_deadlines,
@@ -110,3 +114,33 @@ def test_what_the_worst_node_leaves_lowers_the_mean(seed):
     mean = float(problem.objective(found.options, found.shares))
     promised = replace(problem, deadline=np.full(problem.n_nodes, level * (1 + 1e-10)))
     assert mean <= value_of(promised, best_plan(promised)) * (1 + 1e-5)
+
+
+class Blind:
+    """Water-filling that finds no shares for one plan."""
+
+    def __init__(self, plan):
+        self.plan = plan
+
+    def supports(self, problem):
+        return None
+
+    def allocate(self, problem, options):
+        found = WaterFilling().allocate(problem, options)
+        none = (options == self.plan).all(axis=1)
+        shares = np.where(none[:, None, None], np.nan, found.shares)
+        return replace(found, shares=shares, prices=np.where(none[:, None], np.nan, found.prices))
+
+
+def test_what_an_allocator_misses_is_not_proved_away():
+    """The plans that are left are bounded by their prices, not by what was made of them."""
+    missed = 0
+    for seed in range(12):
+        problem, _ = random_shared_problem(np.random.default_rng(seed), 3, 3, 3, 1, curves=(MD1,))
+        problem = replace(problem, worst=True)
+        best = run(Exact(), problem, WaterFilling())
+        value = float(problem.objective(best.options, best.shares))
+        found = run(Exact(), problem, Blind(best.options))
+        assert found.lower_bound <= value * (1 + 1e-12)
+        missed += found.shares is None or float(problem.objective(found.options, found.shares)) > value * (1 + 1e-6)
+    assert missed >= 6
