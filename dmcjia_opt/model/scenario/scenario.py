@@ -119,8 +119,9 @@ class Scenario:
         What else the nodes may use and share.
     hosts
         How nodes share the hosts that are not reserved for them in shares.
-    cloud_sharing
-        How they share the cloud: ``reserved``, ``fifo`` or ``ps``.
+    cloud_sharing, cloud_seconds_by_batch
+        How they share the cloud: ``reserved``, ``fifo`` or ``ps``; and how long batches take there by their size, which
+        is a text, where it serves in batches.
 
     Raises
     ------
@@ -143,6 +144,7 @@ class Scenario:
     cloud_step_gflops: float | None = None
     hosts: tuple[Host, ...] = ()
     cloud_sharing: Sharing = "reserved"
+    cloud_seconds_by_batch: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Resolve zoo networks that no profile was given for, and look every name and measured time up."""
@@ -188,6 +190,7 @@ class Scenario:
             price_per_gflops=self.cloud_price_per_gflops,
             step_gflops=self.cloud_step_gflops,
             sharing=self.cloud_sharing,
+            seconds_by_batch=dict(self.cloud_seconds_by_batch) or None,
         )
         return (cloud, *self.servers)
 
@@ -319,6 +322,8 @@ class Scenario:
         pooled = {host.name: host.sharing for host in self.hosts if host.sharing != "reserved"}
         if pooled or self.cloud_sharing != "reserved":
             yield json.dumps([self.cloud_sharing, sorted(pooled.items())]).encode()
+        if self.cloud_seconds_by_batch:
+            yield json.dumps(sorted(self.cloud_seconds_by_batch.items())).encode()
         for key in LABELS:
             labels = getattr(nodes, key)
             if labels.values:
@@ -361,6 +366,7 @@ class Scenario:
                 "price_per_gflops": self.cloud_price_per_gflops,
                 "step_gflops": self.cloud_step_gflops,
                 "sharing": "" if self.cloud_sharing == "reserved" else self.cloud_sharing,
+                "seconds_by_batch": dict(self.cloud_seconds_by_batch),
             }
             content["cloud"] = {"compute_gflops": float(self.cloud_gflops)} | {k: v for k, v in cloud.items() if v}
         content["options"] = options
@@ -397,7 +403,8 @@ def times_beside(path: Path) -> Path:
 
 def _content(entry: Server | Link) -> dict[str, Any]:
     """Return what of a server or a link plans depend on."""
-    return entry.model_dump(exclude={*COSTS, *(["sharing"] if entry.sharing == "reserved" else [])})
+    unsaid = {"sharing": entry.sharing == "reserved", "seconds_by_batch": not getattr(entry, "seconds_by_batch", None)}
+    return entry.model_dump(exclude={*COSTS, *(key for key, is_so in unsaid.items() if is_so)})
 
 
 def _node(table: NodeTable, d: int) -> dict[str, Any]:
