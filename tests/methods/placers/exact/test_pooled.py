@@ -157,3 +157,9 @@ def test_placers_that_take_any_evaluator_take_it(name):
     assert value >= exact.lower_bound
     if name in ("exhaustive", "memetic"):
         assert value == pytest.approx(exact.lower_bound, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", [1639])
+def test_what_was_found_by_drawing(seed, monkeypatch):
+    monkeypatch.setattr(by_boxes, "_FEW", 16)  # 1639: a fleet in which no node has a second option
+    check(drawn(seed))
