@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import EPS
+from dmcjia_opt.base.arrays import EPS, FloatArray
 from dmcjia_opt.bounds.dual import DualPoint, dual_point, rounding_slack
 from dmcjia_opt.bounds.loads import least_load
 from dmcjia_opt.bounds.maximise import between, several
@@ -22,10 +22,14 @@ class BestPrice:
     ----------
     problem
         The compiled problem.
+    near
+        (n_resources,) prices that are not far off, as those of a problem that differs a little.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, near: FloatArray | None = None) -> None:
         self.problem = problem
+        fine = near is not None and np.shape(near) == (problem.n_resources,) and bool((near > 0).all())
+        self._near = near if fine else None
 
     @cached_property
     def _relaxed(self) -> Problem:
@@ -55,8 +59,8 @@ class BestPrice:
         if self._impossible:
             return (dual_point(self._relaxed, np.zeros(self.problem.n_resources)),)
         if self.problem.n_resources > 1:
-            return tuple(several(self._relaxed))
-        low, high = between(self._relaxed)
+            return tuple(several(self._relaxed, near=self._near))
+        low, high = between(self._relaxed, near=None if self._near is None else float(self._near[0]))
         return (low,) if low is high else (high, low) if high.value > low.value else (low, high)
 
     @property

@@ -38,22 +38,27 @@ _FARTHEST_MOVE = 1.6
 _LARGE, _SETTLED, _ROOM = 1 << 18, 0.1, 8.0  # when options are ruled out: table entries, last move, times that
 _MOST_POLISHED, _MOST_NODES_POLISHED = 64, 5000
 _KEPT = 16
+_NEAR, _CLOSE = 1.3, 1.001  # factors: within which a price that is near is looked for, and to cross where it is
 
 
-def several(problem: Problem, *, passes: int = 40, polish: int = 120) -> list[DualPoint]:
+def several(
+    problem: Problem, *, near: FloatArray | None = None, passes: int = 40, polish: int = 120
+) -> list[DualPoint]:
     """Maximise the dual of several resources; return the best points met, the best first.
 
     Parameters
     ----------
     problem
         A problem for which `loads.least_load` is below 1.
+    near
+        (n_resources,) prices that are not far off, where some are known.
     passes
         Passes in which all prices move at once.
     polish
         Calls of the dual by cutting planes after that, where there are no more than 64 resources.
     """
     groups: list[Columns] | None = None
-    prices = _guesses(problem)
+    prices = _guesses(problem) if near is None else np.clip(near, LEAST_PRICE, MOST_PRICE)
     damp, last = np.ones_like(prices), np.zeros_like(prices)
     points: list[DualPoint] = []
     best, stalled = -math.inf, 0
@@ -106,13 +111,15 @@ def _guesses(problem: Problem) -> FloatArray:
     return np.clip(total**2, LEAST_PRICE, MOST_PRICE)
 
 
-def between(problem: Problem, *, tolerance: float = 1e-14) -> tuple[DualPoint, DualPoint]:
+def between(problem: Problem, *, near: float | None = None, tolerance: float = 1e-14) -> tuple[DualPoint, DualPoint]:
     """Maximise the dual of one resource.
 
     Parameters
     ----------
     problem
         A problem of one resource for which `loads.least_load` is below 1.
+    near
+        A price > 0 that is not far off, where one is known.
     tolerance
         Stop when no more than this, relative to the dual's magnitude, is left to gain.
 
@@ -125,6 +132,8 @@ def between(problem: Problem, *, tolerance: float = 1e-14) -> tuple[DualPoint, D
     """
     n = problem.n_nodes
     whole = partial(all_columns, problem)
+    if near is not None and (found := _around(problem, near, tolerance)) is not None:
+        return found
     if n <= _SAMPLE:
         return _maximise(list(all_columns(problem)).__iter__, n, 1.0, _guess(problem), 1.5, tolerance)
     rows = np.linspace(0, n - 1, _SAMPLE).astype(np.int64)
@@ -134,6 +143,18 @@ def between(problem: Problem, *, tolerance: float = 1e-14) -> tuple[DualPoint, D
     if low.price <= 0.0:
         return _maximise(whole, n, 1.0, _guess(problem), 1.5, tolerance)
     return _maximise(whole, n, 1.0, math.sqrt(low.price * high.price), 1.02, tolerance)
+
+
+def _around(problem: Problem, near: float, tolerance: float) -> tuple[DualPoint, DualPoint] | None:
+    """Return what `between` does if that is near a price; None if it is not."""
+    ends = np.array([near / _NEAR]), np.array([near * _NEAR])
+    if not (ends[0] >= LEAST_PRICE and ends[1] <= MOST_PRICE):
+        return None
+    groups = [group for block in all_columns(problem) for group in block.inside(*ends)]
+    low, high = _bracket(groups.__iter__, problem.n_nodes, 1.0, near, _CLOSE)
+    if not ends[0] <= low.price < high.price <= ends[1]:
+        return None
+    return _closed_in(groups, low, high, problem.n_nodes, 1.0, tolerance)
 
 
 def _guess(problem: Problem, rows: slice | IntArray = slice(None)) -> float:
@@ -156,6 +177,13 @@ def _maximise(
         return free, free
     low, high = _bracket(whole, n, capacity, guess, factor)
     groups = [group for block in whole() for group in block.inside(low.prices, high.prices)]
+    return _closed_in(groups, low, high, n, capacity, tolerance)
+
+
+def _closed_in(
+    groups: list[Columns], low: DualPoint, high: DualPoint, n: int, capacity: float, tolerance: float
+) -> tuple[DualPoint, DualPoint]:
+    """Close in on the price in a bracket; `groups` have what may be chosen inside it (see `_maximise`)."""
     ruled, width = high.price - low.price, high.price - low.price
     for step in range(_MAX_PASSES):
         best = max(low.value, high.value)

@@ -25,6 +25,10 @@ def solve(
         float | None, typer.Option(parser=part, metavar="PART", help="Stop at this relative gap: 0.05 is 5 %.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and versions, same plan.")] = 0,
+    start: Annotated[
+        Path | None,
+        typer.Option(metavar="plan.json", help="Start from this plan, made before something changed: it is quicker."),
+    ] = None,
     out: Annotated[Path | None, written("plan.json", "Write the plan here.", ".json", stdout=True)] = None,
     proof: Annotated[
         Path | None,
@@ -48,6 +52,7 @@ def solve(
     from dmcjia_opt.model.scenario.compiling import compile_problem
     from dmcjia_opt.model.scenario.loading import load_scenario
     from dmcjia_opt.solving.contract import Stop
+    from dmcjia_opt.solving.plan import load_plan
     from dmcjia_opt.solving.registry import conflicts
     from dmcjia_opt.solving.solve import solve as search
     from dmcjia_opt.solving.verifying import prove
@@ -60,10 +65,11 @@ def solve(
         if method in chosen:
             warn(sentence)
     loaded = load_scenario(scenario, outside=outside)
+    before = None if start is None else load_plan(start)
     if proof is not None:
         require_provable(compile_problem(loaded))
     with SearchProgress(stop, f"{placer} + {allocator}") as progress, interrupts_remembered():
-        plan = search(loaded, placer, allocator, stop=stop, seed=seed, callback=progress.update)
+        plan = search(loaded, placer, allocator, stop=stop, seed=seed, start=before, callback=progress.update)
     plan = replace(plan, machine=computer())
     if out is not None:
         replace(plan, scenario_file=path_from(out.parent, scenario)).save(out)

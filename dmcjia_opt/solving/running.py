@@ -43,6 +43,7 @@ def place(
     rng: np.random.Generator | None = None,
     callback: Callback | None = None,
     dual: BestPrice | None = None,
+    start: IntArray | None = None,
     name: str = "",
     nodes: Sequence[str] = (),
     proves: bool = True,
@@ -62,6 +63,8 @@ def place(
         Called with a `TracePoint` as the search goes on.
     dual
         The problem's best price, where somebody shares it.
+    start
+        (n_nodes,) options that are evaluated first, for a placer that proves nothing.
     name, nodes
         What messages call the placer and the (n_nodes,) nodes.
     proves
@@ -86,6 +89,8 @@ def place(
     notes: list[str] = []
     try:
         with _alarm(stop.seconds if supervised else None, search):
+            if start is not None and not proves:  # those that prove start from prices
+                search.evaluate(start[None])
             placer.search(search, rng or np.random.default_rng(0))
     except KeyboardInterrupt:
         if search.options is None:

@@ -378,8 +378,9 @@ class Search:
         if self._sure is None:
             with self._working():
                 self._sure = self.dual.bound
-                if self.problem.worst and np.isfinite(self._sure):
-                    self._sure_at = frozen(self.dual.level.prices)
+                if np.isfinite(self._sure):
+                    best = self.dual.level if self.problem.worst else self.dual.point
+                    self._sure_at = frozen(best.prices)
         return self._sure
 
     def _believed(self) -> float:

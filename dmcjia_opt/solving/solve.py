@@ -21,10 +21,11 @@ from dmcjia_opt.model.scenario.streams import cautions
 from dmcjia_opt.solving.choices import choices_of
 from dmcjia_opt.solving.contract import Allocator, Callback, Kind, Placement, Spec, Status, Stop, proved
 from dmcjia_opt.solving.infeasible import too_late, why_no_plan
-from dmcjia_opt.solving.plan import Plan
+from dmcjia_opt.solving.plan import Plan, PlanFile
 from dmcjia_opt.solving.registry import LIBRARIES, build_allocator, build_placer, spec_of
 from dmcjia_opt.solving.running import CheckedAllocator, at_the_edge, check_method, check_support, place, unchanged
 from dmcjia_opt.solving.search import Placer
+from dmcjia_opt.solving.starting import start_of
 
 _FULL = "no plan exists: every plan fills the cloud, up to rounding; add cloud or edge compute, or lower arrival_rate"
 
@@ -38,6 +39,7 @@ def solve(
     *,
     stop: Stop | None = None,
     seed: int = 0,
+    start: Plan | PlanFile | Placement | None = None,
     callback: Callback | None = None,
 ) -> Plan:
     """Return a certified plan.
@@ -53,6 +55,9 @@ def solve(
         The budget; none by default.
     seed
         Seed of the placer's generator: same seed and versions, same plan.
+    start
+        A plan for nodes like these, such as the last one before a link changed: its prices are where the best ones are
+        sought first, and a placer that has no proof evaluates its options first. What is proved does not depend on it.
     callback
         Called with a `TracePoint` as the search goes on.
 
@@ -69,7 +74,8 @@ def solve(
         inner = CheckedAllocator(inner, inner_who)
     problem = compile_problem(scenario)
     check_support(inner, problem, inner_name, inner_who)
-    stop, dual, nodes = stop or Stop(), BestPrice(problem), scenario.nodes.names
+    first, near = (None, None) if start is None else start_of(scenario, problem, start)
+    stop, dual, nodes = stop or Stop(), BestPrice(problem, near), scenario.nodes.names
     if dual.load >= 1.0:
         raise InfeasibleError(why_no_plan(scenario, problem))
     with unchanged(problem, others):
@@ -82,6 +88,7 @@ def solve(
             rng=np.random.default_rng(seed),
             callback=callback,
             dual=dual,
+            start=first,
             name=name,
             nodes=nodes,
             proves=row is not None and row.proves,

@@ -1,0 +1,43 @@
+"""Where a search starts: the options of a plan for a fleet like this one, and prices that are not far off."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.scenario import Scenario
+from dmcjia_opt.solving.contract import Placement
+from dmcjia_opt.solving.plan import Plan, PlanFile, options_and_shares
+
+
+def start_of(
+    scenario: Scenario, problem: Problem, start: Plan | PlanFile | Placement
+) -> tuple[IntArray, FloatArray | None]:
+    """Return the options (n_nodes,) of a plan, and its prices (n_resources,) if it says some.
+
+    Raises
+    ------
+    InputError
+        If the plan is not one of these nodes and their options.
+    """
+    try:
+        if isinstance(start, PlanFile):
+            options, _ = options_and_shares(scenario, problem, start)
+        else:
+            options = problem.check_options(np.asarray(start.options))
+            if options.ndim != 1:
+                raise InputError(f"one option for each node, (n_nodes,), is needed, got shape {options.shape}")
+    except InputError as error:
+        raise InputError(f"start: {error}") from None
+    prices = _prices(start)
+    return options, prices if prices.shape == (problem.n_resources,) and np.isfinite(prices).all() else None
+
+
+def _prices(start: Plan | PlanFile | Placement) -> FloatArray:
+    if not isinstance(start, PlanFile):
+        return np.asarray(start.prices, dtype=np.float64)
+    if start.resources is not None:
+        return np.array([row.price_s for row in start.resources], dtype=np.float64)
+    return np.array([] if start.price_s is None else [start.price_s], dtype=np.float64)
