@@ -23,6 +23,7 @@ FILES = {
     "the plan": (_GIB, "split the fleet"),
     "the proof": (64 * _MIB, "let verify search for the bound again, without the proof"),
     "the arrival times": (512 * _MIB, "cut the trace"),
+    "the speeds of links": (512 * _MIB, "cut the trace"),
     "the problem": (64 * _MIB, "replay a smaller one"),
     "the rows": (_GIB, "start another folder"),
     "the description of the run": (16 * _MIB, "remove it"),

@@ -1,0 +1,99 @@
+"""A fleet under links of some speed: its scenario at each moment of a trace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.suggesting import did_you_mean
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.compiling import compile_problem
+from dmcjia_opt.model.scenario.scenario import Scenario
+from dmcjia_opt.studies.online.traces import LinkTrace
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What changes in a scenario.
+
+    Parameters
+    ----------
+    scenario
+        As planned.
+    trace
+        The speeds of nodes' own uplinks, or of shared links, over time.
+
+    Raises
+    ------
+    InputError
+        If the trace is of a node or a link that is not there, or has no uplink of its own.
+    """
+
+    scenario: Scenario
+    trace: LinkTrace
+
+    def __post_init__(self) -> None:
+        """Look every name up."""
+        nodes, links = self.scenario.nodes, [link.name for link in self.scenario.links]
+        own = ~np.isnan(np.broadcast_to(nodes.uplink_mbps, len(nodes)))
+        if self.trace.names == ("",):
+            if not own.any():
+                raise InputError(
+                    f"{self.trace.label}: its speeds are of nodes' own uplinks, and no node has one; give it a "
+                    f"column link, with one of {', '.join(links)}"
+                )
+            return
+        for name in self.trace.names:
+            if name in nodes.names:
+                if not own[nodes.names.index(name)]:
+                    raise InputError(f'{self.trace.label}: "{name}" has no uplink of its own; name its link')
+            elif name not in links:
+                hint = did_you_mean(name, [*nodes.names, *links])
+                raise InputError(f'{self.trace.label}: there is no node and no link "{name}"{hint}; correct the name')
+
+    @cached_property
+    def _nodes(self) -> tuple[IntArray, IntArray]:
+        """The nodes whose own uplinks change, and which column of the trace says how."""
+        nodes = self.scenario.nodes
+        if self.trace.names == ("",):
+            there = np.flatnonzero(~np.isnan(np.broadcast_to(nodes.uplink_mbps, len(nodes))))
+            return there, np.zeros(len(there), dtype=np.int64)
+        place = {name: d for d, name in enumerate(nodes.names)}
+        pairs = [(place[name], k) for k, name in enumerate(self.trace.names) if name in place]
+        found = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        return found[:, 0], found[:, 1]
+
+    @property
+    def planned(self) -> FloatArray:
+        """(n_names,) the speeds that the scenario has, Mbit/s; of all nodes' uplinks their mean."""
+        nodes = self.scenario.nodes
+        own = np.broadcast_to(nodes.uplink_mbps, len(nodes))
+        links = {link.name: link.mbps for link in self.scenario.links}
+        if self.trace.names == ("",):
+            return np.array([float(np.nanmean(own))])
+        place = {name: d for d, name in enumerate(nodes.names)}
+        return np.array([own[place[name]] if name in place else links[name] for name in self.trace.names])
+
+    def at(self, speeds: FloatArray) -> Scenario:
+        """Return the scenario at speeds (n_names,), Mbit/s."""
+        scenario, (nodes, column) = self.scenario, self._nodes
+        of = dict(zip(self.trace.names, speeds.tolist(), strict=True))
+        changed = scenario
+        if len(nodes):
+            uplink = np.array(np.broadcast_to(scenario.nodes.uplink_mbps, len(scenario.nodes)))
+            uplink[nodes] = speeds[column]
+            changed = replace(changed, nodes=replace(scenario.nodes, uplink_mbps=uplink))
+        if any(link.name in of for link in scenario.links):
+            links = tuple(
+                link.model_copy(update={"mbps": of[link.name]}) if link.name in of else link for link in scenario.links
+            )
+            changed = replace(changed, links=links)
+        return changed
+
+    def problem(self, speeds: FloatArray) -> Problem:
+        """Return that scenario compiled."""
+        return compile_problem(self.at(speeds))

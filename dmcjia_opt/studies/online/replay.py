@@ -1,0 +1,274 @@
+"""A trace replayed: what each policy's plans take step by step, beside the best that could have been."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
+from dmcjia_opt.base.errors import InfeasibleError, InputError
+from dmcjia_opt.base.processes import process_pool
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.scenario import Scenario
+from dmcjia_opt.studies.online.conditions import Conditions
+from dmcjia_opt.studies.online.planner import Planned, Planner
+from dmcjia_opt.studies.online.policies import Forecast, Moment, Oracle, Policy, build_policy, last
+from dmcjia_opt.studies.online.traces import LinkTrace
+
+#: What is replayed unless told otherwise.
+POLICIES = ("static", "static:harmonic", "periodic:60", "change:0.3", "oracle")
+_TOGETHER = 64  # steps whose best plans are sought one after the other, each from the last
+
+
+@dataclass(frozen=True, slots=True)
+class Switching:
+    """What another plan costs a node whose option it changes.
+
+    Parameters
+    ----------
+    seconds
+        For how long its tasks wait.
+    load_mbps
+        How fast the weights of its new part are loaded, where memory holds those of one option only; +inf where they
+        are all there.
+    """
+
+    seconds: float = 0.0
+    load_mbps: float = float("inf")
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if not (np.isfinite(self.seconds) and self.seconds >= 0.0):
+            raise InputError(f"switch seconds must be finite and >= 0, got {self.seconds:g}")
+        if not self.load_mbps > 0.0:
+            raise InputError(f"load_mbps must be > 0, got {self.load_mbps:g}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """What a policy did.
+
+    Parameters
+    ----------
+    policy
+        Its name.
+    delay
+        (n_steps,) weighted mean delay of the nodes that were served, s; NaN where none was.
+    served
+        (n_steps,) weight of those.
+    switched
+        (n_steps,) how many nodes changed their option.
+    paid
+        (n_steps,) what that cost: how much it adds to the weighted mean delay, times seconds.
+    planned
+        (n_steps,) whether there was another plan.
+    plan_seconds
+        How long each of those took.
+    options, shares
+        (n_plans, n_nodes) and (n_plans, n_nodes, n_uses); `planned` says when each began.
+    """
+
+    policy: str
+    delay: FloatArray
+    served: FloatArray
+    switched: IntArray
+    paid: FloatArray
+    planned: BoolArray
+    plan_seconds: FloatArray
+    options: IntArray
+    shares: FloatArray
+
+    def mean_delay(self, spans: FloatArray) -> float:
+        """Return the mean over time and nodes, s, with what switching cost."""
+        weight = spans * self.served
+        total = weight.sum()
+        return (
+            float((np.where(weight > 0, self.delay * weight, 0.0).sum() + self.paid.sum()) / total) if total else np.inf
+        )
+
+    def quantile(self, spans: FloatArray, level: float) -> float:
+        """Return the delay, s, that the mean over nodes keeps for that part of the time."""
+        order = np.argsort(np.where(self.served > 0, self.delay, np.inf), kind="stable")
+        row = int(np.searchsorted(np.cumsum(spans[order]), level * spans.sum() * (1.0 - 1e-12)))
+        k = int(order[min(row, len(order) - 1)])
+        return float(self.delay[k]) if self.served[k] > 0 else np.inf
+
+    def unserved(self, spans: FloatArray) -> float:
+        """Return for how many seconds some node's queue had no mean delay."""
+        return float(spans[self.served < 1.0 - 1e-12].sum())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replay:
+    """What all policies did.
+
+    Parameters
+    ----------
+    scenario, trace, switching
+        What was replayed.
+    runs
+        One a policy.
+    bound
+        (n_steps,) what is proved of every plan of each step, s.
+    """
+
+    scenario: Scenario
+    trace: LinkTrace
+    switching: Switching
+    runs: tuple[Run, ...]
+    bound: FloatArray
+
+    @property
+    def lower_bound(self) -> float:
+        """The mean over time of what is proved of each step, s: no policy is faster, whatever it knows."""
+        return float(self.bound @ self.trace.spans / self.trace.end)
+
+    def regret(self, run: Run) -> float:
+        """Return by which part of that bound a policy is slower."""
+        return run.mean_delay(self.trace.spans) / self.lower_bound - 1.0
+
+
+def replay(
+    scenario: Scenario,
+    trace: LinkTrace,
+    policies: Sequence[str | Policy] = POLICIES,
+    *,
+    forecast: Forecast = last,
+    switching: Switching | None = None,
+    jobs: int = 1,
+    progress: Callable[[float], None] | None = None,
+) -> Replay:
+    """Return what policies do under links that change, and the least that anyone could take.
+
+    Delays are those of the model while a step lasts: at its speeds, by the plan of the policy. A policy plans when a
+    step begins, and knows the steps before it.
+
+    Parameters
+    ----------
+    scenario
+        The fleet; its speeds count where the trace says none.
+    trace
+        Which links change, and how.
+    policies
+        Names (see `policies.build_policy`) or objects.
+    forecast
+        What is expected of the next step, from those before it.
+    switching
+        What another plan costs; nothing by default.
+    jobs
+        Processes that look for the best plans.
+    progress
+        Called with the fraction done.
+
+    Raises
+    ------
+    InputError, InfeasibleError
+        If an argument is malformed; if there is no plan to begin with.
+    """
+    conditions, switching = Conditions(scenario, trace), switching or Switching()
+    chosen = [build_policy(policy) if isinstance(policy, str) else policy for policy in policies]
+    best = _best(conditions, jobs, progress)
+    states = [_State(policy, conditions, switching, forecast) for policy in chosen]
+    n_steps = len(trace.times)
+    for k in range(n_steps):
+        problem = conditions.problem(trace.mbps[k])
+        for state in states:
+            state.step(k, problem, best[k] if isinstance(state.policy, Oracle) else None)
+        if progress is not None:
+            progress(0.5 + 0.5 * (k + 1) / n_steps)
+    bound = np.array([np.nan if one is None else one.lower_bound for one in best])
+    return Replay(scenario, trace, switching, tuple(state.run() for state in states), bound)
+
+
+def _best(conditions: Conditions, jobs: int, progress: Callable[[float], None] | None) -> list[Planned | None]:
+    """Return the best plan of every step; the same whatever the number of processes."""
+    n_steps = len(conditions.trace.times)
+    parts = [range(start, min(start + _TOGETHER, n_steps)) for start in range(0, n_steps, _TOGETHER)]
+    found: list[Planned | None] = []
+    with ExitStack() as stack:
+        several = min(jobs, len(parts))
+        if several > 1:
+            pool = stack.enter_context(process_pool(several))
+        for part in (pool.map if several > 1 else map)(partial(_best_of, conditions), parts):
+            found += part
+            if progress is not None:
+                progress(0.5 * len(found) / n_steps)
+    return found
+
+
+def _best_of(conditions: Conditions, steps: range) -> list[Planned | None]:
+    planner = Planner(conditions)
+    return [planner.at(conditions.trace.mbps[k]) for k in steps]
+
+
+class _State:
+    """A policy on its way through the trace."""
+
+    def __init__(self, policy: Policy, conditions: Conditions, switching: Switching, forecast: Forecast) -> None:
+        self.policy, self.conditions, self.switching, self.forecast = policy, conditions, switching, forecast
+        self.planner = Planner(conditions)
+        self.current: Planned | None = None
+        self.began = 0.0
+        n = len(conditions.trace.times)
+        self.delay, self.served, self.paid = np.full(n, np.nan), np.zeros(n), np.zeros(n)
+        self.switched, self.planned = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.bool_)
+        self.plans: list[Planned] = []
+
+    def step(self, k: int, problem: Problem, known: Planned | None) -> None:
+        """Go through a step: `known` is its best plan, for who may know it."""
+        trace = self.conditions.trace
+        expected = np.asarray(self.forecast(trace.mbps[: max(k, 1)]), dtype=np.float64)
+        if expected.shape != (len(trace.names),) or not (np.isfinite(expected) & (expected > 0)).all():
+            raise InputError(f"the forecast must be {len(trace.names)} speeds > 0, in Mbit/s, got {expected!r}")
+        seconds = float(trace.times[k])
+        now = Moment(k, seconds, expected, self.current, seconds - self.began, trace, self.planner)
+        found = known if known is not None else self.policy.plan(now)
+        if found is not None:
+            self._adopt(k, seconds, problem, found)
+        if self.current is None:
+            raise InfeasibleError(f"{self.policy.name}: there is no plan at the speeds that it begins with")
+        delay = problem.node_delay(self.current.options, self.current.shares)
+        fine = np.isfinite(delay)
+        self.served[k] = problem.weight[fine].sum()
+        if fine.any():
+            self.delay[k] = problem.weight[fine] @ delay[fine] / self.served[k]
+
+    def _adopt(self, k: int, seconds: float, problem: Problem, found: Planned) -> None:
+        if self.current is not None:
+            moved = found.options != self.current.options
+            self.switched[k] = moved.sum()
+            if moved.any():
+                away = self._away(found.options, moved)
+                self.paid[k] = 0.5 * problem.weight[moved] @ away**2
+        self.current, self.began, self.planned[k] = found, seconds, True
+        self.plans.append(found)
+
+    def _away(self, options: IntArray, moved: BoolArray) -> FloatArray:
+        """Return for how long nodes that change their option serve nobody, s."""
+        away = np.full(int(moved.sum()), self.switching.seconds)
+        if np.isfinite(self.switching.load_mbps):
+            scenario = self.conditions.scenario
+            cuts = scenario.menus.all_cuts(options)[moved, 0]
+            for i, (d, cut) in enumerate(zip(np.flatnonzero(moved).tolist(), cuts.tolist(), strict=True)):
+                weights = scenario.profiles[scenario.nodes.network_of(d)].weight_bytes
+                if weights is not None:
+                    away[i] += float(weights[:cut].sum()) * 8e-6 / self.switching.load_mbps
+        return away
+
+    def run(self) -> Run:
+        """Return what was done."""
+        return Run(
+            policy=self.policy.name,
+            delay=self.delay,
+            served=self.served,
+            switched=self.switched,
+            paid=self.paid,
+            planned=self.planned,
+            plan_seconds=np.array([plan.seconds for plan in self.plans]),
+            options=np.array([plan.options for plan in self.plans]),
+            shares=np.array([plan.shares for plan in self.plans]),
+        )
