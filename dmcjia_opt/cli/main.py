@@ -20,6 +20,7 @@ from dmcjia_opt.cli.bench import bench
 from dmcjia_opt.cli.generate import generate
 from dmcjia_opt.cli.methods import methods
 from dmcjia_opt.cli.profile import profile
+from dmcjia_opt.cli.replay import replay
 from dmcjia_opt.cli.report import report
 from dmcjia_opt.cli.reproduce import reproduce
 from dmcjia_opt.cli.simulate import simulate
@@ -70,7 +71,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (solve, size, verify, simulate, methods, generate, profile, reproduce, bench, report):
+for _command in (solve, size, verify, simulate, replay, methods, generate, profile, reproduce, bench, report):
     app.command(cls=_Command)(_command)
 
 _STDERR = 2

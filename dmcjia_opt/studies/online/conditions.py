@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.studies.online.traces import LinkTrace
+from dmcjia_opt.studies.online.traces import DRAWN, LinkTrace, draw_links, load_links
 
 
 @dataclass(frozen=True)
@@ -97,3 +98,18 @@ class Conditions:
     def problem(self, speeds: FloatArray) -> Problem:
         """Return that scenario compiled."""
         return compile_problem(self.at(speeds))
+
+
+def links_of(trace: str, scenario: Scenario, seed: int = 0) -> LinkTrace:
+    """Return the trace that a name describes: a file, or ``markov:SECONDS``, ``onoff:SECONDS`` around the plan.
+
+    A drawn trace is of every node's own uplink and every shared link.
+    """
+    if trace.partition(":")[0] not in DRAWN and Path(trace).suffix:
+        return load_links(trace)
+    nodes = scenario.nodes
+    own = np.broadcast_to(nodes.uplink_mbps, len(nodes))
+    there = np.flatnonzero(~np.isnan(own))
+    names = [*(nodes.names[d] for d in there), *(link.name for link in scenario.links)]
+    base = np.append(own[there], [link.mbps for link in scenario.links])
+    return draw_links(trace, base, names, np.random.default_rng(seed))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
+from dmcjia_opt.base.files import write_text
 from dmcjia_opt.base.processes import process_pool
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.scenario import Scenario
@@ -131,6 +137,55 @@ class Replay:
         """Return by which part of that bound a policy is slower."""
         return run.mean_delay(self.trace.spans) / self.lower_bound - 1.0
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `save` writes."""
+        spans = self.trace.spans
+        policies = [
+            {
+                "policy": run.policy,
+                "mean_delay_s": _json(run.mean_delay(spans)),
+                "p95_s": _json(run.quantile(spans, 0.95)),
+                "lower_bound_s": _json(self.lower_bound),
+                "regret": _json(self.regret(run)),
+                "switches": int(run.switched.sum()),
+                "replans": int(run.planned.sum()),
+                "replan_ms": _json(1e3 * float(np.median(run.plan_seconds))),
+                "unserved_s": run.unserved(spans),
+            }
+            for run in self.runs
+        ]
+        return {
+            "format": "dmcjia-opt-replay-1",
+            "scenario": self.scenario.name,
+            "scenario_sha256": self.scenario.sha256(),
+            "trace": self.trace.label,
+            "seconds": self.trace.end,
+            "steps": len(self.trace.times),
+            "switch_seconds": self.switching.seconds,
+            "load_mbps": _json(self.switching.load_mbps),
+            "bound_holds_for": self.scenario.rule,
+            "policies": policies,
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write it as JSON; the file appears whole or not at all."""
+        write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write a row for each step: when it begins, what is proved of it, and the mean delay of each policy, s."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["time_s", "lower_bound_s", *(f"{run.policy} (s)" for run in self.runs)])
+        columns = [self.trace.times, self.bound, *(run.delay for run in self.runs)]
+        writer.writerows([["" if np.isnan(cell) else cell for cell in row] for row in np.stack(columns, 1).tolist()])
+        write_text(path, text.getvalue())
+
+    def save_page(self, path: str | Path) -> None:
+        """Write its page, one HTML file that needs no network."""
+        from dmcjia_opt.studies.online.replay_page import replay_page
+
+        write_text(path, replay_page(self))
+
 
 def replay(
     scenario: Scenario,
@@ -182,6 +237,10 @@ def replay(
             progress(0.5 + 0.5 * (k + 1) / n_steps)
     bound = np.array([np.nan if one is None else one.lower_bound for one in best])
     return Replay(scenario, trace, switching, tuple(state.run() for state in states), bound)
+
+
+def _json(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _best(conditions: Conditions, jobs: int, progress: Callable[[float], None] | None) -> list[Planned | None]:
