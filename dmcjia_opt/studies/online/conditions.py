@@ -95,6 +95,12 @@ class Conditions:
             changed = replace(changed, links=links)
         return changed
 
+    def column_of(self, node: int) -> int:
+        """Return which column of the trace is a node's own uplink; −1 where none is."""
+        nodes, column = self._nodes
+        on = np.flatnonzero(nodes == node)
+        return int(column[on[0]]) if on.size else -1
+
     def problem(self, speeds: FloatArray) -> Problem:
         """Return that scenario compiled."""
         return compile_problem(self.at(speeds))

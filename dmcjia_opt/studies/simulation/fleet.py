@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -19,7 +20,9 @@ from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario, Uplink
 from dmcjia_opt.model.scenario.services import stage_times
 from dmcjia_opt.solving.plan import Plan, PlanFile, options_and_shares
+from dmcjia_opt.studies.online.traces import LinkTrace
 from dmcjia_opt.studies.simulation.arrivals import BLOCK, Arrivals, Trace, own_arrivals
+from dmcjia_opt.studies.simulation.changing import Changing
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, Histogram
 from dmcjia_opt.studies.simulation.meeting import Member, Source, run_together
 from dmcjia_opt.studies.simulation.node import NodeRun, Tally, run_node
@@ -60,6 +63,8 @@ def simulate(
     service_family: ServiceFamily = "gamma",
     uplink: Uplink | None = None,
     warm_up: float = WARM_UP,
+    links: LinkTrace | None = None,
+    later: Sequence[tuple[float, HasPlan]] = (),
     progress: Callable[[float], None] | None = None,
 ) -> Simulation:
     """Send tasks through the stages of every node, and measure their delay.
@@ -100,6 +105,12 @@ def simulate(
         uplink and on its shares of links. By default what the scenario's options say.
     warm_up
         Share of the tasks left out at the start, in [0, 1).
+    links
+        Speeds of links over time; what is on its way when one changes sees the change. After its end the trace begins
+        anew; by default there are as many tasks as make whole rounds of it.
+    later
+        Plans that take over, and when, s: tasks that arrive at their node from then on. Those of a node stay in order.
+        Where the trace begins anew, so do they.
     progress
         Called with the fraction done.
 
@@ -127,14 +138,17 @@ def simulate(
     options, shares = _checked(scenario, plan, problem)
     names, rates = scenario.nodes.names, scenario.nodes.arrival_rate.tolist()
     passage = Passage.of(times, times.at(options), shares, uplink)
+    changing = Changing.of(scenario, times, problem, (options, shares), links, _later(scenario, later, problem), uplink)
     meets = np.asarray(passage.pooled.any(axis=1))
-    measured, skipped, quiet = _numbers(arrivals, scenario, meets, tasks, warm_up)
+    if changing.anything and meets.any():
+        raise InputError("links and plans that change are simulated where all shares are reserved; leave links out")
+    wanted = changing.tasks(scenario.nodes.arrival_rate, TASKS, warm_up) if tasks is None else tasks
+    measured, skipped, quiet = _numbers(arrivals, scenario, meets, wanted, warm_up)
     trace = arrivals if isinstance(arrivals, Trace) else None
     own_rates = np.array([0.0 if quiet[d] else arrivals.rate(name, rates[d]) for d, name in enumerate(names)])
     varying = np.array([arrivals.varies(name) for name in names])
-    passage.require_stable(
-        scenario, options, own_rates, varying, passage.scatters(*scatter), recorded=trace is not None
-    )
+    for one, chosen in changing.passages(passage, options):
+        one.require_stable(scenario, chosen, own_rates, varying, one.scatters(*scatter), recorded=trace is not None)
     planned = scenario.nodes.arrival_rate
     said = notes(trace, names, (own_rates, planned), tasks, measured + skipped, quiet) if trace else ()
     weight = problem.weight
@@ -158,7 +172,8 @@ def simulate(
         gaps = arrivals.gaps(name, rates[d], each, stream(seed, d, 0))
         if progress is not None:
             gaps = _reported(gaps, progress, done, total)
-        runs[d] = run_node(passage.stages(d, *scatter, seed), gaps, *counts, level, float(deadline[d]))
+        stages = changing.stages(d, passage.stages(d, *scatter, seed), passage)
+        runs[d] = run_node(stages, gaps, *counts, level, float(deadline[d]))
         done += each
     if together:
         report = None if progress is None else partial(_report, progress, done, total)
@@ -193,7 +208,7 @@ def simulate(
         stage_load=load,
         quantiles=levels,
         mean_quantiles=mixed.quantiles(LEVELS),
-        model=problem.node_delay(options, shares),
+        model=changing.model(problem.node_delay(options, shares)),
         deadline=deadline,
         late=late,
         rate=own_rates,
@@ -203,6 +218,16 @@ def simulate(
         notes=tuple(said),
         wall_seconds=time.perf_counter() - started,
     )
+
+
+def _later(
+    scenario: Scenario, later: Sequence[tuple[float, HasPlan]], problem: Problem
+) -> list[tuple[float, IntArray, FloatArray]]:
+    found = [(float(at), *_checked(scenario, plan, problem)) for at, plan in later]
+    times = [0.0, *(at for at, _, _ in found)]
+    if not all(before < after < math.inf for before, after in pairwise(times)):
+        raise InputError("plans that take over need times > 0 s, in order")
+    return found
 
 
 def _deadlines(scenario: Scenario) -> FloatArray:
@@ -264,14 +289,14 @@ def _checked(scenario: Scenario, plan: Plan | PlanFile | HasPlan, problem: Probl
 
 
 def _numbers(
-    arrivals: Arrivals, scenario: Scenario, meets: BoolArray, tasks: int | None, warm_up: float
+    arrivals: Arrivals, scenario: Scenario, meets: BoolArray, tasks: int | IntArray | None, warm_up: float
 ) -> tuple[IntArray, IntArray, BoolArray]:
     """Return how many tasks of each node count, how many come before them, and which have too few for batches."""
     names, rate = scenario.nodes.names, scenario.nodes.arrival_rate
     each = np.empty(len(names), dtype=np.int64)
     for d, name in enumerate(names):
         available = arrivals.available(name)
-        wanted = TASKS if tasks is None and available is None else tasks
+        wanted = TASKS if tasks is None and available is None else tasks[d] if isinstance(tasks, np.ndarray) else tasks
         each[d] = min(number for number in (wanted, available) if number is not None)
     most = int(each.argmax())
     if isinstance(arrivals, Trace) and not each[most]:
@@ -279,7 +304,7 @@ def _numbers(
             f'{arrivals.label}: there is no arrival for any node of the scenario, such as "{names[0]}"; correct the '
             "names in column node, or leave the column out"
         )
-    if tasks is not None and each[most] < tasks:
+    if isinstance(tasks, int) and each[most] < tasks:
         raise InputError(
             f'{arrivals.label} has {each[most]} arrivals for "{names[most]}", fewer than the {tasks} tasks asked for; '
             "ask for fewer"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.studies.simulation.clock import Clock, Schedule
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, BatchSums, Histogram
 from dmcjia_opt.studies.simulation.queues import FifoQueue, Variability
 
@@ -27,12 +28,55 @@ class Stage:
         Whether it serves one task at a time; otherwise it is a pure delay, the same for every task.
     scatter, rng
         How service times scatter where tasks wait, and from which source; all take the mean when omitted.
+    clock
+        How fast it is over time; as planned when omitted.
+    schedule
+        Service times that change; `service` when omitted.
     """
 
     service: float
     waits: bool = True
     scatter: Variability | None = None
     rng: np.random.Generator | None = None
+    clock: Clock | None = None
+    schedule: Schedule | None = None
+
+    def passed(
+        self, queue: FifoQueue, at: FloatArray, arrivals: FloatArray, origin: float
+    ) -> tuple[FloatArray, FloatArray | float]:
+        """Return when tasks leave, s, and for how long they were served.
+
+        Parameters
+        ----------
+        queue
+            Of this stage; it counts times of its clock where it has one.
+        at, arrivals
+            (n,) when they come here, and when they came to the node, s.
+        origin
+            What these count from, s.
+        """
+        factors = self.factors(len(at)) if self.waits else None
+        service: FloatArray | float = self.service
+        if self.schedule is not None:
+            services = self.schedule.at(origin + arrivals)
+            service = services if factors is None else services * factors
+            factors = service / self.service
+        elif factors is not None:
+            service = self.service * factors
+        if self.clock is None:
+            return (queue.departures(at, self.service, factors) if self.waits else at + service), service
+        start = self.clock.passed(np.array([origin]))
+        shown = self.clock.passed(origin + at)
+        left = start + queue.departures(shown - start, self.service, factors) if self.waits else shown + service
+        return self.clock.reached(left) - origin, service
+
+    def move_origin(self, queue: FifoQueue, origin: float, by: float) -> None:
+        """Count times of its queue from `by` seconds later on; they counted from `origin`, s."""
+        if self.clock is None:
+            queue.move_origin(by)
+        else:
+            shown = self.clock.passed(np.array([origin, origin + by]))
+            queue.move_origin(float(shown[1] - shown[0]))
 
     def factors(self, n: int) -> FloatArray | None:
         """Return (n,) service times over their mean, or None if all take the mean."""
@@ -152,19 +196,14 @@ def run_node(
         for k, (queue, stage) in enumerate(zip(queues, stages, strict=True)):
             if not stage.service:
                 continue
-            if not stage.waits:
-                busy[k] += stage.service * n
-                sums[k] += stage.service * (n - skip)
-                at = at + stage.service
-                continue
-            before, factors = at, stage.factors(n)
-            busy[k] += stage.service * (n if factors is None else factors.sum())
-            at = queue.departures(at, stage.service, factors)
+            before = at
+            at, services = stage.passed(queue, at, arrivals, span)
+            busy[k] += services * n if isinstance(services, float) else services.sum()
             sums[k] += (at[skip:] - before[skip:]).sum() if k != last else 0.0
         tally.add((at - arrivals)[skip:])
         end = float(arrivals[-1])
-        for queue in queues:
-            queue.move_origin(end)
+        for queue, stage in zip(queues, stages, strict=True):
+            stage.move_origin(queue, span, end)
         span += end
         seen += n
     sums[last] += tally.total - sums.sum()  # so that the stages sum to the whole

@@ -1,0 +1,136 @@
+"""What changes while tasks pass: the speeds of links, and the plan."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.scenario import Scenario, Uplink
+from dmcjia_opt.model.scenario.services import StageTimes
+from dmcjia_opt.studies.online.conditions import Conditions
+from dmcjia_opt.studies.online.traces import LinkTrace
+from dmcjia_opt.studies.simulation.clock import Clock, Schedule
+from dmcjia_opt.studies.simulation.node import Stage
+from dmcjia_opt.studies.simulation.passage import Passage
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Changing:
+    """Links and plans over time.
+
+    Parameters
+    ----------
+    conditions
+        The links that change; None where none does.
+    problem
+        As planned.
+    times
+        (n_plans,) when each plan begins, s; the first at 0.
+    plans
+        (n_plans,) their options and shares.
+    passes
+        (n_plans,) their stages.
+    """
+
+    conditions: Conditions | None
+    problem: Problem
+    times: FloatArray
+    plans: tuple[tuple[IntArray, FloatArray], ...]
+    passes: tuple[Passage, ...]
+
+    @classmethod
+    def of(
+        cls,
+        scenario: Scenario,
+        times: StageTimes,
+        problem: Problem,
+        plan: tuple[IntArray, FloatArray],
+        links: LinkTrace | None,
+        later: Sequence[tuple[float, IntArray, FloatArray]],
+        uplink: Uplink,
+    ) -> Changing:
+        """Return what changes: the speeds of `links`, and the plan for those that come `later`."""
+        plans = (plan, *((options, shares) for _, options, shares in later))
+        passes = tuple(Passage.of(times, times.at(options), shares, uplink) for options, shares in plans)
+        conditions = None if links is None else Conditions(scenario, links)
+        return cls(conditions, problem, np.array([0.0, *(at for at, _, _ in later)]), plans, passes)
+
+    @property
+    def anything(self) -> bool:
+        """Whether something does."""
+        return self.conditions is not None or len(self.plans) > 1
+
+    @property
+    def _period(self) -> float:
+        """After which all begins anew, s; +inf without a trace."""
+        return math.inf if self.conditions is None else self.conditions.trace.end
+
+    def tasks(self, rate: FloatArray, least: int, warm_up: float) -> IntArray | None:
+        """Return how many tasks (n_nodes,) make whole rounds of the trace, and at least `least`; None without one."""
+        if self.conditions is None:
+            return None
+        end = self.conditions.trace.end
+        rounds = np.maximum(np.ceil((1.0 - warm_up) * least / (rate * end)), 1.0)
+        return np.ceil(rounds * end * rate / (1.0 - warm_up)).astype(np.int64)
+
+    def passages(self, first: Passage, options: IntArray) -> Iterator[tuple[Passage, IntArray]]:
+        """Yield the stages of every plan at the mean speeds of the links, and its options."""
+        for passage, (chosen, _) in zip(self.passes, self.plans, strict=True):
+            service = passage.service.copy()
+            for d in range(len(service) if self.conditions is not None else 0):
+                for k in range(service.shape[1]):
+                    if (clock := self._clock(d, k, passage)) is not None:
+                        service[d, k] /= clock.mean
+            yield replace(passage, service=service), chosen
+
+    def stages(self, node: int, stages: Sequence[Stage], passage: Passage) -> list[Stage]:
+        """Return the stages of a node with what changes there."""
+        if not self.anything:
+            return list(stages)
+        found = []
+        for k, stage in enumerate(stages):
+            services = np.array([one.service[node, k] for one in self.passes])
+            if (services != services[0]).any():
+                schedule = Schedule(self.times, services, self._period)
+                stage = replace(stage, service=float(services.max()), schedule=schedule)
+            found.append(replace(stage, clock=self._clock(node, k, passage)))
+        return found
+
+    def _clock(self, node: int, k: int, passage: Passage) -> Clock | None:
+        """Return the clock of a stage of a node; None where its speed does not change."""
+        if self.conditions is None:
+            return None
+        trace, scenario = self.conditions.trace, self.conditions.scenario
+        if passage.names[k] == "uplink":
+            column = self.conditions.column_of(node)
+            planned = float(np.broadcast_to(scenario.nodes.uplink_mbps, scenario.n_nodes)[node])
+        else:
+            r = {int(one.resource[node, k]) for one in self.passes} - {-1}
+            name = passage.resources[r.pop()].name if len(r) == 1 else ""
+            column = trace.names.index(name) if name and name in trace.names else -1
+            planned = next((link.mbps for link in scenario.links if link.name == name), math.nan)
+        if column < 0:
+            return None
+        return Clock(np.append(trace.times, trace.end), trace.mbps[:, column] / planned)
+
+    def model(self, delay: FloatArray) -> FloatArray:
+        """Return the delays (n_nodes,) of the model in the mean over time, s; `delay` where nothing changes."""
+        if not self.anything:
+            return delay
+        if self.conditions is None:
+            return np.asarray(self.problem.node_delay(*self.plans[-1]))
+        trace, total = self.conditions.trace, np.zeros(len(delay))
+        edges = np.unique(np.concatenate([trace.times, self.times[self.times < trace.end]]))
+        steps = np.searchsorted(trace.times, edges, side="right") - 1
+        which = np.searchsorted(self.times, edges, side="right") - 1
+        spans, problem, at = np.diff(np.append(edges, trace.end)), self.problem, -1
+        for k, plan, span in zip(steps.tolist(), which.tolist(), spans.tolist(), strict=True):
+            if k != at:
+                problem, at = self.conditions.problem(trace.mbps[k]), k
+            total += span * problem.node_delay(*self.plans[plan])
+        return np.asarray(total / trace.end)
