@@ -48,6 +48,14 @@ def simulate(
             show_default="as the scenario says",
         ),
     ] = None,
+    links: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Speeds of links over time, as `dmcjia replay --trace` takes them; as planned.",
+            show_default=False,
+        ),
+    ] = None,
     warm_up: Annotated[float, typer.Option(help="Share of the tasks left out at the start.")] = 0.1,
     confidence: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
     out: Annotated[Path | None, written("sim.json", "Write everything here.", ".json", stdout=True)] = None,
@@ -63,6 +71,7 @@ def simulate(
     from dmcjia_opt.cli.show_simulation import show_differences, show_simulation
     from dmcjia_opt.model.scenario.loading import load_scenario
     from dmcjia_opt.solving.plan import load_plan
+    from dmcjia_opt.studies.online.conditions import links_of
     from dmcjia_opt.studies.simulation.arrivals import Trace, build_arrivals, own_arrivals
     from dmcjia_opt.studies.simulation.fleet import made_for
     from dmcjia_opt.studies.simulation.fleet import simulate as send_tasks
@@ -74,6 +83,7 @@ def simulate(
     process = own_arrivals(loaded.nodes) if arrivals is None else build_arrivals(arrivals)
     if len(set(plans)) < len(plans):
         raise InputError(f"{max(plans, key=plans.count)} is given twice; name each plan once")
+    speeds = None if links is None else links_of(links, loaded, seed)
     found = {}
     with bar("simulate") as live:
         for k, path in enumerate(plans):
@@ -91,6 +101,7 @@ def simulate(
                     service_family=service_family,
                     uplink=uplink,
                     warm_up=warm_up,
+                    links=speeds,
                     progress=partial(live.show_part, k, len(plans)),
                 )
             except DmcjiaError as error:

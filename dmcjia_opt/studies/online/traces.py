@@ -105,8 +105,8 @@ def load_links(path: str | Path) -> LinkTrace:
     """
     path = Path(path)
     text = read_text(path, "the speeds of links", "CSV")
-    first = text.lstrip("\ufeff \t\r\n").split("\n", 1)[0]
-    if not any(character.isdigit() for character in first.replace(";", ",").split(",")[0]):
+    first = text.lstrip().split("\n", 1)[0]
+    if first and not any(character.isdigit() for character in first.replace(";", ",").split(",")[0]):
         return _table(path)
     values, lines = _numbers(path, text)
     if len(values) > 1 and values[-1] >= 1000 and (values % 1 == 0).all() and (np.diff(values) >= 0).all():
