@@ -40,6 +40,12 @@ class Conditions:
     def __post_init__(self) -> None:
         """Look every name up."""
         nodes, links = self.scenario.nodes, [link.name for link in self.scenario.links]
+        if self.rates:
+            for name in self.trace.names:
+                if name and name not in nodes.names:
+                    hint = did_you_mean(name, nodes.names)
+                    raise InputError(f'{self.trace.label}: there is no node "{name}"{hint}; correct the name')
+            return
         own = ~np.isnan(np.broadcast_to(nodes.uplink_mbps, len(nodes)))
         if self.trace.names == ("",):
             if not own.any():
@@ -56,34 +62,33 @@ class Conditions:
                 hint = did_you_mean(name, [*nodes.names, *links])
                 raise InputError(f'{self.trace.label}: there is no node and no link "{name}"{hint}; correct the name')
 
+    @property
+    def rates(self) -> bool:
+        """Whether arrivals change, and not links."""
+        return self.trace.quantity == "arrival_rate"
+
     @cached_property
     def _nodes(self) -> tuple[IntArray, IntArray]:
         """The nodes whose own uplinks change, and which column of the trace says how."""
         nodes = self.scenario.nodes
         if self.trace.names == ("",):
-            there = np.flatnonzero(~np.isnan(np.broadcast_to(nodes.uplink_mbps, len(nodes))))
+            has = np.broadcast_to(nodes.arrival_rate if self.rates else nodes.uplink_mbps, len(nodes))
+            there = np.flatnonzero(~np.isnan(has))
             return there, np.zeros(len(there), dtype=np.int64)
         place = {name: d for d, name in enumerate(nodes.names)}
         pairs = [(place[name], k) for k, name in enumerate(self.trace.names) if name in place]
         found = np.array(pairs, dtype=np.int64).reshape(-1, 2)
         return found[:, 0], found[:, 1]
 
-    @property
-    def planned(self) -> FloatArray:
-        """(n_names,) the speeds that the scenario has, Mbit/s; of all nodes' uplinks their mean."""
-        nodes = self.scenario.nodes
-        own = np.broadcast_to(nodes.uplink_mbps, len(nodes))
-        links = {link.name: link.mbps for link in self.scenario.links}
-        if self.trace.names == ("",):
-            return np.array([float(np.nanmean(own))])
-        place = {name: d for d, name in enumerate(nodes.names)}
-        return np.array([own[place[name]] if name in place else links[name] for name in self.trace.names])
-
     def at(self, speeds: FloatArray) -> Scenario:
-        """Return the scenario at speeds (n_names,), Mbit/s."""
+        """Return the scenario at speeds (n_names,), Mbit/s, or at arrival rates, 1/s."""
         scenario, (nodes, column) = self.scenario, self._nodes
         of = dict(zip(self.trace.names, speeds.tolist(), strict=True))
         changed = scenario
+        if self.rates:
+            rate = np.array(np.broadcast_to(scenario.nodes.arrival_rate, len(scenario.nodes)))
+            rate[nodes] = speeds[column]
+            return replace(scenario, nodes=replace(scenario.nodes, arrival_rate=rate))
         if len(nodes):
             uplink = np.array(np.broadcast_to(scenario.nodes.uplink_mbps, len(scenario.nodes)))
             uplink[nodes] = speeds[column]

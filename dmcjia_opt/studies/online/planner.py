@@ -19,6 +19,9 @@ from dmcjia_opt.solving.search import Placer
 from dmcjia_opt.studies.online.conditions import Conditions
 
 
+_SAME = "service", "wait", "arrival_rate"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Planned:
     """A plan, and what is proved where it was made.
@@ -96,8 +99,7 @@ class Planner:
         for row, w in zip(speeds, part.tolist(), strict=True):
             problem = self.conditions.problem(row)
             base = base or problem
-            same = all(np.array_equal(getattr(problem, key), getattr(base, key)) for key in ("service", "wait"))
-            if not same:
+            if not all(np.array_equal(getattr(problem, key), getattr(base, key)) for key in _SAME):
                 raise InputError(
                     "one plan for all speeds is made where only nodes' own uplinks change, and not what is shared or "
                     'waited before; leave robust out, or write uplink = "delay"'

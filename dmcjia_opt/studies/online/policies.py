@@ -79,7 +79,7 @@ class Static:
         """Return a plan at the first step."""
         if now.step:
             return None
-        part, mbps = now.trace.spans / now.trace.end, now.trace.mbps
+        part, mbps = now.trace.spans / now.trace.end, now.trace.values
         if self.of == "mean":
             return now.planner.at(part @ mbps)
         if self.of == "harmonic":
@@ -108,7 +108,7 @@ class Robust:
         """Return a plan at the first step."""
         if now.step:
             return None
-        spans, mbps = now.trace.spans, now.trace.mbps
+        spans, mbps = now.trace.spans, now.trace.values
         order = np.argsort(np.log(mbps).mean(axis=1), kind="stable")
         few = order[: max(int(np.searchsorted(np.cumsum(spans[order]), self.quantile * spans.sum())) + 1, 1)]
         return now.planner.for_all(mbps[few], spans[few])
@@ -171,7 +171,7 @@ class Oracle:
 
     def plan(self, now: Moment) -> Planned | None:
         """Return the plan of this step."""
-        return now.planner.at(now.trace.mbps[now.step])
+        return now.planner.at(now.trace.values[now.step])
 
 
 def last(seen: FloatArray) -> FloatArray:

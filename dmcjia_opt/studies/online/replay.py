@@ -230,7 +230,7 @@ def replay(
     states = [_State(policy, conditions, switching, forecast) for policy in chosen]
     n_steps = len(trace.times)
     for k in range(n_steps):
-        problem = conditions.problem(trace.mbps[k])
+        problem = conditions.problem(trace.values[k])
         for state in states:
             state.step(k, problem, best[k] if isinstance(state.policy, Oracle) else None)
         if progress is not None:
@@ -261,7 +261,7 @@ def _best(conditions: Conditions, jobs: int, progress: Callable[[float], None] |
 
 def _best_of(conditions: Conditions, steps: range) -> list[Planned | None]:
     planner = Planner(conditions)
-    return [planner.at(conditions.trace.mbps[k]) for k in steps]
+    return [planner.at(conditions.trace.values[k]) for k in steps]
 
 
 class _State:
@@ -280,7 +280,7 @@ class _State:
     def step(self, k: int, problem: Problem, known: Planned | None) -> None:
         """Go through a step: `known` is its best plan, for who may know it."""
         trace = self.conditions.trace
-        expected = np.asarray(self.forecast(trace.mbps[: max(k, 1)]), dtype=np.float64)
+        expected = np.asarray(self.forecast(trace.values[: max(k, 1)]), dtype=np.float64)
         if expected.shape != (len(trace.names),) or not (np.isfinite(expected) & (expected > 0)).all():
             raise InputError(f"the forecast must be {len(trace.names)} speeds > 0, in Mbit/s, got {expected!r}")
         seconds = float(trace.times[k])

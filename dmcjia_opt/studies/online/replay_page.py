@@ -40,7 +40,7 @@ def replay_page(replay: Replay) -> str:
 
 
 def _glance(replay: Replay) -> list[tuple[str, str]]:
-    trace, mbps = replay.trace, replay.trace.mbps
+    trace, mbps = replay.trace, replay.trace.values
     low, middle, high = np.quantile(mbps, [0.05, 0.5, 0.95]).tolist()
     took = np.concatenate([run.plan_seconds for run in replay.runs])
     return [
@@ -117,7 +117,7 @@ def _speeds(replay: Replay) -> go.Figure:
     levels = {"": 0.5} if len(trace.names) == 1 else {"slowest": 0.0, "middle": 0.5, "fastest": 1.0}
     shown: list[float] = []
     for style, (name, level) in zip(styles([name or "speed" for name in levels]).values(), levels.items(), strict=True):
-        mean = _mean(np.quantile(trace.mbps, level, axis=1), trace.spans, first)
+        mean = _mean(np.quantile(trace.values, level, axis=1), trace.spans, first)
         shown += mean.tolist()
         x, y = _closed(replay, times, mean)
         add_steps(figure, style, x, y, f"%{{x:.4g}} s: %{{y:.4g}} Mbit/s {name}", width=1.4)

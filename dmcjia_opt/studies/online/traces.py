@@ -1,11 +1,12 @@
-"""How fast links are over time: piecewise constant, recorded or drawn."""
+"""How fast links are over time, or how often tasks arrive: piecewise constant, recorded or drawn."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -15,8 +16,9 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.files import read_text
 from dmcjia_opt.base.suggesting import did_you_mean
 
-#: Slowest that a link is taken to be, Mbit/s: what is recorded as nothing is this.
-SLOWEST_MBPS = 1e-3
+#: What is recorded as nothing is this, Mbit/s or tasks a second.
+LEAST = 1e-3
+Quantity = Literal["uplink_mbps", "arrival_rate"]
 #: What a delivery in a log of packets carries, byte (R. Netravali et al., Mahimahi, USENIX ATC 2015).
 PACKET_BYTES = 1500
 #: Names of traces that are drawn.
@@ -29,7 +31,7 @@ _FACTORS = (0.25, 0.5, 1.0, 2.0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinkTrace:
-    """Speeds of links over time.
+    """Speeds of links over time, or arrival rates of nodes.
 
     Parameters
     ----------
@@ -38,11 +40,14 @@ class LinkTrace:
     end
         When the last one ends, s.
     names
-        Whose links: nodes, for their own uplinks, or shared links; ``("",)`` for every node's own uplink.
-    mbps
-        (n_steps, n_names) Mbit/s.
+        Whose links: nodes, for their own uplinks, or shared links; ``("",)`` for every node's own uplink. Or whose
+        arrivals.
+    values
+        (n_steps, n_names) Mbit/s, or tasks a second.
     label
         What it is called in results.
+    quantity
+        What changes.
 
     Raises
     ------
@@ -53,21 +58,22 @@ class LinkTrace:
     times: FloatArray
     end: float
     names: tuple[str, ...]
-    mbps: FloatArray
+    values: FloatArray
     label: str = "trace"
+    quantity: Quantity = "uplink_mbps"
 
     def __post_init__(self) -> None:
         """Check and freeze."""
         object.__setattr__(self, "times", frozen(self.times))
-        mbps = np.asarray(self.mbps, dtype=np.float64)
-        if self.times.ndim != 1 or mbps.shape != (len(self.times), len(self.names)) or not len(self.times):
+        values = np.asarray(self.values, dtype=np.float64)
+        if self.times.ndim != 1 or values.shape != (len(self.times), len(self.names)) or not len(self.times):
             raise InputError(f"{self.label}: a trace needs one speed for each of its times and links")
         edges = np.append(self.times, self.end)
         if edges[0] != 0.0 or not np.isfinite(edges).all() or not (np.diff(edges) > 0).all():
             raise InputError(f"{self.label}: times must begin at 0 and increase, in seconds")
-        if not (np.isfinite(mbps) & (mbps >= 0.0)).all():
-            raise InputError(f"{self.label}: speeds must be finite and >= 0, in Mbit/s")
-        object.__setattr__(self, "mbps", frozen(np.maximum(mbps, SLOWEST_MBPS)))
+        if not (np.isfinite(values) & (values >= 0.0)).all():
+            raise InputError(f"{self.label}: {self.quantity} must be finite and >= 0")
+        object.__setattr__(self, "values", frozen(np.maximum(values, LEAST)))
 
     @property
     def spans(self) -> FloatArray:
@@ -77,26 +83,26 @@ class LinkTrace:
     def until(self, end: float) -> LinkTrace:
         """Return the beginning of it."""
         few = max(int(np.searchsorted(self.times, end)), 1)
-        return LinkTrace(self.times[:few], min(end, self.end), self.names, self.mbps[:few], self.label)
+        return replace(self, times=self.times[:few], end=min(end, self.end), values=self.values[:few])
 
     def every(self, seconds: float) -> LinkTrace:
         """Return it in steps of equal length, with the mean of each: what it carries is the same."""
         edges = np.append(np.arange(0.0, self.end, seconds), self.end)
         if len(edges) > 2 and edges[-1] - edges[-2] < 1e-9 * seconds:
             edges = np.delete(edges, -2)
-        carried = np.concatenate([np.zeros((1, len(self.names))), np.cumsum(self.spans[:, None] * self.mbps, axis=0)])
+        carried = np.concatenate([np.zeros((1, len(self.names))), np.cumsum(self.spans[:, None] * self.values, axis=0)])
         own = np.append(self.times, self.end)
         at = np.stack([np.interp(edges, own, column) for column in carried.T], axis=1)
-        return LinkTrace(edges[:-1], self.end, self.names, np.diff(at, axis=0) / np.diff(edges)[:, None], self.label)
+        return replace(self, times=edges[:-1], values=np.diff(at, axis=0) / np.diff(edges)[:, None])
 
 
 def load_links(path: str | Path) -> LinkTrace:
     """Read a trace.
 
-    It is a table with a header, ``time_s``, ``node`` or ``link``, and ``uplink_mbps``, each row valid until the next of
-    its link; or one number a line without a header: Mbit/s of each second, or of the unit that stands behind a comma;
-    or, where these are whole, never fall and reach 1,000, the milliseconds at which a packet of 1,500 byte went
-    through.
+    It is a table with a header, ``time_s``, ``node`` or ``link``, and ``uplink_mbps``, or ``time_s``, ``node`` and
+    ``arrival_rate``, each row valid until the next of its link or node; or one number a line without a header: Mbit/s of
+    each second, or of the unit that stands behind a comma; or, where these are whole, never fall and reach 1,000, the
+    milliseconds at which a packet of 1,500 byte went through.
 
     Raises
     ------
@@ -152,7 +158,11 @@ def _packets(path: Path, milliseconds: FloatArray) -> LinkTrace:
 
 
 def _table(path: Path) -> LinkTrace:
-    table = CsvTable(path, "the speeds of links", ("time_s", "node", "link", "uplink_mbps"), ("node", "link"))
+    known = ("time_s", "node", "link", "uplink_mbps", "arrival_rate")
+    table = CsvTable(path, "the speeds of links", known, known[1:])
+    what = [key for key in get_args(Quantity) if key in table.columns]
+    if len(what) != 1:
+        raise InputError(f"{path}: the table needs the column uplink_mbps, or arrival_rate, and not both")
     of = [key for key in ("node", "link") if key in table.columns]
     if len(of) > 1:
         raise InputError(f"{path}: a row is of a node's own uplink or of a shared link; keep one of node and link")
@@ -160,7 +170,7 @@ def _table(path: Path) -> LinkTrace:
     names: list[str] = []
     speeds: list[float] = []
     for rows in table:
-        at, speed = (table.numbers(rows, key, zero=True) for key in ("time_s", "uplink_mbps"))
+        at, speed = (table.numbers(rows, key, zero=True) for key in ("time_s", what[0]))
         who = table.texts(rows, of[0]) if of else [""] * len(at)
         for line, name in zip(rows.lines, who, strict=True):
             if of and not name:
@@ -170,7 +180,7 @@ def _table(path: Path) -> LinkTrace:
         names += who
     if not times:
         raise InputError(f"{path}: holds no speeds; give rows of time_s and uplink_mbps")
-    return _merged(str(path), np.array(times), names, np.array(speeds))
+    return replace(_merged(str(path), np.array(times), names, np.array(speeds)), quantity=what[0])
 
 
 def _merged(label: str, times: FloatArray, names: Sequence[str], speeds: FloatArray) -> LinkTrace:

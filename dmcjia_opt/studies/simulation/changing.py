@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.scenario import Scenario, Uplink
 from dmcjia_opt.model.scenario.services import StageTimes
@@ -58,6 +59,8 @@ class Changing:
         plans = (plan, *((options, shares) for _, options, shares in later))
         passes = tuple(Passage.of(times, times.at(options), shares, uplink) for options, shares in plans)
         conditions = None if links is None else Conditions(scenario, links)
+        if conditions is not None and conditions.rates:
+            raise InputError(f"{conditions.trace.label}: arrival rates that change are replayed, not simulated")
         return cls(conditions, problem, np.array([0.0, *(at for at, _, _ in later)]), plans, passes)
 
     @property
@@ -116,7 +119,7 @@ class Changing:
             planned = next((link.mbps for link in scenario.links if link.name == name), math.nan)
         if column < 0:
             return None
-        return Clock(np.append(trace.times, trace.end), trace.mbps[:, column] / planned)
+        return Clock(np.append(trace.times, trace.end), trace.values[:, column] / planned)
 
     def model(self, delay: FloatArray) -> FloatArray:
         """Return the delays (n_nodes,) of the model in the mean over time, s; `delay` where nothing changes."""
@@ -131,6 +134,6 @@ class Changing:
         spans, problem, at = np.diff(np.append(edges, trace.end)), self.problem, -1
         for k, plan, span in zip(steps.tolist(), which.tolist(), spans.tolist(), strict=True):
             if k != at:
-                problem, at = self.conditions.problem(trace.mbps[k]), k
+                problem, at = self.conditions.problem(trace.values[k]), k
             total += span * problem.node_delay(*self.plans[plan])
         return np.asarray(total / trace.end)

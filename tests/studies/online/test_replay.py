@@ -52,7 +52,7 @@ def test_the_oracle_meets_the_bound_and_every_bound_is_that_of_its_step(small):
     assert run.delay == pytest.approx(small.bound, rel=1e-9)
     conditions = Conditions(small.scenario, small.trace)
     for k in (0, 17, 59):
-        assert small.bound[k] == pytest.approx(solve(conditions.at(small.trace.mbps[k])).lower_bound, rel=1e-9)
+        assert small.bound[k] == pytest.approx(solve(conditions.at(small.trace.values[k])).lower_bound, rel=1e-9)
 
 
 def test_what_changes_is_counted(small):
@@ -71,7 +71,7 @@ def test_one_plan_for_all_speeds_is_the_best_of_those_that_stay():
     found = replay(scenario, trace, ("robust", "static", "static:harmonic", "static:0.2", "static:0.8"))
     mean = [run.mean_delay(trace.spans) for run in found.runs]
     assert mean[0] <= min(mean) * (1.0 + 1e-9)
-    planned = Planner(Conditions(scenario, trace)).for_all(trace.mbps, trace.spans)
+    planned = Planner(Conditions(scenario, trace)).for_all(trace.values, trace.spans)
     assert planned.lower_bound == pytest.approx(mean[0], rel=1e-9)  # its own certificate
     queue = replace(scenario, options=Options(delay="tandem", uplink="queue"))
     with pytest.raises(InputError, match="only nodes' own uplinks change"):
@@ -159,7 +159,7 @@ def test_forecasts():
     trace = stepped(scenario, 6, 1.0)
     with pytest.raises(InputError, match="the forecast must be 3 speeds > 0"):
         replay(scenario, trace, ("periodic:1",), forecast=lambda seen: seen[-1, :1])
-    ahead = replay(scenario, trace, ("periodic:1",), forecast=lambda seen: trace.mbps[len(seen) % 6])
+    ahead = replay(scenario, trace, ("periodic:1",), forecast=lambda seen: trace.values[len(seen) % 6])
     assert ahead.runs[0].delay[1:] == pytest.approx(ahead.bound[1:], rel=1e-9)
 
 
