@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,7 +17,6 @@ from dmcjia_opt.solving.registry import build_allocator, build_placer
 from dmcjia_opt.solving.running import place
 from dmcjia_opt.solving.search import Placer
 from dmcjia_opt.studies.online.conditions import Conditions
-
 
 _SAME = "service", "wait", "arrival_rate"
 
@@ -57,21 +56,21 @@ class Planner:
         How it plans.
     stop
         The budget of each plan.
+    known
+        Plans that there are already, by the bytes of their speeds.
     """
 
     conditions: Conditions
     placer: Placer = field(default_factory=lambda: build_placer("exact"))
     allocator: Allocator = field(default_factory=lambda: build_allocator("waterfilling"))
     stop: Stop = field(default_factory=Stop)
+    known: Mapping[bytes, Planned | None] = field(default_factory=dict)
     _near: FloatArray | None = field(default=None, init=False)
-    _last: tuple[bytes, Planned | None] = field(default=(b"", None), init=False)
 
-    def at(self, speeds: FloatArray, problem: Problem | None = None) -> Planned | None:
-        """Return a plan for speeds (n_names,), Mbit/s; None if there is none. `problem` is that, where it is known."""
+    def at(self, speeds: FloatArray) -> Planned | None:
+        """Return a plan for speeds (n_names,), Mbit/s; None if there is none."""
         key = speeds.tobytes()
-        if self._last[0] != key:
-            self._last = key, self.of(problem or self.conditions.problem(speeds), speeds)
-        return self._last[1]
+        return self.known[key] if key in self.known else self.of(self.conditions.problem(speeds), speeds)
 
     def of(self, problem: Problem, speeds: FloatArray) -> Planned | None:
         """Return a plan of a problem that is for some speeds."""

@@ -22,7 +22,7 @@ from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.studies.online.conditions import Conditions
 from dmcjia_opt.studies.online.planner import Planned, Planner
-from dmcjia_opt.studies.online.policies import Forecast, Moment, Oracle, Policy, build_policy, last
+from dmcjia_opt.studies.online.policies import Forecast, Moment, Policy, build_policy, last
 from dmcjia_opt.studies.online.traces import LinkTrace
 
 #: What is replayed unless told otherwise.
@@ -227,12 +227,13 @@ def replay(
     conditions, switching = Conditions(scenario, trace), switching or Switching()
     chosen = [build_policy(policy) if isinstance(policy, str) else policy for policy in policies]
     best = _best(conditions, jobs, progress)
-    states = [_State(policy, conditions, switching, forecast) for policy in chosen]
     n_steps = len(trace.times)
+    known = {trace.values[k].tobytes(): best[k] for k in range(n_steps)}
+    states = [_State(policy, Planner(conditions, known=known), switching, forecast) for policy in chosen]
     for k in range(n_steps):
         problem = conditions.problem(trace.values[k])
         for state in states:
-            state.step(k, problem, best[k] if isinstance(state.policy, Oracle) else None)
+            state.step(k, problem)
         if progress is not None:
             progress(0.5 + 0.5 * (k + 1) / n_steps)
     bound = np.array([np.nan if one is None else one.lower_bound for one in best])
@@ -267,9 +268,9 @@ def _best_of(conditions: Conditions, steps: range) -> list[Planned | None]:
 class _State:
     """A policy on its way through the trace."""
 
-    def __init__(self, policy: Policy, conditions: Conditions, switching: Switching, forecast: Forecast) -> None:
-        self.policy, self.conditions, self.switching, self.forecast = policy, conditions, switching, forecast
-        self.planner = Planner(conditions)
+    def __init__(self, policy: Policy, planner: Planner, switching: Switching, forecast: Forecast) -> None:
+        self.policy, self.planner, self.switching, self.forecast = policy, planner, switching, forecast
+        self.conditions = conditions = planner.conditions
         self.current: Planned | None = None
         self.began = 0.0
         n = len(conditions.trace.times)
@@ -277,15 +278,15 @@ class _State:
         self.switched, self.planned = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.bool_)
         self.plans: list[Planned] = []
 
-    def step(self, k: int, problem: Problem, known: Planned | None) -> None:
-        """Go through a step: `known` is its best plan, for who may know it."""
+    def step(self, k: int, problem: Problem) -> None:
+        """Go through a step."""
         trace = self.conditions.trace
         expected = np.asarray(self.forecast(trace.values[: max(k, 1)]), dtype=np.float64)
         if expected.shape != (len(trace.names),) or not (np.isfinite(expected) & (expected > 0)).all():
             raise InputError(f"the forecast must be {len(trace.names)} speeds > 0, in Mbit/s, got {expected!r}")
         seconds = float(trace.times[k])
         now = Moment(k, seconds, expected, self.current, seconds - self.began, trace, self.planner)
-        found = known if known is not None else self.policy.plan(now)
+        found = self.policy.plan(now)
         if found is not None:
             self._adopt(k, seconds, problem, found)
         if self.current is None:

@@ -100,9 +100,9 @@ def load_links(path: str | Path) -> LinkTrace:
     """Read a trace.
 
     It is a table with a header, ``time_s``, ``node`` or ``link``, and ``uplink_mbps``, or ``time_s``, ``node`` and
-    ``arrival_rate``, each row valid until the next of its link or node; or one number a line without a header: Mbit/s of
-    each second, or of the unit that stands behind a comma; or, where these are whole, never fall and reach 1,000, the
-    milliseconds at which a packet of 1,500 byte went through.
+    ``arrival_rate``; each row holds until the next of its link or node. Or it has one number a line and no header:
+    Mbit/s of each second, or of the unit that stands behind a comma; or, where these are whole, never fall and reach
+    1,000, the milliseconds at which a packet of 1,500 byte went through.
 
     Raises
     ------
