@@ -44,3 +44,6 @@ from dmcjia_opt.studies.purchase.frontier import Frontier as Frontier
 from dmcjia_opt.studies.purchase.frontier import frontier as frontier
 from dmcjia_opt.studies.purchase.size import Size as Size
 from dmcjia_opt.studies.purchase.size import size as size
+from dmcjia_opt.studies.online.replay import Replay as Replay, Switching as Switching
+from dmcjia_opt.studies.online.replay import replay as replay
+from dmcjia_opt.studies.online.traces import LinkTrace as LinkTrace, load_links as load_links

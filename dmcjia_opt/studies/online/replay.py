@@ -19,10 +19,11 @@ from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.base.files import write_text
 from dmcjia_opt.base.processes import process_pool
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.studies.online.conditions import Conditions
+from dmcjia_opt.studies.online.conditions import Conditions, links_of
 from dmcjia_opt.studies.online.planner import Planned, Planner
-from dmcjia_opt.studies.online.policies import Forecast, Moment, Policy, build_policy, last
+from dmcjia_opt.studies.online.policies import Forecast, Moment, Policy, build_forecast, build_policy, last
 from dmcjia_opt.studies.online.traces import LinkTrace
 
 #: What is replayed unless told otherwise.
@@ -188,11 +189,12 @@ class Replay:
 
 
 def replay(
-    scenario: Scenario,
-    trace: LinkTrace,
+    scenario: Scenario | str | Path,
+    trace: LinkTrace | str | Path,
     policies: Sequence[str | Policy] = POLICIES,
     *,
-    forecast: Forecast = last,
+    seed: int = 0,
+    forecast: Forecast | str = last,
     switching: Switching | None = None,
     jobs: int = 1,
     progress: Callable[[float], None] | None = None,
@@ -205,13 +207,15 @@ def replay(
     Parameters
     ----------
     scenario
-        The fleet; its speeds count where the trace says none.
+        The fleet, or the path of its file; its speeds count where the trace says none.
     trace
-        Which links change, and how.
+        Which links change, and how; or the path of a file, ``markov:SECONDS`` or ``onoff:SECONDS``.
     policies
         Names (see `policies.build_policy`) or objects.
+    seed
+        Of a trace that is drawn.
     forecast
-        What is expected of the next step, from those before it.
+        What is expected of the next step, from those before it; a function, or ``last`` or ``smooth:ALPHA``.
     switching
         What another plan costs; nothing by default.
     jobs
@@ -223,7 +227,17 @@ def replay(
     ------
     InputError, InfeasibleError
         If an argument is malformed; if there is no plan to begin with.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, replay
+    >>> found = replay(generate("paper", nodes=3), "markov:20", ["static", "oracle"])
+    >>> found.regret(found.runs[0]) >= found.regret(found.runs[1])
+    True
     """
+    scenario = load_scenario(scenario) if isinstance(scenario, str | Path) else scenario
+    trace = trace if isinstance(trace, LinkTrace) else links_of(str(trace), scenario, seed)
+    forecast = build_forecast(forecast) if isinstance(forecast, str) else forecast
     conditions, switching = Conditions(scenario, trace), switching or Switching()
     chosen = [build_policy(policy) if isinstance(policy, str) else policy for policy in policies]
     best = _best(conditions, jobs, progress)
