@@ -101,7 +101,12 @@ def drawn(rng: np.random.Generator) -> Scenario:
     )
 
 
-@pytest.mark.parametrize("seed", range(8))
+def mostly_slow(seeds, quick):
+    """Return seeds as parameters, all but the first few for `make test-all`."""
+    return [*range(quick), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(quick, seeds))]
+
+
+@pytest.mark.parametrize("seed", mostly_slow(8, 3))
 def test_no_price_misses_what_is_left_out(seed, monkeypatch):
     rng = np.random.default_rng(seed)
     fewer = 0
@@ -124,7 +129,7 @@ def test_no_price_misses_what_is_left_out(seed, monkeypatch):
     assert fewer > 10
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", mostly_slow(4, 1))
 def test_no_plan_of_what_is_pooled_misses_them(seed, monkeypatch):
     rng = np.random.default_rng(100 + seed)
     fewer = 0
