@@ -6,7 +6,7 @@
 ``formulas``: nodes that send all they have to one pooled cloud, where the formulas are exact: how many plans have their
 mean delay inside the simulation's 99 % interval, for one queue and for processor sharing. Exit status 1 if fewer than
 98.5 % have. ``errors``: what the approximations are off by, in tables: waits by (c_a² + c_s²)/2 where gaps vary
-otherwise than Poisson's, and periodic nodes that meet.
+otherwise than Poisson's, periodic nodes that meet, and batches of tasks that differ.
 """
 
 from __future__ import annotations
@@ -117,6 +117,26 @@ def meeting(tasks: int) -> Iterator[tuple[int, float, float, float, float]]:
             yield n, load, (found.mean_model - upload) / service, (found.mean_delay - upload) / service, poisson
 
 
+def batched(tasks: int) -> Iterator[tuple[str, str, float, float, float, float]]:
+    """Yield seconds by batch, which networks share batches, and the load.
+
+    Then follow mean delays by model and by simulation, s, and by how much the node that is farthest off is, relatively.
+    """
+    together = {"equal": (2,), "1 : 2.3": (0, 1), "1 : 5": (0, 2), "1 : 60": (0, 1, 2, 3, 4)}
+    for seconds in ({"1": 0.004, "8": 0.011}, {"1": 0.004, "32": 0.011}, {"1": 0.010, "4": 0.038}):
+        for called, networks in together.items():
+            n = 2 * len(networks)
+            for load in (0.1, 0.3, 0.5, 0.7, 0.9):
+                scenario, plan = all_sent(
+                    [1.0] * n, 2 * networks, load, cloud_sharing="fifo", cloud_seconds_by_batch=seconds
+                )
+                found = simulate(scenario, plan, tasks=tasks // n)
+                upload = found.delays.upload
+                model, real = found.model - upload, found.delay - upload
+                off = model / real - 1.0
+                yield str(seconds), called, load, model.mean(), real.mean(), float(off[np.abs(off).argmax()])
+
+
 def errors(tasks: int) -> None:
     """Print the tables."""
     print("one queue of deterministic service, delay over service: c_a², load, (c_a² + c_s²)/2, simulated, off")
@@ -126,6 +146,10 @@ def errors(tasks: int) -> None:
     for n, load, model, real, poisson in meeting(tasks):
         off, far = 100 * (model / real - 1), 100 * (poisson / real - 1)
         print(f"{n:4d} {load:4g} {model:8.4f} {real:8.4f} {off:+7.2f} % {poisson:8.4f} {far:+7.2f} %")
+    print("batches, mean delays at the server, s: seconds by batch, work of its tasks, load, model, simulated, off")
+    for seconds, works, load, model, real, worst in batched(tasks):
+        off = 100 * (model / real - 1)
+        print(f"{seconds:26s} {works:8s} {load:4g} {model:8.4f} {real:8.4f} {off:+6.1f} %; a node {100 * worst:+.0f} %")
 
 
 def main() -> int:

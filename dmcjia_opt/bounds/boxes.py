@@ -1,9 +1,9 @@
 """How little a plan can cost where something is pooled: weak duality over the sums of its users, box by box.
 
-Whatever is pooled costs p·q/(1 − ρ), of three sums over its users (`sharing.crowding`). With prices y ≥ 0 of those
+Whatever is pooled costs p·q·φ(ρ), of three sums over its users (`sharing.crowding`). With prices y ≥ 0 of those
 sums, and prices ν of what is reserved, every plan whose sums lie in a box costs at least
 
-    Σ_d min_o [ cost at ν + y·parts ] + Σ_r min_x ( p·q/(1 − ρ) − y·x ) − Σ ν,
+    Σ_d min_o [ cost at ν + y·parts ] + Σ_r min_x ( p·q·φ(ρ) − y·x ) − Σ ν,
 
 x in the box: each node chooses for itself, and the last minimum is in closed form. Any prices prove it. Over all sums
 there may be the product is far from its convex hull; in small boxes it is near, and boxes are split until the bound is
@@ -23,7 +23,7 @@ from dmcjia_opt.bounds.candidates import pareto_options
 from dmcjia_opt.bounds.dual import LEAST_PRICE, columns, rounding_slack
 from dmcjia_opt.model import pooling
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.model.sharing.crowding import SUMS, cost, least
+from dmcjia_opt.model.sharing.crowding import SUMS, Crowding
 
 _PATIENCE, _SHORTER = 3, 0.6  # steps without a better value after which they become shorter, and by how much
 _HAIR = 1e-12  # relative: by how much boxes are larger than they are, for rounding
@@ -155,6 +155,7 @@ class PooledDual:
         self.problem, self.reserved = problem, pooling.reserved(problem)
         own, parts, empty = pooling.sums(problem)
         self._own, pooled = own, problem.pooled
+        self.crowding = Crowding.of([one.pooled.points for one in problem.resources if one.pooled is not None])
         self._parts = parts[:, :, pooled].reshape(*own.shape, -1)
         self.empty = empty[pooled].ravel()
         self._keep = pareto_options(problem)
@@ -223,8 +224,8 @@ class PooledDual:
 
     def cost(self, own: FloatArray, sums: FloatArray) -> FloatArray:
         """Return what plans cost at the prices, s, from Σ cost (...,) and Σ parts (..., n_sums) of all nodes."""
-        crowding = cost((sums + self.empty).reshape(*sums.shape[:-1], -1, SUMS)).sum(-1)
-        return np.asarray(own + crowding - self.menus.paid)
+        met = self.crowding.cost((sums + self.empty).reshape(*sums.shape[:-1], sums.shape[-1] // SUMS, SUMS)).sum(-1)
+        return np.asarray(own + met - self.menus.paid)
 
     def narrowed(self, boxes: Boxes) -> Boxes:
         """Return boxes without the sums and the options that the others rule out; those that are empty are left out."""
@@ -268,7 +269,9 @@ class PooledDual:
         taken = (boxes.fixed * np.where(boxes.fixed > 0, priced, 0.0)).sum((1, 2))
         sums += self.empty + np.einsum("bck,cks->bs", boxes.fixed, menus.parts)
         shape = (n, -1, SUMS)
-        crowd, at, size = least(prices.reshape(shape), boxes.low.reshape(shape), boxes.high.reshape(shape))
+        crowd, at, size = self.crowding.least(
+            prices.reshape(shape), boxes.low.reshape(shape), boxes.high.reshape(shape)
+        )
         constant = prices @ self.empty
         found = chosen + taken + constant + crowd.sum(1) - menus.paid
         magnitude = chosen + taken + constant + size.sum(1) + menus.paid
@@ -322,11 +325,12 @@ class PooledDual:
         bound = np.maximum(boxes.bound, best.bound)
         return replace(boxes, prices=at, bound=bound), best
 
-    def crowding(self, sums: FloatArray) -> FloatArray:
+    def marginal(self, sums: FloatArray) -> FloatArray:
         """Return the prices (n_sums,) at which little more of each sum (n_sums,), of all nodes, costs as much."""
         p, q, load = (sums + self.empty).reshape(-1, SUMS).T
-        free = np.maximum(1.0 - load, 2.0**-20)
-        return np.stack([q / free, p / free, p * q / (free * free)], axis=1).ravel()
+        load = np.minimum(load, 1.0 - 2.0**-20)
+        factor, slope = self.crowding.factor(load), self.crowding.slope(load)
+        return np.stack([q * factor, p * factor, p * q * slope], axis=1).ravel()
 
 
 def combinations(size: IntArray, allowed: BoolArray) -> FloatArray:

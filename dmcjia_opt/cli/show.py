@@ -21,7 +21,6 @@ from dmcjia_opt.solving.contract import Placement
 from dmcjia_opt.solving.plan import Plan
 from dmcjia_opt.solving.verifying import Check
 from dmcjia_opt.studies.look.words import (
-    SHARING,
     cuts_of,
     deadlines_kept,
     dearness,
@@ -32,6 +31,7 @@ from dmcjia_opt.studies.look.words import (
     pooled_in_words,
     seconds,
     share_of,
+    sharing_of,
     source_of_bound,
     unit_of,
 )
@@ -160,8 +160,8 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
 
 def _pooled_cloud(plan: Plan) -> str:
     """Return how the one thing that is shared is pooled; nothing where it is not."""
-    choices, sharing = plan.choices, plan.choices.resources[0].sharing
-    return "" if sharing == "reserved" else pooled_in_words(sharing, float(choices.load[0]), float(choices.wait[0]))
+    choices, resource = plan.choices, plan.choices.resources[0]
+    return "" if resource.pooled is None else pooled_in_words(resource, float(choices.load[0]), float(choices.wait[0]))
 
 
 def _slowest_of_all(plan: Plan) -> str:
@@ -245,7 +245,7 @@ def _show_resources(plan: Plan) -> None:
         table.add_row(
             escape(resource.name),
             resource.kind,
-            *([SHARING[resource.sharing]] if pools else []),
+            *([sharing_of(resource)] if pools else []),
             "–" if pooled else in_percent(used[r]),
             "–" if pooled else dearness(float(plan.prices[r]), plan.prices, worst=plan.worst),
             *([in_percent(choices.load[r]), seconds(choices.wait[r]) if pooled else "–"] if pools else []),

@@ -11,7 +11,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, absent, distinct, over_uses
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.delay import DelayCurve
-from dmcjia_opt.model.sharing.crowding import SUMS, Pooled
+from dmcjia_opt.model.sharing.crowding import STEADY, SUMS, Crowding, Pooled
 
 if TYPE_CHECKING:
     from dmcjia_opt.model.problem import Problem
@@ -65,9 +65,7 @@ def use_delay(problem: Problem, options: IntArray) -> FloatArray:
     for kind, here in _kinds(problem):
         of = on & here[resource]
         q = kind.empty + problem.by_resource(options, np.where(of, kind.ahead(service, rate, scv), 0.0))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            crowding = np.where(load < 1.0, q / (1.0 - load), np.inf)
-        met = by_use(problem, crowding, resource)
+        met = by_use(problem, _met(q, Crowding.of([kind.points]).factor(load[..., None])[..., 0]), resource)
         each = kind.each(service)
         delay = np.where(of, kind.own(service) + each * np.where(each > 0, met, 0.0), delay)
     return delay
@@ -100,9 +98,24 @@ def alone(problem: Problem) -> FloatArray:
     found, on, load = np.zeros(service.shape), pooled_uses(problem), rate * service
     for kind, here in _kinds(problem):
         q = kind.empty + kind.ahead(service, rate, _scv(problem)[:, None, :])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            own = kind.own(service) + kind.each(service) * np.where(load < 1.0, q / (1.0 - load), np.inf)
+        factor = Crowding.of([kind.points]).least_factor(load[..., None])[..., 0]
+        own = kind.own(service) + kind.each(service) * _met(q, factor)
         found = np.where(on & here[problem.resource], own, found)
+    return found
+
+
+def crowding(problem: Problem) -> Crowding:
+    """Return how the uses of what is pooled grow with its load; of what has shares it means nothing."""
+    kinds = [resource.pooled for resource in problem.resources]
+    return Crowding.of([STEADY if kind is None else kind.points for kind in kinds])
+
+
+def undisturbed(problem: Problem, options: IntArray) -> FloatArray:
+    """Return what each use of what is pooled takes with nobody there (..., n_nodes, n_uses), s; 0 elsewhere."""
+    service, resource = problem.at(problem.service, options), problem.at(problem.resource, options)
+    found = np.zeros(service.shape)
+    for kind, here in _kinds(problem):
+        found = np.where(here[resource] & (service > 0), _by_itself(kind, service), found)
     return found
 
 
@@ -136,7 +149,10 @@ def fast_enough(problem: Problem) -> dict[str, FloatArray]:
     if not distinct(problem.least_rate).any():
         return {}
     on = pooled_uses(problem)
-    slow = (on & (problem.least_rate * problem.service > 1.0)).any(-1)
+    slow = np.zeros(on.shape[:2], dtype=np.bool_)
+    for kind, here in _kinds(problem):
+        late = problem.least_rate * _by_itself(kind, problem.service) > 1.0
+        slow |= (on & here[problem.resource] & late).any(-1)
     return {
         "fixed_delay": np.where(slow, np.inf, problem.fixed_delay),
         "least_rate": np.where(on, 0.0, problem.least_rate),
@@ -183,6 +199,17 @@ def _kinds(problem: Problem) -> Iterator[tuple[Pooled, BoolArray]]:
     kinds = [resource.pooled for resource in problem.resources]
     for kind in dict.fromkeys(kind for kind in kinds if kind is not None):
         yield kind, np.array([other == kind for other in kinds])
+
+
+def _by_itself(kind: Pooled, service: FloatArray) -> FloatArray:
+    """Return what a use takes while nobody is there, s."""
+    return kind.own(service) + kind.empty * kind.each(service)
+
+
+def _met(q: FloatArray, factor: FloatArray) -> FloatArray:
+    """Return q·φ, +inf where φ is."""
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isinf(factor), np.inf, q * factor)
 
 
 def _scv(problem: Problem) -> FloatArray:

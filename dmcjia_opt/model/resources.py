@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from dmcjia_opt.model.sharing.batches import Batches
 from dmcjia_opt.model.sharing.crowding import Pooled
 from dmcjia_opt.model.sharing.fifo import Fifo
 from dmcjia_opt.model.sharing.ps import ProcessorSharing
@@ -31,16 +32,19 @@ class Resource:
     sharing
         "reserved" where every user has a share of its own, "fifo" for one queue, "ps" for processor sharing. Two
         resources of one name and kind are the same, however they are shared.
+    batches
+        (size, seconds) of the batches in which one queue is served, by size; nothing where it is one by one.
     """
 
     name: str
     kind: ResourceKind = "server"
     sharing: Sharing = field(default="reserved", compare=False)
+    batches: tuple[tuple[int, float], ...] = field(default=(), compare=False)
 
     @property
     def pooled(self) -> Pooled | None:
         """The law of its users' delays where nobody has a share; None where shares are reserved."""
-        return POOLED.get(self.sharing)
+        return Batches(self.batches) if self.batches and self.sharing == "fifo" else POOLED.get(self.sharing)
 
     def __str__(self) -> str:
         return "the cloud" if (self.name, self.kind) == (CLOUD.name, CLOUD.kind) else f'the {self.kind} "{self.name}"'

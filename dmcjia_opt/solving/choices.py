@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.model import pooling
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.scenario import Scenario
@@ -181,7 +182,7 @@ def choices_of(scenario: Scenario, problem: Problem, options: IntArray, shares: 
     rates = np.where(service > 0, problem.arrival_rate[:, None], 0.0)
     load, tasks = problem.by_resource(options, rates * service), problem.by_resource(options, rates)
     with np.errstate(invalid="ignore"):
-        waited = problem.by_resource(options, rates * (uses - service))
+        waited = problem.by_resource(options, rates * (uses - pooling.undisturbed(problem, options)))
     there = (service > 0) | (shares != 0)
     return Choices(
         options=options,

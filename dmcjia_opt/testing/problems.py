@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from dmcjia_opt.solving.running import place
 QUEUES: tuple[DelayCurve, ...] = (MD1, MM1, mg1(0.3), mg1(4.0), mg1(100.0))
 #: Every shape of a server's curve.
 CURVES: tuple[DelayCurve, ...] = (*QUEUES, TANDEM)
+#: Sizes and seconds of batches.
+BATCHES = ((1, 0.004), (8, 0.011))
 ORDERINGS: tuple[Ordering, ...] = ("stability", "cloud-faster")
 AVERAGES: tuple[Average, ...] = ("nodes", "tasks")
 
@@ -222,10 +225,16 @@ def best_plan(problem: Problem) -> Placement:
     return place(build_placer("exact"), problem, WaterFilling())
 
 
-def pooled(problem: Problem, *sharing: Sharing) -> Problem:
-    """Return a problem with its resources shared otherwise, one kind for each; the last stands for those after it."""
+def pooled(problem: Problem, *sharing: Sharing | Literal["batches"]) -> Problem:
+    """Return a problem with its resources shared otherwise, one kind for each; the last stands for those after it.
+
+    Of "batches", the services are then those of full batches.
+    """
     kinds = [*sharing, *[sharing[-1]] * problem.n_resources]
-    resources = tuple(replace(one, sharing=kind) for one, kind in zip(problem.resources, kinds, strict=False))
+    resources = tuple(
+        replace(one, sharing="fifo", batches=BATCHES) if kind == "batches" else replace(one, sharing=kind)
+        for one, kind in zip(problem.resources, kinds, strict=False)
+    )
     return replace(problem, resources=resources)
 
 

@@ -13,7 +13,7 @@ from dmcjia_opt.testing.problems import all_plans, pooled, random_shared_problem
 def test_no_plan_of_a_box_costs_less_than_is_proved(seed):
     rng = np.random.default_rng(seed)
     problem, _ = random_shared_problem(rng, 4, 4, 2, 2)
-    problem = pooled(problem, ("fifo", "ps")[seed % 2], "fifo")
+    problem = pooled(problem, ("fifo", "ps", "batches")[seed % 3], ("fifo", "batches")[seed % 2])
     dual = PooledDual(problem, np.zeros(2))
     menus = dual.menus
     plans = all_plans(problem)
@@ -27,7 +27,7 @@ def test_no_plan_of_a_box_costs_less_than_is_proved(seed):
     middle = sums[rng.integers(len(sums))]
     cost = dual.cost((counts * own[kept]).sum((1, 2)), sums - dual.empty)
     assert cost == pytest.approx(value)
-    whole = dual.whole(dual.crowding(middle - dual.empty))
+    whole = dual.whole(dual.marginal(middle - dual.empty))
     box = replace(whole, low=0.7 * middle[None] * (rng.random(6) < 0.5), high=np.minimum(1.4 * middle, whole.high))
     inside = ((sums >= box.low) & (sums <= box.high)).all(1)
     assert inside.any()

@@ -210,6 +210,7 @@ MG1_PROBLEM = {"delay": "mg1", "upstream_wait": None}
 MEASURED = {"profiles.times_file": "times.csv", "nodes.0.model": "tiny.json"}
 FILE = {"nodes": ..., "nodes_file": "nodes.csv"}
 SITE = {"name": "site", "compute_gflops": 30.0}
+BATCHES = {"1": 0.004, "8": 0.011}
 SERVERS, LINKS = {"servers": [SITE]}, {"links": [{"name": "cell", "mbps": 30.0}]}
 ON_LINK = LINKS | {"nodes.0.link": "cell"}
 ON_BOARD = {"nodes.0.host": "board", "nodes.1.host": "board"}
@@ -261,6 +262,12 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "loading.Cloud.link": (scenario, ON_LINK, {"cloud.link": "wan"}),
     "loading._File.hosts": (scenario, ON_BOARD, {"hosts": [{"name": "board", "sharing": "fifo"}]}),
     "loading.Cloud.sharing": (scenario, {}, {"cloud.sharing": "fifo"}),
+    "loading.Cloud.seconds_by_batch": (scenario, {"cloud.sharing": "fifo"}, {"cloud.seconds_by_batch": BATCHES}),
+    "servers.Server.seconds_by_batch": (
+        scenario,
+        SERVERS | {"servers.0.sharing": "fifo"},
+        {"servers.0.seconds_by_batch": BATCHES},
+    ),
     "servers.Server.sharing": (scenario, SERVERS, {"servers.0.sharing": "ps"}),
     "servers.Link.sharing": (scenario, ON_LINK, {"links.0.sharing": "ps"}),
     "servers.Host.name": (scenario, TWO_BOARDS, {"hosts.0.name": "other"}),

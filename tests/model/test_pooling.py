@@ -12,7 +12,6 @@ from dmcjia_opt.model.delay import TANDEM, tandem
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.queues import MD1, MM1, mg1
 from dmcjia_opt.model.resources import Resource
-from dmcjia_opt.model.sharing.crowding import cost
 from dmcjia_opt.testing.problems import all_plans, pooled, random_shared_problem
 
 RATE, S, W = np.array([2.0, 1.0, 0.5]), np.array([0.1, 0.2, 0.4]), np.array([0.5, 0.25, 0.25])
@@ -117,5 +116,5 @@ def test_sums_say_what_plans_cost(seed):
     nodes = np.arange(4)
     whole = parts[nodes, plans].sum(1) + empty
     fixed = (problem.weight * problem.at(problem.fixed_delay, plans)).sum(-1)
-    found = fixed + own[nodes, plans].sum(-1) + cost(whole).sum(-1)
+    found = fixed + own[nodes, plans].sum(-1) + pooling.crowding(problem).cost(whole).sum(-1)
     assert found == pytest.approx(problem.objective(plans, np.zeros((*plans.shape, 2))))

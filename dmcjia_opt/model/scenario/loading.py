@@ -19,7 +19,7 @@ from dmcjia_opt.model.scenario.node_files import read_nodes
 from dmcjia_opt.model.scenario.nodes import Node, node_table
 from dmcjia_opt.model.scenario.references import Profiles, profiles_of
 from dmcjia_opt.model.scenario.scenario import Options, Scenario
-from dmcjia_opt.model.scenario.servers import Host, Link, Server
+from dmcjia_opt.model.scenario.servers import Host, Link, SecondsByBatch, Server
 
 _MOST_DOTS = 100  # the time that tomllib takes for a dotted key grows with the square of its parts
 _BETWEEN_VALUES = re.compile(r"[^=,{}\[\]#\n]+")
@@ -28,7 +28,8 @@ _BETWEEN_VALUES = re.compile(r"[^=,{}\[\]#\n]+")
 class Cloud(BaseModel):
     """The ``[cloud]`` table: total compute in GFLOP/s; ``device`` names measured times in its place.
 
-    ``rtt_ms``, ``link``, ``price_per_gflops``, ``step_gflops`` and ``sharing`` are as those of a server, which it is.
+    ``rtt_ms``, ``link``, ``price_per_gflops``, ``step_gflops``, ``sharing`` and ``seconds_by_batch`` are as
+    those of a server, which it is.
     """
 
     model_config = STRICT
@@ -39,6 +40,7 @@ class Cloud(BaseModel):
     price_per_gflops: Positive | None = None
     step_gflops: Positive | None = None
     sharing: Sharing = "reserved"
+    seconds_by_batch: SecondsByBatch | None = None
 
 
 class _File(BaseModel):
@@ -138,6 +140,7 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
             links=tuple(parsed.links),
             hosts=tuple(parsed.hosts),
             cloud_sharing="reserved" if cloud is None else cloud.sharing,
+            cloud_seconds_by_batch=(cloud and cloud.seconds_by_batch) or {},
         )
         for device, network in loaded.measured():
             name = loaded.profiles[network].name

@@ -33,6 +33,7 @@ from dmcjia_opt.model.scenario.servers import (
     Host,
     Link,
     Server,
+    batches_of_cloud,
     check_hosts,
     check_names_of_resources,
 )
@@ -119,8 +120,9 @@ class Scenario:
         What else the nodes may use and share.
     hosts
         How nodes share the hosts that are not reserved for them in shares.
-    cloud_sharing
-        How they share the cloud: ``reserved``, ``fifo`` or ``ps``.
+    cloud_sharing, cloud_seconds_by_batch
+        How they share the cloud: ``reserved``, ``fifo`` or ``ps``; and how long batches take there, s, by the number of
+        their tasks, where it serves in batches.
 
     Raises
     ------
@@ -143,6 +145,7 @@ class Scenario:
     cloud_step_gflops: float | None = None
     hosts: tuple[Host, ...] = ()
     cloud_sharing: Sharing = "reserved"
+    cloud_seconds_by_batch: Mapping[int, float] | Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Resolve zoo networks that no profile was given for, and look every name and measured time up."""
@@ -157,6 +160,8 @@ class Scenario:
             value = getattr(self, f"cloud_{key}")
             if value is not None and not 1 / MOST <= value <= MOST:
                 raise InputError(f"cloud.{key} must be > 0 and lie {RANGE}, got {value}")
+        if self.cloud_seconds_by_batch:
+            object.__setattr__(self, "cloud_seconds_by_batch", batches_of_cloud(self.cloud_seconds_by_batch))
         object.__setattr__(self, "servers", tuple(self.servers))
         object.__setattr__(self, "links", tuple(self.links))
         object.__setattr__(self, "hosts", tuple(self.hosts))
@@ -188,6 +193,7 @@ class Scenario:
             price_per_gflops=self.cloud_price_per_gflops,
             step_gflops=self.cloud_step_gflops,
             sharing=self.cloud_sharing,
+            seconds_by_batch={str(size): seconds for size, seconds in self.cloud_seconds_by_batch.items()} or None,
         )
         return (cloud, *self.servers)
 
@@ -319,6 +325,8 @@ class Scenario:
         pooled = {host.name: host.sharing for host in self.hosts if host.sharing != "reserved"}
         if pooled or self.cloud_sharing != "reserved":
             yield json.dumps([self.cloud_sharing, sorted(pooled.items())]).encode()
+        if self.cloud_seconds_by_batch:
+            yield json.dumps([*self.cloud_seconds_by_batch.items()]).encode()
         for key in LABELS:
             labels = getattr(nodes, key)
             if labels.values:
@@ -361,6 +369,7 @@ class Scenario:
                 "price_per_gflops": self.cloud_price_per_gflops,
                 "step_gflops": self.cloud_step_gflops,
                 "sharing": "" if self.cloud_sharing == "reserved" else self.cloud_sharing,
+                "seconds_by_batch": dict(self.cloud_seconds_by_batch),
             }
             content["cloud"] = {"compute_gflops": float(self.cloud_gflops)} | {k: v for k, v in cloud.items() if v}
         content["options"] = options
@@ -397,7 +406,8 @@ def times_beside(path: Path) -> Path:
 
 def _content(entry: Server | Link) -> dict[str, Any]:
     """Return what of a server or a link plans depend on."""
-    return entry.model_dump(exclude={*COSTS, *(["sharing"] if entry.sharing == "reserved" else [])})
+    unsaid = {"sharing": entry.sharing == "reserved", "seconds_by_batch": not getattr(entry, "seconds_by_batch", None)}
+    return entry.model_dump(exclude={*COSTS, *(key for key, is_so in unsaid.items() if is_so)})
 
 
 def _node(table: NodeTable, d: int) -> dict[str, Any]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import STRICT, Name, NonNegative, Positive
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.resources import Sharing
 from dmcjia_opt.model.scenario.nodes import NodeTable
+from dmcjia_opt.model.sharing.batches import MOST_TASKS
 
 #: What the server of ``[cloud]`` is called.
 CLOUD_NAME = "cloud"
@@ -20,12 +24,53 @@ COSTS = frozenset({"price_per_gflops", "step_gflops", "price_per_mbps", "step_mb
 _FROZEN = ConfigDict(frozen=True, **STRICT)
 
 
+def _named(seconds: object) -> object:
+    """Return a mapping with texts as keys, as files have it; numbers in Python are the same."""
+    return {str(size): value for size, value in seconds.items()} if isinstance(seconds, Mapping) else seconds
+
+
+def _batches(seconds: dict[str, float]) -> dict[str, float]:
+    """Return seconds by the size of a batch, the smallest first, or raise what pydantic reports."""
+    for size in seconds:
+        if not (size.isascii() and size.isdigit() and 1 <= int(size) <= MOST_TASKS and size[0] != "0"):
+            whole = "must have whole numbers of tasks as keys, from 1 to {most}, not {size}"
+            raise PydanticCustomError("batch", whole, {"most": MOST_TASKS, "size": f'"{size[:20]}"'})
+    sizes = sorted(seconds, key=int)
+    if "1" not in seconds or len(sizes) < 2:
+        raise PydanticCustomError("batch", "must have the seconds of 1 task and of larger batches, as {example}", _LIKE)
+    for less, more in pairwise(sizes):
+        if seconds[more] < seconds[less]:
+            slower = "must not fall: a batch of {more} takes less than one of {less}"
+            raise PydanticCustomError("batch", slower, {"more": more, "less": less})
+    return {size: seconds[size] for size in sizes}
+
+
+_LIKE = {"example": "{1 = 0.004, 8 = 0.011}"}
+#: Seconds by the number of tasks in a batch.
+SecondsByBatch = Annotated[dict[str, Positive], BeforeValidator(_named), AfterValidator(_batches)]
+
+
+def batches_of_cloud(seconds: Mapping[int, float] | Mapping[str, float]) -> dict[str, float]:
+    """Return what a file would have of seconds by the size of a batch.
+
+    Raises
+    ------
+    InputError
+        If sizes or seconds are impossible.
+    """
+    try:
+        return TypeAdapter(SecondsByBatch).validate_python(seconds, strict=True)
+    except ValidationError as error:
+        raise InputError(f"cloud: seconds_by_batch {error.errors()[0]['msg']}") from None
+
+
 class Server(BaseModel):
     """One ``[[servers]]`` entry; ``device`` names measured times in place of ``compute_gflops``.
 
     ``rtt_ms`` is the round trip to it where a node has none of its own, ``link`` what everything sent to it crosses
     behind the node's own link. ``price_per_gflops`` and ``step_gflops`` are what more of it costs and in which steps it
     is sold; plans do not depend on them. ``sharing`` says whether each node has a share of it, or tasks of all meet.
+    ``seconds_by_batch`` makes one queue serve in batches: how long they take, by the number of tasks.
     """
 
     model_config = _FROZEN
@@ -37,6 +82,12 @@ class Server(BaseModel):
     price_per_gflops: Positive | None = None
     step_gflops: Positive | None = None
     sharing: Sharing = "reserved"
+    seconds_by_batch: SecondsByBatch | None = None
+
+    @property
+    def batches(self) -> tuple[tuple[int, float], ...]:
+        """(size, seconds) of its batches, by size; nothing where tasks are served one by one."""
+        return tuple((int(size), seconds) for size, seconds in (self.seconds_by_batch or {}).items())
 
 
 class Link(BaseModel):

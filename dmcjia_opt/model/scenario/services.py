@@ -14,6 +14,7 @@ from dmcjia_opt.model.scenario.menus import Menu, Menus
 from dmcjia_opt.model.scenario.node_limits import NodeLimits
 from dmcjia_opt.model.scenario.scenario import BYTE_PER_S_PER_MBPS, GIGA, Scenario
 from dmcjia_opt.model.scenario.servers import hosts_in_common
+from dmcjia_opt.model.sharing.batches import Batches
 
 #: Entries of a fleet's table that are worked on at a time.
 BLOCK_ENTRIES = 1 << 19
@@ -69,7 +70,8 @@ class StageTimes:
     resources, slots
         What is shared, and the uses that options have.
     speed
-        (n_resources,) byte/s of a link; of a server or a host, 1: the menus have their service times.
+        (n_resources,) byte/s of a link; of a server or a host, 1: the menus have their service
+        times, which full batches divide.
     server, server_link
         (n_servers,) the resource that a server is, and the link in front of it; −1 for none.
     link, host
@@ -209,7 +211,7 @@ def stage_times(scenario: Scenario) -> StageTimes:
     hosts = hosts_in_common(nodes)
     of_hosts = {host.name: host.sharing for host in scenario.hosts}
     resources = [
-        *(Resource(server.name, "server", server.sharing) for server in servers if server.name in used),
+        *(Resource(server.name, "server", server.sharing, server.batches) for server in servers if server.name in used),
         *(Resource(link.name, "link", link.sharing) for link in scenario.links if link.name in crossed),
         *(Resource(host, "host", of_hosts.get(host, "reserved")) for host in hosts.values()),
     ]
@@ -229,7 +231,7 @@ def stage_times(scenario: Scenario) -> StageTimes:
         menus=menus,
         resources=tuple(resources),
         slots=_slots(menus, server_link),
-        speed=np.array([mbps[r.name] * BYTE_PER_S_PER_MBPS if r.kind == "link" else 1.0 for r in resources]),
+        speed=np.array([mbps[r.name] * BYTE_PER_S_PER_MBPS if r.kind == "link" else _batched(r) for r in resources]),
         server=np.array([place.get(server.name, -1) for server in servers], dtype=np.int64),
         server_link=server_link,
         link=_coded(nodes.link.values, nodes.link.index, place),
@@ -245,6 +247,11 @@ def stage_times(scenario: Scenario) -> StageTimes:
         measured=measured,
         limits=NodeLimits.of(nodes),
     )
+
+
+def _batched(resource: Resource) -> float:
+    """Return how many times as fast full batches are as one task after the other."""
+    return resource.pooled.most if isinstance(resource.pooled, Batches) else 1.0
 
 
 def _slots(menus: Menus, server_link: IntArray) -> tuple[Slot, ...]:

@@ -9,10 +9,10 @@ import numpy as np
 
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.resources import Sharing
-from dmcjia_opt.model.scenario.servers import CLOUD_NAME
+from dmcjia_opt.model.scenario.servers import CLOUD_NAME, Server
 
 if TYPE_CHECKING:
-    from dmcjia_opt.model.scenario.scenario import Scenario
+    from dmcjia_opt.model.scenario.scenario import Options, Scenario
 
 _MOST_NAMED = 3
 _CALLED = {"fifo": "one queue for all", "ps": "equal sharing by all tasks there"}
@@ -21,7 +21,7 @@ _CALLED = {"fifo": "one queue for all", "ps": "equal sharing by all tasks there"
 def pooled(scenario: Scenario) -> list[tuple[str, Sharing]]:
     """Return what is pooled, in the words of a sentence, and how."""
     entries = [
-        *(("the cloud" if s.name == CLOUD_NAME else f'the server "{s.name}"', s.sharing) for s in scenario.all_servers),
+        *((_called(server), server.sharing) for server in scenario.all_servers),
         *((f'the link "{link.name}"', link.sharing) for link in scenario.links),
         *((f'the host "{host.name}"', host.sharing) for host in scenario.hosts),
     ]
@@ -37,6 +37,8 @@ def check_streams(scenario: Scenario) -> None:
         With the node or the resource, and the remedy.
     """
     nodes, options = scenario.nodes, scenario.options
+    for server in scenario.all_servers:
+        _check_batches(server, options)
     if options.statistic == "mean":
         return
     scv = nodes.arrival_scv
@@ -52,6 +54,20 @@ def check_streams(scenario: Scenario) -> None:
         )
 
 
+def _check_batches(server: Server, options: Options) -> None:
+    what = "cloud: " if server.name == CLOUD_NAME else f'servers: "{server.name}": '
+    if server.batches and server.sharing != "fifo":
+        raise InputError(
+            f'{what}seconds_by_batch means nothing where sharing is "{server.sharing}"; write sharing = "fifo", or '
+            "leave it out"
+        )
+    if server.batches and (options.delay == "mm1" or (options.delay == "mg1" and options.service_scv)):
+        raise InputError(
+            f'{what}seconds_by_batch is of batches that always take as long, and delay = "{options.delay}" of services '
+            'that vary; write delay = "md1" or "tandem"'
+        )
+
+
 def sharing_rule(scenario: Scenario) -> list[str]:
     """Return how what is shared is, as parts of the rule that a bound holds under."""
     found = pooled(scenario)
@@ -60,7 +76,17 @@ def sharing_rule(scenario: Scenario) -> list[str]:
     for sharing, called in _CALLED.items():
         if names := [name for name, how in found if how == sharing]:
             parts.append(f"{called} at {_named(names)}")
+    if names := _in_batches(scenario):
+        parts.append(f"{_named(names)} serving in batches")
     return parts
+
+
+def _in_batches(scenario: Scenario) -> list[str]:
+    return [_called(server) for server in scenario.all_servers if server.batches]
+
+
+def _called(server: Server) -> str:
+    return "the cloud" if server.name == CLOUD_NAME else f'the server "{server.name}"'
 
 
 def arrivals_rule(scenario: Scenario) -> list[str]:
@@ -80,6 +106,11 @@ def cautions(scenario: Scenario) -> tuple[str, ...]:
         before = "nor does what waits before them shorten waits there" if scenario.options.delay == "tandem" else ""
         independent = f"arrivals at {_named(names)} count as independent of what they waited before"
         found.append(f"approximation: {independent}" + (f", {before}" if before else ""))
+    if names := _in_batches(scenario):
+        found.append(
+            f"approximation: waits for batches at {_named(names)} are those of equal tasks; among longer ones a "
+            "short one takes longer than planned"
+        )
     if (scv != 1.0).any():
         if names := [name for name, sharing in shared if sharing == "fifo"]:
             found.append(

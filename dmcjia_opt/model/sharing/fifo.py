@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.model.sharing.crowding import STEADY, Points
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,11 @@ class Fifo:
     def empty(self) -> float:
         """Nothing is waited for where nobody else is there."""
         return 0.0
+
+    @property
+    def points(self) -> Points:
+        """The wait is q/(1 − ρ)."""
+        return STEADY
 
     def own(self, service: FloatArray) -> FloatArray:
         """Return the service time, s: at full speed once its turn has come."""

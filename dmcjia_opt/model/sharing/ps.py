@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.model.sharing.crowding import STEADY, Points
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,11 @@ class ProcessorSharing:
     def empty(self) -> float:
         """Alone a use takes its service time once, but for its own other tasks."""
         return 1.0
+
+    @property
+    def points(self) -> Points:
+        """A task takes s/(1 − ρ)."""
+        return STEADY
 
     def own(self, service: FloatArray) -> FloatArray:
         """Return 0: all of the time stretches."""

@@ -10,15 +10,14 @@ from typing import Protocol
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
-from dmcjia_opt.model.resources import Sharing
+from dmcjia_opt.model.resources import Resource, Sharing
 from dmcjia_opt.solving.contract import Status
 
 #: Units of time and their size, s.
 UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
 
 
-#: What is said of something that is shared in some way.
-SHARING: Mapping[Sharing, str] = MappingProxyType(
+_SHARING: Mapping[Sharing, str] = MappingProxyType(
     {"reserved": "reserved", "fifo": "one queue for all", "ps": "all at once"}
 )
 _BOUNDS = {"dual": "the price of cloud capacity", "benders": "Benders cuts; it rests on HiGHS"}
@@ -97,10 +96,16 @@ def share_of(name: str, shares: float | list[float] | None) -> str:
     return f"{name} {' + '.join(map(in_percent, shares if isinstance(shares, list) else [shares]))}"
 
 
-def pooled_in_words(sharing: Sharing, load: float, wait: float) -> str:
+def sharing_of(resource: Resource) -> str:
+    """Return how something is shared."""
+    return _SHARING[resource.sharing] + (f" in batches of up to {resource.batches[-1][0]}" if resource.batches else "")
+
+
+def pooled_in_words(resource: Resource, load: float, wait: float) -> str:
     """Return how something is shared in which nobody has a share: how busy it is, and what tasks wait there."""
-    beyond = "a wait of" if sharing == "fifo" else "a task takes longer by"
-    return f"{SHARING[sharing]}, {in_percent(load)} busy, {beyond} {seconds(wait)}"
+    busy = "of what full batches could do" if resource.batches else "busy"
+    beyond = "a wait of" if resource.sharing == "fifo" else "a task takes longer by"
+    return f"{sharing_of(resource)}, {in_percent(load)} {busy}, {beyond} {seconds(wait)}"
 
 
 def scientific(gap: float) -> str:

@@ -13,7 +13,6 @@ from dmcjia_opt.model import pooling
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.servers import Host, hosts_in_common
-from dmcjia_opt.model.sharing.crowding import cost
 from dmcjia_opt.solving.contract import Placement
 from dmcjia_opt.studies.look.words import seconds
 from dmcjia_opt.studies.simulation.arrivals import Bursts, own_arrivals
@@ -89,6 +88,7 @@ def others(problem: Problem, node: int, delays: FloatArray) -> float:
 def _descended(problem: Problem, options: IntArray) -> IntArray:
     """Return options from which no node alone can lower the mean of what is all pooled, from `options` downhill."""
     own, parts, empty = pooling.sums(problem)
+    crowding = pooling.crowding(problem)
     with np.errstate(invalid="ignore"):
         private = problem.weight[:, None] * problem.fixed_delay + own
     nodes = np.arange(problem.n_nodes)
@@ -99,7 +99,7 @@ def _descended(problem: Problem, options: IntArray) -> IntArray:
         before = choice.copy()
         for d in range(problem.n_nodes):
             rest = total - parts[d, choice[d]]
-            values = private[d] + cost(rest + parts[d]).sum(-1)
+            values = private[d] + crowding.cost(rest + parts[d]).sum(-1)
             best = int(values.argmin())
             if values[best] < values[choice[d]] * (1.0 - 1e-12):
                 choice[d] = best

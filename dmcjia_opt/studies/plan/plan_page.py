@@ -14,7 +14,6 @@ import numpy as np
 from dmcjia_opt.solving.contract import Placement, Status
 from dmcjia_opt.studies.look.page import Cell, render
 from dmcjia_opt.studies.look.words import (
-    SHARING,
     cuts_of,
     deadlines_kept,
     dearness,
@@ -25,6 +24,7 @@ from dmcjia_opt.studies.look.words import (
     pooled_in_words,
     seconds,
     share_of,
+    sharing_of,
     source_of_bound,
 )
 from dmcjia_opt.studies.plan import figures
@@ -132,7 +132,7 @@ def _scarcest(subject: Subject) -> tuple[str, str]:
     (r,) = dearest(subject.prices, 1)
     choices, resource = subject.choices, subject.choices.resources[r]
     if resource.pooled:
-        said = pooled_in_words(resource.sharing, float(choices.load[r]), float(choices.wait[r]))
+        said = pooled_in_words(resource, float(choices.load[r]), float(choices.wait[r]))
         return ("pooled", f"{resource.name}, {said}") if subject.several else ("cloud", said)
     busy, given = subject.loads().resources[r], subject.choices.used[r]
     used = f"{percent(busy)} busy, {percent(given)} given out"
@@ -255,7 +255,7 @@ def _resources(subject: Subject) -> list[list[Cell | str]]:
             Cell(f"{names[node]} {in_percent(share)}" if share else "–", share),
         ]
         if subject.problem.pooled.any():
-            row[2:2] = [SHARING[resource.sharing]]
+            row[2:2] = [sharing_of(resource)]
             row.append(Cell(seconds(wait), wait) if resource.pooled else none)
         rows.append(row)
     return rows

@@ -162,7 +162,7 @@ def run_together(
         If tasks of one node pass two pooled resources in one order and those of another in the other.
     """
     order = _order(members, passage)
-    pools: dict[int, Pool] = {r: pool(passage.resources[r].sharing) for r in order}
+    pools: dict[int, Pool] = {r: pool(passage.resources[r]) for r in order}
     waiting: dict[int, list[Tasks]] = {r: [NOBODY] for r in order}
     stage_of = {(d, r): k for d, member in enumerate(members) for k, r in enumerate(member.pools) if r >= 0}
     window, origin, ended = 0.5 * BLOCK / rate, 0.0, np.zeros(len(members), dtype=np.bool_)

@@ -10,7 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.model.resources import Sharing
+from dmcjia_opt.model.resources import Resource
+from dmcjia_opt.model.sharing.batches import Batches
 from dmcjia_opt.studies.simulation.serving import FifoQueue
 
 
@@ -150,6 +151,51 @@ class Together:
         self._there = self._there.later(by)
 
 
-def pool(sharing: Sharing) -> Pool:
-    """Return an empty resource that is shared in some way."""
-    return OneQueue() if sharing == "fifo" else Together()
+class InBatches:
+    """One queue for all that is served in batches: whenever the server is free, all that wait, up to a number.
+
+    Parameters
+    ----------
+    batches
+        How long they take: the mean of what their tasks take alone, times a factor of their size.
+    """
+
+    __slots__ = ("_batches", "_free", "_services", "_waiting")
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches, self._free = batches, -math.inf
+        self._waiting, self._services = NOBODY, np.zeros(0)
+
+    def serve(self, tasks: Tasks, services: FloatArray, until: float) -> tuple[Tasks, FloatArray]:
+        """Return those whose batch begins before `until`; `services` are those in full batches."""
+        here = Tasks.joined([self._waiting, tasks])
+        services = np.concatenate([self._services, services])
+        work = np.concatenate([[0.0], np.cumsum(self._batches.most * services)]).tolist()
+        factors, at, number = self._batches.factors().tolist(), here.at.tolist(), len(here)
+        leaving, free, first = np.empty(number), self._free, 0
+        while first < number:
+            starts = max(free, at[first])
+            if starts >= until:
+                break
+            end, most = first + 1, min(first + len(factors) - 1, number)
+            while end < most and at[end] <= starts:
+                end += 1
+            size = end - first
+            free = starts + (work[end] - work[first]) / size * factors[size]
+            leaving[first:end] = free
+            first = end
+        self._free, self._waiting, self._services = free, here.only(slice(first, None)), services[first:]
+        left = here.only(slice(first))
+        return replace(left, at=leaving[:first]), left.at
+
+    def move_origin(self, by: float) -> None:
+        """Count times from `by` seconds later on."""
+        self._free -= by
+        self._waiting = self._waiting.later(by)
+
+
+def pool(resource: Resource) -> Pool:
+    """Return an empty resource that is pooled."""
+    if isinstance(resource.pooled, Batches):
+        return InBatches(resource.pooled)
+    return OneQueue() if resource.sharing == "fifo" else Together()

@@ -200,3 +200,36 @@ def test_a_periodic_node_may_be_busy_all_the_time():
     assert found.delay == pytest.approx(found.model, rel=1e-6)
     with pytest.raises(InfeasibleError, match="100 % of its time"):
         simulate(scenario, plan)
+
+
+@pytest.mark.parametrize("seconds", [{"1": 0.004, "8": 0.011}, {"1": 1.0, "3": 1.5}])
+def test_equal_tasks_in_batches_are_those_of_the_model(seconds):
+    for seed, load in enumerate((0.2, 0.6, 0.8)):
+        scenario, plan = all_sent("fifo", load, seed)
+        one = replace(scenario.nodes, network_index=np.zeros(5, dtype=np.int64))
+        scenario = replace(scenario, nodes=one, cloud_seconds_by_batch=seconds)
+        asked = float(one.arrival_rate @ stage_times(scenario).at(plan.options).used[:, 0])
+        scenario = replace(scenario, cloud_gflops=scenario.cloud_gflops * asked / load)
+        found = simulate(scenario, plan, tasks=60_000, seed=seed)
+        half = found.mean_half_width(0.99)
+        assert abs(found.mean_delay - found.mean_model) <= half + 0.005 * found.mean_delay
+        assert found.load.cloud.sum() == pytest.approx(load, rel=0.02)
+
+
+def test_batches_that_are_known_one_by_one():
+    rng = np.random.default_rng(6)
+    times = {name: np.cumsum(rng.exponential(1.0, 640)) for name in ("node-0", "node-1")}
+    scenario, plan = loaded(np.nan, 0.001, [0.6, 0.4], splits=0, rate=1.0)
+    scenario = replace(scenario, cloud_sharing="fifo", cloud_seconds_by_batch={"1": 0.2, "2": 0.3, "4": 0.4})
+    found = simulate(scenario, Placement(plan.options, np.zeros(2)), arrivals=Trace(times), warm_up=0.0)
+    services = stage_times(scenario).at(plan.options)
+    at = np.concatenate([times["node-0"] + services.upload[0], times["node-1"] + services.upload[1]])
+    alone = np.repeat(services.used[:, 0], 640) * 2.0  # full batches of four take twice as long as one
+    order, left, free, first = np.argsort(at), np.empty(1280), 0.0, 0
+    while first < 1280:
+        free = max(free, at[order[first]])
+        batch = [k for k in order[first : first + 4] if at[k] <= free]
+        free += alone[batch].mean() * (0.0, 1.0, 1.5, 1.75, 2.0)[len(batch)]
+        left[batch] = free
+        first += len(batch)
+    assert found.task_mean == pytest.approx(services.upload + (left - at).reshape(2, 640).mean(axis=1), rel=1e-9)

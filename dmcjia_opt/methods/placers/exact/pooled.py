@@ -80,7 +80,7 @@ class _Tree:
         """Split and bound boxes; return whether nothing is left out."""
         counts = self._start()
         sums = np.einsum("ck,cks->s", counts, self.dual.menus.parts)
-        whole = self.dual.whole(self.dual.crowding(sums))
+        whole = self.dual.whole(self.dual.marginal(sums))
         most = whole.high[0] - self.dual.empty
         self.scale = np.where(most > 0, np.maximum(sums, 1e-3 * most), 1.0)
         if not self.exact:
@@ -294,7 +294,7 @@ class _Tree:
                 moves.make(counts, best)
                 continue
             more, parts = moves.own - moves.own_before, moves.sums - moves.sums_before
-            near = np.argsort(more + parts @ dual.crowding(moves.sums_before), kind="stable")[:_PAIRS]
+            near = np.argsort(more + parts @ dual.marginal(moves.sums_before), kind="stable")[:_PAIRS]
             both = self._soft(moves.own[near, None] + more[near], moves.sums[near, None] + parts[near])
             c, i = moves.of[near], moves.taken[near]
             same = (c[:, None] == c) & (i[:, None] == i) & (counts[c, i][:, None] < 2)

@@ -25,22 +25,22 @@ from dmcjia_opt.testing.problems import (
     random_shared_problem,
 )
 
-KINDS = ("reserved", "fifo", "ps")
+KINDS = ("reserved", "fifo", "ps", "batches")
 
 
 def drawn(seed):
     """Return a small problem: one server, or several resources, all of them pooled or some."""
     rng = np.random.default_rng(seed)
     how = {"utilisation": float(rng.choice([0.3, 0.7, 0.9, 0.99])), "average": ("nodes", "tasks")[seed % 2]}
-    kind = seed % 4
-    if kind < 2:
+    kind = seed % 5
+    if kind < 3:
         problem, _ = random_problem(
             rng, int(rng.integers(1, 6)), int(rng.integers(2, 5)), curve=CURVES[seed % 6], **how
         )
         return pooled(problem, KINDS[1 + kind])
     ordering = ("stability", "cloud-faster")[seed % 3 == 0]
     problem, _ = random_shared_problem(rng, int(rng.integers(1, 5)), 3, 3, 2, ordering=ordering, **how)
-    return pooled(problem, *(KINDS[i] for i in rng.integers(3 - kind, 3, 3)))
+    return pooled(problem, *(KINDS[i] for i in rng.integers(4 - kind, 4, 3)))
 
 
 def check(problem):
@@ -157,3 +157,9 @@ def test_placers_that_take_any_evaluator_take_it(name):
     assert value >= exact.lower_bound
     if name in ("exhaustive", "memetic"):
         assert value == pytest.approx(exact.lower_bound, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", [1639])
+def test_what_was_found_by_drawing(seed, monkeypatch):
+    monkeypatch.setattr(by_boxes, "_FEW", 16)  # 1639: a fleet in which no node has a second option
+    check(drawn(seed))
