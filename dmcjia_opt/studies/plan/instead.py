@@ -22,7 +22,7 @@ from dmcjia_opt.studies.simulation.result import Simulation
 #: How a neighbour sends that bursts.
 BURSTS = Bursts(10.0)
 #: Nodes of a fleet that is planned anew, at most; and tasks that are simulated, of a node and of all.
-MOST_NODES, TASKS, MOST_TASKS = 2000, 40_000, 1_000_000
+MOST_NODES, TASKS, MOST_TASKS = 2000, 40_000, 200_000
 #: The same of what `solve` says, which is to be there at once.
 FEW_NODES, FEW_TASKS = 100, 100_000
 _SWEEPS = 50
