@@ -55,6 +55,8 @@ class Tensor:
         Whether an upload may quantise it; token numbers and masks are sent as they are.
     data
         The tensor whose elements these are: itself, or the origin of a reshaped or transposed view.
+    dtype
+        Type of its elements as NumPy calls it, such as ``"float32"``; empty where nobody knows.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Tensor:
     item_bytes: float
     floating: bool
     data: str
+    dtype: str = ""
 
     def sent_bytes(self, upload_dtype: str | None) -> int:
         """Return the bytes of an upload, quantised to `upload_dtype` if given."""
@@ -172,8 +175,8 @@ class Cut:
     ----------
     name
         The layer that ends here, called after the largest working operation of its last level.
-    position
-        Operations before the cut, in the network's order.
+    operations
+        Those since the cut before, each after those it reads from.
     macs
         MACs since the cut before.
     upload_bytes
@@ -189,7 +192,7 @@ class Cut:
     """
 
     name: str
-    position: int
+    operations: tuple[Operation, ...]
     macs: int
     upload_bytes: int
     tensors: int
@@ -264,7 +267,7 @@ def take_cuts(network: Network, cuts: Cuts = "layers", upload_dtype: str | None 
         new = {of: size for op in part for of, size in op.weights if of not in weights}
         weights |= new
         macs = sum(op.macs for op in part)
-        found.append(Cut(name, end, macs, sent, int(tensors[end]), alive[end], own, sum(new.values())))
+        found.append(Cut(name, tuple(part), macs, sent, int(tensors[end]), alive[end], own, sum(new.values())))
     return tuple(found)
 
 
