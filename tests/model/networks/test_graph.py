@@ -1,5 +1,5 @@
 from dataclasses import replace
-from itertools import accumulate
+from itertools import accumulate, pairwise, product
 
 import pytest
 from hypothesis import given
@@ -17,6 +17,7 @@ from dmcjia_opt.model.networks.graph import (
     topological_order,
 )
 from dmcjia_opt.model.networks.profile import LayerProfile
+from tests.model.networks.test_closed_sets import vertices
 
 
 def tensor(name, size, item=4.0, floating=True, data=None):
@@ -236,6 +237,39 @@ def test_crossing_bytes_by_brute_force(drawn):
 
 
 @given(graphs())
+def test_cuts_along_the_graph_are_real_and_no_closed_set_is_better_at_any_price(drawn):
+    operations, sizes, _ = drawn
+    last = operations[-1][0]
+    net = network(operations, sizes, outputs=(last,))
+    if not net.total_macs:
+        return
+    cuts, done, points = take_cuts(net, "graph"), [], [(0, 4 * sizes["x"])]
+    for cut in cuts:
+        done += cut.operations
+        there = {"x"} | {op.name for op in done}
+        assert there.issuperset(name for op in done for name in op.inputs)
+        wanted = {name for op in net.operations if op.name not in there for name in op.inputs} | {last}
+        assert set(cut.tensor_names) == there & wanted
+        assert cut.upload_bytes == sum(4 * sizes[name] for name in there & wanted)
+        points.append((points[-1][0] + cut.macs, cut.upload_bytes))
+    assert len(done) == len(net.operations)
+    assert points[-1][0] == net.total_macs
+    assert all(a < c or b > d for (a, b), (c, d) in pairwise(points[:-1]))
+    assert set(vertices(points)) == set(vertices(every_split(net, sizes, last)))
+
+
+def every_split(net, sizes, last):
+    """Yield work and bytes of every set of operations that has whatever its members read."""
+    n = len(net.operations)
+    for some in product((False, True), repeat=n):
+        inside = [op for op, taken in zip(net.operations, some, strict=True) if taken]
+        there = {"x"} | {op.name for op in inside}
+        if there.issuperset(name for op in inside for name in op.inputs):
+            wanted = {name for op in net.operations if op.name not in there for name in op.inputs} | {last}
+            yield sum(op.macs for op in inside), sum(4 * sizes[name] for name in there & wanted)
+
+
+@given(graphs())
 def test_articulation_points_by_removal(drawn):
     """Without such a tensor the result cannot be computed from the input; without any other it can."""
     operations, sizes, _ = drawn
@@ -263,9 +297,11 @@ def test_each_choice_of_cuts_has_all_the_work_and_the_whole_network_at_its_end(d
     found = {cuts: take_cuts(net, cuts) for cuts in CUTS}
     for cuts in found.values():
         assert sum(cut.macs for cut in cuts) == net.total_macs
-        assert [op for cut in cuts for op in cut.operations] == list(net.operations)
         assert all(cut.operations for cut in cuts)
-    places = {cuts: set(accumulate(len(cut.operations) for cut in found[cuts])) for cuts in CUTS}
+    assert {op.name for cut in found.pop("graph") for op in cut.operations} == {op.name for op in net.operations}
+    for cuts in found.values():
+        assert [op for cut in cuts for op in cut.operations] == list(net.operations)
+    places = {name: set(accumulate(len(cut.operations) for cut in cuts)) for name, cuts in found.items()}
     assert places["layers"] == places["chain"] <= places["all"]
     assert all(cut.tensors == 1 for cut in found["blocks"])
 
