@@ -1,10 +1,10 @@
 """Which parts of a graph a node may do itself: the chain of best closed sets of operations.
 
 A set of operations is closed if it has whatever its members read from: then a node can do all of it, and send what
-the rest reads. Of all closed sets those matter that minimise bytes sent − y · work done for some y: at given prices
-the delay of a node is concave in its work and its bytes, so that one of them is the best (see docs/profiles.md). For
-each y that is a minimum cut, as in project selection, with a node for every datum, so that what many read is sent
-once. The smallest minimisers grow with y, hence they are nested and make a chain (Gallo, Grigoriadis and Tarjan 1989,
+the rest reads. Of all closed sets those matter most that minimise bytes sent − y · work done for some y: but for
+waits at the node itself its delay at given prices is concave in both, so that one of them is the best. For each y that
+is a minimum cut, as in project selection, with a vertex for every datum, so that what many read is sent once. The
+smallest minimisers grow with y, hence they are nested and make a chain (Gallo, Grigoriadis and Tarjan 1989,
 doi:10.1137/0218003); all are found by bisection: from two of them, with the y at which both are as good.
 """
 

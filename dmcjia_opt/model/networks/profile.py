@@ -204,7 +204,8 @@ class LayerProfile:
         path
             The file; weights are not needed.
         cuts
-            ``"layers"``, ``"blocks"``, ``"all"`` or ``"chain"``; see `dmcjia_opt.model.networks.graph.CUTS`.
+            ``"layers"``, ``"blocks"``, ``"all"``, ``"graph"`` or ``"chain"``; see
+            `dmcjia_opt.model.networks.graph.CUTS`.
         upload_dtype
             Type that floating tensors are quantised to for the upload, such as ``"uint8"``.
         input_shapes

@@ -25,7 +25,7 @@ def block(tmp_path):
     return read_onnx(residual_block().save(tmp_path / "net.onnx"))
 
 
-@pytest.mark.parametrize("cuts", ["layers", "blocks", "all"])
+@pytest.mark.parametrize("cuts", ["layers", "blocks", "all", "graph"])
 def test_every_layer_of_the_profile_has_a_time(block, cuts):
     seen = []
     times = measure(block, " here ", cuts, QUICK, lambda done, total: seen.append((done, total)))
@@ -35,7 +35,7 @@ def test_every_layer_of_the_profile_has_a_time(block, cuts):
     assert seen == [(k + 1, profile.n_layers) for k in range(profile.n_layers)]
 
 
-@pytest.mark.parametrize("cuts", ["layers", "blocks", "all"])
+@pytest.mark.parametrize("cuts", ["layers", "blocks", "all", "graph"])
 def test_the_parts_run_one_after_the_other_compute_what_the_whole_does(block, cuts):
     rng = np.random.default_rng(1)
     known = {"x": rng.normal(size=(1, 4, 8, 8)).astype(np.float32)}
