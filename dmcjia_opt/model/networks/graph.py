@@ -12,8 +12,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from itertools import accumulate, groupby
 from types import MappingProxyType
 from typing import Literal
@@ -22,6 +23,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.suggesting import listed
 from dmcjia_opt.model.networks.closed_sets import Datum, Graph, best_chain
 
 Cuts = Literal["layers", "blocks", "all", "graph", "chain"]
@@ -122,6 +124,8 @@ class Network:
         Number of trained parameters.
     source
         Where the figures come from.
+    state
+        Inputs and outputs that stay where they are read and made from task to task, such as caches: no upload has them.
     """
 
     name: str
@@ -131,6 +135,7 @@ class Network:
     outputs: tuple[str, ...]
     parameters: int = 0
     source: str = ""
+    state: frozenset[str] = frozenset()
     levels: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -156,9 +161,19 @@ class Network:
 
     @property
     def received(self) -> list[str]:
-        """Names of the inputs that are read."""
+        """Names of the inputs that are read and not state."""
         read = {name for op in self.operations for name in op.inputs} | set(self.outputs)
-        return [name for name in self.inputs if name in read]
+        return [name for name in self.inputs if name in read and name not in self.state]
+
+    @property
+    def results(self) -> list[str]:
+        """Names of the outputs that are not state."""
+        return [name for name in self.outputs if name not in self.state]
+
+    def keeping(self, patterns: Sequence[str]) -> Network:
+        """Return the network with inputs and outputs as state: those of these names, in which ``*`` is any text."""
+        ends = {*self.inputs, *self.outputs}
+        return replace(self, state=frozenset(name for name in ends if any(fnmatchcase(name, p) for p in patterns)))
 
     def caution(self) -> str:
         """Return a sentence that names every operator that is not counted and its share; empty if there is none."""
@@ -201,6 +216,21 @@ class Cut:
     tensor_names: tuple[str, ...]
     own_bytes: int
     weight_bytes: float
+
+
+def check_state(patterns: Sequence[str], networks: Iterable[Network]) -> None:
+    """Refuse names of state that no input or output of any network has.
+
+    Raises
+    ------
+    InputError
+        If there is one; it names what there is.
+    """
+    ends = list(dict.fromkeys(name for network in networks for name in (*network.inputs, *network.outputs)))
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in ends):
+            have = listed(ends, what="name")
+            raise InputError(f'state "{pattern}" is no input or output of a network; there are {have}: name those')
 
 
 def topological_order(
@@ -323,8 +353,11 @@ def _lifetimes(network: Network, operations: Sequence[Operation]) -> dict[str, t
         for name in op.outputs:
             made.setdefault(network.tensors[name].data, i)
         for name in op.inputs:
-            used[network.tensors[name].data] = i
-    for name in network.outputs:  # the result is uploaded too, (3-3)
+            data = network.tensors[name].data
+            made.setdefault(data, i)  # state is where it is read first
+            used[data] = i
+    for name in network.results:  # the result is uploaded too, (3-3)
+        made.setdefault(network.tensors[name].data, -1)
         used[network.tensors[name].data] = len(operations)
     return {data: (made[data], last) for data, last in used.items()}
 
@@ -422,18 +455,22 @@ def _as_graph(network: Network, upload_dtype: str | None) -> Graph:
     operations, tensors = network.operations, network.tensors
     maker = {name: i for i, op in enumerate(operations) for name in op.outputs}
     origin = dict.fromkeys(network.received, -1)
-    readers: dict[str, dict[int, None]] = {tensors[name].data: {} for name in network.outputs}
+    results = {tensors[name].data for name in network.results}
+    readers: dict[str, dict[int, None]] = {data: {} for data in results}
+    reads: list[set[int]] = []
     for i, op in enumerate(operations):
         for name in op.outputs:
             origin.setdefault(tensors[name].data, i)
         for name in op.inputs:
             readers.setdefault(tensors[name].data, {})[i] = None
-    results = {tensors[name].data for name in network.outputs}
+            origin.setdefault(tensors[name].data, i)  # state is where it is read first
+        reads.append({maker[name] for name in op.inputs if name in maker})
+        reads[i] |= {origin[name] for name in op.inputs if name in network.state} - {i}
     return Graph(
         work=[op.macs for op in operations],
-        reads=[sorted({maker[name] for name in op.inputs if name in maker}) for op in operations],
+        reads=[sorted(those) for those in reads],
         data=[
-            Datum(tensors[name].sent_bytes(upload_dtype), origin[name], tuple(who), name in results)
+            Datum(tensors[name].sent_bytes(upload_dtype), origin.get(name, -1), tuple(who), name in results)
             for name, who in readers.items()
         ],
     )

@@ -18,7 +18,8 @@ from dmcjia_opt.base.errors import InputError, UncountedOperators
 from dmcjia_opt.base.fields import RANGE, Name, NonNegative, check_names
 from dmcjia_opt.base.files import read_json, write_text
 from dmcjia_opt.base.limits import MOST, MOST_LAYERS
-from dmcjia_opt.model.networks.graph import Cuts, Network, take_cuts
+from dmcjia_opt.base.suggesting import listed
+from dmcjia_opt.model.networks.graph import Cuts, Network, check_state, take_cuts
 
 if TYPE_CHECKING:
     import torch
@@ -174,6 +175,8 @@ class LayerProfile:
         found = take_cuts(network, cuts, upload_dtype)
         crossing = [network.tensors[name] for name in dict.fromkeys(name for cut in found for name in cut.tensor_names)]
         details = [network.source, f"cuts: {cuts}", f"upload as {upload_dtype}" if upload_dtype else "", caution]
+        if network.state:
+            details.insert(2, f"state that stays: {listed(sorted(network.state), what='tensor')}")
         return cls(
             name=network.name,
             input_bytes=sum(network.tensors[name].sent_bytes(upload_dtype) for name in network.received),
@@ -196,6 +199,7 @@ class LayerProfile:
         cuts: Cuts = "layers",
         upload_dtype: str | None = None,
         input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+        state: Sequence[str] = (),
     ) -> LayerProfile:
         """Return the profile of an ONNX file.
 
@@ -210,6 +214,8 @@ class LayerProfile:
             Type that floating tensors are quantised to for the upload, such as ``"uint8"``.
         input_shapes
             Shape of each input that the file leaves open.
+        state
+            Inputs and outputs that stay where they are from task to task, such as caches; ``*`` is any text.
 
         Raises
         ------
@@ -225,7 +231,9 @@ class LayerProfile:
         """
         from dmcjia_opt.model.networks.onnx_ import read_onnx
 
-        return cls.of_network(read_onnx(path, input_shapes).network, cuts, upload_dtype)
+        network = read_onnx(path, input_shapes).network
+        check_state(state, [network])
+        return cls.of_network(network.keeping(state), cuts, upload_dtype)
 
     @classmethod
     def from_torch(
