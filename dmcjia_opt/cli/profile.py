@@ -93,7 +93,7 @@ def profile(
         claim("--scenario", times_beside(scenario), (".csv",))
     profiled = read_profile(model, cuts, upload_dtype, shapes, state=state or ())
     if profiled.model is not None:
-        check_state(state or (), [profiled.model.network])
+        check_state(state or (), [profiled.model.network], "--state")
     known = load_times(out_times) if out_times is not None and out_times.exists() else MeasuredTimes()
     node = partial(one_node, profiled.profile, compute_gflops, uplink_mbps, arrival_rate, cloud_gflops)
     lone, times = node(), None

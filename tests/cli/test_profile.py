@@ -52,6 +52,19 @@ def test_the_tensors_that_a_plan_sends_are_named_wherever_it_is_shown(dmcjia, tm
     assert f'<td data-sort="2.0">2</td><td>{sent}</td>' in (tmp_path / "page.html").read_text()
 
 
+def test_state_is_named_for_a_profile_and_for_a_scenario(dmcjia, tmp_path):
+    shown = dmcjia("profile", "net.onnx", "--state", "x*", "--out", "p.json")
+    assert (shown.code, shown.err) == (0, "")
+    assert load_profile(tmp_path / "p.json").input_bytes == 0
+    assert "state that stays: x" in shown.out
+    fails(
+        dmcjia("profile", "net.onnx", "--state", "past"), 2, '--state: "past" is no input or output', "there are x; fc"
+    )
+    fails(dmcjia("profile", "p.json", "--state", "x"), 2, "cuts, input shapes and state need a graph")
+    (tmp_path / "s.toml").write_text(CLOUD + '[profiles]\nstate = ["x", "y"]\n' + NODE)
+    fails(dmcjia("solve", "s.toml"), 2, "s.toml", 'profiles.state: "y" is no input or output')
+
+
 def test_everything_that_can_be_written(dmcjia, tmp_path):
     ended = dmcjia(
         *("profile", "net.onnx", "--cuts", "blocks", "--upload-dtype", "float16"),

@@ -300,6 +300,7 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "scenario.Options.flops_per_mac": (scenario, {}, {"options.flops_per_mac": 1.0}),
     "references.Profiles.times_file": (scenario, {"nodes.0.device": "pi"}, MEASURED),
     "references.Profiles.cuts": (scenario, ONNX, {"profiles.cuts": "blocks"}),
+    "references.Profiles.state": (scenario, ONNX, {"profiles.state": ["fc"]}),
     "references.Profiles.upload_dtype": (scenario, {}, {"profiles.upload_dtype": "uint8"}),
     "references.Profiles.input_shapes": (
         scenario,

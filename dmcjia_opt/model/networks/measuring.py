@@ -18,7 +18,8 @@ import numpy as np
 
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
 from dmcjia_opt.base.machine import installing
-from dmcjia_opt.model.networks.graph import Cuts, Operation, take_cuts, topological_order
+from dmcjia_opt.model.networks.cuts import Cuts, take_cuts
+from dmcjia_opt.model.networks.graph import Operation, topological_order
 from dmcjia_opt.model.networks.measured import MeasuredTimes
 from dmcjia_opt.model.networks.onnx_ import OnnxModel, reads_of
 from dmcjia_opt.model.networks.onnx_shapes import renamed

@@ -19,7 +19,8 @@ from dmcjia_opt.base.fields import RANGE, Name, NonNegative, check_names
 from dmcjia_opt.base.files import read_json, write_text
 from dmcjia_opt.base.limits import MOST, MOST_LAYERS
 from dmcjia_opt.base.suggesting import listed
-from dmcjia_opt.model.networks.graph import Cuts, Network, check_state, take_cuts
+from dmcjia_opt.model.networks.cuts import Cuts, take_cuts
+from dmcjia_opt.model.networks.graph import Network, check_state
 
 if TYPE_CHECKING:
     import torch
@@ -162,7 +163,7 @@ class LayerProfile:
 
     @classmethod
     def of_network(cls, network: Network, cuts: Cuts = "layers", upload_dtype: str | None = None) -> LayerProfile:
-        """Return the profile of a network at the cuts asked for (see `graph.take_cuts`).
+        """Return the profile of a network at the cuts asked for (see `cuts.take_cuts`).
 
         Warns
         -----
@@ -209,7 +210,7 @@ class LayerProfile:
             The file; weights are not needed.
         cuts
             ``"layers"``, ``"blocks"``, ``"all"``, ``"graph"`` or ``"chain"``; see
-            `dmcjia_opt.model.networks.graph.CUTS`.
+            `dmcjia_opt.model.networks.cuts.CUTS`.
         upload_dtype
             Type that floating tensors are quantised to for the upload, such as ``"uint8"``.
         input_shapes

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.suggesting import did_you_mean
-from dmcjia_opt.model.networks.graph import UPLOAD_BYTES, Cut, Cuts, take_cuts
+from dmcjia_opt.model.networks.cuts import Cut, Cuts, take_cuts
+from dmcjia_opt.model.networks.graph import UPLOAD_BYTES
 from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
 from dmcjia_opt.model.networks.zoo import ZOO, zoo_profile
 

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import Name
 from dmcjia_opt.base.suggesting import did_you_mean, listed
-from dmcjia_opt.model.networks.graph import Cuts, check_state
+from dmcjia_opt.model.networks.cuts import Cuts
+from dmcjia_opt.model.networks.graph import check_state
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.reading import is_graph, read_profile
 from dmcjia_opt.model.networks.zoo import ZOO
@@ -74,7 +75,7 @@ def profiles_of(networks: Sequence[str], beside: Callable[[str, str], Path], how
             read_networks.append(read.model.network)
             unused -= set(read.model.network.inputs)
         found[network] = read.profile
-    check_state(how.state, read_networks)
+    check_state(how.state, read_networks, "profiles.state")
     if unused:
         raise InputError(f'profiles.input_shapes: no ONNX model has an input "{min(unused)}"; correct its name')
     return found

@@ -10,7 +10,7 @@ from onnx import TensorProto
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
 from dmcjia_opt.base.machine import installing
 from dmcjia_opt.model.networks import measuring
-from dmcjia_opt.model.networks.graph import take_cuts
+from dmcjia_opt.model.networks.cuts import take_cuts
 from dmcjia_opt.model.networks.measuring import Measurement, measure
 from dmcjia_opt.model.networks.onnx_ import read_onnx
 from dmcjia_opt.model.networks.profile import LayerProfile
