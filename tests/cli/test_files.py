@@ -66,6 +66,7 @@ WORDS = {
     ("methods", "name"),
     ("size", "--resource"),
     ("profile", "--input-shape"),
+    ("profile", "--state"),
     ("profile", "--measure"),
     ("profile", "--upload-dtype"),
 }
