@@ -5,7 +5,7 @@ import pytest
 
 from dmcjia_opt.base.limits import FILES
 from dmcjia_opt.model.networks.measured import load_times
-from dmcjia_opt.model.networks.profile import load_profile
+from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
 from tests.cli.scenarios import CLOUD
 from tests.command_line import fails, misused
 from tests.model.networks.onnx_models import residual_block
@@ -65,13 +65,14 @@ def test_measured_times_from_this_machine_to_a_plan(dmcjia, tmp_path):
     assert 'on "pi", layer by layer' in ended.out
     assert dmcjia("profile", "net.onnx", "--measure", "gpu", "--out-times", "t.csv", *QUICK).code == 0
     times = load_times(tmp_path / "t.csv")
-    assert set(times.seconds) == {("pi", "net"), ("gpu", "net")}  # what was there is kept
+    graph = LayerProfile.from_onnx(tmp_path / "net.onnx").graph_id
+    assert set(times.seconds) == {("pi", "net", graph), ("gpu", "net", graph)}  # what was there is kept
     assert dmcjia("solve", "one.toml").code == 0
     cloud = CLOUD + 'device = "gpu"\n[profiles]\ntimes_file = "t.csv"\n'
     (tmp_path / "s.toml").write_text(cloud + NODE + 'device = "pi"\n')
     assert dmcjia("solve", "s.toml", "--out", "plan.json").code == 0
     assert dmcjia("verify", "s.toml", "plan.json").code == 0
-    text = (tmp_path / "t.csv").read_text().replace("pi,net,a,", "pi,net,a,9")
+    text = (tmp_path / "t.csv").read_text().replace(f"pi,net,{graph},a,", f"pi,net,{graph},a,9")
     (tmp_path / "t.csv").write_text(text)
     assert dmcjia("verify", "s.toml", "plan.json").code == 1
 

@@ -19,7 +19,8 @@ import numpy as np
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
 from dmcjia_opt.base.machine import installing
 from dmcjia_opt.model.networks.graph import Cut, Cuts, take_cuts, topological_order
-from dmcjia_opt.model.networks.measured import MeasuredTimes
+from dmcjia_opt.model.networks.identity import graph_id
+from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
 from dmcjia_opt.model.networks.onnx_ import OnnxModel, reads_of
 from dmcjia_opt.model.networks.onnx_shapes import renamed
 
@@ -102,7 +103,7 @@ def measure(
         start = cut.position
         if progress is not None:
             progress(k + 1, len(found))
-    return MeasuredTimes({(device.strip(), model.network.name): seconds})
+    return MeasuredTimes({Timed(device.strip(), model.network.name, graph_id(model.network)): seconds})
 
 
 def _part(model: OnnxModel, start: int, cut: Cut) -> onnx.ModelProto:

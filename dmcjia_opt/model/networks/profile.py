@@ -18,6 +18,7 @@ from dmcjia_opt.base.fields import RANGE, Name, NonNegative, check_names
 from dmcjia_opt.base.files import read_json, write_text
 from dmcjia_opt.base.limits import MOST, MOST_LAYERS
 from dmcjia_opt.model.networks.graph import Cuts, Network, take_cuts
+from dmcjia_opt.model.networks.identity import graph_id
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +52,8 @@ class LayerProfile:
         (n_layers,) bytes of the weights of each layer, or None where nobody counted; only limits of memory read them.
     tensor_names
         (n_layers,) the tensors that cross the cut after each layer, or None where nobody named them.
+    graph_id
+        Which graph it is cut from (see `identity.graph_id`); empty where nobody knows.
     """
 
     name: str
@@ -63,6 +66,7 @@ class LayerProfile:
     tensors: IntArray | None = None
     weight_bytes: FloatArray | None = None
     tensor_names: tuple[tuple[str, ...], ...] | None = None
+    graph_id: str = ""
     work: FloatArray = field(init=False)
     upload_bytes: FloatArray = field(init=False)
 
@@ -138,6 +142,7 @@ class LayerProfile:
             tensors=np.array([cut.tensors for cut in found]),
             weight_bytes=np.array([cut.weight_bytes for cut in found], dtype=np.float64),
             tensor_names=tuple(cut.tensor_names for cut in found),
+            graph_id=graph_id(network),
         )
 
     @classmethod
@@ -235,12 +240,13 @@ class LayerProfile:
             "input_bytes": float(self.input_bytes),
             "parameters": int(self.parameters),
             "source": self.source,
+            **({"graph_id": self.graph_id} if self.graph_id else {}),
             "layers": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)],
         }
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what of the content defines a problem, for hashing: neither counts, nor weights, nor the source."""
-        return replace(self, source="", tensors=None, weight_bytes=None, tensor_names=None).to_dict()
+        return replace(self, source="", tensors=None, weight_bytes=None, tensor_names=None, graph_id="").to_dict()
 
     def save(self, path: str | Path) -> None:
         """Write the profile as JSON."""
@@ -263,6 +269,7 @@ class _ProfileFile(BaseModel):
     input_bytes: NonNegative
     parameters: int = Field(0, ge=0, le=_MOST_PARAMETERS)
     source: str = ""
+    graph_id: str = Field("", pattern="^([0-9a-f]{12})?$")
     layers: Annotated[list[_LayerFile], Field(min_length=1, max_length=MOST_LAYERS), FailFast()]
 
 
@@ -295,4 +302,5 @@ def load_profile(path: str | Path) -> LayerProfile:
         tensors=np.array(tensors, dtype=np.int64) if tensors else None,
         weight_bytes=np.array(weights) if weights else None,
         tensor_names=tuple(named) if named else None,
+        graph_id=parsed.graph_id,
     )

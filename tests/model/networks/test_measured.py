@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
+from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed, load_times
 from dmcjia_opt.model.networks.profile import LayerProfile
 from tests.refusals import refused
 
@@ -26,7 +26,7 @@ def test_layers_are_found_by_name_whatever_their_order(tmp_path):
 def test_one_time_of_the_whole_network_is_spread_by_work(tmp_path):
     times = load_times(write(tmp_path, HEAD + "orin,net,*,0.6\npi,net,*,1\npi,net,a,1\n"))
     np.testing.assert_allclose(times.of("orin", NET), [0.2, 0.4], rtol=1e-15)
-    assert (times.is_whole("orin", "net"), times.is_whole("pi", "net")) == (True, False)
+    assert (times.is_whole("orin", NET), times.is_whole("pi", NET)) == (True, False)
     with pytest.raises(InputError, match='layer "b" has no time'):
         times.of("pi", NET)
     idle = LayerProfile("net", 8.0, ("a",), [0.0], [4.0])
@@ -45,20 +45,20 @@ def test_one_time_of_the_whole_network_is_spread_by_work(tmp_path):
 )
 def test_files_of_spreadsheets_are_read(text, tmp_path):
     times = load_times(write(tmp_path, text))
-    assert times.seconds == {("pi", "net"): {"a": 0.5}}
+    assert times.seconds == {Timed("pi", "net"): {"a": 0.5}}
 
 
 def test_what_is_saved_is_read_back_bit_for_bit(tmp_path):
     layers = {"a, with a comma": 1 / 3, 'b "quoted"': 0.0, "ü": 1e-9}
-    MeasuredTimes({("pi", "net"): layers}).save(tmp_path / "t.csv")
-    assert load_times(tmp_path / "t.csv").seconds == {("pi", "net"): layers}
+    MeasuredTimes({Timed("pi", "net"): layers}).save(tmp_path / "t.csv")
+    assert load_times(tmp_path / "t.csv").seconds == {Timed("pi", "net"): layers}
 
 
 def test_merging_replaces_a_device_and_a_model_whole():
-    old = MeasuredTimes({("pi", "net"): {"a": 1.0, "b": 1.0}, ("pi", "other"): {"x": 1.0}})
-    new = MeasuredTimes({("pi", "net"): {"ab": 3.0}})
-    assert old.merged(new).seconds == {("pi", "net"): {"ab": 3.0}, ("pi", "other"): {"x": 1.0}}
-    assert old.only([("pi", "other")]).seconds == {("pi", "other"): {"x": 1.0}}
+    old = MeasuredTimes({Timed("pi", "net"): {"a": 1.0, "b": 1.0}, Timed("pi", "other"): {"x": 1.0}})
+    new = MeasuredTimes({Timed("pi", "net"): {"ab": 3.0}})
+    assert old.merged(new).seconds == {Timed("pi", "net"): {"ab": 3.0}, Timed("pi", "other"): {"x": 1.0}}
+    assert old.only([Timed("pi", "other")]).seconds == {Timed("pi", "other"): {"x": 1.0}}
 
 
 @pytest.mark.parametrize(

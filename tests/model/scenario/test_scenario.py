@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.base.errors import Doubt, InputError, UncountedOperators
-from dmcjia_opt.model.networks.measured import MeasuredTimes
+from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
 from dmcjia_opt.model.networks.onnx_ import read_onnx
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.scenario.families import generate
@@ -340,7 +340,7 @@ def test_saving_leaves_nothing_else_behind(tmp_path):
 
 
 TINY = LayerProfile("tiny", 8.0, ("a", "b"), [1e9, 2e9], [4.0, 2.0])
-TIMES = MeasuredTimes({("pi", "tiny"): {"a": 0.5, "b": 0.25}, ("gpu", "tiny"): {"a": 0.02, "b": 0.01}})
+TIMES = MeasuredTimes({Timed("pi", "tiny"): {"a": 0.5, "b": 0.25}, Timed("gpu", "tiny"): {"a": 0.02, "b": 0.01}})
 
 
 def measured(cloud_device="", times=TIMES, **changes):
@@ -434,12 +434,12 @@ def test_measured_times_survive_saving(nodes_file, cloud_device, tmp_path):
     assert again.sha256() == scenario.sha256()
     assert again.nodes.devices == ("pi",)
     np.testing.assert_array_equal(again.nodes.device_index, [-1, 0])
-    assert set(again.times.seconds) == {("pi", "tiny")} | ({("gpu", "tiny")} if cloud_device else set())
+    assert set(again.times.seconds) == {Timed("pi", "tiny")} | ({Timed("gpu", "tiny")} if cloud_device else set())
 
 
 def test_the_hash_covers_the_measured_times_that_matter():
     base = measured()
-    slower = {("pi", "tiny"): {"a": 0.5, "b": 0.26}}
+    slower = {Timed("pi", "tiny"): {"a": 0.5, "b": 0.26}}
     unused = {**TIMES.seconds, ("tpu", "tiny"): {"a": 1.0}}
     assert measured(times=MeasuredTimes(unused)).sha256() == base.sha256()
     others = [
