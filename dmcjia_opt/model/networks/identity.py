@@ -13,7 +13,7 @@ _DIGITS = 12
 def graph_id(network: Network) -> str:
     """Return 12 hexadecimal digits that two networks share if the same operators work on tensors of the same shapes.
 
-    Only operators with work count, and neither names nor trained numbers do: what those take, wherever the graph is cut.
+    Only operators with work count, neither names nor trained numbers, nor where the graph is cut.
     """
     parts = [
         [
