@@ -127,7 +127,7 @@ def _of_nameless(rows: Sequence[Row], left: float, total: float, over: str) -> s
 
 
 def _names(names: Sequence[str], which: BoolArray) -> str:
-    chosen = [f'"{shortened(names[k], _SHOWN)}"' for k in np.flatnonzero(which)]
+    chosen = [f'"{shortened(names[k], _SHOWN)}"' for k in map(int, np.flatnonzero(which))]
     more = f" and {len(chosen) - _MOST_SHOWN} more" if len(chosen) > _MOST_SHOWN else ""
     return f"layer{'s' if len(chosen) > 1 else ''} {', '.join(chosen[:_MOST_SHOWN])}{more}"
 

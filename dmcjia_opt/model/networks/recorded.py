@@ -238,7 +238,6 @@ def _once(path: Path, rows: Sequence[tuple[str, float]]) -> tuple[Row, ...]:
         often, seldom = (next(name for name, n in counts.items() if n == count) for count in (most, least))
         raise InputError(
             f'{path}: layer "{often}" has {most} rows and "{seldom}" {least}; leave one row of each, or as many'
-
         )
     taken: dict[str, list[float]] = {}
     for name, seconds in rows:
