@@ -166,20 +166,16 @@ def profile(
 def _device(measure: str | None, recorded: Path | None, device: str | None, template: Path | None) -> str:
     """Return what the device is called whose times are asked for, empty if none are."""
     if measure is not None:
-        if recorded is not None or template is not None or device is not None:
-            raise InputError(
-                "--measure names the device and times it here; leave --import, --template and --device out"
-            )
+        if recorded is not None or device is not None:
+            raise InputError("--measure names the device and times it: leave --import and --device out")
         return measure.strip()
-    option = "--import" if recorded is not None else "--template"
-    if recorded is None and template is None:
-        if device is not None:
-            raise InputError("--device needs --import FILE, or --template FILE to fill in")
-        return ""
-    if recorded is not None and template is not None:
-        raise InputError("--template is for times that are not known yet; leave it or --import out")
+    asking = "--import" if recorded is not None else "--template" if template is not None else ""
     if device is None or not device.strip():
-        raise InputError(f"{option} needs --device NAME: say what the device is called")
+        if asking:
+            raise InputError(f"{asking} needs --device NAME: say what the device is called")
+        return ""
+    if not asking:
+        raise InputError("--device needs --import FILE, or --template FILE to fill in")
     return device.strip()
 
 

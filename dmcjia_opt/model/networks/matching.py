@@ -112,16 +112,15 @@ def match(recorded: Recorded, profiled: Profiled, device: str) -> Matched:
 
 def _of_matched(rows: int, one: int, several: int) -> Iterator[str]:
     if one + several:
-        yield f"{one + several} of {rows} rows name what is in the network: {one} of one layer" + (
-            f", {several} of several, over which their time is spread by work." if several else "."
-        )
+        which = f": {one} of one layer each, {several} of several, over which their time is spread by work"
+        yield f"{one + several} of {rows} rows name parts of the network{which if several else ', each of one layer'}."
 
 
 def _of_nameless(rows: Sequence[Row], left: float, total: float, over: str) -> str:
     first = sorted(rows, key=lambda row: -row.seconds)[:_MOST_SHOWN]
     shown = ", ".join(f'"{shortened(row.name, _SHOWN)}"' for row in first) + (", …" if len(rows) > len(first) else "")
     return (
-        f"{len(rows)} {'rows name' if len(rows) > 1 else 'row names'} nothing in it ({shown}): "
+        f"{len(rows)} {'rows name' if len(rows) > 1 else 'row names'} no part of it ({shown}): "
         f"{1e3 * left:.4g} ms, {100 * left / total:.2g} % of all, spread by work over {over}."
     )
 

@@ -100,7 +100,7 @@ def read_recorded(
     """
     path = Path(path)
     if unit and unit not in UNITS:
-        raise InputError(f'unknown unit "{unit}"{did_you_mean(unit, UNITS)}; choose one of {", ".join(UNITS)}')
+        raise InputError(f'{path}: unknown unit "{unit}"{did_you_mean(unit, UNITS)}; choose one of {", ".join(UNITS)}')
     if path.suffix.lower() == ".csv":
         return _of_csv(path, device, network, column, unit)
     if path.suffix.lower() != ".json":
