@@ -288,6 +288,6 @@ def _delimiter(head: str, columns: Sequence[str]) -> str:
 
     def cells(delimiter: str) -> tuple[int, int]:
         found = [cell.strip().strip('"') for cell in line.split(delimiter)]
-        return len(set(found) & set(columns)), len(found) if delimiter != "," else len(found) + 1
+        return len(set(found) & set(columns)), len(found) + (delimiter == "," and bool(columns))
 
     return max(",;\t", key=cells)

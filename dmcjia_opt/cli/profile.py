@@ -119,6 +119,9 @@ def profile(
     profiled = read_profile(model, cuts, upload_dtype, shapes, state=state or ())
     if profiled.model is not None:
         check_state(state or (), [profiled.model.network], "--state")
+    name, read = profiled.profile.name, None
+    if recorded is not None:
+        read = read_recorded(recorded, known_as, name, column=column or "", unit=unit or "")
     known = load_times(out_times) if out_times is not None and out_times.exists() else MeasuredTimes()
     node = partial(one_node, profiled.profile, compute_gflops, uplink_mbps, arrival_rate, cloud_gflops)
     lone, times, said = node(), None, ["layer by layer."]
@@ -131,12 +134,13 @@ def profile(
             times = time_layers(
                 profiled.model, measure, cuts or "layers", how, lambda done, total: live.show(done / total)
             )
-    if recorded is not None:
-        read = read_recorded(recorded, known_as, profiled.profile.name, column=column or "", unit=unit or "")
+    if read is not None:
         matched = match(read, profiled, known_as)
         times, said = matched.times, [f"says {read.by}.", *matched.sentences]
     if times is not None:
         lone = node(device=known_as, times=times)
+    if template is not None:
+        save_template(template, known_as, profiled.profile)
     show_profile(profiled)
     typer.echo(best_cut(lone))
     if times is not None:
@@ -149,7 +153,6 @@ def profile(
                 f"Times written to {out_times}{instead}; in a scenario: [profiles] times_file, and device of a node."
             )
     if template is not None:
-        save_template(template, known_as, profiled.profile)
         typer.echo(f"Template written to {template}; fill in the seconds, and name it as [profiles] times_file.")
     if out is not None:
         profiled.profile.save(out)

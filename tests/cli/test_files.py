@@ -70,6 +70,7 @@ WORDS = {
     ("profile", "--device"),
     ("profile", "--input-shape"),
     ("profile", "--measure"),
+    ("profile", "--state"),
     ("profile", "--upload-dtype"),
 }
 FLEET = ("s.toml", "nodes.csv", "net.json", "net.onnx", "times.csv")
@@ -121,7 +122,7 @@ def that_take(*types):
         for name, (taken, how) in ((name, get_args(hint)) for name, hint in hints.items() if name != "return"):
             if set(types) & {taken, *get_args(taken)}:
                 option = isinstance(how, typer.models.OptionInfo)
-                spelt = how.param_decls[0] if option and how.param_decls else f"--{name.replace('_', '-')}"
+                spelt = how.default if option and isinstance(how.default, str) else f"--{name.replace('_', '-')}"
                 found.add((command.callback.__name__, spelt if option else name))
     return found
 

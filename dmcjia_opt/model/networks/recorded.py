@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 import statistics
@@ -12,11 +13,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import RootModel
+from pydantic_core import from_json
 
 from dmcjia_opt.base.csv_table import CsvTable
-from dmcjia_opt.base.errors import InputError, shortened
-from dmcjia_opt.base.files import read_json
+from dmcjia_opt.base.errors import InputError, in_one_line, shortened
+from dmcjia_opt.base.files import read_bytes
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.networks.measured import MOST_SECONDS
 
@@ -107,7 +108,10 @@ def read_recorded(
         raise InputError(f"{path}: recorded times are a .json file of trtexec or onnxruntime, or a .csv file")
     if column or unit:
         raise InputError(f"{path}: only a .csv file needs to be told its column and unit")
-    content = read_json(path, _WHAT, _Json).root
+    try:
+        content = from_json(read_bytes(path, _WHAT).removeprefix(codecs.BOM_UTF8))
+    except ValueError as error:
+        raise InputError(f"{path}: invalid JSON: {in_one_line(error)}; record the times anew") from None
     entries = content.get("traceEvents", []) if isinstance(content, dict) else content
     entries = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
     if any("averageMs" in entry or "timeMs" in entry for entry in entries):
@@ -120,10 +124,6 @@ def read_recorded(
             "enable_profiling"
         )
     return Recorded(tuple(Row(name, seconds, kind) for (name, kind), seconds in rows.items()), by)
-
-
-class _Json(RootModel[list[Any] | dict[str, Any]]):
-    pass
 
 
 def _number(path: Path, value: object, what: str, scale: float) -> float:

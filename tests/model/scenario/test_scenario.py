@@ -348,6 +348,27 @@ def measured(cloud_device="", times=TIMES, **changes):
     return Scenario(3.0, table(**columns), profiles={"tiny.json": TINY}, times=times, cloud_device=cloud_device)
 
 
+def test_times_of_one_network_are_not_those_of_another_of_its_name():
+    longer = replace(TINY, macs=[1e9, 3e9], graph_id="b" * 12)
+    both = {"networks": ("x.json", "y.json"), "network_index": [0, 1], "device_index": [0, 0]}
+
+    def fleet(times, **profiles):
+        columns = table(**both, devices=("pi",))
+        return Scenario(3.0, columns, profiles={f"{name}.json": one for name, one in profiles.items()}, times=times)
+
+    with pytest.raises(
+        InputError, match=r'times of "tiny" on device "pi" would be .* "x.json" and "y.json"; measure each'
+    ):
+        fleet(TIMES, x=TINY, y=longer)
+    assert fleet(TIMES, x=TINY, y=TINY).seconds("pi", "y.json").tolist() == [0.5, 0.25]
+    own = TIMES.merged(MeasuredTimes({Timed("pi", "tiny", "b" * 12): {"a": 7.0, "b": 8.0, "c": 9.0}}))
+    with pytest.raises(InputError, match='the profile has no layer "c"'):
+        fleet(own, x=TINY, y=longer)
+    own = MeasuredTimes({Timed("pi", "tiny"): {"*": 3.0}, Timed("pi", "tiny", "b" * 12): {"a": 7.0, "b": 8.0}})
+    scenario = fleet(own, x=TINY, y=longer)
+    assert [scenario.seconds("pi", name).tolist() for name in ("x.json", "y.json")] == [[1.0, 2.0], [7.0, 8.0]]
+
+
 @pytest.mark.parametrize("cuts", ["layers", "blocks", "all", "graph", "chain"])
 def test_an_onnx_file_is_a_model(cuts, tmp_path):
     path = residual_block().save(tmp_path / "net.onnx")
