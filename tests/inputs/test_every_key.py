@@ -104,12 +104,9 @@ def profile(folder: Path, document: Document) -> object:
 
 
 def timed_profile(folder: Path, document: Document) -> object:
-    """Return the plan of a node that runs a profile, of whose name two networks were measured."""
+    """Return the plan of a node that runs a profile, whose layers were measured."""
     (folder / "p.json").write_text(json.dumps(document), encoding="utf-8")
-    rows = [
-        row | {"graph_id": digit * 12, "seconds": seconds} for digit, seconds in (("0", 0.5), ("f", 5)) for row in TIMES
-    ]
-    _write_csv(folder / "times.csv", rows)
+    _write_csv(folder / "times.csv", [row | {"graph_id": "0" * 12} for row in TIMES])
     node = SCENARIO["nodes"][0] | {"model": "p.json", "device": "pi"}
     return scenario(folder, SCENARIO | {"nodes": [node], "profiles": {"times_file": "times.csv"}})
 

@@ -12,8 +12,10 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray
 from dmcjia_opt.base.errors import InputError, shortened
+from dmcjia_opt.base.limits import MOST
+from dmcjia_opt.base.quantities import doubt
 from dmcjia_opt.model.networks.graph import Operation
-from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
+from dmcjia_opt.model.networks.measured import MOST_SECONDS, MeasuredTimes, Timed
 from dmcjia_opt.model.networks.reading import Profiled
 from dmcjia_opt.model.networks.recorded import Recorded, Row
 
@@ -106,6 +108,10 @@ def match(recorded: Recorded, profiled: Profiled, device: str) -> Matched:
             f"{recorded.by}: no row has the time of {_names(profile.layer_names, silent)}, {part:.2g} % of the work of "
             f"{profile.name}; profile the network that was recorded, or add what is missing"
         )
+    if (seconds > MOST_SECONDS).any():
+        raise InputError(f"{recorded.by}: a layer takes more than {MOST_SECONDS:g} s; check the unit of its time")
+    seconds[seconds < 1 / MOST] = 0.0  # less than a file of times may hold
+    doubt("seconds", seconds, recorded.by, profile.layer_names)
     layers = dict(zip(profile.layer_names, seconds.tolist(), strict=True))
     return Matched(MeasuredTimes({Timed(device, profile.name, profile.graph_id): layers}), tuple(sentences))
 

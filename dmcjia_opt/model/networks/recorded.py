@@ -22,6 +22,7 @@ from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.networks.measured import MOST_SECONDS
 
 _WHAT = "the recorded times"
+_SHOWN = 40
 #: Seconds in a unit of time.
 UNITS: Mapping[str, float] = MappingProxyType({"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9})
 _WRITTEN = {
@@ -123,14 +124,18 @@ def read_recorded(
             f"{path}: no times of layers in it; needed is what trtexec --exportProfile writes, or onnxruntime with "
             "enable_profiling"
         )
+    if not rows:
+        raise InputError(f"{path}: no operator ran in it; record a run")
     return Recorded(tuple(Row(name, seconds, kind) for (name, kind), seconds in rows.items()), by)
 
 
 def _number(path: Path, value: object, what: str, scale: float) -> float:
     """Return a time in seconds."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_SECONDS / scale:
-        shown = shortened(repr(value), 40)
-        raise InputError(f"{path}: {what} must be a number from 0 to {MOST_SECONDS / scale:g}, not {shown}")
+        shown = shortened(repr(value), _SHOWN)
+        raise InputError(
+            f"{path}: {shortened(what, 2 * _SHOWN)} must be a number from 0 to {MOST_SECONDS / scale:g}, not {shown}"
+        )
     return float(value) * scale
 
 
@@ -141,16 +146,16 @@ def _of_trtexec(path: Path, entries: Sequence[Mapping[str, Any]]) -> dict[tuple[
     for k, entry in enumerate(entries):
         if "averageMs" not in entry and "timeMs" not in entry:
             continue
-        name = entry.get("name")
-        if not isinstance(name, str) or not name.strip():
+        name = _name(entry)
+        if not name:
             raise InputError(f"{path}: entry {k + 1} has times and no name; export the profile anew")
         if "averageMs" in entry:
             seconds = _number(path, entry["averageMs"], f'"averageMs" of "{name}"', UNITS["ms"])
         elif runs:
             seconds = _number(path, entry["timeMs"], f'"timeMs" of "{name}"', UNITS["ms"]) / runs
         else:
-            raise InputError(f'{path}: "{name}" has no averageMs, and no entry says the count of runs; export it anew')
-        found[name.strip(), ""] = found.get((name.strip(), ""), 0.0) + seconds
+            raise InputError(f"{path}: entry {k + 1} has no averageMs, and none says the count of runs; export it anew")
+        found[name, ""] = found.get((name, ""), 0.0) + seconds
     return found
 
 
@@ -171,19 +176,24 @@ def _kernels(path: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[tuple
     """Yield name, operator and seconds of each operator that ran, but for those that ran within another."""
     kernels = []
     for entry in entries:
-        name, inside = str(entry.get("name", "")), entry.get("args")
+        name, inside = _name(entry), entry.get("args")
         if entry.get("cat") == "Node" and name.endswith("_kernel_time"):
             name = name.removesuffix("_kernel_time")
-            start, seconds = (
-                _number(path, entry.get(key), f'"{key}" of "{name}"', UNITS["us"]) for key in ("ts", "dur")
-            )
+            start, lasted = (_number(path, entry.get(key), f'"{key}" of "{name}"', 1.0) for key in ("ts", "dur"))
             kind = str(inside.get("op_name", "")) if isinstance(inside, dict) else ""
-            kernels.append((start, -seconds, str(entry.get("tid")), name, kind))
+            kernels.append((start, lasted, str(entry.get("tid")), name, kind))
     ended: dict[str, float] = {}  # by thread
-    for start, lasted, thread, name, kind in sorted(kernels):
-        if start - lasted > ended.get(thread, -math.inf):
-            ended[thread] = start - lasted
-            yield name, kind, -lasted
+    for start, lasted, thread, name, kind in sorted(kernels, key=lambda kernel: (kernel[0], kernel[1] > 0, -kernel[1])):
+        before = ended.get(thread, 0.0)
+        if start >= before or start + lasted > before:
+            ended[thread] = start + lasted
+            yield name, kind, lasted * UNITS["us"]
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    """Return what an entry names, in one line; empty if that is no text."""
+    name = entry.get("name")
+    return "".join(c if c.isprintable() else " " for c in name).strip() if isinstance(name, str) else ""
 
 
 def _of_csv(path: Path, device: str, network: str, column: str, unit: str) -> Recorded:
@@ -225,7 +235,7 @@ def _only(
     if len(values) < 2:
         return rows
     if value not in values:
-        shown = ", ".join(shortened(one, 40) for one in values[:12])
+        shown = ", ".join(shortened(one, _SHOWN) for one in values[:12])
         raise InputError(f'{path}: no row has "{value}" in column {column}; it has {shown}: rename it, or keep one')
     return [row for row in rows if row[2][column] == value]
 

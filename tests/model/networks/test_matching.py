@@ -2,7 +2,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.errors import Doubt, InputError
 from dmcjia_opt.model.networks.matching import match
 from dmcjia_opt.model.networks.measured import Timed
 from dmcjia_opt.model.networks.reading import Profiled, read_profile
@@ -103,6 +103,15 @@ def test_rows_of_another_network_are_refused(block):
         matched(block, ("stem", 1.0), ("fc", 4.0))
     with pytest.raises(InputError, match='operator of net, such as "stem"; the first is called "conv2d": take'):
         matched(block, ("conv2d", 1.0), ("dense", 4.0))
+
+
+def test_absurd_times_are_refused_or_doubted(block):
+    with pytest.raises(InputError, match=r"trtexec: a layer takes more than 1e\+15 s; check the unit"):
+        matched(block, *EVERY, ("a", 1e15))
+    with pytest.warns(Doubt, match="trtexec"):
+        matched(block, *EVERY, ("a", 1e4))
+    seconds, _ = matched(block, ("stem", 1e-40), *EVERY[1:])
+    assert seconds == [0.0, 2.0, 3.0, 4.0]
 
 
 def test_rows_without_a_name_in_common_are_taken_in_order_if_there_are_as_many(block):

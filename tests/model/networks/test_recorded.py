@@ -78,6 +78,11 @@ def test_tables_say_their_unit_or_are_told(header, how, scale, tmp_path):
     assert recorded.by == "t.csv"
 
 
+def test_operators_that_take_no_time_are_there(tmp_path):
+    events = [ran("a", 10, 5), ran("b", 15, 0), ran("within\n", 16, 2), ran("c", 15, 5)]
+    assert seconds(read(tmp_path, events, "t.json")) == pytest.approx({"a": 5e-6, "b": 0.0, "c": 5e-6})
+
+
 def test_of_a_published_table_the_rows_of_one_device_and_network_count(tmp_path):
     text = "idx;device;model;layer;macs;min_ms;mean_ms;total_ms\n" + "".join(
         f"{k};{device};{model};{layer};9;1;{k},5;99\n"
@@ -106,10 +111,11 @@ def test_the_median_of_as_many_runs_of_every_layer_counts(tmp_path):
         ("t.json", {"traceEvents": 7}, {}, ["no times of layers in it"]),
         ("t.json", TRTEXEC, {"unit": "ms"}, ["only a .csv file needs to be told its column and unit"]),
         ("t.json", [{"averageMs": 1.0}], {}, ["entry 1 has times and no name"]),
-        ("t.json", [{"name": "a", "timeMs": 1.0}], {}, ['"a" has no averageMs, and no entry says the count']),
+        ("t.json", [{"name": "a", "timeMs": 1.0}], {}, ["entry 1 has no averageMs, and none says the count"]),
         ("t.json", [{"name": "a", "averageMs": "1"}], {}, ['"averageMs" of "a" must be a number from 0', "not '1'"]),
         ("t.json", [{"name": "a", "averageMs": -1}], {}, ['"averageMs" of "a" must be a number from 0']),
-        ("t.json", [ran("a", 1, None)], {}, ['"dur" of "a" must be a number from 0 to 1e+21, not None']),
+        ("t.json", [ran("a", 1, None)], {}, ['"dur" of "a" must be a number from 0 to 1e+15, not None']),
+        ("t.json", [{**ran("a", 1, 1), "name": "a_fence_before"}], {}, ["no operator ran in it; record a run"]),
         ("t.json", [ran("a", True, 1)], {}, ['"ts" of "a" must be a number']),
         ("t.csv", "a,b\n1,2\n", {}, ["no column names the layers; call it layer (the columns are a, b)"]),
         ("t.csv", "layer,macs\na,2\n", {}, ["no column has times; choose it with --column"]),
