@@ -69,6 +69,7 @@ WORDS = {
     ("profile", "--column"),
     ("profile", "--device"),
     ("profile", "--input-shape"),
+    ("profile", "--state"),
     ("profile", "--measure"),
     ("profile", "--state"),
     ("profile", "--upload-dtype"),

@@ -250,6 +250,7 @@ class LayerProfile:
         name: str = "",
         cuts: Cuts = "layers",
         upload_dtype: str | None = None,
+        state: Sequence[str] = (),
     ) -> LayerProfile:
         """Return the profile of a PyTorch module, traced by ``torch.export``.
 
@@ -261,8 +262,8 @@ class LayerProfile:
             Its input, or a tuple of its inputs; only shapes and types matter.
         name
             The profile's name; the class of the module if empty.
-        cuts, upload_dtype
-            See `from_onnx`.
+        cuts, upload_dtype, state
+            See `from_onnx`; inputs and outputs are called as ``torch.export`` calls them.
 
         Raises
         ------
@@ -278,7 +279,9 @@ class LayerProfile:
         """
         from dmcjia_opt.model.networks.torch_ import trace
 
-        return cls.of_network(trace(module, example, name), cuts, upload_dtype)
+        network = trace(module, example, name)
+        check_state(state, [network])
+        return cls.of_network(network.keeping(state), cuts, upload_dtype)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of a profile file."""
