@@ -71,7 +71,6 @@ WORDS = {
     ("profile", "--input-shape"),
     ("profile", "--state"),
     ("profile", "--measure"),
-    ("profile", "--state"),
     ("profile", "--upload-dtype"),
 }
 FLEET = ("s.toml", "nodes.csv", "net.json", "net.onnx", "times.csv")
