@@ -7,6 +7,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from dmcjia_opt.base.quantities import doubt
 from dmcjia_opt.model.networks.graph import Operation
 from dmcjia_opt.model.networks.measured import MOST_SECONDS, MeasuredTimes, Timed
 from dmcjia_opt.model.networks.reading import Profiled
-from dmcjia_opt.model.networks.recorded import Recorded, Row
+from dmcjia_opt.model.networks.recorded import Recorded, RecordedRow
 
 _SHOWN, _MOST_SHOWN = 60, 3
 #: What stands before or after the names of operators, where a tool copies or arranges their tensors.
@@ -83,7 +84,7 @@ def match(recorded: Recorded, profiled: Profiled, device: str) -> Matched:
             f"No row has the name of a layer; the {len(found)} rows are taken for as many layers, in their order."
         )
     seconds, named = np.zeros(profile.n_layers), np.zeros(profile.n_layers, dtype=bool)
-    nameless: list[Row] = []
+    nameless: list[RecordedRow] = []
     one, several = 0, 0
     for row, share in zip(recorded.rows, found, strict=True):
         count = int((share > 0).sum())
@@ -122,7 +123,7 @@ def _of_matched(rows: int, one: int, several: int) -> Iterator[str]:
         yield f"{one + several} of {rows} rows name parts of the network{which if several else ', each of one layer'}."
 
 
-def _of_nameless(rows: Sequence[Row], left: float, total: float, over: str) -> str:
+def _of_nameless(rows: Sequence[RecordedRow], left: float, total: float, over: str) -> str:
     first = sorted(rows, key=lambda row: -row.seconds)[:_MOST_SHOWN]
     shown = ", ".join(f'"{shortened(row.name, _SHOWN)}"' for row in first) + (", …" if len(rows) > len(first) else "")
     return (
@@ -156,6 +157,8 @@ class _Layers:
             for names in (lambda op: op.inputs, lambda op: op.outputs, lambda op: (op.name,)):
                 for i in reversed(range(len(self._operations))):
                     self._at |= dict.fromkeys(names(self._operations[i]), i)
+            for i in sorted(range(len(self._operations)), key=lambda i: not self._work[i]):
+                self._at.setdefault(_module(self._operations[i].name), i)
             nodes = profiled.model.proto.graph.node
             self._in_file = {name: k for k, node in enumerate(nodes) for name in (*node.output, node.name)}
             places = {op.index: i for i, op in enumerate(self._operations)}
@@ -168,7 +171,7 @@ class _Layers:
         once = {name for name, count in Counter(loose).items() if count == 1}
         self._loosely = {name: i for name, i in zip(loose, self._at.values(), strict=True) if name in once}
 
-    def find(self, row: Row) -> FloatArray:
+    def find(self, row: RecordedRow) -> FloatArray:
         """Return the part of a row's time that each layer has, (n_layers,); zeros where it names none."""
         share = np.zeros(self._n_layers)
         places = self._places(row)
@@ -177,7 +180,7 @@ class _Layers:
             share[self._layer_of[i]] += self._work[i] if work else 1.0
         return share / share.sum() if places else share
 
-    def _places(self, row: Row) -> list[int]:
+    def _places(self, row: RecordedRow) -> list[int]:
         """Return the operators, or layers, that a row names."""
         between = _RANGE.search(row.name)
         ends = [self._in_file.get(end) for end in between.groups()] if between else []
@@ -215,6 +218,13 @@ class _Layers:
 def _loose(name: str) -> str:
     """Return a name without what tools write in different ways."""
     return re.sub(r"[\W_]+", "_", name).strip("_").casefold()
+
+
+def _module(name: str) -> str:
+    """Return the module that PyTorch exported as an operator: ``layer1.0.conv1`` of ``/layer1/layer1.0/conv1/Conv``."""
+    scopes = name.strip("/").split("/")[:-1]
+    own = [scope for scope, inner in pairwise([*scopes, ""]) if not inner.startswith(f"{scope}.")]
+    return ".".join(own) or name
 
 
 def _readings(name: str) -> Iterator[list[str]]:

@@ -44,7 +44,7 @@ _NOT_MEANT = frozenset(_OTHER_TIMES.split())
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RecordedRow:
     """How long something took.
 
     Parameters
@@ -74,7 +74,7 @@ class Recorded:
         In words, who recorded them.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[RecordedRow, ...]
     by: str
 
 
@@ -126,7 +126,7 @@ def read_recorded(
         )
     if not rows:
         raise InputError(f"{path}: no operator ran in it; record a run")
-    return Recorded(tuple(Row(name, seconds, kind) for (name, kind), seconds in rows.items()), by)
+    return Recorded(tuple(RecordedRow(name, seconds, kind) for (name, kind), seconds in rows.items()), by)
 
 
 def _number(path: Path, value: object, what: str, scale: float) -> float:
@@ -240,7 +240,7 @@ def _only(
     return [row for row in rows if row[2][column] == value]
 
 
-def _once(path: Path, rows: Sequence[tuple[str, float]]) -> tuple[Row, ...]:
+def _once(path: Path, rows: Sequence[tuple[str, float]]) -> tuple[RecordedRow, ...]:
     """Return each layer once, with the median of its rows where every layer has as many."""
     counts = Counter(name for name, _ in rows)
     least, most = min(counts.values()), max(counts.values())
@@ -252,7 +252,7 @@ def _once(path: Path, rows: Sequence[tuple[str, float]]) -> tuple[Row, ...]:
     taken: dict[str, list[float]] = {}
     for name, seconds in rows:
         taken.setdefault(name, []).append(seconds)
-    return tuple(Row(name, statistics.median(times)) for name, times in taken.items())
+    return tuple(RecordedRow(name, statistics.median(times)) for name, times in taken.items())
 
 
 def _column_of_times(path: Path, header: Sequence[str], column: str) -> str:

@@ -6,7 +6,7 @@ from dmcjia_opt.base.errors import Doubt, InputError
 from dmcjia_opt.model.networks.matching import match
 from dmcjia_opt.model.networks.measured import Timed
 from dmcjia_opt.model.networks.reading import Profiled, read_profile
-from dmcjia_opt.model.networks.recorded import Recorded, Row, read_recorded
+from dmcjia_opt.model.networks.recorded import Recorded, RecordedRow, read_recorded
 from tests.model.networks.onnx_models import residual_block
 
 #: The block's operators: stem entry | a middle | b sum pool flat | fc, a bar between layers.
@@ -25,7 +25,7 @@ def block(path):
 
 def matched(profiled, *rows):
     """Return the seconds of each layer, and what is said."""
-    found = match(Recorded(tuple(Row(*row) for row in rows), "trtexec"), profiled, "pi")
+    found = match(Recorded(tuple(RecordedRow(*row) for row in rows), "trtexec"), profiled, "pi")
     ((key, layers),) = found.times.seconds.items()
     assert key == Timed("pi", "net", profiled.profile.graph_id)
     assert tuple(layers) == profiled.profile.layer_names
@@ -145,6 +145,19 @@ def test_every_operator_that_onnxruntime_ran_is_found(cuts, path, tmp_path):
     assert all(name.startswith("Reorder") for name in lost)
     working = dict(zip(layers, profiled.profile.macs > 0, strict=True))
     assert all(layers[name] > 0 for name, works in working.items() if works)
+
+
+def test_modules_of_pytorch_are_understood(path, tmp_path):
+    proto = read_profile(str(path)).model.proto
+    scopes = ("/stem/Conv", "/stem/Relu", "/layer1/layer1.0/conv1/Conv", "/layer1/layer1.0/relu/Relu", "/b.1/Conv")
+    for node, name in zip(proto.graph.node, (*scopes, "/Add", "/pool/Pool", "/Flatten", "/fc/Gemm"), strict=True):
+        node.name = name
+    (tmp_path / "net.onnx").write_bytes(proto.SerializeToString())
+    profiled = read_profile(str(tmp_path / "net.onnx"), "all")
+    rows = ("stem", "layer1.0.conv1", "layer1.0.relu", "b.1", "pool", "fc")
+    seconds, said = matched(profiled, *((name, float(k + 1)) for k, name in enumerate(rows)))
+    assert seconds == [1.0, 0.0, 2.0, 3.0, 4.0, 0.0, 5.0, 0.0, 6.0]
+    assert said.startswith("6 of 6 rows")
 
 
 def test_operators_without_names_go_by_their_number(path, tmp_path):

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from dmcjia_opt.model.networks.recorded import Row, read_recorded
+from dmcjia_opt.model.networks.recorded import RecordedRow, read_recorded
 from tests.refusals import refused
 
 TRTEXEC = [
@@ -74,7 +74,7 @@ def test_onnxruntime_gives_medians_of_runs_without_what_runs_within(whole, tmp_p
 )
 def test_tables_say_their_unit_or_are_told(header, how, scale, tmp_path):
     recorded = read(tmp_path, f"{header}\na,3\nb,0\n", **how)
-    assert recorded.rows == (Row("a", 3 * scale), Row("b", 0.0))
+    assert recorded.rows == (RecordedRow("a", 3 * scale), RecordedRow("b", 0.0))
     assert recorded.by == "t.csv"
 
 
