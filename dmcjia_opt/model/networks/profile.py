@@ -21,6 +21,7 @@ from dmcjia_opt.base.limits import MOST, MOST_LAYERS
 from dmcjia_opt.base.suggesting import listed
 from dmcjia_opt.model.networks.cuts import Cuts, take_cuts
 from dmcjia_opt.model.networks.graph import Network, check_state
+from dmcjia_opt.model.networks.identity import graph_id
 
 if TYPE_CHECKING:
     import torch
@@ -78,6 +79,8 @@ class LayerProfile:
         (n_layers,) bytes of the weights of each layer, or None where nobody counted; only limits of memory read them.
     tensor_names
         (n_layers,) the tensors that cross the cut after each layer, or None where nobody named them.
+    graph_id
+        Which graph it is cut from (see `identity.graph_id`); empty where nobody knows.
     cut_tensors
         What each tensor in `tensor_names` looks like, in any order; empty where nobody said.
     """
@@ -92,6 +95,7 @@ class LayerProfile:
     tensors: IntArray | None = None
     weight_bytes: FloatArray | None = None
     tensor_names: tuple[tuple[str, ...], ...] | None = None
+    graph_id: str = ""
     cut_tensors: tuple[CutTensor, ...] = ()
     work: FloatArray = field(init=False)
     upload_bytes: FloatArray = field(init=False)
@@ -189,6 +193,7 @@ class LayerProfile:
             tensors=np.array([cut.tensors for cut in found]),
             weight_bytes=np.array([cut.weight_bytes for cut in found], dtype=np.float64),
             tensor_names=tuple(cut.tensor_names for cut in found),
+            graph_id=graph_id(network),
             cut_tensors=tuple(CutTensor(tensor.name, tensor.shape, tensor.dtype) for tensor in crossing),
         )
 
@@ -297,6 +302,7 @@ class LayerProfile:
             "input_bytes": float(self.input_bytes),
             "parameters": int(self.parameters),
             "source": self.source,
+            **({"graph_id": self.graph_id} if self.graph_id else {}),
             "layers": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)],
             **({"cut_tensors": told} if told else {}),
         }
@@ -304,7 +310,7 @@ class LayerProfile:
     def fingerprint(self) -> dict[str, Any]:
         """Return what of the content defines a problem, for hashing: neither tensors, nor weights, nor the source."""
         bare = replace(self, source="", tensors=None, weight_bytes=None, tensor_names=None, cut_tensors=())
-        return bare.to_dict()
+        return replace(bare, graph_id="").to_dict()
 
     def save(self, path: str | Path) -> None:
         """Write the profile as JSON."""
@@ -334,6 +340,7 @@ class _ProfileFile(BaseModel):
     input_bytes: NonNegative
     parameters: int = Field(0, ge=0, le=_MOST_PARAMETERS)
     source: str = ""
+    graph_id: str = Field("", pattern="^([0-9a-f]{12})?$")
     layers: Annotated[list[_LayerFile], Field(min_length=1, max_length=MOST_LAYERS), FailFast()]
     cut_tensors: Annotated[list[_TensorFile], FailFast()] = []
 
@@ -367,5 +374,6 @@ def load_profile(path: str | Path) -> LayerProfile:
         tensors=np.array(tensors, dtype=np.int64) if tensors else None,
         weight_bytes=np.array(weights) if weights else None,
         tensor_names=tuple(named) if named else None,
+        graph_id=parsed.graph_id,
         cut_tensors=tuple(CutTensor(tensor.name, tuple(tensor.shape), tensor.dtype) for tensor in parsed.cut_tensors),
     )

@@ -10,7 +10,7 @@ import pytest
 
 from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.bounds.dual import priced
-from dmcjia_opt.model.networks.measured import MeasuredTimes
+from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.scenario import menus as making
 from dmcjia_opt.model.scenario.compiling import compile_problem
@@ -35,7 +35,7 @@ def drawn(rng: np.random.Generator) -> Scenario:
         weight_bytes=rng.uniform(0.0, 1e6, 5),
     )
     times = MeasuredTimes(
-        {(who, "net"): {layer: float(rng.uniform(0.001, 0.2)) for layer in layers} for who in ("pi", "box")}
+        {Timed(who, "net"): {layer: float(rng.uniform(0.001, 0.2)) for layer in layers} for who in ("pi", "box")}
     )
 
     def some(values: object, chance: float = 0.5) -> np.ndarray:
