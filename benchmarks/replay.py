@@ -23,8 +23,7 @@ from dmcjia_opt.studies.online.conditions import Conditions, links_of
 from dmcjia_opt.studies.online.replay import Switching, replay
 from dmcjia_opt.studies.online.traces import LinkTrace
 
-POLICIES = tuple(
-    [
+POLICIES = (
         "static",
         "static:harmonic",
         "static:0.1",
@@ -34,8 +33,7 @@ POLICIES = tuple(
         "change:0.1",
         "change:0.3",
         "oracle",
-    ]
-)
+    )
 COSTS = (0.0, 0.1, 1.0)
 
 

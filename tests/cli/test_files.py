@@ -38,6 +38,7 @@ OUTPUTS = {
     ("profile", "--picture"): ".svg",
     ("profile", "--scenario"): ".toml",
     ("profile", "--out-times"): ".csv",
+    ("profile", "--template"): ".csv",
     ("bench", "--out"): "",
     ("reproduce", "--out"): "",
     ("report", "--out"): ".html",
@@ -54,7 +55,7 @@ INPUTS = {
     *(("verify", name) for name in ("scenario", "plan", "--proof")),
     *(("simulate", name) for name in ("scenario", "plans", "--arrivals")),
     ("size", "scenario"),
-    ("profile", "model"),
+    *(("profile", name) for name in ("model", "--import")),
     *(("report", name) for name in ("what", "--scenario")),
     *(("bench", name) for name in ("--instances", "--methods")),
 }
@@ -65,7 +66,10 @@ WORDS = {
     ("generate", "family"),
     ("methods", "name"),
     ("size", "--resource"),
+    ("profile", "--column"),
+    ("profile", "--device"),
     ("profile", "--input-shape"),
+    ("profile", "--state"),
     ("profile", "--measure"),
     ("profile", "--upload-dtype"),
 }
@@ -81,6 +85,7 @@ READ = {
     ),
     "size": (("size", "s.toml", "--deadline-ms", 9000), FLEET),
     "profile": (("profile", "net.onnx", "--measure", "pi"), ("net.onnx",)),
+    "profile, recorded": (("profile", "net.onnx", "--import", "recorded.csv", "--device", "pi"), ("recorded.csv",)),
     "profile, JSON": (("profile", "net.json", "--measure", "pi"), ("net.json",)),
     "bench": (("bench", "smoke", "--instances", "s.toml,p.toml", "--methods", "./mine.py:Mine"), (*FLEET, "mine.py")),
     "report": (("report", "plan.json", "--scenario", "s.toml"), ("plan.json", *FLEET)),
@@ -117,7 +122,8 @@ def that_take(*types):
         for name, (taken, how) in ((name, get_args(hint)) for name, hint in hints.items() if name != "return"):
             if set(types) & {taken, *get_args(taken)}:
                 option = isinstance(how, typer.models.OptionInfo)
-                found.add((command.callback.__name__, f"--{name.replace('_', '-')}" if option else name))
+                spelt = how.default if option and isinstance(how.default, str) else f"--{name.replace('_', '-')}"
+                found.add((command.callback.__name__, spelt if option else name))
     return found
 
 
@@ -140,6 +146,7 @@ def template(tmp_path_factory):
     (folder / "nodes.csv").write_text(
         "name,model,compute_gflops,uplink_mbps,arrival_rate,device\na,net.json,1,8,1,pi\nb,net.onnx,1,8,1,\n"
     )
+    (folder / "recorded.csv").write_text("layer,ms\n" + "".join(f"{layer},1\n" for layer in profile.layer_names))
     (folder / "s.toml").write_text(f'nodes_file = "nodes.csv"\n{CLOUD}[profiles]\ntimes_file = "times.csv"\n')
     fleet = "name,model,compute_gflops,uplink_mbps,arrival_rate\na,resnet34,5,8,1\nb,resnet34,7,20,1\n"
     (folder / "fleet.csv").write_text(fleet)

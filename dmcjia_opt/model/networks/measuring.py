@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,10 @@ import numpy as np
 
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
 from dmcjia_opt.base.machine import installing
-from dmcjia_opt.model.networks.graph import Cut, Cuts, take_cuts, topological_order
-from dmcjia_opt.model.networks.measured import MeasuredTimes
+from dmcjia_opt.model.networks.cuts import Cuts, take_cuts
+from dmcjia_opt.model.networks.graph import Operation, topological_order
+from dmcjia_opt.model.networks.identity import graph_id
+from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
 from dmcjia_opt.model.networks.onnx_ import OnnxModel, reads_of
 from dmcjia_opt.model.networks.onnx_shapes import renamed
 
@@ -96,24 +98,22 @@ def measure(
         raise BackendMissing(f"measuring needs {error.name}; {installing('onnx')}") from None
     found = take_cuts(model.network, cuts)
     seconds: dict[str, float] = {}
-    start = 0
     for k, cut in enumerate(found):
-        seconds[cut.name] = _time(_part(model, start, cut), cut.name, how or Measurement())
-        start = cut.position
+        later = [op for after in found[k + 1 :] for op in after.operations]
+        seconds[cut.name] = _time(_part(model, cut.operations, later), cut.name, how or Measurement())
         if progress is not None:
             progress(k + 1, len(found))
-    return MeasuredTimes({(device.strip(), model.network.name): seconds})
+    return MeasuredTimes({Timed(device.strip(), model.network.name, graph_id(model.network)): seconds})
 
 
-def _part(model: OnnxModel, start: int, cut: Cut) -> onnx.ModelProto:
-    """Return the operators from `start` to `cut` as a model; its outputs are what is read later."""
+def _part(model: OnnxModel, inside: Sequence[Operation], after: Iterable[Operation]) -> onnx.ModelProto:
+    """Return the operators `inside` as a model; its outputs are what is read `after` them."""
     from onnx import helper
 
     network, proto, facts = model.network, model.proto, model.facts
-    inside = network.operations[start : cut.position]
     made = {name for op in inside for name in op.outputs}
     entering = dict.fromkeys(name for op in inside for name in op.inputs if name not in made)
-    later = {name for op in network.operations[cut.position :] for name in op.inputs} | set(network.outputs)
+    later = {name for op in after for name in op.inputs} | set(network.outputs)
     leaving = [name for op in inside for name in op.outputs if name in later]
     nodes = [proto.graph.node[op.index] for op in inside]
     known, weights = _constants(model, nodes)

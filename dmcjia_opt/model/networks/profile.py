@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,12 +18,39 @@ from dmcjia_opt.base.errors import InputError, UncountedOperators
 from dmcjia_opt.base.fields import RANGE, Name, NonNegative, check_names
 from dmcjia_opt.base.files import read_json, write_text
 from dmcjia_opt.base.limits import MOST, MOST_LAYERS
-from dmcjia_opt.model.networks.graph import Cuts, Network, take_cuts
+from dmcjia_opt.base.suggesting import listed
+from dmcjia_opt.model.networks.cuts import Cuts, take_cuts
+from dmcjia_opt.model.networks.graph import Network, check_state
+from dmcjia_opt.model.networks.identity import graph_id
 
 if TYPE_CHECKING:
     import torch
 
 _MOST_PARAMETERS = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class CutTensor:
+    """What a tensor that is sent looks like.
+
+    Parameters
+    ----------
+    name
+        As in its network.
+    shape
+        Its sizes.
+    dtype
+        Type of its elements as NumPy calls it, such as ``"float32"``; empty where nobody knows. An upload may quantise
+        it.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    def __str__(self) -> str:
+        """Return name, shape and type as ``relu 1x64x56x56 float32``."""
+        return " ".join(filter(None, (self.name, "x".join(map(str, self.shape)), self.dtype)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +79,10 @@ class LayerProfile:
         (n_layers,) bytes of the weights of each layer, or None where nobody counted; only limits of memory read them.
     tensor_names
         (n_layers,) the tensors that cross the cut after each layer, or None where nobody named them.
+    graph_id
+        Which graph it is cut from (see `identity.graph_id`); empty where nobody knows.
+    cut_tensors
+        What each tensor in `tensor_names` looks like, in any order; empty where nobody said.
     """
 
     name: str
@@ -63,6 +95,8 @@ class LayerProfile:
     tensors: IntArray | None = None
     weight_bytes: FloatArray | None = None
     tensor_names: tuple[tuple[str, ...], ...] | None = None
+    graph_id: str = ""
+    cut_tensors: tuple[CutTensor, ...] = ()
     work: FloatArray = field(init=False)
     upload_bytes: FloatArray = field(init=False)
 
@@ -100,6 +134,14 @@ class LayerProfile:
                 raise InputError(f'profile "{self.name}" needs tensor_names for every layer, or none')
             if self.tensors is not None and [len(names) for names in self.tensor_names] != self.tensors.tolist():
                 raise InputError(f'profile "{self.name}" needs as many tensor_names of each layer as tensors')
+        if self.cut_tensors:
+            seen = Counter(tensor.name for tensor in self.cut_tensors)
+            twice = next((name for name, count in seen.items() if count > 1), None)
+            if twice is not None:
+                raise InputError(f'profile "{self.name}": cut_tensors has "{twice}" twice; remove one')
+            lost = next((name for names in self.tensor_names or () for name in names if name not in seen), None)
+            if lost is not None:
+                raise InputError(f'profile "{self.name}": cut_tensors has no "{lost}", which tensor_names has; add it')
         object.__setattr__(self, "work", frozen(np.concatenate([[0.0], np.cumsum(self.macs)])))
         object.__setattr__(self, "upload_bytes", frozen(np.concatenate([[self.input_bytes], self.output_bytes])))
 
@@ -113,9 +155,19 @@ class LayerProfile:
         """MACs of the whole network."""
         return float(self.work[-1])
 
+    def cut_tensors_of(self, split: int) -> tuple[CutTensor, ...] | None:
+        """Return the tensors that cross a cut, `split` from 1 to n_layers; None where nobody named them.
+
+        Where only names are known, a tensor has an empty type and no sizes.
+        """
+        if self.tensor_names is None:
+            return None
+        known = {tensor.name: tensor for tensor in self.cut_tensors}
+        return tuple(known.get(name, CutTensor(name, (), "")) for name in self.tensor_names[split - 1])
+
     @classmethod
     def of_network(cls, network: Network, cuts: Cuts = "layers", upload_dtype: str | None = None) -> LayerProfile:
-        """Return the profile of a network at the cuts asked for (see `graph.take_cuts`).
+        """Return the profile of a network at the cuts asked for (see `cuts.take_cuts`).
 
         Warns
         -----
@@ -126,7 +178,10 @@ class LayerProfile:
         if caution:
             warnings.warn(f"{network.name}: {caution}", UncountedOperators, stacklevel=2)
         found = take_cuts(network, cuts, upload_dtype)
+        crossing = [network.tensors[name] for name in dict.fromkeys(name for cut in found for name in cut.tensor_names)]
         details = [network.source, f"cuts: {cuts}", f"upload as {upload_dtype}" if upload_dtype else "", caution]
+        if network.state:
+            details.insert(2, f"state that stays: {listed(sorted(network.state), what='tensor')}")
         return cls(
             name=network.name,
             input_bytes=sum(network.tensors[name].sent_bytes(upload_dtype) for name in network.received),
@@ -138,6 +193,8 @@ class LayerProfile:
             tensors=np.array([cut.tensors for cut in found]),
             weight_bytes=np.array([cut.weight_bytes for cut in found], dtype=np.float64),
             tensor_names=tuple(cut.tensor_names for cut in found),
+            graph_id=graph_id(network),
+            cut_tensors=tuple(CutTensor(tensor.name, tensor.shape, tensor.dtype) for tensor in crossing),
         )
 
     @classmethod
@@ -148,6 +205,7 @@ class LayerProfile:
         cuts: Cuts = "layers",
         upload_dtype: str | None = None,
         input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+        state: Sequence[str] = (),
     ) -> LayerProfile:
         """Return the profile of an ONNX file.
 
@@ -156,11 +214,14 @@ class LayerProfile:
         path
             The file; weights are not needed.
         cuts
-            ``"layers"``, ``"blocks"``, ``"all"`` or ``"chain"``; see `dmcjia_opt.model.networks.graph.CUTS`.
+            ``"layers"``, ``"blocks"``, ``"all"``, ``"graph"`` or ``"chain"``; see
+            `dmcjia_opt.model.networks.cuts.CUTS`.
         upload_dtype
             Type that floating tensors are quantised to for the upload, such as ``"uint8"``.
         input_shapes
             Shape of each input that the file leaves open.
+        state
+            Inputs and outputs that stay where they are from task to task, such as caches; ``*`` is any text.
 
         Raises
         ------
@@ -176,7 +237,9 @@ class LayerProfile:
         """
         from dmcjia_opt.model.networks.onnx_ import read_onnx
 
-        return cls.of_network(read_onnx(path, input_shapes).network, cuts, upload_dtype)
+        network = read_onnx(path, input_shapes).network
+        check_state(state, [network])
+        return cls.of_network(network.keeping(state), cuts, upload_dtype)
 
     @classmethod
     def from_torch(
@@ -187,6 +250,7 @@ class LayerProfile:
         name: str = "",
         cuts: Cuts = "layers",
         upload_dtype: str | None = None,
+        state: Sequence[str] = (),
     ) -> LayerProfile:
         """Return the profile of a PyTorch module, traced by ``torch.export``.
 
@@ -198,8 +262,8 @@ class LayerProfile:
             Its input, or a tuple of its inputs; only shapes and types matter.
         name
             The profile's name; the class of the module if empty.
-        cuts, upload_dtype
-            See `from_onnx`.
+        cuts, upload_dtype, state
+            See `from_onnx`; inputs and outputs are called as ``torch.export`` calls them.
 
         Raises
         ------
@@ -215,7 +279,9 @@ class LayerProfile:
         """
         from dmcjia_opt.model.networks.torch_ import trace
 
-        return cls.of_network(trace(module, example, name), cuts, upload_dtype)
+        network = trace(module, example, name)
+        check_state(state, [network])
+        return cls.of_network(network.keeping(state), cuts, upload_dtype)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of a profile file."""
@@ -230,17 +296,21 @@ class LayerProfile:
             columns["weight_bytes"] = self.weight_bytes.tolist()
         if self.tensor_names is not None:
             columns["tensor_names"] = [list(names) for names in self.tensor_names]
+        told = [{"name": t.name, "shape": list(t.shape), "dtype": t.dtype} for t in self.cut_tensors]
         return {
             "name": self.name,
             "input_bytes": float(self.input_bytes),
             "parameters": int(self.parameters),
             "source": self.source,
+            **({"graph_id": self.graph_id} if self.graph_id else {}),
             "layers": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)],
+            **({"cut_tensors": told} if told else {}),
         }
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return what of the content defines a problem, for hashing: neither counts, nor weights, nor the source."""
-        return replace(self, source="", tensors=None, weight_bytes=None, tensor_names=None).to_dict()
+        """Return what of the content defines a problem, for hashing: neither tensors, nor weights, nor the source."""
+        bare = replace(self, source="", tensors=None, weight_bytes=None, tensor_names=None, cut_tensors=())
+        return replace(bare, graph_id="").to_dict()
 
     def save(self, path: str | Path) -> None:
         """Write the profile as JSON."""
@@ -257,13 +327,22 @@ class _LayerFile(BaseModel):
     tensor_names: list[str] | None = None
 
 
+class _TensorFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    name: str
+    shape: list[Annotated[int, Field(ge=0, le=2**31 - 1)]]
+    dtype: str = ""
+
+
 class _ProfileFile(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     name: Name
     input_bytes: NonNegative
     parameters: int = Field(0, ge=0, le=_MOST_PARAMETERS)
     source: str = ""
+    graph_id: str = Field("", pattern="^([0-9a-f]{12})?$")
     layers: Annotated[list[_LayerFile], Field(min_length=1, max_length=MOST_LAYERS), FailFast()]
+    cut_tensors: Annotated[list[_TensorFile], FailFast()] = []
 
 
 def load_profile(path: str | Path) -> LayerProfile:
@@ -295,4 +374,6 @@ def load_profile(path: str | Path) -> LayerProfile:
         tensors=np.array(tensors, dtype=np.int64) if tensors else None,
         weight_bytes=np.array(weights) if weights else None,
         tensor_names=tuple(named) if named else None,
+        graph_id=parsed.graph_id,
+        cut_tensors=tuple(CutTensor(tensor.name, tuple(tensor.shape), tensor.dtype) for tensor in parsed.cut_tensors),
     )

@@ -20,7 +20,7 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import RANGE, NonNegative, Positive
 from dmcjia_opt.base.files import is_beneath, write_text
 from dmcjia_opt.base.limits import FILES, MOST
-from dmcjia_opt.model.networks.measured import MeasuredTimes
+from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.zoo import ZOO, zoo_profile
 from dmcjia_opt.model.resources import Sharing
@@ -169,8 +169,16 @@ class Scenario:
         check_hosts(self.nodes, self.hosts)
         profiles = {m: self.profiles[m] if m in self.profiles else zoo_profile(m) for m in self.nodes.networks}
         object.__setattr__(self, "profiles", profiles)
+        taken: dict[Timed, str] = {}
         for device, network in self.measured():
             self.times.of(device, profiles[network])
+            other = taken.setdefault(self.times.key(device, profiles[network]), network)
+            if not np.array_equal(profiles[network].macs, profiles[other].macs):
+                raise InputError(
+                    f'{self.times.source}: the times of "{profiles[network].name}" on device "{device}" would be taken '
+                    f'for two networks of that name, "{other}" and "{network}"; measure each of them: '
+                    f"dmcjia profile MODEL.onnx --measure {device} --out-times FILE"
+                )
         check_limits(self.nodes, profiles)
         check_streams(self)
 
@@ -373,7 +381,7 @@ class Scenario:
             }
             content["cloud"] = {"compute_gflops": float(self.cloud_gflops)} | {k: v for k, v in cloud.items() if v}
         content["options"] = options
-        measured = [(device, self.profiles[network].name) for device, network in self.measured()]
+        measured = [self.times.key(device, self.profiles[network]) for device, network in self.measured()]
         if measured:
             content["profiles"] = {"times_file": times_beside(path).name}
             self.times.only(measured).save(times_beside(path))
