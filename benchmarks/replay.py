@@ -24,16 +24,16 @@ from dmcjia_opt.studies.online.replay import Switching, replay
 from dmcjia_opt.studies.online.traces import LinkTrace
 
 POLICIES = (
-        "static",
-        "static:harmonic",
-        "static:0.1",
-        "robust",
-        "periodic:10",
-        "periodic:60",
-        "change:0.1",
-        "change:0.3",
-        "oracle",
-    )
+    "static",
+    "static:harmonic",
+    "static:0.1",
+    "robust",
+    "periodic:10",
+    "periodic:60",
+    "change:0.1",
+    "change:0.3",
+    "oracle",
+)
 COSTS = (0.0, 0.1, 1.0)
 
 

@@ -42,7 +42,6 @@ def replay(
         float | None,
         typer.Option(metavar="MBPS", help="How fast weights are loaded where memory holds those of one option only."),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that look for the best plans.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of a trace that is drawn.")] = 0,
     out: Annotated[Path | None, written("DIR", "Write replay.json, steps.csv and replay.html here.")] = None,
     outside: Outside = False,
@@ -55,12 +54,13 @@ def replay(
     import math
 
     from dmcjia_opt.base.errors import InputError
+    from dmcjia_opt.base.machine import cores
     from dmcjia_opt.cli.progress import bar
     from dmcjia_opt.cli.show_replay import show_replay
     from dmcjia_opt.model.scenario.loading import load_scenario
     from dmcjia_opt.studies.online.conditions import links_of
     from dmcjia_opt.studies.online.policies import build_forecast
-    from dmcjia_opt.studies.online.replay import POLICIES, Switching
+    from dmcjia_opt.studies.online.replay import LEAST_STEPS, POLICIES, Switching
     from dmcjia_opt.studies.online.replay import replay as run
 
     if out is not None:
@@ -80,7 +80,7 @@ def replay(
             policy or POLICIES,
             forecast=build_forecast(forecast),
             switching=paid,
-            jobs=jobs,
+            jobs=min(cores(), len(links.times) // LEAST_STEPS + 1),
             progress=progress.show,
         )
     show_replay(found)

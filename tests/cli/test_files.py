@@ -32,6 +32,7 @@ OUTPUTS = {
     ("simulate", "--out"): ".json",
     ("size", "--out"): ".json",
     ("size", "--frontier"): "",
+    ("replay", "--out"): "",
     ("generate", "--out"): ".toml",
     ("generate", "--nodes-file"): ".csv",
     ("profile", "--out"): ".json",
@@ -55,6 +56,9 @@ INPUTS = {
     *(("verify", name) for name in ("scenario", "plan", "--proof")),
     *(("simulate", name) for name in ("scenario", "plans", "--arrivals")),
     ("size", "scenario"),
+    ("solve", "--start"),
+    ("simulate", "--links"),
+    *(("replay", name) for name in ("scenario", "--trace")),
     *(("profile", name) for name in ("model", "--import")),
     *(("report", name) for name in ("what", "--scenario")),
     *(("bench", name) for name in ("--instances", "--methods")),
@@ -66,6 +70,8 @@ WORDS = {
     ("generate", "family"),
     ("methods", "name"),
     ("size", "--resource"),
+    ("replay", "--policy"),
+    ("replay", "--forecast"),
     ("profile", "--column"),
     ("profile", "--device"),
     ("profile", "--input-shape"),
@@ -84,6 +90,9 @@ READ = {
         (*FLEET, "plan.json", "other.json", "arrivals.csv"),
     ),
     "size": (("size", "s.toml", "--deadline-ms", 9000), FLEET),
+    "solve, from a plan": (("solve", "s.toml", "--start", "plan.json"), ("plan.json",)),
+    "simulate, links": (("simulate", "p.toml", "of-p.json", "--links", "links.csv", "--tasks", 1000), ("links.csv",)),
+    "replay": (("replay", "s.toml", "--trace", "links.csv"), (*FLEET, "links.csv")),
     "profile": (("profile", "net.onnx", "--measure", "pi"), ("net.onnx",)),
     "profile, recorded": (("profile", "net.onnx", "--import", "recorded.csv", "--device", "pi"), ("recorded.csv",)),
     "profile, JSON": (("profile", "net.json", "--measure", "pi"), ("net.json",)),
@@ -103,6 +112,7 @@ MADE = {
     "solve": ("solve", "p.toml"),
     "simulate": ("simulate", "p.toml", "of-p.json", "--tasks", 1000),
     "size": ("size", "p.toml", "--mean-ms", 9000),
+    "replay": ("replay", "p.toml", "--trace", "links.csv"),
     "generate": ("generate", "paper", "--nodes", 2),
     "profile": ("profile", "net.onnx", "--measure", "pi", "--repeats", 1),
     "report": ("report", "results"),
@@ -157,6 +167,7 @@ def template(tmp_path_factory):
         "    def search(self, search, rng): raise AssertionError\n"
         "    def allocate(self, problem, options): raise AssertionError\n"
     )
+    (folder / "links.csv").write_text("3\n4\n2\n")
     (folder / "arrivals.csv").write_text("\n".join(map(str, range(1, 2000))))
     write_folder(folder / "results", placer_rows(), suite="small")
     return folder

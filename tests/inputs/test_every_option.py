@@ -33,6 +33,7 @@ NODE = '[[nodes]]\nname = "{}"\nmodel = "{}"\ncompute_gflops = {}\nuplink_mbps =
 CLOUD = "[cloud]\ncompute_gflops = 40.0\n"
 BENCH = "bench smoke --instances s.toml --methods greedy+ --seeds 1"
 SIMULATE = "simulate s.toml plan.json --tasks 1000"
+REPLAY = "replay s.toml --trace markov:20 --seed 1"
 SIZE = "size s.toml --deadline-ms 4000"
 MEASURE = "profile net.onnx --measure pi --repeats 1"
 RECORDED = "profile net.onnx --device pi --import"
@@ -64,6 +65,19 @@ EXAMPLES = {
     "size --out": (SIZE, f"{SIZE} --out size.json"),
     "size --frontier": (SIZE, f"{SIZE} --frontier curve"),
     "size --outside": ("size sub/o.toml --mean-ms 9000", "size sub/o.toml --mean-ms 9000 --outside"),
+    "solve --start": ("solve s.toml --placer cloud-only", "solve s.toml --placer cloud-only --start plan.json"),
+    "replay scenario": (REPLAY, REPLAY.replace("s.toml", "t.toml")),
+    "replay --trace": (REPLAY, REPLAY.replace("markov:20 --seed 1", "onoff:20 --seed 1")),
+    "replay --policy": (REPLAY, f"{REPLAY} --policy static --policy oracle"),
+    "replay --forecast": (f"{REPLAY} --out r", f"{REPLAY} --out r --forecast smooth:0.5"),
+    "replay --step": (REPLAY, f"{REPLAY} --step 5"),
+    "replay --until": (REPLAY, f"{REPLAY} --until 10"),
+    "replay --switch-seconds": (REPLAY, f"{REPLAY} --switch-seconds 3"),
+    "replay --load-mbps": (REPLAY, f"{REPLAY} --load-mbps 50"),
+    "replay --seed": (REPLAY, REPLAY.replace("--seed 1", "--seed 2")),
+    "replay --out": (REPLAY, f"{REPLAY} --out r"),
+    "replay --outside": (REPLAY.replace("s.toml", "sub/o.toml"), f"{REPLAY.replace('s.toml', 'sub/o.toml')} --outside"),
+    "simulate --links": (SIMULATE, f"{SIMULATE} --links markov:20"),
     "simulate scenario": (SIMULATE, "simulate t.toml plan.json --tasks 1000"),
     "simulate plans": (SIMULATE, "simulate s.toml greedy.json --tasks 1000"),
     "simulate --tasks": ("simulate s.toml plan.json", SIMULATE),

@@ -28,6 +28,8 @@ from dmcjia_opt.studies.online.traces import LinkTrace
 
 #: What is replayed unless told otherwise.
 POLICIES = ("static", "static:harmonic", "periodic:60", "change:0.3", "oracle")
+#: Steps for which another process is worth its start.
+LEAST_STEPS = 600
 _TOGETHER = 64  # steps whose best plans are sought one after the other, each from the last
 
 
@@ -239,6 +241,10 @@ def replay(
     trace = trace if isinstance(trace, LinkTrace) else links_of(str(trace), scenario, seed)
     forecast = build_forecast(forecast) if isinstance(forecast, str) else forecast
     conditions, switching = Conditions(scenario, trace), switching or Switching()
+    if np.isfinite(switching.load_mbps):
+        for profile in scenario.profiles.values():
+            if profile.weight_bytes is None:
+                raise InputError(f'load_mbps needs the size of weights, and the profile "{profile.name}" has none')
     chosen = [build_policy(policy) if isinstance(policy, str) else policy for policy in policies]
     best = _best(conditions, jobs, progress)
     n_steps = len(trace.times)
@@ -329,8 +335,7 @@ class _State:
             cuts = scenario.menus.all_cuts(options)[moved, 0]
             for i, (d, cut) in enumerate(zip(np.flatnonzero(moved).tolist(), cuts.tolist(), strict=True)):
                 weights = scenario.profiles[scenario.nodes.network_of(d)].weight_bytes
-                if weights is not None:
-                    away[i] += float(weights[:cut].sum()) * 8e-6 / self.switching.load_mbps
+                away[i] += (0.0 if weights is None else float(weights[:cut].sum())) * 8e-6 / self.switching.load_mbps
         return away
 
     def run(self) -> Run:
