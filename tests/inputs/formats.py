@@ -40,6 +40,8 @@ from dmcjia_opt.solving.verifying import prove, verify
 from dmcjia_opt.studies.bench.folder import open_folder, read_rows
 from dmcjia_opt.studies.bench.results import load
 from dmcjia_opt.studies.network.delays import delay_along_cuts
+from dmcjia_opt.studies.online.replay import replay
+from dmcjia_opt.studies.online.traces import load_links
 from dmcjia_opt.studies.plan.subject import subject_of_file
 from dmcjia_opt.studies.simulation.arrivals import build_arrivals
 from dmcjia_opt.studies.simulation.fleet import simulate
@@ -521,6 +523,36 @@ def _use_trace(folder: Path) -> None:
     assert np.isfinite(simulation.mean_delay)
 
 
+# the speeds of links
+
+
+def _write_links(folder: Path, rng: np.random.Generator, change=mutated) -> None:
+    for name, content in planned().items():
+        (folder / name).write_bytes(content)
+    names = load_scenario(folder / "s.toml").nodes.names
+    speeds = rng.uniform(1.0, 9.0, 20).tolist()
+    kind = int(rng.integers(4))
+    if kind == 0:
+        rows: list = [[speed, "Mbits/sec"] for speed in speeds]
+    elif kind == 1:
+        rows = [[k] for k in np.cumsum(rng.integers(1, 90, 60)).tolist()]
+    elif kind == 2:
+        rows = [["time_s", "uplink_mbps"], *([k, speed] for k, speed in enumerate(speeds))]
+    else:
+        rows = [["time_s", "node", "uplink_mbps"]]
+        rows += [[k // len(names), names[k % len(names)], speed] for k, speed in enumerate(speeds)]
+    rows = change(rows, rng)
+    rows = rows if isinstance(rows, list) else [[rows]]
+    text = "\n".join(",".join(map(str, row)) if isinstance(row, list) else str(row) for row in rows) + "\n"
+    (folder / "links.csv").write_bytes(_maybe_damaged(text.encode("utf-8", "surrogatepass"), rng, change))
+
+
+def _use_links(folder: Path) -> None:
+    links = load_links(folder / "links.csv").until(20.0)
+    found = replay(load_scenario(folder / "s.toml"), links.every(max(links.end / 5, 1.0)), ("change:0.5", "oracle"))
+    assert all(run.mean_delay(found.trace.spans) >= found.lower_bound * (1 - 1e-9) for run in found.runs)
+
+
 # the folder of a benchmark
 
 _ROW = {
@@ -668,6 +700,7 @@ _KINDS: Mapping[str, Format] = {
     "proof": Format(partial(_write_planned, which="proof.json"), _use_proof),
     "problem": Format(_write_problem, _use_problem),
     "trace": Format(_write_trace, _use_trace),
+    "links": Format(_write_links, _use_links),
     "onnx": Format(_write_onnx, _use_onnx),
     "bench": Format(_write_folder, _use_folder),
 }
