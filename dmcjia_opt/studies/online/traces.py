@@ -19,6 +19,8 @@ from dmcjia_opt.base.suggesting import did_you_mean
 #: What is recorded as nothing is this, Mbit/s or tasks a second.
 LEAST = 1e-3
 Quantity = Literal["uplink_mbps", "arrival_rate"]
+#: Steps of a trace that is drawn or cut anew.
+MOST_STEPS = 10_000_000
 #: What a delivery in a log of packets carries, byte (R. Netravali et al., Mahimahi, USENIX ATC 2015).
 PACKET_BYTES = 1500
 #: Names of traces that are drawn.
@@ -86,7 +88,15 @@ class LinkTrace:
         return replace(self, times=self.times[:few], end=min(end, self.end), values=self.values[:few])
 
     def every(self, seconds: float) -> LinkTrace:
-        """Return it in steps of equal length, with the mean of each: what it carries is the same."""
+        """Return it in steps of equal length, with the mean of each: what it carries is the same.
+
+        Raises
+        ------
+        InputError
+            If those are too many.
+        """
+        if not self.end / seconds <= MOST_STEPS:
+            raise InputError(f"{self.label}: steps of {seconds:g} s are too many; the most is {MOST_STEPS:,}")
         edges = np.append(np.arange(0.0, self.end, seconds), self.end)
         if len(edges) > 2 and edges[-1] - edges[-2] < 1e-9 * seconds:
             edges = np.delete(edges, -2)
@@ -115,7 +125,8 @@ def load_links(path: str | Path) -> LinkTrace:
     if first and not any(character.isdigit() for character in first.replace(";", ",").split(",")[0]):
         return _table(path)
     values, lines = _numbers(path, text)
-    if len(values) > 1 and values[-1] >= 1000 and (values % 1 == 0).all() and (np.diff(values) >= 0).all():
+    rising = len(values) > 1 and values[0] >= 0 and bool((np.diff(values) >= 0).all())
+    if rising and values[-1] >= 1000 and (values % 1 == 0).all():
         return _packets(path, values)
     bad = np.flatnonzero(values < 0)
     if bad.size:
@@ -149,6 +160,8 @@ def _numbers(path: Path, text: str) -> tuple[FloatArray, IntArray]:
 
 
 def _packets(path: Path, milliseconds: FloatArray) -> LinkTrace:
+    if not milliseconds[-1] / 1000 < MOST_STEPS:
+        raise InputError(f"{path}: {milliseconds[-1]:g} ms is too long; cut the trace to {MOST_STEPS:,} s")
     seconds = int(milliseconds[-1] // 1000) + 1
     packets = np.bincount((milliseconds // 1000).astype(np.int64), minlength=seconds)
     if seconds > 1:  # the last second is seldom whole
@@ -233,8 +246,8 @@ def draw_links(name: str, base: FloatArray, names: Sequence[str], rng: np.random
         seconds = float(length)
     except ValueError:
         seconds = math.nan
-    if not 2.0 <= seconds <= 1e7:
-        raise InputError(f'trace "{name}" needs a number of seconds from 2 to 10,000,000, as in {kind}:3600')
+    if not 2.0 <= seconds <= MOST_STEPS:
+        raise InputError(f'trace "{name}" needs a number of seconds from 2 to {MOST_STEPS:,}, as in {kind}:3600')
     n = int(seconds)
     factor = _states(n, len(base), rng) if kind == "markov" else _on_off(n, len(base), rng)
     return LinkTrace(np.arange(n, dtype=np.float64), float(n), tuple(names), factor * base, name)

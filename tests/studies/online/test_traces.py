@@ -52,6 +52,8 @@ def test_milliseconds_of_packets(tmp_path):
         ("3\nx\n", 'line 2: "x" is no number'),
         ("3\n-2\n", "line 2: -2 Mbit/s; a speed must be >= 0"),
         ("3,furlongs\n", '"furlongs" is no unit of speed'),
+        ("1\n2\n1e30\n", "1e\\+30 ms is too long"),
+        ("-2\n1000\n2000\n", "line 1: -2 Mbit/s"),
         ("nan\n3\n", "no unit|is no number|lacks column"),
         ("time_s,uplink_mbps\n", "holds no speeds"),
         ("time_s,uplink_mbps\n1,2\n", "all rows are at 1 s"),
