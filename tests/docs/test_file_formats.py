@@ -35,6 +35,7 @@ from dmcjia_opt.solving.plan import Limits, Moment, NodeClaim, PlanFile, Provena
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.bench.rows import Row
 from dmcjia_opt.studies.bench.suites import Block
+from dmcjia_opt.studies.online.replay import replay
 from dmcjia_opt.studies.purchase.size import MOST_ROWS, size
 from dmcjia_opt.studies.simulation.arrivals import load_trace
 from dmcjia_opt.studies.simulation.fleet import simulate
@@ -176,6 +177,12 @@ def test_keys_of_a_simulation():
     assert set(plan["nodes"][0]) == set(table("Each node of a simulation:"))
     for key in found:
         assert f"`{key}`" in PAGE[PAGE.index("## Simulation") :]
+
+
+def test_keys_of_a_replay():
+    found = replay(generate("paper", nodes=2, seed=1), "markov:5", ("static",)).to_dict()
+    assert set(found) == set(table("Keys of a replay:"))
+    assert set(found["policies"][0]) == set(table("Each policy of a replay:"))
 
 
 def test_keys_of_a_size():
