@@ -28,6 +28,16 @@ def profile(
     input_shape: Annotated[
         list[str] | None, typer.Option(metavar="NAME=1x3x224x224", help="Shape of an input that the file leaves open.")
     ] = None,
+    dim: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=1", help="Size of a dimension that the file calls by this name.")
+    ] = None,
+    input_value: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=16000", help="Value of an input that never changes, such as a sample rate."),
+    ] = None,
+    outputs: Annotated[
+        list[str] | None, typer.Option(metavar="NAME,NAME", help="End the network at these tensors.")
+    ] = None,
     picture: Annotated[
         Path | None, written("FILE.png|.svg", "Draw work, bytes and delay along the cuts.", ".png", ".svg")
     ] = None,
@@ -58,10 +68,10 @@ def profile(
     """Show what each layer of a network computes and what each cut sends; write it down, draw it, time it."""
     from dmcjia_opt.cli.progress import bar
     from dmcjia_opt.cli.show_network import best_cut, show_profile
+    from dmcjia_opt.model.networks.given import parse_given
     from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
     from dmcjia_opt.model.networks.measuring import Measurement
     from dmcjia_opt.model.networks.measuring import measure as time_layers
-    from dmcjia_opt.model.networks.onnx_ import parse_shape
     from dmcjia_opt.model.networks.reading import read_profile
     from dmcjia_opt.model.scenario.doubts import doubt_units
     from dmcjia_opt.model.scenario.scenario import times_beside
@@ -69,11 +79,7 @@ def profile(
     from dmcjia_opt.studies.network.delays import one_node
     from dmcjia_opt.studies.network.picture import check_picture, draw_profile
 
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, shape in map(parse_shape, input_shape or ()):
-        if name in shapes:
-            raise InputError(f'--input-shape: the shape of "{name}" is given twice')
-        shapes[name] = shape
+    given = parse_given(input_shape or (), dim or (), input_value or (), outputs or ())
     if picture is not None:
         check_picture(picture)
     asked = {"--out-times": out_times, "--repeats": repeats, "--threads": threads}
@@ -83,7 +89,7 @@ def profile(
         raise InputError("--measure needs cuts that are real: leave --cuts chain out")
     if scenario is not None and measure is not None:
         claim("--scenario", times_beside(scenario), (".csv",))
-    profiled = read_profile(model, cuts, upload_dtype, shapes)
+    profiled = read_profile(model, cuts, upload_dtype, given)
     known = load_times(out_times) if out_times is not None and out_times.exists() else MeasuredTimes()
     node = partial(one_node, profiled.profile, compute_gflops, uplink_mbps, arrival_rate, cloud_gflops)
     lone, times = node(), None

@@ -20,8 +20,8 @@ from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
 from dmcjia_opt.base.machine import installing
 from dmcjia_opt.model.networks.graph import Cut, Cuts, take_cuts, topological_order
 from dmcjia_opt.model.networks.measured import MeasuredTimes
-from dmcjia_opt.model.networks.onnx_ import OnnxModel, reads_of
-from dmcjia_opt.model.networks.onnx_shapes import renamed
+from dmcjia_opt.model.networks.onnx_ import OnnxModel
+from dmcjia_opt.model.networks.onnx_graph import reads_of, renamed
 
 if TYPE_CHECKING:
     import onnx

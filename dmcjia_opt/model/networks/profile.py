@@ -13,10 +13,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, frozen, frozen_int
-from dmcjia_opt.base.errors import InputError, UncountedOperators
+from dmcjia_opt.base.errors import Doubt, InputError, UncountedOperators
 from dmcjia_opt.base.fields import RANGE, Name, NonNegative, check_names
 from dmcjia_opt.base.files import read_json, write_text
 from dmcjia_opt.base.limits import MOST, MOST_LAYERS
+from dmcjia_opt.model.networks.given import Given
 from dmcjia_opt.model.networks.graph import Cuts, Network, take_cuts
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class LayerProfile:
         (n_layers,) bytes of the weights of each layer, or None where nobody counted; only limits of memory read them.
     tensor_names
         (n_layers,) the tensors that cross the cut after each layer, or None where nobody named them.
+    cautions
+        What is not counted, and what was taken for granted, a sentence each.
     """
 
     name: str
@@ -63,6 +66,7 @@ class LayerProfile:
     tensors: IntArray | None = None
     weight_bytes: FloatArray | None = None
     tensor_names: tuple[tuple[str, ...], ...] | None = None
+    cautions: tuple[str, ...] = ()
     work: FloatArray = field(init=False)
     upload_bytes: FloatArray = field(init=False)
 
@@ -121,12 +125,15 @@ class LayerProfile:
         -----
         UncountedOperators
             If no rule counts the MACs of some operators.
+        Doubt
+            If the reader took something for granted.
         """
-        caution = network.caution()
-        if caution:
+        if caution := network.caution():
             warnings.warn(f"{network.name}: {caution}", UncountedOperators, stacklevel=2)
+        for note in network.notes:
+            warnings.warn(f"{network.name}: {note}", Doubt, stacklevel=2)
         found = take_cuts(network, cuts, upload_dtype)
-        details = [network.source, f"cuts: {cuts}", f"upload as {upload_dtype}" if upload_dtype else "", caution]
+        details = [network.source, f"cuts: {cuts}", f"upload as {upload_dtype}" if upload_dtype else ""]
         return cls(
             name=network.name,
             input_bytes=sum(network.tensors[name].sent_bytes(upload_dtype) for name in network.received),
@@ -138,6 +145,7 @@ class LayerProfile:
             tensors=np.array([cut.tensors for cut in found]),
             weight_bytes=np.array([cut.weight_bytes for cut in found], dtype=np.float64),
             tensor_names=tuple(cut.tensor_names for cut in found),
+            cautions=network.cautions,
         )
 
     @classmethod
@@ -148,6 +156,9 @@ class LayerProfile:
         cuts: Cuts = "layers",
         upload_dtype: str | None = None,
         input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+        dims: Mapping[str, int] | None = None,
+        input_values: Mapping[str, tuple[float, ...]] | None = None,
+        outputs: Sequence[str] = (),
     ) -> LayerProfile:
         """Return the profile of an ONNX file.
 
@@ -159,8 +170,8 @@ class LayerProfile:
             ``"layers"``, ``"blocks"``, ``"all"`` or ``"chain"``; see `dmcjia_opt.model.networks.graph.CUTS`.
         upload_dtype
             Type that floating tensors are quantised to for the upload, such as ``"uint8"``.
-        input_shapes
-            Shape of each input that the file leaves open.
+        input_shapes, dims, input_values, outputs
+            What the file leaves open: see `Given`.
 
         Raises
         ------
@@ -176,7 +187,8 @@ class LayerProfile:
         """
         from dmcjia_opt.model.networks.onnx_ import read_onnx
 
-        return cls.of_network(read_onnx(path, input_shapes).network, cuts, upload_dtype)
+        given = Given(input_shapes or {}, dims or {}, input_values or {}, tuple(outputs))
+        return cls.of_network(read_onnx(path, given).network, cuts, upload_dtype)
 
     @classmethod
     def from_torch(
@@ -235,12 +247,13 @@ class LayerProfile:
             "input_bytes": float(self.input_bytes),
             "parameters": int(self.parameters),
             "source": self.source,
+            **({"cautions": list(self.cautions)} if self.cautions else {}),
             "layers": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)],
         }
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return what of the content defines a problem, for hashing: neither counts, nor weights, nor the source."""
-        return replace(self, source="", tensors=None, weight_bytes=None, tensor_names=None).to_dict()
+        """Return what of the content defines a problem, for hashing: neither counts, nor weights, nor words."""
+        return replace(self, source="", tensors=None, weight_bytes=None, tensor_names=None, cautions=()).to_dict()
 
     def save(self, path: str | Path) -> None:
         """Write the profile as JSON."""
@@ -263,6 +276,7 @@ class _ProfileFile(BaseModel):
     input_bytes: NonNegative
     parameters: int = Field(0, ge=0, le=_MOST_PARAMETERS)
     source: str = ""
+    cautions: Annotated[list[str], Field(max_length=1000)] = []
     layers: Annotated[list[_LayerFile], Field(min_length=1, max_length=MOST_LAYERS), FailFast()]
 
 
@@ -295,4 +309,5 @@ def load_profile(path: str | Path) -> LayerProfile:
         tensors=np.array(tensors, dtype=np.int64) if tensors else None,
         weight_bytes=np.array(weights) if weights else None,
         tensor_names=tuple(named) if named else None,
+        cautions=tuple(parsed.cautions),
     )

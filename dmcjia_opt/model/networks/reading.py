@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.suggesting import did_you_mean
+from dmcjia_opt.model.networks.given import Given
 from dmcjia_opt.model.networks.graph import UPLOAD_BYTES, Cut, Cuts, take_cuts
 from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
 from dmcjia_opt.model.networks.zoo import ZOO, zoo_profile
@@ -35,10 +35,10 @@ def read_profile(
     reference: str,
     cuts: Cuts | None = None,
     upload_dtype: str | None = None,
-    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+    given: Given | None = None,
     *,
     path: Path | None = None,
-    shared: bool = False,
+    shared: Given | None = None,
 ) -> Profiled:
     """Return the profile of a zoo network, a profile .json or an .onnx file.
 
@@ -46,8 +46,10 @@ def read_profile(
     ----------
     reference
         The name or the path.
-    cuts, upload_dtype, input_shapes
+    cuts, upload_dtype
         See `LayerProfile.from_onnx`; only an ONNX file has a graph to cut, and a .json holds its own bytes.
+    given
+        What an ONNX file leaves open.
     path
         Where the file is, if not where `reference` says.
     shared
@@ -62,13 +64,13 @@ def read_profile(
     if is_graph(reference):
         from dmcjia_opt.model.networks.onnx_ import read_onnx
 
-        model = read_onnx(path, input_shapes, shared=shared)
+        model = read_onnx(path, given, shared=shared)
         profile = LayerProfile.of_network(model.network, cuts or "layers", upload_dtype)
         return Profiled(profile, model, take_cuts(model.network, cuts or "layers", upload_dtype))
-    if cuts is not None or input_shapes:
+    if cuts is not None or given:
         raise InputError(
-            f'"{reference}" is no .onnx file: cuts and input shapes need a graph; leave them out, or give its .onnx '
-            "file"
+            f'"{reference}" is no .onnx file: cuts, and what is said of inputs and outputs, need a graph; leave them '
+            "out, or give its .onnx file"
         )
     if reference in ZOO:
         return Profiled(_quantised(zoo_profile(reference), upload_dtype))
