@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from dmcjia_opt.base.errors import BackendMissing, InputError
 from dmcjia_opt.base.files import read_bytes
-from dmcjia_opt.base.limits import MOST, MOST_OPERATORS
+from dmcjia_opt.base.limits import MOST_OPERATORS
 from dmcjia_opt.base.machine import installing
 from dmcjia_opt.model.networks.given import Given
 from dmcjia_opt.model.networks.graph import Network, Operation, Tensor, topological_order
@@ -230,8 +230,7 @@ def _tensors(operations: list[Operation], facts: Facts) -> dict[str, Tensor]:
                 f"end the network before it, for instance with --outputs {','.join(before) or 'NAME'}"
             )
         size = _ITEM_BYTES[kind]
-        if elements(name, shape) > MOST:
-            raise InputError(f'the tensor "{name}" has more than {MOST:g} elements; correct its shape')
+        elements(name, shape)
         data = origin.data if origin is not None and origin.item_bytes <= size else name
         found[name] = Tensor(name, shape, size, "FLOAT" in kind or kind == "DOUBLE", data)
 

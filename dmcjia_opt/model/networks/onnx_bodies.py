@@ -59,7 +59,7 @@ def _known(name: str, facts: Facts) -> int | None:
     try:
         value = to_array(facts.values[name])
         return int(value.reshape(-1)[0]) if value.size == 1 else None
-    except (ArithmeticError, TypeError, ValueError):
+    except (ArithmeticError, LookupError, TypeError, ValueError):
         return None
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.limits import MOST
 
 if TYPE_CHECKING:
     import onnx
@@ -109,7 +110,7 @@ def elements(name: str, shape: Sequence[int]) -> int:
     Raises
     ------
     InputError
-        If its shape is none: a negative size, or more dimensions than any tensor has.
+        If its shape is none: a negative size, more elements or more dimensions than any tensor has.
     """
     if len(shape) > _MOST_RANK:
         raise InputError(
@@ -117,4 +118,7 @@ def elements(name: str, shape: Sequence[int]) -> int:
         )
     if any(size < 0 for size in shape):
         raise InputError(f'the tensor "{name}" has a size of {min(shape)}; the file is broken, export the model anew')
-    return math.prod(shape)
+    count = math.prod(shape)
+    if count > MOST:
+        raise InputError(f'the tensor "{name}" has more than {MOST:g} elements; correct its shape')
+    return count
