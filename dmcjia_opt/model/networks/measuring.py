@@ -26,6 +26,9 @@ from dmcjia_opt.model.networks.onnx_graph import reads_of, renamed
 if TYPE_CHECKING:
     import onnx
 
+#: The largest message that protobuf holds.
+_MOST_BYTES = (1 << 31) - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
@@ -82,7 +85,7 @@ def measure(
     Raises
     ------
     InputError
-        If the device has no name or the model no work.
+        If the device has no name, the model no work, or a layer more weights than one file holds.
     BackendMissing
         If onnxruntime is not installed.
     BackendFailed
@@ -116,6 +119,12 @@ def _part(model: OnnxModel, start: int, cut: Cut) -> onnx.ModelProto:
     later = {name for op in network.operations[cut.position :] for name in op.inputs} | set(network.outputs)
     leaving = [name for op in inside for name in op.outputs if name in later]
     nodes = [proto.graph.node[op.index] for op in inside]
+    size = sum({name: size for op in inside for name, size in op.weights}.values())
+    if size > _MOST_BYTES:
+        raise InputError(
+            f'layer "{cut.name}" has {size:,.0f} bytes of weights and cannot be timed alone; the most is '
+            f"{_MOST_BYTES:,}: time it elsewhere, or in smaller layers with --cuts all"
+        )
     known, weights = _constants(model, nodes)
     graph = helper.make_graph(
         [*known, *nodes],

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.networks.given import Given
-from dmcjia_opt.model.networks.onnx_graph import kind_of, made_by, reads_of
+from dmcjia_opt.model.networks.onnx_graph import kind_of, made_by, reads_of, subgraphs
 
 if TYPE_CHECKING:
     import onnx
@@ -156,16 +156,29 @@ def inputs_of(graph: onnx.GraphProto, given: Given, reads: Mapping[int, Sequence
             values[value.name] = _value_of(value, given.input_values[value.name], symbols)
         else:
             data[value.name] = make_tensor_type_proto(element, _shape_of(value, shapes.get(value.name), symbols))
-    opened = bool(shapes or symbols)
-    declared = {}
-    for value in (*graph.value_info, *graph.output):
-        if value.type.HasField("tensor_type") and value.type.tensor_type.HasField("shape"):
-            bound = [_size(dim, symbols) for dim in _dims(value)]
-            bare = opened and not any(dim.dim_param for dim in _dims(value)) and _open(inputs)
-            if None not in bound and not bare:
-                declared[value.name] = make_tensor_type_proto(value.type.tensor_type.elem_type, bound)
     types = {v.name: v.type for v in every if v.name in weights}
-    return Inputs(data, types, values, declared)
+    return Inputs(data, types, values, _declared(graph, symbols, bool(shapes or symbols) and _open(inputs)))
+
+
+def _declared(graph: onnx.GraphProto, symbols: Mapping[str, int], opened: bool) -> dict[str, onnx.TypeProto]:
+    """Return the types that a graph and those within it tell of tensors and that can be believed, symbols bound."""
+    from onnx.helper import make_tensor_type_proto
+
+    found: dict[str, onnx.TypeProto | None] = {}
+    graphs = [graph]
+    while graphs:
+        part = graphs.pop()
+        graphs += [inner for node in part.node for inner in subgraphs(node)]
+        for value in (*part.value_info, *part.output):
+            if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
+                continue
+            bound = [_size(dim, symbols) for dim in _dims(value)]
+            if None in bound or (opened and not any(dim.dim_param for dim in _dims(value))):
+                continue
+            kind = make_tensor_type_proto(value.type.tensor_type.elem_type, bound)
+            # graphs may call different tensors the same
+            found[value.name] = kind if found.get(value.name, kind) == kind else None
+    return {name: kind for name, kind in found.items() if kind is not None}
 
 
 def _dims(value: onnx.ValueInfoProto) -> Sequence[onnx.TensorShapeProto.Dimension]:
