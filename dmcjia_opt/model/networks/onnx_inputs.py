@@ -258,10 +258,8 @@ def _value_of(value: onnx.ValueInfoProto, given: Sequence[float], symbols: Mappi
     from onnx.helper import tensor_dtype_to_np_dtype
     from onnx.numpy_helper import from_array
 
-    said = [_size(dim, symbols) for dim in _dims(value)]
-    if None in said:
-        said = [len(given) if size is None else size for size in said] if said.count(None) == 1 else [-1]
-    shape = [size for size in said if size is not None] if value.type.tensor_type.HasField("shape") else [len(given)]
+    listed = not value.type.tensor_type.HasField("shape") or [_size(dim, symbols) for dim in _dims(value)] == [None]
+    shape = [len(given)] if listed else _shape_of(value, None, symbols)
     count = math.prod(shape)
     if len(given) not in (1, count) or not 0 <= count <= _MOST_VALUES:
         raise InputError(

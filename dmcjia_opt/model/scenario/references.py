@@ -21,7 +21,7 @@ _Size = Annotated[int, Field(ge=0, le=2**31 - 1)]
 _Number = Annotated[float, Field(allow_inf_nan=False)] | int | bool
 
 
-class Said(BaseModel):
+class Reading(BaseModel):
     """What a scenario says of the networks in ``.onnx`` files: how they are cut, and what the files leave open.
 
     ``input_shapes`` and ``input_values`` are by the name of the input, ``dims`` by that of the dimension; ``outputs``
@@ -46,7 +46,7 @@ class Said(BaseModel):
         return Given(shapes, dict(self.dims), values, tuple(self.outputs))
 
 
-class Profiles(Said):
+class Profiles(Reading):
     """The ``[profiles]`` table: how models are cut, what they upload, and the file of measured times.
 
     ``cuts`` and what files leave open are for ``.onnx`` models, which alone have a graph; ``upload_dtype`` for them and
@@ -55,7 +55,7 @@ class Profiles(Said):
     """
 
     times_file: Name | None = None
-    networks: dict[str, Said] = {}
+    networks: dict[str, Reading] = {}
 
 
 def profiles_of(networks: Sequence[str], beside: Callable[[str, str], Path], how: Profiles) -> dict[str, LayerProfile]:
@@ -96,7 +96,7 @@ def profiles_of(networks: Sequence[str], beside: Callable[[str, str], Path], how
     shared = how.given()
     unused = {(of, name) for of, names in shared.names().items() for name in names}
     for network in networks:
-        own = how.networks.get(network, Said())
+        own = how.networks.get(network, Reading())
         cuts, upload = own.cuts, own.upload_dtype or how.upload_dtype
         path = None if network in ZOO else beside("model", network)
         if not is_graph(network):
