@@ -58,7 +58,7 @@ def shape_value(node: onnx.NodeProto, shape: tuple[int, ...]) -> onnx.TensorProt
     from onnx.numpy_helper import from_array
 
     if node.op_type == "Size":
-        number = elements(node.input[0], shape)
+        number = math.prod(shape)
         if number > np.iinfo(np.int64).max:
             raise InputError(f'the tensor "{node.input[0]}" has {number:.3g} elements, too many to be true')
         return from_array(np.array(number, dtype=np.int64))

@@ -8,7 +8,8 @@ leave it behind): where an input was open it is not believed.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,9 @@ _LIKELY = {
     "Gather": (0,),
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), (0, 1)),
 }
+#: Operators that give a weight another form.
+_FORMS = frozenset({"Cast", "DequantizeLinear", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
+_CALLED = re.compile(r"weight|bias|kernel|gamma|beta\b|(running|moving)_(mean|var)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -284,16 +288,16 @@ def _value_of(value: onnx.ValueInfoProto, given: Sequence[float], symbols: Mappi
 def _weights_among(
     graph: onnx.GraphProto,
     inputs: Sequence[onnx.ValueInfoProto],
-    named: Mapping[str, object] | set[str],
+    named: Collection[str],
     reads: Mapping[int, Sequence[str]],
 ) -> set[str]:
     """Return the inputs that are taken for weights: of fixed size, and read only where operators have their weights.
 
-    Second factors and summands count as such places only where the model holds no other weight; an input that the
-    user says something of is data.
+    Second factors and summands count as such places only where the input is called so, or the model holds no other
+    weight; an input that the user says something of is data.
     """
     fixed = {
-        v.name
+        v.name: v.name
         for v in inputs
         if v.name not in named
         and v.type.HasField("tensor_type")
@@ -305,29 +309,36 @@ def _weights_among(
     rank = {v.name: len(_dims(v)) for v in inputs}
     holds_none = not any(math.prod(w.dims) > 1 and len(w.dims) > 1 for w in graph.initializer)
     certain: set[str] = set()
-    refused: set[str] = {o.name for o in graph.output}
+    taken: set[str] = set()
+    refused = {o.name for o in graph.output}
+    forms = dict(fixed)  # an input, and what is the same in another form
     for i in reads:
         node = graph.node[i]
         kind = kind_of(node)
         for k, name in enumerate(node.input):
-            if name not in fixed:
+            if name not in forms:
                 continue
-            if k in _WEIGHTS.get(kind, ()):
-                certain.add(name)
-            elif not (holds_none and k in _LIKELY.get(kind, ()) and _likely(kind, rank, node.input, k)):
-                refused.add(name)
-        refused.update(name for name in reads_of(node) if name in fixed and name not in node.input)
-    taken = {name for i in reads for name in reads[i] if name in fixed} - refused
+            origin = forms[name]
+            if k == 0 and kind in _FORMS and all(other not in rank for other in node.input[1:]):
+                forms[node.output[0]] = origin
+                continue
+            called = bool(_CALLED.search(origin))
+            likely = k in _LIKELY.get(kind, ()) and _likely(kind, rank, node.input, k, rank[origin])
+            if k in _WEIGHTS.get(kind, ()) or (called and likely):
+                certain.add(origin)
+            elif not (holds_none and likely):
+                refused.add(origin)
+            taken.add(origin)
+        refused.update(forms[name] for name in reads_of(node) if name in forms and name not in node.input)
+    refused.update(forms[o.name] for o in graph.output if o.name in forms)
+    taken -= refused
     # of two inputs that meet in a product none is known to be a weight
     sure = bool(certain & taken) or len(taken) > 1
     return taken if sure and any(v.name not in taken for v in inputs) else set()
 
 
-def _likely(kind: str, rank: Mapping[str, int], inputs: Sequence[str], place: int) -> bool:
-    """Return whether an input of a model is a weight's place in an operator that takes data there too."""
-    mine, others = rank[inputs[place]], [name for k, name in enumerate(inputs) if k != place]
-    if kind in ("MatMul", "MatMulInteger"):
+def _likely(kind: str, rank: Mapping[str, int], inputs: Sequence[str], place: int, mine: int) -> bool:
+    """Return whether an input of rank `mine` is at a weight's place in an operator that takes data there too."""
+    if kind in ("MatMul", "MatMulInteger", "Gather"):
         return mine == 2
-    if kind == "Gather":
-        return mine == 2
-    return mine <= 1 and all(name not in rank for name in others)
+    return mine <= 1 and all(name not in rank for k, name in enumerate(inputs) if k != place)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.networks.onnx_facts import Facts, shape_of
-from dmcjia_opt.model.networks.onnx_graph import made_by, reads_of, subgraphs
+from dmcjia_opt.model.networks.onnx_graph import kind_of, made_by, reads_of, subgraphs
 
 if TYPE_CHECKING:
     import onnx
@@ -91,7 +91,24 @@ class Inference:
         key = b"\0".join(message.SerializeToString(deterministic=True) for message in (plain, *inputs, *values))
         if key not in self._known:
             self._known[key] = _loaded(self.model, plain, inputs, _stored(facts.values, names))
-        return {name: kind for name, kind in zip(made, self._known[key], strict=True) if kind is not None}
+        found = {name: kind for name, kind in zip(made, self._known[key], strict=True) if kind is not None}
+        return found | _grown_caches(node, facts, found)
+
+
+def _grown_caches(node: onnx.NodeProto, facts: Facts, found: Mapping[str, onnx.TypeProto]) -> dict[str, onnx.TypeProto]:
+    """Return the types of caches of keys and values, as long as the past and what is new, which onnxruntime leaves."""
+    from onnx.helper import make_tensor_type_proto
+
+    if kind_of(node) != "com.microsoft:GroupQueryAttention":
+        return {}
+    grown = {}
+    query = facts.shape(node.input[0])
+    for past, present in zip(node.input[3:5], node.output[1:3], strict=False):
+        shape = facts.shape(past)
+        if query and shape and len(shape) == 4 and present in found and shape_of(found[present]) is None:
+            sizes = [*shape[:2], shape[2] + query[1], shape[3]]
+            grown[present] = make_tensor_type_proto(found[present].tensor_type.elem_type, sizes)
+    return grown
 
 
 def _stored(values: Mapping[str, onnx.TensorProto], names: Mapping[str, str]) -> list[onnx.TensorProto]:

@@ -334,6 +334,34 @@ def test_factors_are_weights_only_where_a_model_holds_none(shapes, weights, tmp_
     assert [name for name in shapes if name not in network.inputs] == list(weights)
 
 
+def test_weights_that_come_in_may_have_another_form(tmp_path):
+    b = Builder()
+    for name, shape in (("x", [2, 8]), ("fc.weight", [4, 8]), ("other", [4, 8])):
+        b.input(name, shape)
+    for name in ("fc.weight", "other"):
+        b.add("MatMul", ["x", b.add("Transpose", [name], f"{name}.t")], f"{name}.y")
+        b.output(f"{name}.y")
+    b.weight("held", 8, 4)
+    network = read_onnx(b.save(tmp_path / "net.onnx")).network
+    assert network.inputs == ("x", "other")  # it is the name that tells them apart
+
+
+def test_caches_of_keys_grow_by_what_is_new(tmp_path):
+    b = Builder()
+    b.input("x", ["n", "new", 128])
+    for name in ("keys", "values"):
+        b.input(name, ["n", 2, "past", 16])
+    b.input("length", ["n"], TensorProto.INT32)
+    b.input("total", [], TensorProto.INT32)
+    inputs = ["x", "", "", "keys", "values", "length", "total"]
+    b.add("GroupQueryAttention", inputs, "a", outputs=3, domain=MS, num_heads=4, kv_num_heads=2)
+    for output in ("a", "a:1", "a:2"):
+        b.output(output)
+    network = read_onnx(b.save(tmp_path / "net.onnx", [MS]), Given(dims={"n": 1, "new": 3, "past": 5})).network
+    assert [network.tensors[name].shape for name in network.outputs] == [(1, 3, 64), (1, 2, 8, 16), (1, 2, 8, 16)]
+    assert network.total_macs == 3 * 8 * 2 * 64
+
+
 def test_layer_normalization_of_any_version(tmp_path):
     b = Builder(opset=12)
     b.input("x", [1, 6, 8])
