@@ -65,7 +65,10 @@ WORDS = {
     ("generate", "family"),
     ("methods", "name"),
     ("size", "--resource"),
+    ("profile", "--dim"),
     ("profile", "--input-shape"),
+    ("profile", "--input-value"),
+    ("profile", "--outputs"),
     ("profile", "--measure"),
     ("profile", "--upload-dtype"),
 }
