@@ -154,7 +154,10 @@ def inputs_of(graph: onnx.GraphProto, given: Given, reads: Mapping[int, Sequence
             _check_fits(value, shapes[value.name])
     symbols = _symbols(inputs, shapes, given.dims)
     data, values = {}, {}
+    read = {name for names in reads.values() for name in names} | {o.name for o in graph.output}
     for value in inputs:
+        if value.name not in read and _open([value]) and value.name not in shapes:
+            continue  # nothing that the network ends at needs it, so its size does not matter
         element = value.type.tensor_type.elem_type
         if value.name in given.input_values:
             values[value.name] = _value_of(value, given.input_values[value.name], symbols)

@@ -297,6 +297,19 @@ def test_a_network_may_end_before_its_outputs(tmp_path):
     refused(lambda path: read_onnx(path, Given(outputs=("score",))), path, 'no tensor "score"', 'mean "scores"?')
 
 
+def test_open_inputs_that_no_output_needs_are_not_asked_for(tmp_path):
+    b = Builder()
+    b.input("x", [1, 8])
+    b.input("state", ["batch", 8])
+    b.add("MatMul", ["x", b.weight("w", 8, 4)], "y")
+    b.add("Add", ["x", "state"], "next")
+    b.output("y")
+    b.output("next")
+    path = b.save(tmp_path / "net.onnx")
+    refused(read_onnx, path, 'input "state" is open', "--dim batch=1")
+    assert read_onnx(path, Given(outputs=("y",))).network.inputs == ("x",)
+
+
 def test_inputs_that_only_weights_can_be_are_weights(tmp_path):
     b = Builder()
     for name, shape in (("x", [1, 3, 16, 16]), ("w", [8, 3, 3, 3]), ("fw", [10, 8]), ("fb", [10])):
