@@ -19,8 +19,11 @@ def profile(
     ],
     out: Annotated[Path | None, written("FILE.json", "Write the profile here.", ".json", stdout=True)] = None,
     cuts: Annotated[
-        Literal["layers", "blocks", "all", "chain"] | None,
-        typer.Option(help="After each layer, single tensors only, after every operator, or the paper's chain."),
+        Literal["layers", "blocks", "all", "graph", "chain"] | None,
+        typer.Option(
+            help="After each layer, single tensors only, after every operator, along the best parts of the graph, or "
+            "the paper's chain."
+        ),
     ] = None,
     upload_dtype: Annotated[
         str | None, typer.Option(metavar="TYPE", help="Quantise uploads, e.g. uint8 or float16.")
@@ -37,6 +40,10 @@ def profile(
     ] = None,
     outputs: Annotated[
         list[str] | None, typer.Option(metavar="NAME,NAME", help="End the network at these tensors.")
+    ] = None,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="An input or output that stays where it is, as caches do; * is any text."),
     ] = None,
     picture: Annotated[
         Path | None, written("FILE.png|.svg", "Draw work, bytes and delay along the cuts.", ".png", ".svg")
@@ -69,6 +76,7 @@ def profile(
     from dmcjia_opt.cli.progress import bar
     from dmcjia_opt.cli.show_network import best_cut, show_profile
     from dmcjia_opt.model.networks.given import parse_given
+    from dmcjia_opt.model.networks.graph import check_state
     from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
     from dmcjia_opt.model.networks.measuring import Measurement
     from dmcjia_opt.model.networks.measuring import measure as time_layers
@@ -89,7 +97,9 @@ def profile(
         raise InputError("--measure needs cuts that are real: leave --cuts chain out")
     if scenario is not None and measure is not None:
         claim("--scenario", times_beside(scenario), (".csv",))
-    profiled = read_profile(model, cuts, upload_dtype, given)
+    profiled = read_profile(model, cuts, upload_dtype, given, state=state or ())
+    if profiled.model is not None:
+        check_state(state or (), [profiled.model.network], "--state")
     known = load_times(out_times) if out_times is not None and out_times.exists() else MeasuredTimes()
     node = partial(one_node, profiled.profile, compute_gflops, uplink_mbps, arrival_rate, cloud_gflops)
     lone, times = node(), None

@@ -69,6 +69,7 @@ WORDS = {
     ("profile", "--input-shape"),
     ("profile", "--input-value"),
     ("profile", "--outputs"),
+    ("profile", "--state"),
     ("profile", "--measure"),
     ("profile", "--upload-dtype"),
 }

@@ -106,6 +106,7 @@ EXAMPLES = {
     ),
     "profile model": ("profile resnet34", "profile alexnet"),
     "profile --out": ("profile resnet34", "profile resnet34 --out p.json"),
+    "profile --state": ("profile net.onnx", "profile net.onnx --state x"),
     "profile --cuts": ("profile net.onnx", "profile net.onnx --cuts blocks"),
     "profile --upload-dtype": ("profile resnet34", "profile resnet34 --upload-dtype uint8"),
     "profile --input-shape": ("profile open.onnx", "profile open.onnx --input-shape 1x3x4x4"),

@@ -1,4 +1,4 @@
-"""A network as a graph of operations: what is alive across each cut, and the cuts a node may choose from.
+"""A network as a graph of operations, and what is alive across each position in an order of them.
 
 Operations are kept in one order that depends on the graph alone, not on the order of a file: level by level, and
 within a level depth first from the outputs. The level of an operation is the number of working operations (those
@@ -12,27 +12,17 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Literal
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.suggesting import listed
 
-Cuts = Literal["layers", "blocks", "all", "chain"]
-#: Which cuts a profile offers, and what they are.
-CUTS: Mapping[Cuts, str] = MappingProxyType(
-    {
-        "layers": "after each level of working operations, where the fewest bytes cross",
-        "blocks": "only where a single tensor crosses",
-        "all": "after every operation",
-        "chain": "after each level, but counting only its own output, as the paper draws it",
-    }
-)
 #: Bytes of an element of each type that an upload may be quantised to.
 UPLOAD_BYTES: Mapping[str, float] = MappingProxyType(
     {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "int8": 1.0, "uint8": 1.0, "int4": 0.5, "uint4": 0.5}
@@ -55,6 +45,8 @@ class Tensor:
         Whether an upload may quantise it; token numbers and masks are sent as they are.
     data
         The tensor that is sent for it: itself, or the origin of a reshaped, transposed or dequantised view.
+    dtype
+        Type of its elements as NumPy calls it, such as ``"float32"``; empty where nobody knows.
     """
 
     name: str
@@ -62,6 +54,7 @@ class Tensor:
     item_bytes: float
     floating: bool
     data: str
+    dtype: str = ""
 
     def sent_bytes(self, upload_dtype: str | None) -> int:
         """Return the bytes of an upload, quantised to `upload_dtype` if given."""
@@ -122,6 +115,8 @@ class Network:
         Where the figures come from.
     notes
         What the reader took for granted, a sentence each.
+    state
+        Inputs and outputs that stay where they are read and made from task to task, such as caches: no upload has them.
     """
 
     name: str
@@ -132,6 +127,7 @@ class Network:
     parameters: int = 0
     source: str = ""
     notes: tuple[str, ...] = ()
+    state: frozenset[str] = frozenset()
     levels: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -157,9 +153,19 @@ class Network:
 
     @property
     def received(self) -> list[str]:
-        """Names of the inputs that are read."""
+        """Names of the inputs that are read and not state."""
         read = {name for op in self.operations for name in op.inputs} | set(self.outputs)
-        return [name for name in self.inputs if name in read]
+        return [name for name in self.inputs if name in read and name not in self.state]
+
+    @property
+    def results(self) -> list[str]:
+        """Names of the outputs that are not state."""
+        return [name for name in self.outputs if name not in self.state]
+
+    def keeping(self, patterns: Sequence[str]) -> Network:
+        """Return the network with inputs and outputs as state: those of these names, in which ``*`` is any text."""
+        ends = {*self.inputs, *self.outputs}
+        return replace(self, state=frozenset(name for name in ends if any(fnmatchcase(name, p) for p in patterns)))
 
     def caution(self) -> str:
         """Return a sentence on the work that is not counted and the operators that do it; empty if there are none."""
@@ -190,38 +196,19 @@ def _at_least(part: int, rest: int) -> str:
     return f"{per_million // 100 / 100:g}" if percent >= 0.01 else f"{percent:g}"
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """A place to split a network.
+def check_state(patterns: Sequence[str], networks: Iterable[Network], field: str = "state") -> None:
+    """Refuse names of state, given in a field, that no input or output of any network has.
 
-    Parameters
-    ----------
-    name
-        The layer that ends here, called after the largest working operation of its last level.
-    position
-        Operations before the cut, in the network's order.
-    macs
-        MACs since the cut before.
-    upload_bytes
-        Bytes of all tensors alive across the cut, each once.
-    tensors
-        How many those are.
-    tensor_names
-        What they are called, in the order in which they are made.
-    own_bytes
-        Bytes of the output of that operation alone, as it leaves it.
-    weight_bytes
-        Bytes of the constants that are read since the cut before, and not before it.
+    Raises
+    ------
+    InputError
+        If there is one; it names what there is.
     """
-
-    name: str
-    position: int
-    macs: int
-    upload_bytes: int
-    tensors: int
-    tensor_names: tuple[str, ...]
-    own_bytes: int
-    weight_bytes: float
+    ends = list(dict.fromkeys(name for network in networks for name in (*network.inputs, *network.outputs)))
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in ends):
+            have = listed(ends, what="name")
+            raise InputError(f'{field}: "{pattern}" is no input or output of a network; there are {have}: name those')
 
 
 def topological_order(
@@ -259,62 +246,6 @@ def topological_order(
     return order
 
 
-def take_cuts(network: Network, cuts: Cuts = "layers", upload_dtype: str | None = None) -> tuple[Cut, ...]:
-    """Return the cuts of a network in order; the last one has everything at the node.
-
-    Raises
-    ------
-    InputError
-        If `cuts` or `upload_dtype` is unknown, or there is no work to cut.
-    """
-    if cuts not in CUTS:
-        raise InputError(f'unknown cuts "{cuts}"; choose one of {", ".join(CUTS)}')
-    if upload_dtype is not None and upload_dtype not in UPLOAD_BYTES:
-        raise InputError(f'unknown upload type "{upload_dtype}"; choose one of {", ".join(UPLOAD_BYTES)}')
-    crossing, tensors = _crossing(network, upload_dtype)
-    places = _places(network, cuts, crossing, tensors)
-    if not places:
-        raise InputError(
-            f'the network "{network.name}" has no operator that multiplies and accumulates: there is nothing to place'
-        )
-    names: dict[str, int] = {}
-    weights: dict[str, float] = {}
-    alive, found = _alive(network, places), []
-    for start, end in zip([0, *places], places, strict=False):
-        part = network.operations[start:end]
-        main = _main(part, network.levels[start:end])
-        own = sum(network.tensors[name].sent_bytes(upload_dtype) for name in main.outputs[:1])
-        sent = own if cuts == "chain" else int(crossing[end])
-        names[main.name] = seen = names.get(main.name, 0) + 1
-        name = main.name if seen == 1 else f"{main.name}#{seen}"
-        new = {of: size for op in part for of, size in op.weights if of not in weights}
-        weights |= new
-        macs = sum(op.macs for op in part)
-        found.append(Cut(name, end, macs, sent, int(tensors[end]), alive[end], own, sum(new.values())))
-    return tuple(found)
-
-
-def single_tensor_cuts(network: Network) -> tuple[str, ...]:
-    """Return the tensors that all data passes through, in order: the articulation points of the graph."""
-    _, tensors = _crossing(network, None)
-    alive = _lifetimes(network)
-    found: list[str] = []
-    for position in range(1, len(network.operations) + 1):
-        if tensors[position] == 1:
-            (name,) = (data for data, (made, used) in alive.items() if made < position <= used)
-            if name not in found[-1:]:
-                found.append(name)
-    return tuple(found)
-
-
-def _main(part: Sequence[Operation], levels: Sequence[int]) -> Operation:
-    """Return the operation that a layer is called after."""
-    last = max((level for op, level in zip(part, levels, strict=True) if op.macs), default=None)
-    if last is None:
-        return part[-1]
-    return max((op for op, level in zip(part, levels, strict=True) if level == last), key=lambda op: op.macs)
-
-
 def _levels(operations: Sequence[Operation]) -> list[int]:
     """Return the level of each operation, given in topological order."""
     after: dict[str, int] = {}  # working operations on the longest path from a tensor to an output
@@ -329,25 +260,30 @@ def _levels(operations: Sequence[Operation]) -> list[int]:
     return [depth - b for b in beyond]
 
 
-def _lifetimes(network: Network) -> dict[str, tuple[int, int]]:
-    """Return, for each datum, the positions between which it is alive: after the first, up to the last."""
+def lifetimes(network: Network, operations: Sequence[Operation]) -> dict[str, tuple[int, int]]:
+    """Return, for each datum, the positions in an order between which it is alive: after the first, up to the last."""
     made = dict.fromkeys(network.received, -1)
     used: dict[str, int] = {}
-    for i, op in enumerate(network.operations):
+    for i, op in enumerate(operations):
         for name in op.outputs:
             made.setdefault(network.tensors[name].data, i)
         for name in op.inputs:
-            used[network.tensors[name].data] = i
-    for name in network.outputs:  # the result is uploaded too, (3-3)
-        used[network.tensors[name].data] = len(network.operations)
+            data = network.tensors[name].data
+            made.setdefault(data, i)  # state is where it is read first
+            used[data] = i
+    for name in network.results:  # the result is uploaded too, (3-3)
+        made.setdefault(network.tensors[name].data, -1)
+        used[network.tensors[name].data] = len(operations)
     return {data: (made[data], last) for data, last in used.items()}
 
 
-def _crossing(network: Network, upload_dtype: str | None) -> tuple[FloatArray, IntArray]:
-    """Return the bytes and the number of the data that cross each position, (n_operations + 1,) each."""
-    n = len(network.operations)
+def crossing_of(
+    network: Network, operations: Sequence[Operation], upload_dtype: str | None
+) -> tuple[FloatArray, IntArray]:
+    """Return the bytes and the number of the data that cross each position of an order, (n_operations + 1,) each."""
+    n = len(operations)
     sent, count = np.zeros(n + 2), np.zeros(n + 2, dtype=np.int64)
-    for data, (made, used) in _lifetimes(network).items():
+    for data, (made, used) in lifetimes(network, operations).items():
         size = network.tensors[data].sent_bytes(upload_dtype)
         sent[made + 1] += size
         sent[used + 1] -= size
@@ -356,27 +292,10 @@ def _crossing(network: Network, upload_dtype: str | None) -> tuple[FloatArray, I
     return np.cumsum(sent)[: n + 1], np.cumsum(count)[: n + 1]
 
 
-def _alive(network: Network, places: Sequence[int]) -> dict[int, tuple[str, ...]]:
-    """Return the data that cross each of some positions, given in order, by position."""
+def alive_at(network: Network, operations: Sequence[Operation], places: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """Return the data that cross each of some positions of an order, given in order, by position."""
     found: dict[int, list[str]] = {place: [] for place in places}
-    for data, (made, used) in sorted(_lifetimes(network).items(), key=lambda item: (item[1][0], item[0])):
+    for data, (made, used) in sorted(lifetimes(network, operations).items(), key=lambda item: (item[1][0], item[0])):
         for place in places[bisect_right(places, made) : bisect_right(places, used)]:
             found[place].append(data)
     return {place: tuple(names) for place, names in found.items()}
-
-
-def _places(network: Network, cuts: Cuts, crossing: FloatArray, tensors: IntArray) -> list[int]:
-    """Return the positions of the cuts; the last one is after every operation."""
-    n = len(network.operations)
-    if cuts == "all":
-        return list(range(1, n + 1))
-    choices = []  # positions between which no work lies, one list for each amount of work before them
-    for _, run in groupby(range(n), key=lambda i: network.levels[i]):
-        indices = list(run)
-        working = [i for i in indices if network.operations[i].macs]
-        if working:
-            choices.append(range(working[-1] + 1, indices[-1] + 2))
-    if not choices:
-        return []
-    kept = [[p for p in places if cuts != "blocks" or tensors[p] == 1] for places in choices[:-1]]
-    return [min(places, key=lambda p: (crossing[p], tensors[p], -p)) for places in kept if places] + [n]

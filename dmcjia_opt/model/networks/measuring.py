@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,8 @@ import numpy as np
 
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
 from dmcjia_opt.base.machine import installing
-from dmcjia_opt.model.networks.graph import Cut, Cuts, take_cuts, topological_order
+from dmcjia_opt.model.networks.cuts import Cuts, take_cuts
+from dmcjia_opt.model.networks.graph import Operation, topological_order
 from dmcjia_opt.model.networks.measured import MeasuredTimes
 from dmcjia_opt.model.networks.onnx_ import OnnxModel
 from dmcjia_opt.model.networks.onnx_graph import reads_of, renamed
@@ -99,32 +100,31 @@ def measure(
         raise BackendMissing(f"measuring needs {error.name}; {installing('onnx')}") from None
     found = take_cuts(model.network, cuts)
     seconds: dict[str, float] = {}
-    start = 0
+    for cut in found:
+        size = sum({name: size for op in cut.operations for name, size in op.weights}.values())
+        if size > _MOST_BYTES:
+            raise InputError(
+                f'layer "{cut.name}" has {size:,.0f} bytes of weights and cannot be timed alone; the most is '
+                f"{_MOST_BYTES:,}: time it elsewhere, or in smaller layers with --cuts all"
+            )
     for k, cut in enumerate(found):
-        seconds[cut.name] = _time(_part(model, start, cut), cut.name, how or Measurement())
-        start = cut.position
+        later = [op for after in found[k + 1 :] for op in after.operations]
+        seconds[cut.name] = _time(_part(model, cut.operations, later), cut.name, how or Measurement())
         if progress is not None:
             progress(k + 1, len(found))
     return MeasuredTimes({(device.strip(), model.network.name): seconds})
 
 
-def _part(model: OnnxModel, start: int, cut: Cut) -> onnx.ModelProto:
-    """Return the operators from `start` to `cut` as a model; its outputs are what is read later."""
+def _part(model: OnnxModel, inside: Sequence[Operation], after: Iterable[Operation]) -> onnx.ModelProto:
+    """Return the operators `inside` as a model; its outputs are what is read `after` them."""
     from onnx import helper
 
     network, proto, facts = model.network, model.proto, model.facts
-    inside = network.operations[start : cut.position]
     made = {name for op in inside for name in op.outputs}
     entering = dict.fromkeys(name for op in inside for name in op.inputs if name not in made)
-    later = {name for op in network.operations[cut.position :] for name in op.inputs} | set(network.outputs)
+    later = {name for op in after for name in op.inputs} | set(network.outputs)
     leaving = [name for op in inside for name in op.outputs if name in later]
     nodes = [proto.graph.node[op.index] for op in inside]
-    size = sum({name: size for op in inside for name, size in op.weights}.values())
-    if size > _MOST_BYTES:
-        raise InputError(
-            f'layer "{cut.name}" has {size:,.0f} bytes of weights and cannot be timed alone; the most is '
-            f"{_MOST_BYTES:,}: time it elsewhere, or in smaller layers with --cuts all"
-        )
     known, weights = _constants(model, nodes)
     graph = helper.make_graph(
         [*known, *nodes],

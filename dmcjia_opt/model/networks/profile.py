@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,13 +18,39 @@ from dmcjia_opt.base.errors import Doubt, InputError, UncountedOperators
 from dmcjia_opt.base.fields import RANGE, Name, NonNegative, check_names
 from dmcjia_opt.base.files import read_json, write_text
 from dmcjia_opt.base.limits import MOST, MOST_LAYERS
+from dmcjia_opt.base.suggesting import listed
+from dmcjia_opt.model.networks.cuts import Cuts, take_cuts
 from dmcjia_opt.model.networks.given import Given
-from dmcjia_opt.model.networks.graph import Cuts, Network, take_cuts
+from dmcjia_opt.model.networks.graph import Network, check_state
 
 if TYPE_CHECKING:
     import torch
 
 _MOST_PARAMETERS = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class CutTensor:
+    """What a tensor that is sent looks like.
+
+    Parameters
+    ----------
+    name
+        As in its network.
+    shape
+        Its sizes.
+    dtype
+        Type of its elements as NumPy calls it, such as ``"float32"``; empty where nobody knows. An upload may quantise
+        it.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    def __str__(self) -> str:
+        """Return name, shape and type as ``relu 1x64x56x56 float32``."""
+        return " ".join(filter(None, (self.name, "x".join(map(str, self.shape)), self.dtype)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +81,8 @@ class LayerProfile:
         (n_layers,) the tensors that cross the cut after each layer, or None where nobody named them.
     cautions
         What is not counted, and what was taken for granted, a sentence each.
+    cut_tensors
+        What each tensor in `tensor_names` looks like, in any order; empty where nobody said.
     """
 
     name: str
@@ -67,6 +96,7 @@ class LayerProfile:
     weight_bytes: FloatArray | None = None
     tensor_names: tuple[tuple[str, ...], ...] | None = None
     cautions: tuple[str, ...] = ()
+    cut_tensors: tuple[CutTensor, ...] = ()
     work: FloatArray = field(init=False)
     upload_bytes: FloatArray = field(init=False)
 
@@ -104,6 +134,14 @@ class LayerProfile:
                 raise InputError(f'profile "{self.name}" needs tensor_names for every layer, or none')
             if self.tensors is not None and [len(names) for names in self.tensor_names] != self.tensors.tolist():
                 raise InputError(f'profile "{self.name}" needs as many tensor_names of each layer as tensors')
+        if self.cut_tensors:
+            seen = Counter(tensor.name for tensor in self.cut_tensors)
+            twice = next((name for name, count in seen.items() if count > 1), None)
+            if twice is not None:
+                raise InputError(f'profile "{self.name}": cut_tensors has "{twice}" twice; remove one')
+            lost = next((name for names in self.tensor_names or () for name in names if name not in seen), None)
+            if lost is not None:
+                raise InputError(f'profile "{self.name}": cut_tensors has no "{lost}", which tensor_names has; add it')
         object.__setattr__(self, "work", frozen(np.concatenate([[0.0], np.cumsum(self.macs)])))
         object.__setattr__(self, "upload_bytes", frozen(np.concatenate([[self.input_bytes], self.output_bytes])))
 
@@ -117,9 +155,19 @@ class LayerProfile:
         """MACs of the whole network."""
         return float(self.work[-1])
 
+    def cut_tensors_of(self, split: int) -> tuple[CutTensor, ...] | None:
+        """Return the tensors that cross a cut, `split` from 1 to n_layers; None where nobody named them.
+
+        Where only names are known, a tensor has an empty type and no sizes.
+        """
+        if self.tensor_names is None:
+            return None
+        known = {tensor.name: tensor for tensor in self.cut_tensors}
+        return tuple(known.get(name, CutTensor(name, (), "")) for name in self.tensor_names[split - 1])
+
     @classmethod
     def of_network(cls, network: Network, cuts: Cuts = "layers", upload_dtype: str | None = None) -> LayerProfile:
-        """Return the profile of a network at the cuts asked for (see `graph.take_cuts`).
+        """Return the profile of a network at the cuts asked for (see `cuts.take_cuts`).
 
         Warns
         -----
@@ -133,7 +181,10 @@ class LayerProfile:
         for note in network.notes:
             warnings.warn(f"{network.name}: {note}", Doubt, stacklevel=2)
         found = take_cuts(network, cuts, upload_dtype)
+        crossing = [network.tensors[name] for name in dict.fromkeys(name for cut in found for name in cut.tensor_names)]
         details = [network.source, f"cuts: {cuts}", f"upload as {upload_dtype}" if upload_dtype else ""]
+        if network.state:
+            details.insert(2, f"state that stays: {listed(sorted(network.state), what='tensor')}")
         return cls(
             name=network.name,
             input_bytes=sum(network.tensors[name].sent_bytes(upload_dtype) for name in network.received),
@@ -146,6 +197,7 @@ class LayerProfile:
             weight_bytes=np.array([cut.weight_bytes for cut in found], dtype=np.float64),
             tensor_names=tuple(cut.tensor_names for cut in found),
             cautions=network.cautions,
+            cut_tensors=tuple(CutTensor(tensor.name, tensor.shape, tensor.dtype) for tensor in crossing),
         )
 
     @classmethod
@@ -159,6 +211,7 @@ class LayerProfile:
         dims: Mapping[str, int] | None = None,
         input_values: Mapping[str, tuple[float, ...]] | None = None,
         outputs: Sequence[str] = (),
+        state: Sequence[str] = (),
     ) -> LayerProfile:
         """Return the profile of an ONNX file.
 
@@ -167,11 +220,14 @@ class LayerProfile:
         path
             The file; weights are not needed.
         cuts
-            ``"layers"``, ``"blocks"``, ``"all"`` or ``"chain"``; see `dmcjia_opt.model.networks.graph.CUTS`.
+            ``"layers"``, ``"blocks"``, ``"all"``, ``"graph"`` or ``"chain"``; see
+            `dmcjia_opt.model.networks.cuts.CUTS`.
         upload_dtype
             Type that floating tensors are quantised to for the upload, such as ``"uint8"``.
         input_shapes, dims, input_values, outputs
             What the file leaves open: see `Given`.
+        state
+            Inputs and outputs that stay where they are from task to task, such as caches; ``*`` is any text.
 
         Raises
         ------
@@ -188,7 +244,9 @@ class LayerProfile:
         from dmcjia_opt.model.networks.onnx_ import read_onnx
 
         given = Given(input_shapes or {}, dims or {}, input_values or {}, tuple(outputs))
-        return cls.of_network(read_onnx(path, given).network, cuts, upload_dtype)
+        network = read_onnx(path, given).network
+        check_state(state, [network])
+        return cls.of_network(network.keeping(state), cuts, upload_dtype)
 
     @classmethod
     def from_torch(
@@ -199,6 +257,7 @@ class LayerProfile:
         name: str = "",
         cuts: Cuts = "layers",
         upload_dtype: str | None = None,
+        state: Sequence[str] = (),
     ) -> LayerProfile:
         """Return the profile of a PyTorch module, traced by ``torch.export``.
 
@@ -210,8 +269,8 @@ class LayerProfile:
             Its input, or a tuple of its inputs; only shapes and types matter.
         name
             The profile's name; the class of the module if empty.
-        cuts, upload_dtype
-            See `from_onnx`.
+        cuts, upload_dtype, state
+            See `from_onnx`; inputs and outputs are called as ``torch.export`` calls them.
 
         Raises
         ------
@@ -227,7 +286,9 @@ class LayerProfile:
         """
         from dmcjia_opt.model.networks.torch_ import trace
 
-        return cls.of_network(trace(module, example, name), cuts, upload_dtype)
+        network = trace(module, example, name)
+        check_state(state, [network])
+        return cls.of_network(network.keeping(state), cuts, upload_dtype)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of a profile file."""
@@ -242,6 +303,7 @@ class LayerProfile:
             columns["weight_bytes"] = self.weight_bytes.tolist()
         if self.tensor_names is not None:
             columns["tensor_names"] = [list(names) for names in self.tensor_names]
+        told = [{"name": t.name, "shape": list(t.shape), "dtype": t.dtype} for t in self.cut_tensors]
         return {
             "name": self.name,
             "input_bytes": float(self.input_bytes),
@@ -249,11 +311,13 @@ class LayerProfile:
             "source": self.source,
             **({"cautions": list(self.cautions)} if self.cautions else {}),
             "layers": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)],
+            **({"cut_tensors": told} if told else {}),
         }
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return what of the content defines a problem, for hashing: neither counts, nor weights, nor words."""
-        return replace(self, source="", tensors=None, weight_bytes=None, tensor_names=None, cautions=()).to_dict()
+        """Return what of the content defines a problem, for hashing: neither tensors, nor weights, nor words."""
+        bare = replace(self, source="", tensors=None, weight_bytes=None, tensor_names=None, cut_tensors=(), cautions=())
+        return bare.to_dict()
 
     def save(self, path: str | Path) -> None:
         """Write the profile as JSON."""
@@ -270,6 +334,13 @@ class _LayerFile(BaseModel):
     tensor_names: list[str] | None = None
 
 
+class _TensorFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    name: str
+    shape: list[Annotated[int, Field(ge=0, le=2**31 - 1)]]
+    dtype: str = ""
+
+
 class _ProfileFile(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     name: Name
@@ -278,6 +349,7 @@ class _ProfileFile(BaseModel):
     source: str = ""
     cautions: Annotated[list[str], Field(max_length=1000)] = []
     layers: Annotated[list[_LayerFile], Field(min_length=1, max_length=MOST_LAYERS), FailFast()]
+    cut_tensors: Annotated[list[_TensorFile], FailFast()] = []
 
 
 def load_profile(path: str | Path) -> LayerProfile:
@@ -310,4 +382,5 @@ def load_profile(path: str | Path) -> LayerProfile:
         weight_bytes=np.array(weights) if weights else None,
         tensor_names=tuple(named) if named else None,
         cautions=tuple(parsed.cautions),
+        cut_tensors=tuple(CutTensor(tensor.name, tuple(tensor.shape), tensor.dtype) for tensor in parsed.cut_tensors),
     )

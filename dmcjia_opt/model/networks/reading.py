@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.suggesting import did_you_mean
+from dmcjia_opt.model.networks.cuts import Cut, Cuts, take_cuts
 from dmcjia_opt.model.networks.given import Given
-from dmcjia_opt.model.networks.graph import UPLOAD_BYTES, Cut, Cuts, take_cuts
+from dmcjia_opt.model.networks.graph import UPLOAD_BYTES
 from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
 from dmcjia_opt.model.networks.zoo import ZOO, zoo_profile
 
@@ -39,6 +41,7 @@ def read_profile(
     *,
     path: Path | None = None,
     shared: Given | None = None,
+    state: Sequence[str] = (),
 ) -> Profiled:
     """Return the profile of a zoo network, a profile .json or an .onnx file.
 
@@ -52,6 +55,8 @@ def read_profile(
         What an ONNX file leaves open.
     path
         Where the file is, if not where `reference` says.
+    state
+        See `LayerProfile.from_onnx`; names that an ONNX file lacks are not an error.
     shared
         See `read_onnx`.
 
@@ -65,12 +70,13 @@ def read_profile(
         from dmcjia_opt.model.networks.onnx_ import read_onnx
 
         model = read_onnx(path, given, shared=shared)
+        model = replace(model, network=model.network.keeping(state))
         profile = LayerProfile.of_network(model.network, cuts or "layers", upload_dtype)
         return Profiled(profile, model, take_cuts(model.network, cuts or "layers", upload_dtype))
-    if cuts is not None or given:
+    if cuts is not None or given or state:
         raise InputError(
-            f'"{reference}" is no .onnx file: cuts, and what is said of inputs and outputs, need a graph; leave them '
-            "out, or give its .onnx file"
+            f'"{reference}" is no .onnx file: cuts, state and what is said of inputs and outputs need a graph; leave '
+            "them out, or give its .onnx file"
         )
     if reference in ZOO:
         return Profiled(_quantised(zoo_profile(reference), upload_dtype))

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import Name
 from dmcjia_opt.base.suggesting import did_you_mean, listed
+from dmcjia_opt.model.networks.cuts import Cuts
 from dmcjia_opt.model.networks.given import Given
-from dmcjia_opt.model.networks.graph import Cuts
+from dmcjia_opt.model.networks.graph import check_state
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.reading import is_graph, read_profile
 from dmcjia_opt.model.networks.zoo import ZOO
@@ -25,7 +26,8 @@ class Reading(BaseModel):
     """What a scenario says of the networks in ``.onnx`` files: how they are cut, and what the files leave open.
 
     ``input_shapes`` and ``input_values`` are by the name of the input, ``dims`` by that of the dimension; ``outputs``
-    are tensors that the network ends at.
+    are tensors that the network ends at. ``state`` names inputs and outputs that stay where they are, ``*`` being any
+    text.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -35,6 +37,7 @@ class Reading(BaseModel):
     dims: dict[str, _Size] = {}
     input_values: dict[str, _Number | Annotated[list[_Number], Field(min_length=1)]] = {}
     outputs: list[Name] = []
+    state: list[Name] = []
 
     def given(self) -> Given:
         """Return what the files leave open."""
@@ -92,7 +95,7 @@ def profiles_of(networks: Sequence[str], beside: Callable[[str, str], Path], how
             raise InputError(
                 f'profiles.networks: no node has the model "{name}"{did_you_mean(name, networks)}; write it as nodes do'
             )
-    found = {}
+    found, read_networks = {}, []
     shared = how.given()
     unused = {(of, name) for of, names in shared.names().items() for name in names}
     for network in networks:
@@ -100,12 +103,16 @@ def profiles_of(networks: Sequence[str], beside: Callable[[str, str], Path], how
         cuts, upload = own.cuts, own.upload_dtype or how.upload_dtype
         path = None if network in ZOO else beside("model", network)
         if not is_graph(network):
-            found[network] = read_profile(network, cuts, upload, own.given(), path=path).profile
+            found[network] = read_profile(network, cuts, upload, own.given(), path=path, state=own.state).profile
             continue
-        read = read_profile(network, cuts or how.cuts, upload, own.given(), path=path, shared=shared)
+        state = (*own.state, *how.state)
+        read = read_profile(network, cuts or how.cuts, upload, own.given(), path=path, state=state, shared=shared)
         if read.model is not None:
+            check_state(own.state, [read.model.network], f'profiles.networks."{network}".state')
+            read_networks.append(read.model.network)
             unused -= {(of, name) for of, names in read.model.known.items() for name in names}
         found[network] = read.profile
+    check_state(how.state, read_networks, "profiles.state")
     if unused:
         of, name = min(unused)
         what = {"dims": "an open dimension", "outputs": "a tensor"}.get(of, "an input")

@@ -20,8 +20,8 @@ from onnx import TensorProto, helper
 from dmcjia_opt.base.errors import BackendMissing, InputError
 from dmcjia_opt.base.limits import FILES
 from dmcjia_opt.base.machine import installing
+from dmcjia_opt.model.networks.cuts import single_tensor_cuts, take_cuts
 from dmcjia_opt.model.networks.given import Given, parse_shape
-from dmcjia_opt.model.networks.graph import single_tensor_cuts, take_cuts
 from dmcjia_opt.model.networks.onnx_ import read_onnx
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.zoo import zoo_profile

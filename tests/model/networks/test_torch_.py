@@ -88,6 +88,10 @@ def test_bytes_follow_the_type():
     module = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2)).to(torch.bfloat16)
     profile = LayerProfile.from_torch(module, torch.zeros(1, 4, dtype=torch.bfloat16))
     assert (profile.input_bytes, *profile.output_bytes) == (8, 6, 4)
+    assert [(tensor.shape, tensor.dtype) for tensor in profile.cut_tensors] == [
+        ((1, 3), "bfloat16"),
+        ((1, 2), "bfloat16"),
+    ]
 
 
 def test_what_no_rule_knows_is_named():
