@@ -31,6 +31,16 @@ def profile(
     input_shape: Annotated[
         list[str] | None, typer.Option(metavar="NAME=1x3x224x224", help="Shape of an input that the file leaves open.")
     ] = None,
+    dim: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=1", help="Size of a dimension that the file calls by this name.")
+    ] = None,
+    input_value: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=16000", help="Value of an input that never changes, such as a sample rate."),
+    ] = None,
+    outputs: Annotated[
+        list[str] | None, typer.Option(metavar="NAME,NAME", help="End the network at these tensors.")
+    ] = None,
     state: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="An input or output that stays where it is, as caches do; * is any text."),
@@ -86,12 +96,12 @@ def profile(
     """Show what each layer of a network computes and what each cut sends; write it down, draw it, time it."""
     from dmcjia_opt.cli.progress import bar
     from dmcjia_opt.cli.show_network import best_cut, show_profile
+    from dmcjia_opt.model.networks.given import parse_given
     from dmcjia_opt.model.networks.graph import check_state
     from dmcjia_opt.model.networks.matching import match
     from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times, save_template
     from dmcjia_opt.model.networks.measuring import Measurement
     from dmcjia_opt.model.networks.measuring import measure as time_layers
-    from dmcjia_opt.model.networks.onnx_ import parse_shape
     from dmcjia_opt.model.networks.reading import read_profile
     from dmcjia_opt.model.networks.recorded import read_recorded
     from dmcjia_opt.model.scenario.doubts import doubt_units
@@ -100,11 +110,7 @@ def profile(
     from dmcjia_opt.studies.network.delays import one_node
     from dmcjia_opt.studies.network.picture import check_picture, draw_profile
 
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, shape in map(parse_shape, input_shape or ()):
-        if name in shapes:
-            raise InputError(f'--input-shape: the shape of "{name}" is given twice')
-        shapes[name] = shape
+    given = parse_given(input_shape or (), dim or (), input_value or (), outputs or ())
     if picture is not None:
         check_picture(picture)
     known_as = _device(measure, recorded, device, template)
@@ -116,7 +122,7 @@ def profile(
         raise InputError("--measure needs cuts that are real: leave --cuts chain out")
     if scenario is not None and (measure is not None or recorded is not None):
         claim("--scenario", times_beside(scenario), (".csv",))
-    profiled = read_profile(model, cuts, upload_dtype, shapes, state=state or ())
+    profiled = read_profile(model, cuts, upload_dtype, given, state=state or ())
     if profiled.model is not None:
         check_state(state or (), [profiled.model.network], "--state")
     name, read = profiled.profile.name, None
