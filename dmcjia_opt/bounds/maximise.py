@@ -38,7 +38,7 @@ _FARTHEST_MOVE = 1.6
 _LARGE, _SETTLED, _ROOM = 1 << 18, 0.1, 8.0  # when options are ruled out: table entries, last move, times that
 _MOST_POLISHED, _MOST_NODES_POLISHED = 64, 5000
 _KEPT = 16
-_NEAR, _CLOSE = 1.3, 1.001  # factors: within which a price that is near is looked for, and to cross where it is
+_NEAR, _CLOSE = 1.05, 1.001  # factors: within which a price that is near is looked for, and to cross where it is
 
 
 def several(
@@ -154,7 +154,7 @@ def _around(problem: Problem, near: float, tolerance: float) -> tuple[DualPoint,
     low, high = _bracket(groups.__iter__, problem.n_nodes, 1.0, near, _CLOSE)
     if not ends[0] <= low.price < high.price <= ends[1]:
         return None
-    return _closed_in(groups, low, high, problem.n_nodes, 1.0, tolerance)
+    return _closed_in(_narrowed(groups, low, high), low, high, problem.n_nodes, 1.0, tolerance)
 
 
 def _guess(problem: Problem, rows: slice | IntArray = slice(None)) -> float:
@@ -201,7 +201,7 @@ def _closed_in(
         if not low.price < price < high.price:
             price = math.sqrt(low.price * high.price)
         if span < 0.1 * ruled:
-            groups = [g for group in groups for g in (group.inside(low.prices, high.prices) if group.open else [group])]
+            groups = _narrowed(groups, low, high)
             ruled = span
         point = point_of(groups, np.array([price]), n, capacity)
         if _used(point) >= 1.0:
@@ -209,6 +209,11 @@ def _closed_in(
         if _used(point) <= 1.0:
             high = point
     return low, high
+
+
+def _narrowed(groups: list[Columns], low: DualPoint, high: DualPoint) -> list[Columns]:
+    """Return what of some columns may be chosen in a bracket."""
+    return [g for group in groups for g in (group.inside(low.prices, high.prices) if group.open else [group])]
 
 
 def _bracket(
