@@ -379,8 +379,7 @@ class Search:
             with self._working():
                 self._sure = self.dual.bound
                 if np.isfinite(self._sure):
-                    best = self.dual.level if self.problem.worst else self.dual.point
-                    self._sure_at = frozen(best.prices)
+                    self._sure_at = frozen((self.dual.level if self.problem.worst else self.dual.point).prices)
         return self._sure
 
     def _believed(self) -> float:
