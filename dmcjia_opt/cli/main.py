@@ -25,6 +25,7 @@ from dmcjia_opt.cli.reproduce import reproduce
 from dmcjia_opt.cli.simulate import simulate
 from dmcjia_opt.cli.size import size
 from dmcjia_opt.cli.solve import solve
+from dmcjia_opt.cli.split import split
 from dmcjia_opt.cli.verify import verify
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (solve, size, verify, simulate, methods, generate, profile, reproduce, bench, report):
+for _command in (solve, size, verify, simulate, methods, generate, profile, split, reproduce, bench, report):
     app.command(cls=_Command)(_command)
 
 _STDERR = 2

@@ -61,7 +61,7 @@ def profile(
     from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
     from dmcjia_opt.model.networks.measuring import Measurement
     from dmcjia_opt.model.networks.measuring import measure as time_layers
-    from dmcjia_opt.model.networks.onnx_ import parse_shape
+    from dmcjia_opt.model.networks.onnx_ import parse_shapes
     from dmcjia_opt.model.networks.reading import read_profile
     from dmcjia_opt.model.scenario.doubts import doubt_units
     from dmcjia_opt.model.scenario.scenario import times_beside
@@ -69,11 +69,7 @@ def profile(
     from dmcjia_opt.studies.network.delays import one_node
     from dmcjia_opt.studies.network.picture import check_picture, draw_profile
 
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, shape in map(parse_shape, input_shape or ()):
-        if name in shapes:
-            raise InputError(f'--input-shape: the shape of "{name}" is given twice')
-        shapes[name] = shape
+    shapes = parse_shapes(input_shape or ())
     if picture is not None:
         check_picture(picture)
     asked = {"--out-times": out_times, "--repeats": repeats, "--threads": threads}

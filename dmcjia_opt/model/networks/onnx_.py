@@ -143,6 +143,22 @@ def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
     return name.strip(), shape
 
 
+def parse_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """Return shapes by the name of the input (see `parse_shape`).
+
+    Raises
+    ------
+    InputError
+        If one is malformed, or given twice.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, shape in map(parse_shape, texts):
+        if name in shapes:
+            raise InputError(f'--input-shape: the shape of "{name}" is given twice')
+        shapes[name] = shape
+    return shapes
+
+
 def _understood(
     model: onnx.ModelProto, path: Path, input_shapes: Mapping[str, tuple[int, ...]], shared: bool
 ) -> OnnxModel:

@@ -1,0 +1,63 @@
+"""`dmcjia split`: a network as two models, or three, that together are the whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.cli.arguments import written
+
+_NAMES = {2: ("device.onnx", "server.onnx"), 3: ("device.onnx", "middle.onnx", "server.onnx")}
+
+
+def split(
+    network: Annotated[Path, typer.Argument(metavar="NETWORK.onnx", help="The network, with its weights.")],
+    at: Annotated[
+        list[int],
+        typer.Option(
+            metavar="CUT", help="Layers before the cut, as profile and solve count them; twice for three parts."
+        ),
+    ],
+    out: Annotated[Path, written("DIR", "Write device.onnx and server.onnx here, and middle.onnx of three parts.")],
+    cuts: Annotated[
+        Literal["layers", "blocks", "all"] | None, typer.Option(help="The cuts of the profile that CUT counts.")
+    ] = None,
+    input_shape: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=1x3x224x224", help="Shape of an input that the file leaves open.")
+    ] = None,
+) -> None:
+    """Take a network apart at a cut; the parts are run against the whole on random input, and refused if they differ.
+
+    Shapes are folded first. What crosses the cut is printed: [bold]server.onnx[/bold] reads nothing else.
+    """
+    from dmcjia_opt.cli.progress import spinner
+    from dmcjia_opt.cli.show_deploy import show_halves
+    from dmcjia_opt.model.networks.onnx_ import parse_shapes
+    from dmcjia_opt.model.networks.reading import is_graph, read_profile
+    from dmcjia_opt.studies.deploy.folder import write_new
+    from dmcjia_opt.studies.deploy.halves import Parts
+
+    if not is_graph(str(network)):
+        raise InputError(f"{network}: only an .onnx file can be taken apart; give that")
+    if len(at) not in (1, 2):
+        raise InputError(f"--at is given {len(at)} times; give one cut, or two for three parts")
+    profiled = read_profile(str(network), cuts, input_shapes=parse_shapes(input_shape or ()))
+    n, model = profiled.profile.n_layers, profiled.model
+    for cut in at:
+        if not 0 < cut < n:
+            raise InputError(
+                f"--at {cut}: the cuts between layers of {network} are 1 to {n - 1}; at 0 nothing would be left for "
+                f"the device, at {n} for the server"
+            )
+    if len(set(at)) < len(at) or at != sorted(at):
+        raise InputError(f"--at {at[0]} --at {at[1]}: give the nearer cut first, and two that differ")
+    assert model is not None  # it is a graph
+    with spinner("running the parts against the whole"):
+        parts = Parts(model, profiled.cuts, network)
+        halves = parts.take_apart(at)
+    names = _NAMES[len(halves)]
+    write_new(out, {name: half.content for name, half in zip(names, halves, strict=True)})
+    show_halves(profiled.profile, parts, halves, [out / name for name in names])

@@ -1,0 +1,276 @@
+"""Networks taken apart at their cuts: each part an ONNX model of its own that onnxruntime has run against the whole."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
+from dmcjia_opt.base.files import is_beneath
+from dmcjia_opt.base.machine import installing
+from dmcjia_opt.model.networks.graph import Cut, Operation, topological_order
+from dmcjia_opt.model.networks.onnx_ import OnnxModel
+from dmcjia_opt.model.networks.parts import part_of
+
+if TYPE_CHECKING:
+    import onnx
+    import onnxruntime
+
+#: By name, what flows between parts.
+Arrays: TypeAlias = Mapping[str, np.ndarray[Any, Any]]
+
+#: How far a part's numbers may be from the whole's, relative to the largest of a tensor.
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """What a tensor is called, its shape, and what NumPy calls the type of its elements."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all elements."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Half:
+    """A part of a network.
+
+    Parameters
+    ----------
+    start, end
+        The splits between which it is.
+    inputs, outputs
+        What it reads and makes.
+    content
+        The ONNX file.
+    """
+
+    start: int
+    end: int
+    inputs: tuple[TensorType, ...]
+    outputs: tuple[TensorType, ...]
+    content: bytes
+
+
+class Parts:
+    """A network that can be taken apart anywhere.
+
+    Parameters
+    ----------
+    model
+        The network as read.
+    cuts
+        Where it may be cut.
+    path
+        Its file, for weights that are stored beside it, and to run the whole.
+
+    Raises
+    ------
+    BackendMissing
+        If onnxruntime is not installed.
+    BackendFailed
+        If onnxruntime cannot run the whole.
+    InputError
+        If weights beside the file cannot be read.
+    """
+
+    def __init__(self, model: OnnxModel, cuts: Sequence[Cut], path: Path) -> None:
+        self._model, self._cuts, self._path = model, tuple(cuts), path
+        network = model.network
+        self.inputs = tuple(map(self.type_of, network.received))
+        self.outputs = network.outputs
+        self._positions = [0, *(cut.position for cut in cuts)]
+        self._weights: dict[str, onnx.TensorProto] = {}
+        self._feed = _random(self.inputs)
+        session = _session(str(path), "the network", plain=True)
+        given = {v.name: self._feed.get(v.name) for v in session.get_inputs()}
+        self._whole = _run(session, {**given, **self._fixed(given)}, network.outputs, "the network")
+
+    def type_of(self, name: str) -> TensorType:
+        """Return shape and type of a tensor."""
+        from onnx.helper import tensor_dtype_to_np_dtype
+
+        kind = np.dtype(tensor_dtype_to_np_dtype(self._model.facts.types[name].tensor_type.elem_type))
+        return TensorType(name, self._model.network.tensors[name].shape, kind.name)
+
+    def crossing(self, split: int) -> tuple[str, ...]:
+        """Return the tensors that cross a split: those received at 0, and the network's outputs behind its last."""
+        if split == 0:
+            return tuple(self._model.network.received)
+        return self.outputs if split == len(self._cuts) else self._cuts[split - 1].tensor_names
+
+    def take_apart(self, splits: Sequence[int]) -> tuple[Half, ...]:
+        """Return the parts between splits, from the input to the outputs, which together are the whole.
+
+        Raises
+        ------
+        InputError
+            If a split does not exist, nothing is left for a part to do, or the parts differ from the whole.
+        BackendFailed
+            If onnxruntime cannot run a part.
+        """
+        n = len(self._cuts)
+        places = [0, *splits, n]
+        if any(split != int(split) or not 0 <= split <= n for split in splits):
+            wrong = next(split for split in splits if not 0 <= split <= n)
+            raise InputError(f"there is no cut {wrong}: the cuts are 0 to {n}")
+        if any(start > end for start, end in pairwise(places)):
+            raise InputError(f"the cuts {', '.join(map(str, splits))} are out of order; give the nearer one first")
+        halves = tuple(self._half(start, end) for start, end in pairwise(places) if start < end)
+        self._check(halves)
+        return halves
+
+    def _half(self, start: int, end: int) -> Half:
+        network, there = self._model.network, set(self.crossing(start))
+        wanted = [name for name in self.crossing(end) if name not in there]
+        usable = self._usable(start, end, there)
+        reads = [[name for name in op.inputs if name not in there] for op in usable]
+        inside = [usable[i] for i in topological_order(reads, [op.outputs for op in usable], wanted)]
+        made = {name for op in inside for name in op.outputs}
+        read = {name for op in inside for name in op.inputs if name not in made}
+        if not inside:
+            raise InputError(
+                f"between the cuts {start} and {end} nothing is computed: tensors are only named anew; choose other "
+                "cuts"
+            )
+        if lost := sorted(read - there):
+            raise InputError(f'the tensor "{lost[0]}" is needed behind cut {start} and does not cross it; cut elsewhere')
+        inputs = [name for name in self.crossing(start) if name in read]
+        proto = part_of(self._model, inside, inputs, wanted, self._stored)
+        types = tuple(map(self.type_of, inputs)), tuple(map(self.type_of, wanted))
+        try:
+            return Half(start, end, *types, proto.SerializeToString())
+        except ValueError:
+            raise InputError(
+                f"the part of {network.name} between the cuts {start} and {end} is larger than 2 GiB, which one ONNX "
+                "file cannot hold; choose other cuts"
+            ) from None
+
+    def _usable(self, start: int, end: int, there: set[str]) -> list[Operation]:
+        """Return what a part may run: the operations between its cuts, and views of what crosses the first anew."""
+        network, first = self._model.network, self._positions[start]
+        views = [
+            op
+            for op in network.operations[:first]
+            if all(network.tensors[name].data in there and name not in there for name in op.outputs)
+        ]
+        return [*views, *network.operations[first : self._positions[end]]]
+
+    def _stored(self, tensor: onnx.TensorProto) -> onnx.TensorProto:
+        """Return a weight with its values, from the file beside the model if they are there."""
+        from onnx import TensorProto
+        from onnx.external_data_helper import load_external_data_for_tensor
+
+        if tensor.data_location != TensorProto.EXTERNAL:
+            return tensor
+        if tensor.name not in self._weights:
+            folder = self._path.parent
+            location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+            where = f'{self._path}: the weight "{tensor.name}" is in the file "{location}"'
+            if not is_beneath(folder, location):
+                raise InputError(f"{where}, outside the model's folder; put it beside the model")
+            try:
+                load_external_data_for_tensor(tensor, str(folder))
+            except (OSError, ValueError, RuntimeError) as error:
+                reason = next(iter(str(error).splitlines()), "")
+                raise InputError(f"{where}, which cannot be read ({reason}); put it beside the model") from None
+            tensor.data_location = TensorProto.DEFAULT
+            del tensor.external_data[:]
+            self._weights[tensor.name] = tensor
+        return self._weights[tensor.name]
+
+    def _fixed(self, given: Mapping[str, object]) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the inputs of the file that are constant as it was read."""
+        from onnx.numpy_helper import to_array
+
+        values = self._model.facts.values
+        return {name: to_array(values[name]) for name, value in given.items() if value is None and name in values}
+
+    def _check(self, halves: Sequence[Half]) -> None:
+        known: dict[str, np.ndarray[Any, Any]] = dict(self._feed)
+        for half in halves:
+            called = f"the part between the cuts {half.start} and {half.end}"
+            session = _session(half.content, called, plain=True)
+            feed = {tensor.name: known[tensor.name] for tensor in half.inputs}
+            known |= _run(session, feed, [tensor.name for tensor in half.outputs], called)
+            known = {name: known[name] for name in self.crossing(half.end)}
+        for name in self.outputs:
+            if (off := _difference(self._whole[name], known[name])) > TOLERANCE:
+                cuts = ", ".join(str(half.start) for half in halves[1:])
+                raise InputError(
+                    f'taken apart at {cuts}, the output "{name}" differs from the whole\'s by {off:.2g} of its largest '
+                    "number on random input; is something drawn at random in it? choose another cut"
+                )
+
+
+def _random(inputs: Sequence[TensorType]) -> dict[str, np.ndarray[Any, Any]]:
+    """Return random inputs: normal floats, and integers 0 and 1, which are in every vocabulary."""
+    rng, found = np.random.default_rng(0), {}
+    for tensor in inputs:
+        dtype = np.dtype(tensor.dtype)
+        size = tensor.shape
+        found[tensor.name] = (rng.normal(size=size) if dtype.kind == "f" else rng.integers(0, 2, size)).astype(dtype)
+    return found
+
+
+def _difference(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
+    """Return the largest difference of two tensors relative to the largest finite number of the first."""
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return math.inf
+    if one.dtype.kind not in "fiub":
+        return 0.0 if np.array_equal(one, other) else math.inf
+    first, second = one.astype(np.float64), other.astype(np.float64)
+    finite = np.isfinite(first)
+    if not np.array_equal(first[~finite], second[~finite], equal_nan=True):
+        return math.inf
+    largest = float(np.abs(first[finite]).max(initial=0.0))
+    off = float(np.abs(first[finite] - second[finite]).max(initial=0.0))
+    return off if off == 0.0 else off / largest if largest else math.inf
+
+
+def _session(model: bytes | str, what: str, *, plain: bool) -> onnxruntime.InferenceSession:
+    """Return a session of one thread; a plain one computes node after node as it is written."""
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise BackendMissing(f"running a network needs {error.name}; {installing('onnx')}") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    if plain:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    make = partial(onnxruntime.InferenceSession, sess_options=options, providers=["CPUExecutionProvider"])
+    try:
+        return make(model)
+    except Exception as error:  # noqa: BLE001 - onnxruntime's own exceptions have no common base
+        raise BackendFailed(f"onnxruntime cannot load {what}: {_first_line(error)}") from None
+
+
+def open_session(path: Path) -> onnxruntime.InferenceSession:
+    """Return a session of one thread for a file, with all of onnxruntime's optimisations."""
+    return _session(str(path), str(path), plain=False)
+
+
+def _run(session: onnxruntime.InferenceSession, feed: Arrays, wanted: Sequence[str], what: str) -> dict[str, Any]:
+    try:
+        made = session.run(list(wanted), {name: value for name, value in feed.items() if value is not None})
+    except Exception as error:  # noqa: BLE001 - as above
+        raise BackendFailed(f"onnxruntime cannot run {what} on random input: {_first_line(error)}") from None
+    return dict(zip(wanted, made, strict=True))
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
