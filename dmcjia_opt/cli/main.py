@@ -17,6 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 from dmcjia_opt.base.call import one_call
 from dmcjia_opt.base.errors import DmcjiaError, Doubt, InputError
 from dmcjia_opt.cli.bench import bench
+from dmcjia_opt.cli.deploy import deploy
 from dmcjia_opt.cli.generate import generate
 from dmcjia_opt.cli.methods import methods
 from dmcjia_opt.cli.profile import profile
@@ -71,7 +72,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (solve, size, verify, simulate, methods, generate, profile, split, reproduce, bench, report):
+for _command in (solve, size, verify, simulate, methods, generate, profile, split, deploy, reproduce, bench, report):
     app.command(cls=_Command)(_command)
 
 _STDERR = 2

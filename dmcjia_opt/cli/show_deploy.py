@@ -9,7 +9,9 @@ from rich.markup import escape
 
 from dmcjia_opt.cli.show import console, show_table, table_of
 from dmcjia_opt.model.networks.profile import LayerProfile
-from dmcjia_opt.studies.deploy.halves import Half, Parts, TensorType
+from dmcjia_opt.studies.deploy.halves import Half, Parts
+from dmcjia_opt.studies.deploy.manifest import Manifest
+from dmcjia_opt.studies.deploy.tensors import TensorEntry
 
 
 def show_halves(profile: LayerProfile, parts: Parts, halves: Sequence[Half], paths: Sequence[Path]) -> None:
@@ -24,6 +26,23 @@ def show_halves(profile: LayerProfile, parts: Parts, halves: Sequence[Half], pat
     console().print("On random input the parts give what the whole gives.")
 
 
-def tensor_in_words(tensor: TensorType) -> str:
+def tensor_in_words(tensor: TensorEntry) -> str:
     """Return the name, the shape and the type of a tensor."""
     return f"{tensor.name} {'x'.join(map(str, tensor.shape)) or 'scalar'} {tensor.dtype}"
+
+
+def show_deployment(manifest: Manifest, folder: Path) -> None:
+    """Print what every half is, and who runs it."""
+    table = table_of("half", "layers", numbers=("nodes",), prose=("runs on", "reads"))
+    for half in manifest.halves:
+        users = [(node, stage) for node in manifest.nodes for stage in node.stages if stage.half == half.file]
+        places = dict.fromkeys("its node" if s.slot in ("edge", "host") else s.stage for _, s in users)
+        table.add_row(
+            escape(half.file),
+            f"{half.start + 1} to {half.end} of {len(manifest.network(half.model).layers)}",
+            f"{len({node.name for node, _ in users}):,}",
+            escape(", ".join(places)),
+            escape(", ".join(map(tensor_in_words, half.inputs))),
+        )
+    show_table(table, f"{manifest.scenario}: {len(manifest.nodes):,} node{'s' if len(manifest.nodes) > 1 else ''}")
+    console().print(f"Written to {escape(str(folder))}; run it here with: dmcjia run {escape(str(folder))}")

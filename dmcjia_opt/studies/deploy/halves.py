@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,30 +18,14 @@ from dmcjia_opt.base.machine import installing
 from dmcjia_opt.model.networks.graph import Cut, Operation, topological_order
 from dmcjia_opt.model.networks.onnx_ import OnnxModel
 from dmcjia_opt.model.networks.parts import part_of
+from dmcjia_opt.studies.deploy.tensors import DTYPES, Array, Arrays, TensorEntry, drawn
 
 if TYPE_CHECKING:
     import onnx
     import onnxruntime
 
-#: By name, what flows between parts.
-Arrays: TypeAlias = Mapping[str, np.ndarray[Any, Any]]
-
 #: How far a part's numbers may be from the whole's, relative to the largest of a tensor.
 TOLERANCE = 1e-4
-
-
-@dataclass(frozen=True, slots=True)
-class TensorType:
-    """What a tensor is called, its shape, and what NumPy calls the type of its elements."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of all elements."""
-        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,8 +44,8 @@ class Half:
 
     start: int
     end: int
-    inputs: tuple[TensorType, ...]
-    outputs: tuple[TensorType, ...]
+    inputs: tuple[TensorEntry, ...]
+    outputs: tuple[TensorEntry, ...]
     content: bytes
 
 
@@ -94,17 +78,28 @@ class Parts:
         self.outputs = network.outputs
         self._positions = [0, *(cut.position for cut in cuts)]
         self._weights: dict[str, onnx.TensorProto] = {}
-        self._feed = _random(self.inputs)
+        self._feed = drawn(self.inputs)
         session = _session(str(path), "the network", plain=True)
-        given = {v.name: self._feed.get(v.name) for v in session.get_inputs()}
-        self._whole = _run(session, {**given, **self._fixed(given)}, network.outputs, "the network")
+        fixed = self._fixed(v.name for v in session.get_inputs())
+        self._whole = _run(session, {**self._feed, **fixed}, network.outputs, "the network")
 
-    def type_of(self, name: str) -> TensorType:
-        """Return shape and type of a tensor."""
+    def type_of(self, name: str) -> TensorEntry:
+        """Return shape and type of a tensor.
+
+        Raises
+        ------
+        InputError
+            If NumPy has no such type.
+        """
         from onnx.helper import tensor_dtype_to_np_dtype
 
-        kind = np.dtype(tensor_dtype_to_np_dtype(self._model.facts.types[name].tensor_type.elem_type))
-        return TensorType(name, self._model.network.tensors[name].shape, kind.name)
+        kind = np.dtype(tensor_dtype_to_np_dtype(self._model.facts.types[name].tensor_type.elem_type)).name
+        if kind not in DTYPES:
+            raise InputError(
+                f'the tensor "{name}" is of type {kind}, which cannot be sent; export the network in float32'
+            )
+        shape = self._model.network.tensors[name].shape
+        return TensorEntry.model_validate({"name": name, "shape": shape, "dtype": kind})
 
     def crossing(self, split: int) -> tuple[str, ...]:
         """Return the tensors that cross a split: those received at 0, and the network's outputs behind its last."""
@@ -147,7 +142,9 @@ class Parts:
                 "cuts"
             )
         if lost := sorted(read - there):
-            raise InputError(f'the tensor "{lost[0]}" is needed behind cut {start} and does not cross it; cut elsewhere')
+            raise InputError(
+                f'the tensor "{lost[0]}" is needed behind cut {start} and does not cross it; cut elsewhere'
+            )
         inputs = [name for name in self.crossing(start) if name in read]
         proto = part_of(self._model, inside, inputs, wanted, self._stored)
         types = tuple(map(self.type_of, inputs)), tuple(map(self.type_of, wanted))
@@ -192,15 +189,15 @@ class Parts:
             self._weights[tensor.name] = tensor
         return self._weights[tensor.name]
 
-    def _fixed(self, given: Mapping[str, object]) -> dict[str, np.ndarray[Any, Any]]:
+    def _fixed(self, names: Iterable[str]) -> dict[str, Array]:
         """Return the inputs of the file that are constant as it was read."""
         from onnx.numpy_helper import to_array
 
         values = self._model.facts.values
-        return {name: to_array(values[name]) for name, value in given.items() if value is None and name in values}
+        return {name: to_array(values[name]) for name in names if name not in self._feed and name in values}
 
     def _check(self, halves: Sequence[Half]) -> None:
-        known: dict[str, np.ndarray[Any, Any]] = dict(self._feed)
+        known: dict[str, Array] = dict(self._feed)
         for half in halves:
             called = f"the part between the cuts {half.start} and {half.end}"
             session = _session(half.content, called, plain=True)
@@ -216,17 +213,7 @@ class Parts:
                 )
 
 
-def _random(inputs: Sequence[TensorType]) -> dict[str, np.ndarray[Any, Any]]:
-    """Return random inputs: normal floats, and integers 0 and 1, which are in every vocabulary."""
-    rng, found = np.random.default_rng(0), {}
-    for tensor in inputs:
-        dtype = np.dtype(tensor.dtype)
-        size = tensor.shape
-        found[tensor.name] = (rng.normal(size=size) if dtype.kind == "f" else rng.integers(0, 2, size)).astype(dtype)
-    return found
-
-
-def _difference(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
+def _difference(one: Array, other: Array) -> float:
     """Return the largest difference of two tensors relative to the largest finite number of the first."""
     if one.shape != other.shape or one.dtype != other.dtype:
         return math.inf
@@ -266,7 +253,7 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
 
 def _run(session: onnxruntime.InferenceSession, feed: Arrays, wanted: Sequence[str], what: str) -> dict[str, Any]:
     try:
-        made = session.run(list(wanted), {name: value for name, value in feed.items() if value is not None})
+        made = session.run(list(wanted), dict(feed))
     except Exception as error:  # noqa: BLE001 - as above
         raise BackendFailed(f"onnxruntime cannot run {what} on random input: {_first_line(error)}") from None
     return dict(zip(wanted, made, strict=True))
