@@ -117,11 +117,11 @@ def deploy(scenario: Scenario, plan: PlanFile, graphs: Mapping[str, tuple[Profil
         halves=[half for taken in used.values() for half in taken.halves()],
         nodes=nodes,
         servers=[
-            ServerEntry(name=s.name, compute_gflops=s.compute_gflops, device=s.device or "", sharing=s.sharing)
+            ServerEntry(name=s.name, compute_gflops=s.compute_gflops, device=s.device or "")
             for s in scenario.all_servers
             if s.name in busy
         ],
-        links=[LinkEntry(name=k.name, mbps=k.mbps, sharing=k.sharing) for k in scenario.links if k.name in busy],
+        links=[LinkEntry(name=k.name, mbps=k.mbps) for k in scenario.links if k.name in busy],
     )
     return Deployment(manifest, {file: half.content for taken in used.values() for file, half in taken.files.items()})
 
@@ -243,6 +243,7 @@ def _node(
             "planned_s": planned[name],
             "share": float(shares[d, k]),
             "waits": bool(passage.waits[k]),
+            "sharing": passage.resources[r].sharing if (r := int(passage.resource[d, k])) >= 0 else "reserved",
             **where,
         }
         stages.append(StageEntry.model_validate(stage))

@@ -81,8 +81,8 @@ class StageEntry(_Entry):
     """One stage of a node: its name in plan files, what it is, and how long it takes.
 
     ``service_s`` is the time of one task without any wait, at the node's ``share``; ``planned_s`` is that with the wait
-    that the plan expects. Where tasks do not wait for each other they overlap. ``half`` is the file that runs there,
-    ``cut`` the split whose tensors cross a link.
+    that the plan expects. Where tasks do not wait for each other they overlap. ``sharing`` is how what the
+    stage is at is shared. ``half`` is the file that runs there, ``cut`` the split whose tensors cross a link.
     """
 
     stage: Name
@@ -91,6 +91,7 @@ class StageEntry(_Entry):
     planned_s: Amount
     share: Positive = 1.0
     waits: bool
+    sharing: Sharing = "reserved"
     half: Name | None = None
     cut: _Split | None = None
 
@@ -114,7 +115,6 @@ class ServerEntry(_Entry):
     name: Name
     compute_gflops: Positive
     device: str = ""
-    sharing: Sharing = "reserved"
 
 
 class LinkEntry(_Entry):
@@ -122,7 +122,6 @@ class LinkEntry(_Entry):
 
     name: Name
     mbps: Positive
-    sharing: Sharing = "reserved"
 
 
 class Manifest(_Entry):
