@@ -133,9 +133,9 @@ class RunResult:
             return []
         most, node, stage = max(missed, key=lambda one: one[0])
         return [
-            f"{sum(n for n, _, _ in missed):,} times a half took longer than the planned time of its stage, most often "
-            f'"{stage.stage}" of "{node.name}": {most} of {node.tasks} tasks beyond {1e3 * stage.service_s:.4g} ms; this '
-            "machine was too slow or too busy to keep the pace"
+            f"{sum(n for n, _, _ in missed):,} times a half took longer than its stage was planned to, most often at "
+            f'"{stage.stage}" of "{node.name}": {most} of {node.tasks} tasks, beyond {1e3 * stage.service_s:.4g} ms; '
+            "this machine was too slow or too busy to keep the pace"
         ]
 
     def to_dict(self) -> dict[str, Any]:
