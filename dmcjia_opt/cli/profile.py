@@ -19,8 +19,11 @@ def profile(
     ],
     out: Annotated[Path | None, written("FILE.json", "Write the profile here.", ".json", stdout=True)] = None,
     cuts: Annotated[
-        Literal["layers", "blocks", "all", "chain"] | None,
-        typer.Option(help="After each layer, single tensors only, after every operator, or the paper's chain."),
+        Literal["layers", "blocks", "all", "graph", "chain"] | None,
+        typer.Option(
+            help="After each layer, single tensors only, after every operator, along the best parts of the graph, or "
+            "the paper's chain."
+        ),
     ] = None,
     upload_dtype: Annotated[
         str | None, typer.Option(metavar="TYPE", help="Quantise uploads, e.g. uint8 or float16.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
@@ -33,12 +34,14 @@ from dmcjia_opt.studies.look.words import (
     share_of,
     sharing_of,
     source_of_bound,
+    tensors_at,
     unit_of,
 )
 
 #: Nodes shown one by one; of larger fleets the slowest are shown.
 MAX_ROWS = 40
-
+#: Cuts whose tensors are named.
+MAX_CUTS = 3
 
 #: Width of a pipe, and of what is between two columns.
 _UNBROKEN, _BETWEEN = 100_000, 2
@@ -141,6 +144,7 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
         (delay_called(plan.statistic, worst=False) if plan.worst else "", seconds(plan.mean_delay)),
         ("deadlines", escape(deadlines_kept(plan.names, plan.delays.total, plan.deadlines))),
         ("cloud" if scenario.menus.splits else "", _pooled_cloud(plan)),
+        ("sent", escape(_sent(plan, scenario))),
         ("lower bound", f"{seconds(plan.lower_bound)}, from {escape(source)}"),
         ("gap", percent(plan.gap)),
         ("status", plan.status.in_words(plan.gap_tolerance)),
@@ -162,6 +166,20 @@ def _pooled_cloud(plan: Plan) -> str:
     """Return how the one thing that is shared is pooled; nothing where it is not."""
     choices, resource = plan.choices, plan.choices.resources[0]
     return "" if resource.pooled is None else pooled_in_words(resource, float(choices.load[0]), float(choices.wait[0]))
+
+
+def _sent(plan: Plan, scenario: Scenario) -> str:
+    """Return the tensors that cross the most frequent cuts; nothing where nobody named them."""
+    choices, seen = plan.choices, Counter[tuple[int, int]]()
+    for cuts in choices.cuts.T:
+        seen.update(zip(choices.network.tolist(), cuts.tolist(), strict=True))
+    found = []
+    for (network, cut), _ in seen.most_common():
+        profile = scenario.profiles[scenario.nodes.networks[network]]
+        if 0 < cut < profile.n_layers and (tensors := tensors_at(profile, cut)):
+            found.append(f"{profile.name} at {cut}: {tensors}")
+    others = len(found) - MAX_CUTS
+    return "; ".join([*found[:MAX_CUTS], *([f"{others} other cuts"] if others > 0 else [])])
 
 
 def _slowest_of_all(plan: Plan) -> str:

@@ -11,7 +11,6 @@ from dmcjia_opt.cli.show import console, show_table, table_of
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.studies.deploy.halves import Half, Parts
 from dmcjia_opt.studies.deploy.manifest import Manifest
-from dmcjia_opt.studies.deploy.tensors import TensorEntry
 
 
 def show_halves(profile: LayerProfile, parts: Parts, halves: Sequence[Half], paths: Sequence[Path]) -> None:
@@ -19,16 +18,11 @@ def show_halves(profile: LayerProfile, parts: Parts, halves: Sequence[Half], pat
     table = table_of("part", "layers", numbers=("GMAC", "weights and graph"), prose=("from it goes on",))
     for half, path in zip(halves, paths, strict=True):
         macs = float(profile.work[half.end] - profile.work[half.start])
-        onward = ", ".join(map(tensor_in_words, (parts.type_of(name) for name in parts.crossing(half.end))))
+        onward = ", ".join(str(parts.type_of(name)) for name in parts.crossing(half.end))
         layers = f"{half.start + 1} to {half.end}"
         table.add_row(escape(str(path)), layers, f"{macs / 1e9:.4g}", f"{len(half.content):,} bytes", escape(onward))
     show_table(table, f"{profile.name} in {len(halves)} parts")
     console().print("On random input the parts give what the whole gives.")
-
-
-def tensor_in_words(tensor: TensorEntry) -> str:
-    """Return the name, the shape and the type of a tensor."""
-    return f"{tensor.name} {'x'.join(map(str, tensor.shape)) or 'scalar'} {tensor.dtype}"
 
 
 def show_deployment(manifest: Manifest, folder: Path) -> None:
@@ -42,7 +36,7 @@ def show_deployment(manifest: Manifest, folder: Path) -> None:
             f"{half.start + 1} to {half.end} of {len(manifest.network(half.model).layers)}",
             f"{len({node.name for node, _ in users}):,}",
             escape(", ".join(places)),
-            escape(", ".join(map(tensor_in_words, half.inputs))),
+            escape(", ".join(map(str, half.inputs))),
         )
     show_table(table, f"{manifest.scenario}: {len(manifest.nodes):,} node{'s' if len(manifest.nodes) > 1 else ''}")
     console().print(f"Written to {escape(str(folder))}; run it here with: dmcjia run {escape(str(folder))}")

@@ -8,7 +8,7 @@ from dmcjia_opt.cli.show import console, show_table, table_of
 from dmcjia_opt.model.networks.graph import single_tensor_cuts
 from dmcjia_opt.model.networks.reading import Profiled
 from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.studies.look.words import seconds
+from dmcjia_opt.studies.look.words import seconds, tensors_at
 from dmcjia_opt.studies.network.delays import best_split, conditions, delay_along_cuts
 
 _KIB = 1024.0
@@ -24,8 +24,12 @@ def show_profile(profiled: Profiled) -> None:
     table.add_column("layer", no_wrap=True)
     for name in ("MMAC", "done %", *(["own KiB"] if hidden else []), "cut KiB", "tensors"):
         table.add_column(name, justify="right", no_wrap=True)
+    named = profile.tensor_names is not None
+    if named:
+        table.add_column("sent")
     total = profile.total_macs or 1.0
-    table.add_row("0", "(input)", "", "0", *([""] if hidden else []), _kib(profile.input_bytes), "")
+    own_of_input, sent = [""] if hidden else [], [""] if named else []
+    table.add_row("0", "(input)", "", "0", *own_of_input, _kib(profile.input_bytes), "", *sent)
     for k in range(profile.n_layers):
         table.add_row(
             str(k + 1),
@@ -35,6 +39,7 @@ def show_profile(profiled: Profiled) -> None:
             *([_kib(own[k])] if hidden else []),
             _kib(profile.output_bytes[k]),
             "?" if profile.tensors is None else str(profile.tensors[k]),
+            *([escape(tensors_at(profile, k + 1))] if named else []),
         )
     show_table(table, title)
     for line in _remarks(profiled, hidden):

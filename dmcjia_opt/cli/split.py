@@ -23,7 +23,8 @@ def split(
     ],
     out: Annotated[Path, written("DIR", "Write device.onnx and server.onnx here, and middle.onnx of three parts.")],
     cuts: Annotated[
-        Literal["layers", "blocks", "all"] | None, typer.Option(help="The cuts of the profile that CUT counts.")
+        Literal["layers", "blocks", "all", "graph"] | None,
+        typer.Option(help="The cuts that CUT counts, as profile has them."),
     ] = None,
     input_shape: Annotated[
         list[str] | None, typer.Option(metavar="NAME=1x3x224x224", help="Shape of an input that the file leaves open.")

@@ -40,6 +40,18 @@ def test_a_scenario_names_the_onnx_file_itself(dmcjia, tmp_path):
     assert fails_to_verify.code == 1  # other bytes, another scenario
 
 
+def test_the_tensors_that_a_plan_sends_are_named_wherever_it_is_shown(dmcjia, tmp_path):
+    node = NODE.replace("compute_gflops = 1.0", "compute_gflops = 0.01\nmin_split = 2\nmax_split = 2")
+    (tmp_path / "s.toml").write_text(CLOUD + node)
+    solved = dmcjia("solve", "s.toml", "--out", "plan.json")
+    assert solved.code == 0
+    sent = "entry 1x8x8x8 float32, middle 1x8x8x8 float32"
+    assert f"net at 2: {sent}\n" in solved.out
+    assert json.loads((tmp_path / "plan.json").read_text())["nodes"][0]["cut_tensors"] == [["entry", "middle"]]
+    assert dmcjia("report", "plan.json", "--out", "page.html").code == 0
+    assert f'<td data-sort="2.0">2</td><td>{sent}</td>' in (tmp_path / "page.html").read_text()
+
+
 def test_everything_that_can_be_written(dmcjia, tmp_path):
     ended = dmcjia(
         *("profile", "net.onnx", "--cuts", "blocks", "--upload-dtype", "float16"),

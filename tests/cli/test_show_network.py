@@ -16,6 +16,10 @@ def wide(monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
 
 
+def shown(names):
+    return ", ".join(f"{name} 1x8x8x8 float32" for name in names.split(", ")).split()
+
+
 def cells(text, layer):
     (line,) = (line for line in text.splitlines() if re.search(rf"^ +\d+ +{layer}\s", line))
     return line.split()
@@ -25,7 +29,8 @@ def test_the_table_shows_the_shortcut_inside_a_block(tmp_path, capsys):
     show_profile(read_profile(str(residual_block().save(tmp_path / "net.onnx"))))
     out = capsys.readouterr().out
     assert "net: 4 layers, 0.09224 MMAC, 1,530 parameters" in out
-    assert cells(out, "a") == ["2", "a", "0.03686", "59.9", "2.0", "4.0", "2"]
+    assert cells(out, "a") == ["2", "a", "0.03686", "59.9", "2.0", "4.0", "2", *shown("entry, middle")]
+    assert cells(out, "fc")[-3:] == ["fc", "1x10", "float32"]
     assert "Single-tensor cuts: 3 of 4." in out
     assert "all data passes through 5 single tensors" in out
     assert "At 1 of 4 cuts more crosses than the layer's own output" in out

@@ -582,7 +582,7 @@ def _write_onnx(folder: Path, rng: np.random.Generator, change=mutated) -> None:
 
 
 def _use_onnx(folder: Path) -> None:
-    for cuts in ("layers", "all"):
+    for cuts in ("layers", "all", "graph"):
         profile = LayerProfile.from_onnx(folder / "net.onnx", cuts=cuts)
         profile.save(folder / "again.json")
         assert load_profile(folder / "again.json").to_dict() == profile.to_dict()

@@ -217,6 +217,10 @@ ON_BOARD = {"nodes.0.host": "board", "nodes.1.host": "board"}
 _NODES = [{**SCENARIO["nodes"][k % 2], "name": "abcd"[k], "host": ["board", "other"][k // 2]} for k in range(4)]
 TWO_BOARDS = {"nodes": _NODES, "nodes.0.arrival_rate": 0.25, "hosts": [{"name": "board", "sharing": "fifo"}]}
 RESULT = {"nodes.0.downlink_mbps": 1.0, "nodes.0.result_bytes": 1e4, "nodes.0.max_split": 0}
+SAID = {
+    "layers": [layer | {"tensor_names": [layer["name"]]} for layer in _PROFILE["layers"]],
+    "cut_tensors": [{"name": layer["name"], "shape": [1], "dtype": "float32"} for layer in _PROFILE["layers"]],
+}
 RESOURCE_CLAIM = {
     "name": "another",
     "kind": "link",
@@ -336,6 +340,11 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "profile._LayerFile.tensors": (profile, {}, {"layers.0.tensors": 2}),
     "profile._LayerFile.weight_bytes": (profile, {}, {"layers.0.weight_bytes": 7.0}),
     "profile._LayerFile.tensor_names": (profile, {}, {"layers.0.tensor_names": ["another"]}),
+    "profile._ProfileFile.cut_tensors": (profile, SAID, {"cut_tensors": []}),
+    **{
+        f"profile._TensorFile.{key}": (profile, SAID, {f"cut_tensors.0.{key}": value})
+        for key, value in {"name": "another", "shape": [7], "dtype": "int8"}.items()
+    },
     "measured.columns.device": (times, {}, {"0.device": "another"}),
     "measured.columns.model": (times, {}, {"0.model": "another"}),
     "measured.columns.layer": (times, {}, {"0.layer": "another"}),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
 from dmcjia_opt.base.machine import installing
-from dmcjia_opt.model.networks.graph import Cut, Cuts, take_cuts
+from dmcjia_opt.model.networks.graph import Cuts, Operation, take_cuts
 from dmcjia_opt.model.networks.measured import MeasuredTimes
 from dmcjia_opt.model.networks.onnx_ import OnnxModel
 from dmcjia_opt.model.networks.parts import part_of
@@ -96,22 +96,19 @@ def measure(
         raise BackendMissing(f"measuring needs {error.name}; {installing('onnx')}") from None
     found = take_cuts(model.network, cuts)
     seconds: dict[str, float] = {}
-    start = 0
     for k, cut in enumerate(found):
-        seconds[cut.name] = _time(_part(model, start, cut), cut.name, how or Measurement())
-        start = cut.position
+        later = [op for after in found[k + 1 :] for op in after.operations]
+        seconds[cut.name] = _time(_part(model, cut.operations, later), cut.name, how or Measurement())
         if progress is not None:
             progress(k + 1, len(found))
     return MeasuredTimes({(device.strip(), model.network.name): seconds})
 
 
-def _part(model: OnnxModel, start: int, cut: Cut) -> onnx.ModelProto:
-    """Return the operators from `start` to `cut` as a model; its outputs are what is read later."""
-    network = model.network
-    inside = network.operations[start : cut.position]
+def _part(model: OnnxModel, inside: Sequence[Operation], after: Iterable[Operation]) -> onnx.ModelProto:
+    """Return the operators `inside` as a model; its outputs are what is read `after` them."""
     made = {name for op in inside for name in op.outputs}
     entering = dict.fromkeys(name for op in inside for name in op.inputs if name not in made)
-    later = {name for op in network.operations[cut.position :] for name in op.inputs} | set(network.outputs)
+    later = {name for op in after for name in op.inputs} | set(model.network.outputs)
     leaving = [name for op in inside for name in op.outputs if name in later]
     return part_of(model, inside, entering, leaving, _filled)
 

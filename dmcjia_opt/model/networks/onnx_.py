@@ -52,6 +52,8 @@ _ITEM_BYTES = {
     "FLOAT8E8M0": 1.0,
     "COMPLEX128": 16.0,
 }
+#: NumPy's name of the types that are not called the same there.
+_AS_NUMPY = {"FLOAT": "float32", "DOUBLE": "float64"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -350,7 +352,8 @@ def _tensors(operations: list[Operation], facts: Facts) -> dict[str, Tensor]:
         if elements(name, shape) > MOST:
             raise InputError(f'the tensor "{name}" has more than {MOST:g} elements; correct its shape')
         data = origin.data if origin is not None and origin.item_bytes == size else name
-        found[name] = Tensor(name, shape, size, "FLOAT" in kind or kind == "DOUBLE", data)
+        dtype = _AS_NUMPY.get(kind, kind.lower())
+        found[name] = Tensor(name, shape, size, "FLOAT" in kind or kind == "DOUBLE", data, dtype)
 
     for name in facts.inputs:
         add(name, "the input")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +24,30 @@ if TYPE_CHECKING:
     import torch
 
 _MOST_PARAMETERS = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class CutTensor:
+    """What a tensor that is sent looks like.
+
+    Parameters
+    ----------
+    name
+        As in its network.
+    shape
+        Its sizes.
+    dtype
+        Type of its elements as NumPy calls it, such as ``"float32"``; empty where nobody knows. An upload may quantise
+        it.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    def __str__(self) -> str:
+        """Return name, shape and type as ``relu 1x64x56x56 float32``."""
+        return " ".join(filter(None, (self.name, "x".join(map(str, self.shape)), self.dtype)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +76,8 @@ class LayerProfile:
         (n_layers,) bytes of the weights of each layer, or None where nobody counted; only limits of memory read them.
     tensor_names
         (n_layers,) the tensors that cross the cut after each layer, or None where nobody named them.
+    cut_tensors
+        What each tensor in `tensor_names` looks like, in any order; empty where nobody said.
     """
 
     name: str
@@ -63,6 +90,7 @@ class LayerProfile:
     tensors: IntArray | None = None
     weight_bytes: FloatArray | None = None
     tensor_names: tuple[tuple[str, ...], ...] | None = None
+    cut_tensors: tuple[CutTensor, ...] = ()
     work: FloatArray = field(init=False)
     upload_bytes: FloatArray = field(init=False)
 
@@ -100,6 +128,14 @@ class LayerProfile:
                 raise InputError(f'profile "{self.name}" needs tensor_names for every layer, or none')
             if self.tensors is not None and [len(names) for names in self.tensor_names] != self.tensors.tolist():
                 raise InputError(f'profile "{self.name}" needs as many tensor_names of each layer as tensors')
+        if self.cut_tensors:
+            seen = Counter(tensor.name for tensor in self.cut_tensors)
+            twice = next((name for name, count in seen.items() if count > 1), None)
+            if twice is not None:
+                raise InputError(f'profile "{self.name}": cut_tensors has "{twice}" twice; remove one')
+            lost = next((name for names in self.tensor_names or () for name in names if name not in seen), None)
+            if lost is not None:
+                raise InputError(f'profile "{self.name}": cut_tensors has no "{lost}", which tensor_names has; add it')
         object.__setattr__(self, "work", frozen(np.concatenate([[0.0], np.cumsum(self.macs)])))
         object.__setattr__(self, "upload_bytes", frozen(np.concatenate([[self.input_bytes], self.output_bytes])))
 
@@ -112,6 +148,16 @@ class LayerProfile:
     def total_macs(self) -> float:
         """MACs of the whole network."""
         return float(self.work[-1])
+
+    def cut_tensors_of(self, split: int) -> tuple[CutTensor, ...] | None:
+        """Return the tensors that cross a cut, `split` from 1 to n_layers; None where nobody named them.
+
+        Where only names are known, a tensor has an empty type and no sizes.
+        """
+        if self.tensor_names is None:
+            return None
+        known = {tensor.name: tensor for tensor in self.cut_tensors}
+        return tuple(known.get(name, CutTensor(name, (), "")) for name in self.tensor_names[split - 1])
 
     @classmethod
     def of_network(cls, network: Network, cuts: Cuts = "layers", upload_dtype: str | None = None) -> LayerProfile:
@@ -126,6 +172,7 @@ class LayerProfile:
         if caution:
             warnings.warn(f"{network.name}: {caution}", UncountedOperators, stacklevel=2)
         found = take_cuts(network, cuts, upload_dtype)
+        crossing = [network.tensors[name] for name in dict.fromkeys(name for cut in found for name in cut.tensor_names)]
         details = [network.source, f"cuts: {cuts}", f"upload as {upload_dtype}" if upload_dtype else "", caution]
         return cls(
             name=network.name,
@@ -138,6 +185,7 @@ class LayerProfile:
             tensors=np.array([cut.tensors for cut in found]),
             weight_bytes=np.array([cut.weight_bytes for cut in found], dtype=np.float64),
             tensor_names=tuple(cut.tensor_names for cut in found),
+            cut_tensors=tuple(CutTensor(tensor.name, tensor.shape, tensor.dtype) for tensor in crossing),
         )
 
     @classmethod
@@ -156,7 +204,8 @@ class LayerProfile:
         path
             The file; weights are not needed.
         cuts
-            ``"layers"``, ``"blocks"``, ``"all"`` or ``"chain"``; see `dmcjia_opt.model.networks.graph.CUTS`.
+            ``"layers"``, ``"blocks"``, ``"all"``, ``"graph"`` or ``"chain"``; see
+            `dmcjia_opt.model.networks.graph.CUTS`.
         upload_dtype
             Type that floating tensors are quantised to for the upload, such as ``"uint8"``.
         input_shapes
@@ -230,17 +279,20 @@ class LayerProfile:
             columns["weight_bytes"] = self.weight_bytes.tolist()
         if self.tensor_names is not None:
             columns["tensor_names"] = [list(names) for names in self.tensor_names]
+        told = [{"name": t.name, "shape": list(t.shape), "dtype": t.dtype} for t in self.cut_tensors]
         return {
             "name": self.name,
             "input_bytes": float(self.input_bytes),
             "parameters": int(self.parameters),
             "source": self.source,
             "layers": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)],
+            **({"cut_tensors": told} if told else {}),
         }
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return what of the content defines a problem, for hashing: neither counts, nor weights, nor the source."""
-        return replace(self, source="", tensors=None, weight_bytes=None, tensor_names=None).to_dict()
+        """Return what of the content defines a problem, for hashing: neither tensors, nor weights, nor the source."""
+        bare = replace(self, source="", tensors=None, weight_bytes=None, tensor_names=None, cut_tensors=())
+        return bare.to_dict()
 
     def save(self, path: str | Path) -> None:
         """Write the profile as JSON."""
@@ -257,6 +309,13 @@ class _LayerFile(BaseModel):
     tensor_names: list[str] | None = None
 
 
+class _TensorFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    name: str
+    shape: list[Annotated[int, Field(ge=0, le=2**31 - 1)]]
+    dtype: str = ""
+
+
 class _ProfileFile(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     name: Name
@@ -264,6 +323,7 @@ class _ProfileFile(BaseModel):
     parameters: int = Field(0, ge=0, le=_MOST_PARAMETERS)
     source: str = ""
     layers: Annotated[list[_LayerFile], Field(min_length=1, max_length=MOST_LAYERS), FailFast()]
+    cut_tensors: Annotated[list[_TensorFile], FailFast()] = []
 
 
 def load_profile(path: str | Path) -> LayerProfile:
@@ -295,4 +355,5 @@ def load_profile(path: str | Path) -> LayerProfile:
         tensors=np.array(tensors, dtype=np.int64) if tensors else None,
         weight_bytes=np.array(weights) if weights else None,
         tensor_names=tuple(named) if named else None,
+        cut_tensors=tuple(CutTensor(tensor.name, tuple(tensor.shape), tensor.dtype) for tensor in parsed.cut_tensors),
     )

@@ -175,7 +175,8 @@ class _Reader:
         shape, size = _shape(value), float(value.element_size())
         whole = origin is not None and math.prod(origin.shape) == math.prod(shape) and origin.item_bytes == size
         data = origin.data if origin is not None and whole else name
-        self._tensors[name] = Tensor(name, shape, size, bool(value.is_floating_point()), data)
+        dtype = str(value.dtype).removeprefix("torch.")
+        self._tensors[name] = Tensor(name, shape, size, bool(value.is_floating_point()), data, dtype)
 
 
 def _shape_of(node: Any) -> Shape:  # noqa: ANN401 - a node of torch.fx

@@ -76,7 +76,6 @@ class Parts:
         network = model.network
         self.inputs = tuple(map(self.type_of, network.received))
         self.outputs = network.outputs
-        self._positions = [0, *(cut.position for cut in cuts)]
         self._weights: dict[str, onnx.TensorProto] = {}
         self._feed = drawn(self.inputs)
         session = _session(str(path), "the network", plain=True)
@@ -91,15 +90,12 @@ class Parts:
         InputError
             If NumPy has no such type.
         """
-        from onnx.helper import tensor_dtype_to_np_dtype
-
-        kind = np.dtype(tensor_dtype_to_np_dtype(self._model.facts.types[name].tensor_type.elem_type)).name
-        if kind not in DTYPES:
+        tensor = self._model.network.tensors[name]
+        if tensor.dtype not in DTYPES:
             raise InputError(
-                f'the tensor "{name}" is of type {kind}, which cannot be sent; export the network in float32'
+                f'the tensor "{name}" is of type {tensor.dtype}, which cannot be sent; export it in float32'
             )
-        shape = self._model.network.tensors[name].shape
-        return TensorEntry.model_validate({"name": name, "shape": shape, "dtype": kind})
+        return TensorEntry.model_validate({"name": name, "shape": tensor.shape, "dtype": tensor.dtype})
 
     def crossing(self, split: int) -> tuple[str, ...]:
         """Return the tensors that cross a split: those received at 0, and the network's outputs behind its last."""
@@ -158,13 +154,14 @@ class Parts:
 
     def _usable(self, start: int, end: int, there: set[str]) -> list[Operation]:
         """Return what a part may run: the operations between its cuts, and views of what crosses the first anew."""
-        network, first = self._model.network, self._positions[start]
+        tensors = self._model.network.tensors
         views = [
             op
-            for op in network.operations[:first]
-            if all(network.tensors[name].data in there and name not in there for name in op.outputs)
+            for cut in self._cuts[:start]
+            for op in cut.operations
+            if all(tensors[name].data in there and name not in there for name in op.outputs)
         ]
-        return [*views, *network.operations[first : self._positions[end]]]
+        return [*views, *(op for cut in self._cuts[start:end] for op in cut.operations)]
 
     def _stored(self, tensor: onnx.TensorProto) -> onnx.TensorProto:
         """Return a weight with its values, from the file beside the model if they are there."""

@@ -28,6 +28,10 @@ class TensorEntry(BaseModel):
     shape: Annotated[tuple[Annotated[int, Field(ge=0, le=2**31 - 1)], ...], Field(max_length=_MOST_RANK, strict=False)]
     dtype: Dtype
 
+    def __str__(self) -> str:
+        """Return name, shape and type as ``relu 1x64x56x56 float32``."""
+        return f"{self.name} {'x'.join(map(str, self.shape)) or 'scalar'} {self.dtype}"
+
     @property
     def n_bytes(self) -> int:
         """Bytes of all elements."""

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.resources import Resource, Sharing
 from dmcjia_opt.solving.contract import Status
 
@@ -87,6 +88,15 @@ def in_percent(share: float) -> str:
 def cuts_of(cuts: Sequence[int], n_layers: int) -> str:
     """Return where a network is cut: the split and the number of layers, or both cuts."""
     return " | ".join(map(str, cuts)) if len(cuts) > 1 else f"{cuts[0]}/{n_layers}"
+
+
+def tensors_at(profile: LayerProfile, cut: int, most: int = 2) -> str:
+    """Return the tensors that cross a cut, the first of many; empty where nobody named them and at the raw input."""
+    tensors = profile.cut_tensors_of(cut) if cut else None
+    if tensors is None:
+        return ""
+    others = len(tensors) - most
+    return ", ".join([*map(str, tensors[:most]), *([f"{others} more"] if others > 0 else [])])
 
 
 def share_of(name: str, shares: float | list[float] | None) -> str:

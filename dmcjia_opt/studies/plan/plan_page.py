@@ -26,6 +26,7 @@ from dmcjia_opt.studies.look.words import (
     share_of,
     sharing_of,
     source_of_bound,
+    tensors_at,
 )
 from dmcjia_opt.studies.plan import figures
 from dmcjia_opt.studies.plan.instead import BURSTS, Row, instead, simulated
@@ -47,6 +48,8 @@ from dmcjia_opt.studies.plan.what_if import (
 MOST_ROWS = figures.MOST_BARS
 #: Bars of a plot of cuts, at most; models with a plot of their own, at most.
 MOST_CUTS, MOST_MODELS = 30, 12
+#: Tensors that are named at a cut, at most.
+MOST_TENSORS = 12
 #: Resources with a plot of their own, at most: those with the highest prices.
 MOST_PANELS = 12
 #: A queue that is busy for this part of the time or more is close to instability.
@@ -266,11 +269,14 @@ def _cuts(subject: Subject) -> dict[str, Any]:
     counts = np.bincount(nodes.network_index, minlength=len(nodes.networks))
     order = [int(m) for m in np.argsort(-counts, kind="stable") if counts[m]]
     panels: dict[str, dict[str, Any]] = {}
+    every = subject.choices.cuts
     for m in order[:MOST_MODELS]:
         profile = subject.scenario.profiles[nodes.networks[m]]
         chosen = np.bincount(subject.choices.splits[nodes.network_index == m], minlength=profile.n_layers + 1)
         used = np.flatnonzero(chosen)
         shown = np.sort(used[np.argsort(-chosen[used], kind="stable")[:MOST_CUTS]])
+        places = np.unique(every[nodes.network_index == m]).tolist()
+        tensors = [(cut, tensors_at(profile, cut, MOST_TENSORS)) for cut in places if 0 < cut < profile.n_layers]
         label = nodes.networks[m] if nodes.networks[m] not in panels else f"{nodes.networks[m]} ({m + 1})"
         panels[label] = {
             "profile": profile,
@@ -278,6 +284,7 @@ def _cuts(subject: Subject) -> dict[str, Any]:
             "shown": len(shown),
             "others": len(used) - len(shown),
             "rest": int(chosen.sum() - chosen[shown].sum()),
+            "sent": [[Cell(str(cut), cut), said] for cut, said in tensors[:MOST_CUTS] if said],
             "bars": figures.cuts([_cut(split, profile.layer_names) for split in shown.tolist()], chosen[shown]),
         }
     left = order[MOST_MODELS:]

@@ -91,6 +91,20 @@ def residual_block():
     return b
 
 
+def two_branches():
+    """A heavy branch on a small input, a cheap one that makes little of a large input, and what joins them."""
+    b = Builder()
+    x = b.input("small", [1, 16, 32, 32])
+    for k in range(6):
+        x = b.relu(b.conv(x, f"heavy{k}", 16 if k == 0 else 256, 256, 3, pad=1))
+    heavy = b.add("Flatten", [b.add("GlobalAveragePool", [x], "heavy.pool")], "heavy.flat")
+    y = b.relu(b.conv(b.input("large", [1, 3, 512, 512]), "cheap", 3, 4, 16, stride=16))
+    cheap = b.add("Flatten", [b.add("MaxPool", [y], "cheap.pool", kernel_shape=[4, 4], strides=[4, 4])], "cheap.flat")
+    b.add("Gemm", [b.add("Concat", [heavy, cheap], "joined", axis=1), b.weight("fc.w", 512, 10)], "fc")
+    b.output("fc", [1, 10])
+    return b
+
+
 def resnet34():
     """ResNet34 as exporters write it: convolution, batch normalisation, ReLU, projections where channels change."""
     b = Builder()

@@ -1,6 +1,6 @@
 from dataclasses import replace
+from itertools import accumulate, pairwise, product
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +17,7 @@ from dmcjia_opt.model.networks.graph import (
     topological_order,
 )
 from dmcjia_opt.model.networks.profile import LayerProfile
+from tests.model.networks.test_closed_sets import vertices
 
 
 def tensor(name, size, item=4.0, floating=True, data=None):
@@ -78,7 +79,7 @@ def test_the_papers_chain_leaves_the_shortcut_out():
 def test_a_layer_ends_where_fewest_bytes_cross():
     operations = [("conv", ["x"], 10), ("pool", ["conv"], 0), ("grown", ["pool"], 0), ("z", ["grown"], 5)]
     cuts = take_cuts(network(operations, {"x": 9, "conv": 90, "pool": 30, "grown": 60, "z": 1}))
-    assert [(cut.upload_bytes, cut.own_bytes, cut.position) for cut in cuts] == [(120, 360, 2), (4, 4, 4)]
+    assert [(cut.upload_bytes, cut.own_bytes, len(cut.operations)) for cut in cuts] == [(120, 360, 2), (4, 4, 2)]
 
 
 def test_parallel_work_is_one_layer_and_a_projection_is_as_late_as_it_can_be():
@@ -97,7 +98,7 @@ def test_parallel_work_is_one_layer_and_a_projection_is_as_late_as_it_can_be():
 def test_preprocessing_without_work_belongs_to_the_first_layer():
     operations = [("scaled", ["x"], 0), ("conv", ["scaled"], 10), ("z", ["conv"], 0)]
     cuts = take_cuts(network(operations, {"x": 8, "scaled": 4, "conv": 2, "z": 2}))
-    assert [(cut.name, cut.position, cut.macs) for cut in cuts] == [("conv", 3, 10)]
+    assert [(cut.name, len(cut.operations), cut.macs) for cut in cuts] == [("conv", 3, 10)]
 
 
 def test_every_datum_is_counted_once():
@@ -200,6 +201,11 @@ def graphs(draw):
     return operations, sizes, draw(st.permutations(range(n)))
 
 
+def listed_anyhow(cuts):
+    """The cuts without the places that the file has the operations at."""
+    return [replace(cut, operations=tuple(replace(op, index=0) for op in cut.operations)) for cut in cuts]
+
+
 @given(graphs())
 def test_nothing_depends_on_the_order_of_the_file(drawn):
     operations, sizes, order = drawn
@@ -210,7 +216,7 @@ def test_nothing_depends_on_the_order_of_the_file(drawn):
     assert one.total_macs == other.total_macs
     for cuts in CUTS:
         if one.total_macs or cuts == "all":
-            assert take_cuts(one, cuts) == take_cuts(other, cuts)
+            assert listed_anyhow(take_cuts(one, cuts)) == listed_anyhow(take_cuts(other, cuts))
 
 
 @given(graphs())
@@ -219,14 +225,48 @@ def test_crossing_bytes_by_brute_force(drawn):
     operations, sizes, _ = drawn
     last = operations[-1][0]
     net = network(operations, sizes, outputs=(last,))
-    for cut in take_cuts(net, "all"):
-        before, after = net.operations[: cut.position], net.operations[cut.position :]
+    for k, cut in enumerate(take_cuts(net, "all")):
+        before, after = net.operations[: k + 1], net.operations[k + 1 :]
+        assert cut.operations == net.operations[k : k + 1]
         there = {"x"} | {name for op in before for name in op.outputs}
         wanted = {name for op in after for name in op.inputs} | {last}
         assert cut.upload_bytes == sum(4 * sizes[name] for name in there & wanted)
         assert cut.tensors == len(there & wanted)
         assert len(cut.tensor_names) == cut.tensors
         assert set(cut.tensor_names) == there & wanted
+
+
+@given(graphs())
+def test_cuts_along_the_graph_are_real_and_no_closed_set_is_better_at_any_price(drawn):
+    operations, sizes, _ = drawn
+    last = operations[-1][0]
+    net = network(operations, sizes, outputs=(last,))
+    if not net.total_macs:
+        return
+    cuts, done, points = take_cuts(net, "graph"), [], [(0, 4 * sizes["x"])]
+    for cut in cuts:
+        done += cut.operations
+        there = {"x"} | {op.name for op in done}
+        assert there.issuperset(name for op in done for name in op.inputs)
+        wanted = {name for op in net.operations if op.name not in there for name in op.inputs} | {last}
+        assert set(cut.tensor_names) == there & wanted
+        assert cut.upload_bytes == sum(4 * sizes[name] for name in there & wanted)
+        points.append((points[-1][0] + cut.macs, cut.upload_bytes))
+    assert len(done) == len(net.operations)
+    assert points[-1][0] == net.total_macs
+    assert all(a < c or b > d for (a, b), (c, d) in pairwise(points[:-1]))
+    assert set(vertices(points)) == set(vertices(every_split(net, sizes, last)))
+
+
+def every_split(net, sizes, last):
+    """Yield work and bytes of every set of operations that has whatever its members read."""
+    n = len(net.operations)
+    for some in product((False, True), repeat=n):
+        inside = [op for op, taken in zip(net.operations, some, strict=True) if taken]
+        there = {"x"} | {op.name for op in inside}
+        if there.issuperset(name for op in inside for name in op.inputs):
+            wanted = {name for op in net.operations if op.name not in there for name in op.inputs} | {last}
+            yield sum(op.macs for op in inside), sum(4 * sizes[name] for name in there & wanted)
 
 
 @given(graphs())
@@ -257,9 +297,11 @@ def test_each_choice_of_cuts_has_all_the_work_and_the_whole_network_at_its_end(d
     found = {cuts: take_cuts(net, cuts) for cuts in CUTS}
     for cuts in found.values():
         assert sum(cut.macs for cut in cuts) == net.total_macs
-        assert cuts[-1].position == len(net.operations)
-        assert np.all(np.diff([cut.position for cut in cuts]) > 0)
-    places = {cuts: {cut.position for cut in found[cuts]} for cuts in CUTS}
+        assert all(cut.operations for cut in cuts)
+    assert {op.name for cut in found.pop("graph") for op in cut.operations} == {op.name for op in net.operations}
+    for cuts in found.values():
+        assert [op for cut in cuts for op in cut.operations] == list(net.operations)
+    places = {name: set(accumulate(len(cut.operations) for cut in cuts)) for name, cuts in found.items()}
     assert places["layers"] == places["chain"] <= places["all"]
     assert all(cut.tensors == 1 for cut in found["blocks"])
 

@@ -25,7 +25,7 @@ def block(tmp_path):
     return read_onnx(residual_block().save(tmp_path / "net.onnx"))
 
 
-@pytest.mark.parametrize("cuts", ["layers", "blocks", "all"])
+@pytest.mark.parametrize("cuts", ["layers", "blocks", "all", "graph"])
 def test_every_layer_of_the_profile_has_a_time(block, cuts):
     seen = []
     times = measure(block, " here ", cuts, QUICK, lambda done, total: seen.append((done, total)))
@@ -35,16 +35,15 @@ def test_every_layer_of_the_profile_has_a_time(block, cuts):
     assert seen == [(k + 1, profile.n_layers) for k in range(profile.n_layers)]
 
 
-@pytest.mark.parametrize("cuts", ["layers", "blocks", "all"])
+@pytest.mark.parametrize("cuts", ["layers", "blocks", "all", "graph"])
 def test_the_parts_run_one_after_the_other_compute_what_the_whole_does(block, cuts):
     rng = np.random.default_rng(1)
     known = {"x": rng.normal(size=(1, 4, 8, 8)).astype(np.float32)}
     whole = onnxruntime.InferenceSession(block.proto.SerializeToString(), providers=["CPUExecutionProvider"])
     (expected,) = whole.run(None, dict(known))
-    start, names = 0, set(known)
-    for cut in take_cuts(block.network, cuts):
-        part = measuring._part(block, start, cut)
-        start = cut.position
+    names, found = set(known), take_cuts(block.network, cuts)
+    for k, cut in enumerate(found):
+        part = measuring._part(block, cut.operations, [op for later in found[k + 1 :] for op in later.operations])
         assert {v.name for v in part.graph.input} <= names
         session = onnxruntime.InferenceSession(part.SerializeToString(), providers=["CPUExecutionProvider"])
         made = [v.name for v in part.graph.output]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
+from dmcjia_opt.model.networks.profile import CutTensor, LayerProfile, load_profile
 from dmcjia_opt.model.networks.zoo import ZOO, zoo_profile
 from tests.model.networks.onnx_models import residual_block
 from tests.refusals import refused
@@ -236,6 +236,39 @@ def test_tensors_have_names_that_files_keep(tmp_path):
     profile.save(tmp_path / "p.json")
     assert load_profile(tmp_path / "p.json").tensor_names == (("x", "y"), ("z",))
     assert replace(profile, tensor_names=None).fingerprint() == profile.fingerprint()
+
+
+def test_tensors_have_shapes_and_types_that_files_keep(tmp_path):
+    profile = LayerProfile.from_onnx(residual_block().save(tmp_path / "net.onnx"))
+    inside = profile.cut_tensors_of(2)
+    assert inside == (CutTensor("entry", (1, 8, 8, 8), "float32"), CutTensor("middle", (1, 8, 8, 8), "float32"))
+    assert profile.cut_tensors_of(4) == (CutTensor("fc", (1, 10), "float32"),)
+    assert [tensor.name for tensor in profile.cut_tensors] == ["entry", "middle", "pool", "fc"]
+    profile.save(tmp_path / "p.json")
+    loaded = load_profile(tmp_path / "p.json")
+    assert loaded.to_dict() == profile.to_dict()
+    assert loaded.cut_tensors_of(2) == inside
+    assert str(inside[0]) == "entry 1x8x8x8 float32"
+    assert replace(profile, cut_tensors=()).fingerprint() == profile.fingerprint()
+    assert replace(profile, cut_tensors=()).cut_tensors_of(4) == (CutTensor("fc", (), ""),)
+    assert zoo_profile("resnet34").cut_tensors_of(1) is None
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ([{"name": "x", "shape": [1]}], 'cut_tensors has no "y", which tensor_names has; add it'),
+        ([{"name": "x", "shape": [1]}, {"name": "x", "shape": [2]}], 'cut_tensors has "x" twice; remove one'),
+        ([{"name": "x", "shape": [-1]}], r'"cut_tensors\[0\].shape\[0\]"'),
+        ([{"name": "x"}], r'"cut_tensors\[0\].shape" is missing'),
+    ],
+)
+def test_tensors_that_do_not_fit_are_refused(tensors, message, tmp_path):
+    layers = [{"name": name, "macs": 1, "output_bytes": 1, "tensor_names": ["x", "y"]} for name in "ab"]
+    content = {"name": "p", "input_bytes": 1, "layers": layers, "cut_tensors": tensors}
+    (tmp_path / "p.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=message):
+        load_profile(tmp_path / "p.json")
 
 
 @pytest.mark.parametrize(

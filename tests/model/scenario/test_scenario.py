@@ -348,7 +348,7 @@ def measured(cloud_device="", times=TIMES, **changes):
     return Scenario(3.0, table(**columns), profiles={"tiny.json": TINY}, times=times, cloud_device=cloud_device)
 
 
-@pytest.mark.parametrize("cuts", ["layers", "blocks", "all", "chain"])
+@pytest.mark.parametrize("cuts", ["layers", "blocks", "all", "graph", "chain"])
 def test_an_onnx_file_is_a_model(cuts, tmp_path):
     path = residual_block().save(tmp_path / "net.onnx")
     text = CLOUD + f'[profiles]\ncuts = "{cuts}"\nupload_dtype = "uint8"\n' + node(model='"net.onnx"')

@@ -1,8 +1,9 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
+from dmcjia_opt.model.networks.profile import CutTensor, LayerProfile
 from dmcjia_opt.solving.contract import Status
 from dmcjia_opt.studies.look.words import (
     cuts_of,
@@ -12,6 +13,7 @@ from dmcjia_opt.studies.look.words import (
     in_plain_words,
     share_of,
     source_of_bound,
+    tensors_at,
 )
 
 
@@ -103,6 +105,15 @@ def test_statuses_in_words(status, tolerance, words):
 )
 def test_what_a_bound_rests_on(source, n_resources, words):
     assert source_of_bound(source, n_resources) == words
+
+
+def test_tensors_at_a_cut_in_words():
+    tensors = tuple(CutTensor(name, (1, 2), "int64") for name in "xyz")
+    profile = LayerProfile("p", 1.0, ("a",), [1.0], [1.0], tensor_names=(("x", "y", "z"),), cut_tensors=tensors)
+    assert tensors_at(profile, 1) == "x 1x2 int64, y 1x2 int64, 1 more"
+    assert tensors_at(profile, 1, most=3) == "x 1x2 int64, y 1x2 int64, z 1x2 int64"
+    assert tensors_at(replace(profile, cut_tensors=()), 1, most=1) == "x, 2 more"
+    assert tensors_at(profile, 0) == tensors_at(replace(profile, tensor_names=None), 1) == ""
 
 
 def test_cuts_and_shares_in_words():

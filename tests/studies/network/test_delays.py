@@ -8,6 +8,7 @@ from dmcjia_opt.model.networks.zoo import zoo_profile
 from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.network.delays import best_split, delay_along_cuts
+from tests.model.networks.onnx_models import two_branches
 from tests.studies.network.nodes import on_a_node
 
 TINY = LayerProfile("tiny", 1e6, ("a", "b"), [1e9, 1e9], [1e5, 10.0])
@@ -20,6 +21,20 @@ def test_the_best_cut_is_the_proved_optimum(given):
     assert best_split(delays) == plan.splits[0]
     assert delays.total[plan.splits[0]] == pytest.approx(plan.objective, rel=1e-9)
     assert scenario.nodes.networks == ("alexnet",)
+
+
+def test_a_cheap_branch_before_a_heavy_one_saves_most_of_the_delay(tmp_path):
+    """In one order by levels the large input is sent raw, or the heavy branch is done first."""
+    path = two_branches().save(tmp_path / "net.onnx")
+    plans = {
+        cuts: solve(on_a_node(LayerProfile.from_onnx(path, cuts=cuts), cloud_gflops=400.0))
+        for cuts in ("layers", "all", "blocks", "graph")
+    }
+    found = {cuts: plan.objective for cuts, plan in plans.items()}
+    assert found["layers"] == pytest.approx(1.30976, rel=1e-5)
+    assert found["graph"] == pytest.approx(0.0831183, rel=1e-5)
+    assert found["graph"] < min(found["layers"], found["all"], found["blocks"]) / 10
+    assert plans["graph"].choices.cut_tensors_of(0) == [["small", "cheap.pool"]]
 
 
 def test_measured_times_drive_the_delay():
