@@ -161,7 +161,7 @@ def load_manifest(folder: Path) -> Manifest:
     manifest = read_json(path, "the manifest", Manifest)
     files, models = {half.file for half in manifest.halves}, {network.model for network in manifest.networks}
     servers = {server.name for server in manifest.servers}
-    for file in files:
+    for file in dict.fromkeys(half.file for half in manifest.halves):
         if not (is_beneath(folder, file) and (folder / file).is_file()):
             raise InputError(f"{path}: the half {file} is not in the folder; deploy the plan anew")
     for node in manifest.nodes:

@@ -1,0 +1,76 @@
+"""A small fleet that uses every kind of stage, planned and deployed."""
+
+from __future__ import annotations
+
+import onnx
+
+from dmcjia_opt import solve
+from dmcjia_opt.model.scenario.loading import load_graphs, load_scenario
+from dmcjia_opt.solving.plan import load_plan
+from dmcjia_opt.studies.deploy.deploying import deploy
+from tests.studies.deploy.networks import chain
+
+NODES = """
+name = "three"
+[cloud]
+compute_gflops = 0.05
+[[servers]]
+name = "site"
+compute_gflops = 0.016
+[[links]]
+name = "cell"
+mbps = 1.5
+[options]
+delay = "tandem"
+[[nodes]]
+name = "gate"
+model = "net.onnx"
+compute_gflops = 0.015
+uplink_mbps = 1.2
+arrival_rate = 28.0
+servers = ["cloud"]
+splits = [2]
+[[nodes]]
+name = "yard"
+model = "net.onnx"
+compute_gflops = 0.009
+link = "cell"
+arrival_rate = 32.0
+arrivals = "periodic"
+servers = ["cloud"]
+splits = [2]
+rtt_ms = 4.0
+[[nodes]]
+name = "dock"
+model = "net.onnx"
+compute_gflops = 0.001
+uplink_mbps = 2.0
+arrival_rate = 28.0
+tiers = ["site", "cloud"]
+splits = [1]
+"""
+
+
+def planned(folder, text=NODES):
+    """Write a scenario and its plan into a folder; return both as read."""
+    onnx.save(chain(256, 256, 256, 8), folder / "net.onnx")
+    (folder / "s.toml").write_text(text)
+    scenario = load_scenario(folder / "s.toml")
+    solve(scenario).save(folder / "plan.json")
+    return scenario, load_plan(folder / "plan.json")
+
+
+def deployed(folder, text=NODES):
+    """Plan and deploy a fleet into ``dep`` of a folder; return its manifest."""
+    scenario, plan = planned(folder, text)
+    deployment = deploy(scenario, plan, load_graphs(folder / "s.toml", scenario.nodes.networks))
+    deployment.save(folder / "dep")
+    return deployment.manifest
+
+
+def alone(**changed):
+    """Return the scenario of its first node alone, some keys changed."""
+    text = NODES[: NODES.index('[[nodes]]\nname = "yard"')]
+    text = text.replace('[[servers]]\nname = "site"\ncompute_gflops = 0.016\n', "")
+    text = text.replace('[[links]]\nname = "cell"\nmbps = 1.5\n', "").replace("splits = [2]\n", "")
+    return text + "".join(f"{key} = {value}\n" for key, value in changed.items())
