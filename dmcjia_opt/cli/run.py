@@ -41,11 +41,13 @@ def run(
     from dmcjia_opt.cli.show import warn
     from dmcjia_opt.cli.show_run import show_run
     from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
+    from dmcjia_opt.studies.deploy.manifest import load_manifest
     from dmcjia_opt.studies.deploy.result import result_of
     from dmcjia_opt.studies.deploy.running import run as run_here
 
     if page is not None:
         check_drawing("--page")
+    load_manifest(folder)  # what is read is said before the times are, which are written anew
     known = load_times(times) if times is not None and times.exists() else MeasuredTimes()
     with bar("running") as live:
         records = run_here(folder, tasks=tasks, paced=pace, seed=seed, times=times is not None, progress=live.show)

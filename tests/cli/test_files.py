@@ -19,10 +19,12 @@ import typer
 from dmcjia_opt.cli.main import app
 from dmcjia_opt.model.networks.measured import load_times
 from dmcjia_opt.model.networks.profile import LayerProfile
+from dmcjia_opt.studies.deploy import running
 from tests.cli.scenarios import CLOUD
 from tests.command_line import fails, run
 from tests.model.networks.onnx_models import residual_block
 from tests.studies.bench.runs import placer_rows, write_folder
+from tests.studies.deploy.deployed import alone, deployed, imagined
 
 #: What is written, with how a name may end; "" stands for a folder.
 OUTPUTS = {
@@ -38,6 +40,12 @@ OUTPUTS = {
     ("profile", "--picture"): ".svg",
     ("profile", "--scenario"): ".toml",
     ("profile", "--out-times"): ".csv",
+    ("split", "--out"): "",
+    ("deploy", "--out"): "",
+    ("run", "--out"): ".json",
+    ("run", "--csv"): ".csv",
+    ("run", "--page"): ".html",
+    ("run", "--times"): ".csv",
     ("bench", "--out"): "",
     ("reproduce", "--out"): "",
     ("report", "--out"): ".html",
@@ -46,7 +54,7 @@ OUTPUTS = {
 #: What goes to standard output by "-".
 STREAMS = {
     *(("solve", name) for name in ("--out", "--proof")),
-    *((name, "--out") for name in ("simulate", "size", "generate", "profile")),
+    *((name, "--out") for name in ("simulate", "size", "generate", "profile", "run")),
 }
 #: What names a file, or may.
 INPUTS = {
@@ -55,6 +63,9 @@ INPUTS = {
     *(("simulate", name) for name in ("scenario", "plans", "--arrivals")),
     ("size", "scenario"),
     ("profile", "model"),
+    ("split", "network"),
+    *(("deploy", name) for name in ("scenario", "plan")),
+    ("run", "folder"),
     *(("report", name) for name in ("what", "--scenario")),
     *(("bench", name) for name in ("--instances", "--methods")),
 }
@@ -68,6 +79,7 @@ WORDS = {
     ("profile", "--input-shape"),
     ("profile", "--measure"),
     ("profile", "--upload-dtype"),
+    ("split", "--input-shape"),
 }
 FLEET = ("s.toml", "nodes.csv", "net.json", "net.onnx", "times.csv")
 #: Calls that read, and every file that each of them reads.
@@ -82,6 +94,9 @@ READ = {
     "size": (("size", "s.toml", "--deadline-ms", 9000), FLEET),
     "profile": (("profile", "net.onnx", "--measure", "pi"), ("net.onnx",)),
     "profile, JSON": (("profile", "net.json", "--measure", "pi"), ("net.json",)),
+    "split": (("split", "net.onnx", "--at", 1), ("net.onnx",)),
+    "deploy": (("deploy", "d/s.toml", "d/plan.json"), ("d/s.toml", "d/plan.json", "d/net.onnx")),
+    "run": (("run", "d/dep"), ("d/dep/manifest.json", "d/dep/halves/net-1-1.onnx")),
     "bench": (("bench", "smoke", "--instances", "s.toml,p.toml", "--methods", "./mine.py:Mine"), (*FLEET, "mine.py")),
     "report": (("report", "plan.json", "--scenario", "s.toml"), ("plan.json", *FLEET)),
     "report, its own": (("report", "plan.json"), FLEET),
@@ -100,6 +115,9 @@ MADE = {
     "size": ("size", "p.toml", "--mean-ms", 9000),
     "generate": ("generate", "paper", "--nodes", 2),
     "profile": ("profile", "net.onnx", "--measure", "pi", "--repeats", 1),
+    "split": ("split", "net.onnx", "--at", 1),
+    "deploy": ("deploy", "d/s.toml", "d/plan.json"),
+    "run": ("run", "d/dep"),
     "report": ("report", "results"),
 }
 PAIRS = [
@@ -151,6 +169,8 @@ def template(tmp_path_factory):
         "    def allocate(self, problem, options): raise AssertionError\n"
     )
     (folder / "arrivals.csv").write_text("\n".join(map(str, range(1, 2000))))
+    (folder / "d").mkdir()
+    deployed(folder / "d", alone(splits=[1]))
     write_folder(folder / "results", placer_rows(), suite="small")
     return folder
 
@@ -161,6 +181,7 @@ def dmcjia(monkeypatch, capsys, tmp_path, template):
     folder = tmp_path / "work"
     shutil.copytree(template, folder)
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(running, "run", imagined)
     command = partial(run, monkeypatch, capsys)
     if not (template / "plan.json").exists():
         for scenario, plan in (("s.toml", "plan.json"), ("s.toml", "other.json"), ("p.toml", "of-p.json")):

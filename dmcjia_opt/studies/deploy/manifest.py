@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import Amount, Name, NonNegative, Positive
-from dmcjia_opt.base.files import is_beneath, read_json
+from dmcjia_opt.base.files import check_readable, is_beneath, read_json
 from dmcjia_opt.base.limits import MOST_LAYERS, MOST_NODES
 from dmcjia_opt.model.resources import Sharing
 from dmcjia_opt.model.scenario.nodes import ARRIVALS
@@ -162,8 +162,9 @@ def load_manifest(folder: Path) -> Manifest:
     files, models = {half.file for half in manifest.halves}, {network.model for network in manifest.networks}
     servers = {server.name for server in manifest.servers}
     for file in dict.fromkeys(half.file for half in manifest.halves):
-        if not (is_beneath(folder, file) and (folder / file).is_file()):
+        if not (is_beneath(folder, file) and (folder / file).exists()):
             raise InputError(f"{path}: the half {file} is not in the folder; deploy the plan anew")
+        check_readable(folder / file, "the model")
     for node in manifest.nodes:
         splits = {cut.split for cut in node.cuts}
         for stage in node.stages:

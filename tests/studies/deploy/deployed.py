@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 
 from dmcjia_opt import solve
 from dmcjia_opt.model.scenario.loading import load_graphs, load_scenario
 from dmcjia_opt.solving.plan import load_plan
 from dmcjia_opt.studies.deploy.deploying import deploy
+from dmcjia_opt.studies.deploy.expecting import through
+from dmcjia_opt.studies.deploy.manifest import load_manifest
+from dmcjia_opt.studies.deploy.running import Moments, Records, node_called, server_called
 from tests.studies.deploy.networks import chain
 
 NODES = """
@@ -74,3 +78,19 @@ def alone(**changed):
     text = text.replace('[[servers]]\nname = "site"\ncompute_gflops = 0.016\n', "")
     text = text.replace('[[links]]\nname = "cell"\nmbps = 1.5\n', "").replace("splits = [2]\n", "")
     return text + "".join(f"{key} = {value}\n" for key, value in changed.items())
+
+
+def imagined(folder, *, tasks=300, paced=False, seed=0, times=False, progress=None):
+    """Return what a run might record, without any process: every stage takes as long as planned."""
+    manifest, found = load_manifest(folder), []
+    for d, node in enumerate(manifest.nodes):
+        arrivals = np.random.default_rng((seed, d)).exponential(1.0 / node.arrival_rate, tasks).cumsum()
+        took = [np.full(tasks, stage.service_s) for stage in node.stages]
+        at = through(arrivals, took, [stage.waits for stage in node.stages])
+        late = 1.0 if paced else 1.25
+        begin = at - late * np.array([stage.service_s for stage in node.stages])
+        found.append(Moments(arrivals, begin, at, at + 1e-4, np.full(at.shape, 1e-3)))
+    halves = dict.fromkeys([half.file for half in manifest.halves], 2e-3)
+    called = [*(node_called(node.name) for node in manifest.nodes), *(server_called(s.name) for s in manifest.servers)]
+    alone = dict.fromkeys(called, halves) if times else {}
+    return Records(manifest, paced, seed, tuple(found), alone, "2026-01-01T00:00:00+00:00", 1.0, (None, None))
