@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
+
 from rich.markup import escape
 
 from dmcjia_opt.cli.show import console, facts, show_table, table_of
@@ -13,7 +14,7 @@ from dmcjia_opt.studies.look.words import in_percent, unit_of
 def show_run(result: RunResult) -> None:
     """Print what was measured of every stage beside what was predicted, and how far apart they are."""
     records = result.records
-    unit, size = unit_of(min(node.delay.predicted_s for node in result.nodes))
+    unit, size = unit_of(min(node.delay.measured_s for node in result.nodes))
     table = table_of(
         "node", "stage", numbers=("planned", "predicted", "measured", "off", "p95 predicted", "p95 measured", "cv")
     )
@@ -24,25 +25,29 @@ def show_run(result: RunResult) -> None:
     how = "every stage stretched to its planned time" if records.paced else "as fast as this machine is"
     tasks = result.nodes[0].tasks
     show_table(table, f"{records.manifest.scenario}: {tasks:,} tasks a node, {how}; delays in {unit}")
-    errors = np.abs(result.errors)
-    rows = [("measured beside predicted", f"{in_percent(float(np.median(errors)))} off, {_most(result)}")]
+    rows = [("measured beside predicted", _off(result))]
     before, after = records.load
     if before is not None and after is not None:
         rows.append(("load of this machine", f"{before:.2f} before, {after:.2f} after"))
     console().print(facts(rows))
 
 
-def _most(result: RunResult) -> str:
-    errors = np.abs(result.errors)
-    worst = int(errors.argmax())
-    return f"the median node; at most {in_percent(float(errors[worst]))}, {escape(result.nodes[worst].name)}"
+def _off(result: RunResult) -> str:
+    if (off := result.off()) is None:
+        return "nothing could be predicted"
+    median, most, name = off
+    return f"{in_percent(median)} off, the median node; at most {in_percent(most)}, {escape(name)}"
 
 
 def _cells(delay: Figures, size: float) -> list[str]:
     shown = [delay.planned_s, delay.predicted_s, delay.measured_s]
     tails = [delay.predicted_p95_s, delay.measured_p95_s]
     return [
-        *(f"{value / size:.4g}" for value in shown),
-        f"{100 * delay.error:+.1f} %",
-        *(f"{value / size:.4g}" for value in tails),
+        *(_number(value / size) for value in shown),
+        "–" if math.isnan(delay.error) else f"{100 * delay.error:+.1f} %",
+        *(_number(value / size) for value in tails),
     ]
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else "∞"

@@ -11,10 +11,12 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.limits import require_memory
 from dmcjia_opt.studies.deploy.manifest import LINKS, Manifest, NodeEntry, StageEntry
 from dmcjia_opt.studies.deploy.node import HopJob, NodeJob
 from dmcjia_opt.studies.deploy.server import ServerJob, Tenant
-from dmcjia_opt.studies.deploy.wire import LinkJob
+from dmcjia_opt.studies.deploy.tensors import TensorEntry
+from dmcjia_opt.studies.deploy.wire import MOST_SENT, LinkJob
 from dmcjia_opt.studies.deploy.working import HalfJob
 
 #: Nodes, each of which is a process.
@@ -45,6 +47,8 @@ def jobs(
             f"{len(manifest.nodes):,} nodes are refused, as each is a process of this machine; the most is {MOST_RUN}: "
             "deploy a part of the fleet"
         )
+    for half in manifest.halves:
+        _require_room(half.file, (*half.inputs, *half.outputs))
     nodes, tenants = [], dict[str, dict[int, Tenant]]()
     for d, node in enumerate(manifest.nodes):
         for stage in node.stages:
@@ -104,6 +108,8 @@ def _hops(
     manifest: Manifest, folder: Path, node: NodeEntry, steps: Sequence[_Step]
 ) -> tuple[list[HopJob], list[tuple[str, Tenant]]]:
     cuts, hops, desks = {cut.split: cut for cut in node.cuts}, [], []
+    for cut in node.cuts:
+        _require_room(f'cut {cut.split} of "{node.name}"', cut.tensors, cut.bytes)
     for links, server, at in steps:
         half = None if at is None else _half(manifest, folder, at, node.stages[at])
         split = node.stages[links[-1]].cut if at is None else manifest.half(str(node.stages[at].half)).start
@@ -114,6 +120,17 @@ def _hops(
         hops.append(HopJob(tensors, math.ceil(cuts[split].bytes), over, server))
         desks.append((server, Tenant(tensors, links[-1] if links else None, half, None, ())))
     return hops, desks
+
+
+def _require_room(where: str, tensors: Sequence[TensorEntry], n_bytes: float = 0.0) -> None:
+    """Refuse tensors that no task of this machine could carry."""
+    most = max(n_bytes, float(sum(tensor.n_bytes for tensor in tensors)))
+    require_memory(math.ceil(most), f"the tensors at {where}, a task", "deploy a smaller network")
+    if most > MOST_SENT:
+        raise InputError(
+            f"the tensors at {where} have {most:.4g} bytes a task, which is refused; the most is {MOST_SENT:,}: deploy "
+            "a smaller network"
+        )
 
 
 def _half(manifest: Manifest, folder: Path, k: int, stage: StageEntry) -> HalfJob:

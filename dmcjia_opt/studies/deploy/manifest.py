@@ -12,7 +12,6 @@ from dmcjia_opt.base.fields import Amount, Name, NonNegative, Positive
 from dmcjia_opt.base.files import check_readable, is_beneath, read_json
 from dmcjia_opt.base.limits import MOST_LAYERS, MOST_NODES
 from dmcjia_opt.model.resources import Sharing
-from dmcjia_opt.model.scenario.nodes import ARRIVALS
 from dmcjia_opt.model.scenario.scenario import Statistic, Uplink
 from dmcjia_opt.studies.deploy.tensors import TensorEntry
 
@@ -103,7 +102,7 @@ class NodeEntry(_Entry):
     model: Name
     device: str = ""
     arrival_rate: Positive
-    arrivals_scv: NonNegative = ARRIVALS["poisson"]
+    arrivals_scv: NonNegative
     planned_s: Amount
     cuts: Annotated[list[CutEntry], Field(max_length=2)]
     stages: Annotated[list[StageEntry], Field(min_length=1, max_length=len(COMPUTING) + 5)]

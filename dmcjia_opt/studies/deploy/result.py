@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ _COLUMNS = (
     "scheduled_s",
     "service_s",
     "service_cv",
+    "load",
     "overruns",
 )
 
@@ -47,7 +49,8 @@ class Figures:
     planned_s
         What the plan says.
     predicted_s, predicted_p95_s
-        Mean and 95th percentile of many tasks that pass queues with the service times of this run.
+        Mean and 95th percentile of many tasks that pass queues with the service times of this run; +inf where such a
+        queue grows without end.
     measured_s, measured_p95_s
         By the clock.
     scheduled_s
@@ -63,18 +66,31 @@ class Figures:
 
     @property
     def error(self) -> float:
-        """How far the measured mean is from the predicted one, relative to that."""
-        return self.measured_s / self.predicted_s - 1.0 if self.predicted_s else 0.0
+        """How far the measured mean is from the predicted one, relative to that; NaN where that is not finite."""
+        return self.measured_s / self.predicted_s - 1.0 if 0.0 < self.predicted_s < math.inf else math.nan
 
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """A stage of a node: its delay, the mean service time, s, its coefficient of variation, planned times missed."""
+    """A stage of a node.
+
+    Parameters
+    ----------
+    stage, delay
+        Which, and its delay.
+    service_s, service_cv
+        Mean service time, s, and its coefficient of variation.
+    load
+        Part of the time that it works, where tasks wait for each other; 0 elsewhere.
+    overruns
+        How often a half took longer than the planned time of a paced run.
+    """
 
     stage: str
     delay: Figures
     service_s: float
     service_cv: float
+    load: float
     overruns: int
 
 
@@ -123,20 +139,35 @@ class RunResult:
 
     @property
     def errors(self) -> FloatArray:
-        """(n_nodes,) how far the measured means are from those predicted, relative to these."""
+        """(n_nodes,) how far the measured means are from those predicted, relative to these; NaN where none is."""
         return np.array([node.delay.error for node in self.nodes])
+
+    def off(self) -> tuple[float, float, str] | None:
+        """Return how far the median node and the farthest are off, and which that is; None if nothing was predicted."""
+        errors = np.abs(self.errors)
+        if np.isnan(errors).all():
+            return None
+        worst = int(np.nanargmax(errors))
+        return float(np.nanmedian(errors)), float(errors[worst]), self.nodes[worst].name
 
     def notes(self) -> list[str]:
         """Return what a reader should know, a sentence each."""
+        found = [
+            f'"{stage.stage}" of "{node.name}" is asked for {100 * stage.load:.3g} % of its time with what it takes here: '
+            "its queue grows without end, and nothing can be predicted; plan with the times of this machine (--times)"
+            for node in self.nodes
+            for stage in node.stages
+            if stage.load >= 1.0
+        ][:1]
         missed = [(stage.overruns, node, stage) for node in self.nodes for stage in node.stages if stage.overruns]
-        if not missed:
-            return []
-        most, node, stage = max(missed, key=lambda one: one[0])
-        return [
-            f"{sum(n for n, _, _ in missed):,} times a half took longer than its stage was planned to, most often at "
-            f'"{stage.stage}" of "{node.name}": {most} of {node.tasks} tasks, beyond {1e3 * stage.service_s:.4g} ms; '
-            "this machine was too slow or too busy to keep the pace"
-        ]
+        if missed:
+            most, node, stage = max(missed, key=lambda one: one[0])
+            found.append(
+                f"{sum(n for n, _, _ in missed):,} times a half took longer than its stage was planned to, most often "
+                f'at "{stage.stage}" of "{node.name}": {most} of {node.tasks} tasks, beyond '
+                f"{1e3 * stage.service_s:.4g} ms; this machine was too slow or too busy to keep the pace"
+            )
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of a run file."""
@@ -162,6 +193,7 @@ class RunResult:
                             **_figures(stage.delay),
                             "service_s": stage.service_s,
                             "service_cv": stage.service_cv,
+                            "load": stage.load,
                             "overruns": stage.overruns,
                         }
                         for stage in node.stages
@@ -188,7 +220,7 @@ class RunResult:
         writer.writeheader()
         for node in self.nodes:
             for stage in node.stages:
-                own = {"service_s": stage.service_s, "service_cv": stage.service_cv, "overruns": stage.overruns}
+                own = {key: getattr(stage, key) for key in ("service_s", "service_cv", "load", "overruns")}
                 writer.writerow({"node": node.name, "stage": stage.stage, **_figures(stage.delay), **own})
             writer.writerow({"node": node.name, "stage": "total", **_figures(node.delay)})
         write_text(path, text.getvalue())
@@ -216,8 +248,9 @@ class RunResult:
         return MeasuredTimes(found)
 
 
-def _figures(delay: Figures) -> dict[str, float]:
-    return {key: float(getattr(delay, key)) for key in Figures.__dataclass_fields__}
+def _figures(delay: Figures) -> dict[str, float | None]:
+    numbers = {key: float(getattr(delay, key)) for key in Figures.__dataclass_fields__}
+    return {key: number if math.isfinite(number) else None for key, number in numbers.items()}
 
 
 def _spread(manifest: Manifest, node: NodeEntry, seconds: dict[str, float]) -> dict[str, float]:
@@ -245,7 +278,10 @@ def _node(records: Records, d: int) -> NodeResult:
     some = [times[skip:] if one else times[skip:].mean(keepdims=True) for times, one in zip(took, waits, strict=True)]
     stages = [Passed(times, one) for times, one in zip(some, waits, strict=True)]
     rng = stream(records.seed, d, 5)
+    loads = [node.arrival_rate * float(one.times.mean()) if one.waits else 0.0 for one in stages]
     ahead = expected(stages, node.arrival_rate, node.arrivals_scv, rng)
+    if max(loads) >= 1.0:
+        ahead = np.full_like(ahead, math.inf)
     measured, scheduled = seen.delays()[skip:], seen.delays(scheduled=True)[skip:]
     replayed = through(seen.arrivals, took, waits)[skip:, -1] - seen.arrivals[skip:]
     results = []
@@ -258,6 +294,7 @@ def _node(records: Records, d: int) -> NodeResult:
                 delay=_delay(stage.planned_s, ahead[:, k], measured[:, k], scheduled[:, k]),
                 service_s=float(times.mean()),
                 service_cv=float(times.std() / times.mean()) if np.ptp(times) else 0.0,
+                load=loads[k],
                 overruns=int((seen.work[skip:, k] > stage.service_s).sum()) if missed else 0,
             )
         )
@@ -277,7 +314,7 @@ def _delay(planned: float, ahead: FloatArray, measured: FloatArray, scheduled: F
     return Figures(
         planned_s=planned,
         predicted_s=float(ahead.mean()),
-        predicted_p95_s=float(np.quantile(ahead, _P95)),
+        predicted_p95_s=float(np.quantile(ahead, _P95)) if math.isfinite(ahead[0]) else math.inf,
         measured_s=float(measured.mean()),
         measured_p95_s=float(np.quantile(measured, _P95)),
         scheduled_s=float(scheduled.mean()),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from dmcjia_opt.base.machine import machine
 from dmcjia_opt.studies.deploy.result import Figures, NodeResult, RunResult
@@ -35,12 +34,13 @@ def run_page(result: RunResult) -> str:
 
 
 def _lead(result: RunResult) -> str:
-    errors = np.abs(result.errors)
-    worst = int(errors.argmax())
     how = "with every stage stretched to its planned time" if result.records.paced else "as fast as this machine is"
+    if (off := result.off()) is None:
+        return f"Run {how}, nothing could be predicted: queues grow without end."
+    median, most, name = off
     return (
-        f"Run {how}, the measured mean delay of the median node is {in_percent(float(np.median(errors)))} from that "
-        f"predicted, and at most {in_percent(float(errors[worst]))}, at {result.nodes[worst].name}."
+        f"Run {how}, the measured mean delay of the median node is {in_percent(median)} from that predicted, and at "
+        f"most {in_percent(most)}, at {name}."
     )
 
 
@@ -64,7 +64,7 @@ def _glance(result: RunResult) -> list[tuple[str, str]]:
 def _figure(result: RunResult) -> go.Figure:
     """Draw the mean and the 95th percentile of every node."""
     delays = [node.delay for node in result.nodes]
-    unit, size = unit_of(min(delay.predicted_s for delay in delays))
+    unit, size = unit_of(min(delay.measured_s for delay in delays))
     names = [node.name for node in result.nodes]
     figure = new_figure(max(260, 60 + 46 * len(names)))
 
@@ -98,7 +98,7 @@ def _cells(delay: Figures) -> list[Cell]:
         Cell(seconds(delay.planned_s), delay.planned_s),
         Cell(seconds(delay.predicted_s), delay.predicted_s),
         Cell(seconds(delay.measured_s), delay.measured_s),
-        Cell(f"{100 * delay.error:+.1f} %", delay.error),
+        Cell("–") if math.isnan(delay.error) else Cell(f"{100 * delay.error:+.1f} %", delay.error),
         Cell(seconds(delay.predicted_p95_s), delay.predicted_p95_s),
         Cell(seconds(delay.measured_p95_s), delay.measured_p95_s),
     ]

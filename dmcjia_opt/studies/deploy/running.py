@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
-from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.base.machine import load
+from dmcjia_opt.base.errors import BackendMissing, InputError
+from dmcjia_opt.base.machine import installing, load
 from dmcjia_opt.studies.deploy.company import Company, company
 from dmcjia_opt.studies.deploy.jobs import jobs
 from dmcjia_opt.studies.deploy.manifest import Manifest, NodeEntry, load_manifest
@@ -131,6 +132,8 @@ def run(
         raise InputError(f"seed must be at least 0, got {seed}")
     folder = Path(folder)
     manifest = load_manifest(folder)
+    if find_spec("onnxruntime") is None:
+        raise BackendMissing(f"running a network needs onnxruntime; {installing('onnx')}")
     arrivals = [_arrivals(node, tasks, seed, d) for d, node in enumerate(manifest.nodes)]
     of_nodes, of_servers = jobs(manifest, folder, arrivals, paced=paced)
     nodes = {node_called(manifest.nodes[job.node].name): job for job in of_nodes}

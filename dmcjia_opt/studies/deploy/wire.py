@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from dmcjia_opt.base.errors import BackendFailed
 
 _HEADER = struct.Struct("!IIId")  # task, its bytes, those of this chunk, when it has come at last
+#: Bytes of a task on its way.
+MOST_SENT = 2**32 - 1
 _HELLO = struct.Struct("!I")
 _CHUNK_BYTES, _CHUNK_SECONDS, _MOST_CHUNKS = 4096, 1e-3, 64
 

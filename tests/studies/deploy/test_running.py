@@ -1,10 +1,12 @@
 import csv
 import json
+import math
 import os
 import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from dmcjia_opt.solving.plan import load_plan
 from dmcjia_opt.studies.deploy.manifest import load_manifest
 from dmcjia_opt.studies.deploy.result import result_of
 from dmcjia_opt.studies.deploy.run_page import run_page
-from dmcjia_opt.studies.deploy.running import Records, run
+from dmcjia_opt.studies.deploy.running import Moments, run
 from tests.studies.deploy.deployed import alone, deployed
 from tests.waiting import PATIENCE, until
 
@@ -168,14 +170,25 @@ def test_planned_times_that_were_missed_are_counted(paced):
     records = paced.records
     slow = records.nodes[0].work.copy()
     slow[100:117, 0] = 1.0
-    node = records.nodes[0].__class__(
-        **{key: getattr(records.nodes[0], key) for key in ("arrivals", "begin", "at", "done")}, work=slow
-    )
-    others = {key: getattr(records, key) for key in Records.__slots__ if key != "nodes"}
-    found = result_of(Records(**others, nodes=(node, *records.nodes[1:])))
+    found = result_of(replace(records, nodes=(replace(records.nodes[0], work=slow), *records.nodes[1:])))
     before = paced.nodes[0].stages[0].overruns
     assert 17 <= found.nodes[0].stages[0].overruns <= before + 17
     assert re.search(r'most often at "device" of "gate": \d+ of 270 tasks, beyond 9\.0', found.notes()[0])
+
+
+def test_what_cannot_keep_up_with_its_tasks_is_not_predicted(paced, tmp_path):
+    records, first = paced.records, paced.records.nodes[0]
+    slow = Moments(first.arrivals, first.at - 0.05, first.at, first.done, first.work)
+    found = result_of(replace(records, paced=False, nodes=(slow, *records.nodes[1:])))
+    delay = found.nodes[0].delay
+    assert (delay.predicted_s, delay.predicted_p95_s) == (math.inf, math.inf)
+    assert math.isnan(delay.error)
+    assert found.off()[2] in ("yard", "dock")
+    (note,) = found.notes()
+    assert '"device" of "gate" is asked for 140 % of its time with what it takes here' in note
+    assert found.to_dict()["nodes"][0]["predicted_s"] is None
+    found.to_csv(tmp_path / "run.csv")
+    assert "∞" in run_page(found)
 
 
 @pytest.fixture(scope="module")
