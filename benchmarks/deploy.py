@@ -25,8 +25,8 @@ from dmcjia_opt.model.networks.measuring import Measurement, measure
 from dmcjia_opt.model.networks.onnx_ import read_onnx
 from dmcjia_opt.model.scenario.loading import load_graphs
 from dmcjia_opt.studies.deploy.deploying import deploy
-from dmcjia_opt.studies.deploy.result import RunResult, result_of
-from dmcjia_opt.studies.deploy.running import run
+from dmcjia_opt.studies.deploy.run_here import run
+from dmcjia_opt.studies.deploy.run_result import RunResult, result_of
 
 _WIDTH, _LAYERS, _ROWS = 1024, 8, 96
 _LOAD = 0.15  # of what one core could do, for each of three nodes, so that the machine is not full

@@ -42,8 +42,8 @@ def run(
     from dmcjia_opt.cli.show_run import show_run
     from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
     from dmcjia_opt.studies.deploy.manifest import load_manifest
-    from dmcjia_opt.studies.deploy.result import result_of
-    from dmcjia_opt.studies.deploy.running import run as run_here
+    from dmcjia_opt.studies.deploy.run_here import run as run_here
+    from dmcjia_opt.studies.deploy.run_result import result_of
 
     if page is not None:
         check_drawing("--page")

@@ -9,11 +9,11 @@ from rich.markup import escape
 
 from dmcjia_opt.cli.show import console, show_table, table_of
 from dmcjia_opt.model.networks.profile import LayerProfile
-from dmcjia_opt.studies.deploy.halves import Half, Parts
+from dmcjia_opt.studies.deploy.halves import Divisible, Half
 from dmcjia_opt.studies.deploy.manifest import Manifest
 
 
-def show_halves(profile: LayerProfile, parts: Parts, halves: Sequence[Half], paths: Sequence[Path]) -> None:
+def show_halves(profile: LayerProfile, parts: Divisible, halves: Sequence[Half], paths: Sequence[Path]) -> None:
     """Print the parts of a network, and what crosses each cut."""
     table = table_of("part", "layers", numbers=("GMAC", "weights and graph"), prose=("from it goes on",))
     for half, path in zip(halves, paths, strict=True):

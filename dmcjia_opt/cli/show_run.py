@@ -7,7 +7,7 @@ import math
 from rich.markup import escape
 
 from dmcjia_opt.cli.show import console, facts, show_table, table_of
-from dmcjia_opt.studies.deploy.result import Figures, RunResult
+from dmcjia_opt.studies.deploy.run_result import Figures, RunResult
 from dmcjia_opt.studies.look.words import in_percent, unit_of
 
 

@@ -38,8 +38,8 @@ def split(
     from dmcjia_opt.cli.show_deploy import show_halves
     from dmcjia_opt.model.networks.onnx_ import parse_shapes
     from dmcjia_opt.model.networks.reading import is_graph, read_profile
-    from dmcjia_opt.studies.deploy.folder import write_new
-    from dmcjia_opt.studies.deploy.halves import Parts
+    from dmcjia_opt.studies.deploy.halves import Divisible
+    from dmcjia_opt.studies.deploy.new_files import write_new
 
     if not is_graph(str(network)):
         raise InputError(f"{network}: only an .onnx file can be taken apart; give that")
@@ -57,7 +57,7 @@ def split(
         raise InputError(f"--at {at[0]} --at {at[1]}: give the nearer cut first, and two that differ")
     assert model is not None  # it is a graph
     with spinner("running the parts against the whole"):
-        parts = Parts(model, profiled.cuts, network)
+        parts = Divisible(model, profiled.cuts, network)
         halves = parts.take_apart(at)
     names = _NAMES[len(halves)]
     write_new(out, {name: half.content for name, half in zip(names, halves, strict=True)})

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from dmcjia_opt.model.networks.measured import load_times
-from dmcjia_opt.studies.deploy import running
+from dmcjia_opt.studies.deploy import run_here
 from tests.command_line import fails, run
 from tests.model.networks.onnx_models import residual_block
 from tests.model.networks.test_onnx_ import flattened
@@ -67,7 +67,7 @@ def test_a_plan_is_deployed_and_run(dmcjia, tmp_path, monkeypatch):
     assert code == 0
     assert "halves/net-1-2.onnx" in said
     assert "its node" in said
-    monkeypatch.setattr(running, "run", imagined)
+    monkeypatch.setattr(run_here, "run", imagined)
     outputs = ("--out", "run.json", "--csv", "run.csv", "--page", "run.html", "--times", "times.csv")
     code, said, err = dmcjia("run", "dep", "--pace", "--tasks", 100, *outputs)
     assert (code, err) == (0, "")

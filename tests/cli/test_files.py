@@ -19,7 +19,7 @@ import typer
 from dmcjia_opt.cli.main import app
 from dmcjia_opt.model.networks.measured import load_times
 from dmcjia_opt.model.networks.profile import LayerProfile
-from dmcjia_opt.studies.deploy import running
+from dmcjia_opt.studies.deploy import run_here
 from tests.cli.scenarios import CLOUD
 from tests.command_line import fails, run
 from tests.model.networks.onnx_models import residual_block
@@ -181,7 +181,7 @@ def dmcjia(monkeypatch, capsys, tmp_path, template):
     folder = tmp_path / "work"
     shutil.copytree(template, folder)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(running, "run", imagined)
+    monkeypatch.setattr(run_here, "run", imagined)
     command = partial(run, monkeypatch, capsys)
     if not (template / "plan.json").exists():
         for scenario, plan in (("s.toml", "plan.json"), ("s.toml", "other.json"), ("p.toml", "of-p.json")):

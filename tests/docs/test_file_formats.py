@@ -36,7 +36,7 @@ from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.bench.rows import Row
 from dmcjia_opt.studies.bench.suites import Block
 from dmcjia_opt.studies.deploy.manifest import HalfEntry, Manifest, NetworkEntry, NodeEntry, StageEntry
-from dmcjia_opt.studies.deploy.result import result_of
+from dmcjia_opt.studies.deploy.run_result import result_of
 from dmcjia_opt.studies.deploy.tensors import TensorEntry
 from dmcjia_opt.studies.purchase.size import MOST_ROWS, size
 from dmcjia_opt.studies.simulation.arrivals import load_trace

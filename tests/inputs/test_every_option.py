@@ -24,7 +24,7 @@ from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.studies.bench.rows import Outcome
 from dmcjia_opt.studies.bench.running import runner
 from dmcjia_opt.studies.bench.runs import Ran, Reply
-from dmcjia_opt.studies.deploy import running
+from dmcjia_opt.studies.deploy import run_here
 from tests.command_line import run
 from tests.model.networks.onnx_models import residual_block
 from tests.model.networks.test_onnx_ import flattened
@@ -225,7 +225,7 @@ def known():
 def came(files, known, tmp_path, monkeypatch, capsys):
     """Return what comes of a command line in a fresh folder, at a clock that ticks when it is looked at."""
     monkeypatch.setattr(runner, "Worker", FakeWorker)
-    monkeypatch.setattr(running, "run", imagined)
+    monkeypatch.setattr(run_here, "run", imagined)
 
     def begin(folder):
         shutil.copytree(files, folder)

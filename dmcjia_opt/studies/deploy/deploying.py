@@ -19,8 +19,7 @@ from dmcjia_opt.model.scenario.services import stage_times
 from dmcjia_opt.solving.choices import Choices
 from dmcjia_opt.solving.plan import PlanFile
 from dmcjia_opt.solving.verifying import certify_file
-from dmcjia_opt.studies.deploy.folder import write_new
-from dmcjia_opt.studies.deploy.halves import Half, Parts
+from dmcjia_opt.studies.deploy.halves import Divisible, Half
 from dmcjia_opt.studies.deploy.manifest import (
     COMPUTING,
     LINKS,
@@ -35,6 +34,7 @@ from dmcjia_opt.studies.deploy.manifest import (
     ServerEntry,
     StageEntry,
 )
+from dmcjia_opt.studies.deploy.new_files import write_new
 from dmcjia_opt.studies.deploy.tensors import TensorEntry
 from dmcjia_opt.studies.simulation.passage import Passage
 
@@ -143,7 +143,7 @@ class _Taken:
         if profiled.model is None:
             raise InputError(f"{path}: there is no graph to take apart; name an .onnx file")
         self.model, self.profile = model, profiled.profile
-        self.parts = Parts(profiled.model, profiled.cuts, path)
+        self.parts = Divisible(profiled.model, profiled.cuts, path)
         self.files: dict[str, Half] = {}
         self.prefix = ""
         self._done: set[tuple[int, ...]] = set()

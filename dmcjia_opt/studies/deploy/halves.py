@@ -49,7 +49,7 @@ class Half:
     content: bytes
 
 
-class Parts:
+class Divisible:
     """A network that can be taken apart anywhere.
 
     Parameters

@@ -13,8 +13,8 @@ from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.limits import require_memory
 from dmcjia_opt.studies.deploy.manifest import LINKS, Manifest, NodeEntry, StageEntry
-from dmcjia_opt.studies.deploy.node import HopJob, NodeJob
-from dmcjia_opt.studies.deploy.server import ServerJob, Tenant
+from dmcjia_opt.studies.deploy.node_process import HopJob, NodeJob
+from dmcjia_opt.studies.deploy.server_process import ServerJob, Tenant
 from dmcjia_opt.studies.deploy.tensors import TensorEntry
 from dmcjia_opt.studies.deploy.wire import MOST_SENT, LinkJob
 from dmcjia_opt.studies.deploy.working import HalfJob

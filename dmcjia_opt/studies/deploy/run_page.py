@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from dmcjia_opt.base.machine import machine
-from dmcjia_opt.studies.deploy.result import Figures, NodeResult, RunResult
+from dmcjia_opt.studies.deploy.run_result import Figures, NodeResult, RunResult
 from dmcjia_opt.studies.look.page import Cell, render
 from dmcjia_opt.studies.look.plots import Style, add_marks, new_figure, styles
 from dmcjia_opt.studies.look.words import in_percent, seconds, unit_of

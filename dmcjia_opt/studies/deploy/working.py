@@ -48,7 +48,7 @@ class HalfJob:
     share: float
 
 
-class Moment(NamedTuple):
+class Passing(NamedTuple):
     """What is known of a task at a stage of a node, on the monotonic clock, s; NaN is for others to say."""
 
     node: int
@@ -73,7 +73,7 @@ class Failed(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """A process has done its part: (n_moments, fields of `Moment`)."""
+    """A process has done its part: (n_moments, fields of `Passing`)."""
 
     moments: FloatArray
 
@@ -82,14 +82,14 @@ class Finished(NamedTuple):
 class Log:
     """What a process remembers of its tasks; threads may add to it."""
 
-    moments: list[Moment] = field(default_factory=list)
+    moments: list[Passing] = field(default_factory=list)
 
     def table(self) -> FloatArray:
-        """Return all of it, (n_moments, fields of `Moment`)."""
-        return np.array(self.moments, dtype=np.float64).reshape(len(self.moments), len(Moment._fields))
+        """Return all of it, (n_moments, fields of `Passing`)."""
+        return np.array(self.moments, dtype=np.float64).reshape(len(self.moments), len(Passing._fields))
 
 
-class Worker:
+class HalfRunner:
     """Runs a half for one task after the other.
 
     Parameters
@@ -122,7 +122,7 @@ class Worker:
         feed = {tensor.name: known[tensor.name] for tensor in self.job.inputs}
         return dict(zip(self._names, self._session.run(self._names, feed), strict=True))
 
-    def serve(self, node: int, task: int, at: float, known: Arrays) -> tuple[dict[str, Array], Moment]:
+    def serve(self, node: int, task: int, at: float, known: Arrays) -> tuple[dict[str, Array], Passing]:
         """Return what the half makes for a task that is there `at`, when it is due, and what to remember of it."""
         start = time.monotonic()
         begin = max(at, self._free) if self._paced else start
@@ -132,12 +132,12 @@ class Worker:
         sleep_until(end)
         done = time.monotonic()
         self._free = at = end if self._paced else done
-        return made, Moment(node, self.job.stage, task, begin, at, done, work)
+        return made, Passing(node, self.job.stage, task, begin, at, done, work)
 
 
 def trials(jobs: Sequence[HalfJob]) -> dict[Path, float]:
     """Return the seconds of halves, each run alone."""
-    return {job.file: Worker(job, paced=False).trial() for job in jobs}
+    return {job.file: HalfRunner(job, paced=False).trial() for job in jobs}
 
 
 class Reporter:

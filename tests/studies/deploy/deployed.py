@@ -11,7 +11,7 @@ from dmcjia_opt.solving.plan import load_plan
 from dmcjia_opt.studies.deploy.deploying import deploy
 from dmcjia_opt.studies.deploy.expecting import through
 from dmcjia_opt.studies.deploy.manifest import load_manifest
-from dmcjia_opt.studies.deploy.running import Moments, Records, node_called, server_called
+from dmcjia_opt.studies.deploy.run_here import Moments, Records, node_called, server_called
 from tests.studies.deploy.networks import chain
 
 NODES = """

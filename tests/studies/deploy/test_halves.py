@@ -8,14 +8,14 @@ from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.model.networks.graph import take_cuts
 from dmcjia_opt.model.networks.onnx_ import read_onnx
 from dmcjia_opt.studies.deploy import halves
-from dmcjia_opt.studies.deploy.halves import Parts
+from dmcjia_opt.studies.deploy.halves import Divisible
 from tests.studies.deploy.networks import NAMES, beside, drawn_at_random, two_inputs, views, weighted
 
 
 def parts_of(path, cuts="layers"):
     model = read_onnx(path)
     found = take_cuts(model.network, cuts)
-    return model, found, Parts(model, found, path)
+    return model, found, Divisible(model, found, path)
 
 
 def saved(model, path):

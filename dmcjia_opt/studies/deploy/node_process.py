@@ -13,7 +13,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.studies.deploy.tensors import Array, TensorEntry, drawn, packed
 from dmcjia_opt.studies.deploy.wire import LinkJob, Sender, connect, receive, sleep_until
-from dmcjia_opt.studies.deploy.working import Finished, HalfJob, Log, Moment, Ready, Reporter, Worker, trials
+from dmcjia_opt.studies.deploy.working import Finished, HalfJob, HalfRunner, Log, Passing, Ready, Reporter, trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def node_process(job: NodeJob, line: Connection) -> None:
 
 
 def _run(job: NodeJob, reporter: Reporter) -> None:
-    worker = None if job.half is None else Worker(job.half, paced=job.paced)
+    worker = None if job.half is None else HalfRunner(job.half, paced=job.paced)
     known = drawn(job.inputs, seed=job.node)
     reporter.line.send(Ready())
     if reporter.line.recv():
@@ -91,7 +91,7 @@ def _run(job: NodeJob, reporter: Reporter) -> None:
         if sender is not None and job.hop is not None:
             content = packed(job.hop.tensors, known | made, job.hop.n_bytes)
             for link, begin, end in sender.send(task, content, at):
-                log.moments.append(Moment(job.node, link.stage, task, begin, end, np.nan, np.nan))
+                log.moments.append(Passing(job.node, link.stage, task, begin, end, np.nan, np.nan))
     if job.hop is not None:
         reporter.over.wait()
     if not reporter.went_wrong:
@@ -111,7 +111,7 @@ class _Back:
             stage, seconds = self._job.trip
             done = time.monotonic() + seconds
             self.log.moments.append(
-                Moment(self._job.node, stage, task, at, at + seconds if self._job.paced else done, done)
+                Passing(self._job.node, stage, task, at, at + seconds if self._job.paced else done, done)
             )
         self._left -= 1
         if not self._left:

@@ -18,9 +18,9 @@ from dmcjia_opt.base.machine import installing, load
 from dmcjia_opt.studies.deploy.company import Company, company
 from dmcjia_opt.studies.deploy.jobs import jobs
 from dmcjia_opt.studies.deploy.manifest import Manifest, NodeEntry, load_manifest
-from dmcjia_opt.studies.deploy.node import node_process
-from dmcjia_opt.studies.deploy.server import server_process
-from dmcjia_opt.studies.deploy.working import Moment
+from dmcjia_opt.studies.deploy.node_process import node_process
+from dmcjia_opt.studies.deploy.server_process import server_process
+from dmcjia_opt.studies.deploy.working import Passing
 from dmcjia_opt.studies.simulation.arrivals import renewal
 from dmcjia_opt.studies.simulation.passage import stream
 
@@ -69,7 +69,7 @@ class Records:
     nodes
         The tasks of each node.
     alone
-        By `node_called` and `server_called`, the seconds of every half that it might run, alone, by file; empty where
+        By ``node_called`` and `server_called`, the seconds of every half that it might run, alone, by file; empty where
         nobody asked.
     started, seconds
         When it began, ISO 8601, and how long the tasks took.
@@ -196,7 +196,7 @@ def _sorted(manifest: Manifest, table: FloatArray, arrivals: Sequence[FloatArray
         columns = {}
         for key in ("begin", "at", "done", "work"):
             values = columns[key] = np.full(shape, np.nan)
-            said = rows[:, Moment._fields.index(key)]
+            said = rows[:, Passing._fields.index(key)]
             there = ~np.isnan(said)
             values[task[there], stage[there]] = said[there] - (0.0 if key == "work" else start)
         columns["done"] = np.where(np.isnan(columns["done"]), columns["at"], columns["done"])

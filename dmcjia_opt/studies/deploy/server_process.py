@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 
-from dmcjia_opt.studies.deploy.node import HopJob
+from dmcjia_opt.studies.deploy.node_process import HopJob
 from dmcjia_opt.studies.deploy.tensors import Array, TensorEntry, packed, unpacked
 from dmcjia_opt.studies.deploy.wire import Sender, accept, connect, receive, reply
-from dmcjia_opt.studies.deploy.working import Finished, HalfJob, Log, Moment, Ready, Reporter, Worker, trials
+from dmcjia_opt.studies.deploy.working import Finished, HalfJob, HalfRunner, Log, Passing, Ready, Reporter, trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class _Desk:
 
     def __init__(self, node: int, tenant: Tenant, reporter: Reporter, *, paced: bool) -> None:
         self._node, self._tenant, self._reporter, self._paced = node, tenant, reporter, paced
-        self.worker = None if tenant.half is None else Worker(tenant.half, paced=paced)
+        self.worker = None if tenant.half is None else HalfRunner(tenant.half, paced=paced)
         self.log = Log()
         self._came: queue.SimpleQueue[tuple[int, bytearray, float] | None] = queue.SimpleQueue()
         self._onward: socket.socket | None = None
@@ -121,7 +121,7 @@ class _Desk:
     def _take(self, task: int, content: bytearray, at: float) -> None:
         done = time.monotonic()
         if self._tenant.link is not None:
-            came = Moment(self._node, self._tenant.link, task, done=done)
+            came = Passing(self._node, self._tenant.link, task, done=done)
             self.log.moments.append(came if self._paced else came._replace(at=done))
         self._came.put((task, content, at if self._paced else done))
 
@@ -138,6 +138,6 @@ class _Desk:
                 for link, begin, end in self._sender.send(
                     task, packed(tenant.hop.tensors, known, tenant.hop.n_bytes), at
                 ):
-                    self.log.moments.append(Moment(self._node, link.stage, task, begin, end))
+                    self.log.moments.append(Passing(self._node, link.stage, task, begin, end))
             else:
                 reply(connection, task, packed(tenant.results, known, sum(t.n_bytes for t in tenant.results)), at)

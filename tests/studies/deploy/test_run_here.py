@@ -19,9 +19,9 @@ from dmcjia_opt.model.networks.measured import load_times
 from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.solving.plan import load_plan
 from dmcjia_opt.studies.deploy.manifest import load_manifest
-from dmcjia_opt.studies.deploy.result import result_of
+from dmcjia_opt.studies.deploy.run_here import Moments, run
 from dmcjia_opt.studies.deploy.run_page import run_page
-from dmcjia_opt.studies.deploy.running import Moments, run
+from dmcjia_opt.studies.deploy.run_result import result_of
 from tests.studies.deploy.deployed import alone, deployed
 from tests.waiting import PATIENCE, until
 

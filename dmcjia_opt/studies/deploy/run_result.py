@@ -18,7 +18,7 @@ from dmcjia_opt.base.machine import installed_versions, machine
 from dmcjia_opt.model.networks.measured import MeasuredTimes
 from dmcjia_opt.studies.deploy.expecting import Passed, expected, through
 from dmcjia_opt.studies.deploy.manifest import COMPUTING, Manifest, NodeEntry
-from dmcjia_opt.studies.deploy.running import Moments, Records, node_called, server_called
+from dmcjia_opt.studies.deploy.run_here import Moments, Records, node_called, server_called
 from dmcjia_opt.studies.simulation.fleet import WARM_UP
 from dmcjia_opt.studies.simulation.passage import stream
 
@@ -153,8 +153,9 @@ class RunResult:
     def notes(self) -> list[str]:
         """Return what a reader should know, a sentence each."""
         found = [
-            f'"{stage.stage}" of "{node.name}" is asked for {100 * stage.load:.3g} % of its time with what it takes here: '
-            "its queue grows without end, and nothing can be predicted; plan with the times of this machine (--times)"
+            f'"{stage.stage}" of "{node.name}" is asked for {100 * stage.load:.3g} % of its time with what it takes '
+            "here: its queue grows without end, and nothing can be predicted; plan with the times of this machine "
+            "(--times)"
             for node in self.nodes
             for stage in node.stages
             if stage.load >= 1.0
