@@ -161,8 +161,8 @@ def load_manifest(folder: Path) -> Manifest:
     files, models = {half.file for half in manifest.halves}, {network.model for network in manifest.networks}
     servers = {server.name for server in manifest.servers}
     for file in dict.fromkeys(half.file for half in manifest.halves):
-        if not (is_beneath(folder, file) and (folder / file).exists()):
-            raise InputError(f"{path}: the half {file} is not in the folder; deploy the plan anew")
+        if not is_beneath(folder, file):
+            raise InputError(f"{path}: the half {file} is outside the folder; deploy the plan anew")
         check_readable(folder / file, "the model")
     for node in manifest.nodes:
         splits = {cut.split for cut in node.cuts}

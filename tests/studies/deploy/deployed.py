@@ -53,6 +53,46 @@ arrival_rate = 28.0
 tiers = ["site", "cloud"]
 splits = [1]
 """
+#: What the first fleet has not: a host, uplinks that queue, raw input of its own size, all of a network at a node.
+OTHERS = """
+name = "others"
+[cloud]
+compute_gflops = 0.1
+[options]
+uplink = "queue"
+delay = "tandem"
+[[nodes]]
+name = "left"
+model = "net.onnx"
+compute_gflops = 0.05
+uplink_mbps = 1.0
+arrival_rate = 40.0
+host = "board"
+splits = [2]
+[[nodes]]
+name = "right"
+model = "net.onnx"
+compute_gflops = 0.05
+uplink_mbps = 1.0
+arrival_rate = 30.0
+host = "board"
+splits = [1]
+[[nodes]]
+name = "raw"
+model = "net.onnx"
+compute_gflops = 0.05
+uplink_mbps = 1.0
+arrival_rate = 30.0
+input_bytes = 2000
+splits = [0]
+[[nodes]]
+name = "own"
+model = "net.onnx"
+compute_gflops = 0.05
+uplink_mbps = 0.5
+arrival_rate = 40.0
+splits = [4]
+"""
 
 
 def planned(folder, text=NODES):

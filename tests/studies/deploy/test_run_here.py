@@ -3,6 +3,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import psutil
 import pytest
 
 from dmcjia_opt import simulate
-from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.model.networks.measured import load_times
 from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.solving.plan import load_plan
@@ -22,7 +23,7 @@ from dmcjia_opt.studies.deploy.manifest import load_manifest
 from dmcjia_opt.studies.deploy.run_here import Moments, run
 from dmcjia_opt.studies.deploy.run_page import run_page
 from dmcjia_opt.studies.deploy.run_result import result_of
-from tests.studies.deploy.deployed import alone, deployed
+from tests.studies.deploy.deployed import OTHERS, alone, deployed
 from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parents[3]
@@ -142,6 +143,24 @@ def test_without_pacing_the_times_of_this_machine_go_into_the_prediction(folder)
     assert result.notes() == []
 
 
+def test_hosts_queues_at_uplinks_raw_inputs_and_results(tmp_path):
+    manifest = deployed(tmp_path, OTHERS)
+    slots = {node.name: [stage.slot for stage in node.stages] for node in manifest.nodes}
+    assert slots == {
+        "left": ["host", "uplink", "first server"],
+        "right": ["host", "uplink", "first server"],
+        "raw": ["uplink", "first server"],
+        "own": ["edge", "uplink"],
+    }
+    found = result_of(run(tmp_path / "dep", tasks=40, paced=True))
+    for node, moments in zip(found.nodes, found.records.nodes, strict=True):
+        assert np.isfinite(moments.done).all()
+        assert (moments.done >= moments.at - 1e-6).all()
+        assert node.delay.scheduled_s == pytest.approx(node.replayed_s, rel=1e-6)
+        uplink = [stage.slot for stage in manifest.nodes[0].stages].index("uplink") if node.name != "raw" else 0
+        assert (np.diff(moments.at[:, uplink]) >= node.stages[uplink].service_s - 1e-9).all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"), [({"tasks": 9}, "tasks must lie between 10 and"), ({"seed": -1}, "seed must be at least 0")]
 )
@@ -156,7 +175,7 @@ def test_what_is_pooled_is_refused(folder, tmp_path):
     (tmp_path / "manifest.json").write_text(content)
     for half in (folder / "dep" / "halves").iterdir():
         assert (tmp_path / "halves" / half.name).exists()
-    with pytest.raises(InputError, match="is not in the folder"):  # links lead out of it
+    with pytest.raises(InputError, match="is outside the folder"):  # links lead out of it
         run(tmp_path)
     (tmp_path / "halves").unlink()
     (tmp_path / "halves").mkdir()
@@ -196,6 +215,17 @@ def lone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lone")
     deployed(folder, alone(splits=[2]))
     return folder / "dep"
+
+
+def test_a_half_that_cannot_be_loaded_ends_the_run_with_one_sentence(lone, tmp_path):
+    shutil.copytree(lone, tmp_path / "dep")
+    (tmp_path / "dep" / "halves" / "net-3-4.onnx").write_bytes(b"no model")
+    with pytest.raises(
+        BackendFailed, match=r'^the process of server "cloud" failed: onnxruntime cannot load .*net-3-4'
+    ):
+        run(tmp_path / "dep")
+    left = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
+    assert [line for line in left if "spawn_main" in line] == []
 
 
 @pytest.fixture
