@@ -33,7 +33,7 @@ from dmcjia_opt.model.quantiles import PERCENTILES
 from dmcjia_opt.solving.running import place
 from dmcjia_opt.studies.simulation.arrivals import Poisson
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, BatchSums, half_width
-from dmcjia_opt.studies.simulation.queues import FifoQueue
+from dmcjia_opt.studies.simulation.serving import FifoQueue
 
 CONFIDENCE = 0.99
 _HAIR = 1e-9  # relative: times that many tasks share, where none waits, count as the same

@@ -32,6 +32,13 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
+def few_tasks(monkeypatch):
+    """Simulate what is said beside a plan with few tasks, where only the words matter."""
+    for name, number in (("TASKS", 1000), ("MOST_TASKS", 10_000), ("FEW_TASKS", 3000)):
+        monkeypatch.setattr(f"dmcjia_opt.studies.plan.instead.{name}", number)
+
+
+@pytest.fixture
 def dmcjia(monkeypatch, capsys, tmp_path):
     """Run a command in an empty folder; modules override it with one that fills the folder."""
     monkeypatch.chdir(tmp_path)

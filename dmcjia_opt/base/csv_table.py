@@ -52,7 +52,7 @@ class CsvTable:
     what
         What it holds, a key of `FILES`.
     columns
-        The columns that mean something.
+        The columns that mean something; none for those that the file has, whatever they are called.
     optional
         Those of them that may be absent or empty.
     alone
@@ -67,7 +67,7 @@ class CsvTable:
     def __init__(
         self, path: Path, what: str, columns: Sequence[str], optional: Sequence[str] = (), alone: str = ""
     ) -> None:
-        self._path, self._columns, self._optional = path, columns, optional
+        self._path = path
         self._wrong: dict[int, list[str]] = {}
         self._told: list[str] = []
         self._more = 0
@@ -89,8 +89,11 @@ class CsvTable:
         self._alone = alone if not set(self.header) & set(columns) else ""
         self._again = first if self._alone else []
         self.header = [alone] if self._alone else self.header
-        self.columns = tuple(column for column in columns if column in self.header)
-        self._doubts += check_header(path, self.header, columns, optional)
+        known = columns or [*dict.fromkeys(filter(None, self.header))]
+        self._columns, self._optional = known, optional if columns else known
+        self.columns = tuple(column for column in known if column in self.header)
+        if columns:
+            self._doubts += check_header(path, self.header, columns, optional)
 
     def __iter__(self) -> Iterator[Rows]:
         """Yield the rows, those left out that have too many cells.
@@ -285,6 +288,6 @@ def _delimiter(head: str, columns: Sequence[str]) -> str:
 
     def cells(delimiter: str) -> tuple[int, int]:
         found = [cell.strip().strip('"') for cell in line.split(delimiter)]
-        return len(set(found) & set(columns)), len(found) if delimiter != "," else len(found) + 1
+        return len(set(found) & set(columns)), len(found) + (delimiter == "," and bool(columns))
 
     return max(",;\t", key=cells)

@@ -18,6 +18,7 @@ FILES = {
     "the nodes": (2 * _GIB, "save the table as .parquet, or split the fleet"),
     "the profile": (16 * _MIB, "join layers between which nobody would split"),
     "the measured times": (64 * _MIB, "leave out devices that no node has"),
+    "the recorded times": (64 * _MIB, "record fewer runs"),
     # the largest message that protobuf holds
     "the model": (2 * _GIB, "save the weights as external data, they are not needed here"),
     "the plan": (_GIB, "split the fleet"),

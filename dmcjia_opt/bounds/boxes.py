@@ -224,7 +224,7 @@ class PooledDual:
 
     def cost(self, own: FloatArray, sums: FloatArray) -> FloatArray:
         """Return what plans cost at the prices, s, from Σ cost (...,) and Σ parts (..., n_sums) of all nodes."""
-        met = self.crowding.cost((sums + self.empty).reshape(*sums.shape[:-1], -1, SUMS)).sum(-1)
+        met = self.crowding.cost((sums + self.empty).reshape(*sums.shape[:-1], sums.shape[-1] // SUMS, SUMS)).sum(-1)
         return np.asarray(own + met - self.menus.paid)
 
     def narrowed(self, boxes: Boxes) -> Boxes:

@@ -31,6 +31,10 @@ def profile(
     input_shape: Annotated[
         list[str] | None, typer.Option(metavar="NAME=1x3x224x224", help="Shape of an input that the file leaves open.")
     ] = None,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="An input or output that stays where it is, as caches do; * is any text."),
+    ] = None,
     picture: Annotated[
         Path | None, written("FILE.png|.svg", "Draw work, bytes and delay along the cuts.", ".png", ".svg")
     ] = None,
@@ -50,6 +54,27 @@ def profile(
             "times.csv", "Write the times here, beside those that are there.", ".csv", updates="the measured times"
         ),
     ] = None,
+    recorded: Annotated[
+        Path | None,
+        typer.Option(
+            "--import",
+            metavar="FILE.json|.csv",
+            help="Take the times of the layers from trtexec, onnxruntime or a table, and say what was matched.",
+        ),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What the device of --import or --template is called.")
+    ] = None,
+    column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The column of an imported table that has the times.")
+    ] = None,
+    unit: Annotated[
+        Literal["s", "ms", "us", "ns"] | None,
+        typer.Option(help="The unit of that column, where its name does not say.", show_default=False),
+    ] = None,
+    template: Annotated[
+        Path | None, written("times.csv", "Write a table of the layers, to fill in where they run.", ".csv")
+    ] = None,
     repeats: Annotated[
         int | None, typer.Option(min=1, help="Timed runs of each layer; the median counts.", show_default="11")
     ] = None,
@@ -61,11 +86,14 @@ def profile(
     """Show what each layer of a network computes and what each cut sends; write it down, draw it, time it."""
     from dmcjia_opt.cli.progress import bar
     from dmcjia_opt.cli.show_network import best_cut, show_profile
-    from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
+    from dmcjia_opt.model.networks.graph import check_state
+    from dmcjia_opt.model.networks.matching import match
+    from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times, save_template
     from dmcjia_opt.model.networks.measuring import Measurement
     from dmcjia_opt.model.networks.measuring import measure as time_layers
     from dmcjia_opt.model.networks.onnx_ import parse_shapes
     from dmcjia_opt.model.networks.reading import read_profile
+    from dmcjia_opt.model.networks.recorded import read_recorded
     from dmcjia_opt.model.scenario.doubts import doubt_units
     from dmcjia_opt.model.scenario.scenario import times_beside
     from dmcjia_opt.studies.look.words import seconds
@@ -75,17 +103,24 @@ def profile(
     shapes = parse_shapes(input_shape or ())
     if picture is not None:
         check_picture(picture)
-    asked = {"--out-times": out_times, "--repeats": repeats, "--threads": threads}
-    if measure is None and (unused := [option for option, value in asked.items() if value is not None]):
-        raise InputError(f"{unused[0]} needs --measure DEVICE: say what this machine is called")
+    known_as = _device(measure, recorded, device, template)
+    if out_times is not None and measure is None and recorded is None:
+        raise InputError("--out-times needs --measure DEVICE: say what this machine is called; or give --import FILE")
+    _check_needed("--measure DEVICE: say what this machine is called", measure, repeats=repeats, threads=threads)
+    _check_needed("--import FILE: say which times are meant", recorded, column=column, unit=unit)
     if measure is not None and cuts == "chain":
         raise InputError("--measure needs cuts that are real: leave --cuts chain out")
-    if scenario is not None and measure is not None:
+    if scenario is not None and (measure is not None or recorded is not None):
         claim("--scenario", times_beside(scenario), (".csv",))
-    profiled = read_profile(model, cuts, upload_dtype, shapes)
+    profiled = read_profile(model, cuts, upload_dtype, shapes, state=state or ())
+    if profiled.model is not None:
+        check_state(state or (), [profiled.model.network], "--state")
+    name, read = profiled.profile.name, None
+    if recorded is not None:
+        read = read_recorded(recorded, known_as, name, column=column or "", unit=unit or "")
     known = load_times(out_times) if out_times is not None and out_times.exists() else MeasuredTimes()
     node = partial(one_node, profiled.profile, compute_gflops, uplink_mbps, arrival_rate, cloud_gflops)
-    lone, times = node(), None
+    lone, times, said = node(), None, ["layer by layer."]
     doubt_units(lone, "profile")
     if measure is not None:
         if profiled.model is None:
@@ -95,15 +130,26 @@ def profile(
             times = time_layers(
                 profiled.model, measure, cuts or "layers", how, lambda done, total: live.show(done / total)
             )
-        lone = node(device=measure.strip(), times=times)
+    if read is not None:
+        matched = match(read, profiled, known_as)
+        times, said = matched.times, [f"says {read.by}.", *matched.sentences]
+    if times is not None:
+        lone = node(device=known_as, times=times)
+    if template is not None:
+        save_template(template, known_as, profiled.profile)
     show_profile(profiled)
     typer.echo(best_cut(lone))
     if times is not None:
         total = sum(sum(layers.values()) for layers in times.seconds.values())
-        typer.echo(f'The network takes {seconds(total)} on "{lone.nodes.device_of(0)}", layer by layer.')
+        typer.echo(f'The network takes {seconds(total)} on "{known_as}", {" ".join(said)}')
         if out_times is not None:
             known.merged(times).save(out_times)
-            typer.echo(f"Times written to {out_times}; in a scenario: [profiles] times_file, and device of a node.")
+            instead = ", in place of those that were there" if known.replaced(times) else ""
+            typer.echo(
+                f"Times written to {out_times}{instead}; in a scenario: [profiles] times_file, and device of a node."
+            )
+    if template is not None:
+        typer.echo(f"Template written to {template}; fill in the seconds, and name it as [profiles] times_file.")
     if out is not None:
         profiled.profile.save(out)
         if out != STDOUT:
@@ -114,3 +160,26 @@ def profile(
     if scenario is not None:
         lone.save(scenario)
         typer.echo(f"Scenario of one node written to {scenario}; plan it with: dmcjia solve {scenario}")
+
+
+def _device(measure: str | None, recorded: Path | None, device: str | None, template: Path | None) -> str:
+    """Return what the device is called whose times are asked for, empty if none are."""
+    if measure is not None:
+        if recorded is not None or device is not None:
+            raise InputError("--measure names the device and times it: leave --import and --device out")
+        return measure.strip()
+    asking = "--import" if recorded is not None else "--template" if template is not None else ""
+    if device is None or not device.strip():
+        if asking:
+            raise InputError(f"{asking} needs --device NAME: say what the device is called")
+        return ""
+    if not asking:
+        raise InputError("--device needs --import FILE, or --template FILE to fill in")
+    return device.strip()
+
+
+def _check_needed(what: str, given: object, **options: object) -> None:
+    """Refuse an option without the one that it belongs to."""
+    unused = next((name for name, value in options.items() if value is not None), None)
+    if given is None and unused is not None:
+        raise InputError(f"--{unused} needs {what}")

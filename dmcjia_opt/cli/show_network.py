@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.markup import escape
 
 from dmcjia_opt.cli.show import console, show_table, table_of
-from dmcjia_opt.model.networks.graph import single_tensor_cuts
+from dmcjia_opt.model.networks.cuts import single_tensor_cuts
 from dmcjia_opt.model.networks.reading import Profiled
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.studies.look.words import seconds, tensors_at

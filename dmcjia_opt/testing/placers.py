@@ -59,7 +59,7 @@ _SHARED: tuple[tuple[int, int, int, tuple[DelayCurve, ...], Ordering, Average], 
     (3, 4, 3, (TANDEM, TANDEM), "cloud-faster", "nodes"),
 )
 #: Seeds of problems with deadlines, and of such whose worst node counts: of one resource or several, some percentiles.
-_PROMISED = (1, 4), (0, 1)
+_PROMISED = (1, 4), (0, 7)
 every_problem = pytest.mark.parametrize("k", range(len(_CASES) + len(_SHARED) + sum(map(len, _PROMISED))))
 
 

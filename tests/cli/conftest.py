@@ -8,6 +8,11 @@ from tests.cli.scenarios import TWO
 from tests.command_line import run
 
 
+@pytest.fixture(autouse=True)
+def quick(few_tasks):
+    """Let no command simulate for long what it says beside a plan."""
+
+
 @pytest.fixture
 def dmcjia(monkeypatch, capsys, tmp_path):
     """Run a command in an empty folder that holds `s.toml`, a scenario of two nodes."""

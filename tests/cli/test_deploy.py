@@ -6,7 +6,7 @@ from functools import partial
 import onnx
 import pytest
 
-from dmcjia_opt.model.networks.measured import load_times
+from dmcjia_opt.model.networks.measured import Timed, load_times
 from dmcjia_opt.studies.deploy import run_here
 from tests.command_line import fails, run
 from tests.model.networks.onnx_models import residual_block
@@ -74,7 +74,7 @@ def test_a_plan_is_deployed_and_run(dmcjia, tmp_path, monkeypatch):
     assert "three: 90 tasks a node, every stage stretched to its planned time; delays in ms" in said
     content = json.loads((tmp_path / "run.json").read_text())
     assert (content["paced"], content["nodes"][0]["tasks"]) == (True, 90)
-    assert {device for device, _ in load_times(tmp_path / "times.csv").seconds} == {
+    assert {key.device for key in load_times(tmp_path / "times.csv").seconds} == {
         "gate",
         "yard",
         "dock",
@@ -83,7 +83,7 @@ def test_a_plan_is_deployed_and_run(dmcjia, tmp_path, monkeypatch):
     }
     (tmp_path / "more.csv").write_text("device,model,layer,seconds\npi,other,l,1.0\n")
     assert dmcjia("run", "dep", "--times", "more.csv").code == 0
-    assert ("pi", "other") in load_times(tmp_path / "more.csv").seconds
+    assert Timed("pi", "other") in load_times(tmp_path / "more.csv").seconds
 
 
 def test_a_plan_of_a_changed_scenario_is_not_deployed(dmcjia, tmp_path):

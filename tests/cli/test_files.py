@@ -46,6 +46,7 @@ OUTPUTS = {
     ("run", "--csv"): ".csv",
     ("run", "--page"): ".html",
     ("run", "--times"): ".csv",
+    ("profile", "--template"): ".csv",
     ("bench", "--out"): "",
     ("reproduce", "--out"): "",
     ("report", "--out"): ".html",
@@ -62,10 +63,10 @@ INPUTS = {
     *(("verify", name) for name in ("scenario", "plan", "--proof")),
     *(("simulate", name) for name in ("scenario", "plans", "--arrivals")),
     ("size", "scenario"),
-    ("profile", "model"),
     ("split", "network"),
     *(("deploy", name) for name in ("scenario", "plan")),
     ("run", "folder"),
+    *(("profile", name) for name in ("model", "--import")),
     *(("report", name) for name in ("what", "--scenario")),
     *(("bench", name) for name in ("--instances", "--methods")),
 }
@@ -76,7 +77,10 @@ WORDS = {
     ("generate", "family"),
     ("methods", "name"),
     ("size", "--resource"),
+    ("profile", "--column"),
+    ("profile", "--device"),
     ("profile", "--input-shape"),
+    ("profile", "--state"),
     ("profile", "--measure"),
     ("profile", "--upload-dtype"),
     ("split", "--input-shape"),
@@ -93,6 +97,7 @@ READ = {
     ),
     "size": (("size", "s.toml", "--deadline-ms", 9000), FLEET),
     "profile": (("profile", "net.onnx", "--measure", "pi"), ("net.onnx",)),
+    "profile, recorded": (("profile", "net.onnx", "--import", "recorded.csv", "--device", "pi"), ("recorded.csv",)),
     "profile, JSON": (("profile", "net.json", "--measure", "pi"), ("net.json",)),
     "split": (("split", "net.onnx", "--at", 1), ("net.onnx",)),
     "deploy": (("deploy", "d/s.toml", "d/plan.json"), ("d/s.toml", "d/plan.json", "d/net.onnx")),
@@ -135,7 +140,8 @@ def that_take(*types):
         for name, (taken, how) in ((name, get_args(hint)) for name, hint in hints.items() if name != "return"):
             if set(types) & {taken, *get_args(taken)}:
                 option = isinstance(how, typer.models.OptionInfo)
-                found.add((command.callback.__name__, f"--{name.replace('_', '-')}" if option else name))
+                spelt = how.default if option and isinstance(how.default, str) else f"--{name.replace('_', '-')}"
+                found.add((command.callback.__name__, spelt if option else name))
     return found
 
 
@@ -158,6 +164,7 @@ def template(tmp_path_factory):
     (folder / "nodes.csv").write_text(
         "name,model,compute_gflops,uplink_mbps,arrival_rate,device\na,net.json,1,8,1,pi\nb,net.onnx,1,8,1,\n"
     )
+    (folder / "recorded.csv").write_text("layer,ms\n" + "".join(f"{layer},1\n" for layer in profile.layer_names))
     (folder / "s.toml").write_text(f'nodes_file = "nodes.csv"\n{CLOUD}[profiles]\ntimes_file = "times.csv"\n')
     fleet = "name,model,compute_gflops,uplink_mbps,arrival_rate\na,resnet34,5,8,1\nb,resnet34,7,20,1\n"
     (folder / "fleet.csv").write_text(fleet)

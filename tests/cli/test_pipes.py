@@ -2,21 +2,33 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.solving.contract import Stop
+from dmcjia_opt.solving.solve import solve
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Return a folder with `s.toml`, a scenario of sixty nodes, and two plans of it, one of them false."""
+    folder, scenario = tmp_path_factory.mktemp("made"), generate("paper", nodes=60, seed=1)
+    scenario.save(folder / "s.toml")
+    solve(scenario, stop=Stop(evaluations=50)).save(folder / "plan.json")
+    content = json.loads((folder / "plan.json").read_text())
+    (folder / "false.json").write_text(json.dumps(content | {"objective_s": content["objective_s"] / 2}))
+    return folder
 
 
 @pytest.fixture(autouse=True)
-def files(dmcjia, tmp_path):
-    """Put `s.toml`, a scenario of sixty nodes, two plans of it, one of them false, and a folder into the folder."""
-    generate("paper", nodes=60, seed=1).save("s.toml")
-    assert dmcjia("solve", "s.toml", "--evaluations", 50, "--out", "plan.json").code == 0
-    content = json.loads((tmp_path / "plan.json").read_text())
-    (tmp_path / "false.json").write_text(json.dumps(content | {"objective_s": content["objective_s"] / 2}))
+def files(made, monkeypatch, tmp_path):
+    """Run in a folder of copies."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
 
 
 def unread(*arguments, error=False):
@@ -64,10 +76,11 @@ def test_nobody_reads(arguments):
 
 
 def test_files_are_written_all_the_same(tmp_path):
-    done = unread("solve", "s.toml", "--out", "p.json", "--proof", "q.json", "--report", "r.html")
+    generate("paper", nodes=3, seed=1).save("few.toml")
+    done = unread("solve", "few.toml", "--out", "p.json", "--proof", "q.json", "--report", "r.html")
     assert (done.returncode, done.stderr) == (0, "")
     assert all((tmp_path / name).stat().st_size for name in ("p.json", "q.json", "r.html"))
-    assert unread("verify", "s.toml", "p.json", "--proof", "q.json").returncode == 0
+    assert unread("verify", "few.toml", "p.json", "--proof", "q.json").returncode == 0
 
 
 def test_exit_codes_stay():

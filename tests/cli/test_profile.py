@@ -5,10 +5,10 @@ import pytest
 
 from dmcjia_opt.base.limits import FILES
 from dmcjia_opt.model.networks.measured import load_times
-from dmcjia_opt.model.networks.profile import load_profile
+from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
 from tests.cli.scenarios import CLOUD
 from tests.command_line import fails, misused
-from tests.model.networks.onnx_models import residual_block
+from tests.model.networks.onnx_models import Builder, residual_block
 from tests.model.networks.test_onnx_ import branching, flattened
 
 NODE = '[[nodes]]\nname = "a"\nmodel = "net.onnx"\ncompute_gflops = 1.0\nuplink_mbps = 8.0\narrival_rate = 1.0\n'
@@ -52,6 +52,19 @@ def test_the_tensors_that_a_plan_sends_are_named_wherever_it_is_shown(dmcjia, tm
     assert f'<td data-sort="2.0">2</td><td>{sent}</td>' in (tmp_path / "page.html").read_text()
 
 
+def test_state_is_named_for_a_profile_and_for_a_scenario(dmcjia, tmp_path):
+    shown = dmcjia("profile", "net.onnx", "--state", "x*", "--out", "p.json")
+    assert (shown.code, shown.err) == (0, "")
+    assert load_profile(tmp_path / "p.json").input_bytes == 0
+    assert "state that stays: x" in shown.out
+    fails(
+        dmcjia("profile", "net.onnx", "--state", "past"), 2, '--state: "past" is no input or output', "there are x; fc"
+    )
+    fails(dmcjia("profile", "p.json", "--state", "x"), 2, "cuts, input shapes and state need a graph")
+    (tmp_path / "s.toml").write_text(CLOUD + '[profiles]\nstate = ["x", "y"]\n' + NODE)
+    fails(dmcjia("solve", "s.toml"), 2, "s.toml", 'profiles.state: "y" is no input or output')
+
+
 def test_everything_that_can_be_written(dmcjia, tmp_path):
     ended = dmcjia(
         *("profile", "net.onnx", "--cuts", "blocks", "--upload-dtype", "float16"),
@@ -77,15 +90,75 @@ def test_measured_times_from_this_machine_to_a_plan(dmcjia, tmp_path):
     assert 'on "pi", layer by layer' in ended.out
     assert dmcjia("profile", "net.onnx", "--measure", "gpu", "--out-times", "t.csv", *QUICK).code == 0
     times = load_times(tmp_path / "t.csv")
-    assert set(times.seconds) == {("pi", "net"), ("gpu", "net")}  # what was there is kept
+    graph = LayerProfile.from_onnx(tmp_path / "net.onnx").graph_id
+    assert set(times.seconds) == {("pi", "net", graph), ("gpu", "net", graph)}  # what was there is kept
     assert dmcjia("solve", "one.toml").code == 0
     cloud = CLOUD + 'device = "gpu"\n[profiles]\ntimes_file = "t.csv"\n'
     (tmp_path / "s.toml").write_text(cloud + NODE + 'device = "pi"\n')
     assert dmcjia("solve", "s.toml", "--out", "plan.json").code == 0
     assert dmcjia("verify", "s.toml", "plan.json").code == 0
-    text = (tmp_path / "t.csv").read_text().replace("pi,net,a,", "pi,net,a,9")
+    text = (tmp_path / "t.csv").read_text().replace(f"pi,net,{graph},a,", f"pi,net,{graph},a,9")
     (tmp_path / "t.csv").write_text(text)
     assert dmcjia("verify", "s.toml", "plan.json").code == 1
+
+
+def test_networks_of_one_name_are_measured_into_one_file(dmcjia, tmp_path):
+    for folder, sizes in (("small", 4), ("large", 9)):
+        (tmp_path / folder).mkdir()
+        b = Builder()
+        b.input("x", [1, 3, sizes, sizes])
+        b.add("Conv", ["x", b.random("w", 8, 3, 1, 1)], "conv")
+        b.output("conv", [1, 8, sizes, sizes])
+        b.save(tmp_path / folder / "model.onnx")
+        ended = dmcjia("profile", f"{folder}/model.onnx", "--measure", "pi", "--out-times", "t.csv", *QUICK)
+        assert (ended.code, "in place of" in ended.out) == (0, False)
+    nodes = (NODE.replace('"a"', f'"{name}"').replace("net.onnx", f"{name}/model.onnx") for name in ("small", "large"))
+    (tmp_path / "s.toml").write_text(
+        CLOUD + '[profiles]\ntimes_file = "t.csv"\n' + "".join(node + 'device = "pi"\n' for node in nodes)
+    )
+    assert dmcjia("solve", "s.toml").code == 0
+    times = load_times(tmp_path / "t.csv").seconds
+    assert [key[:2] for key in times] == [("pi", "model")] * 2
+    ended = dmcjia("profile", "small/model.onnx", "--measure", "pi", "--out-times", "t.csv", *QUICK)
+    assert "Times written to t.csv, in place of those that were there;" in ended.out
+    lines = (tmp_path / "t.csv").read_text().splitlines()
+    (tmp_path / "t.csv").write_text("\n".join([lines[0], lines[1].replace(lines[1].split(",")[2], "")]))
+    fails(dmcjia("solve", "s.toml"), 2, 't.csv: the times of "model" on device "pi" would be taken for two networks')
+    (tmp_path / "t.csv").write_text("\n".join(lines[:2]))
+    fails(dmcjia("solve", "s.toml"), 2, 't.csv: no times of this "model" on device "pi"', "those of another network")
+
+
+def test_recorded_times_from_a_file_to_a_plan(dmcjia, tmp_path):
+    rows = [{"count": 10}]
+    for name, ms in (("stem + entry", 4.0), ("a + middle", 2.0), ("b + sum", 2.0), ("fc", 1.0), ("copy of x", 1.0)):
+        rows.append({"name": name, "timeMs": 10 * ms, "averageMs": ms, "percentage": 10 * ms})
+    (tmp_path / "trt.json").write_text(json.dumps(rows))
+    arguments = ("profile", "net.onnx", "--import", "trt.json", "--device", "orin", "--out-times", "t.csv")
+    ended = dmcjia(*arguments, "--scenario", "one.toml")
+    assert (ended.code, ended.err) == (0, "")
+    assert 'The network takes 10 ms on "orin", says trtexec. 4 of 5 rows name parts of the network, ' in ended.out
+    assert '1 row names no part of it ("copy of x"): 1 ms, 10 % of all, spread by work over all layers.' in ended.out
+    assert dmcjia("solve", "one.toml").code == 0
+    before = load_times(tmp_path / "t.csv").of("orin", LayerProfile.from_onnx(tmp_path / "net.onnx"))
+    assert before.sum() == pytest.approx(0.01)
+    table = "layer;seconds\n" + "".join(f"{name};0,5\n" for name in ("stem", "a", "b", "fc"))
+    (tmp_path / "table.csv").write_text(table)
+    ended = dmcjia(*(argument if argument != "trt.json" else "table.csv" for argument in arguments))
+    assert "Times written to t.csv, in place of those that were there;" in ended.out
+    after = load_times(tmp_path / "t.csv").of("orin", LayerProfile.from_onnx(tmp_path / "net.onnx"))
+    assert after.tolist() == [0.5] * 4
+
+
+def test_a_template_is_filled_in_elsewhere(dmcjia, tmp_path):
+    ended = dmcjia("profile", "net.onnx", "--template", "t.csv", "--device", "pi")
+    assert ended.code == 0
+    assert "Template written to t.csv; fill in the seconds" in ended.out
+    fails(dmcjia("profile", "net.onnx", "--template", "t.csv", "--device", "pi"), 2, "perhaps filled in")
+    (tmp_path / "s.toml").write_text(CLOUD + '[profiles]\ntimes_file = "t.csv"\n' + NODE + 'device = "pi"\n')
+    fails(dmcjia("solve", "s.toml"), 2, "t.csv: line 2: no seconds; fill it in")
+    lines = (tmp_path / "t.csv").read_text().splitlines()
+    (tmp_path / "t.csv").write_text("\n".join([lines[0], *(f"{line}0.01" for line in lines[1:])]))
+    assert dmcjia("solve", "s.toml").code == 0
 
 
 def test_times_of_other_cuts_are_refused(dmcjia, tmp_path):
@@ -132,6 +205,13 @@ def test_what_is_not_counted_is_a_sentence_on_standard_error(dmcjia, tmp_path):
         (("net.onnx", "--measure", "pi", "--cuts", "chain"), ["--cuts chain"]),
         (("net.onnx", "--out-times", "t.csv"), ["--out-times needs --measure"]),
         (("net.onnx", "--repeats", "3"), ["--repeats needs --measure"]),
+        (("net.onnx", "--import", "t.csv"), ["--import needs --device NAME"]),
+        (("net.onnx", "--template", "t.csv"), ["--template needs --device NAME"]),
+        (("net.onnx", "--device", "pi"), ["--device needs --import FILE, or --template FILE"]),
+        (("net.onnx", "--unit", "ms"), ["--unit needs --import FILE"]),
+        (("net.onnx", "--column", "ms"), ["--column needs --import FILE"]),
+        (("net.onnx", "--measure", "pi", "--device", "pi"), ["leave --import and --device out"]),
+        (("net.onnx", "--import", "text.onnx", "--device", "pi"), ["text.onnx: recorded times are a .json file"]),
         (("net.onnx", "--threads", "0"), ["--threads needs --measure"]),
         (("net.onnx", "--upload-dtype", "int3"), ['"int3"', "uint8"]),
         (("net.onnx", "--input-shape", "x=axb"), ['"x=axb"', "name=1x3x224x224"]),

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from dmcjia_opt.cli.show_network import best_cut, show_profile
-from dmcjia_opt.model.networks.measured import MeasuredTimes
+from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.reading import Profiled, read_profile
 from dmcjia_opt.model.networks.zoo import zoo_profile
@@ -57,7 +57,7 @@ def test_what_nobody_counted_is_a_question_mark(capsys):
 def test_the_sentence_on_the_best_cut():
     profile = LayerProfile("tiny", 1e6, ("a", "b"), [1e9, 1e9], [1e5, 10.0])
     assert "before the first layer" in best_cut(on_a_node(profile, uplink_mbps=1000.0))
-    times = MeasuredTimes({("pi", "tiny"): {"a": 0.1, "b": 0.1}})
+    times = MeasuredTimes({Timed("pi", "tiny"): {"a": 0.1, "b": 0.1}})
     slow = best_cut(on_a_node(profile, uplink_mbps=0.01, device="pi", times=times))
     assert slow.startswith("Least delay on one node (pi, 0.01 Mbit/s, 0.1 tasks/s, cloud 40 GFLOP/s): ")
     assert slow.endswith("split 2, after b.")

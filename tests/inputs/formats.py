@@ -25,9 +25,11 @@ from dmcjia_opt.bounds.proof.document import load_proof
 from dmcjia_opt.cli.show import show_checks, show_plan
 from dmcjia_opt.cli.show_network import show_profile
 from dmcjia_opt.cli.show_simulation import show_simulation
+from dmcjia_opt.model.networks.matching import match
 from dmcjia_opt.model.networks.measured import load_times
 from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
 from dmcjia_opt.model.networks.reading import read_profile
+from dmcjia_opt.model.networks.recorded import read_recorded
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.model.scenario.scenario import Options, Scenario
@@ -356,6 +358,52 @@ def _use_times(folder: Path) -> None:
     _use_scenario(folder)
 
 
+_RECORDED = (
+    [
+        {"count": 9},
+        *({"name": name, "timeMs": 9 * ms, "averageMs": ms} for name, ms in (("conv1 + relu", 2.0), ("conv2", 4.0))),
+        {"name": "fc", "timeMs": 9.0, "percentage": 10},
+        {"name": "Reformatting CopyNode for Input Tensor 0 to fc", "averageMs": 0.5},
+    ],
+    [
+        {"cat": "Session", "name": "model_run", "ts": 0, "dur": 99, "args": {}},
+        *(
+            {
+                "cat": "Node",
+                "name": f"{name}_kernel_time",
+                "ts": 10 * k,
+                "dur": 9,
+                "tid": 1,
+                "args": {"op_name": "Conv"},
+            }
+            for k, name in enumerate(("conv1", "conv2", "fc", "ReorderOutput"))
+        ),
+    ],
+)
+_TABLE = [["device", "layer", "mean_ms"], ["pi", "conv1", 1.5], ["pi", "conv2", 2.0], ["pi", "fc", 0.25]]
+
+
+def _write_recorded(folder: Path, rng: np.random.Generator, change=mutated) -> None:
+    _beside(folder)
+    which = int(rng.integers(3))
+    if which < 2:
+        (folder / "recorded.json").write_bytes(_maybe_damaged(_json(change(_RECORDED[which], rng)), rng, change, 0.4))
+        return
+    rows = change(_TABLE, rng)
+    rows = rows if isinstance(rows, list) else [[rows]]
+    text = "\n".join(",".join(map(str, row)) if isinstance(row, list) else str(row) for row in rows) + "\n"
+    (folder / "recorded.csv").write_bytes(_maybe_damaged(text.encode("utf-8", "surrogatepass"), rng, change, 0.4))
+
+
+def _use_recorded(folder: Path) -> None:
+    (path,) = folder.glob("recorded.*")
+    profiled = read_profile(str(folder / "tiny.json"))
+    found = match(read_recorded(path, "pi", "tiny"), profiled, "pi")
+    assert np.isfinite(found.times.of("pi", profiled.profile)).all()
+    found.times.save(folder / "again.csv")
+    assert load_times(folder / "again.csv").seconds == found.times.seconds
+
+
 # plan and proof
 
 
@@ -633,6 +681,7 @@ _KINDS: Mapping[str, Format] = {
     "nodes.parquet": Format(_write_parquet, _use_scenario),
     "profile": Format(_write_profile, _use_profile),
     "times": Format(_write_times, _use_times),
+    "recorded": Format(_write_recorded, _use_recorded),
     "plan": Format(partial(_write_planned, which="plan.json"), _use_plan),
     "proof": Format(partial(_write_planned, which="proof.json"), _use_proof),
     "manifest": Format(_write_manifest, _use_manifest),

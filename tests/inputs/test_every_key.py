@@ -103,6 +103,14 @@ def profile(folder: Path, document: Document) -> object:
     return printed.getvalue(), scenario(folder, SCENARIO | {"nodes": [SCENARIO["nodes"][0] | {"model": "p.json"}]})
 
 
+def timed_profile(folder: Path, document: Document) -> object:
+    """Return the plan of a node that runs a profile, whose layers were measured."""
+    (folder / "p.json").write_text(json.dumps(document), encoding="utf-8")
+    _write_csv(folder / "times.csv", [row | {"graph_id": "0" * 12} for row in TIMES])
+    node = SCENARIO["nodes"][0] | {"model": "p.json", "device": "pi"}
+    return scenario(folder, SCENARIO | {"nodes": [node], "profiles": {"times_file": "times.csv"}})
+
+
 def plan(folder: Path, document: Document) -> object:
     """Return what `verify` and the report make of a plan."""
     (folder / "plan.json").write_text(json.dumps(document), encoding="utf-8")
@@ -190,7 +198,7 @@ def _write_csv(path: Path, rows: list[Mapping[str, object]]) -> None:
 
 MOMENT = {"evaluations": 7, "seconds": 2.0, "objective_s": 3.0, "lower_bound_s": 1.0}
 NODE_ROWS = [{**dict.fromkeys(NODE_COLUMNS, ""), **node} for node in SCENARIO["nodes"]]
-TIMES = list(csv.DictReader(io.StringIO(_TIMES)))
+TIMES = [{"graph_id": "", **row} for row in csv.DictReader(io.StringIO(_TIMES))]
 ARRIVALS = [{"time_s": float(k), "node": "ab"[k % 2]} for k in range(1000)]
 #: Two cases by the number of nodes of class 0 at split 0, and in the second one two by that of all up to split 1.
 PROOF = {
@@ -300,6 +308,7 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "scenario.Options.flops_per_mac": (scenario, {}, {"options.flops_per_mac": 1.0}),
     "references.Profiles.times_file": (scenario, {"nodes.0.device": "pi"}, MEASURED),
     "references.Profiles.cuts": (scenario, ONNX, {"profiles.cuts": "blocks"}),
+    "references.Profiles.state": (scenario, ONNX, {"profiles.state": ["fc"]}),
     "references.Profiles.upload_dtype": (scenario, {}, {"profiles.upload_dtype": "uint8"}),
     "references.Profiles.input_shapes": (
         scenario,
@@ -340,6 +349,7 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "profile._LayerFile.tensors": (profile, {}, {"layers.0.tensors": 2}),
     "profile._LayerFile.weight_bytes": (profile, {}, {"layers.0.weight_bytes": 7.0}),
     "profile._LayerFile.tensor_names": (profile, {}, {"layers.0.tensor_names": ["another"]}),
+    "profile._ProfileFile.graph_id": (timed_profile, {"graph_id": "0" * 12}, {"graph_id": "f" * 12}),
     "profile._ProfileFile.cut_tensors": (profile, SAID, {"cut_tensors": []}),
     **{
         f"profile._TensorFile.{key}": (profile, SAID, {f"cut_tensors.0.{key}": value})
@@ -347,6 +357,7 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     },
     "measured.columns.device": (times, {}, {"0.device": "another"}),
     "measured.columns.model": (times, {}, {"0.model": "another"}),
+    "measured.columns.graph_id": (times, {}, {"0.graph_id": "another"}),
     "measured.columns.layer": (times, {}, {"0.layer": "another"}),
     "measured.columns.seconds": (times, {}, {"0.seconds": 0.5}),
     "plan.PlanFile.status": (plan, {}, {"status": "proved"}),
@@ -586,6 +597,7 @@ def bases(files):
         node_table: NODE_ROWS,
         times: TIMES,
         profile: _PROFILE,
+        timed_profile: _PROFILE,
         plan: as_planned | {"limits": {}, "trace": [MOMENT, MOMENT | {"objective_s": 2.0, "seconds": 3.0}]},
         plan_alone: as_planned | {"scenario_file": "planned.toml"},
         proof: PROOF | {"scenario_sha256": as_planned["scenario_sha256"]},

@@ -39,6 +39,7 @@ SIZE = "size s.toml --deadline-ms 4000"
 MEASURE = "profile net.onnx --measure pi --repeats 1"
 SPLIT = "split d/net.onnx --at 1 --out h"
 DEPLOY = "deploy d/s.toml d/plan.json --out h"
+RECORDED = "profile net.onnx --device pi --import"
 GENETIC = "solve s.toml --placer genetic:population=4 --evaluations"
 
 #: By command and option (its arguments in small letters): a command line, and one that differs in it alone.
@@ -110,6 +111,7 @@ EXAMPLES = {
     ),
     "profile model": ("profile resnet34", "profile alexnet"),
     "profile --out": ("profile resnet34", "profile resnet34 --out p.json"),
+    "profile --state": ("profile net.onnx", "profile net.onnx --state x"),
     "profile --cuts": ("profile net.onnx", "profile net.onnx --cuts blocks"),
     "profile --upload-dtype": ("profile resnet34", "profile resnet34 --upload-dtype uint8"),
     "profile --input-shape": ("profile open.onnx", "profile open.onnx --input-shape 1x3x4x4"),
@@ -121,6 +123,11 @@ EXAMPLES = {
     "profile --cloud-gflops": ("profile resnet34", "profile resnet34 --cloud-gflops 9"),
     "profile --measure": ("profile net.onnx", MEASURE),
     "profile --out-times": (MEASURE, f"{MEASURE} --out-times t.csv"),
+    "profile --import": (f"{RECORDED} rows.csv", f"{RECORDED} other.csv"),
+    "profile --device": (f"{RECORDED} rows.csv", f"{RECORDED} rows.csv --device box"),
+    "profile --column": (f"{RECORDED} two.csv --column one_ms", f"{RECORDED} two.csv --column other_ms"),
+    "profile --unit": (f"{RECORDED} plain.csv --unit ms", f"{RECORDED} plain.csv --unit us"),
+    "profile --template": (f"{RECORDED} rows.csv", f"{RECORDED} rows.csv --template t.csv"),
     "profile --repeats": ("profile net.onnx", "profile net.onnx --repeats 2"),
     "profile --threads": ("profile net.onnx", "profile net.onnx --threads 2"),
     "split network": (SPLIT, SPLIT.replace("d/net.onnx", "net.onnx")),
@@ -200,6 +207,14 @@ def files(tmp_path_factory):
     (folder / "d").mkdir()
     deployed(folder / "d", alone(splits=[1]))
     (folder / "sub" / "d.toml").write_text((folder / "d" / "s.toml").read_text().replace("net.onnx", "../d/net.onnx"))
+    layers = LayerProfile.from_onnx(folder / "net.onnx").layer_names
+    for name, header, cells in (
+        ("rows", "layer,ms", "1"),
+        ("other", "layer,ms", "2"),
+        ("plain", "layer,time", "3"),
+        ("two", "layer,one_ms,other_ms", "4,5"),
+    ):
+        (folder / f"{name}.csv").write_text("\n".join([header, *(f"{layer},{cells}" for layer in layers), ""]))
     scenario = load_scenario(folder / "s.toml")
     plan = solve(scenario)
     plan.save(folder / "lost.json")

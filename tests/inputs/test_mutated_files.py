@@ -1,4 +1,4 @@
-"""Files mutated at random, 100 of each kind: refused with a sentence, or a sane result. `drive` does more."""
+"""Files mutated at random, some of each kind: refused with a sentence, or a sane result. `drive` does more."""
 
 import numpy as np
 import pytest
@@ -6,17 +6,33 @@ import pytest
 from dmcjia_opt.base.errors import InputError
 from tests.inputs.formats import FORMATS, refusal
 
-#: How many of each; pages of benchmarks take long to write.
-NUMBERS = dict.fromkeys(FORMATS, 100) | {"bench": 8, "numbers of bench": 8}
+#: How many of each; pages of benchmarks take long to write, and few changed times make sense.
+NUMBERS = dict.fromkeys(FORMATS, 40) | {"bench": 8, "numbers of bench": 6, "times": 100}
+
+
+@pytest.fixture(autouse=True)
+def no_disk(monkeypatch):
+    """Keep thousands of small files from having to reach the disk."""
+    monkeypatch.setattr("os.fsync", lambda handle: None)
+
+
+def use(name, seeds, folder):
+    """Return how many files are refused with a sentence."""
+    refused = 0
+    for seed in seeds:
+        for path in folder.iterdir():
+            path.unlink()
+        FORMATS[name].write(folder, np.random.default_rng([seed, *name.encode()]))
+        refused += isinstance(refusal(FORMATS[name], folder), InputError)
+    return refused
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_mutated_files_are_refused_or_make_sense(name, tmp_path, monkeypatch):
-    monkeypatch.setattr("os.fsync", lambda handle: None)  # thousands of small files need not reach the disk
-    refused = 0
-    for seed in range(NUMBERS[name]):
-        for path in tmp_path.iterdir():
-            path.unlink()
-        FORMATS[name].write(tmp_path, np.random.default_rng([seed, *name.encode()]))
-        refused += isinstance(refusal(FORMATS[name], tmp_path), InputError)
-    assert 0 < refused < NUMBERS[name]
+def test_mutated_files_are_refused_or_make_sense(name, tmp_path):
+    assert 0 < use(name, range(NUMBERS[name]), tmp_path) < NUMBERS[name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FORMATS)
+def test_more_of_them(name, tmp_path):
+    use(name, range(NUMBERS[name], 5 * NUMBERS[name]), tmp_path)

@@ -10,6 +10,10 @@ import sys
 from pathlib import Path
 
 from dmcjia_opt.cli.main import main
+from dmcjia_opt.solving import solve  # noqa: F401 - once, before the forks
+from dmcjia_opt.studies.bench import exports  # noqa: F401
+from dmcjia_opt.studies.bench.page import overview  # noqa: F401
+from dmcjia_opt.studies.plan import plan_page  # noqa: F401
 
 
 def killed_before(step: int) -> None:

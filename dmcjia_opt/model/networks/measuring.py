@@ -18,8 +18,10 @@ import numpy as np
 
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
 from dmcjia_opt.base.machine import installing
-from dmcjia_opt.model.networks.graph import Cuts, Operation, take_cuts
-from dmcjia_opt.model.networks.measured import MeasuredTimes
+from dmcjia_opt.model.networks.cuts import Cuts, take_cuts
+from dmcjia_opt.model.networks.graph import Operation
+from dmcjia_opt.model.networks.identity import graph_id
+from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
 from dmcjia_opt.model.networks.onnx_ import OnnxModel
 from dmcjia_opt.model.networks.parts import part_of
 
@@ -101,7 +103,7 @@ def measure(
         seconds[cut.name] = _time(_part(model, cut.operations, later), cut.name, how or Measurement())
         if progress is not None:
             progress(k + 1, len(found))
-    return MeasuredTimes({(device.strip(), model.network.name): seconds})
+    return MeasuredTimes({Timed(device.strip(), model.network.name, graph_id(model.network)): seconds})
 
 
 def _part(model: OnnxModel, inside: Sequence[Operation], after: Iterable[Operation]) -> onnx.ModelProto:

@@ -18,7 +18,10 @@ from dmcjia_opt.base.errors import InputError, UncountedOperators
 from dmcjia_opt.base.fields import RANGE, Name, NonNegative, check_names
 from dmcjia_opt.base.files import read_json, write_text
 from dmcjia_opt.base.limits import MOST, MOST_LAYERS
-from dmcjia_opt.model.networks.graph import Cuts, Network, take_cuts
+from dmcjia_opt.base.suggesting import listed
+from dmcjia_opt.model.networks.cuts import Cuts, take_cuts
+from dmcjia_opt.model.networks.graph import Network, check_state
+from dmcjia_opt.model.networks.identity import graph_id
 
 if TYPE_CHECKING:
     import torch
@@ -76,6 +79,8 @@ class LayerProfile:
         (n_layers,) bytes of the weights of each layer, or None where nobody counted; only limits of memory read them.
     tensor_names
         (n_layers,) the tensors that cross the cut after each layer, or None where nobody named them.
+    graph_id
+        Which graph it is cut from (see `identity.graph_id`); empty where nobody knows.
     cut_tensors
         What each tensor in `tensor_names` looks like, in any order; empty where nobody said.
     """
@@ -90,6 +95,7 @@ class LayerProfile:
     tensors: IntArray | None = None
     weight_bytes: FloatArray | None = None
     tensor_names: tuple[tuple[str, ...], ...] | None = None
+    graph_id: str = ""
     cut_tensors: tuple[CutTensor, ...] = ()
     work: FloatArray = field(init=False)
     upload_bytes: FloatArray = field(init=False)
@@ -161,7 +167,7 @@ class LayerProfile:
 
     @classmethod
     def of_network(cls, network: Network, cuts: Cuts = "layers", upload_dtype: str | None = None) -> LayerProfile:
-        """Return the profile of a network at the cuts asked for (see `graph.take_cuts`).
+        """Return the profile of a network at the cuts asked for (see `cuts.take_cuts`).
 
         Warns
         -----
@@ -174,6 +180,8 @@ class LayerProfile:
         found = take_cuts(network, cuts, upload_dtype)
         crossing = [network.tensors[name] for name in dict.fromkeys(name for cut in found for name in cut.tensor_names)]
         details = [network.source, f"cuts: {cuts}", f"upload as {upload_dtype}" if upload_dtype else "", caution]
+        if network.state:
+            details.insert(2, f"state that stays: {listed(sorted(network.state), what='tensor')}")
         return cls(
             name=network.name,
             input_bytes=sum(network.tensors[name].sent_bytes(upload_dtype) for name in network.received),
@@ -185,6 +193,7 @@ class LayerProfile:
             tensors=np.array([cut.tensors for cut in found]),
             weight_bytes=np.array([cut.weight_bytes for cut in found], dtype=np.float64),
             tensor_names=tuple(cut.tensor_names for cut in found),
+            graph_id=graph_id(network),
             cut_tensors=tuple(CutTensor(tensor.name, tensor.shape, tensor.dtype) for tensor in crossing),
         )
 
@@ -196,6 +205,7 @@ class LayerProfile:
         cuts: Cuts = "layers",
         upload_dtype: str | None = None,
         input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+        state: Sequence[str] = (),
     ) -> LayerProfile:
         """Return the profile of an ONNX file.
 
@@ -205,11 +215,13 @@ class LayerProfile:
             The file; weights are not needed.
         cuts
             ``"layers"``, ``"blocks"``, ``"all"``, ``"graph"`` or ``"chain"``; see
-            `dmcjia_opt.model.networks.graph.CUTS`.
+            `dmcjia_opt.model.networks.cuts.CUTS`.
         upload_dtype
             Type that floating tensors are quantised to for the upload, such as ``"uint8"``.
         input_shapes
             Shape of each input that the file leaves open.
+        state
+            Inputs and outputs that stay where they are from task to task, such as caches; ``*`` is any text.
 
         Raises
         ------
@@ -225,7 +237,9 @@ class LayerProfile:
         """
         from dmcjia_opt.model.networks.onnx_ import read_onnx
 
-        return cls.of_network(read_onnx(path, input_shapes).network, cuts, upload_dtype)
+        network = read_onnx(path, input_shapes).network
+        check_state(state, [network])
+        return cls.of_network(network.keeping(state), cuts, upload_dtype)
 
     @classmethod
     def from_torch(
@@ -236,6 +250,7 @@ class LayerProfile:
         name: str = "",
         cuts: Cuts = "layers",
         upload_dtype: str | None = None,
+        state: Sequence[str] = (),
     ) -> LayerProfile:
         """Return the profile of a PyTorch module, traced by ``torch.export``.
 
@@ -247,8 +262,8 @@ class LayerProfile:
             Its input, or a tuple of its inputs; only shapes and types matter.
         name
             The profile's name; the class of the module if empty.
-        cuts, upload_dtype
-            See `from_onnx`.
+        cuts, upload_dtype, state
+            See `from_onnx`; inputs and outputs are called as ``torch.export`` calls them.
 
         Raises
         ------
@@ -264,7 +279,9 @@ class LayerProfile:
         """
         from dmcjia_opt.model.networks.torch_ import trace
 
-        return cls.of_network(trace(module, example, name), cuts, upload_dtype)
+        network = trace(module, example, name)
+        check_state(state, [network])
+        return cls.of_network(network.keeping(state), cuts, upload_dtype)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of a profile file."""
@@ -285,6 +302,7 @@ class LayerProfile:
             "input_bytes": float(self.input_bytes),
             "parameters": int(self.parameters),
             "source": self.source,
+            **({"graph_id": self.graph_id} if self.graph_id else {}),
             "layers": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)],
             **({"cut_tensors": told} if told else {}),
         }
@@ -292,7 +310,7 @@ class LayerProfile:
     def fingerprint(self) -> dict[str, Any]:
         """Return what of the content defines a problem, for hashing: neither tensors, nor weights, nor the source."""
         bare = replace(self, source="", tensors=None, weight_bytes=None, tensor_names=None, cut_tensors=())
-        return bare.to_dict()
+        return replace(bare, graph_id="").to_dict()
 
     def save(self, path: str | Path) -> None:
         """Write the profile as JSON."""
@@ -322,6 +340,7 @@ class _ProfileFile(BaseModel):
     input_bytes: NonNegative
     parameters: int = Field(0, ge=0, le=_MOST_PARAMETERS)
     source: str = ""
+    graph_id: str = Field("", pattern="^([0-9a-f]{12})?$")
     layers: Annotated[list[_LayerFile], Field(min_length=1, max_length=MOST_LAYERS), FailFast()]
     cut_tensors: Annotated[list[_TensorFile], FailFast()] = []
 
@@ -355,5 +374,6 @@ def load_profile(path: str | Path) -> LayerProfile:
         tensors=np.array(tensors, dtype=np.int64) if tensors else None,
         weight_bytes=np.array(weights) if weights else None,
         tensor_names=tuple(named) if named else None,
+        graph_id=parsed.graph_id,
         cut_tensors=tuple(CutTensor(tensor.name, tuple(tensor.shape), tensor.dtype) for tensor in parsed.cut_tensors),
     )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.suggesting import did_you_mean
-from dmcjia_opt.model.networks.graph import UPLOAD_BYTES, Cut, Cuts, take_cuts
+from dmcjia_opt.model.networks.cuts import Cut, Cuts, take_cuts
+from dmcjia_opt.model.networks.graph import UPLOAD_BYTES
 from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
 from dmcjia_opt.model.networks.zoo import ZOO, zoo_profile
 
@@ -38,6 +39,7 @@ def read_profile(
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
     *,
     path: Path | None = None,
+    state: Sequence[str] = (),
     shared: bool = False,
 ) -> Profiled:
     """Return the profile of a zoo network, a profile .json or an .onnx file.
@@ -50,6 +52,8 @@ def read_profile(
         See `LayerProfile.from_onnx`; only an ONNX file has a graph to cut, and a .json holds its own bytes.
     path
         Where the file is, if not where `reference` says.
+    state
+        See `LayerProfile.from_onnx`; names that an ONNX file lacks are not an error.
     shared
         See `read_onnx`.
 
@@ -63,12 +67,13 @@ def read_profile(
         from dmcjia_opt.model.networks.onnx_ import read_onnx
 
         model = read_onnx(path, input_shapes, shared=shared)
+        model = replace(model, network=model.network.keeping(state))
         profile = LayerProfile.of_network(model.network, cuts or "layers", upload_dtype)
         return Profiled(profile, model, take_cuts(model.network, cuts or "layers", upload_dtype))
-    if cuts is not None or input_shapes:
+    if cuts is not None or input_shapes or state:
         raise InputError(
-            f'"{reference}" is no .onnx file: cuts and input shapes need a graph; leave them out, or give its .onnx '
-            "file"
+            f'"{reference}" is no .onnx file: cuts, input shapes and state need a graph; leave them out, or give its '
+            ".onnx file"
         )
     if reference in ZOO:
         return Profiled(_quantised(zoo_profile(reference), upload_dtype))

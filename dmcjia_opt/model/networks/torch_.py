@@ -1,4 +1,8 @@
-"""PyTorch modules read as graphs, through ``torch.export``."""
+"""PyTorch modules read as graphs, through ``torch.export``.
+
+The program is made functional first: what is written in place, through a view of a tensor as well, becomes a tensor of
+its own that later operators read.
+"""
 
 from __future__ import annotations
 
@@ -26,18 +30,19 @@ _AS_ONNX = {
 _RECURRENT = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu"})
 #: Operators without MACs that torch does not tag as pointwise, as a reduction or as a view.
 _FREE = """
-adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d alias all amax
-amin any arange argmax argmin avg_pool1d avg_pool2d avg_pool3d batch_norm bernoulli bucketize cat channel_shuffle
-chunk clone concat constant_pad_nd contiguous copy count_nonzero cumprod cumsum detach dropout dropout_ embedding
-empty empty_like expand expand_as feature_dropout flatten flip full full_like gather glu grid_sampler group_norm
-index index_put index_select instance_norm layer_norm lift_fresh_copy local_response_norm log_softmax logsumexp
-masked_fill masked_select max max_pool1d max_pool2d max_pool2d_with_indices max_pool3d mean meshgrid min movedim
-narrow new_empty new_full new_ones new_zeros norm native_batch_norm native_group_norm native_layer_norm one_hot ones
-ones_like pad permute pixel_shuffle pixel_unshuffle prod reflection_pad1d reflection_pad2d repeat repeat_interleave
-replication_pad2d reshape rms_norm roll rsqrt scalar_tensor scatter scatter_add select slice softmax sort split
-split_with_sizes squeeze stack std sum swapaxes sym_size t tile to topk transpose tril triu type_as unbind unflatten
-unfold unsqueeze upsample_bicubic2d upsample_bilinear2d upsample_linear1d upsample_nearest1d upsample_nearest2d
-upsample_trilinear3d var view where zeros zeros_like _assert_tensor_metadata _to_copy
+adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d alias all amax amin
+any arange argmax argmin as_strided_scatter avg_pool1d avg_pool2d avg_pool3d batch_norm bernoulli bucketize cat
+channel_shuffle chunk clone concat constant_pad_nd contiguous copy count_nonzero cumprod cumsum detach diagonal_scatter
+dropout dropout_ embedding empty empty_like expand expand_as feature_dropout flatten flip full full_like gather glu
+grid_sampler group_norm index index_put index_select instance_norm layer_norm lift_fresh_copy local_response_norm
+log_softmax logsumexp masked_fill masked_select max max_pool1d max_pool2d max_pool2d_with_indices max_pool3d mean
+meshgrid min movedim narrow native_batch_norm native_group_norm native_layer_norm new_empty new_full new_ones new_zeros
+norm one_hot ones ones_like pad permute pixel_shuffle pixel_unshuffle prod reflection_pad1d reflection_pad2d repeat
+repeat_interleave replication_pad2d reshape rms_norm roll rsqrt scalar_tensor scatter scatter_add select select_scatter
+slice slice_scatter softmax sort split split_with_sizes squeeze stack std sum swapaxes sym_size t tile to topk
+transpose tril triu type_as unbind unflatten unfold unsqueeze upsample_bicubic2d upsample_bilinear2d upsample_linear1d
+upsample_nearest1d upsample_nearest2d upsample_trilinear3d var view where zeros zeros_like _assert_tensor_metadata
+_native_batch_norm_legit _native_batch_norm_legit_no_training _to_copy
 """
 FREE = frozenset(_FREE.split())
 
@@ -57,7 +62,7 @@ def trace(module: torch.nn.Module, example: torch.Tensor | tuple[torch.Tensor, .
     Raises
     ------
     InputError
-        If ``torch.export`` cannot trace the module.
+        If ``torch.export`` cannot trace the module, or it leaves something behind for the next task.
     BackendMissing
         If torch is not installed.
     """
@@ -68,9 +73,10 @@ def trace(module: torch.nn.Module, example: torch.Tensor | tuple[torch.Tensor, .
     title = name or type(module).__name__
     training = module.training
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # torch warns of its own insides
             program = torch.export.export(module.eval(), example if isinstance(example, tuple) else (example,))
+            program = program.run_decompositions({})  # of nothing: all it does is to write nothing in place
     except Exception as error:  # noqa: BLE001 - whatever stops the export is an unsuitable module, and is named
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise InputError(f"torch.export cannot trace {title}: {reason}") from None
@@ -89,6 +95,8 @@ class _Reader:
     def __init__(self, program: torch.export.ExportedProgram, name: str) -> None:
         self._nodes = list(program.graph.nodes)
         self._name = name
+        self._written = dict(program.graph_signature.buffers_to_mutate)  # the buffer by the value left in it
+        self._changed = dict(program.graph_signature.user_inputs_to_mutate)  # and the input
         self._inputs = tuple(program.graph_signature.user_inputs)
         self._outputs = tuple(o for o in program.graph_signature.user_outputs if isinstance(o, str))
         self._constants: set[str] = set()
@@ -112,6 +120,7 @@ class _Reader:
                     self._constants.add(node.name)
             elif node.op in ("call_function", "get_attr"):
                 operations += self._operation(i, node)
+        self._check_written()
         return Network(
             name=self._name,
             operations=tuple(operations),
@@ -121,6 +130,27 @@ class _Reader:
             parameters=parameters,
             source="computed from a PyTorch module",
         )
+
+    def _check_written(self) -> None:
+        """Refuse a value that stays in a buffer or an input, unless the outputs are made from it, too."""
+        for name, buffer in self._written.items():
+            if name not in self._constants:
+                raise InputError(
+                    f'{self._name} writes to its buffer "{buffer}" for the next task to find, which a cut would keep '
+                    "from one of its sides; make it an input and return what is new of it"
+                )
+        read, by_name = set(self._outputs), {node.name: node for node in self._nodes}
+        stack = list(read & by_name.keys())
+        while stack:
+            more = {node.name for node in by_name[stack.pop()].all_input_nodes} - read
+            read |= more
+            stack += more
+        for name, given in self._changed.items():
+            if name not in read:
+                raise InputError(
+                    f'{self._name} writes to its input "{given}" what no output is made from, which would be lost; '
+                    "return it"
+                )
 
     def _operation(self, i: int, node: torch.fx.Node) -> list[Operation]:
         """Return the operation of a node, none if it is constant."""

@@ -121,11 +121,11 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
             cloud_seconds_by_batch=(cloud and cloud.seconds_by_batch) or {},
         )
         for device, network in loaded.measured():
-            name = loaded.profiles[network].name
-            if times.is_whole(device, name):
+            profile = loaded.profiles[network]
+            if times.is_whole(device, profile):
                 warnings.warn(
-                    f'{times_file}: the one time of "{name}" on "{device}" is spread over its layers by their work; '
-                    "measure each layer to plan with what they take",
+                    f'{times_file}: the one time of "{profile.name}" on "{device}" is spread over its layers by their '
+                    "work; measure each layer to plan with what they take",
                     Doubt,
                     2,
                 )

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import Name
 from dmcjia_opt.base.suggesting import did_you_mean, listed
-from dmcjia_opt.model.networks.graph import Cuts
+from dmcjia_opt.model.networks.cuts import Cuts
+from dmcjia_opt.model.networks.graph import check_state
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.reading import is_graph, read_profile
 from dmcjia_opt.model.networks.zoo import ZOO
@@ -21,6 +22,7 @@ class Profiles(BaseModel):
     """The ``[profiles]`` table: how models are cut, what they upload, and the file of measured times.
 
     ``cuts`` is for ``.onnx`` models, which alone have a graph; ``upload_dtype`` for them and those of the zoo.
+    ``state`` names inputs and outputs of ONNX models that stay where they are, ``*`` being any text.
     ``input_shapes`` is by the name of the input and holds for every ONNX model that has such an input.
     """
 
@@ -28,6 +30,7 @@ class Profiles(BaseModel):
     times_file: Name | None = None
     cuts: Cuts = "layers"
     upload_dtype: Literal["float32", "float16", "bfloat16", "int8", "uint8", "int4", "uint4"] | None = None
+    state: list[Name] = []
     input_shapes: dict[str, list[Annotated[int, Field(ge=1, le=2**31 - 1)]]] = {}
 
 
@@ -48,7 +51,7 @@ def profiles_of(networks: Sequence[str], beside: Callable[[str, str], Path], how
     InputError
         If one cannot be read, or an option of `how` has no use.
     """
-    found = {}
+    found, read_networks = {}, []
     shapes = {name: tuple(shape) for name, shape in how.input_shapes.items()}
     unused = set(shapes)
     files = {network for network in networks if Path(network).suffix.lower() in (".json", ".onnx")}
@@ -66,10 +69,13 @@ def profiles_of(networks: Sequence[str], beside: Callable[[str, str], Path], how
     for network in networks:
         zoo = network in ZOO
         asked = (how.cuts, how.upload_dtype, shapes) if is_graph(network) else (None, how.upload_dtype)
-        read = read_profile(network, *asked, path=None if zoo else beside("model", network), shared=True)
+        state = how.state if is_graph(network) else ()
+        read = read_profile(network, *asked, path=None if zoo else beside("model", network), state=state, shared=True)
         if read.model is not None:
+            read_networks.append(read.model.network)
             unused -= set(read.model.network.inputs)
         found[network] = read.profile
+    check_state(how.state, read_networks, "profiles.state")
     if unused:
         raise InputError(f'profiles.input_shapes: no ONNX model has an input "{min(unused)}"; correct its name')
     return found

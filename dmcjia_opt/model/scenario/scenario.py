@@ -20,7 +20,7 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import RANGE, NonNegative, Positive
 from dmcjia_opt.base.files import is_beneath, write_text
 from dmcjia_opt.base.limits import FILES, MOST
-from dmcjia_opt.model.networks.measured import MeasuredTimes
+from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.zoo import ZOO, zoo_profile
 from dmcjia_opt.model.resources import Sharing
@@ -33,6 +33,7 @@ from dmcjia_opt.model.scenario.servers import (
     Host,
     Link,
     Server,
+    batches_of_cloud,
     check_hosts,
     check_names_of_resources,
 )
@@ -120,8 +121,8 @@ class Scenario:
     hosts
         How nodes share the hosts that are not reserved for them in shares.
     cloud_sharing, cloud_seconds_by_batch
-        How they share the cloud: ``reserved``, ``fifo`` or ``ps``; and how long batches take there by their size, which
-        is a text, where it serves in batches.
+        How they share the cloud: ``reserved``, ``fifo`` or ``ps``; and how long batches take there, s, by the number of
+        their tasks, where it serves in batches.
 
     Raises
     ------
@@ -144,7 +145,7 @@ class Scenario:
     cloud_step_gflops: float | None = None
     hosts: tuple[Host, ...] = ()
     cloud_sharing: Sharing = "reserved"
-    cloud_seconds_by_batch: Mapping[str, float] = field(default_factory=dict)
+    cloud_seconds_by_batch: Mapping[int, float] | Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Resolve zoo networks that no profile was given for, and look every name and measured time up."""
@@ -159,6 +160,8 @@ class Scenario:
             value = getattr(self, f"cloud_{key}")
             if value is not None and not 1 / MOST <= value <= MOST:
                 raise InputError(f"cloud.{key} must be > 0 and lie {RANGE}, got {value}")
+        if self.cloud_seconds_by_batch:
+            object.__setattr__(self, "cloud_seconds_by_batch", batches_of_cloud(self.cloud_seconds_by_batch))
         object.__setattr__(self, "servers", tuple(self.servers))
         object.__setattr__(self, "links", tuple(self.links))
         object.__setattr__(self, "hosts", tuple(self.hosts))
@@ -166,8 +169,16 @@ class Scenario:
         check_hosts(self.nodes, self.hosts)
         profiles = {m: self.profiles[m] if m in self.profiles else zoo_profile(m) for m in self.nodes.networks}
         object.__setattr__(self, "profiles", profiles)
+        taken: dict[Timed, str] = {}
         for device, network in self.measured():
             self.times.of(device, profiles[network])
+            other = taken.setdefault(self.times.key(device, profiles[network]), network)
+            if not np.array_equal(profiles[network].macs, profiles[other].macs):
+                raise InputError(
+                    f'{self.times.source}: the times of "{profiles[network].name}" on device "{device}" would be taken '
+                    f'for two networks of that name, "{other}" and "{network}"; measure each of them: '
+                    f"dmcjia profile MODEL.onnx --measure {device} --out-times FILE"
+                )
         check_limits(self.nodes, profiles)
         check_streams(self)
 
@@ -190,7 +201,7 @@ class Scenario:
             price_per_gflops=self.cloud_price_per_gflops,
             step_gflops=self.cloud_step_gflops,
             sharing=self.cloud_sharing,
-            seconds_by_batch=dict(self.cloud_seconds_by_batch) or None,
+            seconds_by_batch={str(size): seconds for size, seconds in self.cloud_seconds_by_batch.items()} or None,
         )
         return (cloud, *self.servers)
 
@@ -323,7 +334,7 @@ class Scenario:
         if pooled or self.cloud_sharing != "reserved":
             yield json.dumps([self.cloud_sharing, sorted(pooled.items())]).encode()
         if self.cloud_seconds_by_batch:
-            yield json.dumps(sorted(self.cloud_seconds_by_batch.items())).encode()
+            yield json.dumps([*self.cloud_seconds_by_batch.items()]).encode()
         for key in LABELS:
             labels = getattr(nodes, key)
             if labels.values:
@@ -370,7 +381,7 @@ class Scenario:
             }
             content["cloud"] = {"compute_gflops": float(self.cloud_gflops)} | {k: v for k, v in cloud.items() if v}
         content["options"] = options
-        measured = [(device, self.profiles[network].name) for device, network in self.measured()]
+        measured = [self.times.key(device, self.profiles[network]) for device, network in self.measured()]
         if measured:
             content["profiles"] = {"times_file": times_beside(path).name}
             self.times.only(measured).save(times_beside(path))

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from dmcjia_opt.base.errors import InputError
@@ -22,6 +22,11 @@ CLOUD_NAME = "cloud"
 #: Keys of servers and links that say what they cost; no plan depends on them.
 COSTS = frozenset({"price_per_gflops", "step_gflops", "price_per_mbps", "step_mbps"})
 _FROZEN = ConfigDict(frozen=True, **STRICT)
+
+
+def _named(seconds: object) -> object:
+    """Return a mapping with texts as keys, as files have it; numbers in Python are the same."""
+    return {str(size): value for size, value in seconds.items()} if isinstance(seconds, Mapping) else seconds
 
 
 def _batches(seconds: dict[str, float]) -> dict[str, float]:
@@ -42,7 +47,21 @@ def _batches(seconds: dict[str, float]) -> dict[str, float]:
 
 _LIKE = {"example": "{1 = 0.004, 8 = 0.011}"}
 #: Seconds by the number of tasks in a batch.
-SecondsByBatch = Annotated[dict[str, Positive], AfterValidator(_batches)]
+SecondsByBatch = Annotated[dict[str, Positive], BeforeValidator(_named), AfterValidator(_batches)]
+
+
+def batches_of_cloud(seconds: Mapping[int, float] | Mapping[str, float]) -> dict[str, float]:
+    """Return what a file would have of seconds by the size of a batch.
+
+    Raises
+    ------
+    InputError
+        If sizes or seconds are impossible.
+    """
+    try:
+        return TypeAdapter(SecondsByBatch).validate_python(seconds, strict=True)
+    except ValidationError as error:
+        raise InputError(f"cloud: seconds_by_batch {error.errors()[0]['msg']}") from None
 
 
 class Server(BaseModel):

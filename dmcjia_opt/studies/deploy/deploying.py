@@ -170,6 +170,7 @@ class _Taken:
         return NetworkEntry(
             name=profile.name,
             model=self.model,
+            graph_id=profile.graph_id,
             layers=[LayerEntry(name=name, macs=macs) for name, macs in layers],
             inputs=list(self.parts.inputs),
             outputs=[self.parts.type_of(name) for name in self.parts.outputs],

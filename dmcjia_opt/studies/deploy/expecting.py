@@ -9,7 +9,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.studies.simulation.arrivals import BLOCK, renewal
-from dmcjia_opt.studies.simulation.queues import FifoQueue
+from dmcjia_opt.studies.simulation.serving import FifoQueue
 
 #: Tasks that are sent through the queues to predict their delays.
 N_PREDICTED = 200_000

@@ -15,7 +15,8 @@ import numpy as np
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
 from dmcjia_opt.base.files import is_beneath
 from dmcjia_opt.base.machine import installing
-from dmcjia_opt.model.networks.graph import Cut, Operation, topological_order
+from dmcjia_opt.model.networks.cuts import Cut
+from dmcjia_opt.model.networks.graph import Operation, topological_order
 from dmcjia_opt.model.networks.onnx_ import OnnxModel
 from dmcjia_opt.model.networks.parts import part_of
 from dmcjia_opt.studies.deploy.tensors import DTYPES, Array, Arrays, TensorEntry, drawn

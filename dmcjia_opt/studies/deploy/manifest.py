@@ -48,10 +48,11 @@ class LayerEntry(_Entry):
 
 
 class NetworkEntry(_Entry):
-    """A network; `model` is what the scenario calls it."""
+    """A network; `model` is what the scenario calls it, `graph_id` which of that name it is."""
 
     name: Name
     model: Name
+    graph_id: str = ""
     layers: Annotated[list[LayerEntry], Field(min_length=1, max_length=MOST_LAYERS)]
     inputs: list[TensorEntry]
     outputs: list[TensorEntry]

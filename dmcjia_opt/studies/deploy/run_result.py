@@ -15,7 +15,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.files import write_text
 from dmcjia_opt.base.machine import installed_versions, machine
-from dmcjia_opt.model.networks.measured import MeasuredTimes
+from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
 from dmcjia_opt.studies.deploy.expecting import Passed, expected, through
 from dmcjia_opt.studies.deploy.manifest import COMPUTING, Manifest, NodeEntry
 from dmcjia_opt.studies.deploy.run_here import Moments, Records, node_called, server_called
@@ -232,7 +232,7 @@ class RunResult:
         A half that ran has the mean of its tasks, one that runs elsewhere what it took here alone, and the layers of
         each share its time by their work. A device is called as in the scenario, or after its node or server.
         """
-        manifest, found = self.records.manifest, dict[tuple[str, str], dict[str, float]]()
+        manifest, found = self.records.manifest, dict[Timed, dict[str, float]]()
         devices = {server.name: server.device or server.name for server in manifest.servers}
         for d, node in enumerate(manifest.nodes):
             runs = [(k, s, str(s.half)) for k, s in enumerate(node.stages) if s.slot in COMPUTING]
@@ -245,7 +245,8 @@ class RunResult:
             for process, device in called.items():
                 alone = self.records.alone[process]
                 seconds = {file: took[file] if at[file] == process else alone[file] for file in took}
-                found.setdefault((device, manifest.network(node.model).name), _spread(manifest, node, seconds))
+                network = manifest.network(node.model)
+                found.setdefault(Timed(device, network.name, network.graph_id), _spread(manifest, node, seconds))
         return MeasuredTimes(found)
 
 

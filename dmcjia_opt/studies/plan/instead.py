@@ -16,16 +16,18 @@ from dmcjia_opt.model.scenario.servers import Host, hosts_in_common
 from dmcjia_opt.solving.contract import Placement
 from dmcjia_opt.studies.look.words import seconds
 from dmcjia_opt.studies.simulation.arrivals import Bursts, own_arrivals
-from dmcjia_opt.studies.simulation.fleet import HasPlan, simulate
+from dmcjia_opt.studies.simulation.fleet import HasPlan, least_tasks, simulate
 from dmcjia_opt.studies.simulation.result import Simulation
 
 #: How a neighbour sends that bursts.
 BURSTS = Bursts(10.0)
 #: Nodes of a fleet that is planned anew, at most; and tasks that are simulated, of a node and of all.
-MOST_NODES, TASKS, MOST_TASKS = 2000, 40_000, 1_000_000
+MOST_NODES, TASKS, MOST_TASKS = 2000, 40_000, 200_000
 #: The same of what `solve` says, which is to be there at once.
 FEW_NODES, FEW_TASKS = 100, 100_000
 _SWEEPS = 50
+#: How many times as many tasks may come where a node is rare, so that it has enough.
+_LONGER = 10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,7 +134,7 @@ def in_words(scenario: Scenario, problem: Problem, plan: HasPlan, objective: flo
     return said if rows is None else f"{said} {_protects(rows, scenario.nodes.names[found.neighbour])}"
 
 
-def _protects(rows: Sequence[Row], name: str) -> str:
+def _protects(rows: Sequence[Way], name: str) -> str:
     reserved, queue = rows[0], rows[-1]
     sends = f"should {name} send its tasks in bursts of {BURSTS.size:g}"
     if queue.beside_burst <= queue.quiet + queue.half_width:
@@ -144,7 +146,7 @@ def _protects(rows: Sequence[Row], name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Row:
+class Way:
     """One way to share, simulated.
 
     Parameters
@@ -176,7 +178,7 @@ def simulated(
     *,
     called: str = "options",
     tasks: int | None = None,
-) -> list[Row] | None:
+) -> list[Way] | None:
     """Return the plan and both ways to pool, simulated with the same arrivals: as they are, and with bursts.
 
     Parameters
@@ -194,7 +196,7 @@ def simulated(
 
     Returns
     -------
-    None where one of them cannot be simulated.
+    None where one of them cannot be simulated, or not soon, as a node sends far less often than the others.
     """
     queue, nothing = pooled_scenario(scenario), np.zeros((problem.n_nodes, problem.n_uses))
     wanted: list[tuple[str, float, Scenario, HasPlan]] = [("reserved shares, this plan", objective, scenario, plan)]
@@ -203,6 +205,9 @@ def simulated(
         wanted.append((f"one queue for all, these {called}", found.same, queue, same))
     wanted.append(("one queue for all, planned anew", found.anew, queue, Placement(found.options, nothing)))
     each = max(tasks or min(TASKS, MOST_TASKS // problem.n_nodes), 1000)
+    rate = scenario.nodes.arrival_rate
+    if least_tasks() * (rate / rate.min()).sum() > _LONGER * each * problem.n_nodes:
+        return None
     bursting = own_arrivals(scenario.nodes, {scenario.nodes.names[found.neighbour]: BURSTS})
     rows = []
     for name, model, one, chosen in wanted:
@@ -211,7 +216,7 @@ def simulated(
         except (InfeasibleError, InputError):
             return None
         means = [others(problem, found.neighbour, run.delay) for run in runs]
-        rows.append(Row(name, model, runs[0].mean_delay, runs[0].mean_half_width(), *means))
+        rows.append(Way(name, model, runs[0].mean_delay, runs[0].mean_half_width(), *means))
     return rows
 
 

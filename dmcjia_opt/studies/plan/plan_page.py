@@ -29,7 +29,7 @@ from dmcjia_opt.studies.look.words import (
     tensors_at,
 )
 from dmcjia_opt.studies.plan import figures
-from dmcjia_opt.studies.plan.instead import BURSTS, Row, instead, simulated
+from dmcjia_opt.studies.plan.instead import BURSTS, Way, instead, simulated
 from dmcjia_opt.studies.plan.promised import by_mean, deadline_section, deadlines_of, worst_section
 from dmcjia_opt.studies.plan.provenance import UNKNOWN, command, foreign, provenance
 from dmcjia_opt.studies.plan.subject import Subject
@@ -333,7 +333,7 @@ def _instead(subject: Subject) -> dict[str, Any] | None:
     }
 
 
-def _way(row: Row) -> list[Cell | str]:
+def _way(row: Way) -> list[Cell | str]:
     more = f"{100 * (row.beside_burst / row.quiet - 1):+.3g} %"
     return [
         row.name,

@@ -78,7 +78,7 @@ class Histogram:
     def __init__(self, size: int = 0, batches: int = N_BATCHES) -> None:
         self._size, self._seen = size, 0
         self._counts, self._sums = np.zeros((2, _N_BINS))
-        self._each = np.zeros((batches, _N_BINS >> _WIDER))
+        self._each = np.zeros((batches, _N_BINS >> _WIDER if size else 0))
         self._low, self._high = _N_BINS, 0
 
     def add(self, values: FloatArray) -> None:

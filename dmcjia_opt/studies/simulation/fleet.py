@@ -25,14 +25,16 @@ from dmcjia_opt.studies.simulation.meeting import Member, Source, run_together
 from dmcjia_opt.studies.simulation.node import NodeRun, Tally, run_node
 from dmcjia_opt.studies.simulation.notes import notes
 from dmcjia_opt.studies.simulation.passage import Passage, stream
-from dmcjia_opt.studies.simulation.queues import ServiceFamily, Variability
 from dmcjia_opt.studies.simulation.result import LEVELS, Settings, Simulation
+from dmcjia_opt.studies.simulation.serving import ServiceFamily, Variability
 
 #: Tasks a node, unless told otherwise.
 TASKS = 100_000
 #: Share of the tasks left out at the start, unless told otherwise.
 WARM_UP = 0.1
 _LEAST_BATCH = 10
+#: Tasks in all, at most, that rates far apart may make of those asked for where nodes meet.
+_MOST = 1e9
 
 
 class HasPlan(Protocol):
@@ -205,6 +207,11 @@ def simulate(
     )
 
 
+def least_tasks(warm_up: float = WARM_UP) -> int:
+    """Return how many tasks a node needs for an interval, warm-up included."""
+    return math.ceil(_LEAST_BATCH * N_BATCHES / (1.0 - warm_up))
+
+
 def _deadlines(scenario: Scenario) -> FloatArray:
     """Return each node's deadline, s; +inf where it has none."""
     nodes = scenario.nodes
@@ -285,16 +292,22 @@ def _numbers(
             "ask for fewer"
         )
     if meets.any() and not isinstance(arrivals, Trace):  # as long as each other, and so that the rarest have batches
-        least = math.ceil(_LEAST_BATCH * N_BATCHES / (1.0 - warm_up)) + 1
-        span = max(each[meets].sum() / rate[meets].sum(), min(least, int(each.max())) / rate[meets].min())
-        each[meets] = np.ceil(span * rate[meets])
+        least = least_tasks(warm_up) + 1
+        asked, rarest = float(each[meets].sum()), int(np.where(meets, rate, np.inf).argmin())
+        parts = rate[meets] / rate[meets].max()  # of the most frequent node's tasks; sums of rates may be beyond range
+        scale = max(asked / parts.sum(), min(least, int(each.max())) * (rate[meets].max() / rate[rarest]))
+        if scale * parts.sum() > max(asked, _MOST):
+            raise InputError(
+                f'tasks of "{names[rarest]}" are too rare among those it meets: {scale * parts.sum():.3g} tasks would '
+                "have to come before it has enough; raise its arrival_rate, or reserve shares"
+            )
+        each[meets] = np.ceil(scale * parts)
     measured = ((1.0 - warm_up) * each).astype(np.int64) // N_BATCHES * N_BATCHES
     quiet = measured < _LEAST_BATCH * N_BATCHES
     if quiet.all():
-        least = math.ceil(_LEAST_BATCH * N_BATCHES / (1.0 - warm_up))
         raise InputError(
             f'{each[most]} tasks are too few for "{names[most]}": {N_BATCHES} batches of {_LEAST_BATCH} and a warm-up '
-            f"of {100 * warm_up:g} % need at least {least}"
+            f"of {100 * warm_up:g} % need at least {least_tasks(warm_up)}"
         )
     measured[quiet] = each[quiet] - (warm_up * each[quiet]).astype(np.int64)
     return measured, each - measured, quiet

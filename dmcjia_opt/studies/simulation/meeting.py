@@ -21,7 +21,7 @@ from dmcjia_opt.studies.simulation.arrivals import BLOCK
 from dmcjia_opt.studies.simulation.node import NodeRun, Stage, Tally
 from dmcjia_opt.studies.simulation.passage import Passage
 from dmcjia_opt.studies.simulation.pools import NOBODY, Pool, Tasks, pool
-from dmcjia_opt.studies.simulation.queues import FifoQueue
+from dmcjia_opt.studies.simulation.serving import FifoQueue
 
 
 @dataclass(slots=True, eq=False)

@@ -10,7 +10,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, BatchSums, Histogram
-from dmcjia_opt.studies.simulation.queues import FifoQueue, Variability
+from dmcjia_opt.studies.simulation.serving import FifoQueue, Variability
 
 _ROUNDING = 1e-8  # relative: what is left of a delay's digits late in a block
 

@@ -16,7 +16,7 @@ from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.scenario import Scenario, Uplink
 from dmcjia_opt.model.scenario.services import Services, Slot, StageTimes
 from dmcjia_opt.studies.simulation.node import Stage
-from dmcjia_opt.studies.simulation.queues import Variability
+from dmcjia_opt.studies.simulation.serving import Variability
 
 StageName = Slot | Literal["edge", "uplink", "round trip"]
 Part = Literal["edge", "upload", "cloud"]

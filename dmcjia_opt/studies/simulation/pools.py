@@ -12,7 +12,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.sharing.batches import Batches
-from dmcjia_opt.studies.simulation.queues import FifoQueue
+from dmcjia_opt.studies.simulation.serving import FifoQueue
 
 
 @dataclass(frozen=True, slots=True, eq=False)

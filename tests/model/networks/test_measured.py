@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
+from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed, load_times, save_template
 from dmcjia_opt.model.networks.profile import LayerProfile
 from tests.refusals import refused
 
@@ -26,7 +28,7 @@ def test_layers_are_found_by_name_whatever_their_order(tmp_path):
 def test_one_time_of_the_whole_network_is_spread_by_work(tmp_path):
     times = load_times(write(tmp_path, HEAD + "orin,net,*,0.6\npi,net,*,1\npi,net,a,1\n"))
     np.testing.assert_allclose(times.of("orin", NET), [0.2, 0.4], rtol=1e-15)
-    assert (times.is_whole("orin", "net"), times.is_whole("pi", "net")) == (True, False)
+    assert (times.is_whole("orin", NET), times.is_whole("pi", NET)) == (True, False)
     with pytest.raises(InputError, match='layer "b" has no time'):
         times.of("pi", NET)
     idle = LayerProfile("net", 8.0, ("a",), [0.0], [4.0])
@@ -45,20 +47,68 @@ def test_one_time_of_the_whole_network_is_spread_by_work(tmp_path):
 )
 def test_files_of_spreadsheets_are_read(text, tmp_path):
     times = load_times(write(tmp_path, text))
-    assert times.seconds == {("pi", "net"): {"a": 0.5}}
+    assert times.seconds == {Timed("pi", "net"): {"a": 0.5}}
 
 
 def test_what_is_saved_is_read_back_bit_for_bit(tmp_path):
     layers = {"a, with a comma": 1 / 3, 'b "quoted"': 0.0, "ü": 1e-9}
-    MeasuredTimes({("pi", "net"): layers}).save(tmp_path / "t.csv")
-    assert load_times(tmp_path / "t.csv").seconds == {("pi", "net"): layers}
+    MeasuredTimes({Timed("pi", "net"): layers}).save(tmp_path / "t.csv")
+    assert load_times(tmp_path / "t.csv").seconds == {Timed("pi", "net"): layers}
 
 
 def test_merging_replaces_a_device_and_a_model_whole():
-    old = MeasuredTimes({("pi", "net"): {"a": 1.0, "b": 1.0}, ("pi", "other"): {"x": 1.0}})
-    new = MeasuredTimes({("pi", "net"): {"ab": 3.0}})
-    assert old.merged(new).seconds == {("pi", "net"): {"ab": 3.0}, ("pi", "other"): {"x": 1.0}}
-    assert old.only([("pi", "other")]).seconds == {("pi", "other"): {"x": 1.0}}
+    old = MeasuredTimes({Timed("pi", "net"): {"a": 1.0, "b": 1.0}, Timed("pi", "other"): {"x": 1.0}})
+    new = MeasuredTimes({Timed("pi", "net"): {"ab": 3.0}})
+    assert old.merged(new).seconds == {Timed("pi", "net"): {"ab": 3.0}, Timed("pi", "other"): {"x": 1.0}}
+    assert old.only([Timed("pi", "other")]).seconds == {Timed("pi", "other"): {"x": 1.0}}
+
+
+def test_networks_of_one_name_have_their_own_times(tmp_path):
+    mine, other, lost = (replace(NET, graph_id=12 * digit) for digit in "abc")
+    times = MeasuredTimes({Timed("pi", "net", "a" * 12): {"a": 1.0, "b": 2.0}})
+    times = times.merged(MeasuredTimes({Timed("pi", "net", "b" * 12): {"a": 3.0, "b": 4.0}}))
+    times.save(tmp_path / "t.csv")
+    times = load_times(tmp_path / "t.csv")
+    assert [times.of("pi", net).tolist() for net in (mine, other)] == [[1.0, 2.0], [3.0, 4.0]]
+    refusal = r"t\.csv: no times of this .net. on device .pi.: they are those of "
+    with pytest.raises(
+        InputError, match=rf"{refusal}another network of that name \(graph_id a{{12}}, b{{12}}; this one"
+    ):
+        times.of("pi", lost)
+    with pytest.raises(InputError, match=rf"{refusal}2 networks .* the profile does not say which it is"):
+        times.of("pi", NET)
+    with pytest.raises(InputError, match=r"no times of model .net. on device .gpu.; it has pi"):
+        times.of("gpu", mine)
+    alone = times.only([Timed("pi", "net", "b" * 12)])
+    assert alone.of("pi", NET).tolist() == [3.0, 4.0]  # there is no other that it could be
+
+
+def test_times_of_a_name_alone_are_those_of_every_graph_that_has_none_of_its_own():
+    mine, other = (replace(NET, graph_id=12 * digit) for digit in "ab")
+    unsaid = MeasuredTimes({Timed("pi", "net"): {"a": 1.0, "b": 2.0}})
+    newer = MeasuredTimes({Timed("pi", "net", "a" * 12): {"a": 3.0, "b": 4.0}})
+    assert unsaid.of("pi", mine).tolist() == [1.0, 2.0]
+    assert unsaid.replaced(newer) == {Timed("pi", "net")}  # the same layers: an older measurement
+    assert unsaid.merged(newer).seconds == newer.seconds
+    longer = MeasuredTimes({Timed("pi", "net"): {"a": 1.0, "b": 2.0, "c": 9.0}})
+    both = longer.merged(newer)
+    assert (longer.replaced(newer), len(both.seconds)) == (set(), 2)
+    assert both.of("pi", mine).tolist() == [3.0, 4.0]
+    assert not newer.replaced(MeasuredTimes({Timed("pi", "net", "b" * 12): {"a": 5.0, "b": 6.0}}))
+    assert other.fingerprint() == mine.fingerprint()  # whose times they are is no part of a problem
+
+
+def test_a_template_is_filled_in_and_read(tmp_path):
+    path = tmp_path / "t.csv"
+    named = replace(NET, graph_id="a" * 12)
+    save_template(path, "pi", named)
+    lines = path.read_text().splitlines()
+    assert lines == ["device,model,graph_id,layer,seconds", *(f"pi,net,{'a' * 12},{layer}," for layer in "ab")]
+    refused(load_times, path, "line 2: no seconds; fill it in", "line 3")
+    with pytest.raises(InputError, match="the file is there, perhaps filled in; choose another name"):
+        save_template(path, "pi", named)
+    path.write_text("\n".join([lines[0], *(line + "0.5" for line in lines[1:])]))
+    assert load_times(path).of("pi", named).tolist() == [0.5, 0.5]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from onnx import TensorProto, helper
 from dmcjia_opt.base.errors import BackendMissing, InputError, UncountedOperators
 from dmcjia_opt.base.limits import FILES
 from dmcjia_opt.base.machine import installing
-from dmcjia_opt.model.networks.graph import single_tensor_cuts, take_cuts
+from dmcjia_opt.model.networks.cuts import single_tensor_cuts, take_cuts
 from dmcjia_opt.model.networks.onnx_ import parse_shape, read_onnx
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.zoo import zoo_profile

@@ -88,6 +88,10 @@ def test_bytes_follow_the_type():
     module = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2)).to(torch.bfloat16)
     profile = LayerProfile.from_torch(module, torch.zeros(1, 4, dtype=torch.bfloat16))
     assert (profile.input_bytes, *profile.output_bytes) == (8, 6, 4)
+    assert [(tensor.shape, tensor.dtype) for tensor in profile.cut_tensors] == [
+        ((1, 3), "bfloat16"),
+        ((1, 2), "bfloat16"),
+    ]
 
 
 def test_what_no_rule_knows_is_named():
@@ -112,3 +116,95 @@ def test_weights_are_the_parameters_and_statistics_that_each_layer_reads():
     module = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10))
     profile = LayerProfile.from_torch(module, torch.zeros(1, 3, 8, 8))
     assert profile.weight_bytes.tolist() == [4 * 3 * 8 * 9, 4 * (8 * 36 * 10 + 10)]
+
+
+class Scaled(nn.Module):
+    """Writes into a part of a tensor that a convolution made, and reads the whole."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.beside, self.last = nn.Conv2d(2, 6, 3, padding=1), nn.Conv2d(2, 4, 1), nn.Conv2d(6, 3, 1)
+
+    def forward(self, x):
+        y = self.first(x)
+        y[:, 1:5].mul_(self.beside(x))
+        return self.last(y)
+
+
+class Halves(Scaled):
+    """Writes into both parts of a tensor that is split into views, one after the other."""
+
+    def __init__(self):
+        super().__init__()
+        self.each = nn.ModuleList(nn.Conv2d(3, 3, 3, padding=1) for _ in range(2))
+
+    def forward(self, x):
+        y = self.first(x)
+        for part, layer in zip(y.chunk(2, 1), self.each, strict=True):
+            part.add_(layer(part))
+        return self.last(y)
+
+
+class Filled(Scaled):
+    """Writes its two halves into an empty tensor, and changes its input."""
+
+    def forward(self, x):
+        x.sub_(0.5)
+        y = torch.zeros(1, 6, 8, 8)
+        y[:, :6] = self.first(x)
+        y[:, 1:5] += self.beside(x)
+        return self.last(y)
+
+
+def test_what_is_written_through_a_view_is_counted():
+    first, beside, last, each = 64 * 6 * 18, 64 * 4 * 2, 64 * 3 * 6, 64 * 3 * 27
+    x = torch.ones(1, 2, 8, 8)
+    for module, macs in (
+        (Scaled(), first + beside + last),
+        (Halves(), first + 2 * each + last),
+        (Filled(), first + beside + last),
+    ):
+        network = trace(module, x)
+        assert (network.total_macs, network.uncounted) == (macs, {})
+        assert network.inputs == ("x",)
+    assert (x == 1).all()
+    profile = LayerProfile.from_torch(Halves(), x)
+    assert profile.macs.tolist() == [first, each, each, last]
+    assert profile.output_bytes.tolist()[1:] == [4 * 64 * 6, 4 * 64 * 6, 4 * 64 * 3]  # the halves, put together again
+
+
+def test_encoder_layers_are_counted_operator_by_operator():
+    network = trace(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), torch.zeros(1, 5, 8))
+    assert network.total_macs == 5 * 8 * 24 + 2 * 5 * 5 * 8 + 5 * 8 * 8 + 2 * 5 * 8 * 16
+
+
+class Remembers(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+        self.register_buffer("past", torch.zeros(4, 4))
+
+    def forward(self, x):
+        self.calls += 1
+        return x @ x + self.calls
+
+
+class Keeps(Remembers):
+    def forward(self, x):
+        self.past[:2] = x[:2]
+        return self.past @ x
+
+
+class Loses(Remembers):
+    def forward(self, x, y):
+        y.copy_(x @ x)
+        return x + 1
+
+
+def test_what_is_left_for_the_next_task_is_refused():
+    x = torch.zeros(4, 4)
+    assert trace(Remembers(), x).total_macs == 64  # what it counts, both sides know
+    with pytest.raises(InputError, match=r'Keeps writes to its buffer "past" .* make it an input and return'):
+        trace(Keeps(), x)
+    with pytest.raises(InputError, match='Loses writes to its input "y" what no output is made from'):
+        trace(Loses(), (x, x.clone()))

@@ -9,7 +9,7 @@ import pytest
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.delay import TandemCurve, delay_curve
-from dmcjia_opt.model.networks.measured import MeasuredTimes
+from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
@@ -286,9 +286,9 @@ def test_measured_seconds_stand_for_work_at_the_edge_and_in_the_cloud():
     seconds = {"a": 0.5, "b": 0.25}
     times = MeasuredTimes(
         {
-            ("pi", "tiny"): seconds,
-            ("gpu", "tiny"): {"a": 0.02, "b": 0.01},
-            ("gpu", "longer"): {"a": 0.3, "b": 0.2, "c": 0.1},
+            Timed("pi", "tiny"): seconds,
+            Timed("gpu", "tiny"): {"a": 0.02, "b": 0.01},
+            Timed("gpu", "longer"): {"a": 0.3, "b": 0.2, "c": 0.1},
         }
     )
     nodes = NodeTable(
@@ -318,7 +318,7 @@ def test_measured_seconds_stand_for_work_at_the_edge_and_in_the_cloud():
 
 def test_measured_nodes_have_the_literal_c3_of_their_seconds():
     tiny = LayerProfile("tiny", 8.0, ("a", "b"), [1e9, 2e9], [4.0, 2.0])
-    times = MeasuredTimes({("pi", "tiny"): {"a": 0.5, "b": 0.25}})
+    times = MeasuredTimes({Timed("pi", "tiny"): {"a": 0.5, "b": 0.25}})
     columns = {key: [1.0] for key in ("compute_gflops", "uplink_mbps", "arrival_rate")}
     nodes = NodeTable(("x",), ("t",), **columns, devices=("pi",), device_index=[0])
     options = Options(ordering="cloud-faster")

@@ -10,7 +10,7 @@ import pytest
 
 from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.bounds.dual import priced
-from dmcjia_opt.model.networks.measured import MeasuredTimes
+from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.scenario import menus as making
 from dmcjia_opt.model.scenario.compiling import compile_problem
@@ -36,7 +36,7 @@ def drawn(rng: np.random.Generator) -> Scenario:
         weight_bytes=rng.uniform(0.0, 1e6, 5),
     )
     times = MeasuredTimes(
-        {(who, "net"): {layer: float(rng.uniform(0.001, 0.2)) for layer in layers} for who in ("pi", "box")}
+        {Timed(who, "net"): {layer: float(rng.uniform(0.001, 0.2)) for layer in layers} for who in ("pi", "box")}
     )
 
     def some(values: object, chance: float = 0.5) -> np.ndarray:
@@ -102,7 +102,12 @@ def drawn(rng: np.random.Generator) -> Scenario:
     )
 
 
-@pytest.mark.parametrize("seed", range(8))
+def mostly_slow(seeds, quick):
+    """Return seeds as parameters, all but the first few for `make test-all`."""
+    return [*range(quick), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(quick, seeds))]
+
+
+@pytest.mark.parametrize("seed", mostly_slow(8, 3))
 def test_no_price_misses_what_is_left_out(seed, monkeypatch):
     rng = np.random.default_rng(seed)
     fewer = 0
@@ -125,7 +130,7 @@ def test_no_price_misses_what_is_left_out(seed, monkeypatch):
     assert fewer > 10
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", mostly_slow(4, 1))
 def test_no_plan_of_what_is_pooled_misses_them(seed, monkeypatch):
     rng = np.random.default_rng(100 + seed)
     fewer = 0

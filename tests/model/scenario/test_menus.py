@@ -10,7 +10,7 @@ import pytest
 
 from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.bounds.dual import priced
-from dmcjia_opt.model.networks.measured import MeasuredTimes
+from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario import menus as making
@@ -387,7 +387,7 @@ def test_the_literal_ordering_holds_for_every_server(behind):
 
 def test_measured_servers_take_what_was_measured():
     times = MeasuredTimes(
-        {("box", "tiny"): {"a": 0.3, "b": 0.2, "c": 0.1}, ("pi", "tiny"): {"a": 1.0, "b": 0.5, "c": 0.2}}
+        {Timed("box", "tiny"): {"a": 0.3, "b": 0.2, "c": 0.1}, Timed("pi", "tiny"): {"a": 1.0, "b": 0.5, "c": 0.2}}
     )
     nodes = NodeTable(
         ("x",), ("tiny.json",), 10.0, 8e3, 0.1, devices=("pi",), device_index=0, tiers=Labels.of([("site", "cloud")])

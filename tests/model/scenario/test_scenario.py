@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.base.errors import Doubt, InputError, UncountedOperators
-from dmcjia_opt.model.networks.measured import MeasuredTimes
+from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
 from dmcjia_opt.model.networks.onnx_ import read_onnx
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.scenario.families import generate
@@ -340,12 +340,33 @@ def test_saving_leaves_nothing_else_behind(tmp_path):
 
 
 TINY = LayerProfile("tiny", 8.0, ("a", "b"), [1e9, 2e9], [4.0, 2.0])
-TIMES = MeasuredTimes({("pi", "tiny"): {"a": 0.5, "b": 0.25}, ("gpu", "tiny"): {"a": 0.02, "b": 0.01}})
+TIMES = MeasuredTimes({Timed("pi", "tiny"): {"a": 0.5, "b": 0.25}, Timed("gpu", "tiny"): {"a": 0.02, "b": 0.01}})
 
 
 def measured(cloud_device="", times=TIMES, **changes):
     columns = {"networks": ("tiny.json",), "devices": ("pi",), "device_index": [-1, 0]} | changes
     return Scenario(3.0, table(**columns), profiles={"tiny.json": TINY}, times=times, cloud_device=cloud_device)
+
+
+def test_times_of_one_network_are_not_those_of_another_of_its_name():
+    longer = replace(TINY, macs=[1e9, 3e9], graph_id="b" * 12)
+    both = {"networks": ("x.json", "y.json"), "network_index": [0, 1], "device_index": [0, 0]}
+
+    def fleet(times, **profiles):
+        columns = table(**both, devices=("pi",))
+        return Scenario(3.0, columns, profiles={f"{name}.json": one for name, one in profiles.items()}, times=times)
+
+    with pytest.raises(
+        InputError, match=r'times of "tiny" on device "pi" would be .* "x.json" and "y.json"; measure each'
+    ):
+        fleet(TIMES, x=TINY, y=longer)
+    assert fleet(TIMES, x=TINY, y=TINY).seconds("pi", "y.json").tolist() == [0.5, 0.25]
+    own = TIMES.merged(MeasuredTimes({Timed("pi", "tiny", "b" * 12): {"a": 7.0, "b": 8.0, "c": 9.0}}))
+    with pytest.raises(InputError, match='the profile has no layer "c"'):
+        fleet(own, x=TINY, y=longer)
+    own = MeasuredTimes({Timed("pi", "tiny"): {"*": 3.0}, Timed("pi", "tiny", "b" * 12): {"a": 7.0, "b": 8.0}})
+    scenario = fleet(own, x=TINY, y=longer)
+    assert [scenario.seconds("pi", name).tolist() for name in ("x.json", "y.json")] == [[1.0, 2.0], [7.0, 8.0]]
 
 
 @pytest.mark.parametrize("cuts", ["layers", "blocks", "all", "graph", "chain"])
@@ -434,12 +455,12 @@ def test_measured_times_survive_saving(nodes_file, cloud_device, tmp_path):
     assert again.sha256() == scenario.sha256()
     assert again.nodes.devices == ("pi",)
     np.testing.assert_array_equal(again.nodes.device_index, [-1, 0])
-    assert set(again.times.seconds) == {("pi", "tiny")} | ({("gpu", "tiny")} if cloud_device else set())
+    assert set(again.times.seconds) == {Timed("pi", "tiny")} | ({Timed("gpu", "tiny")} if cloud_device else set())
 
 
 def test_the_hash_covers_the_measured_times_that_matter():
     base = measured()
-    slower = {("pi", "tiny"): {"a": 0.5, "b": 0.26}}
+    slower = {Timed("pi", "tiny"): {"a": 0.5, "b": 0.26}}
     unused = {**TIMES.seconds, ("tpu", "tiny"): {"a": 1.0}}
     assert measured(times=MeasuredTimes(unused)).sha256() == base.sha256()
     others = [

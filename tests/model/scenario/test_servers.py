@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.base.errors import Doubt, InputError
-from dmcjia_opt.model.networks.measured import MeasuredTimes
+from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.model.scenario.loading import load_scenario
@@ -270,7 +270,7 @@ def test_times_of_a_server_are_only_needed_for_networks_that_it_may_run():
     nodes = NodeTable(
         ("a", "b"), tuple(profiles), 5.0, 8.0, 1.0, [0, 1], servers=Labels.of([("box", "cloud"), ("cloud",)])
     )
-    times = MeasuredTimes({("gpu", "one"): {"x": 0.25}})
+    times = MeasuredTimes({Timed("gpu", "one"): {"x": 0.25}})
     box = Server(name="box", compute_gflops=1.0, device="gpu")
     scenario = Scenario(3.0, nodes, profiles=profiles, times=times, servers=(box,))
     assert scenario.servers_of_networks() == {"one.json": {"box", "cloud"}, "two.json": {"cloud"}}

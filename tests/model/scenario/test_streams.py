@@ -146,3 +146,48 @@ def test_what_is_approximate_is_said():
     for sharing, words in (("fifo", "several regular nodes together are less regular"), ("ps", "count as Poisson")):
         *_, caution = cautions(replace(shared("cloud", sharing), nodes=replace(NODES, arrivals=np.array(0.0))))
         assert words in caution
+
+
+def test_batches_are_the_same_in_python_and_in_a_file(tmp_path):
+    one = Scenario(400.0, NODES, cloud_sharing="fifo", cloud_seconds_by_batch={8: 0.011, 1: 0.004})
+    other = Scenario(400.0, NODES, cloud_sharing="fifo", cloud_seconds_by_batch={"1": 0.004, "8": 0.011})
+    assert one.sha256() == other.sha256() != Scenario(400.0, NODES, cloud_sharing="fifo").sha256()
+    one.save(tmp_path / "s.toml")
+    again = load_scenario(tmp_path / "s.toml")
+    assert again.sha256() == one.sha256()
+    assert stage_times(again).resources[0].batches == ((1, 0.004), (8, 0.011))
+    site = Server(name="site", compute_gflops=9.0, sharing="fifo", seconds_by_batch={1: 1.0, 2: 1.5})
+    assert site.batches == ((1, 1.0), (2, 1.5))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        ({2: 1.0}, "must have the seconds of 1 task and of larger batches"),
+        ({1: 1.0, 2: 0.5}, "must not fall: a batch of 2 takes less than one of 1"),
+        ({1: 1.0, 1.5: 2.0}, "whole numbers of tasks as keys, from 1 to 256"),
+        ({1: 1.0, 2: -1.0}, "greater than 0"),
+    ],
+)
+def test_batches_that_cannot_be(seconds, said):
+    with pytest.raises(InputError, match=said):
+        Scenario(400.0, NODES, cloud_sharing="fifo", cloud_seconds_by_batch=seconds)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"cloud_sharing": "ps"}, 'means nothing where sharing is "ps"'),
+        ({"cloud_sharing": "fifo", "options": Options(delay="mm1")}, "services that vary"),
+        ({"cloud_sharing": "fifo", "options": Options(delay="mg1", service_scv=0.5)}, "services that vary"),
+    ],
+)
+def test_batches_need_one_queue_and_services_that_do_not_vary(more, said):
+    with pytest.raises(InputError, match=said):
+        Scenario(400.0, NODES, cloud_seconds_by_batch={1: 0.004, 8: 0.011}, **more)
+
+
+def test_what_is_approximate_of_batches_is_said():
+    scenario = Scenario(400.0, NODES, cloud_sharing="fifo", cloud_seconds_by_batch={1: 0.004, 8: 0.011})
+    assert any("waits for batches at the cloud" in said for said in cautions(scenario))
+    assert "the cloud serving in batches" in scenario.rule

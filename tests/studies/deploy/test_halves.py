@@ -5,7 +5,7 @@ import pytest
 from onnx import numpy_helper
 
 from dmcjia_opt.base.errors import BackendFailed, InputError
-from dmcjia_opt.model.networks.graph import take_cuts
+from dmcjia_opt.model.networks.cuts import take_cuts
 from dmcjia_opt.model.networks.onnx_ import read_onnx
 from dmcjia_opt.studies.deploy import halves
 from dmcjia_opt.studies.deploy.halves import Divisible

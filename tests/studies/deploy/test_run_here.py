@@ -111,7 +111,7 @@ def test_what_it_took_is_the_time_of_layers_in_the_next_plan(paced, folder, tmp_
     paced.times().save(tmp_path / "times.csv")
     times = load_times(tmp_path / "times.csv")
     profile = load_scenario(folder / "s.toml").profiles["net.onnx"]
-    devices = {device for device, _ in times.seconds}
+    devices = {key.device for key in times.seconds}
     assert devices == {"gate", "yard", "dock", "cloud", "site"}
     own = paced.records.nodes[0].work[:, 0].mean()
     assert times.of("gate", profile)[:2].sum() == pytest.approx(own)

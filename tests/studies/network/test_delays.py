@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dmcjia_opt.model.networks.measured import MeasuredTimes
+from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.reading import read_profile
 from dmcjia_opt.model.networks.zoo import zoo_profile
@@ -38,7 +38,7 @@ def test_a_cheap_branch_before_a_heavy_one_saves_most_of_the_delay(tmp_path):
 
 
 def test_measured_times_drive_the_delay():
-    times = MeasuredTimes({("pi", "tiny"): {"a": 0.001, "b": 10.0}})
+    times = MeasuredTimes({Timed("pi", "tiny"): {"a": 0.001, "b": 10.0}})
     delays = delay_along_cuts(on_a_node(TINY, device="pi", arrival_rate=0.05, times=times))
     service = np.array([0.0, 0.001, 10.001])
     np.testing.assert_allclose(delays.edge, service + 0.05 * service**2 / (2 * (1 - 0.05 * service)))

@@ -10,6 +10,7 @@ from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.model.scenario.scenario import Options
 from dmcjia_opt.solving.contract import Placement
 from dmcjia_opt.solving.solve import solve
+from dmcjia_opt.studies.look.words import seconds
 from dmcjia_opt.studies.plan.instead import in_words, instead, one_queue, pooled_scenario, simulated
 from dmcjia_opt.testing.problems import all_plans
 
@@ -79,3 +80,12 @@ def test_bursts_leave_reserved_shares_alone_and_lengthen_the_queue():
     words = in_words(PAPER, problem, placement, plan.objective)
     assert words.startswith("One queue for all instead of reserved shares: ")
     assert "What reserving protects from: should " in words
+
+
+def test_a_node_that_hardly_ever_sends_is_not_waited_for():
+    rate = np.where(np.arange(10) == 3, 1e-6, PAPER.nodes.arrival_rate)
+    scenario = replace(PAPER, nodes=replace(PAPER.nodes, arrival_rate=rate))
+    plan, problem, found = planned(scenario)
+    placement = Placement(plan.options, plan.shares_by_use)
+    assert simulated(scenario, problem, placement, plan.objective, found, tasks=1000) is None
+    assert in_words(scenario, problem, placement, plan.objective).endswith(f"against {seconds(plan.objective)}.")

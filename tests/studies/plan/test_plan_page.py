@@ -191,7 +191,8 @@ def test_every_name_is_escaped():
     assert all("<" not in hint for hint in hints)
 
 
-def test_a_large_fleet_is_counted_not_listed():
+def test_a_large_fleet_is_counted_not_listed(monkeypatch):
+    monkeypatch.setattr("dmcjia_opt.studies.plan.instead.MOST_NODES", 100)
     sizes = []
     for n in (300, 6000):
         fleet = generate("fleet", nodes=n, seed=1)

@@ -13,10 +13,30 @@ from dmcjia_opt.studies.look.words import percent, seconds
 from dmcjia_opt.studies.plan.promised import MOST_ALONE, by_mean, deadlines_of
 from dmcjia_opt.studies.plan.subject import subject_of_plan
 from dmcjia_opt.studies.plan.what_if import Least, costs
-from tests.sites import SITES, site
+from tests.sites import site
 from tests.studies.plan.test_plan_page import plots, report, tables, visible
 
 FREE = generate("paper", nodes=8, seed=1, cloud_gflops=60.0)
+#: Cameras with an uplink each, a server nearby and the cloud.
+TWO_SERVERS = """
+[cloud]
+compute_gflops = 30.0
+rtt_ms = 30.0
+[[servers]]
+name = "edge-server"
+compute_gflops = 12.0
+rtt_ms = 2.0
+""" + "".join(
+    f"""
+[[nodes]]
+name = "camera-{d}"
+model = "alexnet"
+compute_gflops = 1.0
+uplink_mbps = 9.0
+arrival_rate = {0.3 + 0.1 * d}
+"""
+    for d in range(3)
+)
 
 
 def planned_with(scenario=FREE, **options):
@@ -145,7 +165,7 @@ def test_the_worst_node_is_set_beside_the_plan_of_least_mean():
 
 
 def test_what_lowers_the_worst_node_is_what_is_dearest(tmp_path):
-    scenario = planned_with(site(tmp_path, SITES["access point"]), objective="worst")
+    scenario = planned_with(site(tmp_path, TWO_SERVERS), objective="worst")
     plan = solve(scenario)
     dearest = int(plan.prices.argmax())
     part = f"{100 * plan.prices[dearest] / plan.prices.sum():.3g} %"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dmcjia_opt.model.networks.measured import MeasuredTimes
+from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Stop
@@ -44,7 +44,7 @@ def test_what_is_measured_gets_faster_too():
     fast = {layer: seconds / 1.1 for layer, seconds in slow.items()}
 
     def measured(node, cloud):
-        times = MeasuredTimes({("board", "resnet34"): node, ("rack", "resnet34"): cloud})
+        times = MeasuredTimes({Timed("board", "resnet34"): node, Timed("rack", "resnet34"): cloud})
         nodes = replace(scenario.nodes, devices=("board",), device_index=np.array([0, 0, -1, -1]))
         return replace(scenario, nodes=nodes, times=times, cloud_device="rack")
 

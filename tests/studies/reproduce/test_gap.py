@@ -10,7 +10,7 @@ from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.reproduce import gap
 
 ITEM, SEEDS = gap.GAP, 2
-FACTORS = (1, 2, 5)  # 3,200 generations take longer than a test may
+FACTORS = (1, 2, 3)  # 3,200 generations take longer than a test may
 
 
 @pytest.fixture(scope="module")

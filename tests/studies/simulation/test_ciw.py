@@ -8,7 +8,7 @@ from dmcjia_opt.studies.simulation.arrivals import Trace
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, half_width
 from dmcjia_opt.studies.simulation.fleet import simulate
 from dmcjia_opt.studies.simulation.node import Stage, run_node
-from dmcjia_opt.studies.simulation.queues import Variability
+from dmcjia_opt.studies.simulation.serving import Variability
 from tests.studies.simulation.fleets import RATE, loaded, service_times
 
 # ciw copies iterators, of which Python 3.13 says that 3.14 will not

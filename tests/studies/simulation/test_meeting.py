@@ -151,6 +151,14 @@ def test_pools_in_a_circle_are_refused():
         simulate(scenario, Placement(options, np.zeros((2, 2))))
 
 
+def test_rates_too_far_apart_are_refused():
+    rate = np.array([1e9, 1.0])
+    nodes = NodeTable(("often", "rare"), ("alexnet",), 5.0, 100.0, rate, network_index=np.zeros(2, dtype=np.int64))
+    scenario = Scenario(1e12, nodes, cloud_sharing="fifo")
+    with pytest.raises(InputError, match=r'tasks of "rare" are too rare .*: 3.57e\+11 tasks would have to come'):
+        simulate(scenario, Placement(np.zeros(2, dtype=np.int64), np.zeros(2)))
+
+
 def test_periodic_nodes_meet_at_random_phases():
     scenario, plan = loaded(np.nan, 0.001, [0.4, 0.4], splits=0, rate=1.0)
     scenario = replace(scenario, cloud_sharing="fifo", nodes=replace(scenario.nodes, arrivals=np.array(0.0)))

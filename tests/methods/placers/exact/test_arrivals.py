@@ -54,14 +54,13 @@ def _check(seed: int) -> None:
         assert values[1] * (1 - 1e-8) <= check_proof(problem, proof) <= values[1], seed
 
 
-@pytest.mark.parametrize("start", [0, 20, 40])
-def test_optima_equal_the_best_of_all_plans(start):
-    for seed in range(start, start + 20):
+def test_optima_equal_the_best_of_all_plans():
+    for seed in range(30):
         _check(seed)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("start", range(60, 1060, 100))
+@pytest.mark.parametrize("start", range(30, 1030, 100))
 def test_optima_equal_the_best_of_all_plans_a_thousand_times(start):
     for seed in range(start, start + 100):
         _check(seed)

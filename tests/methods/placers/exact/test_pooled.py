@@ -56,12 +56,12 @@ def check(problem):
     assert best * (1 - 1e-9) <= found.lower_bound <= best * (1 + 1e-13)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(40))
 def test_the_plan_is_the_best_of_all_and_proved(seed):
     check(drawn(seed))
 
 
-@pytest.mark.parametrize("seed", range(60, 120))
+@pytest.mark.parametrize("seed", range(60, 100))
 def test_boxes_alone_prove_it(seed, monkeypatch):
     monkeypatch.setattr(by_boxes, "_FEW", 1)
     check(drawn(seed))
@@ -150,10 +150,16 @@ def test_exact_says_what_it_does_not_prove():
 def test_placers_that_take_any_evaluator_take_it(name):
     problem = pooled(compile_problem(generate("paper", nodes=4, seed=1)), "fifo")
     exact = place(Exact(), problem, WaterFilling())
-    found = place(build_placer(name), problem, WaterFilling(), stop=Stop(evaluations=3000))
+    found = place(build_placer(name), problem, WaterFilling(), stop=Stop(evaluations=600))
     assert found.shares is not None
     assert not found.shares.any()
     value = problem.objective(found.options, found.shares)
     assert value >= exact.lower_bound
     if name in ("exhaustive", "memetic"):
         assert value == pytest.approx(exact.lower_bound, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", [1639])
+def test_what_was_found_by_drawing(seed, monkeypatch):
+    monkeypatch.setattr(by_boxes, "_FEW", 16)  # 1639: a fleet in which no node has a second option
+    check(drawn(seed))

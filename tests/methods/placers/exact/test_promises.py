@@ -22,7 +22,7 @@ from dmcjia_opt.testing.problems import (
 )
 from tests.methods.placers.searches import place
 
-FEW, MANY, CHUNKS = {False: 40, True: 30}, {False: 600, True: 400}, 10
+FEW, MANY, CHUNKS = {False: 16, True: 14}, {False: 600, True: 400}, 10
 
 
 def value_of(problem: Problem, found: Placement) -> float:
@@ -58,7 +58,8 @@ def test_no_plan_is_better(worst):
     problems = (drawn(seed, worst=worst) for seed in range(FEW[worst]))
     quick = [problem for problem in problems if not (worst and problem.joint and np.prod(problem.last + 1.0) > 4)]
     answers = [beside_every_plan(problem) for problem in quick]
-    assert np.isfinite(answers).sum() > 0.5 * FEW[worst]
+    assert len(quick) >= 5
+    assert np.isfinite(answers).sum() > 0.5 * len(quick)
 
 
 @pytest.mark.slow
@@ -91,7 +92,13 @@ def test_a_later_deadline_never_costs_more(seed):
     assert last == pytest.approx(value_of(problem, best_plan(problem)), rel=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(10))
+#: Problems without promises; some take seconds.
+seeds = pytest.mark.parametrize(
+    "seed", [0, 1, 2, 4, 5, 6, *(pytest.param(k, marks=pytest.mark.slow) for k in (3, 7, 8, 9))]
+)
+
+
+@seeds
 def test_the_worst_node_is_the_least_deadline_that_all_can_keep(seed):
     problem = without_promises(seed)
     fair = replace(problem, worst=True)
@@ -104,7 +111,7 @@ def test_the_worst_node_is_the_least_deadline_that_all_can_keep(seed):
         assert (best_plan(promised).shares is not None) == kept
 
 
-@pytest.mark.parametrize("seed", range(8))
+@seeds
 def test_what_the_worst_node_leaves_lowers_the_mean(seed):
     """No plan whose worst node is as quick has a smaller mean, beyond the gap that is asked for there."""
     problem = without_promises(seed)
@@ -135,7 +142,7 @@ class Blind:
 def test_what_an_allocator_misses_is_not_proved_away():
     """The plans that are left are bounded by their prices, not by what was made of them."""
     missed = 0
-    for seed in range(12):
+    for seed in range(6):
         problem, _ = random_shared_problem(np.random.default_rng(seed), 3, 3, 3, 1, curves=(MD1,))
         problem = replace(problem, worst=True)
         best = run(Exact(), problem, WaterFilling())
@@ -143,4 +150,4 @@ def test_what_an_allocator_misses_is_not_proved_away():
         found = run(Exact(), problem, Blind(best.options))
         assert found.lower_bound <= value * (1 + 1e-12)
         missed += found.shares is None or float(problem.objective(found.options, found.shares)) > value * (1 + 1e-6)
-    assert missed >= 6
+    assert missed >= 3

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.studies.simulation.queues import FifoQueue, Variability
+from dmcjia_opt.studies.simulation.serving import FifoQueue, Variability
 
 
 def one_by_one(arrivals, services):
