@@ -10,7 +10,7 @@ import typer
 
 from dmcjia_opt.base.call import STDOUT, claim
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.cli.arguments import written
+from dmcjia_opt.cli.arguments import Dims, InputShapes, InputValues, Outputs, State, written
 
 
 def profile(
@@ -28,13 +28,11 @@ def profile(
     upload_dtype: Annotated[
         str | None, typer.Option(metavar="TYPE", help="Quantise uploads, e.g. uint8 or float16.")
     ] = None,
-    input_shape: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=1x3x224x224", help="Shape of an input that the file leaves open.")
-    ] = None,
-    state: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="An input or output that stays where it is, as caches do; * is any text."),
-    ] = None,
+    input_shape: InputShapes = None,
+    dim: Dims = None,
+    input_value: InputValues = None,
+    outputs: Outputs = None,
+    state: State = None,
     picture: Annotated[
         Path | None, written("FILE.png|.svg", "Draw work, bytes and delay along the cuts.", ".png", ".svg")
     ] = None,
@@ -86,12 +84,12 @@ def profile(
     """Show what each layer of a network computes and what each cut sends; write it down, draw it, time it."""
     from dmcjia_opt.cli.progress import bar
     from dmcjia_opt.cli.show_network import best_cut, show_profile
+    from dmcjia_opt.model.networks.given import parse_given
     from dmcjia_opt.model.networks.graph import check_state
     from dmcjia_opt.model.networks.matching import match
     from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times, save_template
     from dmcjia_opt.model.networks.measuring import Measurement
     from dmcjia_opt.model.networks.measuring import measure as time_layers
-    from dmcjia_opt.model.networks.onnx_ import parse_shapes
     from dmcjia_opt.model.networks.reading import read_profile
     from dmcjia_opt.model.networks.recorded import read_recorded
     from dmcjia_opt.model.scenario.doubts import doubt_units
@@ -100,7 +98,7 @@ def profile(
     from dmcjia_opt.studies.network.delays import one_node
     from dmcjia_opt.studies.network.picture import check_picture, draw_profile
 
-    shapes = parse_shapes(input_shape or ())
+    given = parse_given(input_shape or (), dim or (), input_value or (), outputs or ())
     if picture is not None:
         check_picture(picture)
     known_as = _device(measure, recorded, device, template)
@@ -112,7 +110,7 @@ def profile(
         raise InputError("--measure needs cuts that are real: leave --cuts chain out")
     if scenario is not None and (measure is not None or recorded is not None):
         claim("--scenario", times_beside(scenario), (".csv",))
-    profiled = read_profile(model, cuts, upload_dtype, shapes, state=state or ())
+    profiled = read_profile(model, cuts, upload_dtype, given, state=state or ())
     if profiled.model is not None:
         check_state(state or (), [profiled.model.network], "--state")
     name, read = profiled.profile.name, None

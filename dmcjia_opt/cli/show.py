@@ -154,6 +154,8 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
     out.print(facts(summary))
     for note in plan.notes:
         out.print(f"[yellow]Note:[/yellow] {escape(note)}.")
+    for caution in plan.cautions:
+        out.print(f"[yellow]Caution:[/yellow] {escape(caution)}.")
     out.print(in_plain_words(plan))
     from dmcjia_opt.studies.plan.instead import in_words as instead_in_words
 

@@ -70,6 +70,8 @@ def _remarks(profiled: Profiled, hidden: int) -> list[str]:
             "branches and what is joined to it, which a plain chain hides."
         )
     lines.append(f"Source: {profile.source or 'not said'}.")
+    if profiled.model is None:  # of a graph that was just read they are warnings
+        lines += [f"Caution: {caution}." for caution in profile.cautions]
     return lines
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.cli.arguments import written
+from dmcjia_opt.cli.arguments import Dims, InputShapes, InputValues, Outputs, State, written
 
 _NAMES = {2: ("device.onnx", "server.onnx"), 3: ("device.onnx", "middle.onnx", "server.onnx")}
 
@@ -26,9 +26,11 @@ def split(
         Literal["layers", "blocks", "all", "graph"] | None,
         typer.Option(help="The cuts that CUT counts, as profile has them."),
     ] = None,
-    input_shape: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=1x3x224x224", help="Shape of an input that the file leaves open.")
-    ] = None,
+    input_shape: InputShapes = None,
+    dim: Dims = None,
+    input_value: InputValues = None,
+    outputs: Outputs = None,
+    state: State = None,
 ) -> None:
     """Take a network apart at a cut; the parts are run against the whole on random input, and refused if they differ.
 
@@ -36,7 +38,8 @@ def split(
     """
     from dmcjia_opt.cli.progress import spinner
     from dmcjia_opt.cli.show_deploy import show_halves
-    from dmcjia_opt.model.networks.onnx_ import parse_shapes
+    from dmcjia_opt.model.networks.given import parse_given
+    from dmcjia_opt.model.networks.graph import check_state
     from dmcjia_opt.model.networks.reading import is_graph, read_profile
     from dmcjia_opt.studies.deploy.halves import Divisible
     from dmcjia_opt.studies.deploy.new_files import write_new
@@ -45,8 +48,11 @@ def split(
         raise InputError(f"{network}: only an .onnx file can be taken apart; give that")
     if len(at) not in (1, 2):
         raise InputError(f"--at is given {len(at)} times; give one cut, or two for three parts")
-    profiled = read_profile(str(network), cuts, input_shapes=parse_shapes(input_shape or ()))
+    given = parse_given(input_shape or (), dim or (), input_value or (), outputs or ())
+    profiled = read_profile(str(network), cuts, given=given, state=state or ())
     n, model = profiled.profile.n_layers, profiled.model
+    if n < 2:
+        raise InputError(f"{network}: there is one layer and no cut inside; try --cuts all")
     for cut in at:
         if not 0 < cut < n:
             raise InputError(
@@ -56,6 +62,7 @@ def split(
     if len(set(at)) < len(at) or at != sorted(at):
         raise InputError(f"--at {at[0]} --at {at[1]}: give the nearer cut first, and two that differ")
     assert model is not None  # it is a graph
+    check_state(state or (), [model.network], "--state")
     with spinner("running the parts against the whole"):
         parts = Divisible(model, profiled.cuts, network)
         halves = parts.take_apart(at)

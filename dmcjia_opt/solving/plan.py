@@ -72,6 +72,8 @@ class Plan:
         Of Python, this package and its libraries.
     notes
         What a reader should know of how it was made, a sentence each: where a plug-in was stopped, say.
+    cautions
+        What is not counted of the networks, or was taken for granted, carried over from their profiles.
     limits
         The budget of the search.
     started
@@ -110,6 +112,7 @@ class Plan:
     versions: Mapping[str, str]
     bound_holds_for: str = ""
     notes: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
     limits: Stop = field(default_factory=Stop)
     started: str = ""
     scenario_name: str = ""
@@ -211,6 +214,7 @@ class Plan:
             "evaluations": self.evaluations,
             "wall_s": self.wall_seconds,
             "notes": list(self.notes),
+            "cautions": list(self.cautions),
             "versions": dict(self.versions),
             "limits": asdict(self.limits),
             "started": self.started,
@@ -302,6 +306,7 @@ class Provenance(BaseModel):
     evaluations: int | None = None
     wall_s: Number | None = None
     notes: list[str] = []
+    cautions: list[str] = []
     versions: dict[str, str] = {}
     limits: Limits | None = None
     started: str = ""

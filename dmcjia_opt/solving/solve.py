@@ -135,6 +135,7 @@ def solve(
         versions=installed_versions(LIBRARIES),
         bound_holds_for=scenario.rule,
         notes=(*found.notes, *cautions(scenario)),
+        cautions=scenario.network_cautions(),
         limits=stop,
         started=began.isoformat(timespec="seconds"),
         scenario_name=scenario.name,

@@ -79,11 +79,14 @@ WORDS = {
     ("size", "--resource"),
     ("profile", "--column"),
     ("profile", "--device"),
+    ("profile", "--dim"),
     ("profile", "--input-shape"),
+    ("profile", "--input-value"),
+    ("profile", "--outputs"),
     ("profile", "--state"),
     ("profile", "--measure"),
     ("profile", "--upload-dtype"),
-    ("split", "--input-shape"),
+    *(("split", name) for name in ("--input-shape", "--dim", "--input-value", "--outputs", "--state")),
 }
 FLEET = ("s.toml", "nodes.csv", "net.json", "net.onnx", "times.csv")
 #: Calls that read, and every file that each of them reads.

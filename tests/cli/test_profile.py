@@ -8,8 +8,8 @@ from dmcjia_opt.model.networks.measured import load_times
 from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
 from tests.cli.scenarios import CLOUD
 from tests.command_line import fails, misused
-from tests.model.networks.onnx_models import Builder, residual_block
-from tests.model.networks.test_onnx_ import branching, flattened
+from tests.model.networks.onnx_models import Builder, foreign, residual_block
+from tests.model.networks.test_onnx_ import flattened
 
 NODE = '[[nodes]]\nname = "a"\nmodel = "net.onnx"\ncompute_gflops = 1.0\nuplink_mbps = 8.0\narrival_rate = 1.0\n'
 QUICK = ("--repeats", 1, "--threads", 1)
@@ -60,7 +60,11 @@ def test_state_is_named_for_a_profile_and_for_a_scenario(dmcjia, tmp_path):
     fails(
         dmcjia("profile", "net.onnx", "--state", "past"), 2, '--state: "past" is no input or output', "there are x; fc"
     )
-    fails(dmcjia("profile", "p.json", "--state", "x"), 2, "cuts, input shapes and state need a graph")
+    fails(
+        dmcjia("profile", "p.json", "--state", "x"),
+        2,
+        "cuts, state and what is said of inputs and outputs need a graph",
+    )
     (tmp_path / "s.toml").write_text(CLOUD + '[profiles]\nstate = ["x", "y"]\n' + NODE)
     fails(dmcjia("solve", "s.toml"), 2, "s.toml", 'profiles.state: "y" is no input or output')
 
@@ -181,13 +185,27 @@ def test_open_shapes_are_asked_for(dmcjia, tmp_path):
 
 @pytest.mark.filterwarnings("default::dmcjia_opt.base.errors.UncountedOperators")
 def test_what_is_not_counted_is_a_sentence_on_standard_error(dmcjia, tmp_path):
-    branching().save(tmp_path / "net.onnx")
-    for arguments in (("profile", "net.onnx"), ("solve", "s.toml")):
+    foreign(tmp_path / "net.onnx")
+    for arguments in (("profile", "net.onnx", "--out", "net.json"), ("solve", "s.toml")):
         (tmp_path / "s.toml").write_text(CLOUD + NODE)
         ended = dmcjia(*arguments)
         assert ended.code == 0
-        assert ended.err.startswith("dmcjia: warning: net: 1 of 4 operators count as 0 MACs")
+        assert ended.err.startswith("dmcjia: warning: net: at least 66 % of the work is not counted")
         assert ended.err.count("\n") == 1
+    assert 'Caution: model "net": at least 66 % of the work' in " ".join(ended.out.split())
+    assert "Caution: at least 66 % of the work is not counted" in dmcjia("profile", "net.json").out
+
+
+def test_what_a_file_leaves_open_is_given(dmcjia, tmp_path):
+    flattened().save(tmp_path / "open.onnx")
+    assert dmcjia("profile", "open.onnx", "--dim", "n=1", "--outputs", "flat").code == 0
+    fails(dmcjia("profile", "open.onnx", "--dim", "m=1"), 2, 'no open dimension "m"', "those are n")
+    fails(dmcjia("profile", "open.onnx", "--dim", "n=1", "--dim", "n=2"), 2, '--dim: the size of "n" is given twice')
+    fails(dmcjia("profile", "open.onnx", "--dim", "n"), 2, '--dim "n" is malformed', "batch=1")
+    fails(dmcjia("profile", "open.onnx", "--input-value", "x=a"), 2, "malformed", "sr=16000")
+    fails(dmcjia("profile", "open.onnx", "--dim", "n=1", "--input-value", "x=1"), 2, "nothing depends on the input")
+    fails(dmcjia("profile", "open.onnx", "--dim", "n=1", "--outputs", "flatt"), 2, 'did you mean "flat"?')
+    fails(dmcjia("profile", "resnet34", "--dim", "n=1"), 2, "need a graph")
 
 
 @pytest.mark.parametrize(

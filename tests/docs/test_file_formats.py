@@ -28,7 +28,7 @@ from dmcjia_opt.model.scenario.loading import Cloud, _File, load_scenario
 from dmcjia_opt.model.scenario.node_files import _COLUMNS as NODE_COLUMNS
 from dmcjia_opt.model.scenario.node_files import read_nodes
 from dmcjia_opt.model.scenario.nodes import Node, NonNegative, Positive
-from dmcjia_opt.model.scenario.references import Profiles
+from dmcjia_opt.model.scenario.references import Profiles, Reading
 from dmcjia_opt.model.scenario.scenario import Options
 from dmcjia_opt.model.scenario.servers import Link, Server
 from dmcjia_opt.solving.plan import Limits, Moment, NodeClaim, PlanFile, Provenance, ResourceClaim
@@ -55,6 +55,7 @@ MODELS = {
     "### `[[links]]`": Link,
     "### `[options]`": Options,
     "### `[profiles]`": Profiles,
+    "How networks are read, in": Reading,
     "### `[[nodes]]`": Node,
     "## Profile": _ProfileFile,
     "Each of `layers`:": _LayerFile,

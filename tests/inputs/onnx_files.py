@@ -9,6 +9,7 @@ from tests.inputs.mutations import TEXTS, damaged
 from tests.model.networks.onnx_models import Builder, residual_block
 
 DIMS = (-1, 0, 1, 2, 3, 7, -(2**31), 2**31, 2**40, 2**62, -(2**63), 2**63 - 1)
+MS = "com.microsoft"
 _KINDS = sorted({schema.name for schema in defs.get_all_schemas()})
 
 
@@ -70,7 +71,45 @@ def recurrent() -> ModelProto:
     return b.model()
 
 
-MODELS = (lambda: residual_block().model(), computed_shapes, with_subgraphs, recurrent)
+def of_the_runtime() -> ModelProto:
+    """Return a model of onnxruntime's operators, a Scan, a Loop and an open size, with stale types written down."""
+    b = Builder()
+    b.input("x", [1, 6, 8])
+    b.input("once", [1])
+    b.add("Attention", ["x", b.random("w", 8, 24), b.random("wb", 24)], "a", domain=MS, num_heads=2)
+    b.add("SkipLayerNormalization", ["a", "x", b.random("g", 8)], "n", domain=MS)
+    b.add(
+        "DynamicQuantizeMatMul",
+        ["n", b.values("q", np.ones((8, 8)), np.uint8), b.values("s", 0.5, np.float32)],
+        "d",
+        domain=MS,
+    )
+    value = helper.make_tensor_value_info
+    state, step, out = (value(name, TensorProto.FLOAT, [1, 8]) for name in ("h", "t", "o"))
+    parts = [helper.make_node("MatMul", ["h", "v"], ["hv"]), helper.make_node("Add", ["hv", "t"], ["o"])]
+    body = helper.make_graph(parts, "body", [state, step], [out])
+    b.random("v", 8, 8)
+    b.add(
+        "Scan",
+        [b.values("zero", np.zeros((1, 8)), np.float32), "d"],
+        "r",
+        num_scan_inputs=1,
+        scan_input_axes=[1],
+        body=body,
+    )
+    go = [value(name, TensorProto.BOOL, []) for name in ("go", "on")]
+    parts = [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("FastGelu", ["l"], ["m"], domain=MS)]
+    around = value("l", TensorProto.FLOAT, [1, 8]), value("m", TensorProto.FLOAT, [1, 8])
+    count = value("i", TensorProto.INT64, [])
+    body = helper.make_graph(parts, "again", [count, go[0], around[0]], [go[1], around[1]])
+    b.add("Loop", [b.values("times", 3), "", "r"], "y", body=body)
+    b.output("y", [1, 8])
+    model = b.model(domains=[MS])
+    model.graph.value_info.append(value("n", TensorProto.FLOAT, [1, 9, 8]))
+    return model
+
+
+MODELS = (lambda: residual_block().model(), computed_shapes, with_subgraphs, recurrent, of_the_runtime)
 
 
 def _messages(message, found: list) -> list:

@@ -213,7 +213,8 @@ PROOF = {
         {"price": 0},
     ],
 }
-MG1, TANDEM, ONNX = {"options.delay": "mg1"}, {"options.delay": "tandem"}, {"nodes.0.model": "net.onnx"}
+MG1, TANDEM = {"options.delay": "mg1"}, {"options.delay": "tandem"}
+ONNX, OPEN = {"nodes.0.model": "net.onnx"}, {"nodes.0.model": "open.onnx"}
 MG1_PROBLEM = {"delay": "mg1", "upstream_wait": None}
 MEASURED = {"profiles.times_file": "times.csv", "nodes.0.model": "tiny.json"}
 FILE = {"nodes": ..., "nodes_file": "nodes.csv"}
@@ -307,14 +308,14 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "scenario.Options.average": (scenario, {}, {"options.average": "tasks"}),
     "scenario.Options.flops_per_mac": (scenario, {}, {"options.flops_per_mac": 1.0}),
     "references.Profiles.times_file": (scenario, {"nodes.0.device": "pi"}, MEASURED),
-    "references.Profiles.cuts": (scenario, ONNX, {"profiles.cuts": "blocks"}),
-    "references.Profiles.state": (scenario, ONNX, {"profiles.state": ["fc"]}),
-    "references.Profiles.upload_dtype": (scenario, {}, {"profiles.upload_dtype": "uint8"}),
-    "references.Profiles.input_shapes": (
-        scenario,
-        {"nodes.0.model": "open.onnx"},
-        {"profiles.input_shapes": {"x": [1, 3, 4, 4]}},
-    ),
+    "references.Profiles.networks": (scenario, ONNX, {"profiles.networks": {"net.onnx": {"cuts": "blocks"}}}),
+    "references.Reading.cuts": (scenario, ONNX, {"profiles.cuts": "blocks"}),
+    "references.Reading.upload_dtype": (scenario, {}, {"profiles.upload_dtype": "uint8"}),
+    "references.Reading.input_shapes": (scenario, OPEN, {"profiles.input_shapes": {"x": [1, 3, 4, 4]}}),
+    "references.Reading.dims": (scenario, OPEN, {"profiles.dims": {"n": 2}}),
+    "references.Reading.input_values": (scenario, ONNX, {"profiles.input_values": {"x": 7.0}}),
+    "references.Reading.outputs": (scenario, ONNX, {"profiles.outputs": ["middle"]}),
+    "references.Reading.state": (scenario, ONNX, {"profiles.state": ["fc"]}),
     "nodes.Node.name": (scenario, {}, {"nodes.0.name": "another"}),
     "nodes.Node.model": (scenario, {}, {"nodes.0.model": "resnet34"}),
     "nodes.Node.compute_gflops": (scenario, {}, {"nodes.0.compute_gflops": 6.0}),
@@ -341,6 +342,7 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "profile._ProfileFile.name": (profile, {}, {"name": "another"}),
     "profile._ProfileFile.input_bytes": (profile, {}, {"input_bytes": 1e4}),
     "profile._ProfileFile.parameters": (profile, {}, {"parameters": 7}),
+    "profile._ProfileFile.cautions": (profile, {}, {"cautions": ["something is not counted"]}),
     "profile._ProfileFile.source": (profile, {}, {"source": "another"}),
     "profile._ProfileFile.layers": (profile, {}, {"layers": _PROFILE["layers"][:1]}),
     "profile._LayerFile.name": (profile, {}, {"layers.0.name": "another"}),
@@ -414,6 +416,7 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
             "evaluations": 77,
             "wall_s": 77.0,
             "notes": ["something that a reader should know"],
+            "cautions": ["something that is not counted"],
             "versions": {"another": "7.7"},
             "limits": {"seconds": 77.0},
             "started": "1977-07-07T00:00:00+00:00",

@@ -64,6 +64,16 @@ def test_the_file_holds_the_keys_that_scripts_read(saved):
     assert content["evaluations"] == 80
     assert content["scenario_sha256"] == SCENARIO.sha256()
     assert content["versions"]["numpy"] == np.__version__
+    assert content["cautions"] == []
+
+
+def test_a_plan_says_what_is_not_counted_of_its_networks(plan, tmp_path):
+    profile = replace(SCENARIO.profiles["resnet34"], cautions=("at least 40 % of the work is not counted",))
+    careful = replace(SCENARIO, profiles=dict.fromkeys(SCENARIO.profiles, profile))
+    made = solve(careful, "greedy")
+    made.save(tmp_path / "plan.json")
+    assert load_plan(tmp_path / "plan.json").cautions == [f'model "resnet34": {profile.cautions[0]}']
+    assert made.scenario_sha256 == plan.scenario_sha256  # words are no part of the problem
 
 
 def test_numbers_survive_to_the_last_digit(plan, saved):

@@ -44,7 +44,7 @@ class Tensor:
     floating
         Whether an upload may quantise it; token numbers and masks are sent as they are.
     data
-        The tensor whose elements these are: itself, or the origin of a reshaped or transposed view.
+        The tensor that is sent for it: itself, or the origin of a reshaped, transposed or dequantised view.
     dtype
         Type of its elements as NumPy calls it, such as ``"float32"``; empty where nobody knows.
     """
@@ -80,6 +80,8 @@ class Operation:
         Whether a rule knows its MACs; 0 stands for a better figure if none does.
     weights
         Name and bytes of every constant tensor that it reads.
+    estimate
+        MACs that no rule counts and that it has at least, by its weights; 0 if nothing is known.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Operation:
     index: int = -1
     counted: bool = True
     weights: tuple[tuple[str, float], ...] = ()
+    estimate: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +113,8 @@ class Network:
         Number of trained parameters.
     source
         Where the figures come from.
+    notes
+        What the reader took for granted, a sentence each.
     state
         Inputs and outputs that stay where they are read and made from task to task, such as caches: no upload has them.
     """
@@ -121,6 +126,7 @@ class Network:
     outputs: tuple[str, ...]
     parameters: int = 0
     source: str = ""
+    notes: tuple[str, ...] = ()
     state: frozenset[str] = frozenset()
     levels: tuple[int, ...] = field(init=False)
 
@@ -162,12 +168,32 @@ class Network:
         return replace(self, state=frozenset(name for name in ends if any(fnmatchcase(name, p) for p in patterns)))
 
     def caution(self) -> str:
-        """Return a sentence that names every operator that is not counted and its share; empty if there is none."""
-        uncounted, total = self.uncounted, len(self.operations)
+        """Return a sentence on the work that is not counted and the operators that do it; empty if there are none."""
+        uncounted = self.uncounted
         if not uncounted:
             return ""
-        kinds = ", ".join(f"{kind} ({n}, {100 * n / total:.2g} %)" for kind, n in sorted(uncounted.items()))
-        return f"{uncounted.total()} of {total} operators count as 0 MACs because no rule knows them: {kinds}"
+        least = sum(op.estimate for op in self.operations if not op.counted)
+        share = "an unknown part of the work is not counted"
+        if least:
+            share = (
+                f"at least {_at_least(least, self.total_macs)} % of the work is not counted, by the sizes of weights"
+            )
+        kinds = ", ".join(f"{kind} ({n})" if n > 1 else kind for kind, n in sorted(uncounted.items()))
+        return f"{share}: no rule knows {kinds}"
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What is not counted and what was taken for granted, a sentence each."""
+        return tuple(filter(None, [self.caution(), *self.notes]))
+
+
+def _at_least(part: int, rest: int) -> str:
+    """Return the percentage of a part in the sum of both, rounded down where its digits show."""
+    per_million = part * 1_000_000 // (part + rest)
+    percent = per_million / 10_000
+    if 10 <= percent < 99:
+        return f"{math.floor(percent)}"
+    return f"{per_million // 100 / 100:g}" if percent >= 0.01 else f"{percent:g}"
 
 
 def check_state(patterns: Sequence[str], networks: Iterable[Network], field: str = "state") -> None:

@@ -28,6 +28,9 @@ from dmcjia_opt.model.networks.parts import part_of
 if TYPE_CHECKING:
     import onnx
 
+#: The largest message that protobuf holds.
+_MOST_BYTES = (1 << 31) - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
@@ -84,7 +87,7 @@ def measure(
     Raises
     ------
     InputError
-        If the device has no name or the model no work.
+        If the device has no name, the model no work, or a layer more weights than one file holds.
     BackendMissing
         If onnxruntime is not installed.
     BackendFailed
@@ -98,6 +101,13 @@ def measure(
         raise BackendMissing(f"measuring needs {error.name}; {installing('onnx')}") from None
     found = take_cuts(model.network, cuts)
     seconds: dict[str, float] = {}
+    for cut in found:
+        size = sum({name: size for op in cut.operations for name, size in op.weights}.values())
+        if size > _MOST_BYTES:
+            raise InputError(
+                f'layer "{cut.name}" has {size:,.0f} bytes of weights and cannot be timed alone; the most is '
+                f"{_MOST_BYTES:,}: time it elsewhere, or in smaller layers with --cuts all"
+            )
     for k, cut in enumerate(found):
         later = [op for after in found[k + 1 :] for op in after.operations]
         seconds[cut.name] = _time(_part(model, cut.operations, later), cut.name, how or Measurement())

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.networks.graph import Operation, topological_order
-from dmcjia_opt.model.networks.onnx_ import OnnxModel, reads_of
-from dmcjia_opt.model.networks.onnx_shapes import renamed
+from dmcjia_opt.model.networks.onnx_ import OnnxModel
+from dmcjia_opt.model.networks.onnx_graph import reads_of, renamed
 
 if TYPE_CHECKING:
     import onnx

@@ -14,12 +14,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, frozen, frozen_int
-from dmcjia_opt.base.errors import InputError, UncountedOperators
+from dmcjia_opt.base.errors import Doubt, InputError, UncountedOperators
 from dmcjia_opt.base.fields import RANGE, Name, NonNegative, check_names
 from dmcjia_opt.base.files import read_json, write_text
 from dmcjia_opt.base.limits import MOST, MOST_LAYERS
 from dmcjia_opt.base.suggesting import listed
 from dmcjia_opt.model.networks.cuts import Cuts, take_cuts
+from dmcjia_opt.model.networks.given import Given
 from dmcjia_opt.model.networks.graph import Network, check_state
 from dmcjia_opt.model.networks.identity import graph_id
 
@@ -81,6 +82,8 @@ class LayerProfile:
         (n_layers,) the tensors that cross the cut after each layer, or None where nobody named them.
     graph_id
         Which graph it is cut from (see `identity.graph_id`); empty where nobody knows.
+    cautions
+        What is not counted, and what was taken for granted, a sentence each.
     cut_tensors
         What each tensor in `tensor_names` looks like, in any order; empty where nobody said.
     """
@@ -96,6 +99,7 @@ class LayerProfile:
     weight_bytes: FloatArray | None = None
     tensor_names: tuple[tuple[str, ...], ...] | None = None
     graph_id: str = ""
+    cautions: tuple[str, ...] = ()
     cut_tensors: tuple[CutTensor, ...] = ()
     work: FloatArray = field(init=False)
     upload_bytes: FloatArray = field(init=False)
@@ -173,13 +177,16 @@ class LayerProfile:
         -----
         UncountedOperators
             If no rule counts the MACs of some operators.
+        Doubt
+            If the reader took something for granted.
         """
-        caution = network.caution()
-        if caution:
+        if caution := network.caution():
             warnings.warn(f"{network.name}: {caution}", UncountedOperators, stacklevel=2)
+        for note in network.notes:
+            warnings.warn(f"{network.name}: {note}", Doubt, stacklevel=2)
         found = take_cuts(network, cuts, upload_dtype)
         crossing = [network.tensors[name] for name in dict.fromkeys(name for cut in found for name in cut.tensor_names)]
-        details = [network.source, f"cuts: {cuts}", f"upload as {upload_dtype}" if upload_dtype else "", caution]
+        details = [network.source, f"cuts: {cuts}", f"upload as {upload_dtype}" if upload_dtype else ""]
         if network.state:
             details.insert(2, f"state that stays: {listed(sorted(network.state), what='tensor')}")
         return cls(
@@ -194,6 +201,7 @@ class LayerProfile:
             weight_bytes=np.array([cut.weight_bytes for cut in found], dtype=np.float64),
             tensor_names=tuple(cut.tensor_names for cut in found),
             graph_id=graph_id(network),
+            cautions=network.cautions,
             cut_tensors=tuple(CutTensor(tensor.name, tensor.shape, tensor.dtype) for tensor in crossing),
         )
 
@@ -205,6 +213,9 @@ class LayerProfile:
         cuts: Cuts = "layers",
         upload_dtype: str | None = None,
         input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+        dims: Mapping[str, int] | None = None,
+        input_values: Mapping[str, tuple[float, ...]] | None = None,
+        outputs: Sequence[str] = (),
         state: Sequence[str] = (),
     ) -> LayerProfile:
         """Return the profile of an ONNX file.
@@ -218,8 +229,8 @@ class LayerProfile:
             `dmcjia_opt.model.networks.cuts.CUTS`.
         upload_dtype
             Type that floating tensors are quantised to for the upload, such as ``"uint8"``.
-        input_shapes
-            Shape of each input that the file leaves open.
+        input_shapes, dims, input_values, outputs
+            What the file leaves open: see `Given`.
         state
             Inputs and outputs that stay where they are from task to task, such as caches; ``*`` is any text.
 
@@ -237,7 +248,8 @@ class LayerProfile:
         """
         from dmcjia_opt.model.networks.onnx_ import read_onnx
 
-        network = read_onnx(path, input_shapes).network
+        given = Given(input_shapes or {}, dims or {}, input_values or {}, tuple(outputs))
+        network = read_onnx(path, given).network
         check_state(state, [network])
         return cls.of_network(network.keeping(state), cuts, upload_dtype)
 
@@ -303,14 +315,15 @@ class LayerProfile:
             "parameters": int(self.parameters),
             "source": self.source,
             **({"graph_id": self.graph_id} if self.graph_id else {}),
+            **({"cautions": list(self.cautions)} if self.cautions else {}),
             "layers": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)],
             **({"cut_tensors": told} if told else {}),
         }
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return what of the content defines a problem, for hashing: neither tensors, nor weights, nor the source."""
+        """Return what of the content defines a problem, for hashing: neither tensors, nor weights, nor words."""
         bare = replace(self, source="", tensors=None, weight_bytes=None, tensor_names=None, cut_tensors=())
-        return replace(bare, graph_id="").to_dict()
+        return replace(bare, graph_id="", cautions=()).to_dict()
 
     def save(self, path: str | Path) -> None:
         """Write the profile as JSON."""
@@ -341,6 +354,7 @@ class _ProfileFile(BaseModel):
     parameters: int = Field(0, ge=0, le=_MOST_PARAMETERS)
     source: str = ""
     graph_id: str = Field("", pattern="^([0-9a-f]{12})?$")
+    cautions: Annotated[list[str], Field(max_length=1000)] = []
     layers: Annotated[list[_LayerFile], Field(min_length=1, max_length=MOST_LAYERS), FailFast()]
     cut_tensors: Annotated[list[_TensorFile], FailFast()] = []
 
@@ -375,5 +389,6 @@ def load_profile(path: str | Path) -> LayerProfile:
         weight_bytes=np.array(weights) if weights else None,
         tensor_names=tuple(named) if named else None,
         graph_id=parsed.graph_id,
+        cautions=tuple(parsed.cautions),
         cut_tensors=tuple(CutTensor(tensor.name, tuple(tensor.shape), tensor.dtype) for tensor in parsed.cut_tensors),
     )

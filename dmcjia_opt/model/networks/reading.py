@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.networks.cuts import Cut, Cuts, take_cuts
+from dmcjia_opt.model.networks.given import Given
 from dmcjia_opt.model.networks.graph import UPLOAD_BYTES
 from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
 from dmcjia_opt.model.networks.zoo import ZOO, zoo_profile
@@ -36,11 +37,11 @@ def read_profile(
     reference: str,
     cuts: Cuts | None = None,
     upload_dtype: str | None = None,
-    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+    given: Given | None = None,
     *,
     path: Path | None = None,
+    shared: Given | None = None,
     state: Sequence[str] = (),
-    shared: bool = False,
 ) -> Profiled:
     """Return the profile of a zoo network, a profile .json or an .onnx file.
 
@@ -48,8 +49,10 @@ def read_profile(
     ----------
     reference
         The name or the path.
-    cuts, upload_dtype, input_shapes
+    cuts, upload_dtype
         See `LayerProfile.from_onnx`; only an ONNX file has a graph to cut, and a .json holds its own bytes.
+    given
+        What an ONNX file leaves open.
     path
         Where the file is, if not where `reference` says.
     state
@@ -66,14 +69,14 @@ def read_profile(
     if is_graph(reference):
         from dmcjia_opt.model.networks.onnx_ import read_onnx
 
-        model = read_onnx(path, input_shapes, shared=shared)
+        model = read_onnx(path, given, shared=shared)
         model = replace(model, network=model.network.keeping(state))
         profile = LayerProfile.of_network(model.network, cuts or "layers", upload_dtype)
         return Profiled(profile, model, take_cuts(model.network, cuts or "layers", upload_dtype))
-    if cuts is not None or input_shapes or state:
+    if cuts is not None or given or state:
         raise InputError(
-            f'"{reference}" is no .onnx file: cuts, input shapes and state need a graph; leave them out, or give its '
-            ".onnx file"
+            f'"{reference}" is no .onnx file: cuts, state and what is said of inputs and outputs need a graph; leave '
+            "them out, or give its .onnx file"
         )
     if reference in ZOO:
         return Profiled(_quantised(zoo_profile(reference), upload_dtype))

@@ -5,21 +5,21 @@ from __future__ import annotations
 import re
 import tomllib
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from dmcjia_opt.base.errors import Doubt, InputError, UncountedOperators
+from dmcjia_opt.base.errors import Doubt, InputError
 from dmcjia_opt.base.fields import STRICT, Name, NonNegative, Positive
 from dmcjia_opt.base.files import explain, is_beneath, read_text
 from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
-from dmcjia_opt.model.networks.reading import Profiled, is_graph, read_profile
+from dmcjia_opt.model.networks.reading import Profiled, is_graph
 from dmcjia_opt.model.resources import Sharing
 from dmcjia_opt.model.scenario.doubts import doubt_units, doubt_unused
 from dmcjia_opt.model.scenario.node_files import read_nodes
 from dmcjia_opt.model.scenario.nodes import Node, node_table
-from dmcjia_opt.model.scenario.references import Profiles, profiles_of
+from dmcjia_opt.model.scenario.references import Profiles, profiled_of
 from dmcjia_opt.model.scenario.scenario import Options, Scenario
 from dmcjia_opt.model.scenario.servers import Host, Link, SecondsByBatch, Server
 
@@ -106,7 +106,7 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
             cloud_gflops=None if cloud is None else cloud.compute_gflops,
             nodes=nodes,
             options=parsed.options,
-            profiles=profiles_of(nodes.networks, beside, parsed.profiles),
+            profiles={of: read.profile for of, read in profiled_of(nodes.networks, beside, parsed.profiles).items()},
             name=parsed.name or path.stem,
             times=times,
             cloud_device=(cloud and cloud.device) or "",
@@ -137,7 +137,7 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
 
 
 def load_graphs(
-    path: str | Path, networks: Iterable[str], *, outside: bool = False
+    path: str | Path, networks: Sequence[str], *, outside: bool = False
 ) -> dict[str, tuple[Profiled, Path]]:
     """Return the graphs of a scenario's .onnx files, cut as it says, by what nodes call them, and where they are.
 
@@ -155,14 +155,10 @@ def load_graphs(
     """
     path = Path(path)
     how, beside = _parsed(path).profiles, _beside(path, outside=outside)
-    shapes = {name: tuple(shape) for name, shape in how.input_shapes.items()}
-    found = {}
-    for network in filter(is_graph, networks):
-        file = beside("model", network)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UncountedOperators)  # whoever loaded the scenario was told
-            found[network] = read_profile(network, how.cuts, how.upload_dtype, shapes, path=file, shared=True), file
-    return found
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Doubt)  # whoever loaded the scenario was told
+        found = profiled_of(networks, beside, how)
+    return {of: (read, beside("model", of)) for of, read in found.items() if is_graph(of)}
 
 
 def _parsed(path: Path) -> _File:

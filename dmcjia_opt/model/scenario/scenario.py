@@ -271,6 +271,11 @@ class Scenario:
         names = [self.profiles[network].name for network in self.nodes.networks]
         return tuple(names[k] for k in self.nodes.network_index)
 
+    def network_cautions(self) -> tuple[str, ...]:
+        """Return what is not counted of the networks, or was taken for granted, a sentence each."""
+        profiles = [self.profiles[network] for network in self.nodes.networks]
+        return tuple(dict.fromkeys(f'model "{p.name}": {caution}' for p in profiles for caution in p.cautions))
+
     def measured(self) -> list[tuple[str, str]]:
         """Return every pair of device and network reference whose times matter."""
         pairs = list(self.nodes.measured())

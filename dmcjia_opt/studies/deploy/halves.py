@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: How far a part's numbers may be from the whole's, relative to the largest of a tensor.
 TOLERANCE = 1e-4
+#: What NumPy calls the types that onnxruntime calls otherwise.
+_DTYPES_OF = {"float": "float32", "double": "float64"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,12 +78,12 @@ class Divisible:
         self._model, self._cuts, self._path = model, tuple(cuts), path
         network = model.network
         self.inputs = tuple(map(self.type_of, network.received))
-        self.outputs = network.outputs
+        self.outputs = tuple(network.results)
+        self._state = network.state
         self._weights: dict[str, onnx.TensorProto] = {}
-        self._feed = drawn(self.inputs)
-        session = _session(str(path), "the network", plain=True)
-        fixed = self._fixed(v.name for v in session.get_inputs())
-        self._whole = _run(session, {**self._feed, **fixed}, network.outputs, "the network")
+        self._feed = drawn([self.type_of(name) for name in network.inputs if name in {*network.received, *self._state}])
+        session = _session(self._file(), "the network", plain=True)
+        self._whole = _run(session, {**self._feed, **self._rest(session)}, network.outputs, "the network")
 
     def type_of(self, name: str) -> TensorEntry:
         """Return shape and type of a tensor.
@@ -99,7 +101,7 @@ class Divisible:
         return TensorEntry.model_validate({"name": name, "shape": tensor.shape, "dtype": tensor.dtype})
 
     def crossing(self, split: int) -> tuple[str, ...]:
-        """Return the tensors that cross a split: those received at 0, and the network's outputs behind its last."""
+        """Return the tensors that cross a split: those received at 0, and the network's results behind its last."""
         if split == 0:
             return tuple(self._model.network.received)
         return self.outputs if split == len(self._cuts) else self._cuts[split - 1].tensor_names
@@ -127,8 +129,9 @@ class Divisible:
 
     def _half(self, start: int, end: int) -> Half:
         network, there = self._model.network, set(self.crossing(start))
-        wanted = [name for name in self.crossing(end) if name not in there]
         usable = self._usable(start, end, there)
+        kept = [name for op in usable for name in op.outputs if name in self._state and name in network.outputs]
+        wanted = list(dict.fromkeys([*(name for name in self.crossing(end) if name not in there), *kept]))
         reads = [[name for name in op.inputs if name not in there] for op in usable]
         inside = [usable[i] for i in topological_order(reads, [op.outputs for op in usable], wanted)]
         made = {name for op in inside for name in op.outputs}
@@ -138,11 +141,11 @@ class Divisible:
                 f"between the cuts {start} and {end} nothing is computed: tensors are only named anew; choose other "
                 "cuts"
             )
-        if lost := sorted(read - there):
+        if lost := sorted(read - there - self._state):
             raise InputError(
                 f'the tensor "{lost[0]}" is needed behind cut {start} and does not cross it; cut elsewhere'
             )
-        inputs = [name for name in self.crossing(start) if name in read]
+        inputs = [name for name in (*self.crossing(start), *sorted(self._state)) if name in read]
         proto = part_of(self._model, inside, inputs, wanted, self._stored)
         types = tuple(map(self.type_of, inputs)), tuple(map(self.type_of, wanted))
         try:
@@ -174,6 +177,8 @@ class Divisible:
         if tensor.name not in self._weights:
             folder = self._path.parent
             location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+            if not location:
+                raise InputError(f'{self._path}: the weight "{tensor.name}" has no values; store it in the file')
             where = f'{self._path}: the weight "{tensor.name}" is in the file "{location}"'
             if not is_beneath(folder, location):
                 raise InputError(f"{where}, outside the model's folder; put it beside the model")
@@ -187,23 +192,49 @@ class Divisible:
             self._weights[tensor.name] = tensor
         return self._weights[tensor.name]
 
-    def _fixed(self, names: Iterable[str]) -> dict[str, Array]:
-        """Return the inputs of the file that are constant as it was read."""
+    def _file(self) -> str | bytes:
+        """Return what runs the whole: its file, or that with outputs where the network was told to end."""
+        import onnx
+
+        plain = onnx.load(self._path, load_external_data=False)
+        if {value.name for value in plain.graph.output} >= set(self._model.network.outputs):
+            return str(self._path)
+        try:
+            whole = onnx.load(self._path)
+        except OSError as error:
+            raise InputError(f"{self._path}: its weights cannot be read ({error}); put them beside the model") from None
+        del whole.graph.output[:]
+        whole.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self._model.network.outputs)
+        content: bytes = whole.SerializeToString()
+        return content
+
+    def _rest(self, session: onnxruntime.InferenceSession) -> dict[str, Array]:
+        """Return the inputs of the file that are no data: constant as it was read, or read by nothing that counts."""
         from onnx.numpy_helper import to_array
 
-        values = self._model.facts.values
-        return {name: to_array(values[name]) for name in names if name not in self._feed and name in values}
+        values, found = self._model.facts.values, dict[str, Array]()
+        for one in session.get_inputs():
+            if one.name in values:
+                found[one.name] = to_array(values[one.name])
+            elif one.name not in self._feed:
+                kind = one.type.removeprefix("tensor(").removesuffix(")")
+                shape = [size if isinstance(size, int) else 1 for size in one.shape]
+                found[one.name] = np.zeros(shape, _DTYPES_OF.get(kind, kind))
+        return found
 
     def _check(self, halves: Sequence[Half]) -> None:
         known: dict[str, Array] = dict(self._feed)
+        stay = {name: value for name, value in self._feed.items() if name in self._state}
+        found: dict[str, Array] = {}
         for half in halves:
             called = f"the part between the cuts {half.start} and {half.end}"
             session = _session(half.content, called, plain=True)
             feed = {tensor.name: known[tensor.name] for tensor in half.inputs}
-            known |= _run(session, feed, [tensor.name for tensor in half.outputs], called)
-            known = {name: known[name] for name in self.crossing(half.end)}
-        for name in self.outputs:
-            if (off := _difference(self._whole[name], known[name])) > TOLERANCE:
+            made = _run(session, feed, [tensor.name for tensor in half.outputs], called)
+            found |= made
+            known = stay | {name: made[name] if name in made else known[name] for name in self.crossing(half.end)}
+        for name, value in self._whole.items():
+            if (off := _difference(value, known.get(name, found.get(name)))) > TOLERANCE:
                 cuts = ", ".join(str(half.start) for half in halves[1:])
                 raise InputError(
                     f'taken apart at {cuts}, the output "{name}" differs from the whole\'s by {off:.2g} of its largest '
@@ -211,9 +242,9 @@ class Divisible:
                 )
 
 
-def _difference(one: Array, other: Array) -> float:
+def _difference(one: Array, other: Array | None) -> float:
     """Return the largest difference of two tensors relative to the largest finite number of the first."""
-    if one.shape != other.shape or one.dtype != other.dtype:
+    if other is None or one.shape != other.shape or one.dtype != other.dtype:
         return math.inf
     if one.dtype.kind not in "fiub":
         return 0.0 if np.array_equal(one, other) else math.inf

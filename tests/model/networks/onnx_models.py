@@ -91,6 +91,16 @@ def residual_block():
     return b
 
 
+def foreign(path):
+    """Write a network with an operator of somebody's own: 16 MACs that count, and at least 32 that do not."""
+    b = Builder()
+    b.input("x", [1, 4])
+    b.add("MatMul", ["x", b.weight("w", 4, 4)], "m")
+    b.add("Strange", ["m", b.weight("v", 4, 8)], "y", domain="own")
+    b.output("y", [1, 8])
+    return b.save(path, ["own"])
+
+
 def two_branches():
     """A heavy branch on a small input, a cheap one that makes little of a large input, and what joins them."""
     b = Builder()

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import strategies as st
 
-from dmcjia_opt.base.errors import InputError, UncountedOperators
+from dmcjia_opt.base.errors import Doubt, InputError, UncountedOperators
 from dmcjia_opt.model.networks.graph import UPLOAD_BYTES, Network, Operation, Tensor, check_state, topological_order
 from dmcjia_opt.model.networks.profile import LayerProfile
 
@@ -33,14 +33,32 @@ BLOCK = [
 SIZES = {"x": 100, "stem": 50, "relu": 50, "a": 20, "b": 50, "sum": 50, "z": 1}
 
 
-def test_what_is_not_counted_is_named_with_its_share():
+@pytest.mark.parametrize(
+    ("estimates", "said"),
+    [
+        ((0, 0, 0), "an unknown part of the work is not counted"),
+        ((0, 0, 2000), "at least 50 % of the work is not counted, by the sizes of weights"),
+        ((10**9, 0, 0), "at least 99.99 % of the work"),
+        ((0, 5, 0), "at least 0.24 % of the work"),
+    ],
+)
+def test_what_is_not_counted_is_named_with_its_share_of_the_work(estimates, said):
     plain = network(BLOCK, SIZES)
     kinds = ("my:Thing", "Loop", "my:Thing")
-    unknown = (replace(op, kind=kind, counted=False) for op, kind in zip(plain.operations, kinds, strict=False))
-    net = replace(plain, operations=(*unknown, *plain.operations[3:]))
-    with pytest.warns(UncountedOperators, match=r"net: 3 of 6 operators .* Loop \(1, 17 %\), my:Thing \(2, 33 %\)"):
+    unknown = [
+        replace(op, kind=kind, counted=False, macs=0, estimate=n)
+        for op, kind, n in zip(plain.operations, kinds, estimates, strict=False)
+    ]
+    rest = [replace(op, macs=0) for op in plain.operations[3:]]
+    rest[-1] = replace(rest[-1], macs=2000)
+    net = replace(plain, operations=(*unknown, *rest), notes=("it is late",))
+    with (
+        pytest.warns(UncountedOperators, match=rf"net: {said}.*: no rule knows Loop, my:Thing \(2\)"),
+        pytest.warns(Doubt, match="net: it is late"),
+    ):
         profile = LayerProfile.of_network(net)
-    assert "Loop (1" in profile.source
+    assert profile.cautions == net.cautions
+    assert len(net.cautions) == 2
     assert plain.caution() == ""
 
 

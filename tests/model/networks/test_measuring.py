@@ -11,6 +11,7 @@ from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
 from dmcjia_opt.base.machine import installing
 from dmcjia_opt.model.networks import measuring
 from dmcjia_opt.model.networks.cuts import take_cuts
+from dmcjia_opt.model.networks.given import Given
 from dmcjia_opt.model.networks.measured import Timed
 from dmcjia_opt.model.networks.measuring import Measurement, measure
 from dmcjia_opt.model.networks.onnx_ import read_onnx
@@ -74,7 +75,7 @@ def test_computed_shapes_and_open_inputs(tmp_path):
         b.weight(name, *shape)  # in another file: measured as zeros
     b.values("first", 0)
     b.values("axes", [0])
-    model = read_onnx(b.save(tmp_path / "net.onnx"), {"x": (2, 3, 4, 4)})
+    model = read_onnx(b.save(tmp_path / "net.onnx"), Given({"x": (2, 3, 4, 4)}))
     assert layers_of(measure(model, "here", "layers", QUICK)) == {"conv", "y"}
 
 

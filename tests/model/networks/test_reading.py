@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.model.networks.given import Given
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.reading import read_profile
 from dmcjia_opt.model.networks.zoo import zoo_profile
@@ -35,7 +36,7 @@ def test_the_zoo_quantised():
         ("notes.txt", {}, "no network"),
         ("", {}, "no network"),
         ("resnet34", {"cuts": "blocks"}, "need a graph; leave them out, or give its .onnx file"),
-        ("tiny.json", {"input_shapes": {"x": (1,)}}, "need a graph"),
+        ("tiny.json", {"given": Given({"x": (1,)})}, "need a graph"),
         ("tiny.json", {"upload_dtype": "uint8"}, "holds its own bytes"),
         ("resnet34", {"upload_dtype": "int3"}, "choose one of float32"),
         ("absent.json", {}, "cannot read the profile"),

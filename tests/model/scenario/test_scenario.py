@@ -15,8 +15,8 @@ from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.model.scenario.nodes import NodeTable
 from dmcjia_opt.model.scenario.scenario import PAPER_MHZ_IN_MBPS, Options, Scenario
-from tests.model.networks.onnx_models import residual_block
-from tests.model.networks.test_onnx_ import branching, flattened
+from tests.model.networks.onnx_models import foreign, residual_block
+from tests.model.networks.test_onnx_ import flattened
 from tests.refusals import refused
 
 CLOUD = "[cloud]\ncompute_gflops = 400.0\n"
@@ -238,8 +238,13 @@ def test_bytes_that_are_no_text_say_so(tmp_path):
         (CLOUD + node(model='"absent.onnx"'), ["absent.onnx", "No such file"]),
         (CLOUD + '[profiles]\ncuts = "some"\n' + node(), ['"profiles.cuts"', "blocks"]),
         (CLOUD + '[profiles]\nupload_dtype = "int3"\n' + node(), ['"profiles.upload_dtype"', "uint8"]),
-        (CLOUD + "[profiles]\ninput_shapes = { x = [1, 0] }\n" + node(), ['"profiles.input_shapes.x[1]"']),
+        (CLOUD + "[profiles]\ninput_shapes = { x = [1, -1] }\n" + node(), ['"profiles.input_shapes.x[1]"']),
         (CLOUD + "[profiles]\ninput_shapes = { x = [1, 3] }\n" + node(), ['no ONNX model has an input "x"']),
+        (CLOUD + "[profiles]\ndims = { n = 1 }\n" + node(), ['no ONNX model has an open dimension "n"']),
+        (CLOUD + '[profiles]\noutputs = ["y"]\n' + node(), ['no ONNX model has a tensor "y"']),
+        (CLOUD + "[profiles]\ninput_values = { sr = [] }\n" + node(), ['"profiles.input_values.sr']),
+        (CLOUD + '[profiles.networks."resnet3"]\n' + node(), ['no node has the model "resnet3"', 'mean "resnet34"']),
+        (CLOUD + "[profiles.networks.resnet34]\ndims = { n = 1 }\n" + node(), ["need a graph"]),
         (CLOUD + '[profiles]\ntimes = "t.csv"\n' + node(), ['unknown key "profiles.times"']),
         (CLOUD + '[profiles]\ntimes_file = "t.csv"\n' + node(), ["t.csv", "No such file"]),
         (CLOUD + node(device='"pi"'), ['device "pi" needs its measured times', "[profiles] times_file"]),
@@ -391,9 +396,27 @@ def test_open_shapes_are_given_in_the_scenario(tmp_path):
 
 
 def test_operators_without_a_rule_are_warned_of(tmp_path):
-    branching().save(tmp_path / "net.onnx")
-    with pytest.warns(UncountedOperators, match="If"):
-        load_scenario(write(tmp_path, CLOUD + node(model='"net.onnx"')))
+    foreign(tmp_path / "net.onnx")
+    with pytest.warns(UncountedOperators, match="no rule knows own:Strange"):
+        scenario = load_scenario(write(tmp_path, CLOUD + node(model='"net.onnx"')))
+    (caution,) = scenario.profiles["net.onnx"].cautions
+    assert scenario.network_cautions() == (f'model "net": {caution}',)
+    (tmp_path / "saved").mkdir()
+    scenario.save(tmp_path / "saved" / "s.toml")  # the profile's file has it too
+    assert load_scenario(tmp_path / "saved" / "s.toml").network_cautions() == scenario.network_cautions()
+
+
+def test_what_files_leave_open_is_given_for_all_or_for_one(tmp_path):
+    for name in ("small", "large"):
+        flattened().save(tmp_path / f"{name}.onnx")
+    nodes = node(model='"small.onnx"') + node(name='"b"', model='"large.onnx"')
+    text = CLOUD + '[profiles]\ndims = { n = 2 }\n[profiles.networks."large.onnx"]\ndims = { n = 6 }\ncuts = "all"\n'
+    profiles = load_scenario(write(tmp_path, text + nodes)).profiles
+    work = 5 * 4 * 27 + 20 * 7
+    assert [profiles[f"{name}.onnx"].total_macs for name in ("small", "large")] == [2 * work, 6 * work]
+    assert [profiles[f"{name}.onnx"].n_layers for name in ("small", "large")] == [2, 3]
+    text = CLOUD + '[profiles]\ninput_values = { x = 1 }\noutputs = ["flat"]\n[profiles.networks."large.onnx"]\n'
+    refused(load_scenario, write(tmp_path, text + nodes), "small.onnx", 'input "x" is open (nx3x4x4)')
 
 
 def test_a_scenario_of_an_onnx_file_never_writes_over_it(tmp_path):

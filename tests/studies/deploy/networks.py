@@ -74,6 +74,22 @@ def two_inputs():
     return b.model()
 
 
+def with_state():
+    """Return a model of two layers, each of which adds what it was told the last time."""
+    b = Builder()
+    b.input("x", [1, 4])
+    name = "x"
+    for layer in "ab":
+        b.input(f"past_{layer}", [1, 4])
+        b.add("MatMul", [name, b.random(f"{layer}.w", 4, 4)], f"m{layer}")
+        b.add("Add", [f"m{layer}", f"past_{layer}"], f"now_{layer}")
+        name = b.add("Relu", [f"now_{layer}"], "y" if layer == "b" else "between")
+    b.output("y", [1, 4])
+    b.output("now_a", [1, 4])
+    b.output("now_b", [1, 4])
+    return b.model()
+
+
 def drawn_at_random():
     """Return a model that draws numbers, so that no two runs are alike."""
     b = Builder()

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -6,10 +8,11 @@ from onnx import numpy_helper
 
 from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.model.networks.cuts import take_cuts
+from dmcjia_opt.model.networks.given import Given
 from dmcjia_opt.model.networks.onnx_ import read_onnx
 from dmcjia_opt.studies.deploy import halves
 from dmcjia_opt.studies.deploy.halves import Divisible
-from tests.studies.deploy.networks import NAMES, beside, drawn_at_random, two_inputs, views, weighted
+from tests.studies.deploy.networks import NAMES, beside, drawn_at_random, two_inputs, views, weighted, with_state
 
 
 def parts_of(path, cuts="layers"):
@@ -113,6 +116,27 @@ def test_what_is_made_before_the_cut_and_is_a_result_is_no_output_of_the_server(
     assert {t.name for t in server.inputs} == {"early", "ids", "x"}
     assert [t.name for t in server.outputs] == ["late"]
     assert set(parts.crossing(1)) == {"early", "ids", "x"}
+
+
+def test_state_stays_at_the_half_that_reads_it(tmp_path):
+    path = saved(with_state(), tmp_path / "net.onnx")
+    model = read_onnx(path)
+    model = replace(model, network=model.network.keeping(["past*", "now*"]))
+    parts = Divisible(model, take_cuts(model.network, "layers"), path)
+    device, server = parts.take_apart([1])
+    assert [t.name for t in device.inputs] == ["x", "past_a"]
+    assert {t.name for t in device.outputs} == {*parts.crossing(1), "now_a"}
+    assert {t.name for t in server.inputs} == {*parts.crossing(1), "past_b"}
+    assert [t.name for t in server.outputs] == ["y", "now_b"]
+    assert parts.crossing(2) == ("y",)
+
+
+def test_a_network_may_end_before_its_file_does(tmp_path):
+    path = saved(two_inputs(), tmp_path / "net.onnx")
+    model = read_onnx(path, Given(outputs=("sum",)))
+    parts = Divisible(model, take_cuts(model.network, "layers"), path)
+    _, server = parts.take_apart([1])
+    assert [t.name for t in server.outputs] == ["sum"]
 
 
 def test_weights_beside_the_file_come_into_the_halves(tmp_path):

@@ -153,6 +153,12 @@ def test_the_first_row_of_changes_is_planning_anew(plan, page):
     assert len(tables(report(SCENARIO, solve(SCENARIO)))[1]) == 3
 
 
+def test_what_is_not_counted_of_the_networks_is_said(plan, page):
+    caution = 'model "net": at least 40 % of the work is not counted'
+    assert caution not in visible(page)
+    assert f"Of the networks: {caution}." in visible(report(SCENARIO, replace(plan, cautions=(caution,))))
+
+
 def test_how_it_was_made(page):
     words = visible(page)
     assert "dmcjia solve s.toml --placer genetic --allocator waterfilling --evaluations 200 --seed 4" in words
@@ -176,7 +182,9 @@ def test_every_name_is_escaped():
         profiles={NASTY: replace(profile, layer_names=layers)},
         name=NASTY,
     )
-    made = replace(solve(nasty), notes=(NASTY,), machine=NASTY, placer=NASTY, versions={NASTY: NASTY})
+    made = replace(
+        solve(nasty), notes=(NASTY,), cautions=(NASTY,), machine=NASTY, placer=NASTY, versions={NASTY: NASTY}
+    )
     page = report(nasty, made)
     assert NASTY not in page
     assert page.count("&lt;script&gt;alert(1)") > 10
