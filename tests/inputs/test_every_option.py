@@ -141,7 +141,7 @@ EXAMPLES = {
     "split --dim": ("split open.onnx --at 1 --out h", "split open.onnx --at 1 --out h --dim n=1"),
     "split --input-value": (SPLIT, f"{SPLIT} --input-value x=1"),
     "split --outputs": (SPLIT, f"{SPLIT} --outputs m2"),
-    "split --state": (SPLIT, f"{SPLIT} --state x"),
+    "split --state": (SPLIT, f"{SPLIT} --state r3"),
     "deploy scenario": (DEPLOY, DEPLOY.replace("d/s.toml", "s.toml")),
     "deploy plan": (DEPLOY, DEPLOY.replace("d/plan.json", "plan.json")),
     "deploy --out": (DEPLOY, DEPLOY.replace("--out h", "--out k")),
