@@ -2,6 +2,7 @@ import numpy as np
 import onnx
 import pytest
 
+from dmcjia_opt.model.networks.given import Given
 from dmcjia_opt.model.networks.identity import graph_id
 from dmcjia_opt.model.networks.onnx_ import read_onnx
 from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
@@ -27,7 +28,7 @@ def test_names_and_trained_numbers_do_not_matter(path, tmp_path):
 
 def test_shapes_do(tmp_path):
     path = flattened().save(tmp_path / "net.onnx")
-    ids = {graph_id(read_onnx(path, {"x": (n, 3, 4, 4)}).network) for n in (1, 2, 2)}
+    ids = {graph_id(read_onnx(path, Given({"x": (n, 3, 4, 4)})).network) for n in (1, 2, 2)}
     assert len(ids) == 2
     assert all(len(one) == 12 and int(one, 16) >= 0 for one in ids)
 
