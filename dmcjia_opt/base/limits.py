@@ -22,6 +22,7 @@ FILES = {
     # the largest message that protobuf holds
     "the model": (2 * _GIB, "save the weights as external data, they are not needed here"),
     "the plan": (_GIB, "split the fleet"),
+    "the manifest": (256 * _MIB, "deploy a part of the fleet"),
     "the proof": (64 * _MIB, "let verify search for the bound again, without the proof"),
     "the arrival times": (512 * _MIB, "cut the trace"),
     "the speeds of links": (512 * _MIB, "cut the trace"),

@@ -83,6 +83,35 @@ def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
             raise
 
 
+@contextmanager
+def companions(bodies: Sequence[Callable[[], None]]) -> Iterator[list[multiprocessing.process.BaseProcess]]:
+    """Return a fresh process for each of some functions that can be pickled; they end with what is done inside.
+
+    A Ctrl-C is this process's to hear, and if it is killed they end by themselves.
+    """
+    context = multiprocessing.get_context("spawn")
+    children: list[multiprocessing.process.BaseProcess] = [
+        context.Process(target=_accompany, args=(body,), daemon=True) for body in bodies
+    ]
+    started: set[multiprocessing.process.BaseProcess] = set()
+    try:
+        _hear_interrupts(False)
+        try:
+            for child in children:
+                child.start()
+                started.add(child)
+        finally:
+            _hear_interrupts(True)
+        yield children
+    finally:
+        _end(started)
+
+
+def _accompany(body: Callable[[], None]) -> None:
+    _begin()
+    body()
+
+
 def _end(children: set[multiprocessing.process.BaseProcess]) -> None:
     for child in children:
         child.terminate()

@@ -24,6 +24,22 @@ Outside = Annotated[
     bool, typer.Option("--outside", help="Let the scenario name files outside its folder.", show_default=False)
 ]
 
+InputShapes = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=1x3x224x224", help="Shape of an input that the file leaves open.")
+]
+Dims = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=1", help="Size of a dimension that the file calls by this name.")
+]
+InputValues = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=16000", help="Value of an input that never changes, such as a sample rate."),
+]
+Outputs = Annotated[list[str] | None, typer.Option(metavar="NAME,NAME", help="End the network at these tensors.")]
+State = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="An input or output that stays where it is, as caches do; * is any text."),
+]
+
 
 def written(metavar: str, text: str, *suffixes: str, stdout: bool = False, updates: str = "") -> Any:  # noqa: ANN401 - typer's
     """Return an option that names a file to write, or a folder where no suffix is given, and claims it.

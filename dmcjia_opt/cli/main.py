@@ -17,15 +17,18 @@ from typer.core import TyperCommand, TyperGroup
 from dmcjia_opt.base.call import one_call
 from dmcjia_opt.base.errors import DmcjiaError, Doubt, InputError
 from dmcjia_opt.cli.bench import bench
+from dmcjia_opt.cli.deploy import deploy
 from dmcjia_opt.cli.generate import generate
 from dmcjia_opt.cli.methods import methods
 from dmcjia_opt.cli.profile import profile
 from dmcjia_opt.cli.replay import replay
 from dmcjia_opt.cli.report import report
 from dmcjia_opt.cli.reproduce import reproduce
+from dmcjia_opt.cli.run import run
 from dmcjia_opt.cli.simulate import simulate
 from dmcjia_opt.cli.size import size
 from dmcjia_opt.cli.solve import solve
+from dmcjia_opt.cli.split import split
 from dmcjia_opt.cli.verify import verify
 
 if TYPE_CHECKING:
@@ -71,7 +74,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (solve, size, verify, simulate, replay, methods, generate, profile, reproduce, bench, report):
+for _command in (
+    solve,
+    size,
+    verify,
+    simulate,
+    replay,
+    methods,
+    generate,
+    profile,
+    split,
+    deploy,
+    run,
+    reproduce,
+    bench,
+    report,
+):
     app.command(cls=_Command)(_command)
 
 _STDERR = 2
@@ -151,7 +169,7 @@ def _pipes_may_close() -> Iterator[None]:
 
 
 @_pipes_may_close()
-def guarded(run: Callable[[], object], name: str) -> None:
+def guarded(command: Callable[[], object], name: str) -> None:
     """Run a command line called `name`; an error is one sentence on standard error, and its exit code.
 
     Raises
@@ -163,7 +181,7 @@ def guarded(run: Callable[[], object], name: str) -> None:
         with one_call(), warnings.catch_warnings():
             warnings.simplefilter("always", Doubt)
             warnings.showwarning = partial(_say_warning, warnings.showwarning)
-            run()
+            command()
     except DmcjiaError as error:
         if os.environ.get("DMCJIA_DEBUG"):
             raise

@@ -10,7 +10,7 @@ import typer
 
 from dmcjia_opt.base.call import STDOUT, claim
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.cli.arguments import written
+from dmcjia_opt.cli.arguments import Dims, InputShapes, InputValues, Outputs, State, written
 
 
 def profile(
@@ -28,23 +28,11 @@ def profile(
     upload_dtype: Annotated[
         str | None, typer.Option(metavar="TYPE", help="Quantise uploads, e.g. uint8 or float16.")
     ] = None,
-    input_shape: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=1x3x224x224", help="Shape of an input that the file leaves open.")
-    ] = None,
-    dim: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=1", help="Size of a dimension that the file calls by this name.")
-    ] = None,
-    input_value: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=16000", help="Value of an input that never changes, such as a sample rate."),
-    ] = None,
-    outputs: Annotated[
-        list[str] | None, typer.Option(metavar="NAME,NAME", help="End the network at these tensors.")
-    ] = None,
-    state: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="An input or output that stays where it is, as caches do; * is any text."),
-    ] = None,
+    input_shape: InputShapes = None,
+    dim: Dims = None,
+    input_value: InputValues = None,
+    outputs: Outputs = None,
+    state: State = None,
     picture: Annotated[
         Path | None, written("FILE.png|.svg", "Draw work, bytes and delay along the cuts.", ".png", ".svg")
     ] = None,

@@ -19,10 +19,12 @@ import typer
 from dmcjia_opt.cli.main import app
 from dmcjia_opt.model.networks.measured import load_times
 from dmcjia_opt.model.networks.profile import LayerProfile
+from dmcjia_opt.studies.deploy import run_here
 from tests.cli.scenarios import CLOUD
 from tests.command_line import fails, run
 from tests.model.networks.onnx_models import residual_block
 from tests.studies.bench.runs import placer_rows, write_folder
+from tests.studies.deploy.deployed import alone, deployed, imagined
 
 #: What is written, with how a name may end; "" stands for a folder.
 OUTPUTS = {
@@ -39,6 +41,12 @@ OUTPUTS = {
     ("profile", "--picture"): ".svg",
     ("profile", "--scenario"): ".toml",
     ("profile", "--out-times"): ".csv",
+    ("split", "--out"): "",
+    ("deploy", "--out"): "",
+    ("run", "--out"): ".json",
+    ("run", "--csv"): ".csv",
+    ("run", "--page"): ".html",
+    ("run", "--times"): ".csv",
     ("profile", "--template"): ".csv",
     ("bench", "--out"): "",
     ("reproduce", "--out"): "",
@@ -48,7 +56,7 @@ OUTPUTS = {
 #: What goes to standard output by "-".
 STREAMS = {
     *(("solve", name) for name in ("--out", "--proof")),
-    *((name, "--out") for name in ("simulate", "size", "generate", "profile")),
+    *((name, "--out") for name in ("simulate", "size", "generate", "profile", "run")),
 }
 #: What names a file, or may.
 INPUTS = {
@@ -59,6 +67,9 @@ INPUTS = {
     ("solve", "--start"),
     ("simulate", "--links"),
     *(("replay", name) for name in ("scenario", "--trace")),
+    ("split", "network"),
+    *(("deploy", name) for name in ("scenario", "plan")),
+    ("run", "folder"),
     *(("profile", name) for name in ("model", "--import")),
     *(("report", name) for name in ("what", "--scenario")),
     *(("bench", name) for name in ("--instances", "--methods")),
@@ -81,6 +92,7 @@ WORDS = {
     ("profile", "--state"),
     ("profile", "--measure"),
     ("profile", "--upload-dtype"),
+    *(("split", name) for name in ("--input-shape", "--dim", "--input-value", "--outputs", "--state")),
 }
 FLEET = ("s.toml", "nodes.csv", "net.json", "net.onnx", "times.csv")
 #: Calls that read, and every file that each of them reads.
@@ -99,6 +111,9 @@ READ = {
     "profile": (("profile", "net.onnx", "--measure", "pi"), ("net.onnx",)),
     "profile, recorded": (("profile", "net.onnx", "--import", "recorded.csv", "--device", "pi"), ("recorded.csv",)),
     "profile, JSON": (("profile", "net.json", "--measure", "pi"), ("net.json",)),
+    "split": (("split", "net.onnx", "--at", 1), ("net.onnx",)),
+    "deploy": (("deploy", "d/s.toml", "d/plan.json"), ("d/s.toml", "d/plan.json", "d/net.onnx")),
+    "run": (("run", "d/dep"), ("d/dep/manifest.json", "d/dep/halves/net-1-1.onnx")),
     "bench": (("bench", "smoke", "--instances", "s.toml,p.toml", "--methods", "./mine.py:Mine"), (*FLEET, "mine.py")),
     "report": (("report", "plan.json", "--scenario", "s.toml"), ("plan.json", *FLEET)),
     "report, its own": (("report", "plan.json"), FLEET),
@@ -118,6 +133,9 @@ MADE = {
     "replay": ("replay", "p.toml", "--trace", "links.csv"),
     "generate": ("generate", "paper", "--nodes", 2),
     "profile": ("profile", "net.onnx", "--measure", "pi", "--repeats", 1),
+    "split": ("split", "net.onnx", "--at", 1),
+    "deploy": ("deploy", "d/s.toml", "d/plan.json"),
+    "run": ("run", "d/dep"),
     "report": ("report", "results"),
 }
 PAIRS = [
@@ -172,6 +190,8 @@ def template(tmp_path_factory):
     )
     (folder / "links.csv").write_text("3\n4\n2\n")
     (folder / "arrivals.csv").write_text("\n".join(map(str, range(1, 2000))))
+    (folder / "d").mkdir()
+    deployed(folder / "d", alone(splits=[1]))
     write_folder(folder / "results", placer_rows(), suite="small")
     return folder
 
@@ -182,6 +202,7 @@ def dmcjia(monkeypatch, capsys, tmp_path, template):
     folder = tmp_path / "work"
     shutil.copytree(template, folder)
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(run_here, "run", imagined)
     command = partial(run, monkeypatch, capsys)
     if not (template / "plan.json").exists():
         for scenario, plan in (("s.toml", "plan.json"), ("s.toml", "other.json"), ("p.toml", "of-p.json")):

@@ -35,12 +35,16 @@ from dmcjia_opt.solving.plan import Limits, Moment, NodeClaim, PlanFile, Provena
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.bench.rows import Row
 from dmcjia_opt.studies.bench.suites import Block
+from dmcjia_opt.studies.deploy.manifest import HalfEntry, Manifest, NetworkEntry, NodeEntry, StageEntry
+from dmcjia_opt.studies.deploy.run_result import result_of
+from dmcjia_opt.studies.deploy.tensors import TensorEntry
 from dmcjia_opt.studies.online.replay import replay
 from dmcjia_opt.studies.purchase.size import MOST_ROWS, size
 from dmcjia_opt.studies.simulation.arrivals import load_trace
 from dmcjia_opt.studies.simulation.fleet import simulate
 from dmcjia_opt.studies.simulation.result import content
 from tests.docs.blocks import ROOT, blocks
+from tests.studies.deploy.deployed import alone, deployed, imagined
 from tools.fuzz.regression import _File as ProblemFile
 
 PAGE = (ROOT / "docs" / "file-formats.md").read_text(encoding="utf-8")
@@ -62,6 +66,12 @@ MODELS = {
     "How it was made": Provenance,
     "`limits`, each null": Limits,
     "Each point of `trace`:": Moment,
+    "Keys of the manifest:": Manifest,
+    "Each of `networks`:": NetworkEntry,
+    "Each of `halves`:": HalfEntry,
+    "A tensor of a deployment:": TensorEntry,
+    "Each node of a deployment:": NodeEntry,
+    "Each of `stages`:": StageEntry,
     "## Proof": _ProofFile,
     "A branch on how many nodes of a class": _BranchFile,
     "A branch on how many nodes of all classes": _RangeFile,
@@ -192,6 +202,17 @@ def test_keys_of_a_size():
     assert set(found["details"][0]) == set(table("Each of `details`:"))
     assert set(found["nodes"][0]) == set(table("Each node of a size:"))
     assert f"{MOST_ROWS:,} nodes" in PAGE
+
+
+def test_keys_of_a_run(tmp_path):
+    deployed(tmp_path, alone(splits=[1]))
+    found = result_of(imagined(tmp_path / "dep")).to_dict()
+    assert set(found) == set(table("## Run"))
+    (node,) = found["nodes"]
+    assert set(node) == set(table("Each node of a run"))
+    of_a_stage = PAGE[PAGE.index("Each node of a run") :]
+    for key in node["stages"][0]:
+        assert f"`{key}`" in of_a_stage, key
 
 
 def test_the_examples_are_read(tmp_path):

@@ -39,6 +39,8 @@ from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.solving.verifying import prove, verify
 from dmcjia_opt.studies.bench.folder import open_folder, read_rows
 from dmcjia_opt.studies.bench.results import load
+from dmcjia_opt.studies.deploy.jobs import jobs
+from dmcjia_opt.studies.deploy.manifest import load_manifest
 from dmcjia_opt.studies.network.delays import delay_along_cuts
 from dmcjia_opt.studies.online.replay import replay
 from dmcjia_opt.studies.online.traces import load_links
@@ -47,6 +49,7 @@ from dmcjia_opt.studies.simulation.arrivals import build_arrivals
 from dmcjia_opt.studies.simulation.fleet import simulate
 from tests.inputs import onnx_files
 from tests.inputs.mutations import damaged, mutated, renumbered, scalar
+from tests.studies.deploy.manifests import HALVES, MANIFEST
 from tests.studies.network.nodes import on_a_node
 from tools.fuzz.regression import load_regression
 
@@ -672,6 +675,21 @@ def _use_onnx(folder: Path) -> None:
         show_profile(read_profile(str(folder / "net.onnx")))
 
 
+def _write_manifest(folder: Path, rng: np.random.Generator, change=mutated) -> None:
+    for file in HALVES:
+        (folder / file).write_bytes(b"half")
+    (folder / "manifest.json").write_bytes(_maybe_damaged(_json(change(MANIFEST, rng)), rng, change))
+
+
+def _use_manifest(folder: Path) -> None:
+    manifest = load_manifest(folder)
+    arrivals = [np.arange(1.0, 20.0) for _ in manifest.nodes]
+    of_nodes, of_servers = jobs(manifest, folder, arrivals, paced=True)
+    assert len(of_nodes) == len(manifest.nodes)
+    for job in of_nodes:
+        assert job.hop is None or job.node in of_servers[job.hop.server].tenants
+
+
 def refusal(kind: Format, folder: Path) -> Exception | None:
     """Use a file; return what refused it, None if nothing did, and let any other error through."""
     try:
@@ -698,6 +716,7 @@ _KINDS: Mapping[str, Format] = {
     "recorded": Format(_write_recorded, _use_recorded),
     "plan": Format(partial(_write_planned, which="plan.json"), _use_plan),
     "proof": Format(partial(_write_planned, which="proof.json"), _use_proof),
+    "manifest": Format(_write_manifest, _use_manifest),
     "problem": Format(_write_problem, _use_problem),
     "trace": Format(_write_trace, _use_trace),
     "links": Format(_write_links, _use_links),

@@ -24,9 +24,11 @@ from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.studies.bench.rows import Outcome
 from dmcjia_opt.studies.bench.running import runner
 from dmcjia_opt.studies.bench.runs import Ran, Reply
+from dmcjia_opt.studies.deploy import run_here
 from tests.command_line import run
 from tests.model.networks.onnx_models import residual_block
 from tests.model.networks.test_onnx_ import flattened
+from tests.studies.deploy.deployed import alone, deployed, imagined
 from tests.waiting import Clock
 
 NODE = '[[nodes]]\nname = "{}"\nmodel = "{}"\ncompute_gflops = {}\nuplink_mbps = 8.0\narrival_rate = 0.5\n'
@@ -36,6 +38,8 @@ SIMULATE = "simulate s.toml plan.json --tasks 1000"
 REPLAY = "replay s.toml --trace markov:20 --seed 1"
 SIZE = "size s.toml --deadline-ms 4000"
 MEASURE = "profile net.onnx --measure pi --repeats 1"
+SPLIT = "split d/net.onnx --at 1 --out h"
+DEPLOY = "deploy d/s.toml d/plan.json --out h"
 RECORDED = "profile net.onnx --device pi --import"
 GENETIC = "solve s.toml --placer genetic:population=4 --evaluations"
 
@@ -143,6 +147,27 @@ EXAMPLES = {
     "profile --template": (f"{RECORDED} rows.csv", f"{RECORDED} rows.csv --template t.csv"),
     "profile --repeats": ("profile net.onnx", "profile net.onnx --repeats 2"),
     "profile --threads": ("profile net.onnx", "profile net.onnx --threads 2"),
+    "split network": (SPLIT, SPLIT.replace("d/net.onnx", "net.onnx")),
+    "split --at": (SPLIT, SPLIT.replace("--at 1", "--at 2")),
+    "split --out": (SPLIT, SPLIT.replace("--out h", "--out k")),
+    "split --cuts": (SPLIT, f"{SPLIT} --cuts all"),
+    "split --input-shape": ("split open.onnx --at 1 --out h", "split open.onnx --at 1 --out h --input-shape 1x3x4x4"),
+    "split --dim": ("split open.onnx --at 1 --out h", "split open.onnx --at 1 --out h --dim n=1"),
+    "split --input-value": (SPLIT, f"{SPLIT} --input-value x=1"),
+    "split --outputs": (SPLIT, f"{SPLIT} --outputs m2"),
+    "split --state": (SPLIT, f"{SPLIT} --state r3"),
+    "deploy scenario": (DEPLOY, DEPLOY.replace("d/s.toml", "s.toml")),
+    "deploy plan": (DEPLOY, DEPLOY.replace("d/plan.json", "plan.json")),
+    "deploy --out": (DEPLOY, DEPLOY.replace("--out h", "--out k")),
+    "deploy --outside": (DEPLOY.replace("d/s.toml", "sub/d.toml"), DEPLOY.replace("d/s.toml", "sub/d.toml --outside")),
+    "run folder": ("run d/dep", "run sub"),
+    "run --tasks": ("run d/dep", "run d/dep --tasks 50"),
+    "run --pace": ("run d/dep", "run d/dep --pace"),
+    "run --seed": ("run d/dep", "run d/dep --seed 1"),
+    "run --out": ("run d/dep", "run d/dep --out r.json"),
+    "run --csv": ("run d/dep", "run d/dep --csv r.csv"),
+    "run --page": ("run d/dep", "run d/dep --page r.html"),
+    "run --times": ("run d/dep", "run d/dep --times t.csv"),
     "reproduce item": ("reproduce table1 --out a", "reproduce fig4 --out a"),
     "reproduce --out": ("reproduce table1 --out a", "reproduce table1 --out b"),
     "reproduce --seeds": ("reproduce table1 --out a", "reproduce table1 --out a --seeds 3"),
@@ -200,6 +225,9 @@ def files(tmp_path_factory):
     LayerProfile("tiny", 1e6, ("one", "two"), np.array([1e9, 1e9]), np.array([1e5, 10.0])).save(folder / "tiny.json")
     residual_block().save(folder / "net.onnx")
     flattened().save(folder / "open.onnx")
+    (folder / "d").mkdir()
+    deployed(folder / "d", alone(splits=[1]))
+    (folder / "sub" / "d.toml").write_text((folder / "d" / "s.toml").read_text().replace("net.onnx", "../d/net.onnx"))
     layers = LayerProfile.from_onnx(folder / "net.onnx").layer_names
     for name, header, cells in (
         ("rows", "layer,ms", "1"),
@@ -233,6 +261,7 @@ def known():
 def came(files, known, tmp_path, monkeypatch, capsys):
     """Return what comes of a command line in a fresh folder, at a clock that ticks when it is looked at."""
     monkeypatch.setattr(runner, "Worker", FakeWorker)
+    monkeypatch.setattr(run_here, "run", imagined)
 
     def begin(folder):
         shutil.copytree(files, folder)

@@ -19,11 +19,11 @@ import numpy as np
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
 from dmcjia_opt.base.machine import installing
 from dmcjia_opt.model.networks.cuts import Cuts, take_cuts
-from dmcjia_opt.model.networks.graph import Operation, topological_order
+from dmcjia_opt.model.networks.graph import Operation
 from dmcjia_opt.model.networks.identity import graph_id
 from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
 from dmcjia_opt.model.networks.onnx_ import OnnxModel
-from dmcjia_opt.model.networks.onnx_graph import reads_of, renamed
+from dmcjia_opt.model.networks.parts import part_of
 
 if TYPE_CHECKING:
     import onnx
@@ -118,42 +118,11 @@ def measure(
 
 def _part(model: OnnxModel, inside: Sequence[Operation], after: Iterable[Operation]) -> onnx.ModelProto:
     """Return the operators `inside` as a model; its outputs are what is read `after` them."""
-    from onnx import helper
-
-    network, proto, facts = model.network, model.proto, model.facts
     made = {name for op in inside for name in op.outputs}
     entering = dict.fromkeys(name for op in inside for name in op.inputs if name not in made)
-    later = {name for op in after for name in op.inputs} | set(network.outputs)
+    later = {name for op in after for name in op.inputs} | set(model.network.outputs)
     leaving = [name for op in inside for name in op.outputs if name in later]
-    nodes = [proto.graph.node[op.index] for op in inside]
-    known, weights = _constants(model, nodes)
-    graph = helper.make_graph(
-        [*known, *nodes],
-        "layer",
-        [helper.make_value_info(name, facts.types[name]) for name in entering],
-        [helper.make_value_info(name, facts.types[name]) for name in leaving],
-        weights,
-    )
-    return helper.make_model(graph, opset_imports=list(proto.opset_import), ir_version=max(proto.ir_version, 4))
-
-
-def _constants(model: OnnxModel, nodes: list[onnx.NodeProto]) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """Return the nodes and weights that make the constants which `nodes` read, the nodes in order."""
-    stored = {tensor.name: tensor for tensor in model.proto.graph.initializer} | model.facts.values
-    wanted = [name for node in nodes for name in reads_of(node) if name in model.facts.constants]
-    makers = list(model.proto.graph.node)
-    reads = [reads_of(node) for node in makers]
-    rests = [[name for name in names if name not in stored] for names in reads]
-    order = topological_order(rests, [node.output for node in makers], [name for name in wanted if name not in stored])
-    made = {name for i in order for name in makers[i].output}
-    read = dict.fromkeys([*wanted, *(name for i in order for name in reads[i])])
-    weights = []
-    for name in read:
-        if name not in made:
-            if name not in stored:
-                raise InputError(f'the weight "{name}" is stored sparsely; such layers cannot be measured')
-            weights.append(_filled(renamed(stored[name], name)))
-    return [makers[i] for i in order], weights
+    return part_of(model, inside, entering, leaving, _filled)
 
 
 def _filled(weight: onnx.TensorProto) -> onnx.TensorProto:

@@ -113,6 +113,7 @@ def _kept(scenario: Scenario, menu: Menu, box: _Box) -> IntArray:
     alive[-1] = True
     options = np.flatnonzero(alive)
     better = _in_the_way(scenario, menu.only(options), _of_options(box, options))
+    better[~menu.allowed[options]] = False  # the last one, where it is kept though it is not allowed
     left = np.ones(len(options), dtype=np.bool_)
     for b in range(len(options) - 1):  # one by one, so that of two that are alike one stays
         left[b] = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -13,11 +14,12 @@ from dmcjia_opt.base.errors import Doubt, InputError
 from dmcjia_opt.base.fields import STRICT, Name, NonNegative, Positive
 from dmcjia_opt.base.files import explain, is_beneath, read_text
 from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
+from dmcjia_opt.model.networks.reading import Profiled, is_graph
 from dmcjia_opt.model.resources import Sharing
 from dmcjia_opt.model.scenario.doubts import doubt_units, doubt_unused
 from dmcjia_opt.model.scenario.node_files import read_nodes
 from dmcjia_opt.model.scenario.nodes import Node, node_table
-from dmcjia_opt.model.scenario.references import Profiles, profiles_of
+from dmcjia_opt.model.scenario.references import Profiles, profiled_of
 from dmcjia_opt.model.scenario.scenario import Options, Scenario
 from dmcjia_opt.model.scenario.servers import Host, Link, SecondsByBatch, Server
 
@@ -78,31 +80,7 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
         If there are measured times and nothing has a device, or one time stands for a whole network.
     """
     path = Path(path)
-    text = read_text(path, "the scenario", "TOML")
-    if any(piece.group().count(".") > _MOST_DOTS for piece in _BETWEEN_VALUES.finditer(text)):
-        raise InputError(f"{path}: not a scenario: a key has more than {_MOST_DOTS} parts")
-    try:
-        raw = tomllib.loads(text)
-    except ValueError as error:  # a TOMLDecodeError, or a number of more digits than Python reads
-        named = "" if path.suffix.lower() == ".toml" else "; a scenario is a .toml file"
-        raise InputError(f"{path}: not valid TOML: {error}{named}") from None
-    except RecursionError:
-        raise InputError(f"{path}: not a scenario: its values are nested too deeply") from None
-    try:
-        parsed = _File.model_validate(raw)
-    except ValidationError as error:
-        raise InputError(f"{path}: {explain(error, _File)}") from None
-    if ("nodes" in parsed.model_fields_set) == (parsed.nodes_file is not None):
-        raise InputError(f"{path}: give the nodes either inline as [[nodes]] or by nodes_file, one of the two")
-
-    def beside(field: str, reference: str) -> Path:
-        if not (outside or is_beneath(path.parent, reference)):
-            raise InputError(
-                f'{field} = "{reference}" is outside the folder of the scenario; put the file there, or allow it with '
-                "--outside"
-            )
-        return path.parent / reference
-
+    parsed, beside = _parsed(path), _beside(path, outside=outside)
     try:
         if parsed.nodes_file is not None:
             nodes = read_nodes(beside("nodes_file", parsed.nodes_file))
@@ -128,7 +106,7 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
             cloud_gflops=None if cloud is None else cloud.compute_gflops,
             nodes=nodes,
             options=parsed.options,
-            profiles=profiles_of(nodes.networks, beside, parsed.profiles),
+            profiles={of: read.profile for of, read in profiled_of(nodes.networks, beside, parsed.profiles).items()},
             name=parsed.name or path.stem,
             times=times,
             cloud_device=(cloud and cloud.device) or "",
@@ -156,3 +134,63 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
     doubt_units(loaded, str(path))
     doubt_unused(loaded, str(path))
     return loaded
+
+
+def load_graphs(
+    path: str | Path, networks: Sequence[str], *, outside: bool = False
+) -> dict[str, tuple[Profiled, Path]]:
+    """Return the graphs of a scenario's .onnx files, cut as it says, by what nodes call them, and where they are.
+
+    Parameters
+    ----------
+    path, outside
+        See `load_scenario`.
+    networks
+        What nodes run; those that are no .onnx files are left out.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or malformed.
+    """
+    path = Path(path)
+    how, beside = _parsed(path).profiles, _beside(path, outside=outside)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Doubt)  # whoever loaded the scenario was told
+        found = profiled_of(networks, beside, how)
+    return {of: (read, beside("model", of)) for of, read in found.items() if is_graph(of)}
+
+
+def _parsed(path: Path) -> _File:
+    """Return the content of a scenario file."""
+    text = read_text(path, "the scenario", "TOML")
+    if any(piece.group().count(".") > _MOST_DOTS for piece in _BETWEEN_VALUES.finditer(text)):
+        raise InputError(f"{path}: not a scenario: a key has more than {_MOST_DOTS} parts")
+    try:
+        raw = tomllib.loads(text)
+    except ValueError as error:  # a TOMLDecodeError, or a number of more digits than Python reads
+        named = "" if path.suffix.lower() == ".toml" else "; a scenario is a .toml file"
+        raise InputError(f"{path}: not valid TOML: {error}{named}") from None
+    except RecursionError:
+        raise InputError(f"{path}: not a scenario: its values are nested too deeply") from None
+    try:
+        parsed = _File.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(f"{path}: {explain(error, _File)}") from None
+    if ("nodes" in parsed.model_fields_set) == (parsed.nodes_file is not None):
+        raise InputError(f"{path}: give the nodes either inline as [[nodes]] or by nodes_file, one of the two")
+    return parsed
+
+
+def _beside(path: Path, *, outside: bool) -> Callable[[str, str], Path]:
+    """Return what gives the path of a field's reference, or refuses it."""
+
+    def beside(field: str, reference: str) -> Path:
+        if not (outside or is_beneath(path.parent, reference)):
+            raise InputError(
+                f'{field} = "{reference}" is outside the folder of the scenario; put the file there, or allow it with '
+                "--outside"
+            )
+        return path.parent / reference
+
+    return beside

@@ -14,8 +14,7 @@ from dmcjia_opt.base.suggesting import did_you_mean, listed
 from dmcjia_opt.model.networks.cuts import Cuts
 from dmcjia_opt.model.networks.given import Given
 from dmcjia_opt.model.networks.graph import check_state
-from dmcjia_opt.model.networks.profile import LayerProfile
-from dmcjia_opt.model.networks.reading import is_graph, read_profile
+from dmcjia_opt.model.networks.reading import Profiled, is_graph, read_profile
 from dmcjia_opt.model.networks.zoo import ZOO
 
 _Size = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -61,8 +60,8 @@ class Profiles(Reading):
     networks: dict[str, Reading] = {}
 
 
-def profiles_of(networks: Sequence[str], beside: Callable[[str, str], Path], how: Profiles) -> dict[str, LayerProfile]:
-    """Return the profile of every network reference.
+def profiled_of(networks: Sequence[str], beside: Callable[[str, str], Path], how: Profiles) -> dict[str, Profiled]:
+    """Return the profile of every network reference, with its graph if it has one.
 
     Parameters
     ----------
@@ -95,7 +94,7 @@ def profiles_of(networks: Sequence[str], beside: Callable[[str, str], Path], how
             raise InputError(
                 f'profiles.networks: no node has the model "{name}"{did_you_mean(name, networks)}; write it as nodes do'
             )
-    found, read_networks = {}, []
+    found, read_networks = dict[str, Profiled](), []
     shared = how.given()
     unused = {(of, name) for of, names in shared.names().items() for name in names}
     for network in networks:
@@ -103,7 +102,7 @@ def profiles_of(networks: Sequence[str], beside: Callable[[str, str], Path], how
         cuts, upload = own.cuts, own.upload_dtype or how.upload_dtype
         path = None if network in ZOO else beside("model", network)
         if not is_graph(network):
-            found[network] = read_profile(network, cuts, upload, own.given(), path=path, state=own.state).profile
+            found[network] = read_profile(network, cuts, upload, own.given(), path=path, state=own.state)
             continue
         state = (*own.state, *how.state)
         read = read_profile(network, cuts or how.cuts, upload, own.given(), path=path, state=state, shared=shared)
@@ -111,7 +110,7 @@ def profiles_of(networks: Sequence[str], beside: Callable[[str, str], Path], how
             check_state(own.state, [read.model.network], f'profiles.networks."{network}".state')
             read_networks.append(read.model.network)
             unused -= {(of, name) for of, names in read.model.known.items() for name in names}
-        found[network] = read.profile
+        found[network] = read
     check_state(how.state, read_networks, "profiles.state")
     if unused:
         of, name = min(unused)

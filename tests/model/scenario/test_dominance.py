@@ -19,6 +19,7 @@ from dmcjia_opt.model.scenario.scenario import Options, Scenario, Statistic
 from dmcjia_opt.model.scenario.servers import Link, Server
 from dmcjia_opt.solving.registry import build_allocator, build_placer
 from dmcjia_opt.solving.running import place
+from dmcjia_opt.solving.solve import solve
 
 STATISTICS = get_args(Statistic)
 
@@ -161,3 +162,12 @@ def test_no_plan_of_what_is_pooled_misses_them(seed, monkeypatch):
         values = [problem.objective(one.options, one.shares) for problem, one in zip((kept, every), best, strict=True)]
         np.testing.assert_allclose(*values, rtol=1e-9)
     assert fewer
+
+
+def test_an_option_that_is_not_allowed_is_in_nobodys_way():
+    # all at the edge is faster than sending, and this node must send
+    net = LayerProfile("net", 1e6, ("a", "b"), np.array([1e6, 1e6]), np.array([1e5, 1e3]))
+    nodes = NodeTable(("one", "other"), ("net.json",), 10.0, 8.0, 0.1, splits=Labels.of([(0,), None]))
+    scenario = Scenario(40.0, nodes, profiles={"net.json": net}, servers=(Server(name="site", compute_gflops=20.0),))
+    plan = solve(scenario)
+    assert plan.splits.tolist() == [0, 2]
