@@ -8,7 +8,7 @@ from rich.markup import escape
 from dmcjia_opt.cli.show import console, facts, show_table, table_of
 from dmcjia_opt.studies.look.words import percent, seconds
 from dmcjia_opt.studies.online.replay import Replay
-from dmcjia_opt.studies.online.words import lead, spell
+from dmcjia_opt.studies.online.telling import lead, spell
 
 
 def show_replay(found: Replay) -> None:

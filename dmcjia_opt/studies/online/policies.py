@@ -19,7 +19,7 @@ Forecast: TypeAlias = Callable[[FloatArray], FloatArray]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Moment:
+class Now:
     """What a policy knows when a step begins.
 
     Parameters
@@ -53,7 +53,7 @@ class Policy(Protocol):
         """What it is called in results."""
         ...
 
-    def plan(self, now: Moment) -> Planned | None:
+    def plan(self, now: Now) -> Planned | None:
         """Return another plan, or None to keep the one there is."""
         ...
 
@@ -75,7 +75,7 @@ class Static:
         """``static`` and what it plans for."""
         return "static" if self.of == "mean" else f"static:{self.of}"
 
-    def plan(self, now: Moment) -> Planned | None:
+    def plan(self, now: Now) -> Planned | None:
         """Return a plan at the first step."""
         if now.step:
             return None
@@ -104,7 +104,7 @@ class Robust:
         """``robust`` and its quantile."""
         return "robust" if self.quantile == 1.0 else f"robust:{self.quantile:g}"
 
-    def plan(self, now: Moment) -> Planned | None:
+    def plan(self, now: Now) -> Planned | None:
         """Return a plan at the first step."""
         if now.step:
             return None
@@ -131,7 +131,7 @@ class Periodic:
         """``periodic`` and its seconds."""
         return f"periodic:{self.seconds:g}"
 
-    def plan(self, now: Moment) -> Planned | None:
+    def plan(self, now: Now) -> Planned | None:
         """Return a plan when it is time."""
         early = now.current is not None and now.since < self.seconds * (1.0 - 1e-9)
         return None if early else now.planner.at(now.forecast)
@@ -154,7 +154,7 @@ class Change:
         """``change`` and its fraction."""
         return f"change:{self.fraction:g}"
 
-    def plan(self, now: Moment) -> Planned | None:
+    def plan(self, now: Now) -> Planned | None:
         """Return a plan when something has changed."""
         if now.current is not None:
             ratio = now.forecast / now.current.speeds
@@ -169,7 +169,7 @@ class Oracle:
 
     name: ClassVar[str] = "oracle"
 
-    def plan(self, now: Moment) -> Planned | None:
+    def plan(self, now: Now) -> Planned | None:
         """Return the plan of this step."""
         return now.planner.at(now.trace.values[now.step])
 

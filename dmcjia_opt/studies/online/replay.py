@@ -23,7 +23,7 @@ from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.studies.online.conditions import Conditions, links_of
 from dmcjia_opt.studies.online.planner import Planned, Planner
-from dmcjia_opt.studies.online.policies import Forecast, Moment, Policy, build_forecast, build_policy, last
+from dmcjia_opt.studies.online.policies import Forecast, Now, Policy, build_forecast, build_policy, last
 from dmcjia_opt.studies.online.traces import LinkTrace
 
 #: What is replayed unless told otherwise.
@@ -58,7 +58,7 @@ class Switching:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Run:
+class PolicyRun:
     """What a policy did.
 
     Parameters
@@ -128,7 +128,7 @@ class Replay:
     scenario: Scenario
     trace: LinkTrace
     switching: Switching
-    runs: tuple[Run, ...]
+    runs: tuple[PolicyRun, ...]
     bound: FloatArray
 
     @property
@@ -136,7 +136,7 @@ class Replay:
         """The mean over time of what is proved of each step, s: no policy is faster, whatever it knows."""
         return float(self.bound @ self.trace.spans / self.trace.end)
 
-    def regret(self, run: Run) -> float:
+    def regret(self, run: PolicyRun) -> float:
         """Return by which part of that bound a policy is slower."""
         return run.mean_delay(self.trace.spans) / self.lower_bound - 1.0
 
@@ -305,7 +305,7 @@ class _State:
         if expected.shape != (len(trace.names),) or not (np.isfinite(expected) & (expected > 0)).all():
             raise InputError(f"the forecast must be {len(trace.names)} speeds > 0, in Mbit/s, got {expected!r}")
         seconds = float(trace.times[k])
-        now = Moment(k, seconds, expected, self.current, seconds - self.began, trace, self.planner)
+        now = Now(k, seconds, expected, self.current, seconds - self.began, trace, self.planner)
         found = self.policy.plan(now)
         if found is not None:
             self._adopt(k, seconds, problem, found)
@@ -338,9 +338,9 @@ class _State:
                 away[i] += (0.0 if weights is None else float(weights[:cut].sum())) * 8e-6 / self.switching.load_mbps
         return away
 
-    def run(self) -> Run:
+    def run(self) -> PolicyRun:
         """Return what was done."""
-        return Run(
+        return PolicyRun(
             policy=self.policy.name,
             delay=self.delay,
             served=self.served,

@@ -11,8 +11,8 @@ from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.studies.look.page import Cell, render
 from dmcjia_opt.studies.look.plots import Style, add_steps, log_axis, new_figure, styles
 from dmcjia_opt.studies.look.words import percent, seconds
-from dmcjia_opt.studies.online.replay import Replay, Run
-from dmcjia_opt.studies.online.words import lead, spell
+from dmcjia_opt.studies.online.replay import PolicyRun, Replay
+from dmcjia_opt.studies.online.telling import lead, spell
 
 _MOST_STEPS = 1500  # that are drawn
 _BOUND = "lower bound"
@@ -61,7 +61,7 @@ def _costs(replay: Replay) -> str:
     return f"A node that changes its option serves nobody for {seconds(paid.seconds)}{loads}; its tasks wait."
 
 
-def _row(replay: Replay, run: Run) -> list[Cell | str]:
+def _row(replay: Replay, run: PolicyRun) -> list[Cell | str]:
     spans = replay.trace.spans
     mean, high, regret = run.mean_delay(spans), run.quantile(spans, 0.95), replay.regret(run)
     unserved = run.unserved(spans)

@@ -14,10 +14,10 @@ from dmcjia_opt.solving.contract import Placement
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.online.conditions import Conditions, links_of
 from dmcjia_opt.studies.online.planner import Planner
-from dmcjia_opt.studies.online.policies import Moment, build_forecast, build_policy, last, smoothed
+from dmcjia_opt.studies.online.policies import Now, build_forecast, build_policy, last, smoothed
 from dmcjia_opt.studies.online.replay import Switching, replay
+from dmcjia_opt.studies.online.telling import lead, spell
 from dmcjia_opt.studies.online.traces import LinkTrace, load_links
-from dmcjia_opt.studies.online.words import lead, spell
 from dmcjia_opt.studies.simulation.fleet import simulate
 
 RECORDED = Path(__file__).resolve().parents[3].parent / "shared" / "traces"
@@ -164,7 +164,7 @@ def test_a_policy_of_ones_own():
     class Once:
         name = "in the third step"
 
-        def plan(self, now: Moment):
+        def plan(self, now: Now):
             return now.planner.at(now.forecast) if now.step in (0, 3) else None
 
     scenario = generate("paper", nodes=3, seed=1)
