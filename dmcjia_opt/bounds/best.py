@@ -83,6 +83,16 @@ class BestPrice:
         """The least delay that every node may keep, as far as prices prove it."""
         return best_level(self._relaxed)
 
+    def _proved(self, point: DualPoint) -> float:
+        return point.value - rounding_slack(self.problem.n_nodes, point.magnitude)
+
+    def known_at(self, prices: FloatArray) -> float | None:
+        """Return what prices prove, s, where they are among the best and that is known without another pass."""
+        if self.problem.worst or self._impossible or "points" not in self.__dict__:
+            return None
+        found = next((self._proved(point) for point in self.points if np.array_equal(point.prices, prices)), None)
+        return found if found is not None and math.isfinite(found) else None
+
     @cached_property
     def bound(self) -> float:
         """The best lower bound that prices prove, s; +inf if it is proved that no plan exists."""
@@ -90,5 +100,5 @@ class BestPrice:
             return math.inf
         if self.problem.worst:
             return self.level.low
-        bound = max(point.value - rounding_slack(self.problem.n_nodes, point.magnitude) for point in self.points)
+        bound = max(map(self._proved, self.points))
         return bound if math.isfinite(bound) else -math.inf

@@ -262,7 +262,7 @@ class Search:
             if len(given) != self.problem.n_resources or not real:
                 raise BackendFailed(f"{self.who} raises the bound by what is no price: {prices!r}")
             at = np.array(given, dtype=np.float64)
-            bound = lower_bound(self.problem, at)
+            bound = self.dual.known_at(at) or lower_bound(self.problem, at)
             if bound >= self._by_price() and bound > -np.inf:
                 self._sure, self._sure_at = bound, at
 
@@ -378,8 +378,8 @@ class Search:
         if self._sure is None:
             with self._working():
                 self._sure = self.dual.bound
-                if np.isfinite(self._sure):
-                    self._sure_at = frozen((self.dual.level if self.problem.worst else self.dual.point).prices)
+                if self.problem.worst and np.isfinite(self._sure):
+                    self._sure_at = frozen(self.dual.level.prices)
         return self._sure
 
     def _believed(self) -> float:

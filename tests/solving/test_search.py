@@ -50,7 +50,7 @@ def test_the_incumbent_is_the_best_plan(problem):
 @pytest.mark.parametrize("placer", ["exact", "memetic", "lagrangian", "cpsat", "greedy+"])
 def test_the_best_price_is_sought_once_a_solve(placer, monkeypatch):
     sought = []
-    monkeypatch.setattr(best, "between", lambda problem: sought.append(problem) or maximise.between(problem))
+    monkeypatch.setattr(best, "between", lambda problem, near: sought.append(problem) or maximise.between(problem))
     solve(generate("homogeneous", nodes=4, seed=1), placer, stop=Stop(evaluations=50))
     assert len(sought) == 1
 

@@ -200,6 +200,7 @@ class LagrangianPlacer(ABC):
 
     def search(self, search: Search, rng: np.random.Generator) -> None:
         """Search around the best price, then close what is left open."""
+        search.raise_bound(search.dual.point.prices)
         if search.dual.load >= 1.0:
             search.claim(Status.INFEASIBLE)
             return  # no plan exists, and the bound says so, but for rounding
