@@ -41,6 +41,11 @@ class Stage:
     clock: Clock | None = None
     schedule: Schedule | None = None
 
+    @property
+    def constant(self) -> bool:
+        """Whether every task takes as long."""
+        return not self.waits and self.clock is None and self.schedule is None
+
     def passed(
         self, queue: FifoQueue, at: FloatArray, arrivals: FloatArray, origin: float
     ) -> tuple[FloatArray, FloatArray | float]:
@@ -199,7 +204,10 @@ def run_node(
             before = at
             at, services = stage.passed(queue, at, arrivals, span)
             busy[k] += services * n if isinstance(services, float) else services.sum()
-            sums[k] += (at[skip:] - before[skip:]).sum() if k != last else 0.0
+            if stage.constant:
+                sums[k] += stage.service * (n - skip)
+            elif k != last:
+                sums[k] += (at[skip:] - before[skip:]).sum()
         tally.add((at - arrivals)[skip:])
         end = float(arrivals[-1])
         for queue, stage in zip(queues, stages, strict=True):
