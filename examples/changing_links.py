@@ -9,7 +9,7 @@ out = Path(*sys.argv[1:] or ["out"])
 out.mkdir(parents=True, exist_ok=True)
 
 fleet = generate("mixed", nodes=20, seed=1)
-found = replay(fleet, "onoff:120", ["static", "static:harmonic", "periodic:30", "change:0.3", "oracle"], seed=1)
+found = replay(fleet, "onoff:60", ["static", "static:harmonic", "periodic:30", "change:0.3", "oracle"], seed=1)
 found.save(out / "changing_links.json")
 found.to_csv(out / "changing_links.csv")
 found.save_page(out / "changing_links.html")

@@ -24,9 +24,10 @@ def replay(
     policy: Annotated[
         list[str] | None,
         typer.Option(
-            help="When to plan again, any number of times: static[:mean|harmonic|QUANTILE], periodic:SECONDS, "
-            "change:FRACTION, robust[:QUANTILE], oracle. By default static, static:harmonic, periodic:60, change:0.3 "
-            "and oracle.",
+            metavar="POLICY",
+            help="When to plan again, any number of times: static, for the mean speed; static:harmonic; "
+            "static:QUANTILE; periodic:SECONDS; change:FRACTION; robust; robust:QUANTILE; oracle. By default static, "
+            "static:harmonic, periodic:60, change:0.3 and oracle.",
             show_default=False,
         ),
     ] = None,

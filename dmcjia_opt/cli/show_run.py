@@ -25,7 +25,7 @@ def show_run(result: RunResult) -> None:
     how = "every stage stretched to its planned time" if records.paced else "as fast as this machine is"
     tasks = result.nodes[0].tasks
     show_table(table, f"{records.manifest.scenario}: {tasks:,} tasks a node, {how}; delays in {unit}")
-    rows = [("measured beside predicted", _off(result))]
+    rows = [("measured beside predicted", _off(result)), ("planned", escape(result.plan()))]
     before, after = records.load
     if before is not None and after is not None:
         rows.append(("load of this machine", f"{before:.2f} before, {after:.2f} after"))

@@ -47,6 +47,11 @@ SAYS = {
     "two_objectives": (r"[1-9]\d plans; the first is within", {"two_objectives.csv"}),
     "fleet_csv": (r"mean over tasks \d+\.\d ms, optimal", {"fleet_csv_plan.csv"}),
     "fleet_parquet": (r"10,000 nodes read.*\n.*optimal", {"fleet.toml", "fleet.parquet", "fleet_plan.json"}),
+    "changing_links": (
+        r"no policy is faster than 6\d\d ms in the mean\nstatic +7\d\d ms, +1\d\.\d% more; +1 plans, +0 switches\n"
+        r"(.*\n){3}oracle +6\d\d ms, +0\.0% more; +60 plans,",
+        {"changing_links.json", "changing_links.csv", "changing_links.html"},
+    ),
     "dask_bench": (
         r"exact \+ waterfilling +answer .*True\nlagrangian \+ .*answer .*True\nneurosurgeon\+ \+ .*answer",
         {"dask_fleet.toml", "dask_fleet.parquet", "dask_bench"},

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import string
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -201,3 +203,18 @@ def damaged(content: bytes, rng: np.random.Generator) -> bytes:
     return (b"", b"\n", b"\x00" * 100, b"[" * 5000, b'{"a":' * 5000, b"PK\x03\x04", b"a = " + b"[" * 5000)[
         rng.integers(7)
     ]
+
+
+def changed(document: Any, changes: Mapping[str, object]) -> Any:
+    """Return a copy with values at dotted paths; `...` takes the key away."""
+    document = copy.deepcopy(document)
+    for path, value in changes.items():
+        *parents, last = (int(part) if part.isdigit() else part for part in path.split("."))
+        place = document
+        for part in parents:
+            place = place[part] if isinstance(part, int) else place.setdefault(part, {})
+        if value is ...:
+            del place[last]
+        else:
+            place[last] = value
+    return document

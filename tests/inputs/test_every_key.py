@@ -7,7 +7,6 @@ without an entry fails the walk.
 
 from __future__ import annotations
 
-import copy
 import csv
 import importlib
 import io
@@ -47,8 +46,11 @@ from dmcjia_opt.studies.plan.subject import subject_of_file
 from dmcjia_opt.studies.simulation.arrivals import load_trace
 from dmcjia_opt.studies.simulation.fleet import simulate
 from tests.inputs.formats import _PROBLEM, _PROFILE, _RUN, _TIMES, bench_rows, toml
+from tests.inputs.manifest_keys import MANIFEST_KEYS, manifest
+from tests.inputs.mutations import changed
 from tests.model.networks.onnx_models import residual_block
 from tests.model.networks.test_onnx_ import flattened
+from tests.studies.deploy.manifests import MANIFEST
 from tests.waiting import Clock
 from tools.fuzz import regression
 
@@ -532,6 +534,7 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
             "resources": ["site", "cloud"],
         }.items()
     },
+    **{key: (manifest, {}, one) for key, one in MANIFEST_KEYS.items()},
 }
 
 
@@ -557,21 +560,6 @@ def keys() -> list[str]:
 
 def _module(owner: type) -> str:
     return owner.__module__.rpartition(".")[2]
-
-
-def changed(document: Document, changes: Mapping[str, object]) -> Document:
-    """Return a copy with values at dotted paths; `...` takes the key away."""
-    document = copy.deepcopy(document)
-    for path, value in changes.items():
-        *parents, last = (int(part) if part.isdigit() else part for part in path.split("."))
-        place = document
-        for part in parents:
-            place = place[part] if isinstance(part, int) else place.setdefault(part, {})
-        if value is ...:
-            del place[last]
-        else:
-            place[last] = value
-    return document
 
 
 @pytest.fixture(scope="module")
@@ -609,6 +597,7 @@ def bases(files):
         bench_tables: [bench_rows(), _RUN],
         library: [rows[0] | {"file": ""}, rows[1]],
         problem: _PROBLEM,
+        manifest: MANIFEST,
     }
 
 

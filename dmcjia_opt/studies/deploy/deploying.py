@@ -27,7 +27,6 @@ from dmcjia_opt.studies.deploy.manifest import (
     CutEntry,
     HalfEntry,
     LayerEntry,
-    LinkEntry,
     Manifest,
     NetworkEntry,
     NodeEntry,
@@ -112,16 +111,10 @@ def deploy(scenario: Scenario, plan: PlanFile, graphs: Mapping[str, tuple[Profil
         scenario_sha256=plan.scenario_sha256,
         statistic=scenario.options.statistic,
         delay=scenario.options.delay,
-        uplink=scenario.options.uplink,
         networks=[taken.entry() for taken in used.values()],
         halves=[half for taken in used.values() for half in taken.halves()],
         nodes=nodes,
-        servers=[
-            ServerEntry(name=s.name, compute_gflops=s.compute_gflops, device=s.device or "")
-            for s in scenario.all_servers
-            if s.name in busy
-        ],
-        links=[LinkEntry(name=k.name, mbps=k.mbps) for k in scenario.links if k.name in busy],
+        servers=[ServerEntry(name=s.name, device=s.device or "") for s in scenario.all_servers if s.name in busy],
     )
     return Deployment(manifest, {file: half.content for taken in used.values() for file, half in taken.files.items()})
 

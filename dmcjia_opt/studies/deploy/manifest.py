@@ -12,7 +12,7 @@ from dmcjia_opt.base.fields import Amount, Name, NonNegative, Positive
 from dmcjia_opt.base.files import check_readable, is_beneath, read_json
 from dmcjia_opt.base.limits import MOST_LAYERS, MOST_NODES
 from dmcjia_opt.model.resources import Sharing
-from dmcjia_opt.model.scenario.scenario import Statistic, Uplink
+from dmcjia_opt.model.scenario.scenario import Statistic
 from dmcjia_opt.studies.deploy.tensors import TensorEntry
 
 #: What the manifest is called in its folder.
@@ -113,30 +113,20 @@ class ServerEntry(_Entry):
     """A server that some node uses."""
 
     name: Name
-    compute_gflops: Positive
     device: str = ""
 
 
-class LinkEntry(_Entry):
-    """A link that some node uses."""
-
-    name: Name
-    mbps: Positive
-
-
 class Manifest(_Entry):
-    """Everything that runs a plan, beside the halves themselves."""
+    """Everything that runs a plan, beside the halves themselves; ``statistic`` is what it means by planned times."""
 
     scenario: str
     scenario_sha256: str
     statistic: Statistic
     delay: str
-    uplink: Uplink
     networks: list[NetworkEntry]
     halves: list[HalfEntry]
     nodes: Annotated[list[NodeEntry], Field(min_length=1, max_length=MOST_NODES)]
     servers: Annotated[list[ServerEntry], Field(min_length=1)]
-    links: list[LinkEntry]
 
     def half(self, file: str) -> HalfEntry:
         """Return the half in a file."""
@@ -159,22 +149,29 @@ def load_manifest(folder: Path) -> Manifest:
     if folder.is_dir() and not path.exists():
         raise InputError(f"{folder}: holds no {MANIFEST}; name a folder that dmcjia deploy has written")
     manifest = read_json(path, "the manifest", Manifest)
-    files, models = {half.file for half in manifest.halves}, {network.model for network in manifest.networks}
-    servers = {server.name for server in manifest.servers}
-    for file in dict.fromkeys(half.file for half in manifest.halves):
-        if not is_beneath(folder, file):
-            raise InputError(f"{path}: the half {file} is outside the folder; deploy the plan anew")
-        check_readable(folder / file, "the model")
+    sizes = {network.model: len(network.layers) for network in manifest.networks}
+    servers, owners = {server.name for server in manifest.servers}, dict[str, str]()
+    for half in manifest.halves:
+        if not is_beneath(folder, half.file):
+            raise InputError(f"{path}: the half {half.file} is outside the folder; deploy the plan anew")
+        check_readable(folder / half.file, "the model")
+        if not half.start < half.end <= sizes.get(half.model, 0) or half.file in owners:
+            raise InputError(
+                f"{path}: the half {half.file} is there twice, or has layers that no network has; deploy the plan anew"
+            )
+        owners[half.file] = half.model
+    if len({node.name for node in manifest.nodes}) < len(manifest.nodes):
+        raise InputError(f"{path}: two nodes have one name; deploy the plan anew")
     for node in manifest.nodes:
         splits = {cut.split for cut in node.cuts}
         for stage in node.stages:
             runs, sends = stage.slot in COMPUTING, stage.slot in LINKS
             wrong = (
-                (runs and stage.half not in files)
+                (runs and owners.get(str(stage.half)) != node.model)
                 or (sends and stage.cut not in splits)
                 or (stage.slot.endswith("server") and stage.stage not in servers)
             )
-            if wrong or node.model not in models:
+            if wrong or node.model not in sizes:
                 raise InputError(
                     f'{path}: the stage "{stage.stage}" of node "{node.name}" names a half, a cut, a server or a '
                     "network that is not there; deploy the plan anew"

@@ -53,6 +53,7 @@ def _glance(result: RunResult) -> list[tuple[str, str]]:
     return [
         ("nodes", f"{len(result.nodes):,}"),
         ("tasks a node that count", f"{result.nodes[0].tasks:,}"),
+        ("planned", result.plan()),
         ("seed", str(records.seed)),
         ("tasks took", seconds(records.seconds)),
         ("machine", machine()),

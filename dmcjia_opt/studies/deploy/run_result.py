@@ -150,6 +150,11 @@ class RunResult:
         worst = int(np.nanargmax(errors))
         return float(np.nanmedian(errors)), float(errors[worst]), self.nodes[worst].name
 
+    def plan(self) -> str:
+        """Return what planned times are, such as ``p95 delays, by tandem``."""
+        manifest = self.records.manifest
+        return f"{manifest.statistic} delays, by {manifest.delay}"
+
     def notes(self) -> list[str]:
         """Return what a reader should know, a sentence each."""
         found = [
@@ -177,6 +182,8 @@ class RunResult:
         return {
             "scenario": records.manifest.scenario,
             "scenario_sha256": records.manifest.scenario_sha256,
+            "statistic": records.manifest.statistic,
+            "delay": records.manifest.delay,
             "paced": records.paced,
             "seed": records.seed,
             "warm_up": WARM_UP,

@@ -133,7 +133,7 @@ class Replay:
 
     @property
     def lower_bound(self) -> float:
-        """The mean over time of what is proved of each step, s: no policy is faster, whatever it knows."""
+        """The mean over time of what is proved of each step, s; no policy is faster, whatever it knows."""
         return float(self.bound @ self.trace.spans / self.trace.end)
 
     def regret(self, run: PolicyRun) -> float:

@@ -11,19 +11,18 @@ MANIFEST = {
     "scenario_sha256": "0" * 64,
     "statistic": "mean",
     "delay": "tandem",
-    "uplink": "delay",
     "networks": [
         {
             "name": "net",
             "model": "net.onnx",
-            "layers": [{"name": "m0", "macs": 2048.0}, {"name": "m1", "macs": 2048.0}],
+            "layers": [{"name": name, "macs": 2048.0} for name in ("m0", "m1", "m2")],
             "inputs": [_TENSORS["x"]],
             "outputs": [_TENSORS["y"]],
         }
     ],
     "halves": [
-        {"file": file, "model": "net.onnx", "start": k, "end": k + 1, "inputs": [_TENSORS[a]], "outputs": [_TENSORS[b]]}
-        for k, (file, a, b) in enumerate(zip(HALVES, ("x", "r0"), ("r0", "y"), strict=True))
+        {"file": file, "model": "net.onnx", "start": k, "end": n, "inputs": [_TENSORS[a]], "outputs": [_TENSORS[b]]}
+        for file, k, n, a, b in zip(HALVES, (0, 1), (1, 3), ("x", "r0"), ("r0", "y"), strict=True)
     ],
     "nodes": [
         {
@@ -57,6 +56,5 @@ MANIFEST = {
             ],
         }
     ],
-    "servers": [{"name": "cloud", "compute_gflops": 1.0, "device": ""}],
-    "links": [{"name": "cell", "mbps": 1.0}],
+    "servers": [{"name": "cloud", "device": ""}],
 }

@@ -93,6 +93,7 @@ def test_it_is_written_as_json_and_csv_and_as_a_page(paced, tmp_path):
         assert list(node["service_cv"]) == [stage.stage for stage in seen.stages]
         assert node["tasks"] == 270
     assert content["machine"]
+    assert (content["statistic"], content["delay"]) == ("mean", "tandem")
     paced.to_csv(tmp_path / "run.csv")
     with (tmp_path / "run.csv").open() as stream:
         rows = list(csv.DictReader(stream))
@@ -101,6 +102,7 @@ def test_it_is_written_as_json_and_csv_and_as_a_page(paced, tmp_path):
         node.delay.measured_s for node in paced.nodes
     ]
     page = run_page(paced)
+    assert "mean delays, by tandem" in page
     for node in paced.nodes:
         assert node.name in page
         assert f'data-sort="{node.delay.measured_s}"' in page

@@ -7,6 +7,7 @@ import pytest
 
 from dmcjia_opt.studies.deploy.tensors import TensorEntry, drawn, packed, unpacked
 from dmcjia_opt.studies.deploy.wire import LinkJob, Lost, Sender, accept, connect, receive, reply
+from tests.waiting import Clock
 
 
 @pytest.fixture
@@ -24,12 +25,12 @@ def pair():
         yield sending, receiving
 
 
-def collected(receiving, number):
-    """Return what comes until so many tasks are there, and when by the clock."""
+def collected(receiving, number, clock=None):
+    """Return what comes until so many tasks are there, when by the schedule, and when by a clock."""
     came = {}
 
     def take(task, content, at):
-        came[task] = (bytes(content), at, time.monotonic())
+        came[task] = (bytes(content), at, clock and clock.now)
         if len(came) == number:
             raise StopIteration
 
@@ -39,20 +40,21 @@ def collected(receiving, number):
 
 
 @pytest.mark.parametrize(("waits", "ends"), [(True, [0.03, 0.06, 0.09]), (False, [0.03, 0.04, 0.05])])
-def test_tasks_queue_at_a_link_or_overlap(pair, waits, ends):
+def test_tasks_queue_at_a_link_or_overlap(pair, waits, ends, monkeypatch):
     sending, receiving = pair
-    told = []
+    told, clock = [], Clock(tick=1e-3)
+    monkeypatch.setattr(time, "monotonic", clock.look)
     sender = Sender(sending, (LinkJob(1, 0.03, waits),), told.append)
-    start = time.monotonic()
+    start = clock.look()
     contents = [bytes([k]) * 100_000 for k in range(3)]
     times = [sender.send(k, contents[k], start + 0.01 * k) for k in range(3)]
     assert [end - start for ((_, _, end),) in times] == pytest.approx(ends)
-    came = collected(receiving, 3)
+    came = collected(receiving, 3, clock)
     for k, ((_, begin, end),) in enumerate(times):
-        content, at, clock = came[k]
+        content, at, moment = came[k]
         assert content == contents[k]
         assert at == end
-        assert clock >= end > begin
+        assert moment >= end > begin
     assert told == []
 
 
