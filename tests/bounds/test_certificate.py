@@ -96,7 +96,7 @@ def small_problem(seed):
     )
 
 
-@pytest.mark.parametrize("block", range(8))
+@pytest.mark.parametrize("block", [0, 1, *(pytest.param(k, marks=pytest.mark.slow) for k in range(2, 8))])
 def test_the_bound_is_below_the_optimum_of_brute_force(block):
     closed = 0
     for seed in range(100 * block, 100 * (block + 1)):

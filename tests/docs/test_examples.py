@@ -59,7 +59,7 @@ SAYS = {
 }
 
 
-@pytest.mark.parametrize("name", SAYS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "dask_bench")) for n in SAYS])
 def test_an_example(name, tmp_path):
     before = sorted(EXAMPLES.iterdir())
     there = () if name == "one_camera" else ("results",)  # `out` unless told otherwise

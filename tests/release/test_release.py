@@ -96,6 +96,7 @@ def test_one_version_everywhere(wheel, sdist, dmcjia):
     assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_it_works_outside_the_checkout(dmcjia):
     dmcjia("generate", "paper", "--nodes", 5, "--seed", 1, "--out", "s.toml")
     dmcjia("solve", "s.toml", "--out", "plan.json", "--proof", "proof.json", "--report", "plan.html")

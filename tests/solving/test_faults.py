@@ -93,6 +93,7 @@ def whole(folder):
     return set(found)
 
 
+@pytest.mark.slow
 def test_solve_killed_at_every_step_leaves_whole_files(scenario, tmp_path):
     (folder := tmp_path / "runs").mkdir()
     told = ("--out", "plan.json", "--proof", "proof.json", "--report", "plan.html")

@@ -70,6 +70,7 @@ def test_an_installed_plug_in_goes_by_its_name(dmcjia, tmp_path):
     assert "Every claim holds." in dmcjia("verify", "s.toml", "p.json")
 
 
+@pytest.mark.slow
 def test_it_passes_its_own_tests(python):
     tests = ROOT / "examples" / "plugin" / "tests"
     command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "-c", "pyproject.toml", tests]

@@ -25,6 +25,7 @@ def go(folder, **changes):
     return tally, seen
 
 
+@pytest.mark.slow
 def test_a_run_is_gone_on_with_and_does_nothing_twice(tmp_path):
     first, parts = go(tmp_path)
     assert (first.instances, first.failures, set(first.checked)) == (200, [], set(CHEAP))

@@ -129,6 +129,7 @@ def test_what_it_took_is_the_time_of_layers_in_the_next_plan(paced, folder, tmp_
     assert following.seconds("gate", "net.onnx").tolist() == times.of("gate", profile).tolist()
 
 
+@pytest.mark.slow
 def test_without_pacing_the_times_of_this_machine_go_into_the_prediction(folder):
     result = result_of(run(folder / "dep", tasks=40, seed=1))
     for node, moments in zip(result.nodes, result.records.nodes, strict=True):
@@ -145,6 +146,7 @@ def test_without_pacing_the_times_of_this_machine_go_into_the_prediction(folder)
     assert result.notes() == []
 
 
+@pytest.mark.slow
 def test_hosts_queues_at_uplinks_raw_inputs_and_results(tmp_path):
     manifest = deployed(tmp_path, OTHERS)
     slots = {node.name: [stage.slot for stage in node.stages] for node in manifest.nodes}

@@ -55,7 +55,7 @@ def needs(scenario: Scenario, d: int, deadline: float) -> float:
     return least
 
 
-@pytest.mark.parametrize("family", ["paper", "mixed", "fleet", "scarce"])
+@pytest.mark.parametrize("family", ["paper", "mixed", "fleet", pytest.param("scarce", marks=pytest.mark.slow)])
 def test_a_size_is_the_sum_of_what_each_node_needs_at_least(family):
     rng = np.random.default_rng(4)
     for seed in range(250):

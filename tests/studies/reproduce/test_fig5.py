@@ -4,6 +4,9 @@ import pytest
 from dmcjia_opt.studies.reproduce.fig5 import FIG5, NODES, converge
 from dmcjia_opt.studies.reproduce.paper import GENERATIONS
 
+#: A figure of the paper takes its time; one row of each is made by `test_run`.
+pytestmark = pytest.mark.slow
+
 ITEM, SEEDS = FIG5, 10
 
 

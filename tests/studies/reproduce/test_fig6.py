@@ -3,6 +3,9 @@ import pytest
 
 from dmcjia_opt.studies.reproduce.fig6 import BANDWIDTHS, CLOUDS, FIG6, METHODS, RULES
 
+#: A figure of the paper takes its time; one row of each is made by `test_run`.
+pytestmark = pytest.mark.slow
+
 ITEM, SEEDS = FIG6, 2
 
 

@@ -9,6 +9,9 @@ from dmcjia_opt.solving.contract import Stop, TracePoint
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.reproduce import gap
 
+#: A figure of the paper takes its time; one row of each is made by `test_run`.
+pytestmark = pytest.mark.slow
+
 ITEM, SEEDS = gap.GAP, 2
 FACTORS = (1, 2, 3)  # 3,200 generations take longer than a test may
 

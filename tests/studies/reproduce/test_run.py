@@ -39,6 +39,7 @@ def test_all_writes_data_figures_and_pages(tmp_path):
     assert "nan" not in page
 
 
+@pytest.mark.slow
 def test_the_same_seeds_are_the_same_bytes_with_any_number_of_workers(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     for out, workers in ((one, 1), (two, 2)):

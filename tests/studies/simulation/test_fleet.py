@@ -371,6 +371,7 @@ def test_percentiles_are_those_of_the_tandem(statistic, uplink):
         assert found.delay == pytest.approx(found.quantiles[:, LEVELS.index(level)], rel=1e-12)
 
 
+@pytest.mark.slow
 def test_intervals_of_percentiles_cover_as_often_as_they_say():
     scenario, plan = loaded(np.full(300, 0.6), 0.2, 0.5, delay="tandem", statistic="p95")
     found = simulate(scenario, plan, tasks=20_000, seed=6)
