@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-#: Libraries that take milliseconds for every plan are given a few of the problems, and all of them among the slow tests.
+#: Libraries that take milliseconds for every plan get a few of the problems, and all of them among the slow tests.
 LENGTHY = re.compile(r"Test_(nevergrad|optuna)::test_its_plans_are_plans\[(?![0-3]\])")
 
 
