@@ -33,7 +33,7 @@ def manifest(folder: Path, document: Any) -> object:
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as printed:
         patch.setattr(expecting, "N_PREDICTED", 1000)
         result = result_of(imagined(folder, tasks=_TASKS, times=True))
-        show_deployment(loaded, folder)
+        show_deployment(loaded, Path("deployed"))
         show_run(result)
     result.times().save(folder / "times.csv")
     return work, printed.getvalue(), result.to_dict(), (folder / "times.csv").read_text(encoding="utf-8")
