@@ -119,8 +119,17 @@ READ = {
     "report, its own": (("report", "plan.json"), FLEET),
     "report, a benchmark": (("report", "results"), ("results/rows.jsonl", "results/run.json")),
 }
+#: What the scenario of every call refers to; one call shows it at once.
+REFERRED = FLEET[1:]
 EATEN = [
-    pytest.param(arguments, option, suffix, file, id=f"{name} {option} {file}")
+    pytest.param(
+        arguments,
+        option,
+        suffix,
+        file,
+        id=f"{name} {option} {file}",
+        marks=[pytest.mark.slow] * (file in REFERRED and name not in ("solve", "profile", "profile, JSON")),
+    )
     for name, (arguments, files) in READ.items()
     for (command, option), suffix in OUTPUTS.items()
     for file in files

@@ -7,7 +7,7 @@ from dmcjia_opt.base.errors import InputError
 from tests.inputs.formats import FORMATS, refusal
 
 #: How many of each; pages of benchmarks take long to write, and few changed times make sense.
-NUMBERS = dict.fromkeys(FORMATS, 40) | {"bench": 8, "numbers of bench": 6, "times": 100}
+NUMBERS = dict.fromkeys(FORMATS, 40) | {"bench": 5, "numbers of bench": 4, "times": 100}
 
 
 @pytest.fixture(autouse=True)
