@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dmcjia_opt.base.errors import InputError
@@ -21,6 +22,7 @@ from dmcjia_opt.model.networks.onnx_facts import Facts, shape_of
 from dmcjia_opt.model.networks.onnx_graph import body_of, branch_inlined, kind_of, made_by, reads_of, subgraphs
 from dmcjia_opt.model.networks.onnx_inputs import Inputs
 from dmcjia_opt.model.networks.onnx_nodes import Inference
+from dmcjia_opt.model.networks.onnx_passes import passes_of
 
 if TYPE_CHECKING:
     import onnx
@@ -100,7 +102,7 @@ class _Walker:
         ):
             made = self.inference.types(node, reads, facts)
         if any(True for _ in subgraphs(node)):
-            inside = understand(node, facts, self.walk)
+            inside = understand(node, facts, self.walk, partial(passes_of, self.inference.model, self.random))
             made = {name: _better(made.get(name), inside.get(name)) for name in {**inside, **made}}
         for name in made_by(node):
             kind = _better(made.get(name), self.declared.get(name))

@@ -9,6 +9,7 @@ from dmcjia_opt.model.networks.given import Given
 from dmcjia_opt.model.networks.measuring import measure
 from dmcjia_opt.model.networks.onnx_ import read_onnx
 from dmcjia_opt.model.networks.profile import LayerProfile
+from tests.model.networks.onnx_interpreter import Interpreted
 from tests.model.networks.onnx_models import Builder
 from tests.refusals import refused
 
@@ -200,6 +201,63 @@ def test_a_loop_does_the_work_of_its_body_at_every_pass(times, on, passes, said,
     network = read_onnx(b.save(tmp_path / "net.onnx")).network
     assert network.total_macs == passes * 64
     assert [said in caution for caution in network.cautions] == [True] * bool(said)
+
+
+def counting(b, until, *, step=2, times="", noise=False):
+    """Add a Loop of products that goes on while a counter, which each pass makes larger, is less than `until`."""
+    b.random("v", 8, 8)
+    parts = [node("MatMul", ["h", "v"], "m"), node("Add", ["at", "step"], "next"), node("Identity", ["end"], "same")]
+    if noise:
+        parts.append(node("RandomUniformLike", ["next"], "drawn", dtype=TensorProto.FLOAT))
+    parts += [node("Less", ["drawn" if noise else "next", "same"], "on"), node("Identity", ["m"], "kept")]
+    states = [("at", 1, []), ("end", 1, []), ("h", 1, ["rows", 8])]
+    inputs = [value("i", 7, []), value("go", 9, []), *(value(*each) for each in states)]
+    outputs = [value(name, kind, None) for name, kind in (("on", 9), ("next", 1), ("same", 1), ("m", 1), ("kept", 1))]
+    body = helper.make_graph(parts, "body", inputs, outputs)
+    b.values("step", step, np.float32)
+    b.values("begin", 0, np.float32)
+    b.input("x", [1, 8])
+    return b.add("Loop", [times, "", "begin", until, "x"], "y", outputs=4, body=body)
+
+
+@pytest.mark.parametrize(("times", "passes"), [("", 4), (9, 4), (3, 3)])
+def test_a_loop_that_counts_to_a_known_number_runs_that_often(times, passes, tmp_path):
+    b = Builder()
+    counting(b, b.values("until", 7, np.float32), times=times and b.values("times", times))
+    b.add("MatMul", ["y:3", b.random("w", 8, 2)], "z")
+    b.output("z")
+    network = read_onnx(b.save(tmp_path / "net.onnx")).network
+    truth = Interpreted(tmp_path / "net.onnx")
+    assert network.tensors["y:3"].shape == truth.arrays["y:3"].shape == (passes, 1, 8)
+    assert network.total_macs == passes * 64 + truth.macs()  # the interpreter leaves out what is in the body
+    assert not network.cautions
+
+
+@pytest.mark.parametrize("until", ["an input", "never", "drawn"])
+def test_a_loop_whose_counter_is_not_known_counts_once(until, tmp_path):
+    b = Builder()
+    never = {"step": 0} if until == "never" else {}
+    # what is drawn is not less than 0, so that one pass of many is all there is to see
+    end = b.input("until", []) if until == "an input" else b.values("until", 7 * (until == "never"), np.float32)
+    counting(b, end, noise=until == "drawn", **never)
+    b.output("y:2")
+    network = read_onnx(b.save(tmp_path / "net.onnx")).network
+    assert network.total_macs == 64
+    assert "counts as one pass of its body" in network.cautions[0]
+
+
+def test_a_product_in_a_loop_of_a_shape_that_is_not_known_is_refused_with_the_remedy(tmp_path):
+    b = Builder()
+    b.input("x", [1, 8])
+    b.add("NonZero", ["x"], "places")
+    b.add("Cast", ["places"], "numbers", to=TensorProto.FLOAT)
+    b.random("v", 2, 2)
+    ends = [value("on", 9, []), value("m", 1, None)]
+    begins = [value("i", 7, []), value("go", 9, []), value("h", 1, None)]
+    parts = [node("MatMul", ["v", "h"], "m"), node("Identity", ["go"], "on")]
+    b.add("Loop", [b.values("n", 2), "", "numbers"], "y", body=helper.make_graph(parts, "body", begins, ends))
+    b.output("y")
+    refused(read_onnx, b.save(tmp_path / "net.onnx"), 'the shape of "h"', '"MatMul m" (MatMul)', "with --outputs")
 
 
 def test_the_trips_of_a_loop_may_be_given(tmp_path):
