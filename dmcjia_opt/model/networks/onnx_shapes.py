@@ -79,7 +79,10 @@ class _Walker:
             yes = condition(node, facts) if kind_of(node) == "If" else None
             branch = None if yes is None else body_of(node, "then_branch" if yes else "else_branch")
             if branch is None:
-                self._understand(node, facts)
+                try:
+                    self._understand(node, facts)
+                except InputError as error:
+                    raise error if kind_of(node) != "If" else _of_a_branch(node, error) from None
                 ran.append(node)
                 continue
             inside, weights, sparse = branch_inlined(node, branch, taken)
@@ -122,6 +125,16 @@ class _Walker:
             return False
         found = [compute(self.inference.model, [name], facts) for name in reads if name in facts.constants]
         return any(found)
+
+
+def _of_a_branch(node: onnx.NodeProto, error: InputError) -> InputError:
+    """Return what is wrong in an If whose condition is not known, with what makes it known; of the innermost If."""
+    if "--input-value" in str(error):
+        return error
+    return InputError(
+        f'in a branch of the If "{node.name}", which may never be taken: {error}; or give the input that the condition '
+        "is made of its value, for instance --input-value NAME=1"
+    )
 
 
 def _better(kind: onnx.TypeProto | None, other: onnx.TypeProto | None) -> onnx.TypeProto | None:

@@ -39,7 +39,9 @@ def work_of(node: onnx.NodeProto, facts: Facts) -> Work:
                 f'the shape of "{open_one}", which operator "{node.name}" ({kind_of(node)}) reads, cannot be known '
                 "before running; replace the operator that makes it, or end the network before that with --outputs"
             ) from None
-        raise InputError(f'operator "{node.name}": {error}') from None
+        raise InputError(
+            f'operator "{node.name}": {error}; give the inputs other shapes, or export the model anew'
+        ) from None
     if macs is None:
         return Work(unknown=Counter([kind_of(node)]), estimate=min(_least(node, facts), int(MOST)))
     return Work(check_work(node, macs))

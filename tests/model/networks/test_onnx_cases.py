@@ -81,6 +81,7 @@ def test_symbols_bind_across_inputs(tmp_path):
         network = read_onnx(path, given).network
         assert [network.tensors[name].shape for name in ("tokens", "mask")] == [(2, 5, 8), (2, 5, 1)]
         assert network.total_macs == 2 * 5 * 8 * 4
+    assert "--dim" not in refused(lambda path: read_onnx(path, Given(dims={"batch": 2, "length": 5})), path, "odd=1x1")
     clash = Given({"tokens": (2, 5, 8), "odd": (3, 4)}, {"batch": 3})
     refused(lambda path: read_onnx(path, clash), path, 'input "tokens" has 2 for "batch"', "given as 3")
     refused(lambda path: read_onnx(path, Given(dims={"lenght": 3})), path, 'dimension "lenght"', 'mean "length"?')
@@ -139,6 +140,23 @@ def test_an_unknown_condition_counts_as_the_larger_branch_and_says_so(tmp_path):
     assert profile.total_macs == 16 * 8
     assert profile.output_bytes[-1] == 4 * 8
     assert len(profile.cautions) == 1
+
+
+def test_a_branch_that_does_not_fit_is_refused_unless_the_condition_is_given(tmp_path):
+    b = Builder()
+    b.input("x", [1, 16])
+    b.input("sr", [], TensorProto.INT64)
+    b.weight("fits", 16, 4)
+    b.weight("other", 8, 4)
+    b.add("Equal", ["sr", b.values("16k", 16000)], "fast")
+    inner = Builder()
+    branches(inner, "i", "fast", [node("Identity", ["x"], "o")], [node("MatMul", ["x", "other"], "o")])
+    branches(b, "either", "fast", [node("MatMul", ["x", "fits"], "o")], [*inner.nodes, node("Identity", ["i"], "o")])
+    b.output("either")
+    path = b.save(tmp_path / "net.onnx")
+    sentence = refused(read_onnx, path, "do not fit", 'in a branch of the If "', "--input-value NAME=1")
+    assert sentence.count("--input-value") == 1  # though there is a branch in a branch
+    assert read_onnx(path, Given(input_values={"sr": (16000,)})).network.total_macs == 16 * 4
 
 
 def test_values_are_checked(tmp_path):
