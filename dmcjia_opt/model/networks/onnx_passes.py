@@ -14,10 +14,8 @@ from dmcjia_opt.model.networks.onnx_graph import kind_of, made_by, reads_of, ren
 if TYPE_CHECKING:
     import onnx
 
-#: Loops that run more often are not followed.
-_MOST_PASSES = 1 << 14
-#: A counter needs few operators; more may take long at every pass.
-_MOST_NODES = 64
+#: Operators run in all; a counter needs a handful at every pass, and loops that need more are not followed.
+_MOST_RUNS = 1 << 15
 
 
 def passes_of(
@@ -56,7 +54,7 @@ def passes_of(
     given = [name for name in read if name not in (number, go, *states)]
     stored = [inside.values.get(name) for name in given]
     begins = [outside.values.get(starts[name]) for name in states]
-    if len(nodes) > _MOST_NODES or any(kind_of(node) in random or any(subgraphs(node)) for node in nodes):
+    if any(kind_of(node) in random or any(subgraphs(node)) for node in nodes):
         return None
     sizes = [inside.shape(name) for name in (*read, *(name for node in nodes for name in made_by(node)))]
     if None in sizes or any(math.prod(size or ()) > MOST_SMALL for size in sizes):
@@ -76,7 +74,7 @@ def passes_of(
     try:
         evaluator = ReferenceEvaluator(program)
         feed = {name: to_array(tensor) for name, tensor in zip(states, begins, strict=True) if tensor is not None}
-        for passes in range(_MOST_PASSES):
+        for passes in range(_MOST_RUNS // max(len(nodes), 1)):
             with np.errstate(all="ignore"):
                 found = evaluator.run(None, {**feed, number: np.array(passes, np.int64), go: np.array(True)})
             made = dict(zip(wanted, found, strict=True))
