@@ -1,15 +1,15 @@
 """Operators that hold graphs: an If whose condition is not known, Loop and Scan.
 
 A Loop or Scan does the work of its body as often as it runs. How often is read off the length of what a Scan goes
-along, or the trip count of a Loop; where that is not known the body counts once, and a note says so. An If counts as
-the larger of its branches, with a note.
+along, or the trip count of a Loop, or found by running the counters that its condition is made of; where that is not
+known the body counts once, and a note says so. An If counts as the larger of its branches, with a note.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,19 +23,21 @@ if TYPE_CHECKING:
 
 #: What infers the nodes of a graph in place, and returns those that run: branches that are always taken, inlined.
 Walk = Callable[[Sequence["onnx.NodeProto"], Facts], Sequence["onnx.NodeProto"]]
+#: What tells how often a Loop runs that its condition ends: of its body, what its states begin with, and what is known.
+Passes = Callable[["onnx.GraphProto", Mapping[str, str], Facts, Facts], int | None]
 #: Exporters write such trip counts for loops that end by their condition.
 _ENDLESS = 1 << 31
 _ITEM_BYTES = 4.0
 
 
-def understand(node: onnx.NodeProto, facts: Facts, walk: Walk) -> dict[str, onnx.TypeProto]:
+def understand(node: onnx.NodeProto, facts: Facts, walk: Walk, passes: Passes) -> dict[str, onnx.TypeProto]:
     """Record the work of an operator that holds graphs; return the types of what it makes as its graphs show them."""
     found: dict[str, onnx.TypeProto] = {}
     work = None
     if node.op_type == "If":
         work, found = _either(node, facts, walk)
     elif node.op_type == "Loop":
-        work, found = _loop(node, facts, walk)
+        work, found = _loop(node, facts, walk, passes)
     elif node.op_type == "Scan":
         work, found = _scan(node, facts, walk)
     made = made_by(node)
@@ -128,7 +130,9 @@ def _times(work: Work, trips: int) -> Work:
     return replace(work, macs=work.macs * trips, estimate=work.estimate * trips)
 
 
-def _loop(node: onnx.NodeProto, facts: Facts, walk: Walk) -> tuple[Work | None, dict[str, onnx.TypeProto]]:
+def _loop(
+    node: onnx.NodeProto, facts: Facts, walk: Walk, passes: Passes
+) -> tuple[Work | None, dict[str, onnx.TypeProto]]:
     from onnx import TensorProto
     from onnx.helper import make_tensor_type_proto
     from onnx.numpy_helper import from_array
@@ -152,7 +156,9 @@ def _loop(node: onnx.NodeProto, facts: Facts, walk: Walk) -> tuple[Work | None, 
             inner.types[state] = facts.types[outside]
     work = _work_inside(body, inner, walk, node.name)
     most = _known(node.input[0], facts) if node.input and node.input[0] else None
-    always = bool(begins) and _known(body.output[0].name, inner) == 1
+    exact = bool(begins) and _known(body.output[0].name, inner) == 1
+    if begins and not exact and (ended := passes(body, dict(zip(states, carried, strict=True)), facts, inner)):
+        most, exact = ended if most is None else min(most, ended), True
     if begins is not None and not begins:
         trips: int | None = 0
     else:
@@ -160,7 +166,7 @@ def _loop(node: onnx.NodeProto, facts: Facts, walk: Walk) -> tuple[Work | None, 
     notes = list(work.notes)
     if trips is None:
         notes.append(f'the Loop "{node.name}" counts as one pass of its body: how often it runs is not known')
-    elif trips and not always:
+    elif trips and not exact:
         notes.append(f'the Loop "{node.name}" counts as {trips:,} passes, the most that it may make')
     made = [inner.types.get(output.name) for output in body.output[1:]]
     found = {}
@@ -170,7 +176,7 @@ def _loop(node: onnx.NodeProto, facts: Facts, walk: Walk) -> tuple[Work | None, 
         if k < len(carried):
             if carried[k] in facts.types and shape_of(kind) == facts.shape(carried[k]):
                 found[name] = kind
-        elif trips is not None and always and (shape := shape_of(kind)) is not None:
+        elif trips is not None and exact and (shape := shape_of(kind)) is not None:
             found[name] = make_tensor_type_proto(kind.tensor_type.elem_type, [trips, *shape])
     return replace(_times(work, 1 if trips is None else trips), notes=tuple(notes)), found
 

@@ -251,7 +251,8 @@ def _shape_of(value: onnx.ValueInfoProto, given: Sequence[int] | None, symbols: 
         usual = _EXAMPLE if len(said) in (0, len(_EXAMPLE)) else [1] * len(said)
         example = "x".join(str(size or other) for size, other in zip(said or usual, usual, strict=True))
         symbol = next((dim.dim_param for dim in _dims(value) if dim.dim_param and dim.dim_param not in symbols), "")
-        or_dim = f" or --dim {symbol}=1" if symbol and "=" not in symbol else ""
+        # what some exporters call every open dimension is no name
+        or_dim = f" or --dim {symbol}=1" if symbol.strip("?") not in ("", "None") and "=" not in symbol else ""
         raise InputError(
             f'the shape of input "{value.name}" is open ({_written(value, symbols)}); give one, for '
             f"instance --input-shape {value.name}={example}{or_dim}, or in a scenario [profiles] input_shapes"

@@ -66,7 +66,10 @@ class Inference:
             )
         except (ValidationError, shape_inference.InferenceError, ValueError, RuntimeError) as error:
             reason = next(iter(str(error).splitlines()), "")
-            raise InputError(f'the shapes at operator "{node.name}" ({node.op_type}) do not fit: {reason}') from None
+            raise InputError(
+                f'the shapes at operator "{node.name}" ({node.op_type}) do not fit: {reason.rstrip(".")}; give the '
+                "inputs other shapes, or export the model anew"
+            ) from None
         if domain and any(name not in found or shape_of(found[name]) is None for name in made_by(node)):
             return {**found, **self._by_runtime(node, facts)}
         return found

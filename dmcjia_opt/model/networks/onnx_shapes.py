@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dmcjia_opt.base.errors import InputError
@@ -21,6 +22,7 @@ from dmcjia_opt.model.networks.onnx_facts import Facts, shape_of
 from dmcjia_opt.model.networks.onnx_graph import body_of, branch_inlined, kind_of, made_by, reads_of, subgraphs
 from dmcjia_opt.model.networks.onnx_inputs import Inputs
 from dmcjia_opt.model.networks.onnx_nodes import Inference
+from dmcjia_opt.model.networks.onnx_passes import passes_of
 
 if TYPE_CHECKING:
     import onnx
@@ -77,7 +79,10 @@ class _Walker:
             yes = condition(node, facts) if kind_of(node) == "If" else None
             branch = None if yes is None else body_of(node, "then_branch" if yes else "else_branch")
             if branch is None:
-                self._understand(node, facts)
+                try:
+                    self._understand(node, facts)
+                except InputError as error:
+                    raise error if kind_of(node) != "If" else _of_a_branch(node, error) from None
                 ran.append(node)
                 continue
             inside, weights, sparse = branch_inlined(node, branch, taken)
@@ -100,7 +105,7 @@ class _Walker:
         ):
             made = self.inference.types(node, reads, facts)
         if any(True for _ in subgraphs(node)):
-            inside = understand(node, facts, self.walk)
+            inside = understand(node, facts, self.walk, partial(passes_of, self.inference.model, self.random))
             made = {name: _better(made.get(name), inside.get(name)) for name in {**inside, **made}}
         for name in made_by(node):
             kind = _better(made.get(name), self.declared.get(name))
@@ -120,6 +125,16 @@ class _Walker:
             return False
         found = [compute(self.inference.model, [name], facts) for name in reads if name in facts.constants]
         return any(found)
+
+
+def _of_a_branch(node: onnx.NodeProto, error: InputError) -> InputError:
+    """Return what is wrong in an If whose condition is not known, with what makes it known; of the innermost If."""
+    if "--input-value" in str(error):
+        return error
+    return InputError(
+        f'in a branch of the If "{node.name}", which may never be taken: {error}; or give the input that the condition '
+        "is made of its value, for instance --input-value NAME=1"
+    )
 
 
 def _better(kind: onnx.TypeProto | None, other: onnx.TypeProto | None) -> onnx.TypeProto | None:

@@ -33,7 +33,15 @@ def work_of(node: onnx.NodeProto, facts: Facts) -> Work:
     try:
         macs = count_macs(kind_of(node), shapes[0], shapes[1], _attributes(node))
     except InputError as error:
-        raise InputError(f'operator "{node.name}": {error}') from None
+        open_one = next((name for name in node.input if name and facts.shape(name) is None), None)
+        if open_one is not None:
+            raise InputError(
+                f'the shape of "{open_one}", which operator "{node.name}" ({kind_of(node)}) reads, cannot be known '
+                "before running; replace the operator that makes it, or end the network before that with --outputs"
+            ) from None
+        raise InputError(
+            f'operator "{node.name}": {error}; give the inputs other shapes, or export the model anew'
+        ) from None
     if macs is None:
         return Work(unknown=Counter([kind_of(node)]), estimate=min(_least(node, facts), int(MOST)))
     return Work(check_work(node, macs))

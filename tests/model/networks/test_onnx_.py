@@ -426,7 +426,8 @@ def test_shapes_that_contradict_each_other_are_refused(tmp_path):
     b.input("x", [1, 4])
     b.add("MatMul", ["x", b.weight("w", 5, 3)], "product")
     b.output("product")
-    refused(read_onnx, b.save(tmp_path / "net.onnx"), 'operator "product" (MatMul)', "do not fit")
+    said = ('operator "product" (MatMul)', "do not fit", "; give the inputs other shapes")
+    refused(read_onnx, b.save(tmp_path / "net.onnx"), *said)
 
 
 @pytest.mark.parametrize(

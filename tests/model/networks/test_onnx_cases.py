@@ -9,6 +9,7 @@ from dmcjia_opt.model.networks.given import Given
 from dmcjia_opt.model.networks.measuring import measure
 from dmcjia_opt.model.networks.onnx_ import read_onnx
 from dmcjia_opt.model.networks.profile import LayerProfile
+from tests.model.networks.onnx_interpreter import Interpreted
 from tests.model.networks.onnx_models import Builder
 from tests.refusals import refused
 
@@ -80,6 +81,7 @@ def test_symbols_bind_across_inputs(tmp_path):
         network = read_onnx(path, given).network
         assert [network.tensors[name].shape for name in ("tokens", "mask")] == [(2, 5, 8), (2, 5, 1)]
         assert network.total_macs == 2 * 5 * 8 * 4
+    assert "--dim" not in refused(lambda path: read_onnx(path, Given(dims={"batch": 2, "length": 5})), path, "odd=1x1")
     clash = Given({"tokens": (2, 5, 8), "odd": (3, 4)}, {"batch": 3})
     refused(lambda path: read_onnx(path, clash), path, 'input "tokens" has 2 for "batch"', "given as 3")
     refused(lambda path: read_onnx(path, Given(dims={"lenght": 3})), path, 'dimension "lenght"', 'mean "length"?')
@@ -138,6 +140,23 @@ def test_an_unknown_condition_counts_as_the_larger_branch_and_says_so(tmp_path):
     assert profile.total_macs == 16 * 8
     assert profile.output_bytes[-1] == 4 * 8
     assert len(profile.cautions) == 1
+
+
+def test_a_branch_that_does_not_fit_is_refused_unless_the_condition_is_given(tmp_path):
+    b = Builder()
+    b.input("x", [1, 16])
+    b.input("sr", [], TensorProto.INT64)
+    b.weight("fits", 16, 4)
+    b.weight("other", 8, 4)
+    b.add("Equal", ["sr", b.values("16k", 16000)], "fast")
+    inner = Builder()
+    branches(inner, "i", "fast", [node("Identity", ["x"], "o")], [node("MatMul", ["x", "other"], "o")])
+    branches(b, "either", "fast", [node("MatMul", ["x", "fits"], "o")], [*inner.nodes, node("Identity", ["i"], "o")])
+    b.output("either")
+    path = b.save(tmp_path / "net.onnx")
+    sentence = refused(read_onnx, path, "do not fit", 'in a branch of the If "', "--input-value NAME=1")
+    assert sentence.count("--input-value") == 1  # though there is a branch in a branch
+    assert read_onnx(path, Given(input_values={"sr": (16000,)})).network.total_macs == 16 * 4
 
 
 def test_values_are_checked(tmp_path):
@@ -200,6 +219,63 @@ def test_a_loop_does_the_work_of_its_body_at_every_pass(times, on, passes, said,
     network = read_onnx(b.save(tmp_path / "net.onnx")).network
     assert network.total_macs == passes * 64
     assert [said in caution for caution in network.cautions] == [True] * bool(said)
+
+
+def counting(b, until, *, step=2, times="", noise=False):
+    """Add a Loop of products that goes on while a counter, which each pass makes larger, is less than `until`."""
+    b.random("v", 8, 8)
+    parts = [node("MatMul", ["h", "v"], "m"), node("Add", ["at", "step"], "next"), node("Identity", ["end"], "same")]
+    if noise:
+        parts.append(node("RandomUniformLike", ["next"], "drawn", dtype=TensorProto.FLOAT))
+    parts += [node("Less", ["drawn" if noise else "next", "same"], "on"), node("Identity", ["m"], "kept")]
+    states = [("at", 1, []), ("end", 1, []), ("h", 1, ["rows", 8])]
+    inputs = [value("i", 7, []), value("go", 9, []), *(value(*each) for each in states)]
+    outputs = [value(name, kind, None) for name, kind in (("on", 9), ("next", 1), ("same", 1), ("m", 1), ("kept", 1))]
+    body = helper.make_graph(parts, "body", inputs, outputs)
+    b.values("step", step, np.float32)
+    b.values("begin", 0, np.float32)
+    b.input("x", [1, 8])
+    return b.add("Loop", [times, "", "begin", until, "x"], "y", outputs=4, body=body)
+
+
+@pytest.mark.parametrize(("times", "passes"), [("", 4), (9, 4), (3, 3)])
+def test_a_loop_that_counts_to_a_known_number_runs_that_often(times, passes, tmp_path):
+    b = Builder()
+    counting(b, b.values("until", 7, np.float32), times=times and b.values("times", times))
+    b.add("MatMul", ["y:3", b.random("w", 8, 2)], "z")
+    b.output("z")
+    network = read_onnx(b.save(tmp_path / "net.onnx")).network
+    truth = Interpreted(tmp_path / "net.onnx")
+    assert network.tensors["y:3"].shape == truth.arrays["y:3"].shape == (passes, 1, 8)
+    assert network.total_macs == passes * 64 + truth.macs()  # the interpreter leaves out what is in the body
+    assert not network.cautions
+
+
+@pytest.mark.parametrize("until", ["an input", "never", "drawn"])
+def test_a_loop_whose_counter_is_not_known_counts_once(until, tmp_path):
+    b = Builder()
+    never = {"step": 0} if until == "never" else {}
+    # what is drawn is not less than 0, so that one pass of many is all there is to see
+    end = b.input("until", []) if until == "an input" else b.values("until", 7 * (until == "never"), np.float32)
+    counting(b, end, noise=until == "drawn", **never)
+    b.output("y:2")
+    network = read_onnx(b.save(tmp_path / "net.onnx")).network
+    assert network.total_macs == 64
+    assert "counts as one pass of its body" in network.cautions[0]
+
+
+def test_a_product_in_a_loop_of_a_shape_that_is_not_known_is_refused_with_the_remedy(tmp_path):
+    b = Builder()
+    b.input("x", [1, 8])
+    b.add("NonZero", ["x"], "places")
+    b.add("Cast", ["places"], "numbers", to=TensorProto.FLOAT)
+    b.random("v", 2, 2)
+    ends = [value("on", 9, []), value("m", 1, None)]
+    begins = [value("i", 7, []), value("go", 9, []), value("h", 1, None)]
+    parts = [node("MatMul", ["v", "h"], "m"), node("Identity", ["go"], "on")]
+    b.add("Loop", [b.values("n", 2), "", "numbers"], "y", body=helper.make_graph(parts, "body", begins, ends))
+    b.output("y")
+    refused(read_onnx, b.save(tmp_path / "net.onnx"), 'the shape of "h"', '"MatMul m" (MatMul)', "with --outputs")
 
 
 def test_the_trips_of_a_loop_may_be_given(tmp_path):

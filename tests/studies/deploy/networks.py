@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from tests.model.networks.onnx_models import Builder
 
@@ -54,6 +54,37 @@ def views():
     b.add("ReduceSum", ["turned", b.values("axes", [2])], "sum", keepdims=1)
     b.add("Add", ["d", "sum"], "y")
     b.output("y", [2, 64, 5])
+    return b.model()
+
+
+def counting_loop():
+    """Return a model with a loop that counts to 3 itself, reads a device tensor in its body, and piles products up."""
+    b = Builder()
+    b.input("x", [2, 4])
+    b.add("MatMul", ["x", b.random("a.w", 4, 4)], "a")
+    b.add("MatMul", ["a", b.random("b.w", 4, 4)], "b")
+    b.random("v", 4, 4)
+    body = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["h", "v"], ["m"]),
+            helper.make_node("Add", ["m", "a"], ["next"]),
+            helper.make_node("Add", ["at", "one"], ["after"]),
+            helper.make_node("Less", ["after", "until"], ["on"]),
+            helper.make_node("Identity", ["next"], ["kept"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info(*each)
+            for each in (("i", 7, []), ("go", 9, []), ("at", 7, []), ("h", 1, [2, 4]))
+        ],
+        [helper.make_tensor_value_info(*each) for each in (("on", 9, []), ("after", 7, []), ("next", 1, [2, 4]))]
+        + [helper.make_tensor_value_info("kept", 1, [2, 4])],
+    )
+    for name, number in (("begin", 0), ("one", 1), ("until", 3)):
+        b.values(name, number)
+    b.add("Loop", ["", "", "begin", "b"], "l", outputs=3, body=body)
+    b.add("MatMul", ["l:2", b.random("c.w", 4, 5)], "y")
+    b.output("y", [3, 2, 5])
     return b.model()
 
 

@@ -12,7 +12,16 @@ from dmcjia_opt.model.networks.given import Given
 from dmcjia_opt.model.networks.onnx_ import read_onnx
 from dmcjia_opt.studies.deploy import halves
 from dmcjia_opt.studies.deploy.halves import Divisible
-from tests.studies.deploy.networks import NAMES, beside, drawn_at_random, two_inputs, views, weighted, with_state
+from tests.studies.deploy.networks import (
+    NAMES,
+    beside,
+    counting_loop,
+    drawn_at_random,
+    two_inputs,
+    views,
+    weighted,
+    with_state,
+)
 
 
 def parts_of(path, cuts="layers"):
@@ -91,7 +100,9 @@ def test_at_every_cut_the_halves_of_public_networks_equal_the_whole(tmp_path, na
             equal(*through(parts, (device, server), fed(parts), path))
 
 
-@pytest.mark.parametrize(("build", "cuts"), [(views, "layers"), (views, "graph"), (two_inputs, "layers")])
+@pytest.mark.parametrize(
+    ("build", "cuts"), [(views, "layers"), (views, "graph"), (two_inputs, "layers"), (counting_loop, "layers")]
+)
 def test_at_every_cut_views_are_rebuilt_and_inputs_of_both_halves_travel(tmp_path, build, cuts):
     path = saved(build(), tmp_path / "net.onnx")
     _, found, parts = parts_of(path, cuts)
