@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -63,10 +63,7 @@ class Batches:
 
     def factors(self) -> FloatArray:
         """Return how long batches of 0 … the largest take, over that of one task; 0 for none."""
-        sizes, seconds = zip(*self.seconds, strict=True)
-        found = np.interp(np.arange(sizes[-1] + 1), sizes, seconds) / seconds[0]
-        found[0] = 0.0
-        return frozen(found)
+        return _factors(self)
 
     def own(self, service: FloatArray) -> FloatArray:
         """Return the service time of a task alone, s."""
@@ -81,7 +78,15 @@ class Batches:
         return 0.5 * rate * scv * self.own(service) ** 2
 
 
-@cache
+@lru_cache(maxsize=64)
+def _factors(kind: Batches) -> FloatArray:
+    sizes, seconds = zip(*kind.seconds, strict=True)
+    found = np.interp(np.arange(sizes[-1] + 1), sizes, seconds) / seconds[0]
+    found[0] = 0.0
+    return frozen(found)
+
+
+@lru_cache(maxsize=64)
 def _points(kind: Batches) -> Points:
     factors, most = kind.factors(), kind.most
     loads = sorted({*_LOADS, *(load / most for load in _LADDER if load / most < _LOADS[2])})

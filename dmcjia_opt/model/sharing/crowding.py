@@ -12,7 +12,8 @@ linear in who uses what, but for one product of functions of three sums.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -68,27 +69,30 @@ class Crowding:
     ----------
     at, value
         (n_points, n_resources) ρ and ψ; where a resource has fewer points its last one is repeated.
+
+    Attributes
+    ----------
+    cells
+        Where ψ is linear: from and to which ρ (n_resources,), and a and b of φ = a/(1 − ρ) + b there.
     """
 
     at: FloatArray
     value: FloatArray
+    cells: tuple[tuple[FloatArray, FloatArray, FloatArray, FloatArray], ...] = field(init=False)
 
-    @staticmethod
-    def of(points: Sequence[Points]) -> Crowding:
-        """Return that of resources by their points."""
-        most = max(map(len, points))
-        table = np.array([[*one, *[one[-1]] * (most - len(one))] for one in points])
-        return Crowding(table[..., 0].T.copy(), table[..., 1].T.copy())
-
-    @property
-    def cells(self) -> list[tuple[FloatArray, FloatArray, FloatArray, FloatArray]]:
-        """Where ψ is linear: from and to which ρ (n_resources,), and a and b of φ = a/(1 − ρ) + b there."""
+    def __post_init__(self) -> None:
+        """Find the cells, once."""
         found = []
         for i in range(len(self.at) - 1):
             low, high = self.at[i], self.at[i + 1]
             slope = (self.value[i + 1] - self.value[i]) / np.where(high > low, high - low, 1.0)
             found.append((low, high, self.value[i] + slope * (1.0 - low), -slope))
-        return found
+        object.__setattr__(self, "cells", tuple(found))
+
+    @staticmethod
+    def of(points: Sequence[Points]) -> Crowding:
+        """Return that of resources by their points."""
+        return _crowding(tuple(points))
 
     def factor(self, load: FloatArray) -> FloatArray:
         """Return φ of loads (..., n_resources); +inf from 1 on."""
@@ -165,3 +169,10 @@ class Crowding:
                         magnitude = np.where(lower, abs(near) + abs(far) + price * free + paid, magnitude)
                         sums = np.where(lower[..., None], np.stack([p, q, 1.0 - free], axis=-1), sums)
         return value, sums, magnitude
+
+
+@lru_cache(maxsize=64)
+def _crowding(points: tuple[Points, ...]) -> Crowding:
+    most = max(map(len, points))
+    table = np.array([[*one, *[one[-1]] * (most - len(one))] for one in points])
+    return Crowding(table[..., 0].T.copy(), table[..., 1].T.copy())
