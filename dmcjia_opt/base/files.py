@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import math
 import os
 import re
 import secrets
@@ -85,6 +86,11 @@ def read_json(path: str | Path, what: str, model: type[Model]) -> Model:
     except ValidationError as error:
         named = "" if Path(path).suffix.lower() == ".json" else f"; {what} is a .json file"
         raise InputError(f"{path}: {explain(error, model)}{named}") from None
+
+
+def finite_or_null(value: float) -> float | None:
+    """Return a number as JSON has it: what is infinite, or no number, is null there."""
+    return float(value) if math.isfinite(value) else None
 
 
 def is_beneath(folder: Path, reference: str) -> bool:

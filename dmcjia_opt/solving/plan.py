@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import Number
-from dmcjia_opt.base.files import read_json, write_text
+from dmcjia_opt.base.files import finite_or_null, read_json, write_text
 from dmcjia_opt.base.limits import MOST_NODES
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.resources import ResourceKind, Sharing
@@ -168,7 +168,7 @@ class Plan:
                     "sharing": resource.sharing,
                     "used": used,
                     "load": load,
-                    "wait_s": _json(wait) if resource.pooled else None,
+                    "wait_s": finite_or_null(wait) if resource.pooled else None,
                     "price_s": price,
                 }
                 for resource, used, load, wait, price in zip(
@@ -201,7 +201,7 @@ class Plan:
                 "cut_tensors": choices.cut_tensors_of(d),
                 "shares": choices.shares_of(d),
                 "stages": choices.stages_of(d),
-                "deadline_s": _json(deadlines[d]),
+                "deadline_s": finite_or_null(deadlines[d]),
             }
         return rows
 
@@ -225,8 +225,8 @@ class Plan:
                 {
                     "evaluations": p.evaluations,
                     "seconds": p.seconds,
-                    "objective_s": _json(p.objective),
-                    "lower_bound_s": _json(p.lower_bound),
+                    "objective_s": finite_or_null(p.objective),
+                    "lower_bound_s": finite_or_null(p.lower_bound),
                 }
                 for p in self.trace
             ],
@@ -235,10 +235,6 @@ class Plan:
     def save(self, path: str | Path) -> None:
         """Write the plan as JSON; the file appears whole or not at all."""
         write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
-
-
-def _json(value: float) -> float | None:
-    return value if np.isfinite(value) else None
 
 
 class NodeClaim(BaseModel):

@@ -16,7 +16,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
-from dmcjia_opt.base.files import write_text
+from dmcjia_opt.base.files import finite_or_null, write_text
 from dmcjia_opt.base.processes import process_pool
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.loading import load_scenario
@@ -146,13 +146,13 @@ class Replay:
         policies = [
             {
                 "policy": run.policy,
-                "mean_delay_s": _json(run.mean_delay(spans)),
-                "p95_s": _json(run.quantile(spans, 0.95)),
-                "lower_bound_s": _json(self.lower_bound),
-                "regret": _json(self.regret(run)),
+                "mean_delay_s": finite_or_null(run.mean_delay(spans)),
+                "p95_s": finite_or_null(run.quantile(spans, 0.95)),
+                "lower_bound_s": finite_or_null(self.lower_bound),
+                "regret": finite_or_null(self.regret(run)),
                 "switches": int(run.switched.sum()),
                 "replans": int(run.planned.sum()),
-                "replan_ms": _json(1e3 * float(np.median(run.plan_seconds))),
+                "replan_ms": finite_or_null(1e3 * float(np.median(run.plan_seconds))),
                 "unserved_s": run.unserved(spans),
             }
             for run in self.runs
@@ -165,7 +165,7 @@ class Replay:
             "seconds": self.trace.end,
             "steps": len(self.trace.times),
             "switch_seconds": self.switching.seconds,
-            "load_mbps": _json(self.switching.load_mbps),
+            "load_mbps": finite_or_null(self.switching.load_mbps),
             "bound_holds_for": self.scenario.rule,
             "policies": policies,
         }
@@ -258,10 +258,6 @@ def replay(
             progress(0.5 + 0.5 * (k + 1) / n_steps)
     bound = np.array([np.nan if one is None else one.lower_bound for one in best])
     return Replay(scenario, trace, switching, tuple(state.run() for state in states), bound)
-
-
-def _json(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _best(conditions: Conditions, jobs: int, progress: Callable[[float], None] | None) -> list[Planned | None]:

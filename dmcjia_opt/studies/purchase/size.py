@@ -13,7 +13,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, constant, distinct, frozen
 from dmcjia_opt.base.errors import InfeasibleError, InputError
-from dmcjia_opt.base.files import write_text
+from dmcjia_opt.base.files import finite_or_null, write_text
 from dmcjia_opt.base.machine import installed_versions
 from dmcjia_opt.base.suggesting import listed
 from dmcjia_opt.bounds.certificate import relative_gap
@@ -107,7 +107,7 @@ class Size:
             "minimised": f"capacity of {sale.least}" if sale.least else "cost",
             "unit": sale.unit,
             "statistic": options.statistic,
-            "mean_target_s": _json(self.mean_target),
+            "mean_target_s": finite_or_null(self.mean_target),
             "deadlines": int(np.isfinite(self.deadlines).sum()),
             "resources": self.resources,
             "cost": self.cost,
@@ -145,7 +145,7 @@ class Size:
                 "server": choices.server_of(d),
                 "shares": choices.shares_of(d),
                 "delay_s": float(self.delays[d]),
-                "deadline_s": _json(float(self.deadlines[d])),
+                "deadline_s": finite_or_null(float(self.deadlines[d])),
             }
             for d in range(len(names))
         ]
@@ -373,7 +373,3 @@ def _scaled(problem: Problem, ratio: FloatArray) -> FloatArray:
     if problem.n_resources == 1:
         return np.broadcast_to(frozen(distinct(problem.service) / ratio[0]), problem.service.shape)
     return frozen(problem.service / ratio[problem.resource])
-
-
-def _json(value: float) -> float | None:
-    return value if math.isfinite(value) else None
