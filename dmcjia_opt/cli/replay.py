@@ -60,7 +60,6 @@ def replay(
     from dmcjia_opt.cli.show_replay import show_replay
     from dmcjia_opt.model.scenario.loading import load_scenario
     from dmcjia_opt.studies.online.conditions import links_of
-    from dmcjia_opt.studies.online.policies import build_forecast
     from dmcjia_opt.studies.online.replay import LEAST_STEPS, POLICIES, Switching
     from dmcjia_opt.studies.online.replay import replay as run
 
@@ -79,7 +78,7 @@ def replay(
             loaded,
             links,
             policy or POLICIES,
-            forecast=build_forecast(forecast),
+            forecast=forecast,
             switching=paid,
             jobs=min(cores(), len(links.times) // LEAST_STEPS + 1),
             progress=progress.show,

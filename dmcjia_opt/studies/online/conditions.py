@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,13 +68,18 @@ class Conditions:
         """Whether arrivals change, and not links."""
         return self.trace.quantity == "arrival_rate"
 
+    @property
+    def _column(self) -> FloatArray:
+        """(n_nodes,) what nodes have, as planned, of what changes."""
+        nodes = self.scenario.nodes
+        return np.broadcast_to(getattr(nodes, self.trace.quantity), len(nodes))
+
     @cached_property
     def _nodes(self) -> tuple[IntArray, IntArray]:
         """The nodes whose own uplinks change, and which column of the trace says how."""
         nodes = self.scenario.nodes
         if self.trace.names == ("",):
-            has = np.broadcast_to(nodes.arrival_rate if self.rates else nodes.uplink_mbps, len(nodes))
-            there = np.flatnonzero(~np.isnan(has))
+            there = np.flatnonzero(~np.isnan(self._column))
             return there, np.zeros(len(there), dtype=np.int64)
         place = {name: d for d, name in enumerate(nodes.names)}
         pairs = [(place[name], k) for k, name in enumerate(self.trace.names) if name in place]
@@ -85,15 +91,12 @@ class Conditions:
         scenario, (nodes, column) = self.scenario, self._nodes
         of = dict(zip(self.trace.names, speeds.tolist(), strict=True))
         changed = scenario
-        if self.rates:
-            rate = np.array(np.broadcast_to(scenario.nodes.arrival_rate, len(scenario.nodes)))
-            rate[nodes] = speeds[column]
-            return replace(scenario, nodes=replace(scenario.nodes, arrival_rate=rate))
         if len(nodes):
-            uplink = np.array(np.broadcast_to(scenario.nodes.uplink_mbps, len(scenario.nodes)))
-            uplink[nodes] = speeds[column]
-            changed = replace(changed, nodes=replace(scenario.nodes, uplink_mbps=uplink))
-        if any(link.name in of for link in scenario.links):
+            values = np.array(self._column)
+            values[nodes] = speeds[column]
+            changes: dict[str, Any] = {self.trace.quantity: values}
+            changed = replace(changed, nodes=replace(scenario.nodes, **changes))
+        if not self.rates and any(link.name in of for link in scenario.links):
             links = tuple(
                 link.model_copy(update={"mbps": of[link.name]}) if link.name in of else link for link in scenario.links
             )

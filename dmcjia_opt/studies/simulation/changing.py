@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from dmcjia_opt.studies.simulation.node import Stage
 from dmcjia_opt.studies.simulation.passage import Passage
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Changing:
     """Links and plans over time.
 
@@ -50,18 +51,19 @@ class Changing:
         scenario: Scenario,
         times: StageTimes,
         problem: Problem,
-        plan: tuple[IntArray, FloatArray],
+        first: tuple[Passage, IntArray, FloatArray],
         links: LinkTrace | None,
         later: Sequence[tuple[float, IntArray, FloatArray]],
         uplink: Uplink,
     ) -> Changing:
-        """Return what changes: the speeds of `links`, and the plan for those that come `later`."""
-        plans = (plan, *((options, shares) for _, options, shares in later))
-        passes = tuple(Passage.of(times, times.at(options), shares, uplink) for options, shares in plans)
+        """Return what changes: the speeds of `links`, and the `first` plan for those that come `later`."""
+        passage, options, shares = first
+        others = [Passage.of(times, times.at(chosen), given, uplink) for _, chosen, given in later]
+        plans = ((options, shares), *((chosen, given) for _, chosen, given in later))
         conditions = None if links is None else Conditions(scenario, links)
         if conditions is not None and conditions.rates:
             raise InputError(f"{conditions.trace.label}: arrival rates that change are replayed, not simulated")
-        return cls(conditions, problem, np.array([0.0, *(at for at, _, _ in later)]), plans, passes)
+        return cls(conditions, problem, np.array([0.0, *(at for at, _, _ in later)]), plans, (passage, *others))
 
     @property
     def anything(self) -> bool:
@@ -81,17 +83,15 @@ class Changing:
         rounds = np.maximum(np.ceil((1.0 - warm_up) * least / (rate * end)), 1.0)
         return np.ceil(rounds * end * rate / (1.0 - warm_up)).astype(np.int64)
 
-    def passages(self, first: Passage, options: IntArray) -> Iterator[tuple[Passage, IntArray]]:
+    def passages(self) -> Iterator[tuple[Passage, IntArray]]:
         """Yield the stages of every plan at the mean speeds of the links, and its options."""
+        mean = np.ones(self.passes[0].service.shape)
+        for at, clock in self._clocks.items():
+            mean[at] = clock.mean
         for passage, (chosen, _) in zip(self.passes, self.plans, strict=True):
-            service = passage.service.copy()
-            for d in range(len(service) if self.conditions is not None else 0):
-                for k in range(service.shape[1]):
-                    if (clock := self._clock(d, k, passage)) is not None:
-                        service[d, k] /= clock.mean
-            yield replace(passage, service=service), chosen
+            yield replace(passage, service=passage.service / mean), chosen
 
-    def stages(self, node: int, stages: Sequence[Stage], passage: Passage) -> list[Stage]:
+    def stages(self, node: int, stages: Sequence[Stage]) -> list[Stage]:
         """Return the stages of a node with what changes there."""
         if not self.anything:
             return list(stages)
@@ -101,16 +101,23 @@ class Changing:
             if (services != services[0]).any():
                 schedule = Schedule(self.times, services, self._period)
                 stage = replace(stage, service=float(services.max()), schedule=schedule)
-            found.append(replace(stage, clock=self._clock(node, k, passage)))
+            found.append(replace(stage, clock=self._clocks.get((node, k))))
         return found
 
-    def _clock(self, node: int, k: int, passage: Passage) -> Clock | None:
-        """Return the clock of a stage of a node; None where its speed does not change."""
+    @cached_property
+    def _clocks(self) -> dict[tuple[int, int], Clock]:
+        """The clocks of the stages whose speed changes, by node and stage."""
         if self.conditions is None:
-            return None
-        trace, scenario = self.conditions.trace, self.conditions.scenario
+            return {}
+        n, n_stages = self.passes[0].service.shape
+        found = {(d, k): self._clock(self.conditions, d, k) for d in range(n) for k in range(n_stages)}
+        return {at: clock for at, clock in found.items() if clock is not None}
+
+    def _clock(self, conditions: Conditions, node: int, k: int) -> Clock | None:
+        """Return the clock of a stage of a node; None where its speed does not change."""
+        trace, scenario, passage = conditions.trace, conditions.scenario, self.passes[0]
         if passage.names[k] == "uplink":
-            column = self.conditions.column_of(node)
+            column = conditions.column_of(node)
             planned = float(np.broadcast_to(scenario.nodes.uplink_mbps, scenario.n_nodes)[node])
         else:
             r = {int(one.resource[node, k]) for one in self.passes} - {-1}

@@ -140,7 +140,8 @@ def simulate(
     options, shares = _checked(scenario, plan, problem)
     names, rates = scenario.nodes.names, scenario.nodes.arrival_rate.tolist()
     passage = Passage.of(times, times.at(options), shares, uplink)
-    changing = Changing.of(scenario, times, problem, (options, shares), links, _later(scenario, later, problem), uplink)
+    first, others = (passage, options, shares), _later(scenario, later, problem)
+    changing = Changing.of(scenario, times, problem, first, links, others, uplink)
     meets = np.asarray(passage.pooled.any(axis=1))
     if changing.anything and meets.any():
         raise InputError("links and plans that change are simulated where all shares are reserved; leave links out")
@@ -149,7 +150,7 @@ def simulate(
     trace = arrivals if isinstance(arrivals, Trace) else None
     own_rates = np.array([0.0 if quiet[d] else arrivals.rate(name, rates[d]) for d, name in enumerate(names)])
     varying = np.array([arrivals.varies(name) for name in names])
-    for one, chosen in changing.passages(passage, options):
+    for one, chosen in changing.passages():
         one.require_stable(scenario, chosen, own_rates, varying, one.scatters(*scatter), recorded=trace is not None)
     planned = scenario.nodes.arrival_rate
     said = notes(trace, names, (own_rates, planned), tasks, measured + skipped, quiet) if trace else ()
@@ -174,7 +175,7 @@ def simulate(
         gaps = arrivals.gaps(name, rates[d], each, stream(seed, d, 0))
         if progress is not None:
             gaps = _reported(gaps, progress, done, total)
-        stages = changing.stages(d, passage.stages(d, *scatter, seed), passage)
+        stages = changing.stages(d, passage.stages(d, *scatter, seed))
         runs[d] = run_node(stages, gaps, *counts, level, float(deadline[d]))
         done += each
     if together:
