@@ -20,7 +20,8 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
 from dmcjia_opt.bounds.candidates import pareto_options
-from dmcjia_opt.bounds.dual import LEAST_PRICE, columns, rounding_slack
+from dmcjia_opt.bounds.columns import columns
+from dmcjia_opt.bounds.dual import LEAST_PRICE, rounding_slack
 from dmcjia_opt.model import pooling
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.sharing.crowding import SUMS, Crowding

@@ -11,33 +11,31 @@ where that overshoots, the move is damped. A few prices are then polished by cut
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, FloatArray, IntArray
 from dmcjia_opt.bounds.bundle import climb
-from dmcjia_opt.bounds.dual import (
-    LEAST_PRICE,
-    MOST_PRICE,
-    Columns,
-    DualPoint,
-    all_columns,
-    columns,
-    dual_point,
-    point_of,
-)
+from dmcjia_opt.bounds.columns import Columns, all_columns, columns
+from dmcjia_opt.bounds.crowds import Parts, Tables
+from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, DualPoint, dual_point
 from dmcjia_opt.model.problem import Problem
 
-_SAMPLE = 2048  # nodes from which the price of a larger fleet is guessed
+SAMPLE = 2048  # nodes from which the price of a larger fleet is guessed
+_SAMPLED, _LOOKS = 1.1, 6  # factor within which a sample tells a price, and how often it is looked for farther away
 _MAX_PASSES = 300
 _LITTLE, _STALLED = 1e-8, 3  # relative gain that counts as little, and after how many of those passes end
 _FARTHEST_MOVE = 1.6
 _LARGE, _SETTLED, _ROOM = 1 << 18, 0.1, 8.0  # when options are ruled out: table entries, last move, times that
 _MOST_POLISHED, _MOST_NODES_POLISHED = 64, 5000
 _KEPT = 16
+_BEYOND = 0.1  # of the nearer end's error: how far beyond 1 the next price is to be where the other end is far off
+
+C = TypeVar("C", Tables, Parts)
 _NEAR, _CLOSE = 1.05, 1.001  # factors: within which a price that is near is looked for, and to cross where it is
 
 
@@ -57,13 +55,38 @@ def several(
     polish
         Calls of the dual by cutting planes after that, where there are no more than 64 resources.
     """
-    groups: list[Columns] | None = None
-    prices = _guesses(problem) if near is None else np.clip(near, LEAST_PRICE, MOST_PRICE)
+    n = problem.n_nodes
+    whole = Tables(partial(all_columns, problem), n)
+    prices = guesses(all_columns(problem), problem.n_resources) if near is None else near
+    points = all_at_once(whole, prices, narrow=n * problem.n_options > _LARGE, passes=passes)[1]
+    if problem.n_resources <= _MOST_POLISHED and n <= _MOST_NODES_POLISHED:
+        points = _polished(problem, points, polish)
+    return points[:_KEPT]
+
+
+def all_at_once(crowd: C, prices: FloatArray, *, narrow: bool, passes: int = 40) -> tuple[C, list[DualPoint]]:
+    """Maximise the dual of several resources by moving all prices at once.
+
+    Parameters
+    ----------
+    crowd, prices
+        Who is asked, and (n_resources,) where to begin, s per unit share.
+    narrow
+        Rule out what will not be chosen once the prices hardly move.
+    passes
+        How often the crowd is asked at most.
+
+    Returns
+    -------
+    The crowd with what may be chosen at the last prices, and the points met, the best first.
+    """
+    whole, left = crowd, crowd
+    prices = np.clip(prices, LEAST_PRICE, MOST_PRICE)
     damp, last = np.ones_like(prices), np.zeros_like(prices)
     points: list[DualPoint] = []
     best, stalled = -math.inf, 0
     for step in range(passes):
-        point = point_of(all_columns(problem) if groups is None else groups, prices, problem.n_nodes)
+        point = left.ask(prices)
         points.append(point)
         gained = point.value - best
         stalled = stalled + 1 if gained <= _LITTLE * abs(point.value) else 0
@@ -75,16 +98,14 @@ def several(
         last = move
         prices = np.clip(prices * np.exp(move * damp), LEAST_PRICE, MOST_PRICE)
         moved = float(np.abs(move * damp).max())
-        if groups is None and problem.n_nodes * problem.n_options > _LARGE and step > 4 and moved < _SETTLED:
+        if left is whole and narrow and step > 4 and moved < _SETTLED:
             box = math.exp(_ROOM * moved)
             low, high = prices / box, prices * box
-            groups = [group for block in all_columns(problem) for group in block.inside(low, high)]
-        elif groups is not None and not ((prices >= low) & (prices <= high)).all():
-            groups = None
+            left = whole.between(low, high)
+        elif left is not whole and not ((prices >= low) & (prices <= high)).all():
+            left = whole
     points.sort(key=lambda found: -found.value)
-    if problem.n_resources <= _MOST_POLISHED and len(points[0].options) <= _MOST_NODES_POLISHED:
-        points = _polished(problem, points, polish)
-    return points[:_KEPT]
+    return left, points
 
 
 def _polished(problem: Problem, points: list[DualPoint], calls: int) -> list[DualPoint]:
@@ -98,17 +119,21 @@ def _polished(problem: Problem, points: list[DualPoint], calls: int) -> list[Dua
     return sorted(summit.points, key=lambda point: -point.value)
 
 
-def _guesses(problem: Problem) -> FloatArray:
+def guesses(whole: Iterable[Columns], n_resources: int) -> FloatArray:
     """Return the order of magnitude of every price if each node spread its work over all that it may use."""
-    total = np.zeros(problem.n_resources)
-    for block in all_columns(problem):
+    return roots_of(whole, n_resources) ** 2
+
+
+def roots_of(whole: Iterable[Columns], n_resources: int) -> FloatArray:
+    """Return the square roots of what `guesses` does, which add up over parts of a fleet."""
+    total = np.zeros(n_resources)
+    for block in whole:
         allowed = np.isfinite(block.local)
-        weight = problem.weight[block.rows]
         for use in block.uses:
-            root = np.sqrt(np.where(allowed & (use.s > 0), use.s, 0.0) * weight[:, None])
+            root = np.sqrt(np.where(allowed & (use.s > 0), use.s, 0.0) * block.weight)
             index = np.zeros(root.shape, dtype=np.int64) if use.resource is None else use.resource
-            total += np.bincount(index.ravel(), root.ravel(), problem.n_resources) / problem.n_options
-    return np.clip(total**2, LEAST_PRICE, MOST_PRICE)
+            total += np.bincount(index.ravel(), root.ravel(), n_resources) / root.shape[1]
+    return total
 
 
 def between(problem: Problem, *, near: float | None = None, tolerance: float = 1e-14) -> tuple[DualPoint, DualPoint]:
@@ -131,30 +156,69 @@ def between(problem: Problem, *, near: float | None = None, tolerance: float = 1
         (rounding decides whether the fleet is overloaded).
     """
     n = problem.n_nodes
-    whole = partial(all_columns, problem)
-    if near is not None and (found := _around(problem, near, tolerance)) is not None:
+    whole = Tables(partial(all_columns, problem), n)
+    if near is not None and (found := _around(whole, near, tolerance)) is not None:
         return found
-    if n <= _SAMPLE:
-        return _maximise(list(all_columns(problem)).__iter__, n, 1.0, _guess(problem), 1.5, tolerance)
-    rows = np.linspace(0, n - 1, _SAMPLE).astype(np.int64)
-    sample = replace(columns(problem, rows), rows=np.arange(_SAMPLE))
-    part = _SAMPLE / n
-    low, high = _maximise([sample].__iter__, _SAMPLE, part, _guess(problem, rows) / part**2, 1.5, 1e-9)
+    if n <= SAMPLE:
+        return _maximise(Tables(list(all_columns(problem)).__iter__, n), _guess(problem), 1.5, tolerance)
+    rows = np.linspace(0, n - 1, SAMPLE).astype(np.int64)
+    sample = replace(columns(problem, rows), rows=np.arange(SAMPLE))
+    part = SAMPLE / n
+    low, high = _maximise(Tables([sample].__iter__, SAMPLE, part), _guess(problem, rows) / part**2, 1.5, 1e-9)
     if low.price <= 0.0:
-        return _maximise(whole, n, 1.0, _guess(problem), 1.5, tolerance)
-    return _maximise(whole, n, 1.0, math.sqrt(low.price * high.price), 1.02, tolerance)
+        return _maximise(whole, _guess(problem), 1.5, tolerance)
+    return _maximise(whole, math.sqrt(low.price * high.price), 1.02, tolerance)
 
 
-def _around(problem: Problem, near: float, tolerance: float) -> tuple[DualPoint, DualPoint] | None:
+def guessed(sample: Sequence[Problem], part: float) -> float:
+    """Return the best price of one resource as far as some nodes of a fleet tell; 0 where it is free.
+
+    Parameters
+    ----------
+    sample
+        The problems of some of its nodes, whose weights are those in the whole fleet.
+    part
+        Which part of all nodes they are.
+    """
+    groups, n = [], 0
+    for problem in sample:
+        groups.append(replace(columns(problem, slice(None)), rows=n + np.arange(problem.n_nodes)))
+        n += problem.n_nodes
+    root = sum(float(roots_of([group], 1)[0]) for group in groups)
+    low, high = _maximise(Tables(groups.__iter__, n, part), root**2 / part**2, 1.5, 1e-9)
+    return _tangents_meet(low, high, part)[0]
+
+
+def around(crowd: Parts, near: float, tolerance: float = 1e-12) -> tuple[Parts, DualPoint, DualPoint] | None:
+    """Maximise the dual of one resource whose best price is near to one, within a factor of about 1.1.
+
+    Returns
+    -------
+    The crowd with what may be chosen there, and points as from `between`; None if there is no such price in sight.
+    """
+    width = _SAMPLED
+    for _ in range(_LOOKS):
+        left, low, high = crowd.ends(np.array([near / width]), np.array([near * width]))
+        if _used(low) >= 1.0 >= _used(high):
+            return _closed_in(left, low, high, 1.0, tolerance, smooth=True)
+        end = high if _used(high) > 1.0 else low
+        if not (0.0 < _used(end) < math.inf and LEAST_PRICE < near < MOST_PRICE):
+            return None
+        near, width = end.price * _used(end) ** 2, width * width
+    return None
+
+
+def _around(crowd: Tables, near: float, tolerance: float) -> tuple[DualPoint, DualPoint] | None:
     """Return what `between` does if that is near a price; None if it is not."""
     ends = np.array([near / _NEAR]), np.array([near * _NEAR])
     if not (ends[0] >= LEAST_PRICE and ends[1] <= MOST_PRICE):
         return None
-    groups = [group for block in all_columns(problem) for group in block.inside(*ends)]
-    low, high = _bracket(groups.__iter__, problem.n_nodes, 1.0, near, _CLOSE)
+    groups = [group for block in crowd.groups() for group in block.inside(*ends)]
+    left = replace(crowd, groups=groups.__iter__)
+    low, high = _bracket(left, near, _CLOSE)
     if not ends[0] <= low.price < high.price <= ends[1]:
         return None
-    return _closed_in(_narrowed(groups, low, high), low, high, problem.n_nodes, 1.0, tolerance)
+    return _closed_in(left.between(low.prices, high.prices), low, high, 1.0, tolerance)[1:]
 
 
 def _guess(problem: Problem, rows: slice | IntArray = slice(None)) -> float:
@@ -163,27 +227,29 @@ def _guess(problem: Problem, rows: slice | IntArray = slice(None)) -> float:
     return max(float(np.sqrt(problem.weight[rows] * s).sum()) ** 2, LEAST_PRICE)
 
 
-def _maximise(
-    whole: Callable[[], Iterator[Columns]], n: int, capacity: float, guess: float, factor: float, tolerance: float
-) -> tuple[DualPoint, DualPoint]:
+def _maximise(crowd: Tables, guess: float, factor: float, tolerance: float) -> tuple[DualPoint, DualPoint]:
     """Bracket the price around `guess`, then close in on what is left (see `between`).
 
     Two tangents meet above the maximum: how far above the best value so far is how much is left to gain, and where
     they meet is the next price, which is quick where splits change. In turn with that a Newton step on log axes,
     which is quick where they do not; and the middle of the bracket when neither has shrunk it enough.
     """
-    free = point_of(whole(), np.zeros(1), n, capacity)
+    free = crowd.ask(np.zeros(1))
     if _used(free) <= 1.0:
         return free, free
-    low, high = _bracket(whole, n, capacity, guess, factor)
-    groups = [group for block in whole() for group in block.inside(low.prices, high.prices)]
-    return _closed_in(groups, low, high, n, capacity, tolerance)
+    low, high = _bracket(crowd, guess, factor)
+    left = crowd.between(low.prices, high.prices)
+    return _closed_in(left, low, high, crowd.capacity, tolerance)[1:]
 
 
 def _closed_in(
-    groups: list[Columns], low: DualPoint, high: DualPoint, n: int, capacity: float, tolerance: float
-) -> tuple[DualPoint, DualPoint]:
-    """Close in on the price in a bracket; `groups` have what may be chosen inside it (see `_maximise`)."""
+    crowd: C, low: DualPoint, high: DualPoint, capacity: float, tolerance: float, *, smooth: bool = False
+) -> tuple[C, DualPoint, DualPoint]:
+    """Close in on the price in a bracket; the `crowd` has what may be chosen inside it (see `_maximise`).
+
+    Where so many nodes change their options that use is a `smooth` function of the price, the secant on log axes takes
+    the place of Newton's step, which knows of no changes.
+    """
     ruled, width = high.price - low.price, high.price - low.price
     for step in range(_MAX_PASSES):
         best = max(low.value, high.value)
@@ -191,8 +257,8 @@ def _closed_in(
         if ceiling - best <= tolerance * max(low.magnitude, high.magnitude) or high.price <= low.price * (1 + 2 * EPS):
             break
         span = high.price - low.price
-        newton = _newton(low if _used(low) - 1.0 < 1.0 - _used(high) else high)
-        if step % 2 == 0 and low.price < newton < high.price:
+        newton = _secant(low, high) if smooth else _newton(low if _used(low) - 1.0 < 1.0 - _used(high) else high)
+        if (smooth or step % 2 == 0) and step % 4 != 3 and low.price < newton < high.price:
             price = newton
         if step % 4 == 3:
             if span > 0.1 * width:
@@ -200,32 +266,24 @@ def _closed_in(
             width = span
         if not low.price < price < high.price:
             price = math.sqrt(low.price * high.price)
-        if span < 0.1 * ruled:
-            groups = _narrowed(groups, low, high)
-            ruled = span
-        point = point_of(groups, np.array([price]), n, capacity)
+        if span < 0.1 * ruled and not smooth:
+            crowd, ruled = crowd.between(low.prices, high.prices), span
+        point = crowd.ask(np.array([price]))
         if _used(point) >= 1.0:
             low = point
         if _used(point) <= 1.0:
             high = point
-    return low, high
+    return crowd, low, high
 
 
-def _narrowed(groups: list[Columns], low: DualPoint, high: DualPoint) -> list[Columns]:
-    """Return what of some columns may be chosen in a bracket."""
-    return [g for group in groups for g in (group.inside(low.prices, high.prices) if group.open else [group])]
-
-
-def _bracket(
-    whole: Callable[[], Iterator[Columns]], n: int, capacity: float, guess: float, factor: float
-) -> tuple[DualPoint, DualPoint]:
-    point = first = point_of(whole(), np.array([guess]), n, capacity)
+def _bracket(crowd: Tables, guess: float, factor: float) -> tuple[DualPoint, DualPoint]:
+    point = first = crowd.ask(np.array([guess]))
     while True:
         # the shares used fall about as the square root of the price; a little further, to cross
         price = point.price * (
             _used(point) ** 2 * factor if _used(point) > 1.0 else max(_used(point), 0.1) ** 2 / factor
         )
-        other = point_of(whole(), np.array([min(max(price, LEAST_PRICE), MOST_PRICE)]), n, capacity)
+        other = crowd.ask(np.array([min(max(price, LEAST_PRICE), MOST_PRICE)]))
         if (_used(point) > 1.0) != (_used(other) > 1.0):
             return (point, other) if _used(point) > 1.0 else (other, point)
         if not LEAST_PRICE < price < MOST_PRICE:
@@ -250,6 +308,19 @@ def _newton(point: DualPoint) -> float:
     if not 0.0 < _used(point) < math.inf or float(point.elasticity[0]) > -1e-3:
         return math.nan
     return point.price * math.exp(min(max(-math.log(_used(point)) / float(point.elasticity[0]), -50.0), 50.0))
+
+
+def _secant(low: DualPoint, high: DualPoint) -> float:
+    """Return where the shares used would cross 1 on a straight line between two ends, on log axes.
+
+    Where one of them is much nearer to 1, a little beyond: the other one is to come near too.
+    """
+    if not 0.0 < _used(high) < 1.0 < _used(low) < math.inf:
+        return math.nan
+    up, down = math.log(_used(low)), math.log(_used(high))
+    nearer, farther = sorted((up, down), key=abs)
+    goal = -_BEYOND * nearer if abs(farther) > abs(nearer) / _BEYOND else 0.0
+    return low.price * math.exp((up - goal) / (up - down) * math.log(high.price / low.price))
 
 
 def _used(point: DualPoint) -> float:

@@ -15,9 +15,7 @@ the link serves one task at a time. Uses are in the order of the path; each tand
 wait exceeds that of all before it (H. D. Friedman 1965).
 
 What is *pooled* has no shares (`pooling`): its uses take longer the more use it, and their share is 0 in every plan.
-
-Where layers were measured, their sums of seconds stand for C(γ)/F_d and (C − C(γ))/F_ε. Tables are always there: one
-that says nothing is a constant without memory.
+Where layers were measured, their sums of seconds stand for these. A table that says nothing takes no memory.
 """
 
 from __future__ import annotations
@@ -77,7 +75,7 @@ class Problem:
     arrival_rate
         (n_nodes,) 1/s.
     weight
-        (n_nodes,) weight of each node's delay in the mean; sums to 1.
+        (n_nodes,) weight of each node's delay in the mean; sums to 1, or to less where it is `partial`.
     curves
         Delay curve of each use; one stands for all.
     least_rate
@@ -103,6 +101,8 @@ class Problem:
         as when omitted. Those of percentiles are one or the other.
     worst
         Whether the objective is the largest of the nodes' delays rather than their weighted mean.
+    partial
+        Whether these are some nodes of a fleet.
 
     Attributes
     ----------
@@ -140,6 +140,7 @@ class Problem:
     resources: tuple[Resource, ...] = ()
     deadline: FloatArray = field(default_factory=absent)
     worst: bool = False
+    partial: bool = False
     arrival_scv: FloatArray = field(default_factory=absent)
     kinked: bool = field(init=False)
     ordered: bool = field(init=False)
@@ -203,7 +204,7 @@ class Problem:
                 raise InputError("wait must not exceed fixed_delay, of which it is a part")
         if not (np.isfinite(self.arrival_rate).all() and (self.arrival_rate > 0).all()):
             raise InputError("arrival_rate must be finite and > 0")
-        if not ((self.weight > 0).all() and abs(self.weight.sum() - 1.0) < 1e-9):
+        if not ((self.weight > 0).all() and (0.0 if self.partial else 1.0) - 1e-9 < self.weight.sum() < 1.0 + 1e-9):
             raise InputError("weight must be > 0 and sum to 1")
         if not (self.deadline > 0).all():
             raise InputError("deadline must be > 0, or +inf where there is none")

@@ -165,7 +165,9 @@ class Choices:
         return {stage: time for stage, time in found.items() if time != 0.0}
 
 
-def choices_of(scenario: Scenario, problem: Problem, options: IntArray, shares: FloatArray) -> Choices:
+def choices_of(
+    scenario: Scenario, problem: Problem, options: IntArray, shares: FloatArray, picked: IntArray | None = None
+) -> Choices:
     """Return what a plan says of every node.
 
     Parameters
@@ -174,7 +176,10 @@ def choices_of(scenario: Scenario, problem: Problem, options: IntArray, shares: 
         What was planned, and the same compiled.
     options, shares
         (n_nodes,) and (n_nodes, n_uses) the plan.
+    picked
+        (n_nodes,) the same options in the scenario's menus, where the problem has only some of those.
     """
+    mine = options if picked is None else picked
     menus, servers = scenario.menus, scenario.all_servers
     named = {resource.name: r for r, resource in enumerate(problem.resources) if resource.kind == "server"}
     device, uplink, round_trip = problem.own_stages(options)
@@ -185,12 +190,12 @@ def choices_of(scenario: Scenario, problem: Problem, options: IntArray, shares: 
         waited = problem.by_resource(options, rates * (uses - pooling.undisturbed(problem, options)))
     there = (service > 0) | (shares != 0)
     return Choices(
-        options=options,
+        options=mine,
         shares=shares,
         resources=problem.resources,
         resource=np.where(there, problem.at(problem.resource, options), -1).astype(np.int64),
-        cuts=menus.all_cuts(options),
-        server=menus.last_servers(options),
+        cuts=menus.all_cuts(mine),
+        server=menus.last_servers(mine),
         servers=tuple(server.name for server in servers),
         server_resource=np.array([named.get(server.name, -1) for server in servers], dtype=np.int64),
         network=scenario.nodes.network_index,

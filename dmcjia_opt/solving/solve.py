@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.base.machine import installed_versions
 from dmcjia_opt.bounds.best import BestPrice
@@ -20,6 +20,7 @@ from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.streams import cautions
 from dmcjia_opt.solving.choices import choices_of
 from dmcjia_opt.solving.contract import Allocator, Callback, Kind, Placement, Spec, Status, Stop, proved
+from dmcjia_opt.solving.fleets import plan_of_columns
 from dmcjia_opt.solving.infeasible import too_late, why_no_plan
 from dmcjia_opt.solving.plan import Plan, PlanFile
 from dmcjia_opt.solving.registry import LIBRARIES, build_allocator, build_placer, spec_of
@@ -72,32 +73,41 @@ def solve(
     others = [w for w, r in ((who, row), (inner_who, inner_row)) if r is None or not r.trusted]
     if inner_who in others:
         inner = CheckedAllocator(inner, inner_who)
-    problem = compile_problem(scenario)
-    check_support(inner, problem, inner_name, inner_who)
-    first, near = (None, None) if start is None else start_of(scenario, problem, start)
-    stop, dual, nodes = stop or Stop(), BestPrice(problem, near), scenario.nodes.names
-    if dual.load >= 1.0:
-        raise InfeasibleError(why_no_plan(scenario, problem))
-    with unchanged(problem, others):
-        began, started = datetime.now(UTC), time.perf_counter()
-        found = place(
-            outer,
-            problem,
-            inner,
-            stop=stop,
-            rng=np.random.default_rng(seed),
-            callback=callback,
-            dual=dual,
-            start=first,
-            name=name,
-            nodes=nodes,
-            proves=row is not None and row.proves,
-            supervised=who in others,
-        )
-        found = at_the_edge(found, problem, inner)
-        seconds = time.perf_counter() - started
+    stop, nodes = stop or Stop(), scenario.nodes.names
+    began, started = datetime.now(UTC), time.perf_counter()
+    by_columns = not others and getattr(outer, "by_prices", False) and inner_name == "waterfilling" and start is None
+    made = plan_of_columns(scenario, inner, stop, callback) if by_columns else None
+    picked: IntArray | None = None
+    dual: BestPrice | None = None
+    if made is not None:
+        picked, problem, found = made
+    else:
+        problem = compile_problem(scenario)
+        check_support(inner, problem, inner_name, inner_who)
+        first, near = (None, None) if start is None else start_of(scenario, problem, start)
+        dual = BestPrice(problem, near)
+        if dual.load >= 1.0:
+            raise InfeasibleError(why_no_plan(scenario, problem))
+        with unchanged(problem, others):
+            began, started = datetime.now(UTC), time.perf_counter()
+            found = place(
+                outer,
+                problem,
+                inner,
+                stop=stop,
+                rng=np.random.default_rng(seed),
+                callback=callback,
+                dual=dual,
+                start=first,
+                name=name,
+                nodes=nodes,
+                proves=row is not None and row.proves,
+                supervised=who in others,
+            )
+            found = at_the_edge(found, problem, inner)
+    seconds = time.perf_counter() - started
     options, shares = found.options, found.shares
-    if shares is None and dual.full:
+    if shares is None and dual is not None and dual.full:
         raise InfeasibleError(_FULL)
     if shares is None and (why := why_no_plan(scenario, problem)):
         raise InfeasibleError(why)
@@ -108,7 +118,9 @@ def solve(
     if not verdict.feasible:
         raise _without_plan(found, name, too_late(scenario, problem, options, shares) or verdict.violation)
     objective = verdict.objective
-    bound, prices = _bound(problem, dual, found.prices, objective, stop.tolerance)
+    bound, prices = found.lower_bound, found.prices
+    if dual is not None:
+        bound, prices = _bound(problem, dual, found.prices, objective, stop.tolerance)
     bound_from = "dual"
     if found.bound_from and found.lower_bound > bound:
         bound, bound_from = min(found.lower_bound, objective), found.bound_from
@@ -123,7 +135,7 @@ def solve(
         lower_bound=bound,
         gap=gap,
         gap_tolerance=stop.tolerance,
-        choices=choices_of(scenario, problem, options, shares),
+        choices=choices_of(scenario, problem, options, shares, picked),
         names=nodes,
         networks=scenario.network_names(),
         delays=problem.breakdown(options, shares),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.bounds import maximise
+from dmcjia_opt.bounds import crowds
 from dmcjia_opt.bounds.best import BestPrice
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
@@ -44,8 +44,8 @@ def test_prices_that_are_near_save_passes(monkeypatch):
         passes.append(sum(group.option.size for group in groups))
         return point_of(groups, *rest)
 
-    point_of = maximise.point_of
-    monkeypatch.setattr(maximise, "point_of", counted)
+    point_of = crowds.point_of
+    monkeypatch.setattr(crowds, "point_of", counted)
     scenario = generate("paper", nodes=1000, seed=1)
     before = BestPrice(compile_problem(scenario)).point.prices
     problem = compile_problem(moved(scenario, np.random.default_rng(0)))

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
-from dmcjia_opt.bounds.dual import fixed_dual, kept_within, late_of
+from dmcjia_opt.bounds.columns import kept_within, late_of
+from dmcjia_opt.bounds.dual import fixed_dual
 from dmcjia_opt.bounds.responses import Asked
 from dmcjia_opt.model.delay import TandemCurve, series_excess
 from dmcjia_opt.model.problem import Problem

@@ -2,22 +2,114 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray, Scalar, absent
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, Scalar, absent
 from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.base.limits import require_memory
 from dmcjia_opt.model.delay import TANDEM, DelayCurve, TandemCurve, delay_curve
 from dmcjia_opt.model.problem import SMALLEST, Problem
 from dmcjia_opt.model.queues import MD1, OVERLAP, Scv
-from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.model.scenario.services import Slot, StageTimes, allowed, stage_times
+from dmcjia_opt.model.scenario.menus import Menu
+from dmcjia_opt.model.scenario.scenario import Options, Scenario
+from dmcjia_opt.model.scenario.services import Rows, Slot, StageTimes, allowed, stage_times
 from dmcjia_opt.model.scenario.shortfall import why_late, why_no_option
 from dmcjia_opt.model.uplinks import Uplinks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entries:
+    """What options of some nodes of one kind come to, before a problem is made of it, (n_rows, n_options) each.
+
+    Parameters
+    ----------
+    fixed, wait
+        Delay that no share changes, s, +inf where the option is not allowed; and the part of it that is waiting, of
+        which a tandem relieves what follows.
+    used
+        For each use there is, its service time at full share, s, and which resource it is of.
+    floors
+        Least service rates of uses, 1/s, where there are any.
+    fine
+        Which options the nodes' limits leave, or None where they have none.
+    """
+
+    fixed: FloatArray
+    wait: FloatArray
+    used: Mapping[Slot, tuple[FloatArray, IntArray]]
+    floors: Mapping[Slot, FloatArray]
+    fine: BoolArray | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the options of a scenario say about delays.
+
+    Parameters
+    ----------
+    curve
+        The delay curve of servers.
+    queue
+        Whether links serve one task at a time.
+    literal
+        Whether the cloud must be faster than the edge.
+    """
+
+    curve: DelayCurve
+    queue: bool
+    literal: bool
+
+    @classmethod
+    def of(cls, options: Options) -> Rules:
+        """Return the rules of a scenario's options."""
+        curve = delay_curve(options.delay, options.service_scv, options.statistic)
+        return cls(curve, options.uplink == "queue", options.ordering == "cloud-faster")
+
+    def curve_of(self, slot: Slot) -> DelayCurve:
+        """Return the delay curve of a use."""
+        if slot == "host":
+            return self.curve if isinstance(self.curve, TandemCurve) else MD1
+        overlap = slot in ("link", "first link", "second link") and not self.queue
+        return OVERLAP if overlap else self.curve
+
+    def entries(self, times: StageTimes, menu: Menu, rows: Rows, pick: slice | IntArray = slice(None)) -> Entries:
+        """Return what options of nodes of one kind come to; `pick` says which (see `StageTimes.of`)."""
+        parts = times.of(menu, rows, pick)
+        rate: FloatArray = times.rate[rows, None]
+        scv: Scv = times.scv[rows, None] if times.renewal else 1.0
+        queue = self.queue and menu.uplinked
+        if isinstance(self.curve, TandemCurve):
+            wait = self.curve.wait_of(rate, np.maximum(parts.edge, parts.upload) if queue else parts.edge, scv)
+        else:
+            wait = TANDEM.wait_of(rate, parts.edge, scv)
+            if queue:  # c_s² of what an uplink takes
+                varies = 2.0 * self.curve.pieces()[0].b - 1.0
+                wait = wait + TANDEM.wait_of(rate, parts.upload, scv + varies)
+        fixed = parts.edge + wait + parts.upload
+        if times.remote:
+            fixed = fixed + parts.constant
+        fine = allowed(times, menu, rows, parts, pick)
+        if fine is not None:
+            fixed = np.where(fine, fixed, np.inf)
+        floors: dict[Slot, FloatArray] = {}
+        for slot in ("first server", "second server"):
+            if self.literal and slot in parts.used:
+                used = parts.used[slot][0]
+                with np.errstate(divide="ignore"):
+                    floors[slot] = np.where((parts.computing > 0) & (used > 0), 1.0 / parts.computing, 0.0)
+        if times.limits is not None and menu.linked and not menu.uplinked:
+            floor = times.limits.least_rate(rows, menu.work[pick], parts.sent)
+            floors["link"] = np.where(np.isfinite(fixed), floor, 0.0)
+        if isinstance(self.curve, TandemCurve):
+            wait = np.where(np.isfinite(fixed) & (wait >= SMALLEST), wait, 0.0)
+        else:
+            wait = absent()
+        return Entries(fixed, wait, parts.used, floors, fine)
 
 
 def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Problem:
@@ -37,15 +129,14 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
     InfeasibleError
         If its limits or its deadline leave a node no option.
     """
-    nodes, options, menus = scenario.nodes, scenario.options, scenario.menus
+    nodes, menus = scenario.nodes, scenario.menus
     times = stage_times(scenario) if times is None else times
-    arrival_scv = nodes.arrival_scv
+    rules = Rules.of(scenario.options)
     n, m, slots = len(nodes), menus.n_options, times.slots
-    literal, tandem = options.ordering == "cloud-faster", options.delay == "tandem"
-    curve = delay_curve(options.delay, options.service_scv, options.statistic)
+    tandem = isinstance(rules.curve, TandemCurve)
     by_kind = set(slots) <= {"first server", "second server"}  # what is used depends on the kind of node alone
     limited = times.limits is not None and "link" in slots and not all(menu.uplinked for menu in menus.kinds)
-    n_floors = len(slots) if literal or limited else 0
+    n_floors = len(slots) if rules.literal or limited else 0
     n_tables = 1 + tandem + n_floors + (0 if by_kind and len(menus.kinds) == 1 else 1.5 * len(slots))
     what = f"a problem of {n:,} nodes × {m:,} {'splits' if menus.splits else 'options'} with tables"
     require_memory(int(8 * m * (n * n_tables + 4 * len(menus.kinds))), what, "plan fewer nodes or layers")
@@ -55,46 +146,23 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
     n_rows, choices = len(menus.kinds) if by_kind else n, times.has_choices
     service = np.zeros((len(slots), n_rows, m))
     resource = np.zeros((len(slots), n_rows, m if choices else 1), dtype=np.int32)
-    varies = 0.0 if tandem else 2.0 * curve.pieces()[0].b - 1.0  # c_s² of what an uplink takes
     for kind, menu, rows in times.blocks():
-        parts = times.of(menu, rows)
-        rate: FloatArray = nodes.arrival_rate[rows, None]
-        scv: Scv = arrival_scv[rows, None] if nodes.has("arrivals") else 1.0
-        width = len(menu)
-        queue = options.uplink == "queue" and menu.uplinked
-        if isinstance(curve, TandemCurve):
-            wait = curve.wait_of(rate, np.maximum(parts.edge, parts.upload) if queue else parts.edge, scv)
-        else:
-            wait = TANDEM.wait_of(rate, parts.edge, scv)
-            if queue:
-                wait = wait + TANDEM.wait_of(rate, parts.upload, scv + varies)
-        found = parts.edge + wait + parts.upload
-        if times.remote:
-            found = found + parts.constant
-        fine = allowed(times, menu, rows, parts)
-        if fine is not None:
-            found = np.where(fine, found, np.inf)
-            none = ~fine.any(axis=1)
-            if none.any():
-                d = int(np.arange(n)[rows][np.broadcast_to(none, len(rate))][0])
-                raise InfeasibleError(why_no_option(scenario, times, d))
-        local[rows, :width], local[rows, width:] = found, np.inf
+        found, width = rules.entries(times, menu, rows), len(menu)
+        if found.fine is not None and (none := ~found.fine.any(axis=1)).any():
+            d = int(np.arange(n)[rows][np.broadcast_to(none, len(found.fixed))][0])
+            raise InfeasibleError(why_no_option(scenario, times, d))
+        local[rows, :width], local[rows, width:] = found.fixed, np.inf
         if upstream.size:
-            finite = np.isfinite(found) & (wait >= SMALLEST)
-            upstream[rows, :width], upstream[rows, width:] = np.where(finite, wait, 0.0), 0.0
+            upstream[rows, :width], upstream[rows, width:] = found.wait, 0.0
         for k, slot in enumerate(slots):
-            if slot not in parts.used:
+            if slot not in found.used:
                 continue
-            used, which = parts.used[slot]
+            used, which = found.used[slot]
             into = kind if by_kind else rows
             service[k, into, :width] = used
             resource[k, into, :width] = which if choices else which[..., :1]
-            if literal and slot in ("first server", "second server"):
-                with np.errstate(divide="ignore"):
-                    least[k, rows, :width] = np.where((parts.computing > 0) & (used > 0), 1.0 / parts.computing, 0.0)
-        if limited and menu.linked and not menu.uplinked and times.limits is not None:
-            floor = times.limits.least_rate(rows, menu.work, parts.sent)
-            least[slots.index("link"), rows, :width] = np.where(np.isfinite(found), floor, 0.0)
+            if slot in found.floors:
+                least[k, rows, :width] = found.floors[slot]
     local.setflags(write=False)
     upstream.setflags(write=False)
     floors = _uses_last(least) if least.size else least
@@ -102,9 +170,9 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
         fixed_delay=local,
         service=_by_node(service, menus.index if by_kind else None, n, m),
         arrival_rate=nodes.arrival_rate,
-        arrival_scv=arrival_scv,
-        weight=_weights(scenario),
-        curves=tuple(_curve(scenario, slot, curve) for slot in slots),
+        arrival_scv=nodes.arrival_scv,
+        weight=weights_of(scenario),
+        curves=tuple(map(rules.curve_of, slots)),
         least_rate=floors,
         wait=upstream,
         last=menus.last(),
@@ -112,8 +180,8 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
         name=scenario.name,
         resource=_by_node(resource, menus.index if by_kind else None, n, m),
         resources=times.resources,
-        deadline=_deadline(scenario),
-        worst=options.objective == "worst",
+        deadline=deadlines_of(scenario),
+        worst=scenario.options.objective == "worst",
     )
     late = np.isfinite(problem.deadline)
     if late.any() and (late := late & np.isinf(problem.fixed_delay.min(axis=1))).any():
@@ -148,14 +216,8 @@ def _by_node(table: npt.NDArray[Any], index: IntArray | None, n: int, m: int) ->
     return _uses_last(np.broadcast_to(table, (len(table), n, m)))
 
 
-def _curve(scenario: Scenario, slot: Slot, curve: DelayCurve) -> DelayCurve:
-    if slot == "host":
-        return curve if isinstance(curve, TandemCurve) else MD1
-    overlap = slot in ("link", "first link", "second link") and scenario.options.uplink == "delay"
-    return OVERLAP if overlap else curve
-
-
-def _weights(scenario: Scenario) -> FloatArray:
+def weights_of(scenario: Scenario) -> FloatArray:
+    """Return the weight (n_nodes,) of each node's delay in the mean; they sum to 1."""
     nodes = scenario.nodes
     rates, n = nodes.arrival_rate, len(nodes)
     if not nodes.has("weight"):
@@ -165,7 +227,8 @@ def _weights(scenario: Scenario) -> FloatArray:
     return np.asarray(weight / weight.sum())
 
 
-def _deadline(scenario: Scenario) -> FloatArray:
+def deadlines_of(scenario: Scenario) -> FloatArray:
+    """Return the longest delay (n_nodes,) that each node may have, s, +inf for any; empty where no node has one."""
     nodes = scenario.nodes
     return np.nan_to_num(1e-3 * nodes.deadline_ms, nan=np.inf) if nodes.has("deadline_ms") else absent()
 

@@ -79,6 +79,10 @@ class NodeLimits:
         joule, watts = (np.nan_to_num(column) for column in (nodes.joule_per_gflop, nodes.transmit_watts))
         return cls(BYTE_PER_MB * nodes.memory_mb, nodes.energy_j, joule / 1e9, watts)
 
+    def only(self, rows: IntArray) -> NodeLimits:
+        """Return the limits of some nodes."""
+        return NodeLimits(self.memory[rows], self.energy[rows], self.joule_per_flop[rows], self.watts[rows])
+
     def spent(self, rows: slice | IntArray, work: FloatArray, upload: FloatArray) -> FloatArray:
         """Return the energy (n_rows, n_options) of a task, J, from work, FLOP, and seconds on its own uplink."""
         return self.joule_per_flop[rows, None] * work + self.watts[rows, None] * upload

@@ -18,6 +18,8 @@ from dmcjia_opt.model.sharing.batches import Batches
 
 #: Entries of a fleet's table that are worked on at a time.
 BLOCK_ENTRIES = 1 << 19
+#: The columns of `StageTimes` that have a row for each node.
+COLUMNS = ("link", "host", "compute", "bandwidth", "rate", "scv", "input_bytes", "latency", "device_index")
 
 #: What an option may use, in the order of the path a task takes: each is a use of its own, with its own delay curve.
 Slot = Literal["host", "link", "first link", "first server", "second link", "second server"]
@@ -76,12 +78,13 @@ class StageTimes:
         (n_servers,) the resource that a server is, and the link in front of it; −1 for none.
     link, host
         (n_nodes,) the node's shared link and its host; −1 for none.
-    compute, bandwidth, rate
-        (n_nodes,) FLOP/s; byte/s, +inf without an uplink of its own; 1/s.
+    compute, bandwidth, rate, scv
+        (n_nodes,) FLOP/s; byte/s, +inf without an uplink of its own; arrivals, 1/s, and c_a² of their gaps.
     input_bytes, latency
         (n_nodes,) raw input of the node; its own round trip and the download of the result, s.
-    own_input, remote
-        Whether some node's raw input is not the profile's, and whether anything takes a round trip.
+    own_input, remote, renewal
+        Whether some node's raw input is not the profile's, whether anything takes a round trip, and whether some
+        arrivals are not Poisson.
     device_index
         (n_nodes,) device of the node in `measured`; −1 where its layers were not measured.
     measured
@@ -101,10 +104,12 @@ class StageTimes:
     compute: FloatArray
     bandwidth: FloatArray
     rate: FloatArray
+    scv: FloatArray
     input_bytes: FloatArray
     latency: FloatArray
     own_input: bool
     remote: bool
+    renewal: bool
     device_index: IntArray
     measured: Mapping[tuple[int, int], FloatArray]
     limits: NodeLimits | None
@@ -119,6 +124,13 @@ class StageTimes:
         speed = self.speed.copy()
         speed[resource] *= factor
         return replace(self, speed=speed)
+
+    def only(self, rows: IntArray) -> StageTimes:
+        """Return the same of some nodes."""
+        columns = {key: getattr(self, key)[rows] for key in COLUMNS}
+        limits = None if self.limits is None else self.limits.only(rows)
+        menus = replace(self.menus, index=self.menus.index[rows])
+        return replace(self, **columns, limits=limits, menus=menus)
 
     def blocks(self) -> Iterator[tuple[int, Menu, Rows]]:
         """Yield the nodes of every kind, some at a time, with their kind and its menu."""
@@ -239,10 +251,12 @@ def stage_times(scenario: Scenario) -> StageTimes:
         compute=nodes.compute_gflops * GIGA,
         bandwidth=np.where(np.isnan(nodes.uplink_mbps), np.inf, nodes.uplink_mbps * BYTE_PER_S_PER_MBPS),
         rate=nodes.arrival_rate,
+        scv=nodes.arrival_scv,
         input_bytes=np.where(own, nodes.input_bytes, inputs[nodes.network_index]),
         latency=latency,
         own_input=bool(own.any()),
         remote=bool(latency.any() or any(menu.trip.any() for menu in menus.kinds)),
+        renewal=nodes.has("arrivals"),
         device_index=nodes.device_index,
         measured=measured,
         limits=NodeLimits.of(nodes),
@@ -272,15 +286,21 @@ def _coded(names: tuple[str, ...] | list[str], index: IntArray, place: Mapping[s
     return np.array([*(place.get(name, -1) for name in names), -1], dtype=np.int64)[index]
 
 
-def allowed(times: StageTimes, menu: Menu, rows: Rows, parts: Parts) -> BoolArray | None:
-    """Return which options the nodes' limits leave, (n_rows, n_options); None where they have none."""
-    limits, found = times.limits, None if menu.allowed.all() else menu.allowed[None, :]
+def allowed(
+    times: StageTimes, menu: Menu, rows: Rows, parts: Parts, pick: slice | IntArray = slice(None)
+) -> BoolArray | None:
+    """Return which options the nodes' limits leave, (n_rows, n_options); None where they have none.
+
+    `rows` and `pick` are those that `StageTimes.of` gave the `parts` for.
+    """
+    limits, found = times.limits, None if menu.allowed.all() else np.atleast_2d(menu.allowed[pick])
     if limits is None:
         return found
-    held = np.where(menu.memory == 0, np.where(menu.cuts[:, 0] == 0, times.input_bytes[rows, None], 0.0), menu.memory)
-    spent = limits.spent(rows, menu.work, parts.upload)
+    memory, work, first = menu.memory[pick], menu.work[pick], menu.cuts[:, 0][pick]
+    held = np.where(memory == 0, np.where(first == 0, times.input_bytes[rows, None], 0.0), memory)
+    spent = limits.spent(rows, work, parts.upload)
     with np.errstate(invalid="ignore"):
         fine = ~(held > limits.memory[rows, None]) & ~(spent > limits.energy[rows, None])
         if not menu.uplinked:
-            fine &= np.isfinite(limits.least_rate(rows, menu.work, parts.sent))
+            fine &= np.isfinite(limits.least_rate(rows, work, parts.sent))
     return fine if found is None else fine & found

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.bounds.dual import all_columns
+from dmcjia_opt.bounds.columns import all_columns
 from dmcjia_opt.bounds.promises import keeping
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, FloatArray, IntArray, blocks, frozen
-from dmcjia_opt.bounds.dual import columns
+from dmcjia_opt.bounds.columns import columns
 from dmcjia_opt.bounds.promises import Needs, keeping, only
 from dmcjia_opt.model.problem import TABLES, Problem
 

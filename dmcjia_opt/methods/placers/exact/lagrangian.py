@@ -11,6 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -192,6 +193,8 @@ class LagrangianPlacer(ABC):
     """A placer that begins with a Lagrangian search and differs in how it closes what that leaves open."""
 
     __slots__ = ()
+    #: Large fleets are planned by their prices alone, from columns (see `solving.fleets`).
+    by_prices: ClassVar[bool] = True
 
     def supports(self, problem: Problem) -> str | None:
         """Return that the worst node is none of its business, where that is what counts, nor what has no price."""

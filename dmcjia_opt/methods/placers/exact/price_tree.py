@@ -18,7 +18,8 @@ import numpy as np
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.bounds.bundle import Summit, climb
 from dmcjia_opt.bounds.certificate import options_lower_bound
-from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, Columns, DualPoint, columns, point_of, rounding_slack
+from dmcjia_opt.bounds.columns import Columns, columns
+from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, DualPoint, point_of, rounding_slack
 from dmcjia_opt.methods.placers.exact.lagrangian import left_open
 from dmcjia_opt.solving.search import Search
 

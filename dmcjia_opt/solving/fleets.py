@@ -1,0 +1,263 @@
+"""Plans of large fleets: prices, and the options they make cheapest, from a few passes over the nodes' columns.
+
+On a large fleet the plan around the best price is as good as the bound, to within what one node takes. So nothing is
+searched: a sample tells the price, a pass rules out what no price nearby makes cheapest, and a few more close in.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.processes import raise_if_interrupted
+from dmcjia_opt.bounds.certificate import relative_gap
+from dmcjia_opt.bounds.crowds import Asked, Chosen, FleetPart, Parts, Step
+from dmcjia_opt.bounds.dual import DualPoint, rounding_slack
+from dmcjia_opt.bounds.maximise import SAMPLE, all_at_once, around, guessed, roots_of
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.fleet import Fleet
+from dmcjia_opt.model.scenario.scenario import Scenario
+from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop, TracePoint
+
+#: Entries, nodes × options, from which fleets of one resource are planned from their columns.
+LARGE = 1 << 21
+#: Entries, nodes × options × uses, from which no tables are made: what prices leave open stays open.
+MOST_TABLES = 1 << 26
+_TRIED = 3  # of the best points of several prices
+_FILLS, _FILLED = 30, 1e-13  # passes to fill what is shared, and the part that may be left
+
+
+class _Spent(Exception):
+    """Ends the passes when the budget is spent."""
+
+
+@dataclass(eq=False)
+class Passes:
+    """Passes over a fleet: they look at the time, and remember the best bound and the best plan met on the way.
+
+    Parameters
+    ----------
+    asked
+        What asks the parts.
+    n_parts, n_nodes
+        How many there are of both.
+    stop, callback
+        The budget, and who is told of every pass.
+
+    Attributes
+    ----------
+    best, incumbent
+        The point that proves most, and that whose plan is best among those that fit, with the steps before it.
+    """
+
+    asked: Asked
+    n_parts: int
+    n_nodes: int
+    stop: Stop = field(default_factory=Stop)
+    callback: Callback | None = None
+    count: int = 0
+    best: DualPoint | None = None
+    incumbent: DualPoint | None = None
+    steps: tuple[Step, ...] = ()
+    trace: list[TracePoint] = field(default_factory=list)
+    limited: bool = False
+
+    def __post_init__(self) -> None:
+        """Look at the clock."""
+        self._started = time.perf_counter()
+
+    @property
+    def crowd(self) -> Parts:
+        """The fleet, before any step."""
+        return Parts(self._counted, self.n_parts, seen=self._seen)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since the first pass."""
+        return time.perf_counter() - self._started
+
+    @property
+    def bound(self) -> float:
+        """The best lower bound so far, s."""
+        if self.best is None:
+            return -math.inf
+        bound = self.best.value - rounding_slack(self.n_nodes, self.best.magnitude)
+        return bound if math.isfinite(bound) else -math.inf
+
+    @property
+    def objective(self) -> float:
+        """The mean delay, s, of the best plan met; +inf before there is one."""
+        return math.inf if self.incumbent is None else _delay(self.incumbent)
+
+    def _counted(self, what: str, steps: tuple[Step, ...], *arguments: Sequence[Any]) -> list[Any]:
+        raise_if_interrupted()
+        late = self.stop.seconds is not None and self.seconds >= self.stop.seconds
+        done = self.stop.gap is not None and relative_gap(self.objective, self.bound) <= self.stop.gap
+        if self.incumbent is not None and what in ("ask", "between") and (late or done):
+            self.limited = late and not done
+            raise _Spent
+        self.count += 1
+        return self.asked(what, steps, *arguments)
+
+    def _seen(self, steps: tuple[Step, ...], point: DualPoint) -> None:
+        if any(isinstance(step, Chosen) for step in steps):
+            return
+        if self.best is None or point.value > self.best.value:
+            self.best = point
+        if (point.use <= 1.0).all() and _delay(point) < self.objective:
+            self.incumbent, self.steps = point, steps
+        self.trace.append(TracePoint(self.count, self.seconds, self.objective, self.bound))
+        if self.callback is not None:
+            self.callback(self.trace[-1])
+
+
+def _delay(point: DualPoint) -> float:
+    """Return the mean delay, s, that options and shares at some prices have, if those fit."""
+    return point.value + float((point.prices * (1.0 - point.use)).sum())
+
+
+def passes_over(fleet: Fleet, stop: Stop, callback: Callback | None = None) -> Passes:
+    """Return what asks a fleet that fits into memory."""
+    part = FleetPart(fleet)
+
+    def asked(what: str, steps: tuple[Step, ...], *arguments: Sequence[Any]) -> list[Any]:
+        return [getattr(part, what)(steps, *(entries[0] for entries in arguments))]
+
+    return Passes(asked, 1, fleet.n_nodes, stop, callback)
+
+
+def chosen(passes: Passes, near: FloatArray) -> list[Parts]:
+    """Return crowds in which every node has one option, the likeliest plan first; none if no price is in sight.
+
+    Parameters
+    ----------
+    passes
+        What asks the fleet.
+    near
+        (n_resources,) prices that are not far off, s per unit share.
+    """
+    low = high = None
+    try:
+        if len(near) == 1:
+            if (found := around(passes.crowd, float(near[0]))) is None:
+                return []
+            left, low, high = found
+            room = 1.0 - float(high.use[0])
+            return [_choose(left, low.prices, high.prices, room)]
+        left, points = all_at_once(passes.crowd, near, narrow=True)
+        return [
+            _choose(left if k == 0 else passes.crowd, p.prices, p.prices, 0.0) for k, p in enumerate(points[:_TRIED])
+        ]
+    except (_Spent, KeyboardInterrupt) as error:
+        if passes.incumbent is None:
+            raise
+        passes.limited = passes.limited or isinstance(error, KeyboardInterrupt)
+        prices = passes.incumbent.prices
+        return [_choose(replace(passes.crowd, steps=passes.steps), prices, prices, 0.0)]
+
+
+def _choose(crowd: Parts, low: FloatArray, high: FloatArray, room: float) -> Parts:
+    rooms = [room] * crowd.n
+    if room > 0.0 and crowd.n > 1:
+        more = crowd.asked("more", crowd.steps, [low] * crowd.n, [high] * crowd.n)
+        before = np.concatenate([[0.0], np.cumsum(more)[:-1]])
+        rooms = np.maximum(room - before, 0.0).tolist()
+    return crowd.after(Chosen(tuple(low.tolist()), tuple(high.tolist()), tuple(rooms)))
+
+
+def filled(crowd: Parts, near: FloatArray) -> DualPoint:
+    """Return the point at which a crowd with one option a node uses up what is shared, and no more.
+
+    `near` (n_resources,) are prices that are not far off.
+    """
+    prices = np.array(near)
+    point = crowd.ask(prices)
+    for _ in range(_FILLS):
+        off = np.log(np.maximum(point.use, 1e-300))
+        paid = prices > 0.0
+        if (np.abs(off[paid]) <= _FILLED).all() and (point.use <= 1.0).all():
+            break
+        slope = np.where(point.elasticity < -1e-3, -point.elasticity, 0.5)
+        # a hair more than enough, so that rounding leaves no share over
+        prices = np.where(paid, prices * np.exp(np.clip((off + 0.25 * _FILLED) / slope, -2.0, 2.0)), prices)
+        point = crowd.ask(prices)
+    return point
+
+
+def plan_of_columns(
+    scenario: Scenario, allocator: Allocator, stop: Stop, callback: Callback | None = None
+) -> tuple[IntArray, Problem, Placement] | None:
+    """Return a plan of a large fleet from its columns alone (see `place_fleet`), if its prices prove it good enough.
+
+    None where tables are better: the fleet is small, something is pooled, the worst node counts, or prices leave a
+    larger gap than was asked for.
+    """
+    entries = scenario.n_nodes * scenario.menus.n_options
+    if entries < LARGE or scenario.options.objective == "worst":
+        return None
+    fleet = Fleet.of(scenario)
+    whole = entries * len(fleet.times.slots) > MOST_TABLES
+    if any(resource.pooled for resource in fleet.resources) or (len(fleet.resources) > 1 and not whole):
+        return None
+    passes = passes_over(fleet, stop, callback)
+    made = place_fleet(fleet, allocator, passes, beginning([fleet]))
+    if made is None or passes.limited or whole:
+        return made
+    objective = float(made[1].objective(made[2].options, np.asarray(made[2].shares)))
+    return made if relative_gap(objective, made[2].lower_bound) <= stop.tolerance else None
+
+
+def place_fleet(
+    fleet: Fleet, allocator: Allocator, passes: Passes, near: FloatArray
+) -> tuple[IntArray, Problem, Placement] | None:
+    """Return a plan of a fleet that fits into memory: its options, the problem of those alone, and shares and bound.
+
+    None if prices do not lead to a plan: the tables will tell why.
+    """
+    best: tuple[float, IntArray, Problem, FloatArray] | None = None
+    for crowd in chosen(passes, near):
+        ((options, _),) = crowd.asked("plan", crowd.steps, [near])
+        problem = fleet.at(options)
+        none = np.zeros(fleet.n_nodes, dtype=np.int64)
+        if problem.overload(none) > 0:
+            continue
+        shares = allocator.allocate(problem, none[None]).shares[0]
+        objective = float(problem.objective(none, shares))
+        if math.isfinite(objective) and (best is None or objective < best[0]):
+            best = objective, options, problem, shares
+        if passes.limited or relative_gap(objective, passes.bound) <= passes.stop.tolerance:
+            break
+    if best is None or passes.best is None:
+        return None
+    objective, options, problem, shares = best
+    passes.trace.append(TracePoint(passes.count, passes.seconds, objective, passes.bound))
+    placement = Placement(
+        options=np.zeros(fleet.n_nodes, dtype=np.int64),
+        shares=shares,
+        lower_bound=passes.bound,
+        status=Status.LIMIT if passes.limited else Status.FEASIBLE,
+        trace=tuple(passes.trace),
+        evaluations=passes.count,
+        prices=passes.best.prices,
+    )
+    return options, problem, placement
+
+
+def beginning(parts: Sequence[Fleet]) -> FloatArray:
+    """Return prices (n_resources,) that are not far from the best ones, as a look at some of the nodes tells."""
+    n = sum(part.n_nodes for part in parts)
+    if len(parts[0].resources) > 1:
+        roots = [roots_of(FleetPart(part).columns(), len(part.resources)) for part in parts]
+        return np.asarray(np.sum(roots, axis=0) ** 2)
+    some: list[Problem] = []
+    for part in parts:
+        wanted = max(SAMPLE * part.n_nodes // n, 1)
+        sample = part.only(np.unique(np.linspace(0, part.n_nodes - 1, wanted).astype(np.int64)))
+        some += [sample.problem(kind, sample.rows_of(kind)) for kind in np.unique(sample.menus.index).tolist()]
+    return np.array([guessed(some, sum(problem.n_nodes for problem in some) / n)])
