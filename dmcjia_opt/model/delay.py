@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import NUMPY, BoolArray, FloatArray, IntArray, namespace
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, namespace
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.quantiles import PERCENTILES, LongestWait, WaitQuantile
 from dmcjia_opt.model.queues import (
@@ -355,10 +356,14 @@ def series_excess(
     xp = namespace(marginals, floors, rate, wait, scv)
     with np.errstate(divide="ignore"):
         alone = xp.maximum(1.0 / xp.sqrt(marginals) - rate, floors)
-    # JAX sorts stably unless told not to
-    order = np.argsort(alone, axis=0, kind="stable") if xp is NUMPY else xp.argsort(alone, axis=0)
-    slowest = xp.take_along_axis(alone, order, 0)
-    total = xp.cumsum(xp.take_along_axis(marginals, order, 0), axis=0)
+    slowest, total = list(alone), list(marginals)
+    for last in range(len(slowest) - 1, 0, -1):  # the fewest passes over few stages; who is as fast stays in order
+        for k in range(last):
+            turned = slowest[k] > slowest[k + 1]
+            for values in (slowest, total):
+                one, other = values[k : k + 2]
+                values[k : k + 2] = xp.where(turned, other, one), xp.where(turned, one, other)
+    total = list(accumulate(total))
     least = curve.crossing(rate, wait, scv)
     for j in range(len(marginals)):
         used = xp.isfinite(slowest[j])
