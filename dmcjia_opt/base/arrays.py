@@ -1,9 +1,14 @@
-"""Array types, the one way to freeze an array, and tables of which every row is the same."""
+"""Array types, the one way to freeze an array, tables of which every row is the same, and formulas for two libraries.
+
+A formula asks `namespace` whose functions its arguments need, NumPy's or those of jax.numpy, and calls them by the
+names that both have; Python's numbers and NumPy's constants may be mixed in.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TypeVar
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +16,64 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+AnyArray = npt.NDArray[Any]
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 #: Unit roundoff of float64.
 EPS = float(np.finfo(np.float64).eps)
+
+
+class Namespace(Protocol):
+    """What NumPy and jax.numpy both have: functions of whole arrays."""
+
+    def __getattr__(self, name: str, /) -> Callable[..., AnyArray]:
+        """Return the function of that name."""
+
+
+#: NumPy, as `namespace` returns it.
+NUMPY = cast(Namespace, np)
+
+_OURS = frozenset({np.ndarray, np.float64, np.bool_, float, int, bool})
+
+
+def namespace(*arrays: object) -> Namespace:
+    """Return jax.numpy where one of these is an array of JAX's, or is traced as one, and NumPy otherwise."""
+    if _OURS.issuperset(map(type, arrays)):
+        return NUMPY
+    jax = sys.modules.get("jax")  # whoever has an array of JAX's has imported it
+    if jax is None or not any(isinstance(array, jax.Array) for array in arrays):
+        return NUMPY
+    return cast(Namespace, jax.numpy)
+
+
+def iterate(step: Callable[..., tuple[AnyArray, ...]], state: tuple[AnyArray, ...], most: int) -> tuple[AnyArray, ...]:
+    """Return the state after as many steps as its last array asks for.
+
+    Parameters
+    ----------
+    step
+        Returns the next state from the number of the step, from 0, which JAX traces, and the arrays of the state.
+    state
+        Arrays whose shapes and types stay; the last says where there is something left to do.
+    most
+        At most so many steps.
+    """
+    if namespace(*state) is NUMPY:
+        for k in range(most):
+            if not state[-1].any():
+                break
+            state = step(k, *state)
+        return state
+
+    def goes_on(carried: Any) -> Any:  # noqa: ANN401 - what JAX traces
+        return (carried[0] < most) & carried[1][-1].any()
+
+    def goes(carried: Any) -> Any:  # noqa: ANN401
+        return carried[0] + 1, step(carried[0], *carried[1])
+
+    found: tuple[AnyArray, ...] = sys.modules["jax"].lax.while_loop(goes_on, goes, (0, state))[1]
+    return found
 
 
 def frozen(values: npt.ArrayLike) -> FloatArray:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import EPS, FloatArray
+from dmcjia_opt.base.arrays import EPS, NUMPY, AnyArray, BoolArray, FloatArray, iterate, namespace
 
 _STEPS, _LOOK, _LEAST = 200, 6, 1e-6
 _HAIRS = (256.0 * EPS, 32.0 * EPS, 4.0 * EPS)  # relative, so far below the upper end the lower one is looked for
@@ -40,43 +40,51 @@ def falling_root(
         or with a value there that is close to 0. Where it is ≤ 0 at `low` already, or > 0 at `high` still, both are
         that end.
     """
-    low, high = np.array(low, dtype=np.float64), np.array(high, dtype=np.float64)
+    xp = namespace(low, high)
+    low, high = xp.asarray(low, dtype=np.float64), xp.asarray(high, dtype=np.float64)
     at_low, at_high = function(low), function(high)
-    high = np.where(at_low > 0, high, low)
-    low = np.where(at_high > 0, high, low)
-    value_low, value_high, side = np.array(at_low), np.array(at_high), np.zeros(low.shape)
-    before, crept = high - low, np.zeros(low.shape, dtype=np.bool_)
-    for step in range(_STEPS):
-        going = ((high - low) > 2.0 * EPS * np.maximum(np.abs(low), np.abs(high))) & (at_high < -close)
-        if not going.any():
-            break
-        middle = 0.5 * (low + high)
+    xp = namespace(low, high, at_low)
+    high = xp.where(at_low > 0, high, low)
+    low = xp.where(at_high > 0, high, low)
+
+    def apart(low: FloatArray, high: FloatArray, at_high: FloatArray) -> BoolArray:
+        return ((high - low) > 2.0 * EPS * xp.maximum(xp.abs(low), xp.abs(high))) & (at_high < -close)
+
+    def step(number: int, *state: AnyArray) -> tuple[AnyArray, ...]:
+        low, high, value_low, value_high, at_high, side, before, crept, going = state
+        width, middle = high - low, 0.5 * (low + high)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            x = low + value_low / (value_low - value_high) * (high - low)
+            x = low + value_low / (value_low - value_high) * width
         # where an end is the root up to rounding, the other one comes next to it
-        hair = np.minimum(4.0 * EPS * np.maximum(np.abs(low), np.abs(high)), 0.25 * (high - low))
+        hair = xp.minimum(4.0 * EPS * xp.maximum(xp.abs(low), xp.abs(high)), 0.25 * width)
         next_to = ~((x > low + hair) & (x < high - hair))
-        x = np.clip(x, low + hair, high - hair)
+        x = xp.clip(x, low + hair, high - hair)
         halved = ~((x > low) & (x < high)) | (next_to & crept)
         crept = next_to & ~halved
-        if step % _LOOK == _LOOK - 1:  # where the bracket is still wide it is halved
-            halved, before = halved | (high - low > 0.1 * before), high - low
-        x = np.where(going, np.where(halved, middle, x), high)
+        look = number % _LOOK == _LOOK - 1
+        if look is not False:  # where the bracket is still wide it is halved; a number that is traced may be any
+            halved, before = halved | (look & (width > 0.1 * before)), xp.where(look, width, before)
+        x = xp.where(going, xp.where(halved, middle, x), high)
         value = function(x)
         above, below = going & (value > 0), going & ~(value > 0)
         # an end that stays twice counts less (N. Anderson and A. Björck 1973, doi:10.1007/BF01951936)
         with np.errstate(divide="ignore", invalid="ignore"):
             less_high, less_low = 1.0 - value / value_low, 1.0 - value / value_high
-        less_high = np.where(less_high > 0, np.maximum(less_high, _LEAST), 0.5)
-        less_low = np.where(less_low > 0, np.maximum(less_low, _LEAST), 0.5)
-        value_high = np.where(above & (side > 0), less_high * value_high, np.where(below, value, value_high))
-        value_low = np.where(below & (side < 0), less_low * value_low, np.where(above, value, value_low))
-        side = np.where(above, 1.0, np.where(below, -1.0, side))
-        low, high = np.where(above, x, low), np.where(below, x, high)
-        at_high = np.where(below, value, at_high)
+        less_high = xp.where(less_high > 0, xp.maximum(less_high, _LEAST), 0.5)
+        less_low = xp.where(less_low > 0, xp.maximum(less_low, _LEAST), 0.5)
+        value_high = xp.where(above & (side > 0), less_high * value_high, xp.where(below, value, value_high))
+        value_low = xp.where(below & (side < 0), less_low * value_low, xp.where(above, value, value_low))
+        side = xp.where(above, 1.0, xp.where(below, -1.0, side))
+        low, high = xp.where(above, x, low), xp.where(below, x, high)
+        at_high = xp.where(below, value, at_high)
+        return low, high, value_low, value_high, at_high, side, before, crept, apart(low, high, at_high)
+
+    none, fresh = xp.zeros(low.shape, dtype=np.bool_), xp.zeros(low.shape)
+    start = (low, high, at_low, at_high, at_high, fresh, high - low, none, apart(low, high, at_high))
+    low, high, *_ = iterate(step, start, _STEPS)
     for near in _HAIRS if both else ():
-        x = np.maximum(low, high - max(near, near * close / EPS) * np.abs(high))
-        if (x == low).all():
+        x = xp.maximum(low, high - max(near, near * close / EPS) * xp.abs(high))
+        if xp is NUMPY and (x == low).all():
             continue
-        low = np.where(function(x) > 0, x, low)
+        low = xp.where(function(x) > 0, x, low)
     return low, high

@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import BoolArray, FloatArray
+from dmcjia_opt.base.arrays import AnyArray, BoolArray, FloatArray, iterate, namespace
 from dmcjia_opt.base.roots import falling_root
 from dmcjia_opt.model.delay import DelayCurve, TandemCurve, series_excess
 from dmcjia_opt.model.queues import Scv
 
 _FARTHEST = 690.0  # natural logarithm of how far a weight may be from its first guess, in whole
+_WIDER = 8.0  # by how much more of that logarithm is looked at next
 _CLOSE = 1e-13  # of the room: by how much less than that a delay may be
 
 
@@ -47,16 +48,18 @@ def best_rates(
             found.append(rate)
             continue
         excess = curve.excess_at(marginal, rate, wait, scv)
-        found.append(excess if np.ndim(floor) and floor.strides[0] == 0 else np.maximum(excess, floor))
+        none = isinstance(floor, np.ndarray) and floor.ndim and floor.strides[0] == 0
+        found.append(excess if none else namespace(excess, floor).maximum(excess, floor))
     if stages:
+        xp = namespace(rate, wait, scv, *marginals, *busy, *floors)
         shape = np.broadcast_shapes(np.shape(rate), np.shape(wait), *(np.shape(marginals[k]) for k in stages))
-        on = np.stack([np.broadcast_to(busy[k], shape) for k in stages])
-        c = np.where(on, np.stack([np.broadcast_to(marginals[k], shape) for k in stages]), 0.0)
-        least = np.where(on, np.stack([np.broadcast_to(floors[k], shape) for k in stages]), -np.inf)
+        on = xp.stack([xp.broadcast_to(busy[k], shape) for k in stages])
+        c = xp.where(on, xp.stack([xp.broadcast_to(marginals[k], shape) for k in stages]), 0.0)
+        least = xp.where(on, xp.stack([xp.broadcast_to(floors[k], shape) for k in stages]), -np.inf)
         (curve,) = {curve for curve in curves if isinstance(curve, TandemCurve)}
         series = series_excess(c, least, rate, wait, curve, scv)
         for k, excess, used in zip(stages, series, on, strict=True):
-            found[k] = np.where(used, excess, 1.0)
+            found[k] = xp.where(used, excess, 1.0)
     return found
 
 
@@ -101,19 +104,20 @@ class Asked:
 
         What is free is used without limit and takes no time; what is not used has share and delay 0.
         """
+        xp = namespace(weight, self.rate, self.wait, self.scv, *self.s, *self.price, *self.floor)
         uses = list(zip(self.curves, self.s, self.price, strict=True))
         busy = [(s > 0) & (price > 0) for _, s, price in uses]
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            marginals = [np.where(on, price * s / weight, 1.0) for on, (_, s, price) in zip(busy, uses, strict=True)]
+            marginals = [xp.where(on, price * s / weight, 1.0) for on, (_, s, price) in zip(busy, uses, strict=True)]
             excess = best_rates(
                 self.curves, marginals, busy, self.floor, self.rate, self.wait, self.scv, coupled=self.coupled
             )
             shares, delays, wait = [], [], self.wait
             for (curve, s, _), on, x in zip(uses, busy, excess, strict=True):
-                delays.append(np.where(on, curve.delay(x, self.rate, wait, self.scv), 0.0))
-                shares.append(np.where(on, s * (self.rate + x), np.where(s > 0, np.inf, 0.0)))
+                delays.append(xp.where(on, curve.delay(x, self.rate, wait, self.scv), 0.0))
+                shares.append(xp.where(on, s * (self.rate + x), xp.where(s > 0, np.inf, 0.0)))
                 if self.coupled and isinstance(curve, TandemCurve):
-                    wait = np.where(on, np.maximum(wait, curve.waited(x, self.rate, self.scv)), wait)
+                    wait = xp.where(on, xp.maximum(wait, curve.waited(x, self.rate, self.scv)), wait)
         return shares, delays
 
     def within(self, room: FloatArray, weight: FloatArray) -> FloatArray:
@@ -122,20 +126,25 @@ class Asked:
         All are (n,). The delay falls about as the square root of the weight, so that on log axes the root is quickly
         found; where it is not exact, the weight is a hair larger.
         """
-        scale = sum(np.where(s > 0, price * s, 0.0) for s, price in zip(self.s, self.price, strict=True)) / room**2
-        first = np.log(np.maximum(scale, np.finfo(np.float64).tiny))
-        low = np.where(weight > 0, np.log(np.where(weight > 0, weight, 1.0)), first - _FARTHEST / 2)
-        high = np.maximum(first, low) + 2.0
+        xp = namespace(room, weight, self.rate, self.wait, self.scv, *self.s, *self.price, *self.floor)
+        scale = sum(xp.where(s > 0, price * s, 0.0) for s, price in zip(self.s, self.price, strict=True)) / room**2
+        first = xp.log(xp.maximum(scale, np.finfo(np.float64).tiny))
+        low = xp.where(weight > 0, xp.log(xp.where(weight > 0, weight, 1.0)), first - _FARTHEST / 2)
+        high = xp.maximum(first, low) + 2.0
 
         def over(x: FloatArray) -> FloatArray:
-            delay: FloatArray = np.asarray(sum(self.at(np.exp(x))[1]))
+            delay: FloatArray = xp.asarray(sum(self.at(xp.exp(x))[1]))
             with np.errstate(divide="ignore"):
-                return np.asarray(np.log(delay / room))
+                return xp.asarray(xp.log(delay / room))
 
-        at_high = over(high)
-        while ((at_high > 0) & (high < first + _FARTHEST / 2)).any():
-            high = np.where(at_high > 0, high + 8.0, high)
-            at_high = over(high)
+        def judged(high: FloatArray) -> tuple[AnyArray, ...]:
+            beyond = over(high) > 0
+            return high, beyond, beyond & (high < first + _FARTHEST / 2)
+
+        def farther(_: int, high: FloatArray, beyond: BoolArray, _going: BoolArray) -> tuple[AnyArray, ...]:
+            return judged(xp.where(beyond, high + _WIDER, high))
+
+        high, *_ = iterate(farther, judged(high), int(_FARTHEST / 2 / _WIDER) + 1)
         at_low, found = falling_root(over, low, high, close=_CLOSE)
         enough = at_low == found  # the weight given, or none, keeps the room
-        return np.where(enough & (weight > 0), weight, np.exp(found))
+        return xp.where(enough & (weight > 0), weight, xp.exp(found))

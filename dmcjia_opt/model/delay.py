@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, namespace
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.quantiles import PERCENTILES, LongestWait, WaitQuantile
 from dmcjia_opt.model.queues import (
@@ -98,22 +99,23 @@ class MeanWait:
 
     def wait_of(self, rate: FloatArray, service: FloatArray) -> FloatArray:
         """Return V, s, for a service time, s; +inf where the queue is unstable."""
-        load = rate * service
+        xp, load = namespace(rate, service), rate * service
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return np.where(load < 1.0, load * service / (2.0 * (1.0 - load)), np.inf)
+            return xp.where(load < 1.0, load * service / (2.0 * (1.0 - load)), np.inf)
 
     def crossing(self, rate: FloatArray, wait: FloatArray | float) -> FloatArray:
         """Return the excess rate from which V is no more than `wait`, s; +inf where W = 0.
 
         The positive root of x² + λx = λ/(2W), in a form that loses no digits.
         """
+        xp = namespace(rate, wait)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            return np.where(np.greater(wait, 0.0), 1.0 / (wait + np.sqrt(wait * (wait + 2.0 / rate))), np.inf)
+            return xp.where(xp.greater(wait, 0.0), 1.0 / (wait + xp.sqrt(wait * (wait + 2.0 / rate))), np.inf)
 
     def side(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float) -> IntArray:
         """Return −1 below the crossing, 0 there and 1 beyond."""
-        crossing = self.crossing(rate, wait)
-        return np.where(excess < crossing, -1, np.where(excess == crossing, 0, 1))
+        xp, crossing = namespace(excess, rate, wait), self.crossing(rate, wait)
+        return xp.where(excess < crossing, -1, xp.where(excess == crossing, 0, 1))
 
     def marginal_together(self, number: int, excess: FloatArray, rate: FloatArray) -> FloatArray:
         """Return minus the derivative, s², of `number`/μ + V."""
@@ -182,14 +184,15 @@ class TandemCurve:
 
     def waits(self, scv: Scv = 1.0) -> BoolArray | bool:
         """Return that they do, unless gaps do not vary."""
-        return np.greater(scv, 0.0)
+        return namespace(scv).greater(scv, 0.0)
 
     def waited(self, excess: FloatArray, rate: FloatArray, scv: Scv = 1.0) -> FloatArray:
         """Return V, s, what is waited in all where this is the slowest stage."""
         if poisson(scv):
             return self.longest.waited(excess, rate)
+        xp = namespace(excess, rate, scv)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(np.greater(scv, 0.0), scv * self.longest.waited(excess, rate), 0.0)
+            return xp.where(xp.greater(scv, 0.0), scv * self.longest.waited(excess, rate), 0.0)
 
     def wait_of(self, rate: FloatArray, service: FloatArray, scv: Scv = 1.0) -> FloatArray:
         """Return V, s, where the longest service takes `service` (s); +inf where the queue is unstable.
@@ -198,42 +201,50 @@ class TandemCurve:
         """
         if poisson(scv):
             return self.longest.wait_of(rate, service)
+        xp = namespace(rate, service, scv)
         with np.errstate(invalid="ignore"):
             waited = scv * self.longest.wait_of(rate, service)
-        busy = np.where(rate * service <= 1.0, 0.0, np.inf)
-        return np.where(np.greater(scv, 0.0), waited, busy)
+        busy = xp.where(rate * service <= 1.0, 0.0, np.inf)
+        return xp.where(xp.greater(scv, 0.0), waited, busy)
 
     def crossing(self, rate: FloatArray, wait: FloatArray | float, scv: Scv = 1.0) -> FloatArray:
         """Return the excess rate (1/s) beyond which nothing waits at the cloud; +inf for the mean where W = 0."""
         if poisson(scv):
             return self.longest.crossing(rate, wait)
-        varies = np.greater(scv, 0.0)
-        return np.where(varies, self.longest.crossing(rate, wait / np.where(varies, scv, 1.0)), 0.0)
+        xp = namespace(rate, wait, scv)
+        varies = xp.greater(scv, 0.0)
+        return xp.where(varies, self.longest.crossing(rate, wait / xp.where(varies, scv, 1.0)), 0.0)
 
     def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0, scv: Scv = 1.0) -> FloatArray:
         """Return the delay T, s."""
-        return 1.0 / (rate + excess) + np.maximum(self.waited(excess, rate, scv) - wait, 0.0)
+        xp = namespace(excess, rate, wait, scv)
+        beyond: FloatArray = xp.maximum(self.waited(excess, rate, scv) - wait, 0.0)
+        return 1.0 / (rate + excess) + beyond
 
     def marginal(
         self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0, scv: Scv = 1.0
     ) -> FloatArray:
         """Return −dT/dμ, s²; at the crossing, what one more unit of service rate saves beyond it."""
-        service = 1.0 / (rate + excess)
+        xp, service = namespace(excess, rate, wait, scv), 1.0 / (rate + excess)
         slowest = self._together(1, scv, self.longest.marginal_together, marginal_of, excess, rate)
-        return np.where(self._side(excess, rate, wait, scv) < 0, slowest, service * service)
+        return xp.where(self._side(excess, rate, wait, scv) < 0, slowest, service * service)
 
     def curvature(
         self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0, scv: Scv = 1.0
     ) -> FloatArray:
         """Return d²T/dμ², s³; +inf at the crossing."""
+        xp = namespace(excess, rate, wait, scv)
         slowest = self._together(1, scv, self.longest.curvature_together, curvature_of, excess, rate)
         service = 1.0 / (rate + excess)
         side = self._side(excess, rate, wait, scv)
-        beyond = np.where(side == 0, np.inf, 2.0 * service * service * service)
-        return np.where(side < 0, slowest, beyond)
+        beyond = xp.where(side == 0, np.inf, 2.0 * service * service * service)
+        return xp.where(side < 0, slowest, beyond)
 
     def curvature_together(self, number: IntArray, excess: FloatArray, rate: FloatArray, scv: Scv = 1.0) -> FloatArray:
-        """Return the second derivative, s³, of what `number` stages that are as slow as each other delay."""
+        """Return the second derivative, s³, of what `number` stages that are as slow as each other delay.
+
+        For NumPy only: nothing that prices asks for it.
+        """
         found = np.ones_like(excess)
         for j in np.unique(number):
             at = number == j
@@ -254,47 +265,50 @@ class TandemCurve:
         Each piece has its own answer, x = 1/√k − λ for the one without a wait. As its slope is the lesser one, so is
         its answer; between the two answers lies that of the maximum.
         """
-        slowest = self.excess_together(1, marginal, rate, scv)
-        return np.maximum(np.minimum(slowest, self.crossing(rate, wait, scv)), 1.0 / np.sqrt(marginal) - rate)
+        xp, slowest = namespace(marginal, rate, wait, scv), self.excess_together(1, marginal, rate, scv)
+        return xp.maximum(xp.minimum(slowest, self.crossing(rate, wait, scv)), 1.0 / xp.sqrt(marginal) - rate)
 
     def rate_within(
         self, room: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0, scv: Scv = 1.0
     ) -> FloatArray:
         """Return the least service rate μ (1/s) at which T is at most `room` (s): enough for each of its two parts."""
-        total = np.maximum(room, 0.0) + wait
+        xp = namespace(room, rate, wait, scv)
+        total = xp.maximum(room, 0.0) + wait
         if poisson(scv):
             slowest = self.longest.excess_within(total, rate)
         else:
             slowest = excess_within(0.5 * scv, total, rate)
             if self.statistic != "mean":
-                slowest = np.where(np.greater(scv, 0.0), self.longest.excess_within(total, rate), slowest)
-        return np.maximum(alone(room), service_rate(slowest, rate, room))
+                slowest = xp.where(xp.greater(scv, 0.0), self.longest.excess_within(total, rate), slowest)
+        return xp.maximum(alone(room), service_rate(slowest, rate, room))
 
     def _side(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float, scv: Scv) -> IntArray:
         """Return −1 below the crossing, 0 there and 1 beyond."""
         if poisson(scv):
             return self.longest.side(excess, rate, wait)
-        varies = np.greater(scv, 0.0)
-        side = self.longest.side(excess, rate, wait / np.where(varies, scv, 1.0))
-        return np.where(varies, side, np.where(np.greater(excess, 0.0), 1, 0))
+        xp = namespace(excess, rate, wait, scv)
+        varies = xp.greater(scv, 0.0)
+        side = self.longest.side(excess, rate, wait / xp.where(varies, scv, 1.0))
+        return xp.where(varies, side, xp.where(xp.greater(excess, 0.0), 1, 0))
 
     def _together(
         self,
         number: int,
         scv: Scv,
         known: Callable[[int, FloatArray, FloatArray], FloatArray],
-        formula: Callable[[float, FloatArray, FloatArray, FloatArray], FloatArray],
+        formula: Callable[[float, Scv, FloatArray, FloatArray], FloatArray],
         at: FloatArray,
         rate: FloatArray,
     ) -> FloatArray:
         """Return what is `known` for Poisson arrivals; else by `formula`, which percentiles ask of 0 variation only."""
         if poisson(scv):
             return known(number, at, rate)
-        found = formula(float(number), 0.5 * np.asarray(scv), at, rate)
+        found = formula(float(number), 0.5 * scv, at, rate)
         if self.statistic == "mean":
             return found
-        varies = np.greater(scv, 0.0)
-        return np.where(varies, known(number, np.where(varies, at, 1.0), rate), found)
+        xp = namespace(scv, at, rate)
+        varies = xp.greater(scv, 0.0)
+        return xp.where(varies, known(number, xp.where(varies, at, 1.0), rate), found)
 
 
 TANDEM = TandemCurve(MeanWait())
@@ -339,17 +353,23 @@ def series_excess(
     -------
     (n_stages, ...); +inf where the marginal is 0.
     """
+    xp = namespace(marginals, floors, rate, wait, scv)
     with np.errstate(divide="ignore"):
-        alone = np.maximum(1.0 / np.sqrt(marginals) - rate, floors)
-    order = np.argsort(alone, axis=0, kind="stable")
-    slowest = np.take_along_axis(alone, order, 0)
-    total = np.cumsum(np.take_along_axis(marginals, order, 0), axis=0)
+        alone = xp.maximum(1.0 / xp.sqrt(marginals) - rate, floors)
+    slowest, total = list(alone), list(marginals)
+    for last in range(len(slowest) - 1, 0, -1):  # the fewest passes over few stages; who is as fast stays in order
+        for k in range(last):
+            turned = slowest[k] > slowest[k + 1]
+            for values in (slowest, total):
+                one, other = values[k : k + 2]
+                values[k : k + 2] = xp.where(turned, other, one), xp.where(turned, one, other)
+    total = list(accumulate(total))
     least = curve.crossing(rate, wait, scv)
     for j in range(len(marginals)):
-        used = np.isfinite(slowest[j])
-        together = curve.excess_together(j + 1, np.where(used, total[j], 1.0), rate, scv)
-        least = np.where(used, np.minimum(least, np.maximum(together, slowest[j])), least)
-    return np.maximum(alone, least)
+        used = xp.isfinite(slowest[j])
+        together = curve.excess_together(j + 1, xp.where(used, total[j], 1.0), rate, scv)
+        least = xp.where(used, xp.minimum(least, xp.maximum(together, slowest[j])), least)
+    return xp.maximum(alone, least)
 
 
 def delay_curve(name: str, service_scv: float = 0.0, statistic: str = "mean") -> DelayCurve:

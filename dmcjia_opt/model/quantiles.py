@@ -21,7 +21,7 @@ from typing import Protocol
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
+from dmcjia_opt.base.arrays import EPS, NUMPY, BoolArray, FloatArray, IntArray, namespace
 
 #: Percentiles that are known, by name.
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
@@ -196,22 +196,24 @@ class Table:
 
     def cell(self, t: FloatArray) -> IntArray:
         """Return in which cell t is."""
-        return np.searchsorted(self.left, t, "right") - 1
+        return namespace(t).searchsorted(self.left, t, "right") - 1
 
     def at(self, coefficients: FloatArray, t: FloatArray, cell: IntArray) -> FloatArray:
         """Return the value at t, in cells, of what has these coefficients."""
-        s = np.minimum(t, self.left[-1]) - self.left[cell]
-        rows = coefficients.take(cell, axis=1)
+        xp = namespace(t)
+        s = xp.minimum(t, self.left[-1]) - xp.take(self.left, cell)
+        rows = xp.take(coefficients, cell, axis=1)
         value = rows[_DEGREE]
         for row in rows[_DEGREE - 1 :: -1]:
             value = value * s + row
-        return np.asarray(value)
+        return xp.asarray(value)
 
     def both_at(self, coefficients: FloatArray, t: FloatArray, cell: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return the value and the derivative at t, in cells, of what has these coefficients."""
-        s = np.minimum(t, self.left[-1]) - self.left[cell]
-        rows = coefficients.take(cell, axis=1)
-        value, derivative = rows[_DEGREE], np.zeros_like(s)
+        xp = namespace(t)
+        s = xp.minimum(t, self.left[-1]) - xp.take(self.left, cell)
+        rows = xp.take(coefficients, cell, axis=1)
+        value, derivative = rows[_DEGREE], xp.zeros_like(s)
         for row in rows[_DEGREE - 1 :: -1]:
             derivative = derivative * s + value
             value = value * s + row
@@ -219,19 +221,21 @@ class Table:
 
     def taken(self, services: float, t: FloatArray, cell: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return the logarithm of λ(services/μ + V), and its slope, at t in cells."""
-        load = -np.expm1(-t)
+        xp = namespace(t)
+        load = -xp.expm1(-t)
         r, growth = self.both_at(self.wait, t, cell)
         idle = services * (1.0 - load)
         both = r + idle * load
-        return t + np.log(both), (growth + r + idle * (1.0 - load)) / both
+        return t + xp.log(both), (growth + r + idle * (1.0 - load)) / both
 
     def saved(self, number: float, t: FloatArray, cell: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return the logarithm of −λ² d(number/μ + V)/dμ = u²(number + h′(u)), and its slope, at t in cells."""
-        load = -np.expm1(-t)
+        xp = namespace(t)
+        load = -xp.expm1(-t)
         d, slope = self.both_at(self.slope, t, cell)
         alone = number * (1.0 - load) ** 2
         both = d + alone
-        return 2.0 * (t + np.log(load)) + np.log(both), 2.0 / load + (slope - 2.0 * alone) / both
+        return 2.0 * (t + xp.log(load)) + xp.log(both), 2.0 / load + (slope - 2.0 * alone) / both
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -274,17 +278,18 @@ class _Inverse:
 
         Also returned are the cells, and whether t is at an end of its own.
         """
-        wanted = np.clip(wanted, self.start[0], _UNBOUNDED)
-        index = np.searchsorted(self.start, wanted, "right") - 1
-        left, right = self.left[index], self.right[index]
-        z = (wanted - self.start[index]) / self.rise[index]
-        rows = self.cubic.take(index, axis=1)
+        xp = namespace(wanted)
+        wanted = xp.clip(wanted, self.start[0], _UNBOUNDED)
+        index = xp.searchsorted(self.start, wanted, "right") - 1
+        left, right = xp.take(self.left, index), xp.take(self.right, index)
+        z = (wanted - xp.take(self.start, index)) / xp.take(self.rise, index)
+        rows = xp.take(self.cubic, index, axis=1)
         t = rows[0] + z * (rows[1] + z * (rows[2] + z * rows[3]))
         for _ in range(_STEPS):
-            t = np.clip(t, left, right)
+            t = xp.clip(t, left, right)
             value, slope = self.function(t, index + 1)
             t = t - (value - wanted) / slope
-        t = np.clip(t, left, right)
+        t = xp.clip(t, left, right)
         return t, index + 1, (t == left) | (t == right)
 
 
@@ -375,16 +380,17 @@ class WaitQuantile:
 
     def waited(self, excess: FloatArray, rate: FloatArray) -> FloatArray:
         """Return V, s, at excess service rate `excess` and arrival rate `rate`, 1/s."""
-        ratio = _ratio(excess, rate)
-        return _in_seconds(self._at(self._table.wait, np.log1p(ratio)) * (1.0 + ratio), rate)
+        xp, ratio = namespace(excess, rate), _ratio(excess, rate)
+        return _in_seconds(self._at(self._table.wait, xp.log1p(ratio)) * (1.0 + ratio), rate)
 
     def wait_of(self, rate: FloatArray, service: FloatArray) -> FloatArray:
         """Return V, s, for a service time, s; +inf where the queue is unstable."""
-        load = np.asarray(rate * service)
+        xp = namespace(rate, service)
+        load = xp.asarray(rate * service)
         stable = load < 1.0
-        load = np.where(stable, load, 0.0)
-        r = self._at(self._table.wait, -np.log1p(-load))
-        return np.where(stable, _in_seconds(r / (1.0 - load), rate), np.inf)
+        load = xp.where(stable, load, 0.0)
+        r = self._at(self._table.wait, -xp.log1p(-load))
+        return xp.where(stable, _in_seconds(r / (1.0 - load), rate), np.inf)
 
     def crossing(self, rate: FloatArray, wait: FloatArray | float) -> FloatArray:
         """Return the excess rate (1/s) from which V is no more than `wait`, s."""
@@ -396,31 +402,33 @@ class WaitQuantile:
 
     def side(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float) -> IntArray:
         """Return −1 where V exceeds `wait`, 0 where they are as good as equal, and 1 beyond."""
-        ratio = _ratio(excess, rate)
-        t = np.log1p(ratio)
+        xp, ratio = namespace(excess, rate, wait), _ratio(excess, rate)
+        t = xp.log1p(ratio)
         r, slope = self._table.both_at(self._table.wait, t, self._table.cell(t))
         over = _in_seconds(r * (1.0 + ratio), rate) - wait
         near = _ULPS * (wait + _in_seconds((r + slope) * ratio, rate))
-        kink = self._at_kink(self._table.first, excess, rate) & np.equal(wait, 0.0)
-        found = np.where((over > near) | np.isinf(over), -1, np.where((over < -near) | (r == 0.0), 1, 0))
-        return np.where(kink, 0, found)
+        kink = self._at_kink(self._table.first, excess, rate) & xp.equal(wait, 0.0)
+        found = xp.where((over > near) | xp.isinf(over), -1, xp.where((over < -near) | (r == 0.0), 1, 0))
+        return xp.where(kink, 0, found)
 
     def marginal_together(self, number: int, excess: FloatArray, rate: FloatArray) -> FloatArray:
         """Return minus the derivative, s², of `number`/μ + V; at a kink, the smaller of the two."""
         # a hair to the left, so that an excess rate that is a kink's is on its idle side
-        t = np.log1p(_ratio(excess, rate)) * (1.0 - _ULPS)
+        xp = namespace(excess, rate)
+        t = xp.log1p(_ratio(excess, rate)) * (1.0 - _ULPS)
         service = 1.0 / (rate + excess)
-        return np.asarray(number * service * service + self._at(self._table.slope, t) / (excess * excess))
+        return xp.asarray(number * service * service + self._at(self._table.slope, t) / (excess * excess))
 
     def curvature_together(self, number: int, excess: FloatArray, rate: FloatArray) -> FloatArray:
         """Return the second derivative, s³, of `number`/μ + V; +inf at a kink."""
-        t = np.log1p(_ratio(excess, rate))
+        xp = namespace(excess, rate)
+        t = xp.log1p(_ratio(excess, rate))
         d, slope = self._table.both_at(self._table.slope, t, self._table.cell(t))
         service = 1.0 / (rate + excess)
         kept = 2.0 * number * service * service * service
         found = kept + (2.0 * d + (2.0 * d + slope) * (rate / excess)) * service / (excess * excess)
         kink = self._at_kink(self._table.one, excess, rate)
-        return np.where(kink, np.inf, found)
+        return xp.where(kink, np.inf, found)
 
     def excess_together(self, number: int, marginal: FloatArray, rate: FloatArray) -> FloatArray:
         """Return the excess rate (1/s) at which one more unit of rate saves `marginal` (s²) of `number`/μ + V.
@@ -431,37 +439,39 @@ class WaitQuantile:
         return _in_blocks(partial(self._excess_together, number), marginal, rate)
 
     def _excess_together(self, number: int, marginal: FloatArray, rate: FloatArray) -> FloatArray:
+        xp = namespace(marginal, rate)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            t, cell, end = _inverse_saved(self._p, number).at(2.0 * np.log(rate * np.sqrt(marginal)))
-            service = -np.expm1(-t) / rate
+            t, cell, end = _inverse_saved(self._p, number).at(2.0 * xp.log(rate * xp.sqrt(marginal)))
+            service = -xp.expm1(-t) / rate
             # what t has lost of x near saturation
-            fine = np.sqrt(self._table.at(self._table.slope, t, cell) / (marginal - number * service * service))
-            return np.where((t < 1.0) | end, rate / np.expm1(t), fine)
+            fine = xp.sqrt(self._table.at(self._table.slope, t, cell) / (marginal - number * service * service))
+            return xp.where((t < 1.0) | end, rate / xp.expm1(t), fine)
 
     def _excess_of(self, services: float, total: FloatArray, rate: FloatArray) -> FloatArray:
         """Return the excess rate at which services/μ + V is `total`, s, or that from which nobody waits."""
-        table = self._table
+        xp, table = namespace(total, rate), self._table
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             gaps = rate * total
-            t, cell, end = _inverse_taken(self._p, services).at(np.log(gaps))
+            t, cell, end = _inverse_taken(self._p, services).at(xp.log(gaps))
             if services == 0.0:  # V is (t − first)/λ where the wait is less than one service
                 exact = gaps / (1.0 - LOWERED)
                 short = exact < table.one - table.first
-                t, end = np.where(short, table.first + exact, t), end | short
-            both = table.at(table.wait, t, cell) - services * np.exp(-t) * np.expm1(-t)
-            return np.where((t < 1.0) | end, rate / np.expm1(t), rate * both / (gaps - both))
+                t, end = xp.where(short, table.first + exact, t), end | short
+            both = table.at(table.wait, t, cell) - services * xp.exp(-t) * xp.expm1(-t)
+            return xp.where((t < 1.0) | end, rate / xp.expm1(t), rate * both / (gaps - both))
 
     def _at_kink(self, t: float, excess: FloatArray, rate: FloatArray) -> BoolArray:
-        kink = rate / np.expm1(t)
-        return np.asarray(np.abs(excess - kink) <= _ULPS * kink)
+        xp, kink = namespace(excess, rate), rate / np.expm1(t)
+        return xp.asarray(xp.abs(excess - kink) <= _ULPS * kink)
 
 
 def _in_blocks(
     function: Callable[[FloatArray, FloatArray], FloatArray], first: FloatArray | float, second: FloatArray
 ) -> FloatArray:
     """Return the function's values, found for so few entries at a time that they stay in the cache."""
-    one, other = np.broadcast_arrays(first, second)
-    if one.size <= _BLOCK:
+    xp = namespace(first, second)
+    one, other = xp.broadcast_arrays(first, second)
+    if xp is not NUMPY or one.size <= _BLOCK:  # JAX fuses what NumPy does pass by pass
         return function(one, other)
     found, one, other = np.empty(one.size), one.ravel(), other.ravel()
     for start in range(0, len(found), _BLOCK):
@@ -472,11 +482,13 @@ def _in_blocks(
 
 def _ratio(excess: FloatArray, rate: FloatArray) -> FloatArray:
     """Return λ/x, +inf where the excess is none."""
+    xp = namespace(excess, rate)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        return np.where(np.greater(excess, 0.0), np.divide(rate, excess), np.inf)
+        return xp.where(xp.greater(excess, 0.0), xp.divide(rate, excess), np.inf)
 
 
 def _in_seconds(gaps: FloatArray, rate: FloatArray) -> FloatArray:
     """Return a time in gaps between arrivals as one in s; 0 where nothing arrives."""
+    xp = namespace(gaps, rate)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        return np.where(np.greater(rate, 0.0), np.divide(gaps, rate), 0.0)
+        return xp.where(xp.greater(rate, 0.0), xp.divide(gaps, rate), 0.0)

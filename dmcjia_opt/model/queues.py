@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray
+from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, iterate, namespace
 from dmcjia_opt.base.errors import InputError
 
 _STEPS = 60
@@ -29,25 +29,26 @@ def delay_of(beta: Scv, excess: FloatArray, rate: FloatArray) -> FloatArray:
 
 def wait_of(beta: Scv, excess: FloatArray, rate: FloatArray) -> FloatArray:
     """Return the wait β·λ/(μx), s."""
+    xp = namespace(beta, excess, rate)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(beta > 0, beta * (rate / (rate + excess)) / excess, 0.0)
+        return xp.where(beta > 0, beta * (rate / (rate + excess)) / excess, 0.0)
 
 
 def marginal_of(number: float, beta: Scv, excess: FloatArray, rate: FloatArray) -> FloatArray:
     """Return minus the derivative by μ, s²."""
-    mu = rate + excess
+    xp, mu = namespace(beta, excess, rate), rate + excess
     with np.errstate(divide="ignore", invalid="ignore"):
-        waits = np.where(beta > 0, beta * (rate / mu) * ((mu + excess) / mu) / (excess * excess), 0.0)
+        waits: FloatArray = xp.where(beta > 0, beta * (rate / mu) * ((mu + excess) / mu) / (excess * excess), 0.0)
     return number / (mu * mu) + waits
 
 
 def curvature_of(number: float, beta: Scv, excess: FloatArray, rate: FloatArray) -> FloatArray:
     """Return the second derivative by μ, s³; +inf at x = 0, the least there may be."""
-    mu = rate + excess
+    xp, mu = namespace(beta, excess, rate), rate + excess
     part = excess / mu
     with np.errstate(divide="ignore", invalid="ignore"):
-        waits = np.where(beta > 0, beta * (rate / mu) * (1.0 + part + part * part) / (excess * excess * excess), 0.0)
-    return np.where(excess <= 0.0, np.inf, 2.0 * (number / (mu * mu * mu) + waits))
+        waits = xp.where(beta > 0, beta * (rate / mu) * (1.0 + part + part * part) / (excess * excess * excess), 0.0)
+    return xp.where(excess <= 0.0, np.inf, 2.0 * (number / (mu * mu * mu) + waits))
 
 
 def excess_of(number: float, beta: Scv, marginal: FloatArray, rate: FloatArray) -> FloatArray:
@@ -56,23 +57,21 @@ def excess_of(number: float, beta: Scv, marginal: FloatArray, rate: FloatArray) 
     Newton's method on (marginal)^(−1/2), which grows with x: a mean of two straight lines that bends down where
     β ≤ j, so that the steps stay on the left of the root, and hardly bends at all elsewhere.
     """
-    wanted, share = np.sqrt(number / marginal), beta / number
-    low = np.maximum(np.sqrt(np.minimum(share, 1.0)) * wanted, np.maximum(wanted - rate, 0.0))
-    high = np.maximum(np.sqrt(np.maximum(share, 1.0)) * wanted, low)
-    x = low + np.zeros(np.broadcast_shapes(np.shape(low), np.shape(rate)))
-    settled = np.broadcast_to(share <= 0.0, x.shape).copy()
-    for _ in range(_STEPS):
-        if settled.all():
-            break
+    xp = namespace(beta, marginal, rate)
+    wanted, share = xp.sqrt(number / marginal), beta / number
+    low = xp.maximum(xp.sqrt(xp.minimum(share, 1.0)) * wanted, xp.maximum(wanted - rate, 0.0))
+    high = xp.maximum(xp.sqrt(xp.maximum(share, 1.0)) * wanted, low)
+
+    def step(_: int, x: FloatArray, going: BoolArray) -> tuple[FloatArray, BoolArray]:
         with np.errstate(divide="ignore", invalid="ignore"):
-            g = 1.0 / np.sqrt(marginal_of(1.0, share, x, rate))
+            g = 1.0 / xp.sqrt(marginal_of(1.0, share, x, rate))
             slope = 0.5 * g * g * g * curvature_of(1.0, share, x, rate)
-            moved = np.clip(x + (wanted - g) / slope, low, high)
+            moved = xp.clip(x + (wanted - g) / slope, low, high)
         # an entry that has settled stays put, so that no answer depends on what else is in the batch
-        moved = np.where(settled | ~np.isfinite(moved), x, moved)
-        settled |= np.abs(moved - x) <= 4.0 * EPS * x
-        x = moved
-    return np.asarray(x)
+        moved = xp.where(going & xp.isfinite(moved), moved, x)
+        return moved, going & (xp.abs(moved - x) > 4.0 * EPS * x)
+
+    return iterate(step, (xp.asarray(low), xp.broadcast_to(share > 0.0, np.shape(low))), _STEPS)[0]
 
 
 def excess_within(beta: Scv, room: FloatArray, rate: FloatArray) -> FloatArray:
@@ -80,19 +79,20 @@ def excess_within(beta: Scv, room: FloatArray, rate: FloatArray) -> FloatArray:
 
     It is the larger root of r x² + (rλ − 1) x − βλ = 0.
     """
+    xp = namespace(beta, room, rate)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        work = np.multiply(room, rate)
-        root = np.sqrt(1.0 + work * (work + (4.0 * beta - 2.0)))
+        work = xp.multiply(room, rate)
+        root = xp.sqrt(1.0 + work * (work + (4.0 * beta - 2.0)))
         more = work - 1.0 + root
-        beyond = np.where(more > 0.0, 2.0 * beta * rate / np.where(more > 0.0, more, 1.0), 0.0)
-        return np.where(work <= 1.0, (1.0 - work + root) / room / 2.0, beyond)
+        beyond = xp.where(more > 0.0, 2.0 * beta * rate / xp.where(more > 0.0, more, 1.0), 0.0)
+        return xp.where(work <= 1.0, (1.0 - work + root) / room / 2.0, beyond)
 
 
 def service_rate(excess: FloatArray, rate: FloatArray, room: FloatArray) -> FloatArray:
     """Return μ = λ + x, rounded up, so that μ − λ is no less than `excess` and μ > λ; +inf where there is no `room`."""
-    mu = rate + excess
-    mu = np.where((mu - rate < excess) | (mu <= rate), np.nextafter(mu, np.inf), mu)
-    return np.where(np.greater(room, 0.0), mu, np.inf)
+    xp, mu = namespace(excess, rate, room), rate + excess
+    mu = xp.where((mu - rate < excess) | (mu <= rate), xp.nextafter(mu, np.inf), mu)
+    return xp.where(xp.greater(room, 0.0), mu, np.inf)
 
 
 def poisson(scv: FloatArray | float) -> bool:
@@ -149,7 +149,7 @@ class QueueCurve:
 
     def waits(self, scv: Scv = 1.0) -> BoolArray | bool:
         """Return that they do, unless neither gaps nor services vary."""
-        return np.greater(self.beta(scv), 0.0)
+        return namespace(scv).greater(self.beta(scv), 0.0)
 
     def delay(self, excess: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0, scv: Scv = 1.0) -> FloatArray:
         """Return the mean delay T, s, whatever the `wait` upstream."""
@@ -189,13 +189,15 @@ class QueueCurve:
         Closed form for M/D/1 (``h = λ/2``, ``z = (1 + √(1 + 8kh²))/2k``, ``x = z/(h + √(h² + z))``) and M/M/1;
         otherwise Newton's method.
         """
+        xp = namespace(marginal, rate)
         if poisson(scv) and self.a == 0.0:
-            return np.broadcast_to(np.sqrt(self.b / marginal), np.broadcast(marginal, rate).shape)
+            return xp.broadcast_to(xp.sqrt(self.b / marginal), np.broadcast_shapes(np.shape(marginal), np.shape(rate)))
         if poisson(scv) and self.a == self.b:
             h = 0.5 * rate
-            z = 1.0 + np.sqrt(1.0 + 8.0 * marginal * h * h)
+            z = 1.0 + xp.sqrt(1.0 + 8.0 * marginal * h * h)
             z /= 2.0 * marginal
-            return z / (h + np.sqrt(h * h + z))
+            found: FloatArray = z / (h + xp.sqrt(h * h + z))
+            return found
         return excess_of(1.0, self.beta(scv), marginal, rate)
 
     def excess_within(self, room: FloatArray, rate: FloatArray, scv: Scv = 1.0) -> FloatArray:
@@ -246,19 +248,21 @@ class OverlapCurve:
     ) -> FloatArray:
         """Return d²T/dμ², s³; +inf at μ = λ, the least there may be."""
         service = 1.0 / (rate + excess)
-        return np.where(excess <= 0.0, np.inf, 2.0 * service * service * service)
+        xp = namespace(excess, rate)
+        return xp.where(excess <= 0.0, np.inf, 2.0 * service * service * service)
 
     def excess_at(
         self, marginal: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0, scv: Scv = 1.0
     ) -> FloatArray:
         """Return the excess rate (1/s) at which one more unit of service rate saves `marginal` (s²), at least 0."""
-        return np.maximum(1.0 / np.sqrt(marginal) - rate, 0.0)
+        xp = namespace(marginal, rate)
+        return xp.maximum(1.0 / xp.sqrt(marginal) - rate, 0.0)
 
     def rate_within(
         self, room: FloatArray, rate: FloatArray, wait: FloatArray | float = 0.0, scv: Scv = 1.0
     ) -> FloatArray:
         """Return the least service rate μ (1/s) at which T is at most `room` (s); +inf where none is."""
-        return np.maximum(rate, alone(room))
+        return namespace(room, rate).maximum(rate, alone(room))
 
 
 MD1 = QueueCurve("md1", 0.5, 0.5)
@@ -268,8 +272,9 @@ OVERLAP = OverlapCurve()
 
 def alone(room: FloatArray) -> FloatArray:
     """Return 1/room, the rate (1/s) of a stage that nobody waits for; +inf where there is no room."""
+    xp = namespace(room)
     with np.errstate(divide="ignore", over="ignore"):
-        return np.where(np.greater(room, 0.0), np.divide(1.0, room), np.inf)
+        return xp.where(xp.greater(room, 0.0), xp.divide(1.0, room), np.inf)
 
 
 def mg1(scv: float) -> QueueCurve:
