@@ -16,7 +16,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, blocks, over_uses
 from dmcjia_opt.bounds.buckets import ShortArray, bucketed
-from dmcjia_opt.bounds.columns import Columns, columns
+from dmcjia_opt.bounds.columns import Columns, made
 from dmcjia_opt.bounds.dual import DualPoint, Sums, added, point_of, sums_of
 from dmcjia_opt.model.scenario.fleet import Fleet
 
@@ -214,10 +214,9 @@ class FleetPart:
         for part in blocks(len(some.rows), width, _ENTRIES):
             rows = some.rows[part]
             if some.pick is None:
-                yield replace(columns(self.fleet.problem(some.kind, rows), slice(None)), rows=rows)
+                yield made(self.fleet, some.kind, rows)
             else:
-                pick = some.pick[part].astype(np.int64)
-                yield replace(columns(self.fleet.problem(some.kind, rows, pick), slice(None)), rows=rows, option=pick)
+                yield made(self.fleet, some.kind, rows, some.pick[part].astype(np.int64))
 
     def _narrowed(self, step: Between) -> tuple[Sums, Sums]:
         low, high = np.array(step.low), np.array(step.high)
