@@ -113,12 +113,18 @@ def timed_profile(folder: Path, document: Document) -> object:
     return scenario(folder, SCENARIO | {"nodes": [node], "profiles": {"times_file": "times.csv"}})
 
 
-def plan(folder: Path, document: Document) -> object:
-    """Return what `verify` and the report make of a plan."""
+def claims(folder: Path, document: Document) -> object:
+    """Return what `verify` makes of a plan."""
     (folder / "plan.json").write_text(json.dumps(document), encoding="utf-8")
-    loaded, claims = load_scenario(folder / "planned.toml"), load_plan(folder / "plan.json")
-    checks = _or_refused(lambda: verify(loaded, claims))
-    return checks, _or_refused(lambda: plan_report(subject_of_file(loaded, claims, "planned.toml")))
+    loaded, read = load_scenario(folder / "planned.toml"), load_plan(folder / "plan.json")
+    return _or_refused(lambda: verify(loaded, read))
+
+
+def plan(folder: Path, document: Document) -> object:
+    """Return the report of a plan, for keys that are no claims."""
+    (folder / "plan.json").write_text(json.dumps(document), encoding="utf-8")
+    loaded, read = load_scenario(folder / "planned.toml"), load_plan(folder / "plan.json")
+    return _or_refused(lambda: plan_report(subject_of_file(loaded, read, "planned.toml")))
 
 
 def plan_alone(folder: Path, document: Document) -> object:
@@ -364,25 +370,25 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "measured.columns.graph_id": (times, {}, {"0.graph_id": "another"}),
     "measured.columns.layer": (times, {}, {"0.layer": "another"}),
     "measured.columns.seconds": (times, {}, {"0.seconds": 0.5}),
-    "plan.PlanFile.status": (plan, {}, {"status": "proved"}),
-    "plan.PlanFile.objective": (plan, {}, {"objective": "worst"}),
-    "plan.PlanFile.statistic": (plan, {}, {"statistic": "p95"}),
-    "plan.PlanFile.mean_delay_s": (plan, {}, {"mean_delay_s": 1.0}),
-    "plan.PlanFile.worst_delay_s": (plan, {}, {"worst_delay_s": 1.0}),
-    "plan.PlanFile.objective_s": (plan, {}, {"objective_s": 1.0}),
-    "plan.PlanFile.lower_bound_s": (plan, {}, {"lower_bound_s": 1.0}),
-    "plan.PlanFile.gap": (plan, {}, {"gap": 0.5}),
-    "plan.PlanFile.gap_tolerance": (plan, {}, {"gap_tolerance": 0.5}),
-    "plan.PlanFile.bound_from": (plan, {}, {"bound_from": "exact"}),
-    "plan.PlanFile.bound_holds_for": (plan, {}, {"bound_holds_for": "all plans"}),
-    "plan.PlanFile.price_s": (plan, {"bound_from": "dual"}, {"price_s": 1e-9}),
-    "plan.PlanFile.resources": (plan, {}, {"resources": []}),
-    "plan.PlanFile.splits": (plan, {}, {"splits": [1, 1]}),
-    "plan.PlanFile.shares": (plan, {}, {"shares": [0.4, 0.6]}),
-    "plan.PlanFile.nodes": (plan, {}, {"nodes": []}),
-    "plan.PlanFile.scenario_sha256": (plan, {}, {"scenario_sha256": "ab" * 32}),
+    "plan.PlanFile.status": (claims, {}, {"status": "proved"}),
+    "plan.PlanFile.objective": (claims, {}, {"objective": "worst"}),
+    "plan.PlanFile.statistic": (claims, {}, {"statistic": "p95"}),
+    "plan.PlanFile.mean_delay_s": (claims, {}, {"mean_delay_s": 1.0}),
+    "plan.PlanFile.worst_delay_s": (claims, {}, {"worst_delay_s": 1.0}),
+    "plan.PlanFile.objective_s": (claims, {}, {"objective_s": 1.0}),
+    "plan.PlanFile.lower_bound_s": (claims, {}, {"lower_bound_s": 1.0}),
+    "plan.PlanFile.gap": (claims, {}, {"gap": 0.5}),
+    "plan.PlanFile.gap_tolerance": (claims, {}, {"gap_tolerance": 0.5}),
+    "plan.PlanFile.bound_from": (claims, {}, {"bound_from": "exact"}),
+    "plan.PlanFile.bound_holds_for": (claims, {}, {"bound_holds_for": "all plans"}),
+    "plan.PlanFile.price_s": (claims, {"bound_from": "dual"}, {"price_s": 1e-9}),
+    "plan.PlanFile.resources": (claims, {}, {"resources": []}),
+    "plan.PlanFile.splits": (claims, {}, {"splits": [1, 1]}),
+    "plan.PlanFile.shares": (claims, {}, {"shares": [0.4, 0.6]}),
+    "plan.PlanFile.nodes": (claims, {}, {"nodes": []}),
+    "plan.PlanFile.scenario_sha256": (claims, {}, {"scenario_sha256": "ab" * 32}),
     **{
-        f"plan.NodeClaim.{key}": (plan, {}, {f"nodes.0.{key}": value})
+        f"plan.NodeClaim.{key}": (claims, {}, {f"nodes.0.{key}": value})
         for key, value in {
             "name": "another",
             "model": "another",
@@ -400,7 +406,7 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
             "deadline_s": 7.0,
         }.items()
     },
-    **{f"plan.ResourceClaim.{key}": (plan, {}, {f"resources.0.{key}": value}) for key, value in RESOURCE_CLAIM.items()},
+    **{f"plan.ResourceClaim.{key}": (claims, {}, {f"resources.0.{key}": value}) for key, value in RESOURCE_CLAIM.items()},
     "plan.Provenance.scenario_file": (plan_alone, {}, {"scenario_file": "another.toml"}),
     "plan.Limits.seconds": (plan, {}, {"limits.seconds": 77.0}),
     "plan.Limits.evaluations": (plan, {}, {"limits.evaluations": 77}),
@@ -484,7 +490,7 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
         }.items()
     },
     "rows.Row.key": (bench_tables, {}, {"0.0.key": "b"}),
-    "rows.Row.versions": (bench_page, {"1.versions": {}}, {"0.2.versions": {"another": "7.7"}}),
+    "rows.Row.versions": (bench_page, {"1.versions": {}}, {"0.0.versions": {"another": "7.7"}}),
     "folder.RunFile.suite": (bench_page, {}, {"1.suite": "another"}),
     "folder.RunFile.command": (bench_page, {}, {"1.command": ["another"]}),
     "folder.RunFile.machine": (bench_page, {}, {"1.machine": "another"}),
@@ -589,11 +595,12 @@ def bases(files):
         times: TIMES,
         profile: _PROFILE,
         timed_profile: _PROFILE,
+        claims: as_planned,
         plan: as_planned | {"limits": {}, "trace": [MOMENT, MOMENT | {"objective_s": 2.0, "seconds": 3.0}]},
         plan_alone: as_planned | {"scenario_file": "planned.toml"},
         proof: PROOF | {"scenario_sha256": as_planned["scenario_sha256"]},
         trace: ARRIVALS,
-        bench_page: [bench_rows(), _RUN],
+        bench_page: [bench_rows()[:1], _RUN],
         bench_tables: [bench_rows(), _RUN],
         library: [rows[0] | {"file": ""}, rows[1]],
         problem: _PROBLEM,
