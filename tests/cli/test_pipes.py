@@ -93,9 +93,7 @@ def test_exit_codes_stay():
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a disk that is full")
-@pytest.mark.parametrize(
-    "arguments", [("--version",), ("generate", "paper", "--nodes", "3", "--out", "-")]
-)
+@pytest.mark.parametrize("arguments", [("--version",), ("generate", "paper", "--nodes", "3", "--out", "-")])
 def test_a_full_disk_is_one_sentence(arguments):
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "dmcjia_opt", *arguments]
