@@ -25,7 +25,7 @@ from dmcjia_opt.model.networks.profile import _LayerFile, _ProfileFile, load_pro
 from dmcjia_opt.model.networks.zoo import ZOO
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.model.scenario.loading import Cloud, _File, load_scenario
-from dmcjia_opt.model.scenario.node_files import _COLUMNS as NODE_COLUMNS
+from dmcjia_opt.model.scenario.node_columns import COLUMNS as NODE_COLUMNS
 from dmcjia_opt.model.scenario.node_files import read_nodes
 from dmcjia_opt.model.scenario.nodes import Node, NonNegative, Positive
 from dmcjia_opt.model.scenario.references import Profiles, Reading

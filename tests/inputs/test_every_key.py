@@ -31,7 +31,7 @@ from dmcjia_opt.model.networks.measured import _COLUMNS as TIME_COLUMNS
 from dmcjia_opt.model.networks.reading import read_profile
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.loading import load_scenario
-from dmcjia_opt.model.scenario.node_files import _COLUMNS as NODE_COLUMNS
+from dmcjia_opt.model.scenario.node_columns import COLUMNS as NODE_COLUMNS
 from dmcjia_opt.model.scenario.servers import COSTS
 from dmcjia_opt.solving.plan import load_plan
 from dmcjia_opt.solving.solve import solve

@@ -1,0 +1,90 @@
+"""What the rows of a part come to; those of all parts add up."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.resources import Resource
+from dmcjia_opt.solving.choices import Choices
+
+#: Edges of the bins in which delays are counted, s: 50 for every power of ten.
+EDGES: FloatArray = np.logspace(-6.0, 6.0, 601)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tally:
+    """What the plan of some nodes comes to.
+
+    Parameters
+    ----------
+    resources
+        What all nodes share.
+    mean_delay
+        Weighted sum of the nodes' delays, s; of all nodes, their mean.
+    worst_delay
+        The largest, s.
+    used, load
+        (n_resources,) sums of shares, and the part of the time that is busy.
+    counts
+        How many nodes have a delay between two of `EDGES`, or beyond them.
+    cuts
+        (network, split, server) of how many nodes.
+    violation
+        The first constraint that is broken, in words; empty for a plan.
+    """
+
+    resources: tuple[Resource, ...]
+    mean_delay: float
+    worst_delay: float
+    used: FloatArray
+    load: FloatArray
+    counts: IntArray
+    cuts: Counter[tuple[str, int, str]]
+    violation: str
+
+
+def tally_of(
+    problem: Problem, choices: Choices, networks: Sequence[str], delays: FloatArray, violation: str = ""
+) -> Tally:
+    """Return what the plan of the nodes of a problem comes to; `delays` are (n_nodes,), s."""
+    n_servers = len(choices.servers) + 1
+    code = (choices.network * (int(choices.splits.max()) + 1) + choices.splits) * n_servers + choices.server + 1
+    cuts: Counter[tuple[str, int, str]] = Counter()
+    _, first, counts = np.unique(code, return_index=True, return_counts=True)
+    for d, count in zip(first.tolist(), counts.tolist(), strict=True):
+        server = choices.server_of(d) or ""
+        cuts[networks[int(choices.network[d])], int(choices.splits[d]), server] += count
+    return Tally(
+        resources=choices.resources,
+        mean_delay=float((problem.weight * delays).sum()),
+        worst_delay=float(delays.max()),
+        used=choices.used,
+        load=choices.load,
+        counts=np.bincount(np.searchsorted(EDGES, delays), minlength=len(EDGES) + 1),
+        cuts=cuts,
+        violation=violation,
+    )
+
+
+def together(parts: Sequence[Tally]) -> Tally:
+    """Return what parts come to together."""
+    cuts: Counter[tuple[str, int, str]] = Counter()
+    for part in parts:
+        cuts.update(part.cuts)
+    return Tally(
+        resources=parts[0].resources,
+        mean_delay=math.fsum(part.mean_delay for part in parts),
+        worst_delay=max(part.worst_delay for part in parts),
+        used=np.sum([part.used for part in parts], axis=0),
+        load=np.sum([part.load for part in parts], axis=0),
+        counts=np.sum([part.counts for part in parts], axis=0),
+        cuts=cuts,
+        violation=next(filter(None, (part.violation for part in parts)), ""),
+    )
