@@ -21,7 +21,6 @@ from dmcjia_opt.bounds.certificate import judge, relative_gap
 from dmcjia_opt.bounds.crowds import Chosen, Parts, Step
 from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, DualPoint
 from dmcjia_opt.bounds.maximise import SAMPLE
-from dmcjia_opt.model.residuals import BUDGET_TOLERANCE
 from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.parquet_nodes import names_in
 from dmcjia_opt.model.scenario.parts import Surveyed
@@ -30,7 +29,7 @@ from dmcjia_opt.solving.contract import Callback, Status, Stop, TracePoint, prov
 from dmcjia_opt.solving.fleets import Passes, chosen, delay_at, filled, price_of
 from dmcjia_opt.solving.parts.crews import Foreman
 from dmcjia_opt.solving.parts.shelf import Shelf, roots, sample
-from dmcjia_opt.solving.parts.tally import Tally, tally_of, together
+from dmcjia_opt.solving.parts.tally import Tally, fits, tally_of, together
 from dmcjia_opt.solving.plan import Outcome
 from dmcjia_opt.solving.registry import LIBRARIES
 from dmcjia_opt.solving.rows import table_of
@@ -132,7 +131,7 @@ def solve_parts(
     else:
         keep(tables())
     tally = together(tallies)
-    if tally.violation or (tally.used > 1.0 + BUDGET_TOLERANCE).any():
+    if tally.violation or not fits(tally.used, parted.n_nodes):
         raise InfeasibleError(f"no plan was found: {tally.violation or 'the shares exceed what there is'}")
     assert passes.best is not None  # or there were no prices to plan with
     objective, bound = tally.mean_delay, min(passes.bound, tally.mean_delay)

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.arrays import FloatArray, IntArray, blocks
+from dmcjia_opt.bounds.dual import rounding_slack
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.residuals import BUDGET_TOLERANCE
 from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.solving.choices import Choices
 
 #: Edges of the bins in which delays are counted, s: 50 for every power of ten.
 EDGES: FloatArray = np.logspace(-6.0, 6.0, 601)
+_BLOCK = 1 << 12  # nodes whose shares are summed at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,12 +68,26 @@ def tally_of(
         resources=choices.resources,
         mean_delay=float((problem.weight * delays).sum()),
         worst_delay=float(delays.max()),
-        used=choices.used,
+        used=_sums(problem, choices.shares),
         load=choices.load,
         counts=np.bincount(np.searchsorted(EDGES, delays), minlength=len(EDGES) + 1),
         cuts=cuts,
         violation=violation,
     )
+
+
+def _sums(problem: Problem, values: FloatArray) -> FloatArray:
+    """Return the sums (n_resources,) of values (n_nodes, n_uses), block by block, which rounds less than one by one."""
+    if problem.n_resources == 1:
+        return np.array([float(values.sum())])
+    where, n = problem.resource[:, 0], problem.n_resources
+    each = [np.bincount(where[rows].ravel(), values[rows].ravel(), n) for rows in blocks(len(values), 1, _BLOCK)]
+    return np.asarray(np.sum(each, axis=0))
+
+
+def fits(used: FloatArray, n_nodes: int) -> bool:
+    """Return whether so many nodes together have no more shares than there are, up to rounding of their sums."""
+    return bool((used <= 1.0 + BUDGET_TOLERANCE + rounding_slack(n_nodes, 1.0)).all())
 
 
 def together(parts: Sequence[Tally]) -> Tally:
