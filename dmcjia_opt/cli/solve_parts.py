@@ -1,0 +1,115 @@
+"""`dmcjia solve` of a fleet in parts: passes over the parts, and rows written as they come."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from dmcjia_opt.base.call import STDOUT, claim
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.solving.contract import Stop
+
+if TYPE_CHECKING:
+    from dmcjia_opt.model.scenario.parts import PartedScenario
+    from dmcjia_opt.solving.parts.crews import Crew
+    from dmcjia_opt.solving.parts.planning import PartedPlan
+
+#: Rows of a fleet in parts that a plan.json holds.
+MOST_IN_JSON = 1_000_000
+
+
+def beside(out: Path | None) -> str | None:
+    """Return the name of the file of rows that `--out` asks for, and claim the plan beside it; None for no such file."""
+    if out is None or out.suffix.lower() != ".parquet":
+        return None
+    from dmcjia_opt.solving.rows import require_arrow
+
+    require_arrow(f"--out {out}")
+    claim("--out", out.with_suffix(".json"), (".json",))
+    return out.name
+
+
+def refuse_whole(given: Mapping[str, object], out: Path | None, parted: PartedScenario) -> None:
+    """Refuse what a fleet in parts has no use for.
+
+    Raises
+    ------
+    InputError
+        With the remedy.
+    """
+    for option, value in given.items():
+        if value is not None:
+            raise InputError(f"{option}: a fleet of {parted.n_nodes:,} nodes is planned in parts, without it; leave it out")
+    if out is not None and out.suffix.lower() != ".parquet":
+        raise InputError(
+            f"--out {out}: the plan of a fleet in parts has {parted.n_nodes:,} rows; write --out "
+            f"{'plan' if out == STDOUT else out.stem}.parquet, and the rest is beside it"
+        )
+
+
+@contextmanager
+def crew_of(parted: PartedScenario, dask: str | None) -> Iterator[Crew]:
+    """Return who prices the parts: the workers of an address of Dask's, or processes here."""
+    from dmcjia_opt.solving.parts.crews import crew_here
+
+    if dask is None:
+        with crew_here(parted) as crew:
+            yield crew
+    else:
+        from dmcjia_opt.solving.parts.dask_ import crew_on_dask
+
+        with crew_on_dask(parted, dask) as crew:
+            yield crew
+
+
+def solve_in_parts(
+    parted: PartedScenario,
+    scenario: Path,
+    placer: str,
+    allocator: str,
+    *,
+    stop: Stop,
+    seed: int,
+    out: Path | None,
+    dask: str | None,
+) -> None:
+    """Plan a fleet in parts, write the plan and show what it comes to."""
+    from dmcjia_opt.base.files import path_from
+    from dmcjia_opt.base.machine import computer
+    from dmcjia_opt.base.processes import interrupts_remembered
+    from dmcjia_opt.cli.progress import PassesProgress
+    from dmcjia_opt.cli.show_parts import show_parted_plan
+    from dmcjia_opt.solving.parts.crews import Foreman
+    from dmcjia_opt.solving.parts.planning import solve_parts
+    from dmcjia_opt.solving.rows import write_rows
+
+    parted.check()
+    with (
+        crew_of(parted, dask) as crew,
+        PassesProgress(f"{len(parted.files):,} parts") as progress,
+        interrupts_remembered(),
+    ):
+        plan = solve_parts(
+            Foreman(parted, crew, progress.answered),
+            placer=placer,
+            allocator=allocator,
+            stop=stop,
+            seed=seed,
+            callback=progress.update,
+            keep=None if out is None else lambda tables: write_rows(out, tables),
+        )
+    plan = replace(plan, machine=computer())
+    if out is not None:
+        replace(plan, scenario_file=path_from(out.parent, scenario)).save(out.with_suffix(".json"), out.name)
+    show_parted_plan(plan)
+    if out is not None:
+        typer.echo(
+            f"Plan written to {out}, and what is claimed of it to {out.with_suffix('.json')}; check it with: "
+            f"dmcjia verify {scenario} {out.with_suffix('.json')}"
+        )
