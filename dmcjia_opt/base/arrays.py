@@ -39,12 +39,13 @@ _OURS = frozenset({np.ndarray, np.float64, np.bool_, float, int, bool})
 
 def namespace(*arrays: object) -> Namespace:
     """Return jax.numpy where one of these is an array of JAX's, or is traced as one, and NumPy otherwise."""
-    if _OURS.issuperset(map(type, arrays)):
-        return NUMPY
     jax = sys.modules.get("jax")  # whoever has an array of JAX's has imported it
-    if jax is None or not any(isinstance(array, jax.Array) for array in arrays):
+    if jax is None:
         return NUMPY
-    return cast(Namespace, jax.numpy)
+    for array in arrays:
+        if type(array) not in _OURS and isinstance(array, jax.Array):
+            return cast(Namespace, jax.numpy)
+    return NUMPY
 
 
 def iterate(step: Callable[..., tuple[AnyArray, ...]], state: tuple[AnyArray, ...], most: int) -> tuple[AnyArray, ...]:

@@ -8,11 +8,15 @@ from typing import TypeAlias
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray, blocks, constant, over_uses
+from dmcjia_opt.base.arrays import EPS, NUMPY, BoolArray, FloatArray, IntArray, blocks, constant, namespace, over_uses
+from dmcjia_opt.base.limits import FARTHEST
 from dmcjia_opt.bounds.responses import Asked, best_rates
+from dmcjia_opt.model.deadlines import within
 from dmcjia_opt.model.delay import DelayCurve, TandemCurve
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.queues import Scv
+from dmcjia_opt.model.scenario.fleet import Fleet
+from dmcjia_opt.model.scenario.services import Slot
 
 _BLOCK = 1 << 16  # table entries priced at a time: temporaries stay in cache, and memory small on large fleets
 _TOGETHER = 256  # up to so many nodes, those with one option left are not worth a group of their own
@@ -33,7 +37,7 @@ class _Use:
     resource: IntArray | None  # None where there is only one
 
     def price(self, prices: FloatArray) -> FloatArray | float:
-        return float(prices[0]) if self.resource is None else prices[self.resource]
+        return prices[0] if self.resource is None else prices[self.resource]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +66,8 @@ class Columns:
         (n, 1) weights, and deadlines that the uses of an option keep together, s; +inf where there are none.
     promised
         Whether there are any.
+    slots
+        What the uses are, where they were made from a fleet.
     """
 
     rows: IntArray
@@ -75,6 +81,7 @@ class Columns:
     weight: FloatArray
     deadline: FloatArray
     promised: bool
+    slots: tuple[Slot, ...] = ()
 
     @property
     def open(self) -> bool:
@@ -82,13 +89,14 @@ class Columns:
         return bool(self.option.shape[1] > 1)
 
     def priced(self, prices: FloatArray) -> Priced:
-        """Return cost (n, k), and the shares (n, k) of each use."""
-        free = bool((prices <= 0.0).any())
+        """Return cost (n, k), and the shares (n, k) of each use; prices that JAX traces must be > 0."""
+        xp = namespace(prices)
+        free = xp is NUMPY and bool((prices <= 0.0).any())
         if free and len(prices) == 1:
             return self.local, [np.where(use.s > 0, np.inf, 0.0) for use in self.uses]
         shares: list[FloatArray] = []
         wait, cost, total = self.wait, self.local, constant(0.0, self.local.shape)
-        for use, excess in zip(self.uses, self._excess(prices), strict=True):
+        for use, excess in zip(self.uses, self._excess(prices, free=free), strict=True):
             price = use.price(prices)
             share = use.s * (self.rate + excess)
             delay = use.busy * use.curve.delay(excess, self.rate, wait, self.scv)
@@ -98,7 +106,7 @@ class Columns:
                 share, paid = np.where(gratis, np.inf, share), np.where(gratis, 0.0, paid)
                 delay = np.where(gratis, 0.0, delay)
             if self.coupled and isinstance(use.curve, TandemCurve):
-                wait = np.where(use.s > 0, np.maximum(wait, use.curve.waited(excess, self.rate, self.scv)), wait)
+                wait = xp.where(use.s > 0, xp.maximum(wait, use.curve.waited(excess, self.rate, self.scv)), wait)
             if self.promised:
                 total = total + delay
             delay += cost
@@ -106,46 +114,58 @@ class Columns:
             cost = delay
             shares.append(share)
         if self.promised:
-            self._keep_deadlines(prices, total, cost, shares)
+            return self._keep_deadlines(prices, total, cost, shares)
         return cost, shares
 
     def _keep_deadlines(
         self, prices: FloatArray, delay: FloatArray, cost: FloatArray, shares: list[FloatArray]
-    ) -> None:
-        """Give what is late, with the weighted delay of its uses, the shares and cost that keep the deadline."""
-        at = late_of(self.local + delay, self.weight * self.deadline, [use.s for use in self.uses])
-        if at[0].size:
-            asked = self.asked(prices, at)
-            weight = self.weight[at[0], 0]
-            _, cost[at], kept = kept_within(asked, self.local[at] / weight, self.deadline[at[0], 0], weight)
-            for share, one in zip(shares, kept, strict=True):
-                share[at] = one
+    ) -> Priced:
+        """Return cost and shares where what is late, with the weighted delay of its uses, keeps its deadline."""
+        late = late_of(self.local + delay, self.weight * self.deadline, [use.s for use in self.uses])
+        xp = namespace(late)
+        if xp is NUMPY:
+            at = np.nonzero(late)
+            if at[0].size:
+                asked = self.asked(prices, at)
+                weight = self.weight[at[0], 0]
+                _, cost[at], kept = kept_within(asked, self.local[at] / weight, self.deadline[at[0], 0], weight)
+                for share, one in zip(shares, kept, strict=True):
+                    share[at] = one
+            return cost, shares
+        fixed = xp.where(late, self.local / self.weight, 0.0)  # what is in time has all the time there is
+        _, found, kept = kept_within(self._asked(prices), fixed, xp.where(late, self.deadline, FARTHEST), self.weight)
+        return xp.where(late, found, cost), [
+            xp.where(late, one, share) for one, share in zip(kept, shares, strict=True)
+        ]
 
-    def asked(self, prices: FloatArray, at: tuple[IntArray, IntArray]) -> Asked:
+    def asked(self, prices: FloatArray, at: tuple[IntArray, ...]) -> Asked:
         """Return the uses of the entries `at`, (e,) each, at prices."""
-        curves, services = tuple(use.curve for use in self.uses), tuple(use.s for use in self.uses)
-        paid = tuple(np.asarray(use.price(prices)) for use in self.uses)
-        floors = tuple(use.floor for use in self.uses)
-        every = Asked(curves, services, paid, floors, self.rate, self.wait, self.scv, self.coupled)
-        return every.only(at, self.local.shape)
+        return self._asked(prices).only(at, self.local.shape)
 
-    def _excess(self, prices: FloatArray) -> list[FloatArray]:
+    def _asked(self, prices: FloatArray) -> Asked:
+        curves, services = tuple(use.curve for use in self.uses), tuple(use.s for use in self.uses)
+        paid = tuple(namespace(prices).asarray(use.price(prices)) for use in self.uses)
+        floors = tuple(use.floor for use in self.uses)
+        return Asked(curves, services, paid, floors, self.rate, self.wait, self.scv, self.coupled)
+
+    def _excess(self, prices: FloatArray, *, free: bool) -> list[FloatArray]:
         """Return the best excess rate of every use; any number where nothing is used or the price is 0."""
         marginals = [use.price(prices) * use.ratio for use in self.uses]
         busy: list[BoolArray] = []
-        if bool((prices <= 0.0).any()):
+        if free:
             marginals = [np.where(marginal > 0.0, marginal, 1.0) for marginal in marginals]
         if self.coupled:
-            busy = [(use.s > 0) & (np.asarray(use.price(prices)) > 0.0) for use in self.uses]
+            busy = [(use.s > 0) & (namespace(prices).asarray(use.price(prices)) > 0.0) for use in self.uses]
         curves, floors = [use.curve for use in self.uses], [use.floor for use in self.uses]
         return best_rates(curves, marginals, busy, floors, self.rate, self.wait, self.scv, coupled=self.coupled)
 
     def at(self, prices: FloatArray) -> tuple[FloatArray, list[FloatArray], IntArray]:
         """Return least cost (n,), the shares (n,) of each use and index (n, 1) of the minimiser of each node."""
         cost, shares = self.priced(prices)
+        xp = namespace(cost)
         choice = cost.argmin(axis=1)[:, None]
-        used = [np.take_along_axis(share, choice, 1)[:, 0] for share in shares]
-        return np.take_along_axis(cost, choice, 1)[:, 0], used, choice
+        used = [xp.take_along_axis(share, choice, 1)[:, 0] for share in shares]
+        return xp.take_along_axis(cost, choice, 1)[:, 0], used, choice
 
     def response(self, prices: FloatArray, choice: IntArray) -> FloatArray:
         """Return Σ −∂δ/∂ν (n_resources,) of the chosen options at prices > 0; 0 where uses are tied together."""
@@ -289,20 +309,58 @@ def columns(problem: Problem, rows: slice | IntArray) -> Columns:
     )
 
 
+def made(fleet: Fleet, kind: int, rows: slice | IntArray, pick: slice | IntArray = slice(None)) -> Columns:
+    """Return options of some nodes of one kind, made from their columns; `pick` says which (see `StageTimes.of`).
+
+    The same for NumPy and JAX, whose arrays the fleet's columns and `pick` may be.
+    """
+    times, rules, menu = fleet.times, fleet.rules, fleet.menu_of(kind)
+    xp = namespace(times.compute, pick)
+    found = rules.entries(times, menu, rows, pick)
+    fixed, shape = found.fixed, np.shape(found.fixed)
+    rate, weight = times.rate[rows, None], fleet.weight[rows, None]
+    scv: Scv = times.scv[rows, None] if times.renewal else 1.0
+    wait = found.wait if rules.tandem else constant(0.0, shape)
+    slots = [slot for slot in times.slots if slot in found.used]
+    curves = [rules.curve_of(slot) for slot in slots]
+    services = [xp.broadcast_to(found.used[slot][0], shape) for slot in slots]
+    floors = [found.floors.get(slot) for slot in slots]
+    deadline: FloatArray = constant(np.inf, (1, 1))
+    if fleet.deadline.size:
+        deadline = fleet.deadline[rows, None]
+        none = constant(0.0, shape)
+        given = [none if floor is None else floor for floor in floors]
+        late, least = within(curves, fixed, services, given, (rate, wait, scv), deadline)
+        fixed, floors = xp.where(late, np.inf, fixed), list(least)
+        wait = xp.where(late, 0.0, wait) if rules.tandem else wait
+    uses = []
+    for slot, curve, s, floor in zip(slots, curves, services, floors, strict=True):
+        on = s > 0
+        excess = constant(-np.inf, shape) if floor is None else floor - rate
+        which = None if len(times.resources) == 1 else xp.broadcast_to(found.used[slot][1], shape)
+        uses.append(_Use(curve, s, xp.where(on, s / weight, 1.0), xp.where(on, weight, 0.0), excess, which))
+    rows_of = np.arange(len(rate)) if isinstance(rows, slice) else rows
+    option = np.broadcast_to(np.arange(len(menu))[pick], shape) if isinstance(pick, slice) else pick
+    coupled = sum(isinstance(curve, TandemCurve) for curve in curves) > 1
+    promised = len(slots) > 1 and bool(fleet.deadline.size)
+    whose = rate, wait, scv, tuple(uses), coupled, weight, deadline
+    return Columns(rows_of, option, weight * fixed, *whose, promised, tuple(slots))
+
+
 def all_columns(problem: Problem) -> Iterator[Columns]:
     """Yield all options of all nodes, some nodes at a time."""
     for rows in blocks(problem.n_nodes, problem.n_options, _BLOCK):
         yield columns(problem, rows)
 
 
-def late_of(delay: FloatArray, most: FloatArray, services: list[FloatArray]) -> tuple[IntArray, IntArray]:
+def late_of(delay: FloatArray, most: FloatArray, services: list[FloatArray]) -> BoolArray:
     """Return which entries with several uses (of the service times `services`) take longer than `most`, s.
 
     Those with one use keep their deadlines by their least rates.
     """
-    several = sum((s > 0).astype(np.int8) for s in services) > 1
+    several = sum(namespace(delay).where(s > 0, 1, 0) for s in services) > 1
     with np.errstate(invalid="ignore"):
-        return np.nonzero(several & np.isfinite(delay) & (delay > most * (1.0 + 8.0 * EPS)))  # type: ignore[return-value]
+        return several & namespace(delay).isfinite(delay) & (delay > most * (1.0 + 8.0 * EPS))
 
 
 def kept_within(
@@ -316,6 +374,9 @@ def kept_within(
     shares, delays = asked.at(raised)
     delay = fixed + sum(delays)
     with np.errstate(invalid="ignore"):
-        paid = sum(np.where(price > 0, price * share, 0.0) for price, share in zip(asked.price, shares, strict=True))
+        paid = sum(
+            namespace(price).where(price > 0, price * share, 0.0)
+            for price, share in zip(asked.price, shares, strict=True)
+        )
     cost = weight * delay + paid + (raised - weight) * (delay - deadline)
-    return raised, np.asarray(cost), shares
+    return raised, cost, shares

@@ -16,7 +16,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, blocks, over_uses
 from dmcjia_opt.bounds.buckets import ShortArray, bucketed
-from dmcjia_opt.bounds.columns import Columns, columns
+from dmcjia_opt.bounds.columns import Columns, made
 from dmcjia_opt.bounds.dual import DualPoint, Sums, added, point_of, sums_of
 from dmcjia_opt.model.scenario.fleet import Fleet
 
@@ -157,20 +157,22 @@ class FleetPart:
         Their columns.
     place
         Which part of all it is.
-    taken
-        How far it has come already; None for a new one.
     """
 
-    def __init__(self, fleet: Fleet, place: int = 0, taken: Taken | None = None) -> None:
+    def __init__(self, fleet: Fleet, place: int = 0) -> None:
         self.fleet, self.place = fleet, place
-        self._steps: tuple[Step, ...] = () if taken is None else taken.steps
-        self._left = self._whole() if taken is None else taken.left
+        self._steps: tuple[Step, ...] = ()
+        self._left = self._whole()
         self._kept: list[Columns] | None = None
 
     @property
     def taken(self) -> Taken:
         """How far it has come."""
         return Taken(self._steps, self._left)
+
+    def resume(self, taken: Taken) -> None:
+        """Go on where the same part was."""
+        self._steps, self._left, self._kept = taken.steps, taken.left, None
 
     @property
     def n_bytes(self) -> int:
@@ -239,10 +241,9 @@ class FleetPart:
         for part in blocks(len(some.rows), width, _ENTRIES):
             rows = some.rows[part]
             if some.pick is None:
-                yield replace(columns(self.fleet.problem(some.kind, rows), slice(None)), rows=rows)
+                yield made(self.fleet, some.kind, rows)
             else:
-                pick = some.pick[part].astype(np.int64)
-                yield replace(columns(self.fleet.problem(some.kind, rows, pick), slice(None)), rows=rows, option=pick)
+                yield made(self.fleet, some.kind, rows, some.pick[part].astype(np.int64))
 
     def _narrowed(self, step: Between) -> tuple[Sums, Sums]:
         low, high = np.array(step.low), np.array(step.high)

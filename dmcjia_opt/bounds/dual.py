@@ -180,7 +180,7 @@ def option_costs(problem: Problem, nodes: IntArray, options: IntArray, prices: F
     shape = np.shape(total)
     delay = weight * sum(delays)
     whole = [np.broadcast_to(table, shape) for table in (fixed, weight, problem.deadline[nodes], fixed + delay)]
-    late = late_of(whole[3], whole[1] * whole[2], [np.broadcast_to(s, shape) for s in asked.s])
+    late = np.nonzero(late_of(whole[3], whole[1] * whole[2], [np.broadcast_to(s, shape) for s in asked.s]))
     cost = np.array(fixed + total)
     if late[0].size:
         own = whole[1][late]

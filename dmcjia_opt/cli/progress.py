@@ -111,13 +111,17 @@ class PassesProgress(Live):
 
     def __init__(self, title: str) -> None:
         columns = SpinnerColumn(), TextColumn(_TITLE), BarColumn(bar_width=24), TextColumn("{task.fields[state]}")
-        super().__init__(title, *columns, TimeElapsedColumn(), TextColumn("about"), TimeRemainingColumn(), TextColumn("left"))
+        super().__init__(
+            title, *columns, TimeElapsedColumn(), TextColumn("about"), TimeRemainingColumn(), TextColumn("left")
+        )
         self._passes, self._gap = 0, "no plan yet"
 
     def answered(self, part: int, parts: int) -> None:
         """Show that `part` of `parts` have answered in this pass."""
         done = self._passes + part / parts
-        self.show(done / max(self._USUAL, done + 1.0), f"pass {self._passes + 1}, part {part:,} of {parts:,}, {self._gap}")
+        self.show(
+            done / max(self._USUAL, done + 1.0), f"pass {self._passes + 1}, part {part:,} of {parts:,}, {self._gap}"
+        )
         if part == parts:
             self._passes += 1
 

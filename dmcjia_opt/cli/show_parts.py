@@ -59,8 +59,6 @@ def _show_resources(plan: PartedPlan) -> None:
     for r in dearest.tolist():
         resource = plan.resources[r]
         saves = dearness(float(plan.prices[r]), plan.prices, worst=False)
-        table.add_row(
-            escape(resource.name), resource.kind, in_percent(used[r]), in_percent(plan.tally.load[r]), saves
-        )
+        table.add_row(escape(resource.name), resource.kind, in_percent(used[r]), in_percent(plan.tally.load[r]), saves)
     left = f", the {MAX_ROWS} dearest of {len(used):,}" if len(used) > MAX_ROWS else ""
     show_table(table, f"What they share{left}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,14 +17,13 @@ from dmcjia_opt.solving.contract import Stop
 if TYPE_CHECKING:
     from dmcjia_opt.model.scenario.parts import PartedScenario
     from dmcjia_opt.solving.parts.crews import Crew
-    from dmcjia_opt.solving.parts.planning import PartedPlan
 
 #: Rows of a fleet in parts that a plan.json holds.
 MOST_IN_JSON = 1_000_000
 
 
 def beside(out: Path | None) -> str | None:
-    """Return the name of the file of rows that `--out` asks for, and claim the plan beside it; None for no such file."""
+    """Return the name of the file of rows that `--out` asks for, and claim the plan beside it; None for none."""
     if out is None or out.suffix.lower() != ".parquet":
         return None
     from dmcjia_opt.solving.rows import require_arrow
@@ -45,7 +43,9 @@ def refuse_whole(given: Mapping[str, object], out: Path | None, parted: PartedSc
     """
     for option, value in given.items():
         if value is not None:
-            raise InputError(f"{option}: a fleet of {parted.n_nodes:,} nodes is planned in parts, without it; leave it out")
+            raise InputError(
+                f"{option}: a fleet of {parted.n_nodes:,} nodes is planned in parts, without it; leave it out"
+            )
     if out is not None and out.suffix.lower() != ".parquet":
         raise InputError(
             f"--out {out}: the plan of a fleet in parts has {parted.n_nodes:,} rows; write --out "

@@ -201,8 +201,8 @@ class Table:
     def at(self, coefficients: FloatArray, t: FloatArray, cell: IntArray) -> FloatArray:
         """Return the value at t, in cells, of what has these coefficients."""
         xp = namespace(t)
-        s = xp.minimum(t, self.left[-1]) - xp.take(self.left, cell)
-        rows = xp.take(coefficients, cell, axis=1)
+        s = xp.minimum(t, self.left[-1]) - xp.asarray(self.left)[cell]
+        rows = xp.asarray(coefficients).take(cell, axis=1)
         value = rows[_DEGREE]
         for row in rows[_DEGREE - 1 :: -1]:
             value = value * s + row
@@ -211,8 +211,8 @@ class Table:
     def both_at(self, coefficients: FloatArray, t: FloatArray, cell: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return the value and the derivative at t, in cells, of what has these coefficients."""
         xp = namespace(t)
-        s = xp.minimum(t, self.left[-1]) - xp.take(self.left, cell)
-        rows = xp.take(coefficients, cell, axis=1)
+        s = xp.minimum(t, self.left[-1]) - xp.asarray(self.left)[cell]
+        rows = xp.asarray(coefficients).take(cell, axis=1)
         value, derivative = rows[_DEGREE], xp.zeros_like(s)
         for row in rows[_DEGREE - 1 :: -1]:
             derivative = derivative * s + value
@@ -281,9 +281,9 @@ class _Inverse:
         xp = namespace(wanted)
         wanted = xp.clip(wanted, self.start[0], _UNBOUNDED)
         index = xp.searchsorted(self.start, wanted, "right") - 1
-        left, right = xp.take(self.left, index), xp.take(self.right, index)
-        z = (wanted - xp.take(self.start, index)) / xp.take(self.rise, index)
-        rows = xp.take(self.cubic, index, axis=1)
+        left, right = xp.asarray(self.left)[index], xp.asarray(self.right)[index]
+        z = (wanted - xp.asarray(self.start)[index]) / xp.asarray(self.rise)[index]
+        rows = xp.asarray(self.cubic).take(index, axis=1)
         t = rows[0] + z * (rows[1] + z * (rows[2] + z * rows[3]))
         for _ in range(_STEPS):
             t = xp.clip(t, left, right)

@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmcjia_opt.base.arrays import EPS
+from dmcjia_opt.base.arrays import EPS, namespace
 from dmcjia_opt.base.roots import falling_root
+from tests.tracing import agrees, float64
 
 #: Falling functions of x > 0 that are 0 at r: smooth, steep, flat, kinked, infinite below a half of r, and a jump.
 SHAPES = (
@@ -81,3 +82,15 @@ def test_few_steps_are_enough_for_what_is_smooth():
     low, high = falling_root(function, np.array([1.0 + 1e-9]), np.array([1e12]))
     assert function(high)[0] <= 0 < function(low)[0]
     assert len(calls) < 60
+
+
+def test_roots_are_found_when_traced():
+    rng = np.random.default_rng(1)
+    root, power = 10.0 ** rng.uniform(-9.0, 9.0, 40), rng.choice([0.5, 1.0, 8.0], 40)
+    low, high = root / 10.0 ** rng.uniform(-1.0, 6.0, 40), root * 10.0 ** rng.uniform(-1.0, 6.0, 40)
+
+    def ends(root, low, high):
+        return falling_root(lambda x: namespace(x).power(root / x, power) - 1.0, low, high, both=True)
+
+    with float64():
+        agrees(ends, root, low, high)

@@ -8,6 +8,7 @@ import pytest
 from dmcjia_opt.bounds.responses import Asked
 from dmcjia_opt.model.delay import TANDEM, tandem
 from dmcjia_opt.model.queues import MD1, MM1, OVERLAP
+from tests.tracing import agrees, float64
 
 SETS = [
     (MD1,),
@@ -96,3 +97,36 @@ def test_what_is_free_takes_no_time():
     assert delays[1][0] == pytest.approx(np.sqrt(0.3), rel=1e-14)  # 1/x where x = √(w/(ν s))
     weight = one.within(np.array([0.1]), np.zeros(1))
     assert weight[0] == pytest.approx(0.3 / 0.1**2, rel=1e-12)
+
+
+def traced(curves, n=40):
+    """Return options with all that is traced of them in one tuple, and how to make them of it again."""
+    one = asked(np.random.default_rng(3), curves, n)
+    scv = np.where(np.random.default_rng(4).random(n) < 0.3, 0.0, 1.0) if one.coupled else 1.0
+    free = tuple(np.where(np.arange(n) % 7 == k, 0.0, price) for k, price in enumerate(one.price))
+    given = (one.s, free, (np.broadcast_to(-np.inf, n), *one.floor[1:]), one.rate, one.wait)
+    return given, lambda given: Asked(curves, *given, scv, one.coupled)
+
+
+@pytest.mark.parametrize(
+    "curves",
+    [(OVERLAP, MD1), (TANDEM, TANDEM), (OVERLAP, tandem("p99"), tandem("p99"))],
+    ids=lambda curves: "-".join(curve.name for curve in curves),
+)
+def test_what_is_traced_answers_as_numpy_does(curves):
+    given, options = traced(curves)
+    weight = 10.0 ** np.random.default_rng(5).uniform(-3.0, 3.0, 40)
+    with float64():
+        agrees(lambda weight, given: options(given).at(weight), weight, given)
+
+
+@pytest.mark.parametrize(
+    "curves", [(MD1,), (TANDEM, TANDEM)], ids=lambda curves: "-".join(curve.name for curve in curves)
+)
+def test_weights_that_keep_rooms_are_traced_too(curves):
+    given, options = traced(curves)
+    rng = np.random.default_rng(6)
+    weight = 10.0 ** rng.uniform(-3.0, 3.0, 40) * (rng.random(40) < 0.5)
+    room = 10.0 ** rng.uniform(-3.0, 1.0, 40)
+    with float64():
+        agrees(lambda room, weight, given: options(given).within(room, weight), room, weight, given)

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-LIBRARIES = ["numpy", "pymoo", "cvxpy", "pyomo", "casadi", "scipy", "pandas"]
-SOLVERS = ["nevergrad", "cma", "optuna", "scipy", "ortools", "pymoo", "cvxpy", "pyscipopt", "pyomo", "casadi"]
+LIBRARIES = ["numpy", "pymoo", "cvxpy", "pyomo", "casadi", "scipy", "pandas", "jax"]
+SOLVERS = ["nevergrad", "cma", "optuna", "scipy", "ortools", "pymoo", "cvxpy", "pyscipopt", "pyomo", "casadi", "jax"]
 ADAPTERS = [
     *(f"placers.blackbox.{name}" for name in ("nevergrad_", "cma_", "optuna_", "scipy_")),
     *("placers.solvers.ortools_", "placers.solvers.cvxpy_cones", "allocators.cvxpy_", "allocators.pyomo_"),

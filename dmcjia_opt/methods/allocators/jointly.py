@@ -152,7 +152,7 @@ class Uses:
         )
         fixed = problem.at(problem.fixed_delay, self.options)
         delay = fixed + sum(asked.at(weight)[1])
-        late = late_of(delay, problem.deadline, list(self.s.T))[0]
+        late = np.flatnonzero(late_of(delay, problem.deadline, list(self.s.T)))
         raised = np.array(weight)
         if late.size:
             mine = asked.only(late)

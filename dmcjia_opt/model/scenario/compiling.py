@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, Scalar, absent, constant
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, Scalar, absent, constant, namespace
 from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.base.limits import require_memory
 from dmcjia_opt.model.delay import TANDEM, DelayCurve, TandemCurve, delay_curve
@@ -70,6 +70,11 @@ class Rules:
         curve = delay_curve(options.delay, options.service_scv, options.statistic)
         return cls(curve, options.uplink == "queue", options.ordering == "cloud-faster")
 
+    @property
+    def tandem(self) -> bool:
+        """Whether what waits upstream matters."""
+        return isinstance(self.curve, TandemCurve)
+
     def curve_of(self, slot: Slot) -> DelayCurve:
         """Return the delay curve of a use."""
         if slot == "host":
@@ -79,12 +84,13 @@ class Rules:
 
     def entries(self, times: StageTimes, menu: Menu, rows: Rows, pick: slice | IntArray = slice(None)) -> Entries:
         """Return what options of nodes of one kind come to; `pick` says which (see `StageTimes.of`)."""
+        xp = namespace(times.compute, pick)
         parts = times.of(menu, rows, pick)
         rate: FloatArray = times.rate[rows, None]
         scv: Scv = times.scv[rows, None] if times.renewal else 1.0
         queue = self.queue and menu.uplinked
         if isinstance(self.curve, TandemCurve):
-            wait = self.curve.wait_of(rate, np.maximum(parts.edge, parts.upload) if queue else parts.edge, scv)
+            wait = self.curve.wait_of(rate, xp.maximum(parts.edge, parts.upload) if queue else parts.edge, scv)
         else:
             wait = TANDEM.wait_of(rate, parts.edge, scv)
             if queue:  # c_s² of what an uplink takes
@@ -95,18 +101,18 @@ class Rules:
             fixed = fixed + parts.constant
         fine = allowed(times, menu, rows, parts, pick)
         if fine is not None:
-            fixed = np.where(fine, fixed, np.inf)
+            fixed = xp.where(fine, fixed, np.inf)
         floors: dict[Slot, FloatArray] = {}
         for slot in ("first server", "second server"):
             if self.literal and slot in parts.used:
                 used = parts.used[slot][0]
                 with np.errstate(divide="ignore"):
-                    floors[slot] = np.where((parts.computing > 0) & (used > 0), 1.0 / parts.computing, 0.0)
+                    floors[slot] = xp.where((parts.computing > 0) & (used > 0), 1.0 / parts.computing, 0.0)
         if times.limits is not None and menu.linked and not menu.uplinked:
-            floor = times.limits.least_rate(rows, menu.work[pick], parts.sent)
-            floors["link"] = np.where(np.isfinite(fixed), floor, 0.0)
+            floor = times.limits.least_rate(rows, xp.asarray(menu.work)[pick], parts.sent)
+            floors["link"] = xp.where(xp.isfinite(fixed), floor, 0.0)
         if isinstance(self.curve, TandemCurve):
-            wait = np.where(np.isfinite(fixed) & (wait >= SMALLEST), wait, 0.0)
+            wait = xp.where(xp.isfinite(fixed) & (wait >= SMALLEST), wait, 0.0)
         else:
             wait = absent()
         return Entries(fixed, wait, parts.used, floors, fine)
@@ -133,7 +139,7 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
     times = stage_times(scenario) if times is None else times
     rules = Rules.of(scenario.options)
     n, m, slots = len(nodes), menus.n_options, times.slots
-    tandem = isinstance(rules.curve, TandemCurve)
+    tandem = rules.tandem
     by_kind = set(slots) <= {"first server", "second server"}  # what is used depends on the kind of node alone
     limited = times.limits is not None and "link" in slots and not all(menu.uplinked for menu in menus.kinds)
     n_floors = len(slots) if rules.literal or limited else 0

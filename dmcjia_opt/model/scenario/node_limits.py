@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, namespace
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.scenario.nodes import NodeTable
@@ -92,10 +92,11 @@ class NodeLimits:
 
         It is +inf where computing alone takes all of it.
         """
+        xp = namespace(self.energy, work, sent)
         left = self.energy[rows, None] - self.joule_per_flop[rows, None] * work
-        watts = np.where(sent > 0, self.watts[rows, None], 0.0)
+        watts = xp.where(sent > 0, self.watts[rows, None], 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(watts > 0, np.where(left > 0, watts / left, np.where(np.isnan(left), 0.0, np.inf)), 0.0)
+            return xp.where(watts > 0, xp.where(left > 0, watts / left, xp.where(xp.isnan(left), 0.0, np.inf)), 0.0)
 
 
 def allowed_splits(nodes: NodeTable, d: int, cuts: IntArray) -> BoolArray:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -90,6 +91,9 @@ class PartedScenario:
     def n_nodes(self) -> int:
         """Number of nodes of all parts."""
         return sum(part.n_nodes for part in self.files)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PartedScenario, (self.around, self.files)  # each process reads for itself
 
     @cached_property
     def first(self) -> Scenario:

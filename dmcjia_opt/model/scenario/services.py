@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, blocks, same
+from dmcjia_opt.base.arrays import AnyArray, BoolArray, FloatArray, IntArray, blocks, namespace, same
 from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.menus import Menu, Menus
 from dmcjia_opt.model.scenario.node_limits import NodeLimits
@@ -155,47 +155,53 @@ class StageTimes:
         pick
             Which options: all, or (n_rows, 1) one for each node.
         """
-        work = menu.work[pick]
+        xp = namespace(self.compute, pick)
+
+        def at(table: AnyArray) -> AnyArray:  # what JAX traces picks from its own arrays only
+            return xp.asarray(table)[pick]
+
+        work = at(menu.work)
         computing = work / self.compute[rows, None]
         for (device, network), seconds in self.measured.items():
-            on = self.device_index[rows] == device
-            if network == menu.network and on.any():
-                computing = np.where(on[:, None], seconds[menu.cuts[:, 0]][pick], computing)
-        sent = menu.sent[pick]
+            if network == menu.network:
+                on = self.device_index[rows, None] == device
+                computing = xp.where(on, at(seconds[menu.cuts[:, 0]]), computing)
+        sent, raw = at(menu.sent), at(menu.cuts[:, 0] == 0)
         if self.own_input:
-            sent = np.where(menu.cuts[:, 0][pick] == 0, self.input_bytes[rows, None], sent)
+            sent = xp.where(raw, self.input_bytes[rows, None], sent)
         upload = sent / self.bandwidth[rows, None]
-        constant = menu.trip[pick] + np.where(menu.away[pick], self.latency[rows, None], 0.0) if self.remote else 0.0
+        constant = at(menu.trip) + xp.where(at(menu.away), self.latency[rows, None], 0.0) if self.remote else 0.0
+        speed = xp.asarray(self.speed)
         used: dict[Slot, tuple[FloatArray, IntArray]] = {}
         if menu.hosted:
             host = self.host[rows, None]
-            used["host"] = computing / self.speed[host], host
+            used["host"] = computing / speed[host], host
         if menu.linked:
             link = self.link[rows, None]
-            used["link"] = sent / self.speed[link], link
-        served = menu.served[pick]
-        first = menu.first[pick]
-        at = np.maximum(self.server[np.where(first >= 0, first, menu.first[0])], 0)
-        used["first server"] = served[..., 0] / self.speed[at], at
+            used["link"] = sent / speed[link], link
+        served = at(menu.served)
+        first = at(menu.first)
+        server = xp.maximum(xp.asarray(self.server)[xp.where(first >= 0, first, menu.first[0])], 0)
+        used["first server"] = served[..., 0] / speed[server], server
         if "first link" in self.slots:
-            link = np.where(first >= 0, self.server_link[first], -1)
+            link = xp.where(first >= 0, xp.asarray(self.server_link)[first], -1)
             crossed = (link >= 0) & (link != self.link[rows, None])  # a link is crossed once, whoever names it
             used["first link"] = (
-                np.where(crossed, sent / self.speed[link], 0.0),
-                np.where(link >= 0, link, self._link_of(menu)),
+                xp.where(crossed, sent / speed[link], 0.0),
+                xp.where(link >= 0, link, self._link_of(menu)),
             )
         if menu.tiers:
             second = menu.tiers[1]
             used["second server"] = served[..., 1] / self.speed[self.server[second]], self.server[second : second + 1]
             if self.server_link[second] >= 0:
-                onward = menu.onward[pick]
+                onward = at(menu.onward)
                 if self.own_input:
-                    raw = (menu.cuts[:, 1][pick] == 0) & (onward > 0)
-                    onward = np.where(raw, self.input_bytes[rows, None], onward)
+                    raw = at(menu.cuts[:, 1] == 0) & (onward > 0)
+                    onward = xp.where(raw, self.input_bytes[rows, None], onward)
                 link = self.server_link[second : second + 1]
                 used["second link"] = onward / self.speed[link], link
-        edge = np.zeros_like(computing) if menu.hosted else computing
-        return Parts(edge, computing, sent, upload, np.asarray(constant), used)
+        edge = xp.zeros_like(computing) if menu.hosted else computing
+        return Parts(edge, computing, sent, upload, xp.asarray(constant), used)
 
     def _link_of(self, menu: Menu) -> int:
         """Return the first link in front of a server of the menu; 0 if there is none."""
@@ -307,14 +313,16 @@ def allowed(
 
     `rows` and `pick` are those that `StageTimes.of` gave the `parts` for.
     """
-    limits, found = times.limits, None if menu.allowed.all() else np.atleast_2d(menu.allowed[pick])
+    xp, limits, found = namespace(times.compute, pick), times.limits, None
+    if not menu.allowed.all():
+        found = xp.atleast_2d(xp.asarray(menu.allowed)[pick])
     if limits is None:
         return found
-    memory, work, first = menu.memory[pick], menu.work[pick], menu.cuts[:, 0][pick]
-    held = np.where(memory == 0, np.where(first == 0, times.input_bytes[rows, None], 0.0), memory)
+    memory, work, first = (xp.asarray(table)[pick] for table in (menu.memory, menu.work, menu.cuts[:, 0]))
+    held = xp.where(memory == 0, xp.where(first == 0, times.input_bytes[rows, None], 0.0), memory)
     spent = limits.spent(rows, work, parts.upload)
     with np.errstate(invalid="ignore"):
         fine = ~(held > limits.memory[rows, None]) & ~(spent > limits.energy[rows, None])
         if not menu.uplinked:
-            fine &= np.isfinite(limits.least_rate(rows, work, parts.sent))
+            fine &= xp.isfinite(limits.least_rate(rows, work, parts.sent))
     return fine if found is None else fine & found

@@ -15,10 +15,10 @@ from dmcjia_opt.model.scenario.parts import Facts, PartedScenario, Whole
 from dmcjia_opt.solving.fleets import sampled
 
 #: Bytes of columns that all processes of a machine keep together.
-MOST_BYTES = 1 << 30
+MOST_BYTES = 1 << 29
 
-#: Makes what answers for a part, from its columns, its place and how far it has come.
-Backend: TypeAlias = Callable[[Fleet, int, Taken | None], FleetPart]
+#: Makes what answers for a part as a `FleetPart` does, from its columns and its place.
+Backend: TypeAlias = Callable[[Fleet, int], Any]
 #: What a part is asked for: a method of it, or a function of the shelf, the part's place and what else there is.
 Work: TypeAlias = str | Callable[Concatenate["Shelf", int, ...], Any]
 
@@ -62,7 +62,7 @@ class Shelf:
         self.parted, self._backend, self._most = parted, backend, most
         self._whole: Whole | None = None
         self._taken: dict[int, Taken] = {}
-        self._awake: dict[int, FleetPart] = {}
+        self._awake: dict[int, Any] = {}
 
     def answer(self, place: int, question: Question) -> Any:  # noqa: ANN401 - of whatever was asked
         """Return what a part answers."""
@@ -75,21 +75,23 @@ class Shelf:
             found = getattr(self.part(place), question.work)(question.steps, *arguments)
         else:
             found = question.work(self, place, *arguments)
-        if place in self._awake:
-            self._rest(place, self._awake[place])
+        self._rest(place)
         return found
 
-    def part(self, place: int) -> FleetPart:
+    def part(self, place: int) -> Any:  # noqa: ANN401 - what the backend made
         """Return a part, its columns read again if they were not kept."""
         assert self._whole is not None  # whoever asks parts has surveyed them
-        part = self._awake.get(place)
-        if part is None:
-            part = self._backend(self.parted.fleet(place, self._whole), place, self._taken.get(place))
-            self._awake[place] = part
-        return part
+        if place not in self._awake:
+            part = self._awake[place] = self._backend(self.parted.fleet(place, self._whole), place)
+            if isinstance(part, FleetPart) and place in self._taken:
+                part.resume(self._taken[place])
+        return self._awake[place]
 
-    def _rest(self, place: int, part: FleetPart) -> None:
+    def _rest(self, place: int) -> None:
         """Keep how far a part has come, and of all parts only what fits."""
+        part = self._awake.get(place)
+        if not isinstance(part, FleetPart):
+            return
         self._taken[place] = part.taken
         if self._n_bytes() > self._most:
             part.forget()
@@ -97,7 +99,7 @@ class Shelf:
             del self._awake[place]
 
     def _n_bytes(self) -> int:
-        return sum(part.n_bytes for part in self._awake.values())
+        return sum(part.n_bytes for part in self._awake.values() if isinstance(part, FleetPart))
 
 
 def survey(shelf: Shelf, place: int) -> Facts:
