@@ -117,15 +117,15 @@ class PartedScenario:
     def _scenario(self, place: int) -> Scenario:
         part = self.files[place]
         try:
-            scenario = self.around(read_parquet([part], named=False))
+            nodes = read_parquet([part], named=False)
+            if nodes.host.values:
+                raise InputError(
+                    "nodes of a fleet in parts cannot share hosts; leave host out, or plan this part alone"
+                )
+            return self.around(nodes)
         except InputError as error:
             told = str(error)
             raise InputError(told if told.startswith(str(part.path)) else f"{part.path}: {told}") from None
-        if scenario.nodes.host.values or scenario.hosts:
-            raise InputError(
-                f"{part.path}: nodes of a fleet in parts cannot share hosts; leave host out, or plan this part alone"
-            )
-        return scenario
 
     def fleet(self, place: int, whole: Whole) -> Fleet:
         """Return the columns of one part; errors are those of `scenario`."""
