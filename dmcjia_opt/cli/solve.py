@@ -10,7 +10,7 @@ import typer
 
 from dmcjia_opt.base.call import STDOUT
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.cli.arguments import Outside, ScenarioFile, part, written
+from dmcjia_opt.cli.arguments import Dask, Outside, ScenarioFile, part, written
 from dmcjia_opt.cli.report import PAGE, check_drawing, write_page
 
 
@@ -47,12 +47,7 @@ def solve(
     report: Annotated[
         Path | None, written("plan.html", "Write a page about the plan; it opens without a network.", *PAGE)
     ] = None,
-    dask: Annotated[
-        str | None,
-        typer.Option(
-            metavar="tcp://HOST:PORT|local:N", help="Price a fleet in parts on a Dask cluster, or on N workers here."
-        ),
-    ] = None,
+    dask: Dask = None,
     outside: Outside = False,
 ) -> None:
     """Place the splits, share the cloud, and say how good the answer is.
@@ -63,9 +58,9 @@ def solve(
     from dmcjia_opt.base.machine import computer
     from dmcjia_opt.base.processes import interrupts_remembered
     from dmcjia_opt.bounds.proof.checking import require_provable
+    from dmcjia_opt.cli.parts import beside, refuse_whole, solve_in_parts
     from dmcjia_opt.cli.progress import SearchProgress, spinner
     from dmcjia_opt.cli.show import show_plan, show_proof, warn
-    from dmcjia_opt.cli.solve_parts import beside, refuse_whole, solve_in_parts
     from dmcjia_opt.model.scenario.compiling import compile_problem
     from dmcjia_opt.model.scenario.loading import load_parts
     from dmcjia_opt.model.scenario.parts import MOST_WHOLE, PartedScenario

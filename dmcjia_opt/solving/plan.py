@@ -339,7 +339,10 @@ class Provenance(BaseModel):
 
 
 class OutcomeFile(Provenance):
-    """What a plan file claims, whatever it says of the nodes; where those are in another file, which that is."""
+    """What a plan file claims, whatever it says of the nodes.
+
+    Where those are in another file, it says which, and in how many parts the fleet was planned, 0 for one whole.
+    """
 
     status: str
     objective: str = "mean"
@@ -356,6 +359,7 @@ class OutcomeFile(Provenance):
     resources: Annotated[list[ResourceClaim], _Nodes] | None = None
     scenario_sha256: str
     rows_file: str = ""
+    parts: Annotated[int, Field(ge=0)] = 0
 
 
 class PlanFile(OutcomeFile):

@@ -50,8 +50,8 @@ class PartedPlan(Outcome):
 
     Parameters
     ----------
-    n_nodes
-        How many nodes it is of.
+    n_nodes, n_parts
+        How many nodes it is of, in how many parts.
     resources
         What they share.
     tally
@@ -59,6 +59,7 @@ class PartedPlan(Outcome):
     """
 
     n_nodes: int
+    n_parts: int
     resources: tuple[Resource, ...]
     tally: Tally
 
@@ -67,6 +68,7 @@ class PartedPlan(Outcome):
         return {
             **self.claims(self.resources, self.tally.used, self.tally.load, np.zeros(len(self.resources))),
             "rows_file": rows_file,
+            "parts": self.n_parts,
             "scenario_sha256": self.scenario_sha256,
             **self.provenance(),
         }
@@ -164,6 +166,7 @@ def solve_parts(
         scenario_name=parted.first.name,
         statistic=options.statistic,
         n_nodes=parted.n_nodes,
+        n_parts=len(parted.files),
         resources=tally.resources,
         tally=tally,
     )

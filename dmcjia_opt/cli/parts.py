@@ -1,4 +1,4 @@
-"""`dmcjia solve` of a fleet in parts: passes over the parts, and rows written as they come."""
+"""Fleets in parts on the command line: who asks the parts, and `dmcjia solve` of them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.solving.contract import Stop
 
 if TYPE_CHECKING:
+    from dmcjia_opt.cli.progress import PassesProgress
     from dmcjia_opt.model.scenario.parts import PartedScenario
-    from dmcjia_opt.solving.parts.crews import Crew
-
-#: Rows of a fleet in parts that a plan.json holds.
-MOST_IN_JSON = 1_000_000
+    from dmcjia_opt.solving.parts.crews import Foreman
+    from dmcjia_opt.solving.plan import OutcomeFile
 
 
 def beside(out: Path | None) -> str | None:
@@ -53,19 +52,35 @@ def refuse_whole(given: Mapping[str, object], out: Path | None, parted: PartedSc
         )
 
 
+def of_parts(scenario: Path, plan: Path, *, outside: bool = False) -> tuple[PartedScenario, OutcomeFile, Path] | None:
+    """Return the fleet in parts that a plan file is of, its claims, and the file of its rows; None of any other."""
+    from dmcjia_opt.model.scenario.loading import load_parts
+    from dmcjia_opt.model.scenario.parts import PartedScenario
+    from dmcjia_opt.solving.plan import load_claims
+
+    claims = load_claims(plan)
+    if not claims.parts:
+        return None
+    parted = load_parts(scenario, outside=outside, most=0)
+    if not isinstance(parted, PartedScenario):
+        raise InputError(f"{plan}: it is of a fleet in {claims.parts} parts, and the nodes of {scenario} are in none")
+    return parted, claims, plan.parent / claims.rows_file
+
+
 @contextmanager
-def crew_of(parted: PartedScenario, dask: str | None) -> Iterator[Crew]:
-    """Return who prices the parts: the workers of an address of Dask's, or processes here."""
-    from dmcjia_opt.solving.parts.crews import crew_here
+def foreman_of(parted: PartedScenario, dask: str | None, title: str) -> Iterator[tuple[Foreman, PassesProgress]]:
+    """Return who asks the parts, through Dask's workers at an address or processes here, and what shows it."""
+    from dmcjia_opt.base.processes import interrupts_remembered
+    from dmcjia_opt.cli.progress import PassesProgress
+    from dmcjia_opt.solving.parts.crews import Foreman, crew_here
+    from dmcjia_opt.solving.parts.dask_ import crew_on_dask
 
-    if dask is None:
-        with crew_here(parted) as crew:
-            yield crew
-    else:
-        from dmcjia_opt.solving.parts.dask_ import crew_on_dask
-
-        with crew_on_dask(parted, dask) as crew:
-            yield crew
+    with (
+        crew_here(parted) if dask is None else crew_on_dask(parted, dask) as crew,
+        PassesProgress(title) as progress,
+        interrupts_remembered(),
+    ):
+        yield Foreman(parted, crew, progress.answered), progress
 
 
 def solve_in_parts(
@@ -82,21 +97,14 @@ def solve_in_parts(
     """Plan a fleet in parts, write the plan and show what it comes to."""
     from dmcjia_opt.base.files import path_from
     from dmcjia_opt.base.machine import computer
-    from dmcjia_opt.base.processes import interrupts_remembered
-    from dmcjia_opt.cli.progress import PassesProgress
     from dmcjia_opt.cli.show_parts import show_parted_plan
-    from dmcjia_opt.solving.parts.crews import Foreman
     from dmcjia_opt.solving.parts.planning import solve_parts
     from dmcjia_opt.solving.rows import write_rows
 
     parted.check()
-    with (
-        crew_of(parted, dask) as crew,
-        PassesProgress(f"{len(parted.files):,} parts") as progress,
-        interrupts_remembered(),
-    ):
+    with foreman_of(parted, dask, "solve") as (foreman, progress):
         plan = solve_parts(
-            Foreman(parted, crew, progress.answered),
+            foreman,
             placer=placer,
             allocator=allocator,
             stop=stop,
