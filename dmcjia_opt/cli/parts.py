@@ -52,16 +52,20 @@ def refuse_whole(given: Mapping[str, object], out: Path | None, parted: PartedSc
         )
 
 
-def of_parts(scenario: Path, plan: Path, *, outside: bool = False) -> tuple[PartedScenario, OutcomeFile, Path] | None:
-    """Return the fleet in parts that a plan file is of, its claims, and the file of its rows; None of any other."""
+def is_of_parts(plan: Path) -> bool:
+    """Return whether a plan file is of a fleet in parts."""
+    from dmcjia_opt.solving.plan import load_claims
+
+    return load_claims(plan).parts > 0
+
+
+def of_parts(scenario: Path, plan: Path, *, outside: bool = False) -> tuple[PartedScenario, OutcomeFile, Path]:
+    """Return the fleet in parts that a plan file is of, its claims, and the file of its rows."""
     from dmcjia_opt.model.scenario.loading import load_parts
     from dmcjia_opt.model.scenario.parts import PartedScenario
     from dmcjia_opt.solving.plan import load_claims
 
-    claims = load_claims(plan)
-    if not claims.parts:
-        return None
-    parted = load_parts(scenario, outside=outside, most=0)
+    claims, parted = load_claims(plan), load_parts(scenario, outside=outside, most=0)
     if not isinstance(parted, PartedScenario):
         raise InputError(f"{plan}: it is of a fleet in {claims.parts} parts, and the nodes of {scenario} are in none")
     return parted, claims, plan.parent / claims.rows_file

@@ -22,15 +22,14 @@ def verify(
 ) -> None:
     """Recompute everything a plan claims; exit code 1 if a claim is false."""
     from dmcjia_opt.bounds.proof.document import load_proof
-    from dmcjia_opt.cli.parts import foreman_of, of_parts
+    from dmcjia_opt.cli.parts import foreman_of, is_of_parts, of_parts
     from dmcjia_opt.cli.show import show_checks
     from dmcjia_opt.model.scenario.loading import load_scenario
-    from dmcjia_opt.solving.parts.checking import verify_parts
+    from dmcjia_opt.solving.parts.checking import audit
     from dmcjia_opt.solving.plan import load_plan
     from dmcjia_opt.solving.verifying import verify as recompute
 
-    found = of_parts(scenario, plan, outside=outside)
-    if found is None:
+    if not is_of_parts(plan):
         if dask is not None:
             raise InputError(f"--dask: {plan} is of no fleet in parts; leave it out")
         loaded, claims = load_scenario(scenario, outside=outside), load_plan(plan)
@@ -38,9 +37,9 @@ def verify(
     else:
         if proof is not None:
             raise InputError("--proof: the bound of a fleet in parts follows from its prices alone; leave it out")
-        parted, said, rows = found
+        parted, said, rows = of_parts(scenario, plan, outside=outside)
         with foreman_of(parted, dask, "verify") as (foreman, _):
-            checks = verify_parts(foreman, said, rows)
+            checks = audit(foreman, said, rows).checks
     show_checks(checks)
     false = [check.what for check in checks if not check.true]
     if false:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.csv_table import check_header
 from dmcjia_opt.base.errors import BackendMissing, Doubt, InputError, shortened
 from dmcjia_opt.base.fields import number
@@ -142,7 +142,7 @@ def _check_alike(part: NodeFile, first: NodeFile) -> None:
             )
 
 
-def read_parquet(parts: Sequence[NodeFile], *, named: bool = True) -> NodeTable:
+def read_parquet(parts: Sequence[NodeFile], *, named: bool = True, rows: Sequence[IntArray] | None = None) -> NodeTable:
     """Return the nodes of some files as one table.
 
     Parameters
@@ -151,6 +151,8 @@ def read_parquet(parts: Sequence[NodeFile], *, named: bool = True) -> NodeTable:
         Files with the same columns.
     named
         Whether to read names; else nodes are called by their rows.
+    rows
+        Of each file, which rows; None for all.
 
     Raises
     ------
@@ -163,7 +165,8 @@ def read_parquet(parts: Sequence[NodeFile], *, named: bool = True) -> NodeTable:
     first = parts[0]
     keys = [key for key in first.kinds if named or key != "name"]
     with _readable(first.path):
-        tables = [_read(part, keys) for part in parts]
+        each: Sequence[IntArray | None] = [None] * len(parts) if rows is None else rows
+        tables = [_read(part, keys, some) for part, some in zip(parts, each, strict=True)]
         whole = tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
         columns = {key: whole.unify_dictionaries().column(key).combine_chunks() for key in keys}
         for column in ("name", "model"):
@@ -172,7 +175,7 @@ def read_parquet(parts: Sequence[NodeFile], *, named: bool = True) -> NodeTable:
             if (empty := compute.index(compute.is_null(columns[column], nan_is_null=True), True).as_py()) >= 0:
                 path, row = _place(parts, empty)
                 raise InputError(f"{path}: row {row + 1} has no {column}; fill it in")
-        names: Names = Unnamed(sum(part.n_nodes for part in parts))
+        names: Names = Unnamed(len(whole))
         if named:
             index, values = _coded(columns["name"])
             if len(values) < len(index):  # or they would be written out in full before that is noticed
@@ -250,7 +253,7 @@ def write_parquet(path: Path, nodes: NodeTable) -> None:
         parquet.write_table(pa.table(columns), temporary)
 
 
-def _read(part: NodeFile, keys: Sequence[str], coded: Sequence[str] = _TEXTS) -> pa.Table:
+def _read(part: NodeFile, keys: Sequence[str], rows: IntArray | None = None, coded: Sequence[str] = _TEXTS) -> pa.Table:
     """Return columns of a part; texts stay coded, as in the file, so that a few bytes cannot fill the memory."""
     from pyarrow import parquet
 
@@ -259,7 +262,8 @@ def _read(part: NodeFile, keys: Sequence[str], coded: Sequence[str] = _TEXTS) ->
         missing = [key for key in keys if key not in file.schema_arrow.names]
         if missing or file.metadata.num_rows != part.n_nodes:
             raise InputError(f"{part.path}: it was changed meanwhile; start again")
-        return file.read(columns=list(keys))
+        table = file.read(columns=list(keys))
+    return table if rows is None else table.take(rows)
 
 
 def _place(parts: Sequence[NodeFile], row: int) -> tuple[Path, int]:

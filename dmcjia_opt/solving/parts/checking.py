@@ -18,6 +18,7 @@ from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, Sums, rounding_slack
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.fleet import Fleet
 from dmcjia_opt.model.scenario.parquet_nodes import names_in
+from dmcjia_opt.model.scenario.parts import Surveyed
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.uplinks import Stages
 from dmcjia_opt.solving.choices import Choices, choices_of
@@ -85,17 +86,17 @@ def taken_up(shelf: Shelf, place: int, path: Path) -> Rows:
             )
         table = file.read_row_group(place).unify_dictionaries().combine_chunks()
     try:
-        options = _options(scenario, table)
+        options = options_in(scenario, table)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     none = np.zeros(len(options), dtype=np.int64)
     problem = fleet.at(options)
-    shares = _shares(path, problem, table)
+    shares = shares_in(path, problem, table)
     choices = choices_of(scenario, problem, none, shares, options)
     return Rows(scenario, fleet, table, problem, choices, problem.breakdown(none, shares), names_in(part))
 
 
-def _options(scenario: Scenario, table: Any) -> IntArray:  # noqa: ANN401 - of Arrow's
+def options_in(scenario: Scenario, table: Any) -> IntArray:  # noqa: ANN401 - of Arrow's
     """Return the option (n_nodes,) of every node that has the cuts and the server of a row."""
     menus, servers = scenario.menus, [server.name for server in scenario.all_servers]
     width = max(menu.cuts.shape[1] for menu in menus.kinds)
@@ -129,7 +130,7 @@ def _options(scenario: Scenario, table: Any) -> IntArray:  # noqa: ANN401 - of A
     return options[place.ravel()]
 
 
-def _shares(path: Path, problem: Problem, table: Any) -> FloatArray:  # noqa: ANN401 - of Arrow's
+def shares_in(path: Path, problem: Problem, table: Any) -> FloatArray:  # noqa: ANN401 - of Arrow's
     """Return the shares (n_nodes, n_uses) that rows say, in the order of the uses that their options have."""
     there = problem.service[:, 0] > 0
     shares = np.zeros(there.shape)
@@ -189,7 +190,32 @@ def _first_false(rows: Rows, networks: Sequence[str]) -> Check | None:
     return None
 
 
-def verify_parts(foreman: Foreman, claims: OutcomeFile, path: Path) -> tuple[Check, ...]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Audit:
+    """What is true about a plan of a fleet in parts.
+
+    Parameters
+    ----------
+    surveyed
+        The fleet.
+    tally
+        What its rows come to.
+    objective
+        The mean delay, s; +inf where it is no plan.
+    lower_bound
+        What its prices prove, s.
+    checks
+        Every claim beside its recomputation.
+    """
+
+    surveyed: Surveyed
+    tally: Tally
+    objective: float
+    lower_bound: float
+    checks: tuple[Check, ...]
+
+
+def audit(foreman: Foreman, claims: OutcomeFile, path: Path) -> Audit:
     """Recompute everything that a plan of a fleet in parts claims.
 
     Parameters
@@ -228,7 +254,7 @@ def verify_parts(foreman: Foreman, claims: OutcomeFile, path: Path) -> tuple[Che
     said = [row.price_s for row in claims.resources or ()] or [claims.price_s or 0.0]
     bound = bound_of(tuple(said))
     idle = np.zeros(len(tally.resources))
-    return (
+    checks = (
         Check("scenario", claims.scenario_sha256[:12], digest[:12], claims.scenario_sha256 == digest),
         Check("feasible", "yes", f"no: {broken}" if broken else "yes", not broken),
         check_objective(claims, objective),
@@ -243,3 +269,4 @@ def verify_parts(foreman: Foreman, claims: OutcomeFile, path: Path) -> tuple[Che
         check_status(claims, not broken, lambda name: None),
         false or Check("rows", f"{parted.n_nodes:,} rows", "all the same", not broken),
     )
+    return Audit(surveyed, tally, objective, bound, checks)
