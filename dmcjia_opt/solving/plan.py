@@ -376,10 +376,12 @@ def load_plan(path: str | Path) -> PlanFile:
     Raises
     ------
     InputError
-        If a file is missing, is malformed or breaks the format, or has more rows than one table may; the message names
+        If a file is missing, is malformed or breaks the format, or the plan is of a fleet in parts; the message names
         the field.
     """
     found = load_claims(path)
+    if found.parts:
+        raise InputError(f"{path}: a plan of a fleet in parts is read by verify, simulate and report alone")
     if isinstance(found, PlanFile):
         return found
     rows = Path(path).parent / found.rows_file

@@ -138,8 +138,7 @@ def claims_in(path: Path, most: int) -> dict[str, Any]:
     with rows_in(path) as file:
         if file.metadata.num_rows > most:
             raise InputError(
-                f"{path}: a plan of {file.metadata.num_rows:,} nodes goes in parts, which verify, simulate and report "
-                "do alone"
+                f"{path}: {file.metadata.num_rows:,} rows are refused; the most is {most:,}: plan the fleet in parts"
             )
         rows = file.read().to_pylist()
     for row in rows:
