@@ -63,7 +63,7 @@ def solve(
     from dmcjia_opt.cli.show import show_plan, show_proof, warn
     from dmcjia_opt.model.scenario.compiling import compile_problem
     from dmcjia_opt.model.scenario.loading import load_parts
-    from dmcjia_opt.model.scenario.parts import MOST_WHOLE, PartedScenario
+    from dmcjia_opt.model.scenario.parts import PartedScenario
     from dmcjia_opt.solving.contract import Stop
     from dmcjia_opt.solving.plan import load_plan
     from dmcjia_opt.solving.registry import conflicts
@@ -78,7 +78,7 @@ def solve(
     for method, sentence in conflicts().items():
         if method in chosen:
             warn(sentence)
-    loaded = load_parts(scenario, outside=outside, most=MOST_WHOLE if dask is None else 0)
+    loaded = load_parts(scenario, outside=outside, most=None if dask is None else 0)
     if isinstance(loaded, PartedScenario):
         given = {"--evaluations": evaluations, "--start": start, "--proof": proof, "--report": report}
         refuse_whole(given, out, loaded)
