@@ -42,9 +42,7 @@ def refuse_whole(given: Mapping[str, object], out: Path | None, parted: PartedSc
     """
     for option, value in given.items():
         if value is not None:
-            raise InputError(
-                f"{option}: a fleet of {parted.n_nodes:,} nodes is planned in parts, without it; leave it out"
-            )
+            raise InputError(f"{option}: a fleet in parts is planned without it; leave it out")
     if out is not None and out.suffix.lower() != ".parquet":
         raise InputError(
             f"--out {out}: the plan of a fleet in parts has {parted.n_nodes:,} rows; write --out "

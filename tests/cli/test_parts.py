@@ -71,12 +71,7 @@ def test_a_page_shows_the_whole(here, folder):
     code, _, _ = here("report plan.json --out page.html")
     page = (folder / "page.html").read_text()
     assert code == 0
-    for words in (
-        "2,500 nodes in 3 parts",
-        "Where the networks are cut",
-        "Delay over the whole fleet",
-        "optimal, proved",
-    ):
+    for words in ("2,500 nodes in 3 parts", "Where the networks are cut", "Delay over the whole fleet"):
         assert words in page
     claims = json.loads((folder / "plan.json").read_text())
     (folder / "false.json").write_text(json.dumps(claims | {"gap": 0.3}))
@@ -117,7 +112,7 @@ def test_a_part_that_changes_is_told_and_nothing_is_written(refused, folder):
     kept = path.read_bytes()
     try:
         parquet.write_table(pa.table({"name": ["a"], "model": ["resnet34"]}), path)
-        refused("solve fleet.toml --out other.parquet", 2, "compute_gflops is missing")
+        refused("solve fleet.toml --out other.parquet", 2, "part-1.parquet: the table lacks column compute_gflops")
         path.write_bytes(b"PAR1")
         refused("solve fleet.toml --out other.parquet", 2, "part-1.parquet: not a readable node table")
     finally:

@@ -32,14 +32,7 @@ def test_a_plan_that_was_made_is_true(plan, claims, parted, folder, whole):
     assert not false(found)
     assert found.objective == plan.objective
     assert found.lower_bound == pytest.approx(lower_bound(compile_problem(whole), plan.prices), rel=1e-13)
-    assert {check.what for check in found.checks} >= {
-        "scenario",
-        "feasible",
-        "objective_s",
-        "price_s",
-        "resources",
-        "rows",
-    }
+    assert {check.what for check in found.checks} >= {"scenario", "feasible", "price_s", "resources", "rows"}
 
 
 @pytest.mark.parametrize(
