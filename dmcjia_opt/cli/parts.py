@@ -16,16 +16,16 @@ from dmcjia_opt.solving.contract import Stop
 
 if TYPE_CHECKING:
     from dmcjia_opt.cli.progress import PassesProgress
-    from dmcjia_opt.model.scenario.parts import PartedScenario
+    from dmcjia_opt.model.scenario.parted import PartedScenario
     from dmcjia_opt.solving.parts.crews import Foreman
-    from dmcjia_opt.solving.plan import OutcomeFile
+    from dmcjia_opt.solving.plan import AnswerFile
 
 
 def beside(out: Path | None) -> str | None:
     """Return the name of the file of rows that `--out` asks for, and claim the plan beside it; None for none."""
     if out is None or out.suffix.lower() != ".parquet":
         return None
-    from dmcjia_opt.solving.rows import require_arrow
+    from dmcjia_opt.solving.node_rows import require_arrow
 
     require_arrow(f"--out {out}")
     claim("--out", out.with_suffix(".json"), (".json",))
@@ -57,10 +57,10 @@ def is_of_parts(plan: Path) -> bool:
     return load_claims(plan).parts > 0
 
 
-def of_parts(scenario: Path, plan: Path, *, outside: bool = False) -> tuple[PartedScenario, OutcomeFile, Path]:
+def of_parts(scenario: Path, plan: Path, *, outside: bool = False) -> tuple[PartedScenario, AnswerFile, Path]:
     """Return the fleet in parts that a plan file is of, its claims, and the file of its rows."""
     from dmcjia_opt.model.scenario.loading import load_parts
-    from dmcjia_opt.model.scenario.parts import PartedScenario
+    from dmcjia_opt.model.scenario.parted import PartedScenario
     from dmcjia_opt.solving.plan import load_claims
 
     claims, parted = load_claims(plan), load_parts(scenario, outside=outside, most=0)
@@ -75,7 +75,7 @@ def foreman_of(parted: PartedScenario, dask: str | None, title: str) -> Iterator
     from dmcjia_opt.base.processes import interrupts_remembered
     from dmcjia_opt.cli.progress import PassesProgress
     from dmcjia_opt.solving.parts.crews import Foreman, crew_here
-    from dmcjia_opt.solving.parts.dask_ import crew_on_dask
+    from dmcjia_opt.solving.parts.dask_crew import crew_on_dask
 
     with (
         crew_here(parted) if dask is None else crew_on_dask(parted, dask) as crew,
@@ -100,8 +100,8 @@ def solve_in_parts(
     from dmcjia_opt.base.files import path_from
     from dmcjia_opt.base.machine import computer
     from dmcjia_opt.cli.show_parts import show_parted_plan
-    from dmcjia_opt.solving.parts.planning import solve_parts
-    from dmcjia_opt.solving.rows import write_rows
+    from dmcjia_opt.solving.node_rows import write_rows
+    from dmcjia_opt.solving.parts.solve_parts import solve_parts
 
     parted.check()
     with foreman_of(parted, dask, "solve") as (foreman, progress):

@@ -82,7 +82,7 @@ def _in_parts(plan: Path, scenario: Path, out: Path) -> None:
     """Write the report of a plan of a fleet in parts."""
     from dmcjia_opt.base.files import write_text
     from dmcjia_opt.cli.parts import foreman_of, of_parts
-    from dmcjia_opt.solving.parts.checking import audit
+    from dmcjia_opt.solving.parts.auditing import audit
     from dmcjia_opt.studies.plan.parts_page import parts_report
 
     parted, claims, rows = of_parts(scenario, plan)

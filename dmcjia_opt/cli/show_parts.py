@@ -6,7 +6,7 @@ import numpy as np
 from rich.markup import escape
 
 from dmcjia_opt.cli.show import MAX_ROWS, console, facts, show_table, table_of
-from dmcjia_opt.solving.parts.planning import PartedPlan
+from dmcjia_opt.solving.parts.solve_parts import PartedPlan
 from dmcjia_opt.studies.look.words import (
     dearness,
     delay_called,
@@ -22,18 +22,18 @@ _QUANTILES = (0.5, 0.9, 0.99)
 
 def show_parted_plan(plan: PartedPlan) -> None:
     """Print where networks are cut, what is shared, and a summary."""
-    out, tally = console(), plan.tally
+    out, total = console(), plan.total
     table = table_of("model", numbers=("split",))
     table.add_column("server", no_wrap=True)
     table.add_column("nodes", no_wrap=True, justify="right")
-    for (network, split, server), count in tally.cuts.most_common(MAX_ROWS):
+    for (network, split, server), count in total.cuts.most_common(MAX_ROWS):
         table.add_row(escape(network), str(split), escape(server) or "–", f"{count:,}")
-    others = len(tally.cuts) - MAX_ROWS
-    left = f", the {MAX_ROWS} most frequent of {len(tally.cuts):,} shown" if others > 0 else ""
+    others = len(total.cuts) - MAX_ROWS
+    left = f", the {MAX_ROWS} most frequent of {len(total.cuts):,} shown" if others > 0 else ""
     show_table(table, f"{plan.scenario_name}: {plan.n_nodes:,} nodes; where their networks are cut{left}")
     if len(plan.resources) > 1:
         _show_resources(plan)
-    quantiles = ", ".join(f"{100 * q:g} % within {seconds(tally.quantile(q))}" for q in _QUANTILES)
+    quantiles = ", ".join(f"{100 * q:g} % within {seconds(total.quantile(q))}" for q in _QUANTILES)
     source = source_of_bound(plan.bound_from, len(plan.prices))
     summary = (
         (delay_called(plan.statistic, worst=False), f"[bold]{seconds(plan.objective)}[/bold]"),
@@ -53,12 +53,12 @@ def show_parted_plan(plan: PartedPlan) -> None:
 
 
 def _show_resources(plan: PartedPlan) -> None:
-    used = plan.tally.used
+    used = plan.total.used
     dearest = np.argsort(-plan.prices, kind="stable")[:MAX_ROWS] if len(used) > MAX_ROWS else np.arange(len(used))
     table = table_of("shared", "kind", numbers=("given out", "busy", "1 % more saves"))
     for r in dearest.tolist():
         resource = plan.resources[r]
         saves = dearness(float(plan.prices[r]), plan.prices, worst=False)
-        table.add_row(escape(resource.name), resource.kind, in_percent(used[r]), in_percent(plan.tally.load[r]), saves)
+        table.add_row(escape(resource.name), resource.kind, in_percent(used[r]), in_percent(plan.total.load[r]), saves)
     left = f", the {MAX_ROWS} dearest of {len(used):,}" if len(used) > MAX_ROWS else ""
     show_table(table, f"What they share{left}")

@@ -63,7 +63,7 @@ def solve(
     from dmcjia_opt.cli.show import show_plan, show_proof, warn
     from dmcjia_opt.model.scenario.compiling import compile_problem
     from dmcjia_opt.model.scenario.loading import load_parts
-    from dmcjia_opt.model.scenario.parts import PartedScenario
+    from dmcjia_opt.model.scenario.parted import PartedScenario
     from dmcjia_opt.solving.contract import Stop
     from dmcjia_opt.solving.plan import load_plan
     from dmcjia_opt.solving.registry import conflicts

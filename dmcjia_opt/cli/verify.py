@@ -25,7 +25,7 @@ def verify(
     from dmcjia_opt.cli.parts import foreman_of, is_of_parts, of_parts
     from dmcjia_opt.cli.show import show_checks
     from dmcjia_opt.model.scenario.loading import load_scenario
-    from dmcjia_opt.solving.parts.checking import audit
+    from dmcjia_opt.solving.parts.auditing import audit
     from dmcjia_opt.solving.plan import load_plan
     from dmcjia_opt.solving.verifying import verify as recompute
 

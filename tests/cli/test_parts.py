@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from dmcjia_opt.base import dask_
-from dmcjia_opt.model.scenario import parts
+from dmcjia_opt.base import clusters
+from dmcjia_opt.model.scenario import parted
 from tests.command_line import fails, run
 
 
@@ -18,7 +18,7 @@ def folder(tmp_path_factory):
 def here(folder, monkeypatch, capsys):
     """Return a function that runs a command where fleets of more than 1,000 nodes go in parts, by one process."""
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(parts, "MOST_WHOLE", 1000)
+    monkeypatch.setattr(parted, "MOST_WHOLE", 1000)
     monkeypatch.setattr("dmcjia_opt.solving.parts.crews.cores", lambda: 1)
     if not (folder / "plan.json").exists():
         drawn = "generate fleet --nodes 2500 --part-nodes 1000 --nodes-file parts --out fleet.toml"
@@ -103,7 +103,7 @@ def test_what_is_not_for_parts_is_refused(line, told, refused):
 
 
 def test_a_cluster_that_is_not_there_is_told(refused, monkeypatch):
-    monkeypatch.setattr(dask_, "_CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(clusters, "_CONNECT_SECONDS", 0.2)
     refused("solve fleet.toml --dask tcp://127.0.0.1:1", 4, "no Dask scheduler answers at tcp://127.0.0.1:1")
 
 

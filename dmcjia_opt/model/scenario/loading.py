@@ -17,12 +17,12 @@ from dmcjia_opt.base.files import explain, is_beneath, read_text
 from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
 from dmcjia_opt.model.networks.reading import Profiled, is_graph
 from dmcjia_opt.model.resources import Sharing
-from dmcjia_opt.model.scenario import parts
+from dmcjia_opt.model.scenario import parted
 from dmcjia_opt.model.scenario.doubts import doubt_units, doubt_unused
 from dmcjia_opt.model.scenario.node_files import read_nodes
 from dmcjia_opt.model.scenario.nodes import Node, NodeTable, node_table
 from dmcjia_opt.model.scenario.parquet_nodes import parts_in, read_parquet
-from dmcjia_opt.model.scenario.parts import PartedScenario
+from dmcjia_opt.model.scenario.parted import PartedScenario
 from dmcjia_opt.model.scenario.references import Profiles, profiled_of
 from dmcjia_opt.model.scenario.scenario import Options, Scenario
 from dmcjia_opt.model.scenario.servers import Host, Link, SecondsByBatch, Server
@@ -96,7 +96,7 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
 def load_parts(path: str | Path, *, outside: bool = False, most: int | None = None) -> Scenario | PartedScenario:
     """Read a scenario, or only what its parts say of themselves where they have more than `most` nodes.
 
-    That is `parts.MOST_WHOLE` by default; other parameters, errors and warnings are those of `load_scenario`.
+    That is `parted.MOST_WHOLE` by default; other parameters, errors and warnings are those of `load_scenario`.
     """
     path = Path(path)
     parsed = _parsed(path)
@@ -110,7 +110,7 @@ def load_parts(path: str | Path, *, outside: bool = False, most: int | None = No
             nodes = read_nodes(folder)
         else:
             found = parts_in(folder)
-            if sum(part.n_nodes for part in found) > (parts.MOST_WHOLE if most is None else most):
+            if sum(part.n_nodes for part in found) > (parted.MOST_WHOLE if most is None else most):
                 return PartedScenario(around, found)
             nodes = read_parquet(found)
         loaded = around(nodes)

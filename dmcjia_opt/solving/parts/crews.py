@@ -17,7 +17,7 @@ from dmcjia_opt.base.errors import BackendFailed, DmcjiaError, in_one_line
 from dmcjia_opt.base.machine import cores
 from dmcjia_opt.base.processes import companions
 from dmcjia_opt.bounds.crowds import FleetPart, Step
-from dmcjia_opt.model.scenario.parts import PartedScenario, Surveyed, Whole
+from dmcjia_opt.model.scenario.parted import PartedScenario, Surveyed, Whole
 from dmcjia_opt.solving.parts.shelf import MOST_BYTES, Backend, Question, Shelf, Work, survey
 
 #: Told which part of how many has answered.

@@ -11,7 +11,7 @@ from dmcjia_opt.bounds.crowds import FleetPart, Step, Taken
 from dmcjia_opt.bounds.maximise import roots_of
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.fleet import Fleet
-from dmcjia_opt.model.scenario.parts import Facts, PartedScenario, Whole
+from dmcjia_opt.model.scenario.parted import PartedScenario, PartFacts, Whole
 from dmcjia_opt.solving.fleets import sampled
 
 #: Bytes of columns that all processes of a machine keep together.
@@ -102,7 +102,7 @@ class Shelf:
         return sum(part.n_bytes for part in self._awake.values() if isinstance(part, FleetPart))
 
 
-def survey(shelf: Shelf, place: int) -> Facts:
+def survey(shelf: Shelf, place: int) -> PartFacts:
     """Return what a part says of itself."""
     return shelf.parted.facts(place)
 

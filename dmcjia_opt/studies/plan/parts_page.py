@@ -7,9 +7,9 @@ import numpy as np
 from dmcjia_opt.base.errors import ClaimFalse
 from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.solving.contract import Status, proved
-from dmcjia_opt.solving.parts.checking import Audit
-from dmcjia_opt.solving.parts.tally import EDGES, Tally
-from dmcjia_opt.solving.plan import OutcomeFile
+from dmcjia_opt.solving.parts.auditing import Audit
+from dmcjia_opt.solving.parts.totals import EDGES, Totals
+from dmcjia_opt.solving.plan import AnswerFile
 from dmcjia_opt.studies.look.page import Cell, render
 from dmcjia_opt.studies.look.words import (
     budget,
@@ -32,7 +32,7 @@ class _Said:
 
     worst = False
 
-    def __init__(self, claims: OutcomeFile, found: Audit) -> None:
+    def __init__(self, claims: AnswerFile, found: Audit) -> None:
         self.objective, self.lower_bound = found.objective, min(found.lower_bound, found.objective)
         self.bound_holds_for = found.surveyed.example.rule
         self.tolerance = claims.gap_tolerance
@@ -46,7 +46,7 @@ class _Said:
         return proved(self.gap, self.tolerance)
 
 
-def parts_report(claims: OutcomeFile, found: Audit, scenario_file: str) -> str:
+def parts_report(claims: AnswerFile, found: Audit, scenario_file: str) -> str:
     """Return the report of a plan of a fleet in parts as one HTML file.
 
     Parameters
@@ -63,10 +63,10 @@ def parts_report(claims: OutcomeFile, found: Audit, scenario_file: str) -> str:
     """
     if false := [check.what for check in found.checks if not check.true]:
         raise ClaimFalse(f"false: {', '.join(false)}; dmcjia verify shows what is true")
-    said, parted, tally = _Said(claims, found), found.surveyed.parted, found.tally
+    said, parted, total = _Said(claims, found), found.surveyed.parted, found.total
     options = parted.first.options
     prices = np.array([row.price_s for row in claims.resources or ()])
-    within = ", ".join(seconds(tally.quantile(part)) for part in (0.5, 0.95, 0.99))
+    within = ", ".join(seconds(total.quantile(part)) for part in (0.5, 0.95, 0.99))
     limits = UNKNOWN if claims.limits is None else ", ".join(budget(**claims.limits.model_dump())) or "none"
     dearest = np.argsort(-prices, kind="stable")[:_MOST_RESOURCES].tolist()
     return render(
@@ -85,21 +85,21 @@ def parts_report(claims: OutcomeFile, found: Audit, scenario_file: str) -> str:
             ("time", seconds(claims.wall_s) if claims.wall_s is not None else UNKNOWN),
             ("nodes", f"{parted.n_nodes:,}"),
             ("50, 95, 99 % of the nodes within", within),
-            ("slowest node", seconds(tally.worst_delay)),
+            ("slowest node", seconds(total.worst_delay)),
         ],
-        spread=figures.delay_counts(EDGES, tally.counts),
+        spread=figures.delay_counts(EDGES, total.counts),
         resources=[
             [
-                tally.resources[r].name,
-                tally.resources[r].kind,
-                Cell(in_percent(tally.used[r]), float(tally.used[r])),
-                Cell(in_percent(tally.load[r]), float(tally.load[r])),
+                total.resources[r].name,
+                total.resources[r].kind,
+                Cell(in_percent(total.used[r]), float(total.used[r])),
+                Cell(in_percent(total.load[r]), float(total.load[r])),
                 Cell(dearness(float(prices[r]), prices, worst=False), float(prices[r])),
             ]
             for r in dearest
         ],
         left=len(prices) - len(dearest),
-        cuts=_cuts(tally),
+        cuts=_cuts(total),
         search=figures.search(claims.trace, delay_called(options.statistic, worst=False)),
         search_legend=list(figures.SEARCH.values()),
         provenance=[
@@ -118,12 +118,12 @@ def parts_report(claims: OutcomeFile, found: Audit, scenario_file: str) -> str:
     )
 
 
-def _cuts(tally: Tally) -> list[tuple[str, dict[str, object]]]:
+def _cuts(total: Totals) -> list[tuple[str, dict[str, object]]]:
     """Return, for every network, where and on how many nodes it is cut."""
     panels = []
-    for network in sorted({network for network, _, _ in tally.cuts}):
+    for network in sorted({network for network, _, _ in total.cuts}):
         counts: dict[int, int] = {}
-        for (of, split, _), count in tally.cuts.items():
+        for (of, split, _), count in total.cuts.items():
             if of == network:
                 counts[split] = counts.get(split, 0) + count
         shown = sorted(sorted(counts, key=lambda split: -counts[split])[:_MOST_CUTS])

@@ -12,11 +12,11 @@ from dmcjia_opt.base.arrays import IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.scenario.fleet import Fleet
 from dmcjia_opt.model.scenario.parquet_nodes import read_parquet
-from dmcjia_opt.model.scenario.parts import PartedScenario
+from dmcjia_opt.model.scenario.parted import PartedScenario
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Placement
-from dmcjia_opt.solving.parts.checking import options_in, shares_in
-from dmcjia_opt.solving.rows import rows_in
+from dmcjia_opt.solving.node_rows import rows_in
+from dmcjia_opt.solving.parts.auditing import options_in, shares_in
 
 #: Nodes of a sample, unless told otherwise.
 NODES = 1000

@@ -4,11 +4,11 @@ import pytest
 
 from dmcjia_opt.model.scenario.drawn_parts import generate_parts
 from dmcjia_opt.model.scenario.loading import load_parts, load_scenario
-from dmcjia_opt.model.scenario.parts import PartedScenario
+from dmcjia_opt.model.scenario.parted import PartedScenario
 from dmcjia_opt.model.scenario.scenario import Scenario
+from dmcjia_opt.solving.node_rows import write_rows
 from dmcjia_opt.solving.parts.crews import Foreman, in_process
-from dmcjia_opt.solving.parts.planning import PartedPlan, solve_parts
-from dmcjia_opt.solving.rows import write_rows
+from dmcjia_opt.solving.parts.solve_parts import PartedPlan, solve_parts
 
 NODES, PART = 4500, 1000
 

@@ -8,6 +8,7 @@ import psutil
 import pytest
 from distributed import Client, LocalCluster
 
+from dmcjia_opt.base import clusters
 from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.studies.bench.folder import read_rows
 from dmcjia_opt.studies.bench.rows import Outcome
@@ -82,7 +83,7 @@ def test_a_lost_scheduler_is_a_sentence_and_the_rows_are_kept(tmp_path, monkeypa
 
 
 def test_no_scheduler(tmp_path, monkeypatch):
-    monkeypatch.setattr(dask_, "_CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(clusters, "_CONNECT_SECONDS", 0.5)
     with pytest.raises(BackendFailed, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         run_suite(small_suite("exact"), tmp_path / "out", dask="tcp://127.0.0.1:9")
 

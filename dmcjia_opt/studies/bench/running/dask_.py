@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from dmcjia_opt.base.dask_ import client_of
+from dmcjia_opt.base.clusters import client_of
 from dmcjia_opt.base.errors import BackendFailed, DmcjiaError
 from dmcjia_opt.studies.bench.planning import Run
 from dmcjia_opt.studies.bench.running.worker import Worker

@@ -22,7 +22,7 @@ _BLOCK = 1 << 12  # nodes whose shares are summed at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tally:
+class Totals:
     """What the plan of some nodes comes to.
 
     Parameters
@@ -58,9 +58,9 @@ class Tally:
         return min(float(np.append(EDGES, np.inf)[bins]), self.worst_delay)
 
 
-def tally_of(
+def totals_of(
     problem: Problem, choices: Choices, networks: Sequence[str], delays: FloatArray, violation: str = ""
-) -> Tally:
+) -> Totals:
     """Return what the plan of the nodes of a problem comes to; `delays` are (n_nodes,), s."""
     n_servers = len(choices.servers) + 1
     code = (choices.network * (int(choices.splits.max()) + 1) + choices.splits) * n_servers + choices.server + 1
@@ -69,7 +69,7 @@ def tally_of(
     for d, count in zip(first.tolist(), counts.tolist(), strict=True):
         server = choices.server_of(d) or ""
         cuts[networks[int(choices.network[d])], int(choices.splits[d]), server] += count
-    return Tally(
+    return Totals(
         resources=choices.resources,
         mean_delay=float((problem.weight * delays).sum()),
         worst_delay=float(delays.max()),
@@ -95,12 +95,12 @@ def fits(used: FloatArray, n_nodes: int) -> bool:
     return bool((used <= 1.0 + BUDGET_TOLERANCE + rounding_slack(n_nodes, 1.0)).all())
 
 
-def together(parts: Sequence[Tally]) -> Tally:
+def together(parts: Sequence[Totals]) -> Totals:
     """Return what parts come to together."""
     cuts: Counter[tuple[str, int, str]] = Counter()
     for part in parts:
         cuts.update(part.cuts)
-    return Tally(
+    return Totals(
         resources=parts[0].resources,
         mean_delay=math.fsum(part.mean_delay for part in parts),
         worst_delay=max(part.worst_delay for part in parts),

@@ -8,7 +8,7 @@ from pyarrow import compute, parquet
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.bounds.certificate import lower_bound
 from dmcjia_opt.model.scenario.compiling import compile_problem
-from dmcjia_opt.solving.parts.checking import audit
+from dmcjia_opt.solving.parts.auditing import audit
 from dmcjia_opt.solving.parts.crews import Foreman, in_process
 from dmcjia_opt.solving.plan import load_claims, load_plan
 from tests.solving.parts.conftest import PART

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from dmcjia_opt.base.dask_ import client_of
+from dmcjia_opt.base.clusters import client_of
 from dmcjia_opt.base.errors import BackendFailed, DmcjiaError, in_one_line
 from dmcjia_opt.bounds.crowds import FleetPart
-from dmcjia_opt.model.scenario.parts import PartedScenario
+from dmcjia_opt.model.scenario.parted import PartedScenario
 from dmcjia_opt.solving.parts.crews import Crew
 from dmcjia_opt.solving.parts.shelf import MOST_BYTES, Backend, Question, Shelf
 

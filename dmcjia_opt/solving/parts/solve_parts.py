@@ -23,16 +23,16 @@ from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, DualPoint
 from dmcjia_opt.bounds.maximise import SAMPLE
 from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.parquet_nodes import names_in
-from dmcjia_opt.model.scenario.parts import Surveyed
+from dmcjia_opt.model.scenario.parted import Surveyed
 from dmcjia_opt.solving.choices import choices_of
 from dmcjia_opt.solving.contract import Callback, Status, Stop, TracePoint, proved
 from dmcjia_opt.solving.fleets import Passes, chosen, delay_at, filled, price_of
+from dmcjia_opt.solving.node_rows import table_of
 from dmcjia_opt.solving.parts.crews import Foreman
 from dmcjia_opt.solving.parts.shelf import Shelf, roots, sample
-from dmcjia_opt.solving.parts.tally import Tally, fits, tally_of, together
-from dmcjia_opt.solving.plan import Outcome
+from dmcjia_opt.solving.parts.totals import Totals, fits, together, totals_of
+from dmcjia_opt.solving.plan import Answer
 from dmcjia_opt.solving.registry import LIBRARIES
-from dmcjia_opt.solving.rows import table_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,8 +45,8 @@ Keep = Callable[[Iterator["pa.Table"]], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class PartedPlan(Outcome):
-    """A plan of a fleet in parts, whose rows are elsewhere (see `Outcome` for the claims).
+class PartedPlan(Answer):
+    """A plan of a fleet in parts, whose rows are elsewhere (see `Answer` for the claims).
 
     Parameters
     ----------
@@ -54,19 +54,19 @@ class PartedPlan(Outcome):
         How many nodes it is of, in how many parts.
     resources
         What they share.
-    tally
+    total
         What its rows come to.
     """
 
     n_nodes: int
     n_parts: int
     resources: tuple[Resource, ...]
-    tally: Tally
+    total: Totals
 
     def to_dict(self, rows_file: str = "") -> dict[str, Any]:
         """Return the content of a plan file whose rows are in another one."""
         return {
-            **self.claims(self.resources, self.tally.used, self.tally.load, np.zeros(len(self.resources))),
+            **self.claims(self.resources, self.total.used, self.total.load, np.zeros(len(self.resources))),
             "rows_file": rows_file,
             "parts": self.n_parts,
             "scenario_sha256": self.scenario_sha256,
@@ -119,12 +119,12 @@ def solve_parts(
     surveyed = foreman.survey()
     passes = Passes(foreman.asked, len(parted.files), parted.n_nodes, stop, callback)
     crowd, point = _planned(passes, _beginning(foreman, surveyed))
-    tallies: list[Tally] = []
+    totals: list[Totals] = []
 
     def tables() -> Iterator[pa.Table]:
         each = ([entry] * len(parted.files) for entry in (point.prices, crowd.steps, keep is not None))
-        for table, tally in foreman.each(written, (), *each):
-            tallies.append(tally)
+        for table, total in foreman.each(written, (), *each):
+            totals.append(total)
             yield table
 
     if keep is None:
@@ -132,11 +132,11 @@ def solve_parts(
             pass
     else:
         keep(tables())
-    tally = together(tallies)
-    if tally.violation or not fits(tally.used, parted.n_nodes):
-        raise InfeasibleError(f"no plan was found: {tally.violation or 'the shares exceed what there is'}")
+    total = together(totals)
+    if total.violation or not fits(total.used, parted.n_nodes):
+        raise InfeasibleError(f"no plan was found: {total.violation or 'the shares exceed what there is'}")
     assert passes.best is not None  # or there were no prices to plan with
-    objective, bound = tally.mean_delay, min(passes.bound, tally.mean_delay)
+    objective, bound = total.mean_delay, min(passes.bound, total.mean_delay)
     passes.trace.append(TracePoint(passes.count, passes.seconds, objective, bound))
     gap = relative_gap(objective, bound)
     options = parted.first.options
@@ -147,7 +147,7 @@ def solve_parts(
         gap=gap,
         gap_tolerance=stop.tolerance,
         mean_delay=objective,
-        worst_delay=tally.worst_delay,
+        worst_delay=total.worst_delay,
         placer=placer,
         allocator=allocator,
         seed=seed,
@@ -167,8 +167,8 @@ def solve_parts(
         statistic=options.statistic,
         n_nodes=parted.n_nodes,
         n_parts=len(parted.files),
-        resources=tally.resources,
-        tally=tally,
+        resources=total.resources,
+        total=total,
     )
 
 
@@ -226,7 +226,7 @@ def _unpriced(passes: Passes, n_resources: int) -> list[Parts]:
 
 def written(
     shelf: Shelf, place: int, prices: FloatArray, steps: tuple[Step, ...], rows: bool
-) -> tuple[pa.Table | None, Tally]:
+) -> tuple[pa.Table | None, Totals]:
     """Return the rows of a part, if they are wanted, and what they come to."""
     part, scenario = shelf.part(place), shelf.parted.scenario(place)
     options, shares = part.plan(steps, prices)
@@ -236,9 +236,9 @@ def written(
     delays = problem.breakdown(none, shares)
     file = shelf.parted.files[place]
     networks = [scenario.profiles[network].name for network in scenario.nodes.networks]
-    tally = tally_of(
+    total = totals_of(
         problem, choices, networks, delays.total, f"{file.path}: {verdict.violation}" if verdict.violation else ""
     )
     if not rows:
-        return None, tally
-    return table_of(names_in(file), networks, choices, delays), tally
+        return None, total
+    return table_of(names_in(file), networks, choices, delays), total

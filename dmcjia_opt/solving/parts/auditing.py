@@ -18,15 +18,15 @@ from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, Sums, rounding_slack
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.fleet import Fleet
 from dmcjia_opt.model.scenario.parquet_nodes import names_in
-from dmcjia_opt.model.scenario.parts import Surveyed
+from dmcjia_opt.model.scenario.parted import Surveyed
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.uplinks import Stages
 from dmcjia_opt.solving.choices import Choices, choices_of
+from dmcjia_opt.solving.node_rows import STAGES, rows_in
 from dmcjia_opt.solving.parts.crews import Foreman
 from dmcjia_opt.solving.parts.shelf import Shelf
-from dmcjia_opt.solving.parts.tally import Tally, fits, tally_of, together
-from dmcjia_opt.solving.plan import OutcomeFile
-from dmcjia_opt.solving.rows import STAGES, rows_in
+from dmcjia_opt.solving.parts.totals import Totals, fits, together, totals_of
+from dmcjia_opt.solving.plan import AnswerFile
 from dmcjia_opt.solving.verifying import (
     CLAIM_TOLERANCE,
     Check,
@@ -42,8 +42,8 @@ from dmcjia_opt.solving.verifying import (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
-    """Rows of a part, taken up again: what its nodes do, recomputed.
+class PartRows:
+    """PartRows of a part, taken up again: what its nodes do, recomputed.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Rows:
     names: Any
 
 
-def taken_up(shelf: Shelf, place: int, path: Path) -> Rows:
+def taken_up(shelf: Shelf, place: int, path: Path) -> PartRows:
     """Return the rows of a part in a file of rows.
 
     Raises
@@ -93,7 +93,7 @@ def taken_up(shelf: Shelf, place: int, path: Path) -> Rows:
     problem = fleet.at(options)
     shares = shares_in(path, problem, table)
     choices = choices_of(scenario, problem, none, shares, options)
-    return Rows(scenario, fleet, table, problem, choices, problem.breakdown(none, shares), names_in(part))
+    return PartRows(scenario, fleet, table, problem, choices, problem.breakdown(none, shares), names_in(part))
 
 
 def options_in(scenario: Scenario, table: Any) -> IntArray:  # noqa: ANN401 - of Arrow's
@@ -151,18 +151,18 @@ def shares_in(path: Path, problem: Problem, table: Any) -> FloatArray:  # noqa: 
     return shares
 
 
-def checked(shelf: Shelf, place: int, path: Path) -> tuple[Tally, Check | None]:
+def checked(shelf: Shelf, place: int, path: Path) -> tuple[Totals, Check | None]:
     """Return what the rows of a part come to, and the first of their claims that is false."""
     rows = taken_up(shelf, place, path)
     none = np.zeros(len(rows.names), dtype=np.int64)
     verdict = judge(rows.problem, none, rows.choices.shares, rows.scenario.nodes.names)
     broken = verdict.violation and f"{shelf.parted.files[place].path}: {verdict.violation}"
     networks = [rows.scenario.profiles[network].name for network in rows.scenario.nodes.networks]
-    tally = tally_of(rows.problem, rows.choices, networks, rows.delays.total, broken)
-    return tally, _first_false(rows, networks)
+    total = totals_of(rows.problem, rows.choices, networks, rows.delays.total, broken)
+    return total, _first_false(rows, networks)
 
 
-def _first_false(rows: Rows, networks: Sequence[str]) -> Check | None:
+def _first_false(rows: PartRows, networks: Sequence[str]) -> Check | None:
     from pyarrow import compute
 
     table, names = rows.table, rows.names
@@ -198,7 +198,7 @@ class Audit:
     ----------
     surveyed
         The fleet.
-    tally
+    total
         What its rows come to.
     objective
         The mean delay, s; +inf where it is no plan.
@@ -209,13 +209,13 @@ class Audit:
     """
 
     surveyed: Surveyed
-    tally: Tally
+    total: Totals
     objective: float
     lower_bound: float
     checks: tuple[Check, ...]
 
 
-def audit(foreman: Foreman, claims: OutcomeFile, path: Path) -> Audit:
+def audit(foreman: Foreman, claims: AnswerFile, path: Path) -> Audit:
     """Recompute everything that a plan of a fleet in parts claims.
 
     Parameters
@@ -237,15 +237,15 @@ def audit(foreman: Foreman, claims: OutcomeFile, path: Path) -> Audit:
     surveyed = foreman.survey()
     n, digest = len(parted.files), surveyed.sha256()
     each = list(foreman.each(checked, (), [path] * n))
-    tally = together([found for found, _ in each])
+    total = together([found for found, _ in each])
     false = next((check for _, check in each if check is not None), None)
-    broken = tally.violation or ("" if fits(tally.used, parted.n_nodes) else "its shares exceed what there is")
-    objective = math.inf if broken else tally.mean_delay
+    broken = total.violation or ("" if fits(total.used, parted.n_nodes) else "its shares exceed what there is")
+    objective = math.inf if broken else total.mean_delay
 
     @cache
     def bound_of(prices: tuple[float, ...]) -> float:
         at = np.clip(np.array(prices), LEAST_PRICE, MOST_PRICE)
-        if at.shape != (len(tally.resources),) or not (np.isfinite(prices).all() and (np.array(prices) >= 0.0).all()):
+        if at.shape != (len(total.resources),) or not (np.isfinite(prices).all() and (np.array(prices) >= 0.0).all()):
             return -math.inf
         point = Sums.all(foreman.asked("ask", (), [at] * n)).point(at, 1.0, np.empty(0, dtype=np.int64))
         bound = point.value - rounding_slack(parted.n_nodes, point.magnitude)
@@ -253,20 +253,20 @@ def audit(foreman: Foreman, claims: OutcomeFile, path: Path) -> Audit:
 
     said = [row.price_s for row in claims.resources or ()] or [claims.price_s or 0.0]
     bound = bound_of(tuple(said))
-    idle = np.zeros(len(tally.resources))
+    idle = np.zeros(len(total.resources))
     checks = (
         Check("scenario", claims.scenario_sha256[:12], digest[:12], claims.scenario_sha256 == digest),
         Check("feasible", "yes", f"no: {broken}" if broken else "yes", not broken),
         check_objective(claims, objective),
         check_bound(claims, bound, "dual, at its prices"),
         *check_rule(surveyed.example, claims),
-        *check_aims(surveyed.example, claims, objective, math.inf if broken else tally.worst_delay),
-        *check_price(len(tally.resources), claims, lambda prices: bound_of(tuple(prices))),
+        *check_aims(surveyed.example, claims, objective, math.inf if broken else total.worst_delay),
+        *check_price(len(total.resources), claims, lambda prices: bound_of(tuple(prices))),
         *check_resources(
-            tally.resources, claims, (tally.used, tally.load, idle), lambda prices: bound_of(tuple(prices))
+            total.resources, claims, (total.used, total.load, idle), lambda prices: bound_of(tuple(prices))
         ),
         check_gap(claims, objective),
         check_status(claims, not broken, lambda name: None),
         false or Check("rows", f"{parted.n_nodes:,} rows", "all the same", not broken),
     )
-    return Audit(surveyed, tally, objective, bound, checks)
+    return Audit(surveyed, total, objective, bound, checks)

@@ -29,7 +29,7 @@ _KINDS_OF_GAPS = 1000  # that are told apart in sentences
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Facts:
+class PartFacts:
     """What a part says of itself once it is read.
 
     Parameters
@@ -131,7 +131,7 @@ class PartedScenario:
         """Return the columns of one part; errors are those of `scenario`."""
         return Fleet.of(self.scenario(place), whole.shared, whole.count).slim()
 
-    def facts(self, place: int) -> Facts:
+    def facts(self, place: int) -> PartFacts:
         """Return what one part says of itself, its names looked at too.
 
         Raises
@@ -142,7 +142,7 @@ class PartedScenario:
         part, scenario = self.files[place], self.scenario(place)
         nodes = replace(scenario.nodes, names=Unnamed(part.n_nodes, check_names_in(part)))
         used, crossed = used_and_crossed(scenario)
-        return Facts(
+        return PartFacts(
             count=float(counts_of(scenario).sum()),
             shared=frozenset(used | crossed),
             gaps=np.unique(nodes.arrival_scv)[:_KINDS_OF_GAPS],
@@ -182,7 +182,7 @@ class Surveyed:
     """
 
     parted: PartedScenario
-    facts: Sequence[Facts]
+    facts: Sequence[PartFacts]
 
     @cached_property
     def whole(self) -> Whole:

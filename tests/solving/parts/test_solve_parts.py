@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
-from dmcjia_opt.base import dask_
+from dmcjia_opt.base import clusters
 from dmcjia_opt.base.errors import BackendFailed, InfeasibleError, InputError
 from dmcjia_opt.bounds.certificate import lower_bound
 from dmcjia_opt.model.scenario.compiling import compile_problem
@@ -15,7 +15,7 @@ from dmcjia_opt.model.scenario.node_files import write_nodes
 from dmcjia_opt.model.scenario.nodes import Labels
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.solving.parts.crews import Foreman, crew_here, in_process
-from dmcjia_opt.solving.parts.dask_ import crew_on_dask
+from dmcjia_opt.solving.parts.dask_crew import crew_on_dask
 from dmcjia_opt.solving.solve import solve
 from tests.solving.parts.conftest import NODES, PART, planned
 from tests.solving.parts.dying import Dying
@@ -26,7 +26,7 @@ SAME = ("objective", "lower_bound", "worst_delay", "scenario_sha256", "evaluatio
 def assert_same(one, other):
     assert {key: getattr(one, key) for key in SAME} == {key: getattr(other, key) for key in SAME}
     assert (one.prices == other.prices).all()
-    assert (one.tally.used == other.tally.used).all()
+    assert (one.total.used == other.total.used).all()
 
 
 def rows(path):
@@ -88,7 +88,7 @@ def test_no_cluster_is_told(parted, address):
 
 
 def test_a_scheduler_that_is_not_there_is_told(parted, monkeypatch):
-    monkeypatch.setattr(dask_, "_CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(clusters, "_CONNECT_SECONDS", 0.2)
     with pytest.raises(BackendFailed, match="no Dask scheduler answers"), crew_on_dask(parted, "tcp://127.0.0.1:1"):
         pass
 
@@ -102,7 +102,7 @@ def test_what_was_met_before_an_interrupt_is_kept(plan, parted, folder):
         assert met.status == Status.LIMIT
         assert met.evaluations < plan.evaluations
         assert met.lower_bound <= plan.objective <= met.objective * (1 + 1e-12)
-        assert met.tally.used[0] == pytest.approx(1.0, abs=1e-12)
+        assert met.total.used[0] == pytest.approx(1.0, abs=1e-12)
         assert met.gap < 0.1
 
 
@@ -121,8 +121,8 @@ def test_links_of_all_parts_are_shared_by_all(tmp_path):
     plan = planned(parted, out=tmp_path / "plan.parquet")
     together = solve(load_parts(tmp_path / "fleet.toml"), "lagrangian")
     assert [resource.name for resource in plan.resources] == ["cloud", *(f"cell-{k}" for k in range(1, 7))]
-    assert (plan.tally.used <= 1.0).all()
-    assert plan.tally.used == pytest.approx(1.0, abs=1e-9)
+    assert (plan.total.used <= 1.0).all()
+    assert plan.total.used == pytest.approx(1.0, abs=1e-9)
     assert plan.lower_bound <= together.objective
     assert plan.objective == pytest.approx(together.objective, rel=1e-3)
     row = rows(tmp_path / "plan.parquet").iloc[0]
