@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dmcjia_opt.cli.progress import PassesProgress
     from dmcjia_opt.model.scenario.parted import PartedScenario
     from dmcjia_opt.solving.parts.crews import Foreman
-    from dmcjia_opt.solving.plan import AnswerFile
+    from dmcjia_opt.solving.plan import PlanHeadFile
 
 
 def beside(out: Path | None) -> str | None:
@@ -57,7 +57,7 @@ def is_of_parts(plan: Path) -> bool:
     return load_claims(plan).parts > 0
 
 
-def of_parts(scenario: Path, plan: Path, *, outside: bool = False) -> tuple[PartedScenario, AnswerFile, Path]:
+def of_parts(scenario: Path, plan: Path, *, outside: bool = False) -> tuple[PartedScenario, PlanHeadFile, Path]:
     """Return the fleet in parts that a plan file is of, its claims, and the file of its rows."""
     from dmcjia_opt.model.scenario.loading import load_parts
     from dmcjia_opt.model.scenario.parted import PartedScenario

@@ -31,7 +31,7 @@ _Split = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Answer:
+class PlanHead:
     """What is claimed about an answer, whatever it says of the nodes.
 
     Parameters
@@ -176,8 +176,8 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Plan(Answer):
-    """An answer, and what is claimed about it (see `Answer` for the claims).
+class Plan(PlanHead):
+    """An answer, and what is claimed about it (see `PlanHead` for the claims).
 
     Parameters
     ----------
@@ -338,7 +338,7 @@ class Provenance(BaseModel):
     trace: Annotated[list[Moment], FailFast()] = []
 
 
-class AnswerFile(Provenance):
+class PlanHeadFile(Provenance):
     """What a plan file claims, whatever it says of the nodes.
 
     Where those are in another file, it says which, and in how many parts the fleet was planned, 0 for one whole.
@@ -362,7 +362,7 @@ class AnswerFile(Provenance):
     parts: Annotated[int, Field(ge=0)] = 0
 
 
-class PlanFile(AnswerFile):
+class PlanFile(PlanHeadFile):
     """A plan file as read: claims, none of them checked yet."""
 
     splits: Annotated[list[_Split], _Nodes, FailFast()]
@@ -391,12 +391,12 @@ def load_plan(path: str | Path) -> PlanFile:
         raise InputError(f"{rows}: {explain(error, PlanFile)}") from None
 
 
-def load_claims(path: str | Path) -> PlanFile | AnswerFile:
+def load_claims(path: str | Path) -> PlanFile | PlanHeadFile:
     """Read the claims of a plan file, and leave rows that are in another one there; errors are those of `load_plan`."""
     path = Path(path)
     if b'"rows_file"' not in read_bytes(path, "the plan"):
         return read_json(path, "the plan", PlanFile)
-    found = read_json(path, "the plan", AnswerFile)
+    found = read_json(path, "the plan", PlanHeadFile)
     if not found.rows_file:
         return read_json(path, "the plan", PlanFile)
     if not is_beneath(path.parent, found.rows_file):

@@ -22,7 +22,7 @@ from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.choices import Choices, Share, choices_of
 from dmcjia_opt.solving.contract import Placement, Status, proved
 from dmcjia_opt.solving.infeasible import too_late, why_no_plan
-from dmcjia_opt.solving.plan import AnswerFile, Plan, PlanFile, options_and_shares
+from dmcjia_opt.solving.plan import Plan, PlanFile, PlanHeadFile, options_and_shares
 from dmcjia_opt.solving.registry import build_allocator, build_placer, specs
 from dmcjia_opt.solving.running import place
 
@@ -116,13 +116,13 @@ def verify(scenario: Scenario, claims: PlanFile, proof: Proof | None = None) -> 
     )
 
 
-def check_bound(claims: AnswerFile, bound: float, how: str) -> Check:
+def check_bound(claims: PlanHeadFile, bound: float, how: str) -> Check:
     """Return the bound that a plan file claims beside one that was proved, and how."""
     claimed = claims.lower_bound_s
     return Check("lower_bound_s", f"{claimed:.9g}", f"{bound:.9g} ({how})", claimed <= _up(bound))
 
 
-def check_gap(claims: AnswerFile, objective: float) -> Check:
+def check_gap(claims: PlanHeadFile, objective: float) -> Check:
     """Return the gap that a plan file claims beside the one between the recomputed delay and its bound."""
     gap = relative_gap(objective, claims.lower_bound_s)
     return Check("gap", f"{claims.gap:.3e}", f"{gap:.3e}", abs(claims.gap - gap) <= CLAIM_TOLERANCE)
@@ -147,7 +147,7 @@ def certify_file(scenario: Scenario, problem: Problem, claims: PlanFile) -> tupl
     return choices_of(scenario, problem, options, shares), certificate
 
 
-def check_objective(claims: AnswerFile, objective: float) -> Check:
+def check_objective(claims: PlanHeadFile, objective: float) -> Check:
     """Return the delay that a plan file claims, of what was minimised, beside the recomputed one."""
     claimed, recomputed = claims.objective_s, objective
     same = math.isclose(claimed, recomputed, rel_tol=CLAIM_TOLERANCE)
@@ -189,13 +189,13 @@ def _searched_again(problem: Problem, name: str) -> Placement | None:
     return place(placer, problem, build_allocator("waterfilling")) if placer.supports(problem) is None else None
 
 
-def check_rule(scenario: Scenario, claims: AnswerFile) -> tuple[Check, ...]:
+def check_rule(scenario: Scenario, claims: PlanHeadFile) -> tuple[Check, ...]:
     """Return whether the bound is said to hold for the plans it holds for, if that is said."""
     said, rule = claims.bound_holds_for, scenario.rule
     return (Check("rule", said, rule, said == rule),) if said else ()
 
 
-def check_aims(scenario: Scenario, claims: AnswerFile, mean: float, worst: float) -> Iterator[Check]:
+def check_aims(scenario: Scenario, claims: PlanHeadFile, mean: float, worst: float) -> Iterator[Check]:
     """Yield whether a plan says what was minimised, of which statistic, and the mean and largest delay that come of it.
 
     What a file does not say counts as the mean, and is shown where that is not so.
@@ -210,7 +210,7 @@ def check_aims(scenario: Scenario, claims: AnswerFile, mean: float, worst: float
             yield Check(key, f"{said:.9g}", f"{found:.9g}", math.isclose(said, found, rel_tol=CLAIM_TOLERANCE))
 
 
-def check_price(n_resources: int, claims: AnswerFile, bound_at: BoundAt) -> tuple[Check, ...]:
+def check_price(n_resources: int, claims: PlanHeadFile, bound_at: BoundAt) -> tuple[Check, ...]:
     """Return whether the bound follows from the price, where that is what it is said to rest on."""
     if claims.price_s is None:
         return ()
@@ -220,13 +220,13 @@ def check_price(n_resources: int, claims: AnswerFile, bound_at: BoundAt) -> tupl
     return () if claims.bound_from != "dual" else (_proves("price_s", claimed, bound_at([claims.price_s]), claims),)
 
 
-def _proves(what: str, said: str, bound: float, claims: AnswerFile) -> Check:
+def _proves(what: str, said: str, bound: float, claims: PlanHeadFile) -> Check:
     return Check(what, said, f"proves {bound:.9g}", claims.lower_bound_s <= _up(bound))
 
 
 def check_resources(
     resources: Sequence[Resource],
-    claims: AnswerFile,
+    claims: PlanHeadFile,
     columns: tuple[FloatArray, FloatArray, FloatArray],
     bound_at: BoundAt,
 ) -> tuple[Check, ...]:
@@ -264,7 +264,7 @@ def _few(words: Sequence[str]) -> str:
     return ", ".join([*words[:_SHOWN], *([f"and {len(words) - _SHOWN} more"] if len(words) > _SHOWN else [])])
 
 
-def check_status(claims: AnswerFile, feasible: bool, searched: Searched) -> Check:
+def check_status(claims: PlanHeadFile, feasible: bool, searched: Searched) -> Check:
     """Return whether the gap that is claimed allows the status; no status is that of an infeasible plan."""
     tolerance, said = claims.gap_tolerance, claims.status
     reached = proved(claims.gap, tolerance)

@@ -31,7 +31,7 @@ from dmcjia_opt.model.scenario.nodes import Node, NonNegative, Positive
 from dmcjia_opt.model.scenario.references import Profiles, Reading
 from dmcjia_opt.model.scenario.scenario import Options
 from dmcjia_opt.model.scenario.servers import Link, Server
-from dmcjia_opt.solving.plan import AnswerFile, Limits, Moment, NodeClaim, PlanFile, Provenance, ResourceClaim
+from dmcjia_opt.solving.plan import Limits, Moment, NodeClaim, PlanFile, PlanHeadFile, Provenance, ResourceClaim
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.bench.rows import Row
 from dmcjia_opt.studies.bench.suites import Block
@@ -60,7 +60,7 @@ MODELS = {
     "### `[[nodes]]`": Node,
     "## Profile": _ProfileFile,
     "Each of `layers`:": _LayerFile,
-    "What `verify` reads:": AnswerFile,
+    "What `verify` reads:": PlanHeadFile,
     "The lists of the nodes, where": PlanFile,
     "Each of `nodes`:": NodeClaim,
     "Each of `resources`:": ResourceClaim,

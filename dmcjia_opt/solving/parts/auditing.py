@@ -26,7 +26,7 @@ from dmcjia_opt.solving.node_rows import STAGES, rows_in
 from dmcjia_opt.solving.parts.crews import Foreman
 from dmcjia_opt.solving.parts.shelf import Shelf
 from dmcjia_opt.solving.parts.totals import Totals, fits, together, totals_of
-from dmcjia_opt.solving.plan import AnswerFile
+from dmcjia_opt.solving.plan import PlanHeadFile
 from dmcjia_opt.solving.verifying import (
     CLAIM_TOLERANCE,
     Check,
@@ -215,7 +215,7 @@ class Audit:
     checks: tuple[Check, ...]
 
 
-def audit(foreman: Foreman, claims: AnswerFile, path: Path) -> Audit:
+def audit(foreman: Foreman, claims: PlanHeadFile, path: Path) -> Audit:
     """Recompute everything that a plan of a fleet in parts claims.
 
     Parameters

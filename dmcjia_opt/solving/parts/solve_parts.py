@@ -31,7 +31,7 @@ from dmcjia_opt.solving.node_rows import table_of
 from dmcjia_opt.solving.parts.crews import Foreman
 from dmcjia_opt.solving.parts.shelf import Shelf, roots, sample
 from dmcjia_opt.solving.parts.totals import Totals, fits, together, totals_of
-from dmcjia_opt.solving.plan import Answer
+from dmcjia_opt.solving.plan import PlanHead
 from dmcjia_opt.solving.registry import LIBRARIES
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ Keep = Callable[[Iterator["pa.Table"]], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class PartedPlan(Answer):
-    """A plan of a fleet in parts, whose rows are elsewhere (see `Answer` for the claims).
+class PartedPlan(PlanHead):
+    """A plan of a fleet in parts, whose rows are elsewhere (see `PlanHead` for the claims).
 
     Parameters
     ----------

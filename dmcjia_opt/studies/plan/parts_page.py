@@ -9,7 +9,7 @@ from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.solving.contract import Status, proved
 from dmcjia_opt.solving.parts.auditing import Audit
 from dmcjia_opt.solving.parts.totals import EDGES, Totals
-from dmcjia_opt.solving.plan import AnswerFile
+from dmcjia_opt.solving.plan import PlanHeadFile
 from dmcjia_opt.studies.look.page import Cell, render
 from dmcjia_opt.studies.look.words import (
     budget,
@@ -32,7 +32,7 @@ class _Said:
 
     worst = False
 
-    def __init__(self, claims: AnswerFile, found: Audit) -> None:
+    def __init__(self, claims: PlanHeadFile, found: Audit) -> None:
         self.objective, self.lower_bound = found.objective, min(found.lower_bound, found.objective)
         self.bound_holds_for = found.surveyed.example.rule
         self.tolerance = claims.gap_tolerance
@@ -46,7 +46,7 @@ class _Said:
         return proved(self.gap, self.tolerance)
 
 
-def parts_report(claims: AnswerFile, found: Audit, scenario_file: str) -> str:
+def parts_report(claims: PlanHeadFile, found: Audit, scenario_file: str) -> str:
     """Return the report of a plan of a fleet in parts as one HTML file.
 
     Parameters

@@ -97,4 +97,4 @@ def test_a_worker_with_other_code_is_refused():
             return {"tcp://w:1": "0.0.9-abc"}
 
     with pytest.raises(InputError, match=r"worker tcp://w:1 has another version of dmcjia_opt \(0\.0\.9-abc\)"):
-        dask_._same_code(Other(), "tcp://s:1")
+        clusters._same_code(Other(), "tcp://s:1")
