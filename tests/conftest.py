@@ -1,5 +1,6 @@
 """Settings of the whole suite: property tests draw the same examples everywhere; no module leaves processes behind."""
 
+import os
 import signal
 import time
 from functools import partial
@@ -11,6 +12,7 @@ from dmcjia_opt.testing.methods import end_workers
 from tests.command_line import run
 from tests.waiting import Clock
 
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # what JAX compiles runs once or twice
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
 settings.load_profile("fixed")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from dmcjia_opt.solving.contract import Stop
 if TYPE_CHECKING:
     from dmcjia_opt.cli.progress import PassesProgress
     from dmcjia_opt.model.scenario.parted import PartedScenario
+    from dmcjia_opt.solving.fleets import Backend
     from dmcjia_opt.solving.parts.crews import Foreman
     from dmcjia_opt.solving.plan import PlanHeadFile
 
@@ -70,15 +72,21 @@ def of_parts(scenario: Path, plan: Path, *, outside: bool = False) -> tuple[Part
 
 
 @contextmanager
-def foreman_of(parted: PartedScenario, dask: str | None, title: str) -> Iterator[tuple[Foreman, PassesProgress]]:
+def foreman_of(
+    parted: PartedScenario, dask: str | None, title: str, backend: Backend = "numpy"
+) -> Iterator[tuple[Foreman, PassesProgress]]:
     """Return who asks the parts, through Dask's workers at an address or processes here, and what shows it."""
     from dmcjia_opt.base.processes import interrupts_remembered
+    from dmcjia_opt.bounds.crowds import FleetPart
     from dmcjia_opt.cli.progress import PassesProgress
+    from dmcjia_opt.solving.fleets import part_of
     from dmcjia_opt.solving.parts.crews import Foreman, crew_here
     from dmcjia_opt.solving.parts.dask_crew import crew_on_dask
 
+    maker = FleetPart if backend == "numpy" else partial(part_of, backend=backend)
+    workers = None if backend == "numpy" else 1  # JAX has threads of its own
     with (
-        crew_here(parted) if dask is None else crew_on_dask(parted, dask) as crew,
+        crew_here(parted, workers, maker) if dask is None else crew_on_dask(parted, dask, maker) as crew,
         PassesProgress(title) as progress,
         interrupts_remembered(),
     ):
@@ -102,9 +110,11 @@ def solve_in_parts(
     from dmcjia_opt.cli.show_parts import show_parted_plan
     from dmcjia_opt.solving.node_rows import write_rows
     from dmcjia_opt.solving.parts.solve_parts import solve_parts
+    from dmcjia_opt.solving.registry import build_placer
 
     parted.check()
-    with foreman_of(parted, dask, "solve") as (foreman, progress):
+    backend = getattr(build_placer(placer), "backend", "numpy")
+    with foreman_of(parted, dask, "solve", backend) as (foreman, progress):
         plan = solve_parts(
             foreman,
             placer=placer,

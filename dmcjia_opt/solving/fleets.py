@@ -10,11 +10,14 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.errors import BackendMissing, InputError
+from dmcjia_opt.base.machine import installing
 from dmcjia_opt.base.processes import raise_if_interrupted
 from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.bounds.crowds import Asked, Between, Chosen, FleetPart, Parts, Step
@@ -31,6 +34,29 @@ LARGE = 1 << 21
 MOST_TABLES = 1 << 26
 _TRIED = 3  # of the best points of several prices
 _FILLS, _FILLED = 30, 1e-13  # passes to fill what is shared, and the part that may be left
+
+
+Backend: TypeAlias = Literal["numpy", "jax"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """A plan made from columns.
+
+    Parameters
+    ----------
+    options
+        (n_nodes,) the option of each node in the menus of its scenario.
+    problem, found
+        The problem of those options alone, and the plan there.
+    done
+        Whether that is it; otherwise its prices are where a search begins.
+    """
+
+    options: IntArray
+    problem: Problem
+    found: Placement
+    done: bool
 
 
 class _Spent(Exception):
@@ -136,14 +162,31 @@ def _inside(prices: FloatArray, step: Between) -> bool:
     return bool((np.array(step.low) <= prices).all() and (prices <= np.array(step.high)).all())
 
 
-def passes_over(fleet: Fleet, stop: Stop, callback: Callback | None = None) -> Passes:
+def passes_over(fleet: Fleet, stop: Stop, callback: Callback | None = None, backend: Backend = "numpy") -> Passes:
     """Return what asks a fleet that fits into memory."""
-    part = FleetPart(fleet)
+    part = part_of(fleet, 0, backend)
 
     def asked(what: str, steps: tuple[Step, ...], *arguments: Sequence[Any]) -> list[Any]:
         return [getattr(part, what)(steps, *(entries[0] for entries in arguments))]
 
     return Passes(asked, 1, fleet.n_nodes, stop, callback)
+
+
+def part_of(fleet: Fleet, place: int, backend: Backend) -> Any:  # noqa: ANN401 - one of two that are used alike
+    """Return what prices a part of a fleet.
+
+    Raises
+    ------
+    BackendMissing
+        If it takes JAX, and that is not installed.
+    """
+    if backend == "numpy":
+        return FleetPart(fleet, place)
+    if find_spec("jax") is None:
+        raise BackendMissing(f'backend = "jax" needs JAX; {installing("jax")}')
+    from dmcjia_opt.bounds.jax_part import JaxPart
+
+    return JaxPart(fleet, place)
 
 
 def chosen(passes: Passes, near: FloatArray) -> list[Parts]:
@@ -190,49 +233,64 @@ def _choose(crowd: Parts, low: FloatArray, high: FloatArray, room: float) -> Par
 def filled(crowd: Parts, near: FloatArray) -> DualPoint:
     """Return the point at which a crowd with one option a node uses up what is shared, and no more.
 
-    `near` (n_resources,) are prices that are not far off.
+    `near` (n_resources,) are prices that are not far off. Newton's method on log axes, or where no slope is known the
+    secant of the last two points.
     """
-    prices = np.array(near)
+    prices, slope = np.array(near), np.full(len(near), -0.5)
     point = crowd.ask(prices)
     for _ in range(_FILLS):
         off = np.log(np.maximum(point.use, 1e-300))
         paid = prices > 0.0
         if (np.abs(off[paid]) <= _FILLED).all() and (point.use <= 1.0).all():
             break
-        slope = np.where(point.elasticity < -1e-3, -point.elasticity, 0.5)
+        slope = np.where(point.elasticity < -1e-3, point.elasticity, slope)
         # a hair more than enough, so that rounding leaves no share over
-        prices = np.where(paid, prices * np.exp(np.clip((off + 0.25 * _FILLED) / slope, -2.0, 2.0)), prices)
-        point = crowd.ask(prices)
+        step = np.where(paid, np.clip(-(off + 0.25 * _FILLED) / slope, -2.0, 2.0), 0.0)
+        prices = prices * np.exp(step)
+        last, point = point, crowd.ask(prices)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            secant = np.log(point.use / last.use) / step
+        slope = np.where(np.isfinite(secant) & (secant < -1e-3) & (secant > -1.5), secant, slope)
     return point
 
 
 def plan_of_columns(
-    scenario: Scenario, allocator: Allocator, stop: Stop, callback: Callback | None = None
-) -> tuple[IntArray, Problem, Placement] | None:
+    scenario: Scenario, allocator: Allocator, stop: Stop, callback: Callback | None = None, backend: Backend = "numpy"
+) -> Made | None:
     """Return a plan of a large fleet from its columns alone (see `place_fleet`), if its prices prove it good enough.
 
     None where tables are better: the fleet is small, something is pooled, the worst node counts, or prices leave a
-    larger gap than was asked for.
+    larger gap than was asked for. Where JAX is asked for, that is what is known before there are tables.
+
+    Raises
+    ------
+    InputError, BackendMissing
+        If JAX is asked for what has no prices, or is not installed.
     """
     entries = scenario.n_nodes * scenario.menus.n_options
-    if entries < LARGE or scenario.options.objective == "worst":
+    if entries < LARGE and backend == "numpy":
         return None
     fleet = Fleet.of(scenario)
     whole = entries * len(fleet.times.slots) > MOST_TABLES
-    if any(resource.pooled for resource in fleet.resources) or (len(fleet.resources) > 1 and not whole):
+    pooled = any(resource.pooled for resource in fleet.resources)
+    if pooled or scenario.options.objective == "worst":
+        if backend == "numpy":
+            return None
+        what = "something is pooled" if pooled else "the worst node counts"
+        raise InputError(f'backend = "jax" finds prices of reserved shares for the mean, and here {what}; leave it out')
+    if len(fleet.resources) > 1 and not whole and backend == "numpy":
         return None
-    passes = passes_over(fleet, stop, callback)
+    passes = passes_over(fleet, stop, callback, backend)
     made = place_fleet(fleet, allocator, passes, beginning([fleet]))
-    if made is None or passes.limited or whole:
-        return made
-    objective = float(made[1].objective(made[2].options, np.asarray(made[2].shares)))
-    return made if relative_gap(objective, made[2].lower_bound) <= stop.tolerance else None
+    if made is None:
+        return None
+    objective = float(made.problem.objective(made.found.options, np.asarray(made.found.shares)))
+    closed = relative_gap(objective, made.found.lower_bound) <= stop.tolerance
+    return replace(made, done=passes.limited or whole or closed)
 
 
-def place_fleet(
-    fleet: Fleet, allocator: Allocator, passes: Passes, near: FloatArray
-) -> tuple[IntArray, Problem, Placement] | None:
-    """Return a plan of a fleet that fits into memory: its options, the problem of those alone, and shares and bound.
+def place_fleet(fleet: Fleet, allocator: Allocator, passes: Passes, near: FloatArray) -> Made | None:
+    """Return a plan of a fleet that fits into memory.
 
     None if prices do not lead to a plan: the tables will tell why.
     """
@@ -262,7 +320,7 @@ def place_fleet(
         evaluations=passes.count,
         prices=passes.best.prices,
     )
-    return options, problem, placement
+    return Made(options, problem, placement, True)
 
 
 def beginning(parts: Sequence[Fleet]) -> FloatArray:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.base.errors import InfeasibleError
+from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.base.machine import installed_versions
 from dmcjia_opt.bounds.best import BestPrice
 from dmcjia_opt.bounds.certificate import best_of, judge, lower_bound, overload_of, relative_gap
@@ -20,7 +20,7 @@ from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.streams import cautions
 from dmcjia_opt.solving.choices import choices_of
 from dmcjia_opt.solving.contract import Allocator, Callback, Kind, Placement, Spec, Status, Stop, proved
-from dmcjia_opt.solving.fleets import plan_of_columns
+from dmcjia_opt.solving.fleets import Backend, plan_of_columns
 from dmcjia_opt.solving.infeasible import too_late, why_no_plan
 from dmcjia_opt.solving.plan import Plan, PlanFile
 from dmcjia_opt.solving.registry import LIBRARIES, build_allocator, build_placer, spec_of
@@ -76,16 +76,21 @@ def solve(
     stop, nodes = stop or Stop(), scenario.nodes.names
     began, started = datetime.now(UTC), time.perf_counter()
     by_columns = not others and getattr(outer, "by_prices", False) and inner_name == "waterfilling" and start is None
-    made = plan_of_columns(scenario, inner, stop, callback) if by_columns else None
+    backend: Backend = "numpy" if others else getattr(outer, "backend", "numpy")
+    if backend != "numpy" and not by_columns:
+        raise InputError(
+            f'backend = "{backend}" prices fleets with the allocator waterfilling and no start; leave it out'
+        )
+    made = plan_of_columns(scenario, inner, stop, callback, backend) if by_columns else None
     picked: IntArray | None = None
     dual: BestPrice | None = None
-    if made is not None:
-        picked, problem, found = made
+    if made is not None and made.done:
+        picked, problem, found = made.options, made.problem, made.found
     else:
         problem = compile_problem(scenario)
         check_support(inner, problem, inner_name, inner_who)
         first, near = (None, None) if start is None else start_of(scenario, problem, start)
-        dual = BestPrice(problem, near)
+        dual = BestPrice(problem, made.found.prices if made is not None else near)
         if dual.load >= 1.0:
             raise InfeasibleError(why_no_plan(scenario, problem))
         with unchanged(problem, others):

@@ -165,7 +165,7 @@ class StageTimes:
         for (device, network), seconds in self.measured.items():
             if network == menu.network:
                 on = self.device_index[rows, None] == device
-                computing = xp.where(on, at(seconds[menu.cuts[:, 0]]), computing)
+                computing = xp.where(on, xp.asarray(seconds)[at(menu.cuts[:, 0])], computing)
         sent, raw = at(menu.sent), at(menu.cuts[:, 0] == 0)
         if self.own_input:
             sent = xp.where(raw, self.input_bytes[rows, None], sent)

@@ -18,7 +18,7 @@ from dmcjia_opt.base.machine import cores
 from dmcjia_opt.base.processes import companions
 from dmcjia_opt.bounds.crowds import FleetPart, Step
 from dmcjia_opt.model.scenario.parted import PartedScenario, Surveyed, Whole
-from dmcjia_opt.solving.parts.shelf import MOST_BYTES, Backend, Question, Shelf, Work, survey
+from dmcjia_opt.solving.parts.shelf import MOST_BYTES, Maker, Question, Shelf, Work, survey
 
 #: Told which part of how many has answered.
 Progress = Callable[[int, int], None]
@@ -68,9 +68,9 @@ class Foreman:
         return found
 
 
-def in_process(parted: PartedScenario, backend: Backend = FleetPart, most: int = MOST_BYTES) -> Crew:
+def in_process(parted: PartedScenario, maker: Maker = FleetPart, most: int = MOST_BYTES) -> Crew:
     """Return a crew of nobody but this process."""
-    shelf = Shelf(parted, backend, most)
+    shelf = Shelf(parted, maker, most)
 
     def answers(question: Question) -> Iterator[Any]:
         return (shelf.answer(place, question) for place in range(len(parted.files)))
@@ -80,13 +80,13 @@ def in_process(parted: PartedScenario, backend: Backend = FleetPart, most: int =
 
 @contextmanager
 def crew_here(
-    parted: PartedScenario, workers: int | None = None, backend: Backend = FleetPart, most: int = MOST_BYTES
+    parted: PartedScenario, workers: int | None = None, maker: Maker = FleetPart, most: int = MOST_BYTES
 ) -> Iterator[Crew]:
     """Return a crew of so many processes on this machine, by default one a core; they end with what is done inside.
 
     Parameters
     ----------
-    parted, backend
+    parted, maker
         The fleet, and what answers for a part.
     workers
         Processes; with one there is none but this.
@@ -95,11 +95,11 @@ def crew_here(
     """
     n = min(cores() if workers is None else workers, len(parted.files))
     if n <= 1:
-        yield in_process(parted, backend, most)
+        yield in_process(parted, maker, most)
         return
     pipes = [multiprocessing.Pipe() for _ in range(n)]
     bodies = [
-        partial(_serve, there, Shelf(parted, backend, most // n), range(k, len(parted.files), n))
+        partial(_serve, there, Shelf(parted, maker, most // n), range(k, len(parted.files), n))
         for k, (_, there) in enumerate(pipes)
     ]
     with companions(bodies):

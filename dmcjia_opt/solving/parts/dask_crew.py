@@ -17,29 +17,27 @@ from dmcjia_opt.base.errors import BackendFailed, DmcjiaError, in_one_line
 from dmcjia_opt.bounds.crowds import FleetPart
 from dmcjia_opt.model.scenario.parted import PartedScenario
 from dmcjia_opt.solving.parts.crews import Crew
-from dmcjia_opt.solving.parts.shelf import MOST_BYTES, Backend, Question, Shelf
+from dmcjia_opt.solving.parts.shelf import MOST_BYTES, Maker, Question, Shelf
 
 _MOST_LOSSES = 3  # of workers, in one pass
 _shelves: dict[str, Shelf] = {}
 
 
-def answers(
-    token: str, parted: PartedScenario, backend: Backend, places: Sequence[int], question: Question
-) -> list[Any]:
+def answers(token: str, parted: PartedScenario, maker: Maker, places: Sequence[int], question: Question) -> list[Any]:
     """Return what some parts answer; called on a Dask worker, which keeps them until another fleet comes."""
     if token not in _shelves:
         _shelves.clear()
-        _shelves[token] = Shelf(parted, backend, MOST_BYTES)
+        _shelves[token] = Shelf(parted, maker, MOST_BYTES)
     return [_shelves[token].answer(place, question) for place in places]
 
 
 @contextmanager
-def crew_on_dask(parted: PartedScenario, address: str, backend: Backend = FleetPart) -> Iterator[Crew]:
+def crew_on_dask(parted: PartedScenario, address: str, maker: Maker = FleetPart) -> Iterator[Crew]:
     """Return a crew of the workers of a cluster.
 
     Parameters
     ----------
-    parted, backend
+    parted, maker
         The fleet, and what answers for a part.
     address
         Of a scheduler, such as ``tcp://host:8786``, or ``local:N`` for N workers here.
@@ -50,12 +48,12 @@ def crew_on_dask(parted: PartedScenario, address: str, backend: Backend = FleetP
         If distributed is not installed, no cluster answers, or its workers have other code.
     """
     with client_of(address, "leave --dask out", "dask") as client:
-        yield _Cluster(client, parted, address, backend)
+        yield _Cluster(client, parted, address, maker)
 
 
 class _Cluster:
-    def __init__(self, client: Any, parted: PartedScenario, address: str, backend: Backend) -> None:  # noqa: ANN401
-        self._client, self._parted, self._address, self._backend = client, parted, address, backend
+    def __init__(self, client: Any, parted: PartedScenario, address: str, maker: Maker) -> None:  # noqa: ANN401
+        self._client, self._parted, self._address, self._maker = client, parted, address, maker
         self._token = secrets.token_hex(8)
 
     def __call__(self, question: Question) -> Iterator[Any]:
@@ -84,7 +82,7 @@ class _Cluster:
         return workers
 
     def _submit(self, places: Sequence[int], question: Question, worker: str) -> Any:  # noqa: ANN401 - a Future
-        own = (self._token, self._parted, self._backend, places, question)
+        own = (self._token, self._parted, self._maker, places, question)
         return self._client.submit(
             answers, *own, workers=[worker], allow_other_workers=True, pure=False, retries=_MOST_LOSSES
         )

@@ -18,7 +18,7 @@ from dmcjia_opt.solving.fleets import sampled
 MOST_BYTES = 1 << 29
 
 #: Makes what answers for a part as a `FleetPart` does, from its columns and its place.
-Backend: TypeAlias = Callable[[Fleet, int], Any]
+Maker: TypeAlias = Callable[[Fleet, int], Any]
 #: What a part is asked for: a method of it, or a function of the shelf, the part's place and what else there is.
 Work: TypeAlias = str | Callable[Concatenate["Shelf", int, ...], Any]
 
@@ -52,14 +52,14 @@ class Shelf:
     ----------
     parted
         The fleet.
-    backend
+    maker
         What answers for a part.
     most
         Bytes of columns that are kept.
     """
 
-    def __init__(self, parted: PartedScenario, backend: Backend = FleetPart, most: int = MOST_BYTES) -> None:
-        self.parted, self._backend, self._most = parted, backend, most
+    def __init__(self, parted: PartedScenario, maker: Maker = FleetPart, most: int = MOST_BYTES) -> None:
+        self.parted, self._maker, self._most = parted, maker, most
         self._whole: Whole | None = None
         self._taken: dict[int, Taken] = {}
         self._awake: dict[int, Any] = {}
@@ -78,11 +78,11 @@ class Shelf:
         self._rest(place)
         return found
 
-    def part(self, place: int) -> Any:  # noqa: ANN401 - what the backend made
+    def part(self, place: int) -> Any:  # noqa: ANN401 - what the maker made
         """Return a part, its columns read again if they were not kept."""
         assert self._whole is not None  # whoever asks parts has surveyed them
         if place not in self._awake:
-            part = self._awake[place] = self._backend(self.parted.fleet(place, self._whole), place)
+            part = self._awake[place] = self._maker(self.parted.fleet(place, self._whole), place)
             if isinstance(part, FleetPart) and place in self._taken:
                 part.resume(self._taken[place])
         return self._awake[place]

@@ -112,7 +112,7 @@ def solve_parts(
     """
     parted, stop = foreman.parted, stop or Stop()
     for kind, name, known in (("placer", placer, PLACERS), ("allocator", allocator, ALLOCATORS)):
-        if name not in known:
+        if name.partition(":")[0] not in known:
             raise InputError(f'a fleet in parts is planned by the {kind} {" or ".join(known)}, not "{name}"')
     parted.check()
     began, started = datetime.now(UTC), time.perf_counter()

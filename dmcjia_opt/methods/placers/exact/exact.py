@@ -18,6 +18,7 @@ from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer
 from dmcjia_opt.methods.placers.exact.pooled import search_pooled
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Placement, Status, Stop
+from dmcjia_opt.solving.fleets import Backend
 from dmcjia_opt.solving.options import method
 from dmcjia_opt.solving.running import place
 from dmcjia_opt.solving.search import Search
@@ -31,9 +32,13 @@ class Exact(LagrangianPlacer):
     ----------
     room
         Room for the branch and bound, after which Benders takes over.
+    backend
+        What prices the fleet first: NumPy, or JAX on a CPU or a GPU as it finds. What that leaves open is closed by
+        NumPy.
     """
 
     room: BranchingRoom = field(default_factory=BranchingRoom)
+    backend: Backend = "numpy"
 
     def supports(self, problem: Problem) -> str | None:
         """Return that where something is pooled it proves means without deadlines."""

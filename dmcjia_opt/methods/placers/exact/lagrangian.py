@@ -19,6 +19,7 @@ from dmcjia_opt.base.arrays import FloatArray, IntArray, blocks
 from dmcjia_opt.bounds.dual import DualPoint, dual_point, priced, rounding_slack
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Status, of_shares
+from dmcjia_opt.solving.fleets import Backend
 from dmcjia_opt.solving.options import method
 from dmcjia_opt.solving.search import Search
 
@@ -218,7 +219,15 @@ class LagrangianPlacer(ABC):
 
 @method
 class Lagrangian(LagrangianPlacer):
-    """The best price and the best plan around it; optimal whenever the two meet, as they do on large fleets."""
+    """The best price and the best plan around it; optimal whenever the two meet, as they do on large fleets.
+
+    Parameters
+    ----------
+    backend
+        What prices the fleet: NumPy, or JAX on a CPU or a GPU as it finds.
+    """
+
+    backend: Backend = "numpy"
 
     def close(self, search: Search) -> Status:
         """Exchange the options of one node or two."""
