@@ -113,7 +113,7 @@ def solve_in_parts(
     from dmcjia_opt.solving.registry import build_placer
 
     parted.check()
-    backend = getattr(build_placer(placer), "backend", "numpy")
+    backend: Backend = getattr(build_placer(placer), "backend", "numpy")
     with foreman_of(parted, dask, "solve", backend) as (foreman, progress):
         plan = solve_parts(
             foreman,
