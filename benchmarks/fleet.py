@@ -1,6 +1,7 @@
 """The exact placer on fleets of a thousand to a million nodes: time, memory, and passes over the table.
 
     python benchmarks/fleet.py [--nodes 1000 10000 100000 1000000]
+    python benchmarks/fleet.py --parts 1000000 --nodes 100000 1000000 10000000 [100000000]        in parts, rows written
     python benchmarks/fleet.py --links 200 --nodes 20000 --gap 1e-6       behind links that nodes share
 
 Each size runs in a process of its own, so that the peak memory is its own. "passes" is the time of the whole search
@@ -12,7 +13,11 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import resource
+import tempfile
 import time
+from collections.abc import Sequence
+from multiprocessing.queues import Queue
+from pathlib import Path
 
 
 def measure(nodes: int, links: int, gap: float | None) -> str:
@@ -46,13 +51,58 @@ def measure(nodes: int, links: int, gap: float | None) -> str:
     )
 
 
+def in_parts(folder: Path, nodes: int, part_nodes: int, queue: Queue[tuple[float, str]]) -> None:
+    """Draw, plan and write one fleet in parts; put the time a node, s, and one row of the table into a queue."""
+    from dmcjia_opt.model.scenario.drawn_parts import generate_parts
+    from dmcjia_opt.model.scenario.loading import load_parts
+    from dmcjia_opt.model.scenario.parted import PartedScenario
+    from dmcjia_opt.solving.node_rows import write_rows
+    from dmcjia_opt.solving.parts.crews import Foreman, crew_here
+    from dmcjia_opt.solving.parts.solve_parts import solve_parts
+
+    scenario = generate_parts(folder / "nodes", "fleet", nodes=nodes, part_nodes=part_nodes, seed=1)
+    scenario.save(folder / "fleet.toml", nodes_file="nodes")
+    parted = load_parts(folder / "fleet.toml", most=0)
+    assert isinstance(parted, PartedScenario)
+    start = time.perf_counter()
+    with crew_here(parted) as crew:
+        plan = solve_parts(Foreman(parted, crew), keep=lambda tables: write_rows(folder / "plan.parquet", tables))
+        took = time.perf_counter() - start
+        workers = len(multiprocessing.active_children())
+    memory = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    most = memory[0] + workers * memory[1]
+    parts = f"{nodes:11,d} {len(parted.files):5,d} {max(workers, 1):7,d} {took:9.2f} {1e6 * took / nodes:9.2f}"
+    queue.put((took / nodes, f"{parts} {plan.evaluations:6,d} {plan.gap:9.1e} {most:8,.0f}"))
+
+
+def parts_table(sizes: Sequence[int], part_nodes: int) -> None:
+    """Print what fleets in parts take, and how that grows; memory is at most that of this process and all workers."""
+    names = f"{'nodes':>11s} {'parts':>5s} {'workers':>7s} {'plan s':>9s} {'µs/node':>9s} {'passes':>6s}"
+    print(f"{names} {'gap':>9s} {'MB':>8s}")
+    context, each = multiprocessing.get_context("spawn"), []
+    for nodes in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            queue = context.Queue()
+            process = context.Process(target=in_parts, args=(Path(folder), nodes, part_nodes, queue))
+            process.start()
+            took, row = queue.get()
+            process.join()
+        each.append(took)
+        print(row, flush=True)
+    print(f"time a node of the largest over that of the smallest: {each[-1] / each[0]:.2f}")
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nodes", nargs="+", type=int, default=[1000, 10_000, 100_000, 1_000_000])
     parser.add_argument("--links", type=int, default=0, help="how many links the nodes share, beside the cloud")
     parser.add_argument("--gap", type=float, help="relative gap that is enough (default: that of an optimum)")
+    parser.add_argument("--parts", type=int, help="plan fleets in parts of so many nodes each")
     options = parser.parse_args()
+    if options.parts:
+        parts_table(options.nodes, options.parts)
+        return
     names = f"{'nodes':>9s} {'resources':>9s} {'build s':>9s} {'pass s':>9s} {'exact s':>9s} {'passes':>7s}"
     print(f"{names} {'gap':>9s} {'MB':>8s}")
     for nodes in options.nodes:

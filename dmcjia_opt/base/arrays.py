@@ -101,6 +101,11 @@ def constant(value: float, shape: tuple[int, ...]) -> FloatArray:
     return np.broadcast_to(np.float64(value), shape)
 
 
+def same(column: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    """Return a column (n,) as one that takes no memory if all its values are the same."""
+    return np.broadcast_to(column[:1], column.shape) if (column == column[:1]).all() else column
+
+
 def distinct(table: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
     """Return the rows of a table that may differ: one where all nodes share it."""
     return table[:1] if table.strides[0] == 0 else table

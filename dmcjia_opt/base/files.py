@@ -10,6 +10,7 @@ import secrets
 import stat
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar, get_args
 
@@ -202,14 +203,23 @@ def write_bytes(path: str | Path, content: bytes) -> None:
     path = Path(path)
     if redirected(path, content):
         return
+    with whole_file(path, content) as temporary, temporary.open("xb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+@contextmanager
+def whole_file(path: Path, content: bytes = b"") -> Iterator[Path]:
+    """Return a file to write, which becomes `path` where all went well, and is gone otherwise.
+
+    `content` is what it will hold, where that is known (see `call.writing`); errors are those of `write_text`.
+    """
     writing(path, content)
     temporary = path.parent / f".{secrets.token_hex(8)}"
     try:
         try:
-            with temporary.open("xb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
+            yield temporary
             os.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)

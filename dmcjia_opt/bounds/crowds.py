@@ -140,6 +140,14 @@ class _Left:
     pick: ShortArray | None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Taken:
+    """How far a part has come: the steps it took, and what they left."""
+
+    steps: tuple[Step, ...]
+    left: list[_Left]
+
+
 class FleetPart:
     """Nodes of a fleet whose options are made whenever they are asked.
 
@@ -156,6 +164,25 @@ class FleetPart:
         self._steps: tuple[Step, ...] = ()
         self._left = self._whole()
         self._kept: list[Columns] | None = None
+
+    @property
+    def taken(self) -> Taken:
+        """How far it has come."""
+        return Taken(self._steps, self._left)
+
+    def resume(self, taken: Taken) -> None:
+        """Go on where the same part was."""
+        self._steps, self._left, self._kept = taken.steps, taken.left, None
+
+    @property
+    def n_bytes(self) -> int:
+        """About how much memory it takes beside what it has taken."""
+        entries = sum(group.local.size for group in self._kept or ())
+        return self.fleet.n_bytes + 8 * entries * (6 + 5 * len(self.fleet.times.slots))
+
+    def forget(self) -> None:
+        """Free what can be made again."""
+        self._kept = None
 
     def ask(self, steps: tuple[Step, ...], prices: FloatArray) -> Sums:
         """Return what the nodes do at prices (n_resources,), after some steps."""

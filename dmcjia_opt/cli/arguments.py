@@ -24,6 +24,15 @@ Outside = Annotated[
     bool, typer.Option("--outside", help="Let the scenario name files outside its folder.", show_default=False)
 ]
 
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        metavar="tcp://HOST:PORT|local:N",
+        help="Price a fleet in parts on a Dask cluster, or on N of its workers here.",
+        show_default="a process a core",
+    ),
+]
+
 InputShapes = Annotated[
     list[str] | None, typer.Option(metavar="NAME=1x3x224x224", help="Shape of an input that the file leaves open.")
 ]

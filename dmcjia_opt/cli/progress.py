@@ -96,3 +96,37 @@ class SearchProgress(Live):
         gap = relative_gap(point.objective, point.lower_bound)
         best = f"best {seconds(point.objective)}, gap {percent(gap)}" if math.isfinite(gap) else "no feasible plan yet"
         self.show(max(done), f"{point.evaluations:,} plans, {best}")
+
+
+class PassesProgress(Live):
+    """Passes over the parts of a fleet: how far this one is, the gap so far, and about how long it all takes.
+
+    Parameters
+    ----------
+    title
+        What is running.
+    """
+
+    _USUAL = 16  # passes from the first reading to the last row
+
+    def __init__(self, title: str) -> None:
+        columns = SpinnerColumn(), TextColumn(_TITLE), BarColumn(bar_width=24), TextColumn("{task.fields[state]}")
+        super().__init__(
+            title, *columns, TimeElapsedColumn(), TextColumn("about"), TimeRemainingColumn(), TextColumn("left")
+        )
+        self._passes, self._gap = 0, "no plan yet"
+
+    def answered(self, part: int, parts: int) -> None:
+        """Show that `part` of `parts` have answered in this pass."""
+        done = self._passes + part / parts
+        self.show(
+            done / max(self._USUAL, done + 1.0), f"pass {self._passes + 1}, part {part:,} of {parts:,}, {self._gap}"
+        )
+        if part == parts:
+            self._passes += 1
+
+    def update(self, point: TracePoint) -> None:
+        """Take up the gap of a point of the search's trace."""
+        gap = relative_gap(point.objective, point.lower_bound)
+        if math.isfinite(gap):
+            self._gap = f"gap {percent(gap)}"

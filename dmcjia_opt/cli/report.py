@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dmcjia_opt.base.errors import BackendMissing, DmcjiaError, InputError
+from dmcjia_opt.base.errors import BackendMissing, ClaimFalse, DmcjiaError, InputError
 from dmcjia_opt.base.machine import installing
 from dmcjia_opt.cli.arguments import written
 
@@ -53,10 +53,10 @@ def report(
     if csv is not None:
         raise InputError(f"--csv belongs to the folder of a benchmark, and {what} is a file; leave it out")
     from dmcjia_opt.model.scenario.loading import load_scenario
-    from dmcjia_opt.solving.plan import load_plan
+    from dmcjia_opt.solving.plan import load_claims, load_plan
     from dmcjia_opt.studies.plan.subject import subject_of_file
 
-    claims = load_plan(what)
+    claims = load_claims(what)
     if scenario is None:
         if not claims.scenario_file:
             raise InputError(
@@ -67,12 +67,32 @@ def report(
             raise InputError(
                 f"{what}: its scenario {scenario} is not there; name the file with --scenario SCENARIO.toml"
             )
+    if claims.parts:
+        _in_parts(what, scenario, out)
+        return
     loaded = load_scenario(scenario)
     try:
-        subject = subject_of_file(loaded, claims, str(scenario))
+        subject = subject_of_file(loaded, load_plan(what), str(scenario))
     except DmcjiaError as error:
         raise type(error)(f"{what}: {error}") from None
     write_page(subject, out)
+
+
+def _in_parts(plan: Path, scenario: Path, out: Path) -> None:
+    """Write the report of a plan of a fleet in parts."""
+    from dmcjia_opt.base.files import write_text
+    from dmcjia_opt.cli.parts import foreman_of, of_parts
+    from dmcjia_opt.solving.parts.auditing import audit
+    from dmcjia_opt.studies.plan.parts_page import parts_report
+
+    parted, claims, rows = of_parts(scenario, plan)
+    with foreman_of(parted, None, "report") as (foreman, _):
+        found = audit(foreman, claims, rows)
+    try:
+        write_text(out, parts_report(claims, found, str(scenario)))
+    except ClaimFalse as error:
+        raise ClaimFalse(f"{plan}: {error}") from None
+    typer.echo(f"Page written to {out}")
 
 
 def check_drawing(option: str) -> None:

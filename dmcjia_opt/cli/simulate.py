@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -58,6 +59,9 @@ def simulate(
     ] = None,
     warm_up: Annotated[float, typer.Option(help="Share of the tasks left out at the start.")] = 0.1,
     confidence: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
+    sample: Annotated[
+        int | None, typer.Option(help="Nodes drawn of a fleet in parts; 1,000.", show_default=False)
+    ] = None,
     out: Annotated[Path | None, written("sim.json", "Write everything here.", ".json", stdout=True)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what would be written, and nothing else.")] = False,
     outside: Outside = False,
@@ -66,20 +70,29 @@ def simulate(
 
     Several plans meet the same arrivals, so that even small differences between them show.
     """
+    from dmcjia_opt.cli.parts import is_of_parts, of_parts
     from dmcjia_opt.cli.progress import bar
     from dmcjia_opt.cli.show import warn
     from dmcjia_opt.cli.show_simulation import show_differences, show_simulation
     from dmcjia_opt.model.scenario.loading import load_scenario
-    from dmcjia_opt.solving.plan import load_plan
+    from dmcjia_opt.solving.contract import Placement
+    from dmcjia_opt.solving.plan import PlanFile, load_claims, load_plan
     from dmcjia_opt.studies.online.conditions import links_of
     from dmcjia_opt.studies.simulation.arrivals import Trace, build_arrivals, own_arrivals
     from dmcjia_opt.studies.simulation.fleet import made_for
     from dmcjia_opt.studies.simulation.fleet import simulate as send_tasks
     from dmcjia_opt.studies.simulation.result import content, save
+    from dmcjia_opt.studies.simulation.sample import NODES, Sample
 
     if not 0.0 < confidence < 1.0:
         raise InputError(f"--confidence must lie between 0 and 1, got {confidence:g}")
-    loaded = load_scenario(scenario, outside=outside)
+    drawn = None
+    if any(map(is_of_parts, plans)):
+        parted, _, _ = of_parts(scenario, plans[0], outside=outside)
+        drawn = Sample.drawn(parted, min(NODES, parted.n_nodes) if sample is None else sample, seed)
+    elif sample is not None:
+        raise InputError(f"--sample: {plans[0]} is of no fleet in parts; leave it out")
+    loaded = load_scenario(scenario, outside=outside) if drawn is None else drawn.scenario
     process = own_arrivals(loaded.nodes) if arrivals is None else build_arrivals(arrivals)
     if len(set(plans)) < len(plans):
         raise InputError(f"{max(plans, key=plans.count)} is given twice; name each plan once")
@@ -87,9 +100,11 @@ def simulate(
     found = {}
     with bar("simulate") as live:
         for k, path in enumerate(plans):
-            plan = load_plan(path)
             try:
-                if not made_for(loaded, plan):
+                plan: PlanFile | Placement
+                if drawn is not None:
+                    plan = drawn.plan(path.parent / load_claims(path).rows_file)
+                elif not made_for(loaded, plan := load_plan(path)):
                     warn(f"{path} was made when {scenario} said something else; it is simulated as it stands")
                 found[str(path)] = send_tasks(
                     loaded,
@@ -106,6 +121,9 @@ def simulate(
                 )
             except DmcjiaError as error:
                 raise type(error)(f"{path}: {error}") from None
+            if drawn is not None:
+                told = f"a sample: {drawn.in_words}; the intervals are of their mean, not that of the fleet"
+                found[str(path)] = replace(found[str(path)], notes=(*found[str(path)].notes, told))
     first = next(iter(found.values()))
     for note in first.notes:
         warn(note)

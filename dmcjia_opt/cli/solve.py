@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from dmcjia_opt.base.call import STDOUT
-from dmcjia_opt.cli.arguments import Outside, ScenarioFile, part, written
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.cli.arguments import Dask, Outside, ScenarioFile, part, written
 from dmcjia_opt.cli.report import PAGE, check_drawing, write_page
 
 
@@ -29,7 +30,16 @@ def solve(
         Path | None,
         typer.Option(metavar="plan.json", help="Start from this plan, made before something changed: it is quicker."),
     ] = None,
-    out: Annotated[Path | None, written("plan.json", "Write the plan here.", ".json", stdout=True)] = None,
+    out: Annotated[
+        Path | None,
+        written(
+            "plan.json|plan.parquet",
+            "Write the plan here; .parquet has a row a node, with plan.json beside it.",
+            ".json",
+            ".parquet",
+            stdout=True,
+        ),
+    ] = None,
     proof: Annotated[
         Path | None,
         written("proof.json", "Write here what proves the bound, for anyone to check.", ".json", stdout=True),
@@ -37,6 +47,7 @@ def solve(
     report: Annotated[
         Path | None, written("plan.html", "Write a page about the plan; it opens without a network.", *PAGE)
     ] = None,
+    dask: Dask = None,
     outside: Outside = False,
 ) -> None:
     """Place the splits, share the cloud, and say how good the answer is.
@@ -47,10 +58,12 @@ def solve(
     from dmcjia_opt.base.machine import computer
     from dmcjia_opt.base.processes import interrupts_remembered
     from dmcjia_opt.bounds.proof.checking import require_provable
+    from dmcjia_opt.cli.parts import beside, refuse_whole, solve_in_parts
     from dmcjia_opt.cli.progress import SearchProgress, spinner
     from dmcjia_opt.cli.show import show_plan, show_proof, warn
     from dmcjia_opt.model.scenario.compiling import compile_problem
-    from dmcjia_opt.model.scenario.loading import load_scenario
+    from dmcjia_opt.model.scenario.loading import load_parts
+    from dmcjia_opt.model.scenario.parted import PartedScenario
     from dmcjia_opt.solving.contract import Stop
     from dmcjia_opt.solving.plan import load_plan
     from dmcjia_opt.solving.registry import conflicts
@@ -60,11 +73,19 @@ def solve(
     stop = Stop(seconds=seconds, evaluations=evaluations, gap=gap)
     if report is not None:
         check_drawing("--report")
+    rows = beside(out)
     chosen = ("placer", placer.partition(":")[0]), ("allocator", allocator.partition(":")[0])
     for method, sentence in conflicts().items():
         if method in chosen:
             warn(sentence)
-    loaded = load_scenario(scenario, outside=outside)
+    loaded = load_parts(scenario, outside=outside, most=None if dask is None else 0)
+    if isinstance(loaded, PartedScenario):
+        given = {"--evaluations": evaluations, "--start": start, "--proof": proof, "--report": report}
+        refuse_whole(given, out, loaded)
+        solve_in_parts(loaded, scenario, placer, allocator, stop=stop, seed=seed, out=out, dask=dask)
+        return
+    if dask is not None:
+        raise InputError(f"--dask: the nodes of {scenario} are in no folder of parts; leave it out")
     before = None if start is None else load_plan(start)
     if proof is not None:
         require_provable(compile_problem(loaded))
@@ -72,7 +93,8 @@ def solve(
         plan = search(loaded, placer, allocator, stop=stop, seed=seed, start=before, callback=progress.update)
     plan = replace(plan, machine=computer())
     if out is not None:
-        replace(plan, scenario_file=path_from(out.parent, scenario)).save(out)
+        claims = out.with_suffix(".json") if rows else out
+        replace(plan, scenario_file=path_from(out.parent, scenario)).save(claims, rows)
     show_plan(plan, loaded)
     if proof is not None:
         with spinner("finding a proof that anyone can check"):
@@ -81,7 +103,7 @@ def solve(
         show_proof(made, plan)
     if out is not None and out != STDOUT:
         checked_by = f" --proof {proof}" if proof not in (None, STDOUT) else ""
-        typer.echo(f"Plan written to {out}; check it with: dmcjia verify {scenario} {out}{checked_by}")
+        typer.echo(f"Plan written to {out}; check it with: dmcjia verify {scenario} {claims}{checked_by}")
     if report is not None:
         from dmcjia_opt.studies.plan.subject import subject_of_plan
 

@@ -20,7 +20,7 @@ from dmcjia_opt.base.errors import BackendMissing, InputError
 from dmcjia_opt.base.machine import installing
 from dmcjia_opt.base.processes import raise_if_interrupted
 from dmcjia_opt.bounds.certificate import relative_gap
-from dmcjia_opt.bounds.crowds import Asked, Chosen, FleetPart, Parts, Step
+from dmcjia_opt.bounds.crowds import Asked, Between, Chosen, FleetPart, Parts, Step
 from dmcjia_opt.bounds.dual import DualPoint, rounding_slack
 from dmcjia_opt.bounds.maximise import SAMPLE, all_at_once, around, guessed, roots_of
 from dmcjia_opt.model.problem import Problem
@@ -79,7 +79,9 @@ class Passes:
     Attributes
     ----------
     best, incumbent
-        The point that proves most, and that whose plan is best among those that fit, with the steps before it.
+        The point that proves most, and that whose plan is best among those that fit.
+    steps, latest
+        The steps before the incumbent, and those before the last point.
     """
 
     asked: Asked
@@ -91,6 +93,7 @@ class Passes:
     best: DualPoint | None = None
     incumbent: DualPoint | None = None
     steps: tuple[Step, ...] = ()
+    latest: tuple[Step, ...] = ()
     trace: list[TracePoint] = field(default_factory=list)
     limited: bool = False
 
@@ -119,33 +122,44 @@ class Passes:
     @property
     def objective(self) -> float:
         """The mean delay, s, of the best plan met; +inf before there is one."""
-        return math.inf if self.incumbent is None else _delay(self.incumbent)
+        return math.inf if self.incumbent is None else delay_at(self.incumbent)
 
     def _counted(self, what: str, steps: tuple[Step, ...], *arguments: Sequence[Any]) -> list[Any]:
-        raise_if_interrupted()
+        if not self.limited:
+            raise_if_interrupted()
         late = self.stop.seconds is not None and self.seconds >= self.stop.seconds
         done = self.stop.gap is not None and relative_gap(self.objective, self.bound) <= self.stop.gap
-        if self.incumbent is not None and what in ("ask", "between") and (late or done):
+        searched = what in ("ask", "between") and not _is_chosen(steps)
+        if self.incumbent is not None and searched and (late or done):
             self.limited = late and not done
             raise _Spent
         self.count += 1
         return self.asked(what, steps, *arguments)
 
     def _seen(self, steps: tuple[Step, ...], point: DualPoint) -> None:
-        if any(isinstance(step, Chosen) for step in steps):
+        if _is_chosen(steps):
             return
+        self.latest = steps
         if self.best is None or point.value > self.best.value:
             self.best = point
-        if (point.use <= 1.0).all() and _delay(point) < self.objective:
+        if (point.use <= 1.0).all() and delay_at(point) < self.objective:
             self.incumbent, self.steps = point, steps
         self.trace.append(TracePoint(self.count, self.seconds, self.objective, self.bound))
         if self.callback is not None:
             self.callback(self.trace[-1])
 
 
-def _delay(point: DualPoint) -> float:
+def delay_at(point: DualPoint) -> float:
     """Return the mean delay, s, that options and shares at some prices have, if those fit."""
     return point.value + float((point.prices * (1.0 - point.use)).sum())
+
+
+def _is_chosen(steps: tuple[Step, ...]) -> bool:
+    return any(isinstance(step, Chosen) for step in steps)
+
+
+def _inside(prices: FloatArray, step: Between) -> bool:
+    return bool((np.array(step.low) <= prices).all() and (prices <= np.array(step.high)).all())
 
 
 def passes_over(fleet: Fleet, stop: Stop, callback: Callback | None = None, backend: Backend = "numpy") -> Passes:
@@ -202,7 +216,9 @@ def chosen(passes: Passes, near: FloatArray) -> list[Parts]:
             raise
         passes.limited = passes.limited or isinstance(error, KeyboardInterrupt)
         prices = passes.incumbent.prices
-        return [_choose(replace(passes.crowd, steps=passes.steps), prices, prices, 0.0)]
+        within = all(isinstance(step, Between) and _inside(prices, step) for step in passes.latest)
+        steps = passes.latest if within else passes.steps
+        return [_choose(replace(passes.crowd, steps=steps), prices, prices, 0.0)]
 
 
 def _choose(crowd: Parts, low: FloatArray, high: FloatArray, room: float) -> Parts:
@@ -313,9 +329,16 @@ def beginning(parts: Sequence[Fleet]) -> FloatArray:
     if len(parts[0].resources) > 1:
         roots = [roots_of(FleetPart(part).columns(), len(part.resources)) for part in parts]
         return np.asarray(np.sum(roots, axis=0) ** 2)
-    some: list[Problem] = []
-    for part in parts:
-        wanted = max(SAMPLE * part.n_nodes // n, 1)
-        sample = part.only(np.unique(np.linspace(0, part.n_nodes - 1, wanted).astype(np.int64)))
-        some += [sample.problem(kind, sample.rows_of(kind)) for kind in np.unique(sample.menus.index).tolist()]
-    return np.array([guessed(some, sum(problem.n_nodes for problem in some) / n)])
+    some = [problem for part in parts for problem in sampled(part, SAMPLE * part.n_nodes // n)]
+    return price_of(some, n)
+
+
+def sampled(fleet: Fleet, wanted: int) -> list[Problem]:
+    """Return the problems of about so many nodes of a fleet, spread over it."""
+    some = fleet.only(np.unique(np.linspace(0, fleet.n_nodes - 1, max(wanted, 1)).astype(np.int64)))
+    return [some.problem(kind, some.rows_of(kind)) for kind in np.unique(some.menus.index).tolist()]
+
+
+def price_of(sample: Sequence[Problem], n_nodes: int) -> FloatArray:
+    """Return the price (1,) of the one resource of so many nodes, as far as a sample of them tells."""
+    return np.array([guessed(sample, sum(problem.n_nodes for problem in sample) / n_nodes)])

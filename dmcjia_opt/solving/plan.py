@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import Number
-from dmcjia_opt.base.files import finite_or_null, read_json, write_text
+from dmcjia_opt.base.files import explain, finite_or_null, is_beneath, read_bytes, read_json, write_text
 from dmcjia_opt.base.limits import MOST_NODES
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.model.resources import ResourceKind, Sharing
+from dmcjia_opt.model.resources import Resource, ResourceKind, Sharing
+from dmcjia_opt.model.scenario.nodes import Labels
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.uplinks import Stages
 from dmcjia_opt.solving.choices import Choices
 from dmcjia_opt.solving.contract import OPTIMALITY_GAP, Status, Stop, TracePoint
+from dmcjia_opt.solving.node_rows import claims_in, table_of, write_rows
 
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Nodes = Field(max_length=MOST_NODES)
 _Split = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Plan:
-    """An answer, and what is claimed about it.
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class PlanHead:
+    """What is claimed about an answer, whatever it says of the nodes.
 
     Parameters
     ----------
@@ -44,16 +46,8 @@ class Plan:
         (objective − lower bound)/objective.
     gap_tolerance
         The gap that was asked for; a plan is optimal at this or 1e-9, whichever is smaller.
-    choices
-        What every node does, its shares, and how long each stage takes.
-    names, networks
-        (n_nodes,) of the nodes.
-    delays
-        Each node's delay at the device, on networks and on servers, s: of the statistic that was planned with.
     mean_delay, worst_delay
         Weighted mean and largest of the nodes' delays, s.
-    deadlines
-        (n_nodes,) the longest delay that each node may have, s; +inf where it has none.
     placer, allocator, seed
         How it was made.
     evaluations, wall_seconds
@@ -93,13 +87,8 @@ class Plan:
     lower_bound: float
     gap: float
     gap_tolerance: float
-    choices: Choices
-    names: tuple[str, ...]
-    networks: tuple[str, ...]
-    delays: Stages
     mean_delay: float
     worst_delay: float
-    deadlines: FloatArray
     placer: str
     allocator: str
     seed: int
@@ -122,32 +111,15 @@ class Plan:
     worst: bool = False
 
     @property
-    def options(self) -> IntArray:
-        """(n_nodes,) the option of each node."""
-        return self.choices.options
-
-    @property
-    def splits(self) -> IntArray:
-        """(n_nodes,) how many layers each node runs itself; with one cloud, its option."""
-        return self.choices.splits
-
-    @property
-    def shares_by_use(self) -> FloatArray:
-        """(n_nodes, n_uses) shares of what each node's option uses."""
-        return self.choices.shares
-
-    @property
-    def shares(self) -> FloatArray:
-        """(n_nodes,) share of the last server that works; 0 where all runs at the edge."""
-        return self.choices.server_shares
-
-    @property
     def price(self) -> float | None:
         """Price of the one resource there is, s per unit share; None where there are several."""
         return float(self.prices[0]) if len(self.prices) == 1 else None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the content of a plan file."""
+    def claims(
+        self, resources: Sequence[Resource], used: FloatArray, load: FloatArray, wait: FloatArray
+    ) -> dict[str, Any]:
+        """Return what a plan file claims first; `used`, `load` and `wait` are (n_resources,) (see `Choices`)."""
+        columns = (column.tolist() for column in (used, load, wait, self.prices))
         return {
             "status": str(self.status),
             "objective": "worst" if self.worst else "mean",
@@ -171,39 +143,9 @@ class Plan:
                     "wait_s": finite_or_null(wait) if resource.pooled else None,
                     "price_s": price,
                 }
-                for resource, used, load, wait, price in zip(
-                    self.choices.resources,
-                    *(
-                        column.tolist()
-                        for column in (self.choices.used, self.choices.load, self.choices.wait, self.prices)
-                    ),
-                    strict=True,
-                )
+                for resource, used, load, wait, price in zip(resources, *columns, strict=True)
             ],
-            "splits": self.splits.tolist(),
-            "shares": self.shares.tolist(),
-            "nodes": self._rows(),
-            "scenario_sha256": self.scenario_sha256,
-            **self.provenance(),
         }
-
-    def _rows(self) -> list[dict[str, Any]]:
-        choices, stages = self.choices, self.delays
-        columns = (self.names, self.networks, self.splits.tolist(), self.shares.tolist())
-        times = (stages.edge.tolist(), stages.upload.tolist(), stages.cloud.tolist(), stages.total.tolist())
-        keys = ("name", "model", "split", "share", "edge_s", "upload_s", "cloud_s", "total_s")
-        rows = [dict(zip(keys, row, strict=True)) for row in zip(*columns, *times, strict=True)]
-        deadlines = self.deadlines.tolist()
-        for d, row in enumerate(rows):
-            row |= {
-                "server": choices.server_of(d),
-                "cuts": choices.cuts_of(d),
-                "cut_tensors": choices.cut_tensors_of(d),
-                "shares": choices.shares_of(d),
-                "stages": choices.stages_of(d),
-                "deadline_s": finite_or_null(deadlines[d]),
-            }
-        return rows
 
     def provenance(self) -> dict[str, Any]:
         """Return the part of a plan file that says how the plan was made."""
@@ -232,9 +174,93 @@ class Plan:
             ],
         }
 
-    def save(self, path: str | Path) -> None:
-        """Write the plan as JSON; the file appears whole or not at all."""
-        write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Plan(PlanHead):
+    """An answer, and what is claimed about it (see `PlanHead` for the claims).
+
+    Parameters
+    ----------
+    choices
+        What every node does, its shares, and how long each stage takes.
+    names, networks
+        (n_nodes,) of the nodes.
+    delays
+        Each node's delay at the device, on networks and on servers, s: of the statistic that was planned with.
+    deadlines
+        (n_nodes,) the longest delay that each node may have, s; +inf where it has none.
+    """
+
+    choices: Choices
+    names: tuple[str, ...]
+    networks: tuple[str, ...]
+    delays: Stages
+    deadlines: FloatArray
+
+    @property
+    def options(self) -> IntArray:
+        """(n_nodes,) the option of each node."""
+        return self.choices.options
+
+    @property
+    def splits(self) -> IntArray:
+        """(n_nodes,) how many layers each node runs itself; with one cloud, its option."""
+        return self.choices.splits
+
+    @property
+    def shares_by_use(self) -> FloatArray:
+        """(n_nodes, n_uses) shares of what each node's option uses."""
+        return self.choices.shares
+
+    @property
+    def shares(self) -> FloatArray:
+        """(n_nodes,) share of the last server that works; 0 where all runs at the edge."""
+        return self.choices.server_shares
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of a plan file."""
+        choices = self.choices
+        return {
+            **self.claims(choices.resources, choices.used, choices.load, choices.wait),
+            "splits": self.splits.tolist(),
+            "shares": self.shares.tolist(),
+            "nodes": self._rows(),
+            "scenario_sha256": self.scenario_sha256,
+            **self.provenance(),
+        }
+
+    def _rows(self) -> list[dict[str, Any]]:
+        choices, stages = self.choices, self.delays
+        columns = (self.names, self.networks, self.splits.tolist(), self.shares.tolist())
+        times = (stages.edge.tolist(), stages.upload.tolist(), stages.cloud.tolist(), stages.total.tolist())
+        keys = ("name", "model", "split", "share", "edge_s", "upload_s", "cloud_s", "total_s")
+        rows = [dict(zip(keys, row, strict=True)) for row in zip(*columns, *times, strict=True)]
+        deadlines = self.deadlines.tolist()
+        for d, row in enumerate(rows):
+            row |= {
+                "server": choices.server_of(d),
+                "cuts": choices.cuts_of(d),
+                "cut_tensors": choices.cut_tensors_of(d),
+                "shares": choices.shares_of(d),
+                "stages": choices.stages_of(d),
+                "deadline_s": finite_or_null(deadlines[d]),
+            }
+        return rows
+
+    def save(self, path: str | Path, rows_file: str | None = None) -> None:
+        """Write the plan as JSON; the file appears whole or not at all.
+
+        With a `rows_file`, a name that ends in .parquet, the rows of the nodes are there, in the same folder.
+        """
+        content = self.to_dict()
+        if rows_file is not None:
+            networks = Labels.of(self.networks)
+            choices = replace(self.choices, network=networks.index)
+            table = table_of(self.names, networks.values, choices, self.delays)
+            write_rows(Path(path).parent / rows_file, iter([table]))
+            content = {key: value for key, value in content.items() if key not in ("splits", "shares", "nodes")}
+            content["rows_file"] = rows_file
+        write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 class NodeClaim(BaseModel):
@@ -312,8 +338,11 @@ class Provenance(BaseModel):
     trace: Annotated[list[Moment], FailFast()] = []
 
 
-class PlanFile(Provenance):
-    """A plan file as read: claims, none of them checked yet."""
+class PlanHeadFile(Provenance):
+    """What a plan file claims, whatever it says of the nodes.
+
+    Where those are in another file, it says which, and in how many parts the fleet was planned, 0 for one whole.
+    """
 
     status: str
     objective: str = "mean"
@@ -328,21 +357,51 @@ class PlanFile(Provenance):
     worst_delay_s: Number | None = None
     price_s: Number | None = None
     resources: Annotated[list[ResourceClaim], _Nodes] | None = None
+    scenario_sha256: str
+    rows_file: str = ""
+    parts: Annotated[int, Field(ge=0)] = 0
+
+
+class PlanFile(PlanHeadFile):
+    """A plan file as read: claims, none of them checked yet."""
+
     splits: Annotated[list[_Split], _Nodes, FailFast()]
     shares: Annotated[list[Number], _Nodes, FailFast()]
     nodes: Annotated[list[NodeClaim], _Nodes, FailFast()]
-    scenario_sha256: str
 
 
 def load_plan(path: str | Path) -> PlanFile:
-    """Read the claims of a plan file.
+    """Read the claims of a plan file, and of the file of rows that it names, if it does.
 
     Raises
     ------
     InputError
-        If the file is missing, is not JSON or breaks the format; the message names the field.
+        If a file is missing, is malformed or breaks the format, or the plan is of a fleet in parts; the message names
+        the field.
     """
-    return read_json(path, "the plan", PlanFile)
+    found = load_claims(path)
+    if found.parts:
+        raise InputError(f"{path}: a plan of a fleet in parts is read by verify, simulate and report alone")
+    if isinstance(found, PlanFile):
+        return found
+    rows = Path(path).parent / found.rows_file
+    try:
+        return PlanFile.model_validate({**found.model_dump(exclude_unset=True), **claims_in(rows, MOST_NODES)})
+    except ValidationError as error:
+        raise InputError(f"{rows}: {explain(error, PlanFile)}") from None
+
+
+def load_claims(path: str | Path) -> PlanFile | PlanHeadFile:
+    """Read the claims of a plan file, and leave rows that are in another one there; errors are those of `load_plan`."""
+    path = Path(path)
+    if b'"rows_file"' not in read_bytes(path, "the plan"):
+        return read_json(path, "the plan", PlanFile)
+    found = read_json(path, "the plan", PlanHeadFile)
+    if not found.rows_file:
+        return read_json(path, "the plan", PlanFile)
+    if not is_beneath(path.parent, found.rows_file):
+        raise InputError(f'{path}: rows_file = "{found.rows_file}" is outside its folder; put the file there')
+    return found
 
 
 def options_and_shares(scenario: Scenario, problem: Problem, claims: PlanFile) -> tuple[IntArray, FloatArray]:

@@ -141,7 +141,7 @@ def solve(
         gap=gap,
         gap_tolerance=stop.tolerance,
         choices=choices_of(scenario, problem, options, shares, picked),
-        names=nodes,
+        names=tuple(nodes),
         networks=scenario.network_names(),
         delays=problem.breakdown(options, shares),
         mean_delay=float((problem.weight * delay).sum()),

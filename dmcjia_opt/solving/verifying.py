@@ -9,18 +9,20 @@ from functools import cache, partial
 
 import numpy as np
 
+from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.bounds.certificate import Certificate, Verdict, certify, lower_bound, relative_gap
+from dmcjia_opt.bounds.certificate import Certificate, certify, lower_bound, relative_gap
 from dmcjia_opt.bounds.proof.checking import check_proof
 from dmcjia_opt.bounds.proof.document import Proof
 from dmcjia_opt.bounds.proof.making import MOST_LEAVES, prove_bound
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.choices import Choices, Share, choices_of
 from dmcjia_opt.solving.contract import Placement, Status, proved
 from dmcjia_opt.solving.infeasible import too_late, why_no_plan
-from dmcjia_opt.solving.plan import Plan, PlanFile, options_and_shares
+from dmcjia_opt.solving.plan import Plan, PlanFile, PlanHeadFile, options_and_shares
 from dmcjia_opt.solving.registry import build_allocator, build_placer, specs
 from dmcjia_opt.solving.running import place
 
@@ -28,8 +30,10 @@ from dmcjia_opt.solving.running import place
 CLAIM_TOLERANCE = 1e-9
 _SHOWN = 8  # of a list, in a check
 
+#: The bound, s, that prices of all resources prove.
+BoundAt = Callable[[Sequence[float]], float]
 #: What a placer of this name finds, None if its bounds are no proofs of this package.
-_Searched = Callable[[str], Placement | None]
+Searched = Callable[[str], Placement | None]
 
 
 def prove(scenario: Scenario, plan: Plan, *, most_leaves: int = MOST_LEAVES) -> Proof:
@@ -88,24 +92,40 @@ def verify(scenario: Scenario, claims: PlanFile, proof: Proof | None = None) -> 
     derived, of_proof = _derived(problem, proof, digest)
     searched = cache(partial(_searched_again, problem))  # a search may take long, and two claims may rest on it
     bound, how = _provable(claims, certificate.lower_bound, derived, searched)
-    gap = relative_gap(certificate.objective, claims.lower_bound_s)
+    delay = np.full(problem.n_nodes, np.inf)  # what is no plan has none
+    if certificate.feasible:
+        delay = problem.node_delay(choices.options, choices.shares)
+
+    def bound_at(prices: Sequence[float]) -> float:
+        return lower_bound(problem, np.array(prices))
+
     return (
         Check("scenario", claims.scenario_sha256[:12], digest[:12], claims.scenario_sha256 == digest),
         Check("feasible", "yes", f"no: {broken}" if broken else "yes", certificate.feasible),
-        check_objective(claims, certificate),
-        Check(
-            "lower_bound_s", f"{claims.lower_bound_s:.9g}", f"{bound:.9g} ({how})", claims.lower_bound_s <= _up(bound)
-        ),
-        *_rule(scenario, claims),
-        *_aims(scenario, problem, claims, choices, certificate.feasible),
-        *_price(problem, claims),
-        *_resources(problem, claims, choices),
+        check_objective(claims, certificate.objective),
+        check_bound(claims, bound, how),
+        *check_rule(scenario, claims),
+        *check_aims(scenario, claims, float((problem.weight * delay).sum()), float(delay.max())),
+        *check_price(problem.n_resources, claims, bound_at),
+        *check_resources(problem.resources, claims, (choices.used, choices.load, choices.wait), bound_at),
         *of_proof,
-        Check("gap", f"{claims.gap:.3e}", f"{gap:.3e}", abs(claims.gap - gap) <= CLAIM_TOLERANCE),
-        _status(claims, certificate.feasible, searched),
+        check_gap(claims, certificate.objective),
+        check_status(claims, certificate.feasible, searched),
         *_columns(scenario, claims, choices),
         _nodes(scenario, problem, claims, choices, certificate.feasible),
     )
+
+
+def check_bound(claims: PlanHeadFile, bound: float, how: str) -> Check:
+    """Return the bound that a plan file claims beside one that was proved, and how."""
+    claimed = claims.lower_bound_s
+    return Check("lower_bound_s", f"{claimed:.9g}", f"{bound:.9g} ({how})", claimed <= _up(bound))
+
+
+def check_gap(claims: PlanHeadFile, objective: float) -> Check:
+    """Return the gap that a plan file claims beside the one between the recomputed delay and its bound."""
+    gap = relative_gap(objective, claims.lower_bound_s)
+    return Check("gap", f"{claims.gap:.3e}", f"{gap:.3e}", abs(claims.gap - gap) <= CLAIM_TOLERANCE)
 
 
 def _up(bound: float) -> float:
@@ -127,9 +147,9 @@ def certify_file(scenario: Scenario, problem: Problem, claims: PlanFile) -> tupl
     return choices_of(scenario, problem, options, shares), certificate
 
 
-def check_objective(claims: PlanFile, verdict: Verdict) -> Check:
+def check_objective(claims: PlanHeadFile, objective: float) -> Check:
     """Return the delay that a plan file claims, of what was minimised, beside the recomputed one."""
-    claimed, recomputed = claims.objective_s, verdict.objective
+    claimed, recomputed = claims.objective_s, objective
     same = math.isclose(claimed, recomputed, rel_tol=CLAIM_TOLERANCE)
     return Check("objective_s", f"{claimed:.9g}", f"{recomputed:.9g}", same)
 
@@ -150,7 +170,7 @@ def _derived(problem: Problem, proof: Proof | None, digest: str) -> tuple[float,
     )
 
 
-def _provable(claims: PlanFile, dual: float, derived: float, searched: _Searched) -> tuple[float, str]:
+def _provable(claims: PlanFile, dual: float, derived: float, searched: Searched) -> tuple[float, str]:
     """Return the largest bound that can be proved here, proving it again by search if nothing else is enough."""
     if claims.lower_bound_s <= _up(dual):
         return dual, "dual"
@@ -169,54 +189,59 @@ def _searched_again(problem: Problem, name: str) -> Placement | None:
     return place(placer, problem, build_allocator("waterfilling")) if placer.supports(problem) is None else None
 
 
-def _rule(scenario: Scenario, claims: PlanFile) -> tuple[Check, ...]:
+def check_rule(scenario: Scenario, claims: PlanHeadFile) -> tuple[Check, ...]:
     """Return whether the bound is said to hold for the plans it holds for, if that is said."""
     said, rule = claims.bound_holds_for, scenario.rule
     return (Check("rule", said, rule, said == rule),) if said else ()
 
 
-def _aims(scenario: Scenario, problem: Problem, claims: PlanFile, choices: Choices, feasible: bool) -> Iterator[Check]:
+def check_aims(scenario: Scenario, claims: PlanHeadFile, mean: float, worst: float) -> Iterator[Check]:
     """Yield whether a plan says what was minimised, of which statistic, and the mean and largest delay that come of it.
 
-    What a file does not say counts as the mean, and is shown where that is not so. What is no plan has no delay.
+    What a file does not say counts as the mean, and is shown where that is not so.
     """
     for key in ("objective", "statistic"):
         said, true = getattr(claims, key), getattr(scenario.options, key)
         if (said, true) != ("mean", "mean"):
             yield Check(key, said, true, said == true)
-    delay = problem.node_delay(choices.options, choices.shares) if feasible else np.full(problem.n_nodes, np.inf)
-    for key, found in ("mean_delay_s", float((problem.weight * delay).sum())), ("worst_delay_s", float(delay.max())):
+    for key, found in ("mean_delay_s", mean), ("worst_delay_s", worst):
         said = getattr(claims, key)
         if said is not None:
             yield Check(key, f"{said:.9g}", f"{found:.9g}", math.isclose(said, found, rel_tol=CLAIM_TOLERANCE))
 
 
-def _price(problem: Problem, claims: PlanFile) -> tuple[Check, ...]:
+def check_price(n_resources: int, claims: PlanHeadFile, bound_at: BoundAt) -> tuple[Check, ...]:
     """Return whether the bound follows from the price, where that is what it is said to rest on."""
     if claims.price_s is None:
         return ()
-    claimed, several = f"{claims.price_s:.9g}", problem.n_resources
-    if several > 1:
-        return (Check("price_s", claimed, f"a price for each of {several} resources", False),)
-    return () if claims.bound_from != "dual" else (_proves("price_s", claimed, problem, [claims.price_s], claims),)
+    claimed = f"{claims.price_s:.9g}"
+    if n_resources > 1:
+        return (Check("price_s", claimed, f"a price for each of {n_resources} resources", False),)
+    return () if claims.bound_from != "dual" else (_proves("price_s", claimed, bound_at([claims.price_s]), claims),)
 
 
-def _proves(what: str, said: str, problem: Problem, prices: Sequence[float], claims: PlanFile) -> Check:
-    bound = lower_bound(problem, np.array(prices))
+def _proves(what: str, said: str, bound: float, claims: PlanHeadFile) -> Check:
     return Check(what, said, f"proves {bound:.9g}", claims.lower_bound_s <= _up(bound))
 
 
-def _resources(problem: Problem, claims: PlanFile, choices: Choices) -> tuple[Check, ...]:
-    """Return whether the rows of the resources are true, and whether the bound follows from their prices."""
+def check_resources(
+    resources: Sequence[Resource],
+    claims: PlanHeadFile,
+    columns: tuple[FloatArray, FloatArray, FloatArray],
+    bound_at: BoundAt,
+) -> tuple[Check, ...]:
+    """Return whether the rows of the resources are true, and whether the bound follows from their prices.
+
+    The columns are what of each is used, its load and the wait there, (n_resources,).
+    """
     rows = claims.resources
     if rows is None:
         return ()
-    names = [resource.name for resource in problem.resources]
+    names = [resource.name for resource in resources]
     if [row.name for row in rows] != names:
         return (Check("resources", _few([row.name for row in rows]), _few(names), False),)
     prices, found = [row.price_s for row in rows], None
-    columns = (choices.used.tolist(), choices.load.tolist(), choices.wait.tolist())
-    for row, resource, used, load, wait in zip(rows, problem.resources, *columns, strict=True):
+    for row, resource, used, load, wait in zip(rows, resources, *(column.tolist() for column in columns), strict=True):
         facts: dict[str, tuple[object, object]] = {
             "kind": (row.kind, resource.kind),
             "sharing": (row.sharing, resource.sharing),
@@ -232,14 +257,14 @@ def _resources(problem: Problem, claims: PlanFile, choices: Choices) -> tuple[Ch
     check = found or Check("resources", _few(names), "all the same", True)
     if claims.bound_from != "dual" or (claims.price_s is not None and len(rows) == 1):
         return (check,)
-    return check, _proves("prices", _few([f"{price:.9g}" for price in prices]), problem, prices, claims)
+    return check, _proves("prices", _few([f"{price:.9g}" for price in prices]), bound_at(prices), claims)
 
 
 def _few(words: Sequence[str]) -> str:
     return ", ".join([*words[:_SHOWN], *([f"and {len(words) - _SHOWN} more"] if len(words) > _SHOWN else [])])
 
 
-def _status(claims: PlanFile, feasible: bool, searched: _Searched) -> Check:
+def check_status(claims: PlanHeadFile, feasible: bool, searched: Searched) -> Check:
     """Return whether the gap that is claimed allows the status; no status is that of an infeasible plan."""
     tolerance, said = claims.gap_tolerance, claims.status
     reached = proved(claims.gap, tolerance)

@@ -78,6 +78,8 @@ INPUTS = {
 WORDS = {
     ("bench", "suite"),
     ("bench", "--dask"),
+    ("solve", "--dask"),
+    ("verify", "--dask"),
     ("generate", "family"),
     ("methods", "name"),
     ("size", "--resource"),
@@ -99,6 +101,7 @@ FLEET = ("s.toml", "nodes.csv", "net.json", "net.onnx", "times.csv")
 READ = {
     "solve": (("solve", "s.toml", "--placer", "./mine.py:Mine"), (*FLEET, "mine.py")),
     "solve, Parquet": (("solve", "p.toml"), ("p.toml", "nodes.parquet")),
+    "solve, parts": (("solve", "q.toml"), ("q.toml", "parts/1.parquet")),
     "solve, an allocator": (("solve", "p.toml", "--allocator", "./mine.py:Mine"), ("mine.py",)),
     "simulate": (
         ("simulate", "s.toml", "plan.json", "other.json", "--arrivals", "arrivals.csv"),
@@ -191,6 +194,9 @@ def template(tmp_path_factory):
     fleet = "name,model,compute_gflops,uplink_mbps,arrival_rate\na,resnet34,5,8,1\nb,resnet34,7,20,1\n"
     (folder / "fleet.csv").write_text(fleet)
     pyarrow.parquet.write_table(pyarrow.csv.read_csv(folder / "fleet.csv"), folder / "nodes.parquet")
+    (folder / "parts").mkdir()
+    pyarrow.parquet.write_table(pyarrow.csv.read_csv(folder / "fleet.csv"), folder / "parts" / "1.parquet")
+    (folder / "q.toml").write_text(f'nodes_file = "parts"\n{CLOUD}')
     (folder / "p.toml").write_text(f'nodes_file = "nodes.parquet"\n{CLOUD}')
     (folder / "mine.py").write_text(
         "class Mine:\n    def supports(self, problem): return None\n"

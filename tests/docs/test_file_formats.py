@@ -25,13 +25,13 @@ from dmcjia_opt.model.networks.profile import _LayerFile, _ProfileFile, load_pro
 from dmcjia_opt.model.networks.zoo import ZOO
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.model.scenario.loading import Cloud, _File, load_scenario
-from dmcjia_opt.model.scenario.node_files import _COLUMNS as NODE_COLUMNS
+from dmcjia_opt.model.scenario.node_columns import COLUMNS as NODE_COLUMNS
 from dmcjia_opt.model.scenario.node_files import read_nodes
 from dmcjia_opt.model.scenario.nodes import Node, NonNegative, Positive
 from dmcjia_opt.model.scenario.references import Profiles, Reading
 from dmcjia_opt.model.scenario.scenario import Options
 from dmcjia_opt.model.scenario.servers import Link, Server
-from dmcjia_opt.solving.plan import Limits, Moment, NodeClaim, PlanFile, Provenance, ResourceClaim
+from dmcjia_opt.solving.plan import Limits, Moment, NodeClaim, PlanFile, PlanHeadFile, Provenance, ResourceClaim
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.bench.rows import Row
 from dmcjia_opt.studies.bench.suites import Block
@@ -60,7 +60,8 @@ MODELS = {
     "### `[[nodes]]`": Node,
     "## Profile": _ProfileFile,
     "Each of `layers`:": _LayerFile,
-    "What `verify` reads:": PlanFile,
+    "What `verify` reads:": PlanHeadFile,
+    "The lists of the nodes, where": PlanFile,
     "Each of `nodes`:": NodeClaim,
     "Each of `resources`:": ResourceClaim,
     "How it was made": Provenance,

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from dmcjia_opt.model.networks.measured import _COLUMNS as TIME_COLUMNS
 from dmcjia_opt.model.scenario.loading import load_scenario
-from dmcjia_opt.model.scenario.node_files import _COLUMNS as NODE_COLUMNS
+from dmcjia_opt.model.scenario.node_columns import COLUMNS as NODE_COLUMNS
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.bench.library import BestKnown, Entry, find_library
 from dmcjia_opt.studies.bench.rows import Row
@@ -209,23 +209,25 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "measured.columns.graph_id": (times, {}, {"0.graph_id": "another"}),
     "measured.columns.layer": (times, {}, {"0.layer": "another"}),
     "measured.columns.seconds": (times, {}, {"0.seconds": 0.5}),
-    "plan.PlanFile.status": (claims, {}, {"status": "proved"}),
-    "plan.PlanFile.objective": (claims, {}, {"objective": "worst"}),
-    "plan.PlanFile.statistic": (claims, {}, {"statistic": "p95"}),
-    "plan.PlanFile.mean_delay_s": (claims, {}, {"mean_delay_s": 1.0}),
-    "plan.PlanFile.worst_delay_s": (claims, {}, {"worst_delay_s": 1.0}),
-    "plan.PlanFile.objective_s": (claims, {}, {"objective_s": 1.0}),
-    "plan.PlanFile.lower_bound_s": (claims, {}, {"lower_bound_s": 1.0}),
-    "plan.PlanFile.gap": (claims, {}, {"gap": 0.5}),
-    "plan.PlanFile.gap_tolerance": (claims, {}, {"gap_tolerance": 0.5}),
-    "plan.PlanFile.bound_from": (claims, {}, {"bound_from": "exact"}),
-    "plan.PlanFile.bound_holds_for": (claims, {}, {"bound_holds_for": "all plans"}),
-    "plan.PlanFile.price_s": (claims, {"bound_from": "dual"}, {"price_s": 1e-9}),
-    "plan.PlanFile.resources": (claims, {}, {"resources": []}),
+    "plan.PlanHeadFile.status": (claims, {}, {"status": "proved"}),
+    "plan.PlanHeadFile.objective": (claims, {}, {"objective": "worst"}),
+    "plan.PlanHeadFile.statistic": (claims, {}, {"statistic": "p95"}),
+    "plan.PlanHeadFile.mean_delay_s": (claims, {}, {"mean_delay_s": 1.0}),
+    "plan.PlanHeadFile.worst_delay_s": (claims, {}, {"worst_delay_s": 1.0}),
+    "plan.PlanHeadFile.objective_s": (claims, {}, {"objective_s": 1.0}),
+    "plan.PlanHeadFile.lower_bound_s": (claims, {}, {"lower_bound_s": 1.0}),
+    "plan.PlanHeadFile.gap": (claims, {}, {"gap": 0.5}),
+    "plan.PlanHeadFile.gap_tolerance": (claims, {}, {"gap_tolerance": 0.5}),
+    "plan.PlanHeadFile.bound_from": (claims, {}, {"bound_from": "exact"}),
+    "plan.PlanHeadFile.bound_holds_for": (claims, {}, {"bound_holds_for": "all plans"}),
+    "plan.PlanHeadFile.price_s": (claims, {"bound_from": "dual"}, {"price_s": 1e-9}),
+    "plan.PlanHeadFile.resources": (claims, {}, {"resources": []}),
+    "plan.PlanHeadFile.rows_file": (claims, {}, {"rows_file": "rows.parquet"}),
+    "plan.PlanHeadFile.parts": (claims, {}, {"parts": 2}),
     "plan.PlanFile.splits": (claims, {}, {"splits": [1, 1]}),
     "plan.PlanFile.shares": (claims, {}, {"shares": [0.4, 0.6]}),
     "plan.PlanFile.nodes": (claims, {}, {"nodes": []}),
-    "plan.PlanFile.scenario_sha256": (claims, {}, {"scenario_sha256": "ab" * 32}),
+    "plan.PlanHeadFile.scenario_sha256": (claims, {}, {"scenario_sha256": "ab" * 32}),
     **{
         f"plan.NodeClaim.{key}": (claims, {}, {f"nodes.0.{key}": value})
         for key, value in {

@@ -57,6 +57,13 @@ EXAMPLES = {
     "solve --proof": ("solve s.toml", "solve s.toml --proof p.json"),
     "solve --report": ("solve s.toml", "solve s.toml --report r.html"),
     "solve --outside": ("solve sub/o.toml", "solve sub/o.toml --outside"),
+    "solve --dask": ("solve s.toml", "solve s.toml --dask local:2"),
+    "verify --dask": ("verify s.toml plan.json", "verify s.toml plan.json --dask local:2"),
+    "simulate --sample": (SIMULATE, f"{SIMULATE} --sample 2"),
+    "generate --part-nodes": (
+        "generate fleet --nodes 3 --out g.toml --nodes-file n",
+        "generate fleet --nodes 3 --out g.toml --nodes-file n --part-nodes 2",
+    ),
     "verify scenario": ("verify s.toml plan.json", "verify t.toml plan.json"),
     "verify plan": ("verify s.toml plan.json", "verify s.toml false.json"),
     "verify --proof": ("verify s.toml plan.json", "verify s.toml plan.json --proof proof.json"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, Scalar, absent, namespace
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, Scalar, absent, constant, namespace
 from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.base.limits import require_memory
 from dmcjia_opt.model.delay import TANDEM, DelayCurve, TandemCurve, delay_curve
@@ -224,13 +224,18 @@ def _by_node(table: npt.NDArray[Any], index: IntArray | None, n: int, m: int) ->
 
 def weights_of(scenario: Scenario) -> FloatArray:
     """Return the weight (n_nodes,) of each node's delay in the mean; they sum to 1."""
+    counts = counts_of(scenario)
+    return np.asarray(counts / counts.sum())
+
+
+def counts_of(scenario: Scenario) -> FloatArray:
+    """Return how much each node (n_nodes,) counts in the mean: as its weight, before those are made to sum to 1."""
     nodes = scenario.nodes
-    rates, n = nodes.arrival_rate, len(nodes)
+    by_nodes = scenario.options.average == "nodes"
     if not nodes.has("weight"):
-        return np.full(n, 1.0 / n) if scenario.options.average == "nodes" else rates / rates.sum()
+        return constant(1.0, (len(nodes),)) if by_nodes else nodes.arrival_rate
     weight = np.where(np.isnan(nodes.weight), 1.0, nodes.weight)
-    weight = weight if scenario.options.average == "nodes" else weight * rates
-    return np.asarray(weight / weight.sum())
+    return weight if by_nodes else weight * nodes.arrival_rate
 
 
 def deadlines_of(scenario: Scenario) -> FloatArray:

@@ -6,17 +6,18 @@ that shares the whole fleet's resources, and what the fleet does at given prices
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray, absent
+from dmcjia_opt.base.arrays import AnyArray, FloatArray, IntArray, absent, same
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.resources import Resource
-from dmcjia_opt.model.scenario.compiling import Rules, deadlines_of, weights_of
+from dmcjia_opt.model.scenario.compiling import Rules, counts_of, deadlines_of, weights_of
 from dmcjia_opt.model.scenario.menus import Menu, Menus
 from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.model.scenario.services import Rows, StageTimes, stage_times
+from dmcjia_opt.model.scenario.services import COLUMNS, Rows, StageTimes, stage_times
 from dmcjia_opt.model.uplinks import Uplinks
 
 
@@ -52,15 +53,39 @@ class Fleet:
     name: str = ""
 
     @classmethod
-    def of(cls, scenario: Scenario) -> Fleet:
-        """Return the columns of a scenario."""
-        times, rules = stage_times(scenario), Rules.of(scenario.options)
-        return cls(times, rules, weights_of(scenario), deadlines_of(scenario), scenario.name)
+    def of(cls, scenario: Scenario, also: Iterable[str] = (), count: float | None = None) -> Fleet:
+        """Return the columns of a scenario.
+
+        Parameters
+        ----------
+        scenario
+            The fleet, or a part of one.
+        also
+            Names of servers and links that are among the resources even where none of these nodes uses them.
+        count
+            What all nodes of the whole count together (see `counts_of`), of which these are a part.
+        """
+        times, rules = stage_times(scenario, also), Rules.of(scenario.options)
+        weight = weights_of(scenario) if count is None else counts_of(scenario) / count
+        return cls(times, rules, weight, deadlines_of(scenario), scenario.name)
 
     @property
     def n_nodes(self) -> int:
         """Number of nodes."""
         return len(self.weight)
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of the columns."""
+        limits = self.times.limits
+        columns: list[AnyArray] = [
+            self.weight,
+            self.deadline,
+            self.menus.index,
+            *(getattr(self.times, key) for key in COLUMNS),
+        ]
+        held = 0 if limits is None else 4 * limits.memory.nbytes
+        return held + sum(column.nbytes for column in columns if column.size and column.strides[0])
 
     @property
     def menus(self) -> Menus:
@@ -168,6 +193,11 @@ class Fleet:
         """Return some of the nodes as a fleet; their weights stay what they are in the whole."""
         deadline = self.deadline[rows] if self.deadline.size else self.deadline
         return replace(self, times=self.times.only(rows), weight=self.weight[rows], deadline=deadline)
+
+    def slim(self) -> Fleet:
+        """Return the same, where a column of one value takes no memory for each node."""
+        deadline = same(self.deadline) if self.deadline.size else self.deadline
+        return replace(self, times=self.times.slim(), weight=same(self.weight), deadline=deadline)
 
     def menu_of(self, kind: int) -> Menu:
         """Return the menu of a kind."""

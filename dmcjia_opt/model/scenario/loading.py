@@ -6,6 +6,7 @@ import re
 import tomllib
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -16,9 +17,12 @@ from dmcjia_opt.base.files import explain, is_beneath, read_text
 from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
 from dmcjia_opt.model.networks.reading import Profiled, is_graph
 from dmcjia_opt.model.resources import Sharing
+from dmcjia_opt.model.scenario import parted
 from dmcjia_opt.model.scenario.doubts import doubt_units, doubt_unused
 from dmcjia_opt.model.scenario.node_files import read_nodes
-from dmcjia_opt.model.scenario.nodes import Node, node_table
+from dmcjia_opt.model.scenario.nodes import Node, NodeTable, node_table
+from dmcjia_opt.model.scenario.parquet_nodes import parts_in, read_parquet
+from dmcjia_opt.model.scenario.parted import PartedScenario
 from dmcjia_opt.model.scenario.references import Profiles, profiled_of
 from dmcjia_opt.model.scenario.scenario import Options, Scenario
 from dmcjia_opt.model.scenario.servers import Host, Link, SecondsByBatch, Server
@@ -72,20 +76,68 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
     Raises
     ------
     InputError
-        If a file is missing or malformed; the message names the file, the field and the remedy.
+        If a file is missing or malformed, or the fleet too large to be read whole; the message names the file, the
+        field and the remedy.
 
     Warns
     -----
     Doubt
         If there are measured times and nothing has a device, or one time stands for a whole network.
     """
+    loaded = load_parts(path, outside=outside)
+    if isinstance(loaded, PartedScenario):
+        raise InputError(
+            f"{path}: a fleet of {loaded.n_nodes:,} nodes goes in parts, which solve, verify, simulate and report do "
+            "alone; name one of its parts as nodes_file for anything else"
+        )
+    return loaded
+
+
+def load_parts(path: str | Path, *, outside: bool = False, most: int | None = None) -> Scenario | PartedScenario:
+    """Read a scenario, or only what its parts say of themselves where they have more than `most` nodes.
+
+    That is `parted.MOST_WHOLE` by default; other parameters, errors and warnings are those of `load_scenario`.
+    """
     path = Path(path)
-    parsed, beside = _parsed(path), _beside(path, outside=outside)
+    parsed = _parsed(path)
+    around = Around(path, parsed, outside)
     try:
-        if parsed.nodes_file is not None:
-            nodes = read_nodes(beside("nodes_file", parsed.nodes_file))
-        else:
+        beside = _beside(path, outside=outside)
+        folder = None if parsed.nodes_file is None else beside("nodes_file", parsed.nodes_file)
+        if folder is None:
             nodes = node_table(parsed.nodes)
+        elif not folder.is_dir():
+            nodes = read_nodes(folder)
+        else:
+            found = parts_in(folder)
+            if sum(part.n_nodes for part in found) > (parted.MOST_WHOLE if most is None else most):
+                return PartedScenario(around, found)
+            nodes = read_parquet(found)
+        loaded = around(nodes)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    doubt_units(loaded, str(path))
+    doubt_unused(loaded, str(path))
+    return loaded
+
+
+@dataclass(frozen=True, eq=False)
+class Around:
+    """What a scenario file says around its nodes; makes a scenario of some of them.
+
+    Parameters
+    ----------
+    path, parsed, outside
+        The file, its content, and whether it may refer to files outside its folder.
+    """
+
+    path: Path
+    parsed: _File
+    outside: bool
+
+    def __call__(self, nodes: NodeTable) -> Scenario:
+        """Return the scenario of these nodes."""
+        parsed, beside = self.parsed, _beside(self.path, outside=self.outside)
         measured = [
             *nodes.devices,
             *(entry.device for entry in [parsed.cloud, *parsed.servers] if entry and entry.device),
@@ -99,7 +151,9 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
         times = MeasuredTimes() if times_file is None else load_times(beside("times_file", times_file))
         if times_file is not None and not measured:
             warnings.warn(
-                f'{path}: "{times_file}" has no effect: neither a node nor a server has a device; add device', Doubt, 2
+                f'{self.path}: "{times_file}" has no effect: neither a node nor a server has a device; add device',
+                Doubt,
+                2,
             )
         cloud = parsed.cloud
         loaded = Scenario(
@@ -107,7 +161,7 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
             nodes=nodes,
             options=parsed.options,
             profiles={of: read.profile for of, read in profiled_of(nodes.networks, beside, parsed.profiles).items()},
-            name=parsed.name or path.stem,
+            name=parsed.name or self.path.stem,
             times=times,
             cloud_device=(cloud and cloud.device) or "",
             cloud_rtt_ms=0.0 if cloud is None else cloud.rtt_ms,
@@ -129,11 +183,7 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
                     Doubt,
                     2,
                 )
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    doubt_units(loaded, str(path))
-    doubt_unused(loaded, str(path))
-    return loaded
+        return loaded
 
 
 def load_graphs(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, SupportsIndex, TypeAlias, TypeVar, overload
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, Field
@@ -123,6 +123,37 @@ class Labels(Generic[Label]):
         return self.values[row] if row >= 0 else None
 
 
+class Unnamed(Sequence[str]):
+    """Names that were not read: every node is called by its row.
+
+    Parameters
+    ----------
+    n
+        How many nodes there are.
+    digest
+        A hash of the names, if they were looked at.
+    """
+
+    def __init__(self, n: int, digest: str = "") -> None:
+        self._n, self.digest = n, digest
+
+    def __len__(self) -> int:
+        return self._n
+
+    @overload
+    def __getitem__(self, d: SupportsIndex, /) -> str: ...
+    @overload
+    def __getitem__(self, d: slice, /) -> Sequence[str]: ...
+    def __getitem__(self, d: SupportsIndex | slice, /) -> str | Sequence[str]:
+        """Return what a node is called, or what some are."""
+        if isinstance(d, slice):
+            return [self[k] for k in range(*d.indices(self._n))]
+        return f"row {range(self._n)[d] + 1}"
+
+
+Names: TypeAlias = tuple[str, ...] | Unnamed
+
+
 def _none() -> FloatArray:
     return frozen(np.nan)
 
@@ -163,7 +194,7 @@ class NodeTable:
         as if omitted, for Poisson arrivals.
     """
 
-    names: tuple[str, ...]
+    names: Names
     networks: tuple[str, ...]
     compute_gflops: FloatArray
     uplink_mbps: FloatArray
@@ -214,7 +245,7 @@ class NodeTable:
             raise InputError(f"nodes: {len(self.names):,} nodes are refused; the most is {MOST_NODES:,}")
         several = [name for labels in (self.servers, self.tiers) for names in labels.values for name in names]
         for what, names in (
-            ("name", self.names),
+            ("name", () if isinstance(self.names, Unnamed) else self.names),
             ("model", self.networks),
             ("device", self.devices),
             ("link", self.link.values),
@@ -222,15 +253,20 @@ class NodeTable:
             ("server", several),
         ):
             check_names(f"nodes: the {what}", names)
-        if not all(map(str.strip, self.names)):
-            d = next(d for d, name in enumerate(self.names) if not name.strip())
-            raise InputError(f"nodes: node {d + 1} has no name; give every node its own")
+        if not isinstance(self.names, Unnamed):
+            self._check_names(self.names)
         if self.network_index.min() < 0 or self.network_index.max() >= len(self.networks):
             raise InputError("nodes: network_index needs one row of networks for every name")
         if self.device_index.min() < -1 or self.device_index.max() >= len(self.devices):
             raise InputError("nodes: device_index needs −1 or one row of devices for every name")
         self._check_quantities()
-        counts = Counter(self.names) if len(set(self.names)) < n else Counter[str]()
+
+    def _check_names(self, names: tuple[str, ...]) -> None:
+        """Refuse names of nothing but blanks, and names that several nodes have."""
+        if not all(map(str.strip, names)):
+            d = next(d for d, name in enumerate(names) if not name.strip())
+            raise InputError(f"nodes: node {d + 1} has no name; give every node its own")
+        counts = Counter(names) if len(set(names)) < len(names) else Counter[str]()
         twice = [f'"{name}"' for name, count in counts.items() if count > 1]
         if twice:
             what = "the name" if len(twice) == 1 else "the names"

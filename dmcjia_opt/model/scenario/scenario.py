@@ -311,7 +311,7 @@ class Scenario:
         head = {
             "cloud_gflops": None if self.cloud_gflops is None else float(self.cloud_gflops),
             "options": options,
-            "names": self.nodes.names,
+            "names": self.nodes.names if isinstance(self.nodes.names, tuple) else self.nodes.names.digest,
             "models": [self.profiles[m].fingerprint() for m in self.nodes.networks],
         }
         digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
@@ -354,6 +354,8 @@ class Scenario:
     def save(self, path: str | Path, *, nodes_file: str | None = None) -> None:
         """Write the scenario as TOML, its nodes inline or in `nodes_file` (``.csv`` or ``.parquet``) beside it.
 
+        A `nodes_file` that is a folder already has the nodes in parts.
+
         Profiles that are not the zoo's are written beside it too, as JSON under their reference's name (with
         ``.json`` added where it ends otherwise), and so are the measured times.
 
@@ -372,7 +374,8 @@ class Scenario:
             if not is_beneath(path.parent, reference):
                 raise InputError(f'"{reference}" would be written outside the folder of {path}; choose another name')
         if nodes_file is not None:
-            write_nodes(path.parent / nodes_file, table)
+            if not (path.parent / nodes_file).is_dir():
+                write_nodes(path.parent / nodes_file, table)
             content["nodes_file"] = nodes_file
         if self.cloud_gflops is not None:
             cloud = {

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import AnyArray, BoolArray, FloatArray, IntArray, blocks, namespace
+from dmcjia_opt.base.arrays import AnyArray, BoolArray, FloatArray, IntArray, blocks, namespace, same
 from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.menus import Menu, Menus
 from dmcjia_opt.model.scenario.node_limits import NodeLimits
@@ -132,6 +132,11 @@ class StageTimes:
         menus = replace(self.menus, index=self.menus.index[rows])
         return replace(self, **columns, limits=limits, menus=menus)
 
+    def slim(self) -> StageTimes:
+        """Return the same, where a column of one value takes no memory for each node."""
+        columns: dict[str, Any] = {key: same(getattr(self, key)) for key in COLUMNS}
+        return replace(self, **columns, menus=replace(self.menus, index=same(self.menus.index)))
+
     def blocks(self) -> Iterator[tuple[int, Menu, Rows]]:
         """Yield the nodes of every kind, some at a time, with their kind and its menu."""
         kinds = self.menus.kinds
@@ -220,12 +225,14 @@ class StageTimes:
         return Services(edge, upload, constant, used, resource)
 
 
-def stage_times(scenario: Scenario) -> StageTimes:
-    """Return the service times of a scenario; every unit is SI from here on."""
+def stage_times(scenario: Scenario, also: Iterable[str] = ()) -> StageTimes:
+    """Return the service times of a scenario; every unit is SI from here on.
+
+    Servers and links of the names `also` are among the resources even where none of its nodes uses them.
+    """
     nodes, menus = scenario.nodes, scenario.menus
-    used = set().union(*scenario.servers_of_networks().values())
+    used, crossed = (names.union(also) for names in used_and_crossed(scenario))
     servers = scenario.all_servers
-    crossed = {*nodes.link.values, *(server.link for server in servers if server.name in used)}
     hosts = hosts_in_common(nodes)
     of_hosts = {host.name: host.sharing for host in scenario.hosts}
     resources = [
@@ -267,6 +274,13 @@ def stage_times(scenario: Scenario) -> StageTimes:
         measured=measured,
         limits=NodeLimits.of(nodes),
     )
+
+
+def used_and_crossed(scenario: Scenario) -> tuple[set[str], set[str]]:
+    """Return the names of the servers that some node may use, and of the links that may be crossed."""
+    used = set[str]().union(*scenario.servers_of_networks().values())
+    servers = scenario.all_servers
+    return used, {*scenario.nodes.link.values, *(s.link for s in servers if s.link and s.name in used)}
 
 
 def _batched(resource: Resource) -> float:

@@ -84,6 +84,16 @@ def delay_distribution(stages: Mapping[str, FloatArray], of: str = "") -> go.Fig
     return figure
 
 
+def delay_counts(edges: FloatArray, counts: IntArray) -> go.Figure:
+    """Draw the part of the nodes whose delay is at most so much, from counts between edges, s, and beyond them."""
+    figure = new_figure()
+    used = np.flatnonzero(counts[:-1])
+    at, part = edges[used], np.cumsum(counts)[used] / counts.sum()
+    add_steps(figure, STAGES["total"], at, part, "at most %{x:.4g} s on %{y:.1%} of the nodes")
+    figure.update_layout(xaxis=log_axis("delay", at.tolist(), unit="s"), yaxis=share_axis("part of the nodes"))
+    return figure
+
+
 def cuts(labels: Sequence[str], counts: IntArray) -> go.Figure:
     """Draw how many nodes cut their network where, input at the top."""
     style = STAGES["edge"]

@@ -6,7 +6,7 @@ dual says: what its node pays at the plan's prices with the deadline and without
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -183,7 +183,7 @@ def worst_section(subject: Subject, found: WhatIfs, least_mean: Least | None) ->
     }
 
 
-def _plan_row(name: str, delays: FloatArray, weight: FloatArray, names: tuple[str, ...]) -> list[Cell | str]:
+def _plan_row(name: str, delays: FloatArray, weight: FloatArray, names: Sequence[str]) -> list[Cell | str]:
     worst, mean = float(delays.max()), float((weight * delays).sum())
     ties = int((delays >= worst * (1.0 - _SAME)).sum()) - 1
     which = names[int(delays.argmax())] + (f" and {ties:,} more" if ties else "")

@@ -207,7 +207,7 @@ def subject_of_file(scenario: Scenario, claims: PlanFile, scenario_file: str = "
     choices, certificate = certify_file(scenario, problem, claims)
     if not certificate.feasible:
         raise ClaimFalse(f"it is no plan: {why_no_plan(scenario, problem) or certificate.violation}")
-    delay = check_objective(claims, certificate)
+    delay = check_objective(claims, certificate.objective)
     if not delay.true:
         raise ClaimFalse(
             f"{delay.what} is {delay.claimed}, recomputed {delay.recomputed}; dmcjia verify checks every claim"

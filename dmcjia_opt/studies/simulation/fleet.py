@@ -202,7 +202,7 @@ def simulate(
             statistic=scenario.options.statistic,
             objective=scenario.options.objective,
         ),
-        names=names,
+        names=tuple(names),
         weight=weight,
         batch_values=batch_values,
         bounded=bounded,

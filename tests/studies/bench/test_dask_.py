@@ -8,6 +8,7 @@ import psutil
 import pytest
 from distributed import Client, LocalCluster
 
+from dmcjia_opt.base import clusters
 from dmcjia_opt.base.errors import BackendFailed, InputError
 from dmcjia_opt.studies.bench.folder import read_rows
 from dmcjia_opt.studies.bench.rows import Outcome
@@ -82,7 +83,7 @@ def test_a_lost_scheduler_is_a_sentence_and_the_rows_are_kept(tmp_path, monkeypa
 
 
 def test_no_scheduler(tmp_path, monkeypatch):
-    monkeypatch.setattr(dask_, "_CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(clusters, "_CONNECT_SECONDS", 0.5)
     with pytest.raises(BackendFailed, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         run_suite(small_suite("exact"), tmp_path / "out", dask="tcp://127.0.0.1:9")
 
@@ -96,4 +97,4 @@ def test_a_worker_with_other_code_is_refused():
             return {"tcp://w:1": "0.0.9-abc"}
 
     with pytest.raises(InputError, match=r"worker tcp://w:1 has another version of dmcjia_opt \(0\.0\.9-abc\)"):
-        dask_._same_code(Other(), "tcp://s:1")
+        clusters._same_code(Other(), "tcp://s:1")

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from dmcjia_opt.base.errors import BackendFailed, BackendMissing, DmcjiaError, InputError
-from dmcjia_opt.base.machine import installing, revision
+from dmcjia_opt.base.clusters import client_of
+from dmcjia_opt.base.errors import BackendFailed, DmcjiaError
 from dmcjia_opt.studies.bench.planning import Run
 from dmcjia_opt.studies.bench.running.worker import Worker
 from dmcjia_opt.studies.bench.runs import Ran, RunLimits, Task
@@ -52,38 +52,16 @@ def on_dask(address: str, runs: Sequence[Run]) -> Iterator[Iterator[tuple[Run, R
     BackendMissing, BackendFailed, InputError
         If distributed is not installed, the scheduler cannot be reached or is lost, or a worker has other code.
     """
-    try:
-        from distributed import Client
-    except ModuleNotFoundError:
-        raise BackendMissing(f"--dask needs distributed; {installing('bench')}") from None
-    try:
-        client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
-        what = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BackendFailed(f"no Dask scheduler answers at {address} ({what}); start one, or use --workers") from None
     waiting: dict[Any, Run] = {}
-    try:
-        _same_code(client, address)
-        waiting |= {_submit(client, run): run for run in runs}
-        yield _results(client, address, waiting)
-    finally:
-        if client.status == "running":
-            with contextlib.suppress(Exception):  # a worker that is gone has taken its children with it
-                client.cancel(list(waiting), force=True)
-                client.run(end_here, on_error="ignore")
-        client.close(timeout=2.0)
-
-
-def _same_code(client: Any, address: str) -> None:  # noqa: ANN401 - a distributed.Client
-    workers = client.scheduler_info(n_workers=-1)["workers"]
-    if not workers:
-        raise BackendFailed(f"the Dask scheduler at {address} has no workers; start one with: dask worker {address}")
-    for worker, found in client.run(revision, on_error="return").items():
-        if found != revision():
-            raise InputError(
-                f"the Dask worker {worker} has another version of dmcjia_opt ({found}) than this one ({revision()}); "
-                "install the same everywhere"
-            )
+    with client_of(address, "use --workers", "bench") as client:
+        try:
+            waiting |= {_submit(client, run): run for run in runs}
+            yield _results(client, address, waiting)
+        finally:
+            if client.status == "running":
+                with contextlib.suppress(Exception):  # a worker that is gone has taken its children with it
+                    client.cancel(list(waiting), force=True)
+                    client.run(end_here, on_error="ignore")
 
 
 def _results(client: Any, address: str, waiting: dict[Any, Run]) -> Iterator[tuple[Run, Ran]]:  # noqa: ANN401

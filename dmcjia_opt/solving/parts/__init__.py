@@ -1,0 +1,1 @@
+"""Fleets in parts: priced one by one, here, in processes or on a cluster; planned, written and checked."""
