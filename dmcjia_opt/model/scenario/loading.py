@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import tomllib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from dmcjia_opt.base.entries import described
 from dmcjia_opt.base.errors import Doubt, InputError
 from dmcjia_opt.base.fields import STRICT, Name, NonNegative, Positive
 from dmcjia_opt.base.files import explain, is_beneath, read_text
@@ -79,8 +81,40 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
     Doubt
         If there are measured times and nothing has a device, or one time stands for a whole network.
     """
-    path = Path(path)
-    parsed, beside = _parsed(path), _beside(path, outside=outside)
+    path = _path(path)
+    return _built(_parsed(path), _beside(path.parent, outside=outside), str(path), path.stem)
+
+
+def scenario_of(given: Scenario | str | Path) -> Scenario:
+    """Return a scenario, or that of a file.
+
+    Raises
+    ------
+    InputError
+        If it is neither, or the file is missing or malformed.
+    """
+    return given if isinstance(given, Scenario) else load_scenario(given)
+
+
+def from_dict(content: Mapping[str, Any], folder: str | Path = ".", *, outside: bool = False) -> Scenario:
+    """Return the scenario that a parsed TOML file holds (see `Scenario.from_dict`)."""
+    where = "the scenario"
+    if not isinstance(content, Mapping):
+        raise InputError(f"from_dict needs what a scenario file holds as a dict, got {described(content)}")
+    return _built(_validated(dict(content), where), _beside(_path(folder), outside=outside), where, "")
+
+
+def _path(given: str | Path) -> Path:
+    if not isinstance(given, str | Path):
+        what = described(given)
+        remedy = "; Scenario.from_dict reads one" if isinstance(given, Mapping) else ""
+        remedy = "; Scenario.from_frame reads its nodes" if hasattr(given, "columns") else remedy
+        raise InputError(f"a scenario is needed, or the path of its file, got {what}{remedy}")
+    return Path(given)
+
+
+def _built(parsed: _File, beside: Callable[[str, str], Path], where: str, name: str) -> Scenario:
+    """Return the scenario of a file's content; sentences about it begin with `where`."""
     try:
         if parsed.nodes_file is not None:
             nodes = read_nodes(beside("nodes_file", parsed.nodes_file))
@@ -99,7 +133,7 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
         times = MeasuredTimes() if times_file is None else load_times(beside("times_file", times_file))
         if times_file is not None and not measured:
             warnings.warn(
-                f'{path}: "{times_file}" has no effect: neither a node nor a server has a device; add device', Doubt, 2
+                f'{where}: "{times_file}" has no effect: neither a node nor a server has a device; add device', Doubt, 3
             )
         cloud = parsed.cloud
         loaded = Scenario(
@@ -107,7 +141,7 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
             nodes=nodes,
             options=parsed.options,
             profiles={of: read.profile for of, read in profiled_of(nodes.networks, beside, parsed.profiles).items()},
-            name=parsed.name or path.stem,
+            name=parsed.name or name,
             times=times,
             cloud_device=(cloud and cloud.device) or "",
             cloud_rtt_ms=0.0 if cloud is None else cloud.rtt_ms,
@@ -127,12 +161,12 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
                     f'{times_file}: the one time of "{profile.name}" on "{device}" is spread over its layers by their '
                     "work; measure each layer to plan with what they take",
                     Doubt,
-                    2,
+                    3,
                 )
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    doubt_units(loaded, str(path))
-    doubt_unused(loaded, str(path))
+        raise InputError(f"{where}: {error}") from None
+    doubt_units(loaded, where)
+    doubt_unused(loaded, where)
     return loaded
 
 
@@ -154,7 +188,7 @@ def load_graphs(
         If a file is missing or malformed.
     """
     path = Path(path)
-    how, beside = _parsed(path).profiles, _beside(path, outside=outside)
+    how, beside = _parsed(path).profiles, _beside(path.parent, outside=outside)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Doubt)  # whoever loaded the scenario was told
         found = profiled_of(networks, beside, how)
@@ -173,24 +207,28 @@ def _parsed(path: Path) -> _File:
         raise InputError(f"{path}: not valid TOML: {error}{named}") from None
     except RecursionError:
         raise InputError(f"{path}: not a scenario: its values are nested too deeply") from None
+    return _validated(raw, str(path))
+
+
+def _validated(raw: dict[str, Any], where: str) -> _File:
     try:
         parsed = _File.model_validate(raw)
     except ValidationError as error:
-        raise InputError(f"{path}: {explain(error, _File)}") from None
+        raise InputError(f"{where}: {explain(error, _File)}") from None
     if ("nodes" in parsed.model_fields_set) == (parsed.nodes_file is not None):
-        raise InputError(f"{path}: give the nodes either inline as [[nodes]] or by nodes_file, one of the two")
+        raise InputError(f"{where}: give the nodes either inline as [[nodes]] or by nodes_file, one of the two")
     return parsed
 
 
-def _beside(path: Path, *, outside: bool) -> Callable[[str, str], Path]:
+def _beside(folder: Path, *, outside: bool) -> Callable[[str, str], Path]:
     """Return what gives the path of a field's reference, or refuses it."""
 
     def beside(field: str, reference: str) -> Path:
-        if not (outside or is_beneath(path.parent, reference)):
+        if not (outside or is_beneath(folder, reference)):
             raise InputError(
                 f'{field} = "{reference}" is outside the folder of the scenario; put the file there, or allow it with '
                 "--outside"
             )
-        return path.parent / reference
+        return folder / reference
 
     return beside

@@ -1,4 +1,4 @@
-"""Node tables of large fleets: CSV and Parquet, read and written by columns."""
+"""Node tables of large fleets: CSV, Parquet and frames of pandas, read and written by columns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.csv_table import CsvTable, check_header
+from dmcjia_opt.base.entries import described
 from dmcjia_opt.base.errors import BackendMissing, Doubt, InputError, shortened
 from dmcjia_opt.base.fields import number
 from dmcjia_opt.base.files import check_readable, write_bytes
@@ -24,6 +25,7 @@ from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.scenario.nodes import ARRIVALS, LABELS, OPTIONAL, ZERO, Labels, Node, NodeTable
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
 _NUMBERS = ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes", *OPTIONAL)
@@ -35,6 +37,7 @@ _OPTIONAL = ("uplink_mbps", "input_bytes", "device", *LABELS, *OPTIONAL)
 _Coded = tuple[IntArray, Sequence[str]]  # the index of each row's value, −1 where there is none, and the values
 _INDEX = re.compile(r"__index_level_\d+__")  # pandas puts the index of a frame there, if it has one
 _COLUMNS = tuple(Node.model_fields)
+_FRAME = "the frame"
 
 
 def read_nodes(path: Path) -> NodeTable:
@@ -131,7 +134,7 @@ def _from_parquet(path: Path) -> NodeTable:
             first = np.flatnonzero(np.bincount(index, minlength=len(names)) > 1)[0]
             raise InputError(f'nodes: the name "{names[first]}" is used twice; give every node its own')
         numbers = {
-            key: _scv(path, columns[key])
+            key: _scv(path, *_coded(columns[key]))
             if key == "arrivals" and _is_text(columns[key].type)
             else columns[key].cast(pa.float64()).to_numpy(zero_copy_only=False)
             for key in _NUMBERS
@@ -164,9 +167,61 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _scv(path: Path, column: Any) -> FloatArray:  # noqa: ANN401 - a pyarrow array
+def nodes_of_frame(frame: pd.DataFrame) -> NodeTable:
+    """Return the nodes of a pandas frame, a row a node, with the columns of a node table; NaN where one has nothing.
+
+    Raises
+    ------
+    InputError
+        If it is none, lacks a column, or has one of another type.
+    """
+    if not (hasattr(frame, "columns") and hasattr(frame, "iloc")):
+        must = ", ".join(key for key in _COLUMNS if key not in _OPTIONAL)
+        raise InputError(f"from_frame needs a pandas DataFrame with columns {must} and more, got {described(frame)}")
+    header = [str(column) for column in frame.columns]
+    for sentence in check_header(_FRAME, header, _COLUMNS, _OPTIONAL):
+        warnings.warn(sentence, Doubt, stacklevel=3)
+    _require_uplink(_FRAME, header)
+    coded = {key: _coded_cells(key, frame[key]) for key in _CODED if key in header}
+    for key, cells in (("name", [*map(_text, frame["name"])]), ("model", coded["model"][0].tolist())):
+        if (first := next((d for d, cell in enumerate(cells) if cell in ("", -1)), -1)) >= 0:
+            raise InputError(f"{_FRAME}: row {first + 1} has no {key}; fill it in")
+    numbers = {key: _numbers(key, frame[key]) for key in _NUMBERS if key in header}
+    return _table(_FRAME, [*map(_text, frame["name"])], coded, numbers)
+
+
+def _coded_cells(key: str, cells: Iterable[object]) -> _Coded:
+    place: dict[str, int] = {}
+    texts = (
+        _BETWEEN.join(map(_text, cell))
+        if key in _LISTS and isinstance(cell, list | tuple | np.ndarray)
+        else _text(cell)
+        for cell in cells
+    )
+    index = [place.setdefault(text, len(place)) if text else -1 for text in texts]
+    return np.array(index, dtype=np.int64), tuple(place)
+
+
+def _text(cell: object) -> str:
+    """Return what a cell says; nothing where it is None, NaN or what pandas has for either."""
+    if isinstance(cell, str):
+        return cell
+    return str(cell) if isinstance(cell, int | np.integer) else "" if cell is None or cell != cell else str(cell)
+
+
+def _numbers(key: str, column: pd.Series[Any]) -> FloatArray:
+    if key == "arrivals" and column.dtype.kind not in "iuf":
+        return _scv(_FRAME, *_coded_cells(key, column))
+    try:
+        if column.dtype.kind in "bmM":
+            raise TypeError
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError):
+        raise InputError(f"{_FRAME}: column {key} must hold numbers, not {column.dtype}") from None
+
+
+def _scv(path: Path | str, index: IntArray, cells: Sequence[str]) -> FloatArray:
     """Return squared coefficients of variation, (n_nodes,), from words and numbers as text; NaN where empty."""
-    index, cells = _coded(column)
     values = []
     for cell in cells:
         try:
@@ -191,7 +246,9 @@ def _coded(column: Any) -> _Coded:  # noqa: ANN401 - a pyarrow array
     return code[index], list(place)
 
 
-def _table(path: Path, names: Sequence[str], coded: dict[str, _Coded], numbers: dict[str, FloatArray]) -> NodeTable:
+def _table(
+    path: Path | str, names: Sequence[str], coded: dict[str, _Coded], numbers: dict[str, FloatArray]
+) -> NodeTable:
     network_index, references = coded["model"]
     columns: dict[str, Any] = {key: _labels(path, key, *coded[key]) for key in LABELS if key in coded}
     devices: Labels[str] = _labels(path, "device", *coded["device"]) if "device" in coded else Labels()
@@ -205,7 +262,7 @@ def _table(path: Path, names: Sequence[str], coded: dict[str, _Coded], numbers: 
     )
 
 
-def _labels(path: Path, key: str, index: IntArray, cells: Sequence[str]) -> Labels[Any]:
+def _labels(path: Path | str, key: str, index: IntArray, cells: Sequence[str]) -> Labels[Any]:
     """Return a column of labels; those that hold lists taken apart, empty ones none."""
     values: list[Any] = [cell if key not in _LISTS else _taken_apart(path, key, cell) for cell in cells]
     place: dict[Any, int] = {}
@@ -213,7 +270,7 @@ def _labels(path: Path, key: str, index: IntArray, cells: Sequence[str]) -> Labe
     return Labels(tuple(place), code[index])
 
 
-def _taken_apart(path: Path, key: str, cell: str) -> tuple[str | int, ...]:
+def _taken_apart(path: Path | str, key: str, cell: str) -> tuple[str | int, ...]:
     entries = tuple(entry.strip() for entry in cell.split(_BETWEEN)) if cell.strip() else ()
     if "" in entries:
         raise InputError(f'{path}: {key} must have no empty entry between {_BETWEEN}, not "{shortened(cell, 40)}"')
@@ -226,7 +283,7 @@ def _taken_apart(path: Path, key: str, cell: str) -> tuple[str | int, ...]:
     return tuple(map(int, entries))
 
 
-def _require_uplink(path: Path, header: Sequence[str]) -> None:
+def _require_uplink(path: Path | str, header: Sequence[str]) -> None:
     """Refuse a table with neither uplinks nor links."""
     if "link" not in header:
         check_header(path, header, _COLUMNS, [column for column in _OPTIONAL if column != "uplink_mbps"])

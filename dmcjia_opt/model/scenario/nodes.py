@@ -10,10 +10,11 @@ from types import MappingProxyType
 from typing import Annotated, Generic, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, constant, frozen, frozen_int
+from dmcjia_opt.base.entries import Entry, all_of
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import STRICT, Name, NonNegative, Positive, check_names, out_of_range
 from dmcjia_opt.base.limits import MOST_LAYERS, MOST_NODES
@@ -65,15 +66,15 @@ def _varying(value: object) -> object:
     return None if math.isnan(ARRIVALS[value]) else ARRIVALS[value]
 
 
-class Node(BaseModel):
+class Node(Entry):
     """One ``[[nodes]]`` entry of a scenario file; ``device`` names measured times in place of ``compute_gflops``."""
 
     model_config = STRICT
     name: Name
     model: Name
     compute_gflops: Positive
-    uplink_mbps: Positive | None = None
     arrival_rate: Positive
+    uplink_mbps: Positive | None = None
     input_bytes: NonNegative | None = None
     device: Name | None = None
     link: Name | None = None
@@ -343,6 +344,16 @@ def node_table(nodes: Iterable[Node]) -> NodeTable:
         splits=Labels.of(_tuple(node.splits) for node in rows),
         **numbers,
     )
+
+
+class Fleet:
+    """A field of a scenario: a node table, which may be given as nodes one by one."""
+
+    def __get__(self, owner: object, kind: type | None = None) -> NodeTable:
+        return owner.__dict__["nodes"] if owner is not None else ()  # type: ignore[return-value] # no nodes by default
+
+    def __set__(self, owner: object, given: NodeTable | Iterable[Node]) -> None:
+        owner.__dict__["nodes"] = given if isinstance(given, NodeTable) else node_table(all_of(Node, given, "nodes"))
 
 
 def _tuple(cells: list[Label] | None) -> tuple[Label, ...] | None:

@@ -7,9 +7,10 @@ from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
+from dmcjia_opt.base.entries import Entry
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import STRICT, Name, NonNegative, Positive
 from dmcjia_opt.base.suggesting import did_you_mean
@@ -64,7 +65,7 @@ def batches_of_cloud(seconds: Mapping[int, float] | Mapping[str, float]) -> dict
         raise InputError(f"cloud: seconds_by_batch {error.errors()[0]['msg']}") from None
 
 
-class Server(BaseModel):
+class Server(Entry):
     """One ``[[servers]]`` entry; ``device`` names measured times in place of ``compute_gflops``.
 
     ``rtt_ms`` is the round trip to it where a node has none of its own, ``link`` what everything sent to it crosses
@@ -90,7 +91,7 @@ class Server(BaseModel):
         return tuple((int(size), seconds) for size, seconds in (self.seconds_by_batch or {}).items())
 
 
-class Link(BaseModel):
+class Link(Entry):
     """One ``[[links]]`` entry: what several nodes send over, in Mbit/s (10⁶ bit/s).
 
     ``price_per_mbps`` and ``step_mbps`` are what more of it costs and in which steps it is sold. ``sharing`` is as that
@@ -105,7 +106,7 @@ class Link(BaseModel):
     sharing: Sharing = "reserved"
 
 
-class Host(BaseModel):
+class Host(Entry):
     """One ``[[hosts]]`` entry: how the nodes of a host share it, where they do not have reserved shares."""
 
     model_config = _FROZEN
