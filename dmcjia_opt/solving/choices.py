@@ -165,17 +165,16 @@ class Choices:
         return {stage: time for stage, time in found.items() if time != 0.0}
 
 
-def choices_of(scenario: Scenario, problem: Problem, options: IntArray, shares: FloatArray) -> Choices:
+def choices_of(scenario: Scenario | None, problem: Problem, options: IntArray, shares: FloatArray) -> Choices:
     """Return what a plan says of every node.
 
     Parameters
     ----------
     scenario, problem
-        What was planned, and the same compiled.
+        What was planned, None where that was a problem, and the same compiled. The cut of a node is then its option.
     options, shares
         (n_nodes,) and (n_nodes, n_uses) the plan.
     """
-    menus, servers = scenario.menus, scenario.all_servers
     named = {resource.name: r for r, resource in enumerate(problem.resources) if resource.kind == "server"}
     device, uplink, round_trip = problem.own_stages(options)
     service, uses = problem.at(problem.service, options), problem.use_delay(options, shares)
@@ -184,17 +183,30 @@ def choices_of(scenario: Scenario, problem: Problem, options: IntArray, shares: 
     with np.errstate(invalid="ignore"):
         waited = problem.by_resource(options, rates * (uses - pooling.undisturbed(problem, options)))
     there = (service > 0) | (shares != 0)
+    resource = np.where(there, problem.at(problem.resource, options), -1).astype(np.int64)
+    if scenario is None:
+        place = np.full(problem.n_resources + 1, -1, dtype=np.int64)  # of each resource among the servers
+        place[list(named.values())] = np.arange(len(named))
+        along = place[resource]
+        last = along.shape[1] - 1 - np.argmax(along[:, ::-1] >= 0, axis=1)  # the path's last server
+        servers, cuts, network = tuple(named), options[:, None], np.zeros_like(options)
+        server = along[np.arange(len(along)), last]
+        tensors: tuple[tuple[tuple[str, ...], ...] | None, ...] = (None,)
+    else:
+        servers, network = tuple(server.name for server in scenario.all_servers), scenario.nodes.network_index
+        cuts, server = scenario.menus.all_cuts(options), scenario.menus.last_servers(options)
+        tensors = tuple(scenario.profiles[network].tensor_names for network in scenario.nodes.networks)
     return Choices(
         options=options,
         shares=shares,
         resources=problem.resources,
-        resource=np.where(there, problem.at(problem.resource, options), -1).astype(np.int64),
-        cuts=menus.all_cuts(options),
-        server=menus.last_servers(options),
-        servers=tuple(server.name for server in servers),
-        server_resource=np.array([named.get(server.name, -1) for server in servers], dtype=np.int64),
-        network=scenario.nodes.network_index,
-        tensor_names=tuple(scenario.profiles[network].tensor_names for network in scenario.nodes.networks),
+        resource=resource,
+        cuts=cuts,
+        server=server,
+        servers=servers,
+        server_resource=np.array([named.get(name, -1) for name in servers], dtype=np.int64),
+        network=network,
+        tensor_names=tensors,
         device=device,
         uplink=uplink,
         round_trip=round_trip,

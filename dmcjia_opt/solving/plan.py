@@ -385,14 +385,14 @@ def options_and_shares(scenario: Scenario, problem: Problem, claims: PlanFile) -
             except InputError as error:
                 raise InputError(f"nodes[{d}]: {error}") from None
         options[d] = known[key]
-        for k, share in _placed(problem, d, known[key], row):
+        for k, share in placed(problem, d, known[key], row.shares or {}):
             shares[d, k] = share
     return options, shares
 
 
-def _placed(problem: Problem, node: int, option: int, row: NodeClaim) -> Iterator[tuple[int, float]]:
-    """Yield the uses of an option for which a row has a share, and that; those that need none come last."""
+def placed(problem: Problem, node: int, option: int, shares: Mapping[str, Any]) -> Iterator[tuple[int, float]]:
+    """Yield the uses of an option of which there are shares by name, and those; uses that need none come last."""
     uses = np.argsort(problem.service[node, option] == 0, kind="stable").tolist()
-    for name, said in (row.shares or {}).items():
+    for name, said in shares.items():
         on = [k for k in uses if problem.resources[int(problem.resource[node, option, k])].name == name]
         yield from zip(on, said if isinstance(said, list) else [said], strict=False)

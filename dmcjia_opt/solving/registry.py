@@ -292,6 +292,35 @@ def spec_of(kind: Kind, name: str) -> Spec:
     return _find(kind, name)[0]
 
 
+def placers() -> tuple[str, ...]:
+    """Return the names of the placers that can run here, plug-ins among them.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import placers
+    >>> "exact" in placers()
+    True
+    """
+    return _names("placer")
+
+
+def allocators() -> tuple[str, ...]:
+    """Return the names of the allocators that can run here, plug-ins among them.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import allocators
+    >>> allocators()[:3]
+    ('waterfilling', 'alm', 'cvxpy')
+    """
+    return _names("allocator")
+
+
+def _names(kind: Kind) -> tuple[str, ...]:
+    ours = [spec.name for spec in specs(kind) if why_not(spec) is None]
+    return tuple(dict.fromkeys([*ours, *plugins.names(kind)]))
+
+
 def build_allocator(name: str) -> Allocator:
     """Return the allocator called `name`, such as ``"waterfilling"``, ``"cvxpy:SCS"`` or ``"./mine.py:Mine"``.
 

@@ -5,27 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import InfeasibleError
-from dmcjia_opt.base.machine import installed_versions
 from dmcjia_opt.bounds.best import BestPrice
-from dmcjia_opt.bounds.certificate import best_of, judge, lower_bound, overload_of, relative_gap
+from dmcjia_opt.bounds.certificate import best_of, judge, lower_bound, relative_gap
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.model.scenario.streams import cautions
-from dmcjia_opt.solving.choices import choices_of
-from dmcjia_opt.solving.contract import Allocator, Callback, Kind, Placement, Spec, Status, Stop, proved
-from dmcjia_opt.solving.infeasible import too_late, why_no_plan
+from dmcjia_opt.solving.contract import Allocator, Callback, Kind, Placement, Spec, Status, Stop
 from dmcjia_opt.solving.plan import Plan, PlanFile
-from dmcjia_opt.solving.registry import LIBRARIES, build_allocator, build_placer, spec_of
+from dmcjia_opt.solving.registry import build_allocator, build_placer, spec_of
 from dmcjia_opt.solving.running import CheckedAllocator, at_the_edge, check_method, check_support, place, unchanged
 from dmcjia_opt.solving.search import Placer
 from dmcjia_opt.solving.starting import start_of
+from dmcjia_opt.solving.task import Task
 
 _FULL = "no plan exists: every plan fills the cloud, up to rounding; add cloud or edge compute, or lower arrival_rate"
 
@@ -33,7 +30,7 @@ Method = TypeVar("Method", Placer, Allocator)
 
 
 def solve(
-    scenario: Scenario,
+    scenario: Scenario | str | Path | Problem,
     placer: str | Placer = "exact",
     allocator: str | Allocator = "waterfilling",
     *,
@@ -47,7 +44,7 @@ def solve(
     Parameters
     ----------
     scenario
-        What to plan.
+        What to plan: a scenario, the path of its file, or a problem.
     placer, allocator
         Names of methods (see `registry`), or objects that follow the protocols. Methods that are not in the
         registry, or there as another's, are supervised (see `running`).
@@ -67,17 +64,16 @@ def solve(
         If an argument is malformed, no plan exists or was found, or a method cannot run.
     """
     outer, name, row = _resolved("placer", placer, build_placer)
-    inner, inner_name, inner_row = _resolved("allocator", allocator, build_allocator)
-    who, inner_who = f'placer "{name}"', f'allocator "{inner_name}"'
-    others = [w for w, r in ((who, row), (inner_who, inner_row)) if r is None or not r.trusted]
-    if inner_who in others:
-        inner = CheckedAllocator(inner, inner_who)
-    problem = compile_problem(scenario)
+    inner, inner_name, inner_who, trusted = resolved_allocator(allocator)
+    who = f'placer "{name}"'
+    others = [*([] if row and row.trusted else [who]), *([] if trusted else [inner_who])]
+    task = Task.of(scenario)
+    problem, nodes = task.problem, task.names
     check_support(inner, problem, inner_name, inner_who)
-    first, near = (None, None) if start is None else start_of(scenario, problem, start)
-    stop, dual, nodes = stop or Stop(), BestPrice(problem, near), scenario.nodes.names
+    first, near = (None, None) if start is None else start_of(task, start)
+    stop, dual = stop or Stop(), BestPrice(problem, near)
     if dual.load >= 1.0:
-        raise InfeasibleError(why_no_plan(scenario, problem))
+        raise InfeasibleError(task.why_none())
     with unchanged(problem, others):
         began, started = datetime.now(UTC), time.perf_counter()
         found = place(
@@ -99,56 +95,39 @@ def solve(
     options, shares = found.options, found.shares
     if shares is None and dual.full:
         raise InfeasibleError(_FULL)
-    if shares is None and (why := why_no_plan(scenario, problem)):
+    if shares is None and (why := task.why_none()):
         raise InfeasibleError(why)
     if shares is None:
-        why = too_late(scenario, problem, options) or overload_of(problem, options, nodes)
-        raise _without_plan(found, name, why)
+        raise _without_plan(found, name, task.why_not(options))
     verdict = judge(problem, options, shares, nodes)
     if not verdict.feasible:
-        raise _without_plan(found, name, too_late(scenario, problem, options, shares) or verdict.violation)
+        raise _without_plan(found, name, task.why_not(options, shares) or verdict.violation)
     objective = verdict.objective
     bound, prices = _bound(problem, dual, found.prices, objective, stop.tolerance)
     bound_from = "dual"
     if found.bound_from and found.lower_bound > bound:
         bound, bound_from = min(found.lower_bound, objective), found.bound_from
-    gap = relative_gap(objective, bound)
-    delay = problem.node_delay(options, shares)
     # shares of other allocators are no optimum to the last digit, so that their gap is more than rounding
     rounded = found.status == Status.ROUNDED and row is not None and row.proves and inner_name == "waterfilling"
-    status = found.status if rounded or found.status == Status.LIMIT else Status.FEASIBLE
-    return Plan(
-        status=proved(gap, stop.tolerance, status),
-        objective=objective,
-        lower_bound=bound,
-        gap=gap,
-        gap_tolerance=stop.tolerance,
-        choices=choices_of(scenario, problem, options, shares),
-        names=nodes,
-        networks=scenario.network_names(),
-        delays=problem.breakdown(options, shares),
-        mean_delay=float((problem.weight * delay).sum()),
-        worst_delay=float(delay.max()),
-        deadlines=problem.deadline,
+    return task.plan(
+        found,
+        objective,
+        (bound, prices, bound_from),
         placer=name,
         allocator=inner_name,
-        seed=seed,
-        evaluations=found.evaluations,
-        wall_seconds=seconds,
-        prices=prices,
-        bound_from=bound_from,
-        scenario_sha256=scenario.sha256(),
-        trace=found.trace,
-        versions=installed_versions(LIBRARIES),
-        bound_holds_for=scenario.rule,
-        notes=(*found.notes, *cautions(scenario)),
-        cautions=scenario.network_cautions(),
-        limits=stop,
+        stop=stop,
         started=began.isoformat(timespec="seconds"),
-        scenario_name=scenario.name,
-        statistic=scenario.options.statistic,
-        worst=problem.worst,
+        seconds=seconds,
+        seed=seed,
+        status=found.status if rounded or found.status == Status.LIMIT else Status.FEASIBLE,
     )
+
+
+def resolved_allocator(given: str | Allocator) -> tuple[Allocator, str, str, bool]:
+    """Return an allocator, its name, what messages call it, and whether it needs no supervision; else it has that."""
+    inner, name, row = _resolved("allocator", given, build_allocator)
+    who, trusted = f'allocator "{name}"', row is not None and row.trusted
+    return inner if trusted else CheckedAllocator(inner, who), name, who, trusted
 
 
 def _resolved(kind: Kind, given: str | Method, build: Callable[[str], Method]) -> tuple[Method, str, Spec | None]:
