@@ -42,6 +42,7 @@ from dmcjia_opt.methods.placers.blackbox.asktell import (
 )
 from dmcjia_opt.solving.solve import solve as solve
 from dmcjia_opt.solving.evaluating import evaluate as evaluate
+from dmcjia_opt.solving.sweeping import sweep as sweep
 from dmcjia_opt.solving.verifying import prove as prove, verify as verify
 from dmcjia_opt.studies.simulation.arrivals import build_arrivals as build_arrivals
 from dmcjia_opt.studies.simulation.fleet import simulate as simulate

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from html import escape
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dmcjia_opt.base.errors import shortened
+from dmcjia_opt.base.errors import BackendMissing, shortened
+from dmcjia_opt.base.machine import installing
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: No repr of what is public is longer.
 LONGEST = 199
@@ -46,6 +51,21 @@ def _brief(value: object) -> str:
     if isinstance(value, Mapping | tuple | list) and (len(value) > _MOST_SHOWN or len(repr(value)) > _LONGEST_FIELD):
         return f"<{len(value):,}>"
     return shortened(repr(value), _LONGEST_FIELD)
+
+
+def frame_of(columns: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a pandas frame of these columns.
+
+    Raises
+    ------
+    BackendMissing
+        If pandas is not installed.
+    """
+    try:
+        import pandas as pd
+    except ModuleNotFoundError:
+        raise BackendMissing(f"a frame needs pandas; {installing('frame')}") from None
+    return pd.DataFrame(columns)
 
 
 def html_table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str, notes: Iterable[str] = ()) -> str:

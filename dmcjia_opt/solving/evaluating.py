@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ from dmcjia_opt.base.entries import described
 from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.bounds.best import BestPrice
-from dmcjia_opt.bounds.certificate import best_of, judge
+from dmcjia_opt.bounds.certificate import best_of, judge, relative_gap
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.solving.contract import Allocator, Placement, Stop, TracePoint
+from dmcjia_opt.solving.contract import Allocator, Placement, Stop, TracePoint, proved
 from dmcjia_opt.solving.plan import Plan, placed
 from dmcjia_opt.solving.running import check_support
 from dmcjia_opt.solving.solve import resolved_allocator
@@ -37,6 +38,7 @@ def evaluate(
     options: npt.ArrayLike | None = None,
     shares: npt.ArrayLike | Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None,
     allocator: str | Allocator = "waterfilling",
+    against: Plan | None = None,
 ) -> Plan:
     """Return a plan of your own choice, its delay recomputed and its gap to the optimum proved.
 
@@ -56,6 +58,9 @@ def evaluate(
         from resources to shares, or (n_nodes, n_uses). The best ones when omitted.
     allocator
         What computes them then: a name, or an object that follows the protocol.
+    against
+        A plan of the same scenario, such as the optimum: its lower bound, proved by a search, is then that of this plan
+        where it is the better one. Without it the bound is what the best prices prove.
 
     Raises
     ------
@@ -87,7 +92,23 @@ def evaluate(
         given, name = _best(task, chosen, allocator)
     else:
         given, name = _shares(task, chosen, shares), GIVEN
-    return certified(task, chosen, given, began=began, started=started, allocator=name)
+    plan = certified(task, chosen, given, began=began, started=started, allocator=name)
+    if against is None:
+        return plan
+    if not isinstance(against, Plan) or against.scenario_sha256 != plan.scenario_sha256 or not task.scenario:
+        raise InputError(f"against must be a Plan of the same scenario, got {against!r:.80}")
+    if against.lower_bound <= plan.lower_bound:
+        return plan
+    bound = min(against.lower_bound, plan.objective)
+    gap = relative_gap(plan.objective, bound)
+    return replace(
+        plan,
+        lower_bound=bound,
+        gap=gap,
+        status=proved(gap, plan.gap_tolerance),
+        prices=against.prices,
+        bound_from=against.bound_from,
+    )
 
 
 def certified(

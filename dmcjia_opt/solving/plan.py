@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, FailFast, Field
@@ -16,12 +16,17 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import Number
 from dmcjia_opt.base.files import finite_or_null, read_json, write_text
 from dmcjia_opt.base.limits import MOST_NODES
+from dmcjia_opt.base.showing import called, counted
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.resources import ResourceKind, Sharing
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.uplinks import Stages
 from dmcjia_opt.solving.choices import Choices
 from dmcjia_opt.solving.contract import OPTIMALITY_GAP, Status, Stop, TracePoint
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Nodes = Field(max_length=MOST_NODES)
@@ -120,6 +125,85 @@ class Plan:
     machine: str = ""
     statistic: str = "mean"
     worst: bool = False
+
+    def __repr__(self) -> str:
+        delay = f"{'worst' if self.worst else 'mean'} delay {1e3 * self.objective:.6g} ms"
+        made = f"by {self.placer} + {self.allocator}"
+        return called("Plan", counted(len(self.names), "node"), delay, f"gap {self.gap:.1e}", str(self.status), made)
+
+    def _repr_html_(self) -> str:
+        """Return the slowest nodes, and how good the plan is, as a notebook shows them."""
+        from dmcjia_opt.studies.plan import shown
+
+        return shown.html(self)
+
+    def summary(self) -> str:
+        """Return what a person reads: a row for each of the slowest nodes, and how good the plan is.
+
+        Examples
+        --------
+        >>> from dmcjia_opt import generate, solve
+        >>> print(solve(generate("paper", nodes=2, seed=1)).summary().splitlines()[1])
+        node       split   share    edge  upload     cloud     total
+        """
+        from dmcjia_opt.studies.plan import shown
+
+        return shown.summary(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a pandas frame with a row for each node: its split, server, shares and the delay of each stage, s.
+
+        Raises
+        ------
+        BackendMissing
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> from dmcjia_opt import generate, solve
+        >>> frame = solve(generate("paper", nodes=4, seed=1)).to_frame()
+        >>> frame[["name", "split", "share"]].shape
+        (4, 3)
+        """
+        from dmcjia_opt.studies.plan import shown
+
+        return shown.frame(self)
+
+    def plot(self) -> Figure:
+        """Return a figure of the slowest nodes: delays by stage, where each network is cut, shares.
+
+        Raises
+        ------
+        BackendMissing
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from dmcjia_opt import generate, solve
+        >>> solve(generate("paper", nodes=4, seed=1)).plot().savefig("plan.png")
+        """
+        from dmcjia_opt.studies.plan import shown
+
+        return shown.figure(self)
+
+    def plot_trace(self) -> Figure:
+        """Return a figure of the best plan and the lower bound over time; above it, how many plans were evaluated.
+
+        Raises
+        ------
+        BackendMissing
+            If matplotlib is not installed.
+        InputError
+            If nobody recorded how the plan was found.
+
+        Examples
+        --------
+        >>> from dmcjia_opt import generate, solve
+        >>> solve(generate("paper", nodes=4, seed=1), "genetic:generations=5").plot_trace().savefig("trace.png")
+        """
+        from dmcjia_opt.studies.plan import shown
+
+        return shown.trace_figure(self)
 
     @property
     def options(self) -> IntArray:

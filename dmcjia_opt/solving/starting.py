@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.entries import described
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.solving.contract import Placement
 from dmcjia_opt.solving.plan import Plan, PlanFile, options_and_shares
@@ -20,6 +21,8 @@ def start_of(task: Task, start: Plan | PlanFile | Placement) -> tuple[IntArray, 
         If the plan is not one of these nodes and their options.
     """
     problem = task.problem
+    if not isinstance(start, Plan | PlanFile | Placement):
+        raise InputError(f"start must be a Plan, or what load_plan returns, got {described(start)}")
     try:
         if isinstance(start, PlanFile):
             if task.scenario is None:

@@ -91,6 +91,18 @@ class Options(Entry):
         return self
 
 
+_NUMBER = (int, float, np.integer, np.floating)
+#: What fields of a scenario must be, and in words; those that are checked besides are not here.
+_KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "options": ((Options,), 'Options(…), such as Options(delay="md1")'),
+    "profiles": ((Mapping,), "a mapping from network names to profiles"),
+    "times": ((MeasuredTimes,), "MeasuredTimes(…)"),
+    **dict.fromkeys(("name", "cloud_device", "cloud_link"), ((str,), "a text")),
+    "cloud_rtt_ms": (_NUMBER, "a number, ms"),
+    **{f"cloud_{key}gflops": ((*_NUMBER, type(None)), "a number") for key in ("", "price_per_", "step_")},
+}
+
+
 @dataclass(frozen=True, eq=False)
 class Scenario:
     """Everything that defines one placement problem, in the units of its file.
@@ -148,12 +160,14 @@ class Scenario:
 
     def __post_init__(self) -> None:
         """Resolve zoo networks that no profile was given for, and look every name and measured time up."""
-        if not isinstance(self.options, Options):
-            raise InputError(f'options must be Options(…), such as Options(delay="md1"), got {described(self.options)}')
-        for key, kind in (("servers", Server), ("links", Link), ("hosts", Host)):
-            object.__setattr__(self, key, all_of(kind, getattr(self, key), key))
-        if not isinstance(self.cloud_gflops, int | float | np.integer | np.floating | None):
-            raise InputError(f"cloud_gflops must be a number, GFLOP/s, got {described(self.cloud_gflops)}")
+        for key, (kind, what) in _KINDS.items():
+            if not isinstance(getattr(self, key), kind):
+                raise InputError(f"{key} must be {what}, got {described(getattr(self, key))}")
+        for network, profile in self.profiles.items():
+            if not isinstance(profile, LayerProfile):
+                raise InputError(f'profiles["{network}"] must be a LayerProfile, got {described(profile)}')
+        for key, entry in (("servers", Server), ("links", Link), ("hosts", Host)):
+            object.__setattr__(self, key, all_of(entry, getattr(self, key), key))
         if self.cloud_gflops is None:
             if not self.servers:
                 raise InputError(
@@ -170,6 +184,8 @@ class Scenario:
                 raise InputError(f"cloud.{key} must be > 0 and lie {RANGE}, got {value}")
         if self.cloud_seconds_by_batch:
             object.__setattr__(self, "cloud_seconds_by_batch", batches_of_cloud(self.cloud_seconds_by_batch))
+        if self.cloud_gflops is not None:
+            Server(**self.all_servers[0].model_dump())  # it must be one that a file could have
         check_names_of_resources(self.all_servers, self.links, self.nodes)
         check_hosts(self.nodes, self.hosts)
         profiles = {m: self.profiles[m] if m in self.profiles else zoo_profile(m) for m in self.nodes.networks}
