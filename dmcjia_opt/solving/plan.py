@@ -133,7 +133,7 @@ class Plan:
 
     def _repr_html_(self) -> str:
         """Return the slowest nodes, and how good the plan is, as a notebook shows them."""
-        from dmcjia_opt.studies.plan import shown
+        from dmcjia_opt.studies.look import shown
 
         return shown.html(self)
 
@@ -146,7 +146,7 @@ class Plan:
         >>> print(solve(generate("paper", nodes=2, seed=1)).summary().splitlines()[1])
         node       split   share    edge  upload     cloud     total
         """
-        from dmcjia_opt.studies.plan import shown
+        from dmcjia_opt.studies.look import shown
 
         return shown.summary(self)
 
@@ -165,7 +165,7 @@ class Plan:
         >>> frame[["name", "split", "share"]].shape
         (4, 3)
         """
-        from dmcjia_opt.studies.plan import shown
+        from dmcjia_opt.studies.look import shown
 
         return shown.frame(self)
 
@@ -182,7 +182,7 @@ class Plan:
         >>> from dmcjia_opt import generate, solve
         >>> solve(generate("paper", nodes=4, seed=1)).plot().savefig("plan.png")
         """
-        from dmcjia_opt.studies.plan import shown
+        from dmcjia_opt.studies.look import shown
 
         return shown.figure(self)
 
@@ -201,7 +201,7 @@ class Plan:
         >>> from dmcjia_opt import generate, solve
         >>> solve(generate("paper", nodes=4, seed=1), "genetic:generations=5").plot_trace().savefig("trace.png")
         """
-        from dmcjia_opt.studies.plan import shown
+        from dmcjia_opt.studies.look import shown
 
         return shown.trace_figure(self)
 

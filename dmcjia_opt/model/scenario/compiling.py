@@ -11,8 +11,9 @@ import numpy.typing as npt
 from dmcjia_opt.base.arrays import FloatArray, IntArray, Scalar, absent
 from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.base.limits import require_memory
+from dmcjia_opt.model.checks import SMALLEST
 from dmcjia_opt.model.delay import TANDEM, DelayCurve, TandemCurve, delay_curve
-from dmcjia_opt.model.problem import SMALLEST, Problem
+from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.queues import MD1, OVERLAP, Scv
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import Slot, StageTimes, allowed, stage_times
