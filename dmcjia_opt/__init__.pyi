@@ -40,6 +40,7 @@ from dmcjia_opt.methods.placers.blackbox.asktell import (
     MeanDelay as MeanDelay,
     Searcher as Searcher,
 )
+from dmcjia_opt.methods.placers.genetic.pymoo_ import PlacementProblem as PlacementProblem
 from dmcjia_opt.solving.solve import solve as solve
 from dmcjia_opt.solving.evaluating import evaluate as evaluate
 from dmcjia_opt.solving.sweeping import sweep as sweep

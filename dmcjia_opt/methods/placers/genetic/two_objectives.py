@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from dmcjia_opt.methods.placers.genetic.guided import DualSampling
 from dmcjia_opt.methods.placers.genetic.operators import ResetOrCreep
 from dmcjia_opt.methods.placers.genetic.pymoo_ import PlacementProblem
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Allocator
 
 
@@ -36,7 +38,7 @@ class TwoObjectiveProblem(PlacementProblem):
     Parameters
     ----------
     problem
-        The compiled problem.
+        What to plan: a problem, a scenario or the path of its file.
     allocator
         Chooses the shares of each plan, for the mean; water-filling by default.
 
@@ -46,7 +48,7 @@ class TwoObjectiveProblem(PlacementProblem):
         If a node has only one option.
     """
 
-    def __init__(self, problem: Problem, allocator: Allocator | None = None) -> None:
+    def __init__(self, problem: Problem | Scenario | str | Path, allocator: Allocator | None = None) -> None:
         super().__init__(problem, allocator)
         self.n_obj = 2
 
@@ -113,7 +115,7 @@ def verified(seen: TwoObjectiveProblem, x: FloatArray | None) -> tuple[TradeOff,
 
 
 def trade_offs(
-    problem: Problem,
+    problem: Problem | Scenario | str | Path,
     allocator: Allocator | None = None,
     *,
     population: int = 50,
@@ -126,7 +128,7 @@ def trade_offs(
     Parameters
     ----------
     problem
-        The compiled problem.
+        What to plan: a problem, a scenario or the path of its file.
     allocator
         Chooses the shares of each plan, for the mean; water-filling by default.
     population, generations
@@ -146,7 +148,9 @@ def trade_offs(
     seen = TwoObjectiveProblem(problem, allocator)
     algorithm = NSGA2(
         pop_size=population,
-        sampling=DualSampling(problem, moves=0.5 * problem.n_nodes) if start_from_dual else IntegerRandomSampling(),
+        sampling=DualSampling(seen.task.problem, moves=0.5 * seen.n_var)
+        if start_from_dual
+        else IntegerRandomSampling(),
         crossover=UniformCrossover(prob=0.9),
         mutation=ResetOrCreep(0.3, 0.3, 0.4),
         eliminate_duplicates=True,
