@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from dmcjia_opt.base.errors import InputError, shortened
 from dmcjia_opt.base.files import explain
-from dmcjia_opt.base.showing import called
+from dmcjia_opt.base.showing import called, described
 
 if TYPE_CHECKING:
     from pydantic._internal._model_construction import ModelMetaclass
@@ -67,18 +67,6 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - anything
     if isinstance(value, float) and value != value:
         return None
     return list(map(_plain, value)) if isinstance(value, tuple | np.ndarray) else value
-
-
-def described(value: object) -> str:
-    """Return what somebody handed over, in a few words: its type, and its value where that is short."""
-    kind = type(value).__name__
-    if value is None:
-        return "None"
-    if isinstance(value, str | bool | int | float | np.generic):
-        return shortened(repr(value), _SHOWN)
-    if isinstance(value, np.ndarray):
-        return f"an array of {value.dtype} of shape {value.shape}"
-    return f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"
 
 
 def all_of(kind: type[Made], given: object, what: str) -> tuple[Made, ...]:

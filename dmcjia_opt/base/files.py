@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from dmcjia_opt.base.call import reading, redirected, writing
 from dmcjia_opt.base.errors import InputError, shortened
 from dmcjia_opt.base.limits import FILES, require_memory
+from dmcjia_opt.base.showing import described
 from dmcjia_opt.base.suggesting import did_you_mean, listed, nearest
 
 _LONGEST_KEY, _MOST_PROBLEMS, _MOST_SUGGESTED = 60, 100_000, 1000
@@ -57,6 +58,8 @@ def check_readable(path: Path, what: str) -> None:
 
 def read_bytes(path: str | Path, what: str) -> bytes:
     """Return the content of a file; parameters and errors as of `check_readable`."""
+    if not isinstance(path, str | Path):
+        raise InputError(f"{what} is read from a file: give its path, not {described(path)}")
     path = Path(path)
     check_readable(path, what)
     try:

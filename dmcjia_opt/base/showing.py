@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from dmcjia_opt.base.errors import BackendMissing, shortened
+from dmcjia_opt.base.errors import BackendMissing, InputError, shortened
 from dmcjia_opt.base.machine import installing
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 #: No repr of what is public is longer.
 LONGEST = 199
-_LONGEST_FIELD, _MOST_SHOWN = 40, 8
+_LONGEST_FIELD, _LONGEST_VALUE, _MOST_SHOWN = 40, 60, 8
+Kind = TypeVar("Kind")
 
 
 class Brief:
@@ -34,6 +35,31 @@ def called(name: str, *said: str) -> str:
     """Return ``name(…)`` with what is said of it, cut where it would be too long."""
     text = f"{name}({', '.join(filter(None, said))})"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 2]}…)"
+
+
+def described(value: object) -> str:
+    """Return what somebody handed over, in a few words: its type, and its value where that is short."""
+    kind = type(value).__name__
+    if value is None:
+        return "None"
+    if isinstance(value, str | bool | int | float | np.generic):
+        return shortened(repr(value), _LONGEST_VALUE)
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} of shape {value.shape}"
+    return f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"
+
+
+def required(kind: type[Kind], given: object, what: str, remedy: str) -> Kind:
+    """Return what is given, or refuse what is of another kind, with a remedy.
+
+    Raises
+    ------
+    InputError
+        If it is not of that kind.
+    """
+    if not isinstance(given, kind):
+        raise InputError(f"{what} must be a {kind.__name__}, got {described(given)}; {remedy}")
+    return given
 
 
 def counted(number: int, what: str) -> str:

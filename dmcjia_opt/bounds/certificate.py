@@ -20,7 +20,8 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray, over_uses
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.bounds.best import BestPrice
+from dmcjia_opt.base.showing import required
+from dmcjia_opt.bounds.best import COMPILE, BestPrice
 from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, dual_point, fixed_dual, rounding_slack
 from dmcjia_opt.bounds.promises import level_at, levels_of
 from dmcjia_opt.model import pooling
@@ -101,6 +102,7 @@ def lower_bound(problem: Problem, prices: FloatArray | float) -> float:
     InputError
         If there is not one price a resource.
     """
+    required(Problem, problem, "problem", COMPILE)
     prices = np.atleast_1d(np.asarray(prices, dtype=np.float64))
     if prices.shape != (problem.n_resources,):
         raise InputError(f"give one price a resource ({problem.n_resources}), got shape {prices.shape}")
@@ -215,6 +217,7 @@ def judge(problem: Problem, options: IntArray, shares: FloatArray, names: Sequen
     InputError
         If `options` are not options of this problem, or `shares` not one number a node.
     """
+    required(Problem, problem, "problem", COMPILE)
     options = problem.check_options(options)
     given = np.asarray(shares, dtype=np.float64)
     shares = problem.by_use(options, given)

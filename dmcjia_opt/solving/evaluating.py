@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.base.entries import described
 from dmcjia_opt.base.errors import InfeasibleError, InputError
+from dmcjia_opt.base.showing import described
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.bounds.best import BestPrice
 from dmcjia_opt.bounds.certificate import best_of, judge, relative_gap

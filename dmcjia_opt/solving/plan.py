@@ -429,6 +429,19 @@ def load_plan(path: str | Path) -> PlanFile:
     return read_json(path, "the plan", PlanFile)
 
 
+def claims_of(plan: PlanFile | Plan | str | Path) -> PlanFile:
+    """Return what a plan, or its file, claims.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    if isinstance(plan, PlanFile):
+        return plan
+    return PlanFile.model_validate_json(json.dumps(plan.to_dict())) if isinstance(plan, Plan) else load_plan(plan)
+
+
 def options_and_shares(scenario: Scenario, problem: Problem, claims: PlanFile) -> tuple[IntArray, FloatArray]:
     """Return the options (n_nodes,) and shares (n_nodes, n_uses) of a plan file.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.base.entries import described
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import described
 from dmcjia_opt.solving.contract import Placement
 from dmcjia_opt.solving.plan import Plan, PlanFile, options_and_shares
 from dmcjia_opt.solving.task import Task

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dmcjia_opt.base.entries import described
 from dmcjia_opt.base.errors import InfeasibleError, InputError
-from dmcjia_opt.base.showing import frame_of
+from dmcjia_opt.base.showing import described, frame_of
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.scenario.loading import scenario_of
 from dmcjia_opt.model.scenario.nodes import ARRIVALS, OPTIONAL, QUANTITIES

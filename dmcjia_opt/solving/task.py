@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.base.entries import described
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.machine import installed_versions
+from dmcjia_opt.base.showing import described
 from dmcjia_opt.bounds.certificate import overload_of, relative_gap
 from dmcjia_opt.bounds.loads import least_load
 from dmcjia_opt.model.delay import TandemCurve

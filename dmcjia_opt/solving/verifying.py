@@ -6,21 +6,24 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import required
 from dmcjia_opt.bounds.certificate import Certificate, Verdict, certify, lower_bound, relative_gap
 from dmcjia_opt.bounds.proof.checking import check_proof
-from dmcjia_opt.bounds.proof.document import Proof
+from dmcjia_opt.bounds.proof.document import Proof, load_proof
 from dmcjia_opt.bounds.proof.making import MOST_LEAVES, prove_bound
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
+from dmcjia_opt.model.scenario.loading import scenario_of
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.choices import Choices, Share, choices_of
 from dmcjia_opt.solving.contract import Placement, Status, proved
 from dmcjia_opt.solving.infeasible import too_late, why_no_plan
-from dmcjia_opt.solving.plan import Plan, PlanFile, options_and_shares
+from dmcjia_opt.solving.plan import Plan, PlanFile, claims_of, options_and_shares
 from dmcjia_opt.solving.registry import build_allocator, build_placer, specs
 from dmcjia_opt.solving.running import place
 
@@ -32,7 +35,7 @@ _SHOWN = 8  # of a list, in a check
 _Searched = Callable[[str], Placement | None]
 
 
-def prove(scenario: Scenario, plan: Plan, *, most_leaves: int = MOST_LEAVES) -> Proof:
+def prove(scenario: Scenario | str | Path, plan: Plan, *, most_leaves: int = MOST_LEAVES) -> Proof:
     """Return a proof of how good a plan is, which anyone can check without a solver (`checking.check_proof`).
 
     Parameters
@@ -52,6 +55,8 @@ def prove(scenario: Scenario, plan: Plan, *, most_leaves: int = MOST_LEAVES) -> 
     InputError
         If the plan was made for another scenario.
     """
+    scenario = scenario_of(scenario)
+    required(Plan, plan, "plan", "solve and evaluate return one")
     if plan.scenario_sha256 != (digest := scenario.sha256()):
         raise InputError("the plan was made for another scenario; prove it with its own")
     wanted = min(plan.lower_bound, plan.objective * (1.0 - 0.5 * plan.gap_tolerance))
@@ -68,11 +73,13 @@ class Check:
     true: bool
 
 
-def verify(scenario: Scenario, claims: PlanFile, proof: Proof | None = None) -> tuple[Check, ...]:
+def verify(
+    scenario: Scenario | str | Path, claims: PlanFile | Plan | str | Path, proof: Proof | str | Path | None = None
+) -> tuple[Check, ...]:
     """Recompute everything a plan file claims about a scenario.
 
-    With a proof the bound is derived anew from that, instead of being searched for again; the proof's own claim is
-    checked too.
+    Each may be the path of its file, and claims those of a `Plan`. With a proof the bound is derived anew from that,
+    instead of being searched for again; the proof's own claim is checked too.
 
     Raises
     ------
@@ -81,6 +88,8 @@ def verify(scenario: Scenario, claims: PlanFile, proof: Proof | None = None) -> 
     Unproved
         If the proof is none.
     """
+    scenario, claims = scenario_of(scenario), claims_of(claims)
+    proof = load_proof(proof) if isinstance(proof, str | Path) else proof
     problem = compile_problem(scenario)
     choices, certificate = certify_file(scenario, problem, claims)
     broken = certificate.violation and (why_no_plan(scenario, problem) or certificate.violation)

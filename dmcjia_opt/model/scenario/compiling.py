@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,19 +16,20 @@ from dmcjia_opt.model.checks import SMALLEST
 from dmcjia_opt.model.delay import TANDEM, DelayCurve, TandemCurve, delay_curve
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.queues import MD1, OVERLAP, Scv
+from dmcjia_opt.model.scenario.loading import scenario_of
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import Slot, StageTimes, allowed, stage_times
 from dmcjia_opt.model.scenario.shortfall import why_late, why_no_option
 from dmcjia_opt.model.uplinks import Uplinks
 
 
-def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Problem:
+def compile_problem(scenario: Scenario | str | Path, times: StageTimes | None = None) -> Problem:
     """Return the tables of a scenario; every unit is SI from here on.
 
     Parameters
     ----------
     scenario
-        The fleet, what it shares and the options.
+        The fleet, what it shares and the options; or the path of its file.
     times
         Service times in place of the scenario's own: of a fleet that is otherwise the same.
 
@@ -38,6 +40,7 @@ def compile_problem(scenario: Scenario, times: StageTimes | None = None) -> Prob
     InfeasibleError
         If its limits or its deadline leave a node no option.
     """
+    scenario = scenario_of(scenario)
     nodes, options, menus = scenario.nodes, scenario.options, scenario.menus
     times = stage_times(scenario) if times is None else times
     arrival_scv = nodes.arrival_scv

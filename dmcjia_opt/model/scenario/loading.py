@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from dmcjia_opt.base.entries import described
 from dmcjia_opt.base.errors import Doubt, InputError
 from dmcjia_opt.base.fields import STRICT, Name, NonNegative, Positive
 from dmcjia_opt.base.files import explain, is_beneath, read_text
+from dmcjia_opt.base.showing import described
 from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
 from dmcjia_opt.model.networks.reading import Profiled, is_graph
 from dmcjia_opt.model.resources import Sharing

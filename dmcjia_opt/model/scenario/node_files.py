@@ -15,12 +15,12 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.csv_table import CsvTable, check_header
-from dmcjia_opt.base.entries import described
 from dmcjia_opt.base.errors import BackendMissing, Doubt, InputError, shortened
 from dmcjia_opt.base.fields import number
 from dmcjia_opt.base.files import check_readable, write_bytes
 from dmcjia_opt.base.limits import MOST_LAYERS, MOST_NODES, require_memory
 from dmcjia_opt.base.machine import installing
+from dmcjia_opt.base.showing import described
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.scenario.nodes import ARRIVALS, LABELS, OPTIONAL, ZERO, Labels, Node, NodeTable
 

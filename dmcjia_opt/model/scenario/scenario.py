@@ -13,11 +13,11 @@ from pydantic import ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
 from dmcjia_opt.base.arrays import FloatArray, frozen
-from dmcjia_opt.base.entries import Entry, all_of, described
+from dmcjia_opt.base.entries import Entry, all_of
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import RANGE, NonNegative, Positive
 from dmcjia_opt.base.limits import MOST
-from dmcjia_opt.base.showing import called, counted, html_table
+from dmcjia_opt.base.showing import called, counted, described, html_table
 from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.zoo import zoo_profile

@@ -19,7 +19,7 @@ from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.base.files import finite_or_null, write_text
 from dmcjia_opt.base.processes import process_pool
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.model.scenario.loading import load_scenario
+from dmcjia_opt.model.scenario.loading import scenario_of
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.studies.online.conditions import Conditions, links_of
 from dmcjia_opt.studies.online.planner import Planned, Planner
@@ -237,7 +237,7 @@ def replay(
     >>> found.regret(found.runs[0]) >= found.regret(found.runs[1])
     True
     """
-    scenario = load_scenario(scenario) if isinstance(scenario, str | Path) else scenario
+    scenario = scenario_of(scenario)
     trace = trace if isinstance(trace, LinkTrace) else links_of(str(trace), scenario, seed)
     forecast = build_forecast(forecast) if isinstance(forecast, str) else forecast
     conditions, switching = Conditions(scenario, trace), switching or Switching()

@@ -22,7 +22,7 @@ from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.base.files import write_text
 from dmcjia_opt.bounds.bundle import climb
-from dmcjia_opt.model.scenario.loading import load_scenario
+from dmcjia_opt.model.scenario.loading import scenario_of
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.solving.solve import solve
@@ -205,7 +205,7 @@ def frontier(
     InfeasibleError
         If no capacity is enough.
     """
-    loaded = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
+    loaded = scenario_of(scenario)
     if not FEWEST <= points <= MOST:
         raise InputError(f"points must be from {FEWEST} to {MOST}, got {points}")
     for value in deadlines_ms or ():

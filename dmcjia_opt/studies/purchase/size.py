@@ -19,7 +19,7 @@ from dmcjia_opt.base.suggesting import listed
 from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
-from dmcjia_opt.model.scenario.loading import load_scenario
+from dmcjia_opt.model.scenario.loading import scenario_of
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.choices import Choices, choices_of
 from dmcjia_opt.solving.registry import LIBRARIES
@@ -209,7 +209,7 @@ def size(
     >>> wanted.worst_delay <= 0.4
     True
     """
-    loaded = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
+    loaded = scenario_of(scenario)
     check_asked(loaded, deadline_ms, mean_ms)
     fleet = Fleet.of(loaded, resource)
     deadline = fleet.deadlines(deadline_ms)
