@@ -21,14 +21,10 @@ _LONGEST_FIELD, _LONGEST_VALUE, _MOST_SHOWN = 40, 60, 8
 Kind = TypeVar("Kind")
 
 
-class Brief:
-    """A dataclass whose repr says its fields in one short line: of arrays and long lists their size."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        said = (f"{one.name}={_brief(getattr(self, one.name))}" for one in fields(self) if one.repr)  # type: ignore[arg-type]
-        return called(type(self).__name__, *said)
+def brief(self: object) -> str:
+    """Return the fields of a dataclass in one short line, of arrays and long lists their size: as its ``__repr__``."""
+    said = (f"{one.name}={_brief(getattr(self, one.name))}" for one in fields(self) if one.repr)  # type: ignore[arg-type]
+    return called(type(self).__name__, *said)
 
 
 def called(name: str, *said: str) -> str:

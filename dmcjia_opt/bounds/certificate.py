@@ -20,7 +20,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray, over_uses
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.base.showing import required
+from dmcjia_opt.base.showing import brief, required
 from dmcjia_opt.bounds.best import COMPILE, BestPrice
 from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, dual_point, fixed_dual, rounding_slack
 from dmcjia_opt.bounds.promises import level_at, levels_of
@@ -71,6 +71,8 @@ class Certificate(Verdict):
 
     lower_bound: float
     prices: FloatArray
+
+    __repr__ = brief
 
     @property
     def gap(self) -> float:

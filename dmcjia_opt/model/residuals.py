@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray, constant, distinct
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model import pooling
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Residuals:
     stability: FloatArray
     ordering: FloatArray
     lateness: FloatArray
+
+    __repr__ = brief
 
     @property
     def feasible(self) -> BoolArray:

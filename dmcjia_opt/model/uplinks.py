@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, absent, constant
+from dmcjia_opt.base.showing import brief
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -16,6 +17,8 @@ class Stages:
     edge: FloatArray
     upload: FloatArray
     cloud: FloatArray
+
+    __repr__ = brief
 
     @property
     def total(self) -> FloatArray:
@@ -58,6 +61,8 @@ class Uplinks:
     away: BoolArray = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
     round_trip: FloatArray = field(default_factory=absent)
     latency: FloatArray = field(default_factory=absent)
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Complete the tables."""

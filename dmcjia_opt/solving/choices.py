@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model import pooling
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.resources import Resource
@@ -68,6 +69,8 @@ class Choices:
     uses: FloatArray
     load: FloatArray
     wait: FloatArray
+
+    __repr__ = brief
 
     @property
     def splits(self) -> IntArray:

@@ -12,6 +12,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, absent
 from dmcjia_opt.base.errors import BackendFailed, InputError
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model.problem import Problem
 
 #: A plan is optimal when its proved gap is no larger than this, or than the gap asked for if that is smaller.
@@ -77,6 +78,8 @@ class Allocation:
     shares: FloatArray
     prices: FloatArray
     status: StatusArray
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Complete the last axes."""
@@ -174,6 +177,8 @@ class Placement:
     bound_from: str = ""
     notes: tuple[str, ...] = ()
     claimed_bound: float | None = None
+
+    __repr__ = brief
 
 
 @runtime_checkable

@@ -417,6 +417,10 @@ class PlanFile(Provenance):
     nodes: Annotated[list[NodeClaim], _Nodes, FailFast()]
     scenario_sha256: str
 
+    def __repr__(self) -> str:
+        delay = f"{self.objective} delay {1e3 * self.objective_s:.6g} ms"
+        return called("PlanFile", counted(len(self.nodes), "node"), delay, f"gap {self.gap:.1e}", self.status)
+
 
 def load_plan(path: str | Path) -> PlanFile:
     """Read the claims of a plan file.

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, FailFast, Field, Tag
 
 from dmcjia_opt.base.fields import Amount, Number
 from dmcjia_opt.base.files import read_json, write_text
+from dmcjia_opt.base.showing import brief
 
 _Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
@@ -83,6 +84,8 @@ class Proof:
     bound: float
     prices: tuple[Prices, ...]
     tree: tuple[Branch | Leaf, ...]
+
+    __repr__ = brief
 
     @property
     def leaves(self) -> int:

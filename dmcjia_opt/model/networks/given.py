@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import brief
 
 _Said = TypeVar("_Said")
 _WORDS = {"true": 1.0, "false": 0.0}
@@ -34,6 +35,8 @@ class Given:
     dims: Mapping[str, int] = field(default_factory=dict)
     input_values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
+
+    __repr__ = brief
 
     def __bool__(self) -> bool:
         """Return whether anything is said."""

@@ -21,6 +21,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.base.suggesting import listed
 
 #: Bytes of an element of each type that an upload may be quantised to.
@@ -94,6 +95,8 @@ class Operation:
     weights: tuple[tuple[str, float], ...] = ()
     estimate: int = 0
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
@@ -129,6 +132,8 @@ class Network:
     notes: tuple[str, ...] = ()
     state: frozenset[str] = frozenset()
     levels: tuple[int, ...] = field(init=False)
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Put the operations in order."""

@@ -16,6 +16,7 @@ from dmcjia_opt.base.csv_table import CsvTable
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.files import write_text
 from dmcjia_opt.base.quantities import doubt
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model.networks.profile import LayerProfile
 
 #: In place of a layer's name: the time is that of the whole network.
@@ -58,6 +59,8 @@ class MeasuredTimes:
 
     seconds: Mapping[Timed, Layers] = field(default_factory=dict)
     source: str = "the measured times"
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Copy the mappings; plain ones, because scenarios are sent to other processes."""

@@ -18,6 +18,7 @@ from dmcjia_opt.base.errors import Doubt, InputError, UncountedOperators
 from dmcjia_opt.base.fields import RANGE, Name, NonNegative, check_names
 from dmcjia_opt.base.files import read_json, write_text
 from dmcjia_opt.base.limits import MOST, MOST_LAYERS
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.base.suggesting import listed
 from dmcjia_opt.model.networks.cuts import Cuts, take_cuts
 from dmcjia_opt.model.networks.given import Given
@@ -103,6 +104,8 @@ class LayerProfile:
     cut_tensors: tuple[CutTensor, ...] = ()
     work: FloatArray = field(init=False)
     upload_bytes: FloatArray = field(init=False)
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Freeze the arrays and derive the cumulative ones."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.networks.cuts import Cut, Cuts, take_cuts
 from dmcjia_opt.model.networks.given import Given
@@ -26,6 +27,8 @@ class Profiled:
     profile: LayerProfile
     model: OnnxModel | None = None
     cuts: tuple[Cut, ...] = ()
+
+    __repr__ = brief
 
 
 def is_graph(reference: str) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.scenario.dominance import needed
 from dmcjia_opt.model.scenario.node_limits import allowed_splits, memory_by_split
@@ -98,6 +99,8 @@ class Menu:
     hosted: bool
     distant: bool
 
+    __repr__ = brief
+
     def __len__(self) -> int:
         return len(self.cuts)
 
@@ -130,6 +133,8 @@ class Menus:
     kinds: tuple[Menu, ...]
     index: IntArray
     splits: bool
+
+    __repr__ = brief
 
     @property
     def n_options(self) -> int:

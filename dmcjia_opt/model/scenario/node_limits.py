@@ -9,6 +9,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.scenario.nodes import NodeTable
 
@@ -70,6 +71,8 @@ class NodeLimits:
     energy: FloatArray
     joule_per_flop: FloatArray
     watts: FloatArray
+
+    __repr__ = brief
 
     @classmethod
     def of(cls, nodes: NodeTable) -> NodeLimits | None:

@@ -18,6 +18,7 @@ from dmcjia_opt.base.entries import Entry, all_of
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import STRICT, Name, NonNegative, Positive, check_names, out_of_range
 from dmcjia_opt.base.limits import MOST_LAYERS, MOST_NODES
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.base.suggesting import did_you_mean, listed
 
 #: Columns of numbers that every fleet has; NaN in ``input_bytes`` and ``uplink_mbps`` where a node has none.
@@ -111,6 +112,8 @@ class Labels(Generic[Label]):
     values: tuple[Label, ...] = ()
     index: IntArray = field(default_factory=lambda: frozen_int(-1))
 
+    __repr__ = brief
+
     @classmethod
     def of(cls, cells: Iterable[Label | None]) -> Labels[Label]:
         """Return the column that holds these values, None for none."""
@@ -190,6 +193,8 @@ class NodeTable:
     weight: FloatArray = field(default_factory=_none)
     deadline_ms: FloatArray = field(default_factory=_none)
     arrivals: FloatArray = field(default_factory=_none)
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Freeze the columns and check their lengths and values."""

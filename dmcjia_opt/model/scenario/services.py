@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, blocks
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.menus import Menu, Menus
 from dmcjia_opt.model.scenario.node_limits import NodeLimits
@@ -46,6 +47,8 @@ class Services:
     used: FloatArray
     resource: IntArray
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
@@ -57,6 +60,8 @@ class Parts:
     upload: FloatArray
     constant: FloatArray
     used: Mapping[Slot, tuple[FloatArray, IntArray]]
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,6 +113,8 @@ class StageTimes:
     device_index: IntArray
     measured: Mapping[tuple[int, int], FloatArray]
     limits: NodeLimits | None
+
+    __repr__ = brief
 
     @property
     def has_choices(self) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model.networks.reading import Profiled
 from dmcjia_opt.model.networks.zoo import ZOO
 from dmcjia_opt.model.scenario.compiling import compile_problem
@@ -54,6 +55,8 @@ class Deployment:
 
     manifest: Manifest
     files: Mapping[str, bytes] = field(repr=False)
+
+    __repr__ = brief
 
     def save(self, folder: str | Path) -> None:
         """Write everything into a folder, the manifest last.

@@ -15,6 +15,7 @@ import numpy as np
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
 from dmcjia_opt.base.files import is_beneath
 from dmcjia_opt.base.machine import installing
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model.networks.cuts import Cut
 from dmcjia_opt.model.networks.graph import Operation, topological_order
 from dmcjia_opt.model.networks.onnx_ import OnnxModel
@@ -50,6 +51,8 @@ class Half:
     inputs: tuple[TensorEntry, ...]
     outputs: tuple[TensorEntry, ...]
     content: bytes
+
+    __repr__ = brief
 
 
 class Divisible:

@@ -15,6 +15,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import BackendMissing, InputError
 from dmcjia_opt.base.machine import installing, load
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.studies.deploy.company import Company, company
 from dmcjia_opt.studies.deploy.jobs import jobs
 from dmcjia_opt.studies.deploy.manifest import Manifest, NodeEntry, load_manifest
@@ -51,6 +52,8 @@ class Moments:
     done: FloatArray
     work: FloatArray
 
+    __repr__ = brief
+
     def delays(self, *, scheduled: bool = False) -> FloatArray:
         """Return the delay of every task at each stage, (n_tasks, n_stages), s."""
         return np.diff(self.at if scheduled else self.done, axis=1, prepend=self.arrivals[:, None])
@@ -85,6 +88,8 @@ class Records:
     started: str
     seconds: float
     load: tuple[float | None, float | None]
+
+    __repr__ = brief
 
 
 def run(

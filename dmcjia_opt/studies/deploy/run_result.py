@@ -15,6 +15,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.files import write_text
 from dmcjia_opt.base.machine import installed_versions, machine
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
 from dmcjia_opt.studies.deploy.expecting import Passed, expected, through
 from dmcjia_opt.studies.deploy.manifest import COMPUTING, Manifest, NodeEntry
@@ -136,6 +137,8 @@ class RunResult:
 
     records: Records
     nodes: tuple[NodeResult, ...]
+
+    __repr__ = brief
 
     @property
     def errors(self) -> FloatArray:

@@ -11,6 +11,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
@@ -37,6 +38,8 @@ class Conditions:
 
     scenario: Scenario
     trace: LinkTrace
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Look every name up."""

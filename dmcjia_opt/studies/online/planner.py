@@ -10,6 +10,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.bounds.best import BestPrice
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocator, Stop
@@ -43,6 +44,8 @@ class Planned:
     speeds: FloatArray
     seconds: float
 
+    __repr__ = brief
+
 
 @dataclass
 class Planner:
@@ -66,6 +69,8 @@ class Planner:
     stop: Stop = field(default_factory=Stop)
     known: Mapping[bytes, Planned | None] = field(default_factory=dict)
     _near: FloatArray | None = field(default=None, init=False)
+
+    __repr__ = brief
 
     def at(self, speeds: FloatArray) -> Planned | None:
         """Return a plan for speeds (n_names,), Mbit/s; None if there is none."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.studies.online.planner import Planned, Planner
 from dmcjia_opt.studies.online.traces import LinkTrace
@@ -43,6 +44,8 @@ class Now:
     since: float
     trace: LinkTrace
     planner: Planner
+
+    __repr__ = brief
 
 
 class Policy(Protocol):

@@ -18,6 +18,7 @@ from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.base.files import finite_or_null, write_text
 from dmcjia_opt.base.processes import process_pool
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.loading import scenario_of
 from dmcjia_opt.model.scenario.scenario import Scenario
@@ -48,6 +49,8 @@ class Switching:
 
     seconds: float = 0.0
     load_mbps: float = float("inf")
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -91,6 +94,8 @@ class PolicyRun:
     options: IntArray
     shares: FloatArray
 
+    __repr__ = brief
+
     def mean_delay(self, spans: FloatArray) -> float:
         """Return the mean over time and nodes, s, with what switching cost."""
         weight = spans * self.served
@@ -130,6 +135,8 @@ class Replay:
     switching: Switching
     runs: tuple[PolicyRun, ...]
     bound: FloatArray
+
+    __repr__ = brief
 
     @property
     def lower_bound(self) -> float:

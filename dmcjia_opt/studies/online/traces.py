@@ -14,6 +14,7 @@ from dmcjia_opt.base.arrays import FloatArray, IntArray, frozen
 from dmcjia_opt.base.csv_table import CsvTable
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.files import read_text
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.base.suggesting import did_you_mean
 
 #: What is recorded as nothing is this, Mbit/s or tasks a second.
@@ -63,6 +64,8 @@ class LinkTrace:
     values: FloatArray
     label: str = "trace"
     quantity: Quantity = "uplink_mbps"
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Check and freeze."""

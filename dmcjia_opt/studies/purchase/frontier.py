@@ -21,6 +21,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.base.files import write_text
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.bounds.bundle import climb
 from dmcjia_opt.model.scenario.loading import scenario_of
 from dmcjia_opt.model.scenario.scenario import Scenario
@@ -108,6 +109,8 @@ class Frontier:
     points: tuple[Point, ...]
     lines: FloatArray
     today: Today
+
+    __repr__ = brief
 
     @property
     def called(self) -> str:

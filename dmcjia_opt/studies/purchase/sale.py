@@ -8,6 +8,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, distinct
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.resources import Resource
@@ -44,6 +45,8 @@ class Sale:
     steps: FloatArray
     kept: IntArray
     least: str
+
+    __repr__ = brief
 
     @property
     def units(self) -> tuple[str, ...]:

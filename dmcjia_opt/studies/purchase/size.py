@@ -15,6 +15,7 @@ from dmcjia_opt.base.arrays import BoolArray, FloatArray, constant, distinct, fr
 from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.base.files import finite_or_null, write_text
 from dmcjia_opt.base.machine import installed_versions
+from dmcjia_opt.base.showing import html_table
 from dmcjia_opt.base.suggesting import listed
 from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.model.problem import Problem
@@ -30,6 +31,8 @@ from dmcjia_opt.studies.purchase.sale import HAIR, Sale, sale_of
 
 #: Fleets of more nodes are written without a row for each.
 MOST_ROWS = 10_000
+#: Resources in a notebook.
+MOST_SHOWN = 40
 _SCALE = 2.0**20  # so many times the declared capacity is looked at where a mean and deadlines are asked together
 _MOST_TOLD = 3
 _MS = 1e-3
@@ -98,6 +101,17 @@ class Size:
             if p > 0
         )
         return f"Size({bought}; cost {self.cost:.6g}, gap {self.gap:.1e}, worst {self.worst_delay / _MS:.4g} ms)"
+
+    def _repr_html_(self) -> str:
+        """Return what to have of each resource as a notebook shows it."""
+        sale = self.sale
+        rows = [
+            [one.name, one.kind, f"{capacity:.6g} {unit}", f"{declared:.6g} {unit}"]
+            for one, unit, declared, capacity in zip(
+                sale.resources, sale.units, sale.declared, self.capacity, strict=True
+            )
+        ]
+        return html_table(["resource", "kind", "to have", "declared"], rows[:MOST_SHOWN], repr(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of a size file."""

@@ -11,6 +11,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.base.limits import FARTHEST
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model.residuals import ORDERING_TOLERANCE
 from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.scenario import Scenario, Uplink
@@ -68,6 +69,8 @@ class Passage:
     resource: IntArray
     resources: tuple[Resource, ...]
     waits: BoolArray
+
+    __repr__ = brief
 
     @classmethod
     def of(cls, times: StageTimes, services: Services, shares: FloatArray, uplink: Uplink) -> Passage:

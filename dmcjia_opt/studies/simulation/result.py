@@ -15,6 +15,7 @@ from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.files import write_text
 from dmcjia_opt.base.machine import installed_versions
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model.uplinks import Stages
 from dmcjia_opt.solving.registry import LIBRARIES
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, correlated, half_width
@@ -126,6 +127,8 @@ class Simulation:
     warm_up: IntArray
     notes: tuple[str, ...]
     wall_seconds: float
+
+    __repr__ = brief
 
     @property
     def delays(self) -> Stages:
@@ -274,6 +277,8 @@ class Difference:
     """
 
     batch_values: FloatArray
+
+    __repr__ = brief
 
     @property
     def mean(self) -> float:

@@ -21,6 +21,7 @@ from pymoo.optimize import minimize
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.methods.placers.genetic.guided import DualSampling
 from dmcjia_opt.methods.placers.genetic.operators import ResetOrCreep
 from dmcjia_opt.methods.placers.genetic.pymoo_ import PlacementProblem
@@ -94,6 +95,8 @@ class TradeOff:
     shares: FloatArray
     mean: float
     worst: float
+
+    __repr__ = brief
 
 
 def verified(seen: TwoObjectiveProblem, x: FloatArray | None) -> tuple[TradeOff, ...]:
