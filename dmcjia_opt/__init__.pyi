@@ -25,7 +25,8 @@ from dmcjia_opt.solving.contract import (
     Status as Status,
     Stop as Stop,
 )
-from dmcjia_opt.solving.search import BudgetSpent as BudgetSpent, Placer as Placer, Search as Search
+from dmcjia_opt.solving.ending import BudgetSpent as BudgetSpent
+from dmcjia_opt.solving.search import Placer as Placer, Search as Search
 from dmcjia_opt.solving.registry import (
     allocators as allocators,
     build_allocator as build_allocator,

@@ -28,6 +28,14 @@ class BestPrice:
         The compiled problem.
     near
         (n_resources,) prices that are not far off, as those of a problem that differs a little.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import compile_problem, generate
+    >>> from dmcjia_opt.bounds.best import BestPrice
+    >>> best = BestPrice(compile_problem(generate("paper", nodes=3, seed=1)))
+    >>> round(best.load, 3), round(best.bound, 4)
+    (0.003, 0.2161)
     """
 
     def __init__(self, problem: Problem, near: FloatArray | None = None) -> None:

@@ -67,6 +67,13 @@ class Certificate(Verdict):
         Proved lower bound on the optimum, s; +inf if it is proved that no plan exists.
     prices
         (n_resources,) the prices of the resources the bound was computed at, s per unit share.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import certify, compile_problem, generate
+    >>> problem = compile_problem(generate("paper", nodes=3, seed=1))
+    >>> certify(problem, [0, 16, 0], [0.3, 0.3, 0.8]).violation
+    'its shares exceed the cloud by 0.4'
     """
 
     lower_bound: float
@@ -103,6 +110,13 @@ def lower_bound(problem: Problem, prices: FloatArray | float) -> float:
     ------
     InputError
         If there is not one price a resource.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import compile_problem, generate, lower_bound
+    >>> problem = compile_problem(generate("paper", nodes=3, seed=1))
+    >>> [round(lower_bound(problem, price), 4) for price in (0.0, 0.05, 0.5)]
+    [0.1881, 0.2131, -0.0676]
     """
     required(Problem, problem, "problem", COMPILE)
     prices = np.atleast_1d(np.asarray(prices, dtype=np.float64))
@@ -186,7 +200,15 @@ def _options_bound(problem: Problem, options: IntArray, prices: FloatArray) -> F
 
 
 def best_lower_bound(problem: Problem) -> tuple[float, FloatArray]:
-    """Return the best lower bound any prices give, s, and those (n_resources,); +inf and NaN if no plan exists."""
+    """Return the best lower bound any prices give, s, and those (n_resources,); +inf and NaN if no plan exists.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import best_lower_bound, compile_problem, generate
+    >>> bound, prices = best_lower_bound(compile_problem(generate("paper", nodes=3, seed=1)))
+    >>> round(bound, 4), prices.round(4)
+    (0.2161, array([0.0285]))
+    """
     best = BestPrice(problem)
     if math.isinf(best.bound) and best.bound > 0:
         return math.inf, np.full(problem.n_resources, math.nan)
@@ -331,6 +353,14 @@ def certify(
     ----------
     prices
         (n_resources,) evaluate the bound at these prices; by default where it is best.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import certify, compile_problem, generate
+    >>> problem = compile_problem(generate("paper", nodes=3, seed=1))
+    >>> found = certify(problem, [0, 16, 0], [0.3, 0.3, 0.4])
+    >>> found.feasible, round(found.objective, 4), round(found.gap, 4)
+    (True, 0.2562, 0.1567)
     """
     verdict = judge(problem, options, shares, names)
     if prices is None:

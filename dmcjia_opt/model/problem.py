@@ -123,6 +123,15 @@ class Problem:
     ------
     InputError
         If shapes disagree or values are out of range.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Problem, solve
+    >>> two = [[0.2, 0.9]] * 2  # all in the cloud, or all at the edge
+    >>> problem = Problem(two, service=[[0.2, 0.0]] * 2, arrival_rate=[1, 1], weight=[0.5, 0.5])
+    >>> plan = solve(problem)
+    >>> plan.options, round(plan.objective, 4)
+    (array([0, 1]), 0.6625)
     """
 
     fixed_delay: FloatArray
@@ -421,7 +430,7 @@ class Problem:
         >>> model = compile_problem(generate("paper", nodes=2, seed=1)).to_cvxpy([0, 16])
         >>> delay = model.solve()
         >>> model.status, [round(float(share), 2) for share in model.var_dict["shares"].value.ravel()]
-        ('optimal', [0.56, 0.44])
+        ('optimal', [0.58, 0.42])
         """
         from dmcjia_opt.methods.allocators import written
 

@@ -37,6 +37,15 @@ class Residuals:
         (..., n_nodes, n_uses) least allowed rate minus μ, relative to the former; −inf where none is asked.
     lateness
         (..., n_nodes) delay minus deadline, relative to the latter; −inf where there is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmcjia_opt import compile_problem, generate
+    >>> problem = compile_problem(generate("paper", nodes=3, seed=1))
+    >>> found = problem.residuals(np.array([0, 16, 0]), np.array([0.3, 0.3, 0.8]))
+    >>> bool(found.feasible), found.budget.round(2)
+    (False, array([0.4]))
     """
 
     budget: FloatArray

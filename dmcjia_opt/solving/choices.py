@@ -51,6 +51,13 @@ class Choices:
     load, wait
         (n_resources,) part of the time that each resource is busy, Σ λs; and at what is pooled the mean time beyond a
         task's own service, s, 0 elsewhere.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, solve
+    >>> choices = solve(generate("paper", nodes=3, seed=1)).choices
+    >>> choices.cuts_of(0), choices.server_of(0), list(choices.stages_of(0))
+    ([0], 'cloud', ['uplink', 'cloud'])
     """
 
     options: IntArray

@@ -76,8 +76,8 @@ def evaluate(
     >>> gate = Node("gate", compute_gflops=5, uplink_mbps=25, **common)
     >>> yard = Node("yard", compute_gflops=10, uplink_mbps=6, **common)
     >>> mine = evaluate(Scenario(60, [gate, yard]), splits=[0, 16])
-    >>> print(f"{1e3 * mine.objective:.1f} ms, shares {mine.shares.round(2)}, gap {mine.gap:.1e}")
-    653.4 ms, shares [0.59 0.41], gap 0.0e+00
+    >>> print(f"{1e3 * mine.objective:.1f} ms, shares {mine.shares.round(2)}, gap {100 * mine.gap:.2f} %")
+    653.4 ms, shares [0.59 0.41], gap 0.00 %
     """
     task = Task.of(scenario)
     if (splits is None) == (options is None):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import FailFast, Field
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
@@ -18,19 +18,17 @@ from dmcjia_opt.base.files import finite_or_null, read_json, write_text
 from dmcjia_opt.base.limits import MOST_NODES
 from dmcjia_opt.base.showing import called, counted
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.model.resources import ResourceKind, Sharing
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.uplinks import Stages
 from dmcjia_opt.solving.choices import Choices
+from dmcjia_opt.solving.claims import NodeClaim, Provenance, ResourceClaim, Split
 from dmcjia_opt.solving.contract import OPTIMALITY_GAP, Status, Stop, TracePoint
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Nodes = Field(max_length=MOST_NODES)
-_Split = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +89,13 @@ class Plan:
         What is meant by a node's delay: ``"mean"``, or a percentile such as ``"p95"``.
     worst
         Whether the delay of the worst node was minimised, not the mean.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, solve
+    >>> plan = solve(generate("paper", nodes=3, seed=1))
+    >>> plan
+    Plan(3 nodes, mean delay 216.061 ms, gap ..., optimal, by exact + waterfilling)
     """
 
     status: Status
@@ -321,83 +326,16 @@ class Plan:
         write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
 
 
-class NodeClaim(BaseModel):
-    """What a plan file says about one node; what comes after its times may be missing."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    name: str
-    model: str
-    split: _Split
-    share: Number
-    edge_s: Number
-    upload_s: Number
-    cloud_s: Number
-    total_s: Number
-    server: str | None = None
-    cuts: Annotated[list[_Split], Field(min_length=1, max_length=2)] | None = None
-    cut_tensors: list[list[str] | None] | None = None
-    shares: dict[str, Number | list[Number]] | None = None
-    stages: dict[str, Number] | None = None
-    deadline_s: Number | None = None
-
-
-class ResourceClaim(BaseModel):
-    """What a plan file says about one resource: how it is shared, how much of it is given out and busy, its price.
-
-    What is pooled has no shares to give out; tasks wait there for those of all nodes.
-    """
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    name: str
-    kind: ResourceKind
-    sharing: Sharing = "reserved"
-    used: Number
-    load: Number | None = None
-    wait_s: Number | None = None
-    price_s: Number
-
-
-class Limits(BaseModel):
-    """The budget of a search; None is no limit."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
-    seconds: _Finite | None = None
-    evaluations: int | None = None
-    gap: _Finite | None = None
-
-
-class Moment(BaseModel):
-    """The search at one moment: incumbent and proved lower bound, s; None where there was none."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
-    evaluations: int
-    seconds: Number
-    objective_s: Number | None = None
-    lower_bound_s: Number | None = None
-
-
-class Provenance(BaseModel):
-    """What a plan file says about how the plan was made; what it does not say is empty or None."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
-    placer: str = ""
-    allocator: str = ""
-    seed: int | None = None
-    evaluations: int | None = None
-    wall_s: Number | None = None
-    notes: list[str] = []
-    cautions: list[str] = []
-    versions: dict[str, str] = {}
-    limits: Limits | None = None
-    started: str = ""
-    machine: str = ""
-    scenario: str = ""
-    scenario_file: str = ""
-    trace: Annotated[list[Moment], FailFast()] = []
-
-
 class PlanFile(Provenance):
-    """A plan file as read: claims, none of them checked yet."""
+    """A plan file as read: claims, none of them checked yet.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, load_plan, solve
+    >>> solve(generate("paper", nodes=3, seed=1)).save("plan.json")
+    >>> load_plan("plan.json")
+    PlanFile(3 nodes, mean delay 216.061 ms, gap ..., optimal)
+    """
 
     status: str
     objective: str = "mean"
@@ -412,7 +350,7 @@ class PlanFile(Provenance):
     worst_delay_s: Number | None = None
     price_s: Number | None = None
     resources: Annotated[list[ResourceClaim], _Nodes] | None = None
-    splits: Annotated[list[_Split], _Nodes, FailFast()]
+    splits: Annotated[list[Split], _Nodes, FailFast()]
     shares: Annotated[list[Number], _Nodes, FailFast()]
     nodes: Annotated[list[NodeClaim], _Nodes, FailFast()]
     scenario_sha256: str
@@ -429,6 +367,13 @@ def load_plan(path: str | Path) -> PlanFile:
     ------
     InputError
         If the file is missing, is not JSON or breaks the format; the message names the field.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, load_plan, solve
+    >>> solve(generate("paper", nodes=3, seed=1)).save("plan.json")
+    >>> load_plan("plan.json").splits
+    [0, 0, 0]
     """
     return read_json(path, "the plan", PlanFile)
 

@@ -328,12 +328,25 @@ def build_allocator(name: str) -> Allocator:
     ------
     InputError, BackendMissing, BackendFailed
         If there is no such method or option, its library is not installed, or a plug-in cannot be loaded.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import build_allocator
+    >>> build_allocator("alm")
+    AugmentedLagrangian(tolerance=1e-09, penalty=100.0, ...)
     """
     return cast(Allocator, _build("allocator", name))
 
 
 def build_placer(name: str) -> Placer:
-    """Return the placer called `name`, such as ``"pymoo:DE"`` or ``"dmcjia:population=9"`` (see `build_allocator`)."""
+    """Return the placer called `name`, such as ``"pymoo:DE"`` or ``"dmcjia:population=9"`` (see `build_allocator`).
+
+    Examples
+    --------
+    >>> from dmcjia_opt import build_placer, generate, solve
+    >>> solve(generate("paper", nodes=3, seed=1), build_placer("genetic:population=20:generations=5")).placer
+    'Genetic'
+    """
     return cast(Placer, _build("placer", name))
 
 
@@ -344,12 +357,42 @@ def register_allocator(name: str) -> Callable[[plugins.Class], plugins.Class]:
     ------
     InputError
         If the name cannot be one or is taken, or the class is no allocator.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Allocation, evaluate, generate, register_allocator
+    >>> import numpy as np
+    >>> @register_allocator("even")
+    ... class Even:
+    ...     def supports(self, problem):
+    ...         return None
+    ...     def allocate(self, problem, options):
+    ...         n_plans, n_nodes = options.shape
+    ...         prices, status = np.full(n_plans, np.nan), np.ones(n_plans, np.int8)
+    ...         return Allocation(np.full(options.shape, 1 / n_nodes), prices, status)
+    ...
+    >>> evaluate(generate("paper", nodes=4, seed=1), [0, 0, 0, 0], allocator="even").shares
+    array([0.25, 0.25, 0.25, 0.25])
     """
     return plugins.register("allocator", name, METHODS)
 
 
 def register_placer(name: str) -> Callable[[plugins.Class], plugins.Class]:
-    """Make a class known in this process as the placer `name` (see `register_allocator`)."""
+    """Make a class known in this process as the placer `name` (see `register_allocator`).
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, register_placer, solve
+    >>> @register_placer("all-cloud")
+    ... class AllCloud:
+    ...     def supports(self, problem):
+    ...         return None
+    ...     def search(self, search, rng):
+    ...         search.evaluate([[0] * search.problem.n_nodes])
+    ...
+    >>> solve(generate("paper", nodes=3, seed=1), "all-cloud").splits
+    array([0, 0, 0])
+    """
     return plugins.register("placer", name, METHODS)
 
 

@@ -62,6 +62,13 @@ def solve(
     ------
     InputError, InfeasibleError, BackendMissing, BackendFailed
         If an argument is malformed, no plan exists or was found, or a method cannot run.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, solve
+    >>> plan = solve(generate("paper", nodes=10, seed=1))
+    >>> print(f"{1e3 * plan.objective:.1f} ms, {plan.status}, splits {plan.splits.tolist()}")
+    314.5 ms, optimal, splits [0, 16, 0, 0, 0, 0, 0, 0, 0, 0]
     """
     outer, name, row = _resolved("placer", placer, build_placer)
     inner, inner_name, inner_who, trusted = resolved_allocator(allocator)

@@ -54,6 +54,15 @@ def prove(scenario: Scenario | str | Path, plan: Plan, *, most_leaves: int = MOS
     ------
     InputError
         If the plan was made for another scenario.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, prove, solve
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> plan = solve(scenario)
+    >>> proof = prove(scenario, plan)
+    >>> proof.leaves, plan.objective - proof.bound < 1e-9
+    (1, True)
     """
     scenario = scenario_of(scenario)
     required(Plan, plan, "plan", "solve and evaluate return one")
@@ -65,7 +74,15 @@ def prove(scenario: Scenario | str | Path, plan: Plan, *, most_leaves: int = MOS
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One claim of a plan file beside its recomputation."""
+    """One claim of a plan file beside its recomputation.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, solve, verify
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> verify(scenario, solve(scenario))[1]
+    Check(what='feasible', claimed='yes', recomputed='yes', true=True)
+    """
 
     what: str
     claimed: str
@@ -87,6 +104,14 @@ def verify(
         If the plan is not one for this fleet at all: another number of nodes, or splits that do not exist.
     Unproved
         If the proof is none.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, solve, verify
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> checks = verify(scenario, solve(scenario))
+    >>> all(check.true for check in checks), [check.what for check in checks][:3]
+    (True, ['scenario', 'feasible', 'objective_s'])
     """
     scenario, claims = scenario_of(scenario), claims_of(claims)
     proof = load_proof(proof) if isinstance(proof, str | Path) else proof

@@ -33,6 +33,12 @@ class Branch:
     """Two cases: at most `most` nodes of class `index` use `option`, told first, or more than that.
 
     Where `index` is None, nodes of all classes count, and those that use an option before `option` too.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.bounds.proof.document import Branch
+    >>> Branch(index=0, option=16, most=2)
+    Branch(index=0, option=16, most=2)
     """
 
     index: int | None
@@ -54,6 +60,12 @@ class Leaf:
     weights
         (n_resources,) where no plan can be carried, the weights ≥ 0 of the resources' shares in the sum that every
         plan has too large; they may be left out where there is one resource.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.bounds.proof.document import Leaf
+    >>> Leaf(price=0)
+    Leaf(price=0, charges=(), weights=())
     """
 
     price: int | None
@@ -78,6 +90,14 @@ class Proof:
         Vectors of prices; files write one of a single resource as a number.
     tree
         Cases in preorder.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, prove, solve
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> proof = prove(scenario, solve(scenario))
+    >>> proof.tree
+    (Leaf(price=0, charges=(), weights=()),)
     """
 
     scenario_sha256: str
@@ -183,6 +203,14 @@ def load_proof(path: str | Path) -> Proof:
     ------
     InputError
         If the file is missing, too large, is not JSON or breaks the format; the message names the field.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, load_proof, prove, solve
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> prove(scenario, solve(scenario)).save("proof.json")
+    >>> load_proof("proof.json").leaves
+    1
     """
     read = read_json(path, "the proof", _ProofFile)
     tree = tuple(_case(node) for node in read.tree)

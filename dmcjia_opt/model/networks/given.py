@@ -29,6 +29,12 @@ class Given:
         elements, or one each.
     outputs
         Tensors that the network ends at, instead of the file's outputs.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.networks.given import Given
+    >>> Given(dims={"batch": 1}, outputs=("boxes",)).dims
+    {'batch': 1}
     """
 
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)

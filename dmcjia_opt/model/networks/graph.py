@@ -48,6 +48,14 @@ class Tensor:
         The tensor that is sent for it: itself, or the origin of a reshaped, transposed or dequantised view.
     dtype
         Type of its elements as NumPy calls it, such as ``"float32"``; empty where nobody knows.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.networks.reading import read_profile
+    >>> from dmcjia_opt.testing.networks import write_small
+    >>> network = read_profile(str(write_small("small.onnx"))).model.network
+    >>> network.tensors["b"].shape
+    (1, 16)
     """
 
     name: str
@@ -83,6 +91,14 @@ class Operation:
         Name and bytes of every constant tensor that it reads.
     estimate
         MACs that no rule counts and that it has at least, by its weights; 0 if nothing is known.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.networks.reading import read_profile
+    >>> from dmcjia_opt.testing.networks import write_small
+    >>> network = read_profile(str(write_small("small.onnx"))).model.network
+    >>> [operation.macs for operation in network.operations]
+    [1024, 0, 64]
     """
 
     name: str
@@ -120,6 +136,14 @@ class Network:
         What the reader took for granted, a sentence each.
     state
         Inputs and outputs that stay where they are read and made from task to task, such as caches: no upload has them.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.networks.reading import read_profile
+    >>> from dmcjia_opt.testing.networks import write_small
+    >>> network = read_profile(str(write_small("small.onnx"))).model.network
+    >>> [operation.kind for operation in network.operations]
+    ['MatMul', 'Relu', 'MatMul']
     """
 
     name: str

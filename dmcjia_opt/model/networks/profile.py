@@ -44,6 +44,12 @@ class CutTensor:
     dtype
         Type of its elements as NumPy calls it, such as ``"float32"``; empty where nobody knows. An upload may quantise
         it.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.networks.profile import CutTensor
+    >>> str(CutTensor("relu1", (1, 64, 56, 56), "float32"))
+    'relu1 1x64x56x56 float32'
     """
 
     name: str
@@ -87,6 +93,13 @@ class LayerProfile:
         What is not counted, and what was taken for granted, a sentence each.
     cut_tensors
         What each tensor in `tensor_names` looks like, in any order; empty where nobody said.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import LayerProfile
+    >>> profile = LayerProfile("two", 1000, ("first", "second"), [5e6, 1e6], [200, 40])
+    >>> profile.n_layers, profile.upload_bytes
+    (2, array([1000.,  200.,   40.]))
     """
 
     name: str
@@ -369,6 +382,13 @@ def load_profile(path: str | Path) -> LayerProfile:
     ------
     InputError
         If the file is missing, is not JSON or breaks the format; the message names the field.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import LayerProfile, load_profile
+    >>> LayerProfile("two", 1000, ("first", "second"), [5e6, 1e6], [200, 40]).save("two.json")
+    >>> load_profile("two.json").layer_names
+    ('first', 'second')
     """
     parsed = read_json(path, "the profile", _ProfileFile)
     tensors = [layer.tensors for layer in parsed.layers if layer.tensors is not None]

@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Profiled:
-    """A profile, with the graph and the cuts it comes from if they are known."""
+    """A profile, with the graph and the cuts it comes from if they are known.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.networks.reading import read_profile
+    >>> from dmcjia_opt.testing.networks import write_small
+    >>> read = read_profile(str(write_small("small.onnx")))
+    >>> read.profile.name, len(read.cuts)
+    ('small', 2)
+    """
 
     profile: LayerProfile
     model: OnnxModel | None = None
@@ -67,6 +76,12 @@ def read_profile(
     ------
     InputError
         If there is no such network, it cannot be read, or an option does not apply to it.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.networks.reading import read_profile
+    >>> read_profile("resnet34").profile.n_layers
+    34
     """
     path = path or Path(reference)
     if is_graph(reference):

@@ -39,6 +39,12 @@ def compile_problem(scenario: Scenario | str | Path, times: StageTimes | None = 
         If they do not fit into this machine.
     InfeasibleError
         If its limits or its deadline leave a node no option.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import compile_problem, generate
+    >>> compile_problem(generate("paper", nodes=3, seed=1))
+    Problem("paper-n3-s1", 3 nodes, 35 options, 1 resource, md1)
     """
     scenario = scenario_of(scenario)
     nodes, options, menus = scenario.nodes, scenario.options, scenario.menus

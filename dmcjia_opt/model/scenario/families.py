@@ -247,6 +247,12 @@ def generate(
     ------
     InputError
         If the family is unknown, a value is out of range, or an option does not apply to the family.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> generate("paper", nodes=20, seed=1)
+    Scenario("paper-n20-s1", 20 nodes running resnet34, cloud 400 GFLOP/s, flops_per_mac=1.0)
     """
     if family not in FAMILIES:
         raise InputError(

@@ -80,6 +80,13 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
     -----
     Doubt
         If there are measured times and nothing has a device, or one time stands for a whole network.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, load_scenario
+    >>> generate("paper", nodes=3, seed=1).save("paper3.toml")
+    >>> load_scenario("paper3.toml")
+    Scenario("paper-n3-s1", 3 nodes running resnet34, cloud 400 GFLOP/s, flops_per_mac=1.0)
     """
     path = _path(path)
     return _built(_parsed(path), _beside(path.parent, outside=outside), str(path), path.stem)
@@ -186,6 +193,13 @@ def load_graphs(
     ------
     InputError
         If a file is missing or malformed.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.scenario.loading import load_graphs
+    >>> from dmcjia_opt.testing.networks import small_fleet
+    >>> list(load_graphs(small_fleet("fleet.toml"), ["small.onnx"]))
+    ['small.onnx']
     """
     path = Path(path)
     how, beside = _parsed(path).profiles, _beside(path.parent, outside=outside)

@@ -44,6 +44,12 @@ class Route:
     parts
         Who runs which layers, in order: the server's name, None for the node itself, and the first and the last
         layer, counted from 1. What runs no layer is left out.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> generate("paper", nodes=3, seed=1).route(0, 16)
+    Route(cuts=(16,), server='cloud', parts=((None, 1, 16), ('cloud', 17, 34)))
     """
 
     cuts: tuple[int, ...]
@@ -80,6 +86,12 @@ class Menu:
         (n_options,) bytes that the node needs; 0 where it keeps nothing but its raw input.
     linked, uplinked, hosted, distant
         Whether the nodes have a shared link, an uplink, a host in common, and a round trip of their own.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> len(generate("paper", nodes=3, seed=1).menus.of(0))
+    35
     """
 
     network: int
@@ -128,6 +140,12 @@ class Menus:
         (n_nodes,) the kind of each.
     splits
         Whether every option is a split, all of them and in order.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> generate("paper", nodes=3, seed=1).menus
+    Menus(kinds=<1>, index=<3 int64>, splits=True)
     """
 
     kinds: tuple[Menu, ...]

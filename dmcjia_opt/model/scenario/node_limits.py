@@ -65,6 +65,14 @@ class NodeLimits:
         Joule a task.
     joule_per_flop, watts
         What computing and sending take: J/FLOP, and W while the node sends.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Node, Scenario
+    >>> from dmcjia_opt.model.scenario.services import stage_times
+    >>> node = Node("gate", "resnet34", compute_gflops=5, uplink_mbps=25, arrival_rate=1, memory_mb=100)
+    >>> stage_times(Scenario(60, [node])).limits.memory
+    array([1.e+08])
     """
 
     memory: FloatArray

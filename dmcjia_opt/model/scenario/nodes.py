@@ -68,7 +68,14 @@ def _varying(value: object) -> object:
 
 
 class Node(Entry):
-    """One ``[[nodes]]`` entry of a scenario file; ``device`` names measured times in place of ``compute_gflops``."""
+    """One ``[[nodes]]`` entry of a scenario file; ``device`` names measured times in place of ``compute_gflops``.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Node
+    >>> Node("gate", "resnet34", compute_gflops=5, uplink_mbps=25, arrival_rate=1, deadline_ms=400)
+    Node(name='gate', model='resnet34', compute_gflops=5.0, arrival_rate=1.0, uplink_mbps=25.0, deadline_ms=400.0)
+    """
 
     model_config = STRICT
     name: Name
@@ -107,6 +114,13 @@ class Labels(Generic[Label]):
         The distinct ones.
     index
         (n_nodes,) index into `values`, −1 where a node has none; one number stands for a column of it.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.scenario.nodes import Labels
+    >>> links = Labels.of(["cell-3", None, "cell-3"])
+    >>> links.values, links.index, links.at(1)
+    (('cell-3',), array([ 0, -1,  0]), None)
     """
 
     values: tuple[Label, ...] = ()
@@ -165,6 +179,14 @@ class NodeTable:
     arrivals
         (n_nodes,) squared coefficient of variation of the gaps between a node's tasks, 0 where they are periodic; NaN,
         as if omitted, for Poisson arrivals.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Scenario
+    >>> from dmcjia_opt.model.scenario.nodes import NodeTable
+    >>> columns = {"compute_gflops": [5, 10], "uplink_mbps": [25, 6], "arrival_rate": 1.0}
+    >>> Scenario(60, NodeTable(("gate", "yard"), ("resnet34",), **columns))
+    Scenario(2 nodes running resnet34, cloud 60 GFLOP/s)
     """
 
     names: tuple[str, ...]
@@ -324,7 +346,15 @@ class NodeTable:
 
 
 def node_table(nodes: Iterable[Node]) -> NodeTable:
-    """Return the columns of validated nodes."""
+    """Return the columns of validated nodes.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Node
+    >>> from dmcjia_opt.model.scenario.nodes import node_table
+    >>> len(node_table([Node("gate", "resnet34", compute_gflops=5, uplink_mbps=25, arrival_rate=1)]))
+    1
+    """
     rows = list(nodes)
     index: dict[str, int] = {}
     network_index = [index.setdefault(node.model, len(index)) for node in rows]

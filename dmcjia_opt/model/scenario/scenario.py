@@ -63,6 +63,18 @@ class Options(Entry):
     ``uplink`` says whether tasks overlap on a link (``"delay"``) or it serves one at a time (``"queue"``).
     ``statistic`` is what is meant by a node's delay, its mean or a percentile; ``objective`` is what is minimised, the
     mean of the nodes' delays or the largest.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import InputError, Options
+    >>> Options(delay="tandem", statistic="p95")
+    Options(delay='tandem', statistic='p95')
+    >>> try:
+    ...     Options(delay="median")
+    ... except InputError as error:
+    ...     print(error)
+    ...
+    Options: "delay": input should be 'md1', 'mm1', 'mg1' or 'tandem', got 'median'
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -139,6 +151,14 @@ class Scenario:
     ------
     InputError
         If quantities or names are impossible, or measured times are missing.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Link, Node, Scenario
+    >>> gate = Node("gate", "resnet34", compute_gflops=5, arrival_rate=1, link="cell-3")
+    >>> yard = Node("yard", "resnet34", compute_gflops=10, arrival_rate=1, uplink_mbps=6)
+    >>> Scenario(cloud_gflops=60, nodes=[gate, yard], links=[Link("cell-3", mbps=50)])
+    Scenario(2 nodes running resnet34, cloud 60 GFLOP/s, 1 link)
     """
 
     cloud_gflops: float | None = None

@@ -72,6 +72,12 @@ class Server(Entry):
     behind the node's own link. ``price_per_gflops`` and ``step_gflops`` are what more of it costs and in which steps it
     is sold; plans do not depend on them. ``sharing`` says whether each node has a share of it, or tasks of all meet.
     ``seconds_by_batch`` makes one queue serve in batches: how long they take, by the number of tasks.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Server
+    >>> Server("site-a", compute_gflops=60, rtt_ms=2)
+    Server(name='site-a', compute_gflops=60.0, rtt_ms=2.0)
     """
 
     model_config = _FROZEN
@@ -96,6 +102,12 @@ class Link(Entry):
 
     ``price_per_mbps`` and ``step_mbps`` are what more of it costs and in which steps it is sold. ``sharing`` is as that
     of a server.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Link
+    >>> Link("cell-3", mbps=50)
+    Link(name='cell-3', mbps=50.0)
     """
 
     model_config = _FROZEN
@@ -107,7 +119,14 @@ class Link(Entry):
 
 
 class Host(Entry):
-    """One ``[[hosts]]`` entry: how the nodes of a host share it, where they do not have reserved shares."""
+    """One ``[[hosts]]`` entry: how the nodes of a host share it, where they do not have reserved shares.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Host
+    >>> Host("jetson-1", sharing="fifo")
+    Host(name='jetson-1', sharing='fifo')
+    """
 
     model_config = _FROZEN
     name: Name

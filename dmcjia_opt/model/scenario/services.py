@@ -39,6 +39,15 @@ class Services:
         (n_nodes, n_uses) service time of each use at full share, s; 0 where there is none.
     resource
         (n_nodes, n_uses) which resource that is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmcjia_opt import generate
+    >>> from dmcjia_opt.model.scenario.services import stage_times
+    >>> services = stage_times(generate("paper", nodes=3, seed=1)).at(np.array([0, 16, 34]))
+    >>> services.edge.round(3)
+    array([0.   , 0.198, 0.586])
     """
 
     edge: FloatArray
@@ -52,7 +61,17 @@ class Services:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
-    """The same for some nodes at several options each, (n_rows, n_options) or what broadcasts to it."""
+    """The same for some nodes at several options each, (n_rows, n_options) or what broadcasts to it.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> from dmcjia_opt.model.scenario.services import stage_times
+    >>> times = stage_times(generate("paper", nodes=3, seed=1))
+    >>> (_, menu, rows), *_ = times.blocks()
+    >>> times.of(menu, rows).edge.shape
+    (3, 35)
+    """
 
     edge: FloatArray
     computing: FloatArray
@@ -93,6 +112,13 @@ class StageTimes:
         (n_splits,) edge service times, s, of a device and a network, that were measured.
     limits
         What limits of memory and energy there are, or None.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> from dmcjia_opt.model.scenario.services import stage_times
+    >>> stage_times(generate("paper", nodes=3, seed=1)).slots
+    ('first server',)
     """
 
     menus: Menus

@@ -51,6 +51,18 @@ class Deployment:
         Who does what.
     files
         The halves by their path in the folder.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import evaluate, load_plan, load_scenario
+    >>> from dmcjia_opt.model.scenario.loading import load_graphs
+    >>> from dmcjia_opt.studies.deploy.deploying import deploy
+    >>> from dmcjia_opt.testing.networks import small_fleet
+    >>> scenario = load_scenario(small_fleet("fleet.toml"))
+    >>> evaluate(scenario, [1, 1]).save("plan.json")
+    >>> graphs = load_graphs("fleet.toml", scenario.nodes.networks)
+    >>> sorted(deploy(scenario, load_plan("plan.json"), graphs).files)
+    ['halves/small-1-1.onnx', 'halves/small-2-2.onnx']
     """
 
     manifest: Manifest
@@ -88,6 +100,19 @@ def deploy(scenario: Scenario, plan: PlanFile, graphs: Mapping[str, tuple[Profil
         If the plan breaks a limit.
     BackendMissing, BackendFailed
         If onnxruntime is not installed, or cannot run a network.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import evaluate, load_plan, load_scenario
+    >>> from dmcjia_opt.model.scenario.loading import load_graphs
+    >>> from dmcjia_opt.studies.deploy.deploying import deploy
+    >>> from dmcjia_opt.testing.networks import small_fleet
+    >>> scenario = load_scenario(small_fleet("fleet.toml"))
+    >>> evaluate(scenario, [1, 1]).save("plan.json")
+    >>> graphs = load_graphs("fleet.toml", scenario.nodes.networks)
+    >>> deployment = deploy(scenario, load_plan("plan.json"), graphs)
+    >>> [node.name for node in deployment.manifest.nodes]
+    ['gate', 'yard']
     """
     if plan.scenario_sha256 != scenario.sha256():
         raise InputError("the plan was made for another scenario, or for this one before it changed; solve it anew")

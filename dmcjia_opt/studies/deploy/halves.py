@@ -44,6 +44,17 @@ class Half:
         What it reads and makes.
     content
         The ONNX file.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.networks.reading import read_profile
+    >>> from dmcjia_opt.studies.deploy.halves import Divisible
+    >>> from dmcjia_opt.testing.networks import write_small
+    >>> path = write_small("small.onnx")
+    >>> read = read_profile(str(path))
+    >>> device, server = Divisible(read.model, read.cuts, path).take_apart([1])
+    >>> device.outputs == server.inputs, str(server.inputs[0])
+    (True, 'b 1x16 float32')
     """
 
     start: int
@@ -75,6 +86,16 @@ class Divisible:
         If onnxruntime cannot run the whole.
     InputError
         If weights beside the file cannot be read.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.networks.reading import read_profile
+    >>> from dmcjia_opt.studies.deploy.halves import Divisible
+    >>> from dmcjia_opt.testing.networks import write_small
+    >>> path = write_small("small.onnx")
+    >>> read = read_profile(str(path))
+    >>> [(half.start, half.end) for half in Divisible(read.model, read.cuts, path).take_apart([1])]
+    [(0, 1), (1, 2)]
     """
 
     def __init__(self, model: OnnxModel, cuts: Sequence[Cut], path: Path) -> None:

@@ -56,6 +56,13 @@ class Figures:
         By the clock.
     scheduled_s
         The mean by the schedule, which this machine's own delays do not reach; as measured where there is none.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.studies.deploy.run_result import Figures
+    >>> figures = Figures(0.5, 0.5, 0.9, 0.52, 0.95, 0.51)
+    >>> round(figures.error, 3)
+    0.04
     """
 
     planned_s: float
@@ -85,6 +92,12 @@ class StageResult:
         Part of the time that it works, where tasks wait for each other; 0 elsewhere.
     overruns
         How often a half took longer than the planned time of a paced run.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.studies.deploy.run_result import Figures, StageResult
+    >>> StageResult("edge", Figures(0.5, 0.5, 0.9, 0.52, 0.95, 0.51), 0.3, 0.1, 0.4, 0).stage
+    'edge'
     """
 
     stage: str
@@ -113,6 +126,12 @@ class NodeResult:
         between it and the predicted one is chance.
     stages
         In order.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.studies.deploy.run_result import Figures, NodeResult
+    >>> NodeResult("gate", "small", 300, Figures(0.5, 0.5, 0.9, 0.52, 0.95, 0.51), 0.51, ()).tasks
+    300
     """
 
     name: str
@@ -133,6 +152,13 @@ class RunResult:
         What was seen.
     nodes
         What comes of it.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.studies.deploy.run_here import run
+    >>> from dmcjia_opt.studies.deploy.run_result import result_of
+    >>> result_of(run("cameras", tasks=60, paced=True)).off()  # doctest: +SKIP
+    (0.021, 0.03, 'gate')
     """
 
     records: Records
@@ -278,7 +304,14 @@ def _spread(manifest: Manifest, node: NodeEntry, seconds: dict[str, float]) -> d
 
 
 def result_of(records: Records) -> RunResult:
-    """Return what comes of a run: its tasks counted, and beside them those predicted."""
+    """Return what comes of a run: its tasks counted, and beside them those predicted.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.studies.deploy.run_here import run
+    >>> from dmcjia_opt.studies.deploy.run_result import result_of
+    >>> result_of(run("cameras", tasks=60, paced=True)).save("run.json")  # doctest: +SKIP
+    """
     return RunResult(records, tuple(_node(records, d) for d in range(len(records.nodes))))
 
 

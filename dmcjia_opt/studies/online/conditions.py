@@ -34,6 +34,15 @@ class Conditions:
     ------
     InputError
         If the trace is of a node or a link that is not there, or has no uplink of its own.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> from dmcjia_opt.studies.online.conditions import Conditions, links_of
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> trace = links_of("markov:10", scenario)
+    >>> Conditions(scenario, trace).problem(trace.values[0])
+    Problem("paper-n3-s1", 3 nodes, 35 options, 1 resource, md1)
     """
 
     scenario: Scenario
@@ -121,6 +130,13 @@ def links_of(trace: str, scenario: Scenario, seed: int = 0) -> LinkTrace:
     """Return the trace that a name describes: a file, or ``markov:SECONDS``, ``onoff:SECONDS`` around the plan.
 
     A drawn trace is of every node's own uplink and every shared link.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> from dmcjia_opt.studies.online.conditions import links_of
+    >>> links_of("onoff:60", generate("paper", nodes=3, seed=1)).end
+    60.0
     """
     if trace.partition(":")[0] not in DRAWN and Path(trace).suffix:
         return load_links(trace)

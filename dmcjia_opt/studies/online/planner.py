@@ -36,6 +36,16 @@ class Planned:
         (n_names,) the speeds it is for, Mbit/s; of one for a whole trace, their harmonic means.
     seconds
         How long it took to make.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> from dmcjia_opt.studies.online.conditions import Conditions, links_of
+    >>> from dmcjia_opt.studies.online.planner import Planner
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> trace = links_of("markov:10", scenario)
+    >>> Planner(Conditions(scenario, trace)).at(trace.values[0]).options
+    array([0, 0, 0])
     """
 
     options: IntArray
@@ -61,6 +71,16 @@ class Planner:
         The budget of each plan.
     known
         Plans that there are already, by the bytes of their speeds.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> from dmcjia_opt.studies.online.conditions import Conditions, links_of
+    >>> from dmcjia_opt.studies.online.planner import Planner
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> trace = links_of("markov:10", scenario)
+    >>> round(Planner(Conditions(scenario, trace)).at(trace.values[0]).lower_bound, 3)
+    0.338
     """
 
     conditions: Conditions

@@ -45,6 +45,13 @@ class Switching:
     load_mbps
         How fast the weights of its new part are loaded, where memory holds those of one option only; +inf where they
         are all there.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Switching, generate, replay
+    >>> found = replay(generate("paper", nodes=3, seed=1), "markov:10", ["oracle"], switching=Switching(seconds=0.5))
+    >>> found.switching
+    Switching(seconds=0.5, load_mbps=inf)
     """
 
     seconds: float = 0.0
@@ -82,6 +89,14 @@ class PolicyRun:
         How long each of those took.
     options, shares
         (n_plans, n_nodes) and (n_plans, n_nodes, n_uses); `planned` says when each began.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, replay
+    >>> found = replay(generate("paper", nodes=3, seed=1), "markov:10", ["static", "oracle"])
+    >>> static, oracle = (run.mean_delay(found.trace.spans) for run in found.runs)
+    >>> bool(static >= oracle)
+    True
     """
 
     policy: str
@@ -128,6 +143,13 @@ class Replay:
         One a policy.
     bound
         (n_steps,) what is proved of every plan of each step, s.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, replay
+    >>> found = replay(generate("paper", nodes=3, seed=1), "markov:10", ["static", "oracle"])
+    >>> [run.policy for run in found.runs]
+    ['static', 'oracle']
     """
 
     scenario: Scenario

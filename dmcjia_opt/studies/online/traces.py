@@ -56,6 +56,14 @@ class LinkTrace:
     ------
     InputError
         If times are not increasing, or a speed is no finite number ≥ 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmcjia_opt import LinkTrace
+    >>> trace = LinkTrace(np.array([0.0, 10.0]), 30.0, ("gate",), np.array([[25.0], [5.0]]))
+    >>> trace.spans
+    array([10., 20.])
     """
 
     times: FloatArray
@@ -110,7 +118,7 @@ class LinkTrace:
 
 
 def load_links(path: str | Path) -> LinkTrace:
-    """Read a trace.
+    r"""Read a trace.
 
     It is a table with a header, ``time_s``, ``node`` or ``link``, and ``uplink_mbps``, or ``time_s``, ``node`` and
     ``arrival_rate``; each row holds until the next of its link or node. Or it has one number a line and no header:
@@ -121,6 +129,15 @@ def load_links(path: str | Path) -> LinkTrace:
     ------
     InputError
         If it is missing or malformed; the message names the line.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dmcjia_opt import load_links
+    >>> _ = Path("links.csv").write_text("time_s,node,uplink_mbps\n0,gate,25\n10,gate,5\n")
+    >>> load_links("links.csv").values
+    array([[25.],
+           [ 5.]])
     """
     path = Path(path)
     text = read_text(path, "the speeds of links", "CSV")
@@ -238,6 +255,13 @@ def draw_links(name: str, base: FloatArray, names: Sequence[str], rng: np.random
     ------
     InputError
         If there is no such trace, or its length is no number of seconds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmcjia_opt.studies.online.traces import draw_links
+    >>> draw_links("markov:60", np.array([25.0]), ["gate"], np.random.default_rng(1)).names
+    ('gate',)
     """
     kind, _, length = name.partition(":")
     if kind not in DRAWN:

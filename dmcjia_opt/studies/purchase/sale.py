@@ -37,6 +37,12 @@ class Sale:
         Indices of those that some option uses and that are not for sale.
     least
         The name of the one resource whose capacity is to be least; empty where a cost is.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, size
+    >>> size(generate("paper", nodes=5, seed=1), deadline_ms=600).sale.least
+    'cloud'
     """
 
     resources: tuple[Resource, ...]

@@ -25,7 +25,14 @@ _NAMES = (
 
 
 class Arrivals(Protocol):
-    """An arrival process, the same for every plan it is simulated with."""
+    """An arrival process, the same for every plan it is simulated with.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import build_arrivals
+    >>> build_arrivals("poisson").label, build_arrivals("bursts:4").rate("gate", 2.0)
+    ('poisson', 2.0)
+    """
 
     @property
     def label(self) -> str:
@@ -375,6 +382,12 @@ def build_arrivals(name: str) -> Arrivals:
     ------
     InputError
         If there is no such process, its parameter is malformed, or the file cannot be read.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import build_arrivals
+    >>> build_arrivals("erlang:4")
+    Erlang(k=4)
     """
     if name.lower().endswith(".csv"):
         return load_trace(name)

@@ -62,6 +62,13 @@ class Passage:
         (n_resources,) what is shared.
     waits
         (n_stages,) whether tasks of a node wait for each other; they overlap otherwise.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, simulate, solve
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> simulate(scenario, solve(scenario), tasks=2000).passage.names
+    ('edge', 'uplink', 'first server', 'round trip')
     """
 
     names: tuple[StageName, ...]

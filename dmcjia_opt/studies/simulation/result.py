@@ -50,6 +50,13 @@ class Settings:
         Share of the tasks left out at the start.
     statistic, objective
         What the scenario plans with: the mean or a percentile of each node, their mean or the worst of them.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, simulate, solve
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> simulate(scenario, solve(scenario), tasks=2000, seed=3).settings.seed
+    3
     """
 
     scenario_sha256: str
@@ -106,6 +113,13 @@ class Simulation:
         What recorded arrivals and the scenario do not have in common, a sentence each.
     wall_seconds
         What it cost.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, simulate, solve
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> simulate(scenario, solve(scenario), tasks=2000).names
+    ('node-0001', 'node-0002', 'node-0003')
     """
 
     settings: Settings
@@ -274,6 +288,14 @@ class Difference:
     ----------
     batch_values
         (N_BATCHES,) difference of the fleets' values in each batch, s (see `Simulation`).
+
+    Examples
+    --------
+    >>> from dmcjia_opt import compare, generate, simulate, solve
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> best, rule = (simulate(scenario, solve(scenario, placer), tasks=2000) for placer in ("exact", "greedy"))
+    >>> compare(best, rule).batch_values.shape
+    (32,)
     """
 
     batch_values: FloatArray
@@ -301,6 +323,14 @@ def compare(first: Simulation, second: Simulation) -> Difference:
     ------
     InputError
         If the two were not simulated alike: another scenario, seed, number of tasks, arrivals or services.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import compare, generate, simulate, solve
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> best, rule = (simulate(scenario, solve(scenario, placer), tasks=2000) for placer in ("exact", "greedy"))
+    >>> compare(best, rule).mean > 0
+    True
     """
     others = asdict(second.settings)
     for key, one in asdict(first.settings).items():

@@ -47,6 +47,13 @@ class TwoObjectiveProblem(PlacementProblem):
     ------
     InputError
         If a node has only one option.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> from dmcjia_opt.methods.placers.genetic.two_objectives import TwoObjectiveProblem
+    >>> TwoObjectiveProblem(generate("paper", nodes=3, seed=1)).n_obj
+    2
     """
 
     def __init__(self, problem: Problem | Scenario | str | Path, allocator: Allocator | None = None) -> None:
@@ -89,6 +96,14 @@ class TradeOff:
         (n_nodes,) and (n_nodes, n_uses), the plan.
     mean, worst
         Mean delay and the worst node's delay, s, as this package computes them.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> from dmcjia_opt.methods.placers.genetic.two_objectives import trade_offs
+    >>> plan = trade_offs(generate("paper", nodes=3, seed=1), population=10, generations=5)[0]
+    >>> plan.worst >= plan.mean
+    True
     """
 
     options: IntArray
@@ -104,6 +119,15 @@ def verified(seen: TwoObjectiveProblem, x: FloatArray | None) -> tuple[TradeOff,
 
     Whatever pymoo says of them is not looked at: shares, delays and feasibility are computed anew, and plans that are
     infeasible, dominated or doubled are left out. None, as pymoo has it without any feasible plan, gives no plan.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmcjia_opt import generate
+    >>> from dmcjia_opt.methods.placers.genetic.two_objectives import TwoObjectiveProblem, verified
+    >>> seen = TwoObjectiveProblem(generate("paper", nodes=3, seed=1))
+    >>> [plan.options for plan in verified(seen, np.array([[0.0, 16.2, 0.4]]))]
+    [array([ 0, 16,  0])]
     """
     if x is None:
         return ()
@@ -145,6 +169,14 @@ def trade_offs(
     ------
     InputError
         If a node has only one option, or the population or generations are too few.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> from dmcjia_opt.methods.placers.genetic.two_objectives import trade_offs
+    >>> front = trade_offs(generate("paper", nodes=5, seed=1), population=20, generations=10)
+    >>> front[0].mean <= front[-1].mean, front[0].worst >= front[-1].worst
+    (True, True)
     """
     if population < 2 or generations < 1:
         raise InputError("trade_offs needs a population of at least 2 and at least 1 generation")
