@@ -213,8 +213,8 @@ def load_times(path: str | Path) -> MeasuredTimes:
     >>> from dmcjia_opt import LayerProfile
     >>> from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed, load_times
     >>> two = LayerProfile("two", 1000, ("first", "second"), [5e6, 1e6], [200, 40])
-    >>> MeasuredTimes({Timed("pi", "two"): {"first": 0.01, "second": 0.002}}).save("template.csv")
-    >>> load_times("template.csv").of("pi", two)
+    >>> MeasuredTimes({Timed("pi", "two"): {"first": 0.01, "second": 0.002}}).save("times.csv")
+    >>> load_times("times.csv").of("pi", two)
     array([0.01 , 0.002])
     """
     table = CsvTable(Path(path), "the measured times", _COLUMNS, optional=("graph_id",))
