@@ -42,7 +42,7 @@ class _Called(ModelMetaclass):
         return made
 
 
-class Entry(BaseModel, metaclass=_Called):
+class TableEntry(BaseModel, metaclass=_Called):
     """A table of a file, made in Python by calling it: ``Link("cell-3", mbps=50)``.
 
     Values may be in the order of the keys, of NumPy's types, and tuples in place of lists.

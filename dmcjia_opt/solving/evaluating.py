@@ -24,7 +24,7 @@ from dmcjia_opt.solving.contract import Allocator, Placement, Stop, TracePoint, 
 from dmcjia_opt.solving.plan import Plan, placed
 from dmcjia_opt.solving.running import check_support
 from dmcjia_opt.solving.solve import resolved_allocator
-from dmcjia_opt.solving.task import Task
+from dmcjia_opt.solving.target import Target
 
 #: What made a plan that somebody handed over.
 GIVEN = "given"
@@ -79,23 +79,23 @@ def evaluate(
     >>> print(f"{1e3 * mine.objective:.1f} ms, shares {mine.shares.round(2)}, gap {100 * mine.gap:.2f} %")
     653.4 ms, shares [0.59 0.41], gap 0.00 %
     """
-    task = Task.of(scenario)
+    target = Target.of(scenario)
     if (splits is None) == (options is None):
         raise InputError("evaluate needs splits, one for each node, or options in their place")
     chosen = (
-        task.problem.check_options(_whole(options, "options")) if splits is None else _chosen(task, splits, servers)
+        target.problem.check_options(_whole(options, "options")) if splits is None else _chosen(target, splits, servers)
     )
-    if chosen.shape != (task.problem.n_nodes,):
-        raise InputError(f"a plan has one option a node, ({task.problem.n_nodes},), got shape {chosen.shape}")
+    if chosen.shape != (target.problem.n_nodes,):
+        raise InputError(f"a plan has one option a node, ({target.problem.n_nodes},), got shape {chosen.shape}")
     began, started = datetime.now(UTC), time.perf_counter()
     if shares is None:
-        given, name = _best(task, chosen, allocator)
+        given, name = _best(target, chosen, allocator)
     else:
-        given, name = _shares(task, chosen, shares), GIVEN
-    plan = certified(task, chosen, given, began=began, started=started, allocator=name)
+        given, name = _shares(target, chosen, shares), GIVEN
+    plan = certified(target, chosen, given, began=began, started=started, allocator=name)
     if against is None:
         return plan
-    if not isinstance(against, Plan) or against.scenario_sha256 != plan.scenario_sha256 or not task.scenario:
+    if not isinstance(against, Plan) or against.scenario_sha256 != plan.scenario_sha256 or not target.scenario:
         raise InputError(f"against must be a Plan of the same scenario, got {against!r:.80}")
     if against.lower_bound <= plan.lower_bound:
         return plan
@@ -112,7 +112,7 @@ def evaluate(
 
 
 def certified(
-    task: Task,
+    target: Target,
     options: IntArray,
     shares: FloatArray,
     *,
@@ -136,13 +136,13 @@ def certified(
     InfeasibleError
         If it is no plan.
     """
-    verdict = judge(task.problem, options, shares, task.names)
+    verdict = judge(target.problem, options, shares, target.names)
     if not verdict.feasible:
-        raise InfeasibleError(f"this is no plan: {task.why_not(options, shares) or verdict.violation}")
-    bound, prices = best_of(BestPrice(task.problem))
+        raise InfeasibleError(f"this is no plan: {target.why_not(options, shares) or verdict.violation}")
+    bound, prices = best_of(BestPrice(target.problem))
     bound, seconds = min(bound, verdict.objective), time.perf_counter() - started
     point = TracePoint(evaluations, seconds, verdict.objective, bound)
-    return task.plan(
+    return target.plan(
         Placement(options, shares, trace=(point,), evaluations=evaluations),
         verdict.objective,
         (bound, prices, "dual"),
@@ -154,8 +154,8 @@ def certified(
     )
 
 
-def _chosen(task: Task, splits: Any, servers: Any) -> IntArray:  # noqa: ANN401 - what anybody hands over
-    scenario, names = task.scenario, task.names
+def _chosen(target: Target, splits: Any, servers: Any) -> IntArray:  # noqa: ANN401 - what anybody hands over
+    scenario, names = target.scenario, target.names
     if scenario is None:
         raise InputError("a problem knows options, no splits; write options=[…], or evaluate a scenario")
     each = _by_node(splits, names, "splits")
@@ -168,7 +168,7 @@ def _chosen(task: Task, splits: Any, servers: Any) -> IntArray:  # noqa: ANN401 
         for d, name in enumerate(who):
             if name is not None and name not in known:
                 raise InputError(f'servers: "{names[d]}" cannot use {described(name)}; there is {", ".join(known)}')
-        return _options(task, _whole(each, "splits"))
+        return _options(target, _whole(each, "splits"))
     found = np.empty(len(names), dtype=np.int64)
     for d, cuts in enumerate(each):
         pair = _whole(cuts, f'splits: the cuts of "{names[d]}"').ravel().tolist()
@@ -178,11 +178,12 @@ def _chosen(task: Task, splits: Any, servers: Any) -> IntArray:  # noqa: ANN401 
     return found
 
 
-def _options(task: Task, splits: IntArray) -> IntArray:
-    if splits.shape == (task.problem.n_nodes,):
-        for d in np.flatnonzero((splits < 0) | (splits > task.problem.last))[:1]:
-            raise InputError(f'the split of "{task.names[d]}" must lie in 0 … {task.problem.last[d]}, got {splits[d]}')
-    return task.problem.check_options(splits)
+def _options(target: Target, splits: IntArray) -> IntArray:
+    last = target.problem.last
+    if splits.shape == last.shape:
+        for d in np.flatnonzero((splits < 0) | (splits > last))[:1]:
+            raise InputError(f'the split of "{target.names[d]}" must lie in 0 … {last[d]}, got {splits[d]}')
+    return target.problem.check_options(splits)
 
 
 def _whole(given: Any, what: str) -> IntArray:  # noqa: ANN401 - what anybody hands over
@@ -213,17 +214,17 @@ def _by_node(given: Any, names: Sequence[str], what: str) -> list[Any]:  # noqa:
     return list(given)
 
 
-def _best(task: Task, options: IntArray, allocator: str | Allocator) -> tuple[FloatArray, str]:
+def _best(target: Target, options: IntArray, allocator: str | Allocator) -> tuple[FloatArray, str]:
     inner, name, who, _ = resolved_allocator(allocator)
-    check_support(inner, task.problem, name, who)
-    found = inner.allocate(task.problem, options[None])
+    check_support(inner, target.problem, name, who)
+    found = inner.allocate(target.problem, options[None])
     if not np.isfinite(found.shares).all():
-        raise InfeasibleError(f"no shares make a plan of this: {task.why_not(options) or f'{name} found none'}")
+        raise InfeasibleError(f"no shares make a plan of this: {target.why_not(options) or f'{name} found none'}")
     return found.shares[0], name
 
 
-def _shares(task: Task, options: IntArray, given: Any) -> FloatArray:  # noqa: ANN401 - what anybody hands over
-    problem, names = task.problem, task.names
+def _shares(target: Target, options: IntArray, given: Any) -> FloatArray:  # noqa: ANN401 - what anybody hands over
+    problem, names = target.problem, target.names
     each = _by_node(given, names, "shares")
     if any(isinstance(one, Mapping) for one in each):
         found = np.zeros((problem.n_nodes, problem.n_uses))

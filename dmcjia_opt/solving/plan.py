@@ -21,8 +21,8 @@ from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.uplinks import Stages
 from dmcjia_opt.solving.choices import Choices
-from dmcjia_opt.solving.claims import NodeClaim, Provenance, ResourceClaim, Split
 from dmcjia_opt.solving.contract import OPTIMALITY_GAP, Status, Stop, TracePoint
+from dmcjia_opt.solving.said import NodeClaim, Provenance, ResourceClaim, Split
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -25,7 +25,7 @@ from dmcjia_opt.bounds.certificate import judge
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocation, Allocator, Callback, Kind, Placement, Status, Stop
 from dmcjia_opt.solving.ending import BudgetSpent, Ended
-from dmcjia_opt.solving.given import numbers
+from dmcjia_opt.solving.handed import numbers
 from dmcjia_opt.solving.plugins import what_is_missing
 from dmcjia_opt.solving.reserving import of_what_is_reserved
 from dmcjia_opt.solving.search import Placer, Search

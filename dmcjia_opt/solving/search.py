@@ -20,7 +20,7 @@ from dmcjia_opt.bounds.certificate import judge, lower_bound, relative_gap
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop, TracePoint, proved
 from dmcjia_opt.solving.ending import BudgetSpent, Ended
-from dmcjia_opt.solving.given import numbers, plans_of
+from dmcjia_opt.solving.handed import numbers, plans_of
 
 #: Plans asked for again in a row, without one new plan, after which a search counts as stalled.
 STALLED_AFTER = 10_000

@@ -22,7 +22,7 @@ from dmcjia_opt.solving.registry import build_allocator, build_placer, spec_of
 from dmcjia_opt.solving.running import CheckedAllocator, at_the_edge, check_method, check_support, place, unchanged
 from dmcjia_opt.solving.search import Placer
 from dmcjia_opt.solving.starting import start_of
-from dmcjia_opt.solving.task import Task
+from dmcjia_opt.solving.target import Target
 
 _FULL = "no plan exists: every plan fills the cloud, up to rounding; add cloud or edge compute, or lower arrival_rate"
 
@@ -74,13 +74,13 @@ def solve(
     inner, inner_name, inner_who, trusted = resolved_allocator(allocator)
     who = f'placer "{name}"'
     others = [*([] if row and row.trusted else [who]), *([] if trusted else [inner_who])]
-    task = Task.of(scenario)
-    problem, nodes = task.problem, task.names
+    target = Target.of(scenario)
+    problem, nodes = target.problem, target.names
     check_support(inner, problem, inner_name, inner_who)
-    first, near = (None, None) if start is None else start_of(task, start)
+    first, near = (None, None) if start is None else start_of(target, start)
     stop, dual = stop or Stop(), BestPrice(problem, near)
     if dual.load >= 1.0:
-        raise InfeasibleError(task.why_none())
+        raise InfeasibleError(target.why_none())
     with unchanged(problem, others):
         began, started = datetime.now(UTC), time.perf_counter()
         found = place(
@@ -102,13 +102,13 @@ def solve(
     options, shares = found.options, found.shares
     if shares is None and dual.full:
         raise InfeasibleError(_FULL)
-    if shares is None and (why := task.why_none()):
+    if shares is None and (why := target.why_none()):
         raise InfeasibleError(why)
     if shares is None:
-        raise _without_plan(found, name, task.why_not(options))
+        raise _without_plan(found, name, target.why_not(options))
     verdict = judge(problem, options, shares, nodes)
     if not verdict.feasible:
-        raise _without_plan(found, name, task.why_not(options, shares) or verdict.violation)
+        raise _without_plan(found, name, target.why_not(options, shares) or verdict.violation)
     objective = verdict.objective
     bound, prices = _bound(problem, dual, found.prices, objective, stop.tolerance)
     bound_from = "dual"
@@ -116,7 +116,7 @@ def solve(
         bound, bound_from = min(found.lower_bound, objective), found.bound_from
     # shares of other allocators are no optimum to the last digit, so that their gap is more than rounding
     rounded = found.status == Status.ROUNDED and row is not None and row.proves and inner_name == "waterfilling"
-    return task.plan(
+    return target.plan(
         found,
         objective,
         (bound, prices, bound_from),

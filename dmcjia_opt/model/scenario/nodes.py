@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, constant, frozen, frozen_int
-from dmcjia_opt.base.entries import Entry, all_of
+from dmcjia_opt.base.entries import TableEntry, all_of
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import STRICT, Name, NonNegative, Positive, check_names, out_of_range
 from dmcjia_opt.base.limits import MOST_LAYERS, MOST_NODES
@@ -67,7 +67,7 @@ def _varying(value: object) -> object:
     return None if math.isnan(ARRIVALS[value]) else ARRIVALS[value]
 
 
-class Node(Entry):
+class Node(TableEntry):
     """One ``[[nodes]]`` entry of a scenario file; ``device`` names measured times in place of ``compute_gflops``.
 
     Examples
@@ -381,7 +381,7 @@ def node_table(nodes: Iterable[Node]) -> NodeTable:
     )
 
 
-class Fleet:
+class AnyNodes:
     """A field of a scenario: a node table, which may be given as nodes one by one."""
 
     def __get__(self, owner: object, kind: type | None = None) -> NodeTable:

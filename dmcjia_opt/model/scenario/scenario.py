@@ -13,7 +13,7 @@ from pydantic import ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
 from dmcjia_opt.base.arrays import FloatArray, frozen
-from dmcjia_opt.base.entries import Entry, all_of
+from dmcjia_opt.base.entries import TableEntry, all_of
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import RANGE, NonNegative, Positive
 from dmcjia_opt.base.limits import MOST
@@ -23,7 +23,7 @@ from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.zoo import zoo_profile
 from dmcjia_opt.model.resources import Sharing
 from dmcjia_opt.model.scenario.node_limits import check_limits
-from dmcjia_opt.model.scenario.nodes import Fleet
+from dmcjia_opt.model.scenario.nodes import AnyNodes
 from dmcjia_opt.model.scenario.servers import (
     CLOUD_NAME,
     Host,
@@ -56,7 +56,7 @@ _MOST_SHOWN = 10  # nodes in a notebook
 _DELAYS = {"md1": "M/D/1", "mm1": "M/M/1", "mg1": "M/G/1", "tandem": "tandem"}
 
 
-class Options(Entry):
+class Options(TableEntry):
     """The ``[options]`` table: what delay is, which constraints hold and how nodes are averaged.
 
     ``service_scv`` is the squared coefficient of variation of the cloud's service times; only ``mg1`` reads it.
@@ -162,7 +162,7 @@ class Scenario:
     """
 
     cloud_gflops: float | None = None
-    nodes: Fleet = Fleet()  # noqa: RUF009 - a descriptor, not a default
+    nodes: AnyNodes = AnyNodes()  # noqa: RUF009 - a descriptor, not a default
     options: Options = field(default_factory=Options)
     profiles: Mapping[str, LayerProfile] = field(default_factory=dict)
     name: str = ""
@@ -443,7 +443,7 @@ class Scenario:
 
         Prices are left out: no plan depends on them.
         """
-        from dmcjia_opt.model.scenario.identity import sha256
+        from dmcjia_opt.model.scenario.hashing import sha256
 
         return sha256(self)
 

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from dmcjia_opt.base.entries import Entry
+from dmcjia_opt.base.entries import TableEntry
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import STRICT, Name, NonNegative, Positive
 from dmcjia_opt.base.suggesting import did_you_mean
@@ -65,7 +65,7 @@ def batches_of_cloud(seconds: Mapping[int, float] | Mapping[str, float]) -> dict
         raise InputError(f"cloud: seconds_by_batch {error.errors()[0]['msg']}") from None
 
 
-class Server(Entry):
+class Server(TableEntry):
     """One ``[[servers]]`` entry; ``device`` names measured times in place of ``compute_gflops``.
 
     ``rtt_ms`` is the round trip to it where a node has none of its own, ``link`` what everything sent to it crosses
@@ -97,7 +97,7 @@ class Server(Entry):
         return tuple((int(size), seconds) for size, seconds in (self.seconds_by_batch or {}).items())
 
 
-class Link(Entry):
+class Link(TableEntry):
     """One ``[[links]]`` entry: what several nodes send over, in Mbit/s (10⁶ bit/s).
 
     ``price_per_mbps`` and ``step_mbps`` are what more of it costs and in which steps it is sold. ``sharing`` is as that
@@ -118,7 +118,7 @@ class Link(Entry):
     sharing: Sharing = "reserved"
 
 
-class Host(Entry):
+class Host(TableEntry):
     """One ``[[hosts]]`` entry: how the nodes of a host share it, where they do not have reserved shares.
 
     Examples

@@ -11,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.solving.claims import Moment
+from dmcjia_opt.solving.said import Moment
 from dmcjia_opt.studies.look.colours import STAGES as STAGE_COLOURS
 from dmcjia_opt.studies.look.plots import Style, add_steps, log_axis, new_figure, share_axis, styles
 from dmcjia_opt.studies.look.words import unit_of

@@ -18,10 +18,10 @@ from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import Services, StageTimes, stage_times
 from dmcjia_opt.model.uplinks import Stages
 from dmcjia_opt.solving.choices import Choices
-from dmcjia_opt.solving.claims import Provenance
 from dmcjia_opt.solving.contract import Status, proved
 from dmcjia_opt.solving.infeasible import why_no_plan
 from dmcjia_opt.solving.plan import Plan, PlanFile
+from dmcjia_opt.solving.said import Provenance
 from dmcjia_opt.solving.verifying import certify_file, check_objective
 from dmcjia_opt.studies.look.words import delay_called
 

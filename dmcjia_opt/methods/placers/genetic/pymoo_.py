@@ -27,7 +27,7 @@ from dmcjia_opt.solving.evaluating import GIVEN, certified
 from dmcjia_opt.solving.options import Count, OneOf, method
 from dmcjia_opt.solving.plan import Plan
 from dmcjia_opt.solving.search import Search
-from dmcjia_opt.solving.task import Task
+from dmcjia_opt.solving.target import Target
 
 _UNLIMITED = 10**9
 DEFAULT_GENERATIONS = 100
@@ -73,8 +73,8 @@ class PlacementProblem(PymooProblem):  # type: ignore[misc]
         *,
         search: Search | None = None,
     ) -> None:
-        self.task = Task.of(problem)
-        problem = self.task.problem
+        self.target = Target.of(problem)
+        problem = self.target.problem
         if (problem.last == 0).any():
             raise InputError("pymoo needs at least two options at every node")
         self.search = search or Search(problem, allocator or WaterFilling())
@@ -111,9 +111,9 @@ class PlacementProblem(PymooProblem):  # type: ignore[misc]
         algorithm = getattr(result, "algorithm", None)
         options = self.decode(variables[None])[0]
         allocator = self.search.allocator
-        found = allocator.allocate(self.task.problem, options[None]).shares[0]
+        found = allocator.allocate(self.target.problem, options[None]).shares[0]
         return certified(
-            self.task,
+            self.target,
             options,
             found,
             began=began,

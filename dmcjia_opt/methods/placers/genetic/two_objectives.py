@@ -183,7 +183,7 @@ def trade_offs(
     seen = TwoObjectiveProblem(problem, allocator)
     algorithm = NSGA2(
         pop_size=population,
-        sampling=DualSampling(seen.task.problem, moves=0.5 * seen.n_var)
+        sampling=DualSampling(seen.target.problem, moves=0.5 * seen.n_var)
         if start_from_dual
         else IntegerRandomSampling(),
         crossover=UniformCrossover(prob=0.9),

@@ -25,7 +25,7 @@ from dmcjia_opt.solving.registry import LIBRARIES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Task:
+class Target:
     """A problem, and the scenario that it was compiled from, if it was.
 
     Parameters
@@ -43,7 +43,7 @@ class Task:
     scenario: Scenario | None = None
 
     @classmethod
-    def of(cls, given: Scenario | str | Path | Problem) -> Task:
+    def of(cls, given: Scenario | str | Path | Problem) -> Target:
         """Return what to plan.
 
         Raises
