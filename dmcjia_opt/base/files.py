@@ -56,11 +56,22 @@ def check_readable(path: Path, what: str) -> None:
     reading(path, what)
 
 
+def path_of(given: str | Path) -> Path:
+    """Return what is given as a path.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    if not isinstance(given, str | Path):
+        raise InputError(f"the path of a file is needed, got {described(given)}")
+    return Path(given)
+
+
 def read_bytes(path: str | Path, what: str) -> bytes:
     """Return the content of a file; parameters and errors as of `check_readable`."""
-    if not isinstance(path, str | Path):
-        raise InputError(f"{what} is read from a file: give its path, not {described(path)}")
-    path = Path(path)
+    path = path_of(path)
     check_readable(path, what)
     try:
         return path.read_bytes()
@@ -202,7 +213,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write `content` so that the file appears whole or not at all (see `write_text`)."""
-    path = Path(path)
+    path = path_of(path)
     if redirected(path, content):
         return
     writing(path, content)

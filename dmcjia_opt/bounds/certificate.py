@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray, over_uses
+from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray, frozen, over_uses
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.showing import brief, required
 from dmcjia_opt.bounds.best import COMPILE, BestPrice
@@ -119,7 +119,7 @@ def lower_bound(problem: Problem, prices: FloatArray | float) -> float:
     [0.1881, 0.2131, -0.0676]
     """
     required(Problem, problem, "problem", COMPILE)
-    prices = np.atleast_1d(np.asarray(prices, dtype=np.float64))
+    prices = np.atleast_1d(frozen(prices))
     if prices.shape != (problem.n_resources,):
         raise InputError(f"give one price a resource ({problem.n_resources}), got shape {prices.shape}")
     if not (np.isfinite(prices).all() and (prices >= 0.0).all()):
@@ -243,7 +243,7 @@ def judge(problem: Problem, options: IntArray, shares: FloatArray, names: Sequen
     """
     required(Problem, problem, "problem", COMPILE)
     options = problem.check_options(options)
-    given = np.asarray(shares, dtype=np.float64)
+    given = frozen(shares)
     shares = problem.by_use(options, given)
     if options.shape != (problem.n_nodes,) or shares.shape != (problem.n_nodes, problem.n_uses):
         raise InputError(

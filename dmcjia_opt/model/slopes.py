@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.arrays import FloatArray, IntArray, frozen
+from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.delay import TANDEM, TandemCurve
 from dmcjia_opt.model.residuals import ORDERING_TOLERANCE
 
@@ -49,7 +50,9 @@ def _wait_for_uplink(
 
 def gradient(problem: Problem, options: IntArray, shares: FloatArray) -> FloatArray:
     """Return the derivative of the objective by each share, s (see `Problem.gradient`)."""
-    given = np.asarray(shares, dtype=np.float64)
+    options, given = problem.check_options(options), frozen(shares)
+    if given.shape not in ((*options.shape, problem.n_uses), options.shape if problem.n_uses == 1 else None):
+        raise InputError(f"shares must have shape {(*options.shape, problem.n_uses)}, got {given.shape}")
     by_use = problem.by_use(options, given)
     weight = problem.weight
     if problem.worst:

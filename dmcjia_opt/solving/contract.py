@@ -142,6 +142,8 @@ class Stop:
                 raise InputError(f"{name} must be a finite number >= 0, got {value}{part}")
         if self.gap is not None and self.gap >= 1.0:
             raise InputError(f"gap is a part of the delay, below 1: 5 % is 0.05, got {self.gap:g}")
+        if self.evaluations is not None and self.evaluations != int(self.evaluations):
+            raise InputError(f"evaluations must be a whole number, got {self.evaluations}")
         if self.evaluations is not None and self.evaluations < 1:
             raise InputError(f"evaluations must be at least 1, got {self.evaluations}")
 

@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import cast
 
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
+from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.machine import installed_versions, installing
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.solving import plugins
@@ -335,6 +336,7 @@ def build_allocator(name: str) -> Allocator:
     >>> build_allocator("alm")
     AugmentedLagrangian(tolerance=1e-09, penalty=100.0, ...)
     """
+    check_arguments(build_allocator, locals())
     return cast(Allocator, _build("allocator", name))
 
 
@@ -347,6 +349,7 @@ def build_placer(name: str) -> Placer:
     >>> solve(generate("paper", nodes=3, seed=1), build_placer("genetic:population=20:generations=5")).placer
     'Genetic'
     """
+    check_arguments(build_placer, locals())
     return cast(Placer, _build("placer", name))
 
 
@@ -374,6 +377,7 @@ def register_allocator(name: str) -> Callable[[plugins.Class], plugins.Class]:
     >>> evaluate(generate("paper", nodes=4, seed=1), [0, 0, 0, 0], allocator="even").shares
     array([0.25, 0.25, 0.25, 0.25])
     """
+    check_arguments(register_allocator, locals())
     return plugins.register("allocator", name, METHODS)
 
 
@@ -393,6 +397,7 @@ def register_placer(name: str) -> Callable[[plugins.Class], plugins.Class]:
     >>> solve(generate("paper", nodes=3, seed=1), "all-cloud").splits
     array([0, 0, 0])
     """
+    check_arguments(register_placer, locals())
     return plugins.register("placer", name, METHODS)
 
 

@@ -11,7 +11,8 @@ from typing import TypeVar
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
-from dmcjia_opt.base.errors import InfeasibleError
+from dmcjia_opt.base.errors import InfeasibleError, InputError
+from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.bounds.best import BestPrice
 from dmcjia_opt.bounds.certificate import best_of, judge, lower_bound, relative_gap
 from dmcjia_opt.model.problem import Problem
@@ -70,6 +71,9 @@ def solve(
     >>> print(f"{1e3 * plan.objective:.1f} ms, {plan.status}, splits {plan.splits.tolist()}")
     314.5 ms, optimal, splits [0, 16, 0, 0, 0, 0, 0, 0, 0, 0]
     """
+    check_arguments(solve, locals(), "scenario", "placer", "allocator", "start")
+    if seed < 0:
+        raise InputError(f"seed must be at least 0, got {seed}")
     outer, name, row = _resolved("placer", placer, build_placer)
     inner, inner_name, inner_who, trusted = resolved_allocator(allocator)
     who = f'placer "{name}"'

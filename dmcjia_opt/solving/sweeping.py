@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmcjia_opt.base.errors import InfeasibleError, InputError
+from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.showing import described, frame_of
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.scenario.loading import scenario_of
@@ -67,6 +68,7 @@ def sweep(
     >>> bool(frame["delay_s"].is_monotonic_decreasing), frame["status"].unique().tolist()
     (True, ['optimal'])
     """
+    check_arguments(sweep, locals(), "scenario", "placer", "allocator", "values")
     start = scenario_of(scenario)
     if not values:
         raise InputError(

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.showing import required
 from dmcjia_opt.bounds.certificate import Certificate, Verdict, certify, lower_bound, relative_gap
 from dmcjia_opt.bounds.proof.checking import check_proof
@@ -64,6 +65,7 @@ def prove(scenario: Scenario | str | Path, plan: Plan, *, most_leaves: int = MOS
     >>> proof.leaves, plan.objective - proof.bound < 1e-9
     (1, True)
     """
+    check_arguments(prove, locals(), "scenario", "plan")
     scenario = scenario_of(scenario)
     required(Plan, plan, "plan", "solve and evaluate return one")
     if plan.scenario_sha256 != (digest := scenario.sha256()):
@@ -113,6 +115,7 @@ def verify(
     >>> all(check.true for check in checks), [check.what for check in checks][:3]
     (True, ['scenario', 'feasible', 'objective_s'])
     """
+    check_arguments(verify, locals(), "scenario", "claims")
     scenario, claims = scenario_of(scenario), claims_of(claims)
     proof = load_proof(proof) if isinstance(proof, str | Path) else proof
     problem = compile_problem(scenario)

@@ -18,6 +18,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, blocks
 from dmcjia_opt.base.errors import ClaimFalse, InputError
+from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.limits import FARTHEST
 from dmcjia_opt.bounds.proof.document import Branch, Leaf, Prices, Proof
 from dmcjia_opt.bounds.proof.option_bounds import option_bounds
@@ -241,6 +242,7 @@ def check_proof(problem: Problem, proof: Proof) -> float:
     >>> check_proof(compile_problem(scenario), proof) >= proof.bound
     True
     """
+    check_arguments(check_proof, locals())
     require_provable(problem)
     only = proof.tree[0] if len(proof.tree) == 1 else None
     if isinstance(only, Leaf) and only.price is not None and not only.charges:

@@ -18,7 +18,7 @@ from dmcjia_opt.base.errors import Doubt, InputError, UncountedOperators
 from dmcjia_opt.base.fields import RANGE, Name, NonNegative, check_names
 from dmcjia_opt.base.files import read_json, write_text
 from dmcjia_opt.base.limits import MOST, MOST_LAYERS
-from dmcjia_opt.base.showing import brief
+from dmcjia_opt.base.showing import brief, described
 from dmcjia_opt.base.suggesting import listed
 from dmcjia_opt.model.networks.cuts import Cuts, take_cuts
 from dmcjia_opt.model.networks.given import Given
@@ -122,6 +122,14 @@ class LayerProfile:
 
     def __post_init__(self) -> None:
         """Freeze the arrays and derive the cumulative ones."""
+        if not (isinstance(self.name, str) and isinstance(self.layer_names, tuple | list)):
+            raise InputError(
+                f"a profile needs a name and a list of layer_names, got {described(self.name)} and "
+                f"{described(self.layer_names)}"
+            )
+        for key in ("macs", "output_bytes"):
+            if np.ndim(getattr(self, key)) != 1:
+                raise InputError(f'profile "{self.name}": {key} must be a list of numbers, one a layer')
         check_names("the profile", [self.name])
         check_names(f'profile "{self.name}": the layer', self.layer_names)
         if len(self.layer_names) > MOST_LAYERS:

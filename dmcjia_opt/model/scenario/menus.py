@@ -17,7 +17,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.base.showing import brief
+from dmcjia_opt.base.showing import brief, described
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.scenario.dominance import needed
 from dmcjia_opt.model.scenario.node_limits import allowed_splits, memory_by_split
@@ -210,7 +210,10 @@ class Menus:
     def option_of(self, scenario: Scenario, node: int, cuts: int | Sequence[int], server: str | None) -> int:
         """Return the option with these cuts and this last server; see `Scenario.option_of`."""
         menu, name = self.of(node), scenario.nodes.names[node]
-        wanted = (int(cuts),) if isinstance(cuts, int | np.integer) else tuple(map(int, cuts))
+        try:
+            wanted = (int(cuts),) if isinstance(cuts, int | np.integer) else tuple(map(int, cuts))
+        except (TypeError, ValueError):
+            raise InputError(f'the cuts of "{name}" must be whole numbers, got {described(cuts)}') from None
         n_layers = scenario.profiles[scenario.nodes.networks[menu.network]].n_layers
         width = menu.cuts.shape[1]
         if len(wanted) != width or list(wanted) != sorted(wanted) or not 0 <= wanted[0] <= wanted[-1] <= n_layers:

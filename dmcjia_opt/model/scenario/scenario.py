@@ -16,6 +16,7 @@ from dmcjia_opt.base.arrays import FloatArray, frozen
 from dmcjia_opt.base.entries import TableEntry, all_of
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import RANGE, NonNegative, Positive
+from dmcjia_opt.base.files import path_of
 from dmcjia_opt.base.limits import MOST
 from dmcjia_opt.base.showing import called, counted, described, html_table
 from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
@@ -382,7 +383,12 @@ class Scenario:
         InputError
             If the node has no such option.
         """
+        self._check_node(node)
         return self.menus.route(self, node, option)
+
+    def _check_node(self, node: int) -> None:
+        if not (isinstance(node, int | np.integer) and 0 <= node < self.n_nodes):
+            raise InputError(f"node must be an index of 0 … {self.n_nodes - 1}, got {described(node)}")
 
     def option_of(self, node: int, cuts: int | Sequence[int], server: str | None = None) -> int:
         """Return the option of a node that has these cuts and whose last part runs on `server`.
@@ -401,6 +407,7 @@ class Scenario:
         InputError
             If there is none: a limit forbids it, or another option is better whatever the shares.
         """
+        self._check_node(node)
         return self.menus.option_of(self, node, cuts, server)
 
     def seconds(self, device: str, network: str) -> FloatArray:
@@ -460,7 +467,7 @@ class Scenario:
         """
         from dmcjia_opt.model.scenario.saving import save
 
-        save(self, Path(path), nodes_file)
+        save(self, path_of(path), nodes_file)
 
 
 def _shown(value: object) -> str:

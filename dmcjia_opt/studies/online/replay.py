@@ -17,8 +17,9 @@ import numpy as np
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.base.files import finite_or_null, write_text
+from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.processes import process_pool
-from dmcjia_opt.base.showing import brief
+from dmcjia_opt.base.showing import brief, described
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.loading import scenario_of
 from dmcjia_opt.model.scenario.scenario import Scenario
@@ -61,6 +62,9 @@ class Switching:
 
     def __post_init__(self) -> None:
         """Check the values."""
+        for key in ("seconds", "load_mbps"):
+            if not isinstance(getattr(self, key), int | float | np.number):
+                raise InputError(f"{key} must be a number, got {described(getattr(self, key))}")
         if not (np.isfinite(self.seconds) and self.seconds >= 0.0):
             raise InputError(f"switch seconds must be finite and >= 0, got {self.seconds:g}")
         if not self.load_mbps > 0.0:
@@ -266,6 +270,7 @@ def replay(
     >>> found.regret(found.runs[0]) >= found.regret(found.runs[1])
     True
     """
+    check_arguments(replay, locals(), "scenario")
     scenario = scenario_of(scenario)
     trace = trace if isinstance(trace, LinkTrace) else links_of(str(trace), scenario, seed)
     forecast = build_forecast(forecast) if isinstance(forecast, str) else forecast

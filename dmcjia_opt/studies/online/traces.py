@@ -14,6 +14,7 @@ from dmcjia_opt.base.arrays import FloatArray, IntArray, frozen
 from dmcjia_opt.base.csv_table import CsvTable
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.files import read_text
+from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.showing import brief
 from dmcjia_opt.base.suggesting import did_you_mean
 
@@ -139,6 +140,7 @@ def load_links(path: str | Path) -> LinkTrace:
     array([[25.],
            [ 5.]])
     """
+    check_arguments(load_links, locals())
     path = Path(path)
     text = read_text(path, "the speeds of links", "CSV")
     first = text.lstrip().split("\n", 1)[0]

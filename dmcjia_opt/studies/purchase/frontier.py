@@ -21,6 +21,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.base.files import write_text
+from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.showing import brief
 from dmcjia_opt.bounds.bundle import climb
 from dmcjia_opt.model.scenario.loading import scenario_of
@@ -235,6 +236,7 @@ def frontier(
     >>> [round(point.cost) for point in found.points]
     [52, 22, 14]
     """
+    check_arguments(frontier, locals(), "scenario")
     loaded = scenario_of(scenario)
     if not FEWEST <= points <= MOST:
         raise InputError(f"points must be from {FEWEST} to {MOST}, got {points}")

@@ -14,6 +14,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, constant, distinct, frozen
 from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.base.files import finite_or_null, write_text
+from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.machine import installed_versions
 from dmcjia_opt.base.showing import html_table
 from dmcjia_opt.base.suggesting import listed
@@ -229,6 +230,7 @@ def size(
     >>> round(wanted.resources["cloud"], 1), wanted.worst_delay <= 0.6
     (51.6, True)
     """
+    check_arguments(size, locals(), "scenario")
     loaded = scenario_of(scenario)
     check_asked(loaded, deadline_ms, mean_ms)
     fleet = Fleet.of(loaded, resource)

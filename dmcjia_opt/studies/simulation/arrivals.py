@@ -13,6 +13,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, frozen
 from dmcjia_opt.base.csv_table import CsvTable
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.limits import FARTHEST
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.scenario.nodes import NodeTable
@@ -389,6 +390,7 @@ def build_arrivals(name: str) -> Arrivals:
     >>> build_arrivals("erlang:4")
     Erlang(k=4)
     """
+    check_arguments(build_arrivals, locals())
     if name.lower().endswith(".csv"):
         return load_trace(name)
     kind, _, value = name.partition(":")

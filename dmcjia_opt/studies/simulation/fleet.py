@@ -14,6 +14,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
+from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.showing import described
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.quantiles import PERCENTILES
@@ -144,6 +145,7 @@ def simulate(
     >>> abs(found.mean_delay / plan.objective - 1) < 0.2
     True
     """
+    check_arguments(simulate, locals(), "scenario", "plan")
     started = time.perf_counter()
     scenario = scenario_of(scenario)
     plan = load_plan(plan) if isinstance(plan, str | Path) else plan

@@ -14,6 +14,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.files import write_text
+from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.machine import installed_versions
 from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model.uplinks import Stages
@@ -332,6 +333,7 @@ def compare(first: Simulation, second: Simulation) -> Difference:
     >>> compare(best, rule).mean > 0
     True
     """
+    check_arguments(compare, locals())
     others = asdict(second.settings)
     for key, one in asdict(first.settings).items():
         if one != others[key]:

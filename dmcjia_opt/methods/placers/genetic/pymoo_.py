@@ -18,6 +18,7 @@ from pymoo.termination.max_gen import MaximumGenerationTermination
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
+from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.showing import described
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.problem import Problem
@@ -73,6 +74,7 @@ class PlacementProblem(PymooProblem):  # type: ignore[misc]
         *,
         search: Search | None = None,
     ) -> None:
+        check_arguments(PlacementProblem.__init__, locals(), "problem")
         self.target = Target.of(problem)
         problem = self.target.problem
         if (problem.last == 0).any():
