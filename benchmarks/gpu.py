@@ -148,8 +148,8 @@ def main() -> None:
     device = jax.devices()[0]
     print(f"{device.device_kind}, JAX {jax.__version__}, float64; times in s, a pass in ms")
     print(
-        f"{'nodes':>13} {'columns':>8} {'first':>8} {'pass':>9} {'passes':>7} {'plan':>8} {'mean delay, s':>14} {'gap':>9} "
-        f"{'use - 1':>9} {'written':>8}"
+        f"{'nodes':>13} {'columns':>8} {'first':>8} {'pass':>9} {'passes':>7} {'plan':>8} {'mean delay, s':>14} "
+        f"{'gap':>9} {'use - 1':>9} {'written':>8}"
     )
     for nodes in arguments.nodes:
         print(measure(nodes, arguments.out), flush=True)

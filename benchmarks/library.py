@@ -21,7 +21,7 @@ import numpy as np
 from dmcjia_opt import Stop, build_allocator, build_placer, compile_problem, load_plan, verify
 from dmcjia_opt.base.errors import DmcjiaError, InputError
 from dmcjia_opt.bounds.certificate import lower_bound, relative_gap
-from dmcjia_opt.solving.plan import options_and_shares
+from dmcjia_opt.solving.claimed import options_and_shares
 from dmcjia_opt.solving.running import place
 from dmcjia_opt.studies.bench.instances import family_and_nodes, generated
 from dmcjia_opt.studies.bench.library import DUAL, Entry, Evidence, Library, check, offer

@@ -1,7 +1,19 @@
 from dmcjia_opt.base.machine import __version__ as __version__
+from dmcjia_opt.base.errors import (
+    BackendFailed as BackendFailed,
+    BackendMissing as BackendMissing,
+    ClaimFalse as ClaimFalse,
+    DmcjiaError as DmcjiaError,
+    Doubt as Doubt,
+    InfeasibleError as InfeasibleError,
+    InputError as InputError,
+    UncountedOperators as UncountedOperators,
+)
 from dmcjia_opt.model.networks.profile import LayerProfile as LayerProfile, load_profile as load_profile
 from dmcjia_opt.model.scenario.loading import load_scenario as load_scenario
-from dmcjia_opt.model.scenario.scenario import Scenario as Scenario
+from dmcjia_opt.model.scenario.nodes import Node as Node
+from dmcjia_opt.model.scenario.servers import Host as Host, Link as Link, Server as Server
+from dmcjia_opt.model.scenario.scenario import Options as Options, Scenario as Scenario
 from dmcjia_opt.model.scenario.families import generate as generate
 from dmcjia_opt.model.problem import Problem as Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem as compile_problem
@@ -13,10 +25,13 @@ from dmcjia_opt.solving.contract import (
     Status as Status,
     Stop as Stop,
 )
-from dmcjia_opt.solving.search import BudgetSpent as BudgetSpent, Placer as Placer, Search as Search
+from dmcjia_opt.solving.ending import BudgetSpent as BudgetSpent
+from dmcjia_opt.solving.search import Placer as Placer, Search as Search
 from dmcjia_opt.solving.registry import (
+    allocators as allocators,
     build_allocator as build_allocator,
     build_placer as build_placer,
+    placers as placers,
     register_allocator as register_allocator,
     register_placer as register_placer,
 )
@@ -26,7 +41,10 @@ from dmcjia_opt.methods.placers.blackbox.asktell import (
     MeanDelay as MeanDelay,
     Searcher as Searcher,
 )
+from dmcjia_opt.methods.placers.genetic.pymoo_ import PlacementProblem as PlacementProblem
 from dmcjia_opt.solving.solve import solve as solve
+from dmcjia_opt.solving.evaluating import evaluate as evaluate
+from dmcjia_opt.solving.sweeping import sweep as sweep
 from dmcjia_opt.solving.verifying import prove as prove, verify as verify
 from dmcjia_opt.studies.simulation.arrivals import build_arrivals as build_arrivals
 from dmcjia_opt.studies.simulation.fleet import simulate as simulate

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper, save_model
 
-from dmcjia_opt import LayerProfile, Scenario, solve
-from dmcjia_opt.model.scenario.nodes import Node, node_table
+from dmcjia_opt import LayerProfile, Node, Scenario, solve
 
 out = Path(*sys.argv[1:] or ["out"])
 out.mkdir(parents=True, exist_ok=True)
@@ -31,7 +30,7 @@ profile = LayerProfile.from_onnx(out / "small.onnx", upload_dtype="uint8")
 for layer, macs, sent in zip(profile.layer_names, profile.macs, profile.output_bytes, strict=True):
     print(f"{layer}: {macs / 1e6:5.1f} MMAC, then {sent / 1e3:5.1f} kB to send")
 common = {"model": "small", "compute_gflops": 2.0, "arrival_rate": 5.0}
-fleet = node_table([Node(name=name, uplink_mbps=mbps, **common) for name, mbps in (("wired", 100.0), ("radio", 4.0))])
+fleet = [Node(name, uplink_mbps=mbps, **common) for name, mbps in (("wired", 100.0), ("radio", 4.0))]
 plan = solve(Scenario(cloud_gflops=20.0, nodes=fleet, profiles={"small": profile}))
 for name, split, delay in zip(plan.names, plan.splits, plan.delays.total, strict=True):
     print(f"{name} camera cuts after {split} of {profile.n_layers} layers: {1e3 * delay:.1f} ms")

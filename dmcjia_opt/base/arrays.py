@@ -13,6 +13,9 @@ from typing import Any, Protocol, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import described
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -78,8 +81,17 @@ def iterate(step: Callable[..., tuple[AnyArray, ...]], state: tuple[AnyArray, ..
 
 
 def frozen(values: npt.ArrayLike) -> FloatArray:
-    """Return a read-only float64 copy of `values`."""
-    array = np.array(values, dtype=np.float64)
+    """Return a read-only float64 copy of `values`.
+
+    Raises
+    ------
+    InputError
+        If they are no numbers.
+    """
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"an array of numbers is needed, got {described(values)}") from None
     array.setflags(write=False)
     return array
 

@@ -252,7 +252,7 @@ class CsvTable:
         return "utf-8-sig"
 
 
-def check_header(path: Path, header: Sequence[str], columns: Sequence[str], optional: Sequence[str]) -> list[str]:
+def check_header(path: Path | str, header: Sequence[str], columns: Sequence[str], optional: Sequence[str]) -> list[str]:
     """Look at the names of a table's columns; return a sentence on those that are ignored, if there are some.
 
     Parameters

@@ -8,7 +8,14 @@ _LONGEST_OF_OURS, _HEAD, _TAIL = 1900, 1500, 300
 
 
 class DmcjiaError(Exception):
-    """Base of every error this package raises on purpose; its message is one line that any terminal can show."""
+    """Base of every error this package raises on purpose; its message is one line that any terminal can show.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import DmcjiaError, InfeasibleError, InputError
+    >>> [issubclass(error, DmcjiaError) for error in (InputError, InfeasibleError)], InputError.exit_code
+    ([True, True], 2)
+    """
 
     exit_code: ClassVar[int] = 1
 
@@ -20,39 +27,105 @@ class DmcjiaError(Exception):
 
 
 class ClaimFalse(DmcjiaError):
-    """A plan claims a number that its recomputation contradicts."""
+    """A plan claims a number that its recomputation contradicts.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import ClaimFalse
+    >>> ClaimFalse("the plan claims 0.4 s and takes 0.5 s").exit_code
+    1
+    """
 
     exit_code = 1
 
 
 class InputError(DmcjiaError, ValueError):
-    """A file, field or argument is malformed; the message names it and the remedy."""
+    """A file, field or argument is malformed; the message names it and the remedy.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import InputError, solve
+    >>> try:
+    ...     solve({"cloud": 60})
+    ... except InputError as error:
+    ...     print(error)
+    ...
+    a scenario is needed, or the path of its file, got a dict; Scenario.from_dict reads one
+    """
 
     exit_code = 2
 
 
 class Doubt(UserWarning):
-    """Something in a user's own file that is read, and probably not what was meant; it is said in one sentence."""
+    """Something in a user's own file that is read, and probably not what was meant; it is said in one sentence.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from dmcjia_opt import Doubt, Scenario
+    >>> gate = {"name": "gate", "model": "vgg19", "compute_gflops": 5, "uplink_mbps": 25, "arrival_rate": 1}
+    >>> servers = [{"name": "spare", "compute_gflops": 9}]
+    >>> nodes = [gate | {"servers": ["cloud"]}]
+    >>> content = {"cloud": {"compute_gflops": 60}, "servers": servers, "nodes": nodes}
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     scenario = Scenario.from_dict(content)
+    ...
+    >>> caught[0].category is Doubt, str(caught[0].message)[:40]
+    (True, 'the scenario: the server "spare" has no ')
+    """
 
 
 class UncountedOperators(Doubt):
-    """A network has operators whose MACs no rule knows; they are named, and count as 0."""
+    """A network has operators whose MACs no rule knows; they are named, and count as 0.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Doubt, UncountedOperators
+    >>> issubclass(UncountedOperators, Doubt)
+    True
+    """
 
 
 class InfeasibleError(DmcjiaError):
-    """No plan satisfies the constraints."""
+    """No plan satisfies the constraints.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import InfeasibleError, evaluate, generate
+    >>> try:
+    ...     evaluate(generate("paper", nodes=3, seed=1), [0, 16, 0], shares=[0.3, 0.3, 0.8])
+    ... except InfeasibleError as error:
+    ...     print(error)
+    ...
+    this is no plan: its shares exceed the cloud by 0.4
+    """
 
     exit_code = 3
 
 
 class BackendMissing(DmcjiaError):
-    """A method's library is not installed, or has no licence to run."""
+    """A method's library is not installed, or has no licence to run.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import BackendMissing
+    >>> BackendMissing("drawing needs matplotlib").exit_code
+    4
+    """
 
     exit_code = 4
 
 
 class BackendFailed(DmcjiaError):
-    """A solver crashed or returned nonsense."""
+    """A solver crashed or returned nonsense.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import BackendFailed
+    >>> BackendFailed("the solver ended without an answer").exit_code
+    4
+    """
 
     exit_code = 4
 

@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 from dmcjia_opt.base.call import reading, redirected, writing
 from dmcjia_opt.base.errors import InputError, shortened
 from dmcjia_opt.base.limits import FILES, require_memory
+from dmcjia_opt.base.showing import described
 from dmcjia_opt.base.suggesting import did_you_mean, listed, nearest
 
 _LONGEST_KEY, _MOST_PROBLEMS, _MOST_SUGGESTED = 60, 100_000, 1000
@@ -56,9 +57,22 @@ def check_readable(path: Path, what: str) -> None:
     reading(path, what)
 
 
+def path_of(given: str | Path) -> Path:
+    """Return what is given as a path.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    if not isinstance(given, str | Path):
+        raise InputError(f"the path of a file is needed, got {described(given)}")
+    return Path(given)
+
+
 def read_bytes(path: str | Path, what: str) -> bytes:
     """Return the content of a file; parameters and errors as of `check_readable`."""
-    path = Path(path)
+    path = path_of(path)
     check_readable(path, what)
     try:
         return path.read_bytes()
@@ -200,7 +214,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write `content` so that the file appears whole or not at all (see `write_text`)."""
-    path = Path(path)
+    path = path_of(path)
     if redirected(path, content):
         return
     with whole_file(path, content) as temporary, temporary.open("xb") as stream:

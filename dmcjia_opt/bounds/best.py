@@ -8,11 +8,15 @@ from functools import cached_property
 import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, FloatArray
+from dmcjia_opt.base.showing import required
 from dmcjia_opt.bounds.dual import DualPoint, dual_point, rounding_slack
 from dmcjia_opt.bounds.loads import least_load
 from dmcjia_opt.bounds.maximise import between, several
 from dmcjia_opt.bounds.promises import Level, best_level
 from dmcjia_opt.model.problem import Problem
+
+#: What to do where a problem is needed and something else is there.
+COMPILE = "compile_problem(scenario) makes one"
 
 
 class BestPrice:
@@ -24,10 +28,18 @@ class BestPrice:
         The compiled problem.
     near
         (n_resources,) prices that are not far off, as those of a problem that differs a little.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import compile_problem, generate
+    >>> from dmcjia_opt.bounds.best import BestPrice
+    >>> best = BestPrice(compile_problem(generate("paper", nodes=3, seed=1)))
+    >>> round(best.load, 3), round(best.bound, 4)
+    (0.003, 0.2161)
     """
 
     def __init__(self, problem: Problem, near: FloatArray | None = None) -> None:
-        self.problem = problem
+        self.problem = required(Problem, problem, "problem", COMPILE)
         fine = near is not None and np.shape(near) == (problem.n_resources,) and bool((near > 0).all())
         self._near = near if fine else None
 

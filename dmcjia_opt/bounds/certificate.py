@@ -18,9 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray, over_uses
+from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray, frozen, over_uses
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.bounds.best import BestPrice
+from dmcjia_opt.base.showing import brief, required
+from dmcjia_opt.bounds.best import COMPILE, BestPrice
 from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, dual_point, fixed_dual, rounding_slack
 from dmcjia_opt.bounds.promises import level_at, levels_of
 from dmcjia_opt.model import pooling
@@ -66,10 +67,19 @@ class Certificate(Verdict):
         Proved lower bound on the optimum, s; +inf if it is proved that no plan exists.
     prices
         (n_resources,) the prices of the resources the bound was computed at, s per unit share.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import certify, compile_problem, generate
+    >>> problem = compile_problem(generate("paper", nodes=3, seed=1))
+    >>> certify(problem, [0, 16, 0], [0.3, 0.3, 0.8]).violation
+    'its shares exceed the cloud by 0.4'
     """
 
     lower_bound: float
     prices: FloatArray
+
+    __repr__ = brief
 
     @property
     def gap(self) -> float:
@@ -100,8 +110,16 @@ def lower_bound(problem: Problem, prices: FloatArray | float) -> float:
     ------
     InputError
         If there is not one price a resource.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import compile_problem, generate, lower_bound
+    >>> problem = compile_problem(generate("paper", nodes=3, seed=1))
+    >>> [round(lower_bound(problem, price), 4) for price in (0.0, 0.05, 0.5)]
+    [0.1881, 0.2131, -0.0676]
     """
-    prices = np.atleast_1d(np.asarray(prices, dtype=np.float64))
+    required(Problem, problem, "problem", COMPILE)
+    prices = np.atleast_1d(frozen(prices))
     if prices.shape != (problem.n_resources,):
         raise InputError(f"give one price a resource ({problem.n_resources}), got shape {prices.shape}")
     if not (np.isfinite(prices).all() and (prices >= 0.0).all()):
@@ -182,7 +200,15 @@ def _options_bound(problem: Problem, options: IntArray, prices: FloatArray) -> F
 
 
 def best_lower_bound(problem: Problem) -> tuple[float, FloatArray]:
-    """Return the best lower bound any prices give, s, and those (n_resources,); +inf and NaN if no plan exists."""
+    """Return the best lower bound any prices give, s, and those (n_resources,); +inf and NaN if no plan exists.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import best_lower_bound, compile_problem, generate
+    >>> bound, prices = best_lower_bound(compile_problem(generate("paper", nodes=3, seed=1)))
+    >>> round(bound, 4), prices.round(4)
+    (0.2161, array([0.0285]))
+    """
     best = BestPrice(problem)
     if math.isinf(best.bound) and best.bound > 0:
         return math.inf, np.full(problem.n_resources, math.nan)
@@ -215,8 +241,9 @@ def judge(problem: Problem, options: IntArray, shares: FloatArray, names: Sequen
     InputError
         If `options` are not options of this problem, or `shares` not one number a node.
     """
+    required(Problem, problem, "problem", COMPILE)
     options = problem.check_options(options)
-    given = np.asarray(shares, dtype=np.float64)
+    given = frozen(shares)
     shares = problem.by_use(options, given)
     if options.shape != (problem.n_nodes,) or shares.shape != (problem.n_nodes, problem.n_uses):
         raise InputError(
@@ -326,6 +353,14 @@ def certify(
     ----------
     prices
         (n_resources,) evaluate the bound at these prices; by default where it is best.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import certify, compile_problem, generate
+    >>> problem = compile_problem(generate("paper", nodes=3, seed=1))
+    >>> found = certify(problem, [0, 16, 0], [0.3, 0.3, 0.4])
+    >>> found.feasible, round(found.objective, 4), round(found.gap, 4)
+    (True, 0.2562, 0.1567)
     """
     verdict = judge(problem, options, shares, names)
     if prices is None:

@@ -93,7 +93,7 @@ def profile(
     from dmcjia_opt.model.networks.reading import read_profile
     from dmcjia_opt.model.networks.recorded import read_recorded
     from dmcjia_opt.model.scenario.doubts import doubt_units
-    from dmcjia_opt.model.scenario.scenario import times_beside
+    from dmcjia_opt.model.scenario.saving import times_beside
     from dmcjia_opt.studies.look.words import seconds
     from dmcjia_opt.studies.network.delays import one_node
     from dmcjia_opt.studies.network.picture import check_picture, draw_profile

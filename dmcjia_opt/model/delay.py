@@ -45,6 +45,14 @@ class DelayCurve(Protocol):
 
     `wait` is W in s, the wait paid upstream, and `scv` c_a², the squared coefficient of variation of the gaps between
     arrivals; 1.0 says that all are Poisson. The arguments broadcast against each other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmcjia_opt.model.delay import delay_curve
+    >>> curve = delay_curve("md1")
+    >>> round(float(curve.delay(np.array(4.0), np.array(1.0))), 4)
+    0.225
     """
 
     @property

@@ -21,6 +21,7 @@ Where layers were measured, their sums of seconds stand for these. A table that 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,20 +37,18 @@ from dmcjia_opt.base.arrays import (
     difference,
     distinct,
     frozen,
-    frozen_int,
     over_uses,
 )
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.model import deadlines, pooling
-from dmcjia_opt.model.delay import TANDEM, DelayCurve, TandemCurve
+from dmcjia_opt.base.showing import called, counted
+from dmcjia_opt.model import deadlines, pooling, slopes
+from dmcjia_opt.model.checks import LARGEST, SMALLEST, check_indices, check_values, within_range
+from dmcjia_opt.model.delay import DelayCurve, TandemCurve
 from dmcjia_opt.model.queues import MD1, Scv
-from dmcjia_opt.model.residuals import ORDERING_TOLERANCE, Residuals
-from dmcjia_opt.model.resources import CLOUD, Resource
+from dmcjia_opt.model.residuals import ORDERING_TOLERANCE, Residuals, residuals_of
+from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.uplinks import Stages, Uplinks
 
-#: No number of a problem but 0 may be smaller or larger: then no product or quotient that a bound is made of
-#: underflows or overflows, at any price between the two of `dual`.
-SMALLEST, LARGEST = 1e-80, 1e80
 #: The fields of a problem that hold a row for each node.
 TABLES = (
     *("fixed_delay", "service", "arrival_rate", "weight", "resource", "least_rate", "wait", "last"),
@@ -124,6 +123,15 @@ class Problem:
     ------
     InputError
         If shapes disagree or values are out of range.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Problem, solve
+    >>> two = [[0.2, 0.9]] * 2  # all in the cloud, or all at the edge
+    >>> problem = Problem(two, service=[[0.2, 0.0]] * 2, arrival_rate=[1, 1], weight=[0.5, 0.5])
+    >>> plan = solve(problem)
+    >>> plan.options, round(plan.objective, 4)
+    (array([0, 1]), 0.6625)
     """
 
     fixed_delay: FloatArray
@@ -176,7 +184,7 @@ class Problem:
                 value = value[:, :, None]
             if value.shape != shape:
                 raise InputError(f"{key} has shape {value.shape}, expected {shape}")
-            if not _within_range(value):
+            if not within_range(value):
                 raise InputError(f"{key} must be 0 or between {SMALLEST:g} and {LARGEST:g}; use other units")
             object.__setattr__(self, key, value)
         curves = self.curves if isinstance(self.curves, tuple) else (self.curves,) * n_uses
@@ -186,31 +194,13 @@ class Problem:
         if len({curve.statistic for curve in curves if isinstance(curve, TandemCurve)}) > 1:
             raise InputError("the stages of a tandem must have one curve; they have two")
         object.__setattr__(self, "kinked", any(isinstance(curve, TandemCurve) for curve in curves))
-        self._check_indices(n, m, n_uses)
+        check_indices(self, n, m, n_uses)
         object.__setattr__(self, "pooled", pooling.pooled_resources(self))
         stages = [k for k, curve in enumerate(curves) if isinstance(curve, TandemCurve)]
         coupled = len(stages) > 1 and bool((pooling.reserved_uses(self)[..., stages].sum(-1) > 1).any())
         object.__setattr__(self, "coupled", coupled)
-        if not self.fixed_delay.min() >= 0.0:
-            raise InputError("fixed_delay must be >= 0, or +inf where an option is not allowed")
-        for key in ("service", "least_rate", "wait", "arrival_scv"):
-            value = distinct(getattr(self, key))
-            if not (value.min() >= 0.0 and value.max() < np.inf):
-                raise InputError(f"{key} must be finite and >= 0")
-        if distinct(self.wait).any():
-            if not self.kinked:
-                raise InputError(f'wait means nothing to the curve "{curves[0].name}"; leave it out')
-            if not (self.wait <= self.fixed_delay).all():
-                raise InputError("wait must not exceed fixed_delay, of which it is a part")
-        if not (np.isfinite(self.arrival_rate).all() and (self.arrival_rate > 0).all()):
-            raise InputError("arrival_rate must be finite and > 0")
-        if not ((self.weight > 0).all() and (0.0 if self.partial else 1.0) - 1e-9 < self.weight.sum() < 1.0 + 1e-9):
-            raise InputError("weight must be > 0 and sum to 1")
-        if not (self.deadline > 0).all():
-            raise InputError("deadline must be > 0, or +inf where there is none")
         object.__setattr__(self, "renewal", bool((distinct(self.arrival_scv) != 1.0).any()))
-        if self.renewal and not all(curve.pieces() for curve in curves) and not np.isin(self.arrival_scv, (0, 1)).all():
-            raise InputError("arrival_scv must be 0 or 1 where the curve is of a percentile")
+        check_values(self)
         several = n_uses > 1 and (self.worst or bool(np.isfinite(self.deadline).any()))
         object.__setattr__(self, "promised", several and bool(((distinct(self.service) > 0).sum(-1) > 1).any()))
         if self.pooled.any():
@@ -222,34 +212,14 @@ class Problem:
                 object.__setattr__(self, key, frozen(table))
         object.__setattr__(self, "ordered", bool(distinct(self.least_rate).any()))
 
-    def _check_indices(self, n: int, m: int, n_uses: int) -> None:
-        last = self.last if np.size(self.last) else np.full(n, m - 1)
-        object.__setattr__(self, "last", frozen_int(last))
-        if self.last.shape != (n,) or self.last.min() < 0 or self.last.max() >= m:
-            raise InputError(f"last must hold one of 0 … {m - 1} for each of the {n} nodes")
-        for most in range(int(self.last.min()), m - 1):
-            if np.isfinite(self.fixed_delay[self.last == most, most + 1 :]).any():
-                raise InputError(f"fixed_delay must be +inf at options beyond a node's last ({most})")
-        if np.size(self.resource) == 0:
-            object.__setattr__(self, "resource", np.broadcast_to(np.int64(0), (n, m, n_uses)))
-        resource = np.asarray(self.resource)
-        if resource.shape != (n, m, n_uses) or not np.issubdtype(resource.dtype, np.integer):
-            raise InputError(f"resource must hold integers of shape {(n, m, n_uses)}")
-        object.__setattr__(self, "resource", resource)
-        least, most = int(distinct(self.resource).min()), int(distinct(self.resource).max())
-        if least < 0:
-            raise InputError(f"resource must hold indices >= 0, got {least}")
-        if not self.resources:
-            named = (CLOUD,) if most == 0 else tuple(Resource(f"resource-{r}") for r in range(most + 1))
-            object.__setattr__(self, "resources", named)
-        elif most >= len(self.resources):
-            raise InputError(f"resource holds index {most}, and there are {len(self.resources)} resources")
-        curve_of: dict[int, DelayCurve] = {}
-        for k, curve in enumerate(self.use_curves if len(set(self.use_curves)) > 1 else ()):
-            used = np.bincount(resource[..., k].ravel(), self.service[..., k].ravel() > 0, len(self.resources))
-            for r in np.flatnonzero(used).tolist():
-                if curve_of.setdefault(r, curve) != curve:
-                    raise InputError(f"uses of {self.resources[r]} must have one delay curve; it has two")
+    def __repr__(self) -> str:
+        curves = dict.fromkeys(curve.name for curve in self.use_curves)
+        sizes = (
+            counted(self.n_nodes, "node"),
+            counted(self.n_options, "option"),
+            counted(self.n_resources, "resource"),
+        )
+        return called("Problem", *([f'"{self.name}"'] if self.name else []), *sizes, *curves)
 
     @property
     def n_nodes(self) -> int:
@@ -352,7 +322,7 @@ class Problem:
             return self.relaxed.use_delay(options, shares) + pooling.use_delay(self, options)
         s, shares = self.at(self.service, options), self.by_use(options, shares)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            excess = self._spare(s, shares) / s
+            excess = self.spare(s, shares) / s
             if self.n_uses == 1 and self.curve.waits() and not self.renewal:
                 delay = self.curve.delay(excess, self.arrival_rate[:, None], self.wait_at(options))
                 return np.where(s > 0, np.where(excess > 0, delay, np.inf), 0.0)
@@ -366,7 +336,7 @@ class Problem:
                     wait = np.where(busy & stable, np.maximum(wait, curve.waited(x, rate, scv)), wait)
         return delays
 
-    def _spare(self, s: FloatArray, shares: FloatArray) -> FloatArray:
+    def spare(self, s: FloatArray, shares: FloatArray) -> FloatArray:
         """Return δ − λs (..., n_nodes, n_uses), what a share has beyond the load, exact to its last digits."""
         rate = self.arrival_rate[:, None]
         spare = shares - rate * s
@@ -416,32 +386,78 @@ class Problem:
 
         Each is (..., n_nodes), with its wait; where there are no `uplinks`, all is at the node.
         """
-        fixed = self.at(self.fixed_delay, options)
-        if self.uplinks is None:
-            return fixed, np.zeros_like(fixed), np.zeros_like(fixed)
-        uplink, trip = self.uplinks.upload(options), self.uplinks.trip(options)
-        if self.uplinks.queue:
-            wait = self.at(self.wait, options)
-            uplink = uplink + self._wait_for_uplink(fixed, uplink, uplink + trip, wait)
-        device = fixed - (uplink + trip)
-        rounding = np.isfinite(fixed) & (np.abs(device) <= ORDERING_TOLERANCE * fixed)
-        return np.where(rounding, 0.0, device), uplink, trip
+        return slopes.own_stages(self, options)
 
-    def _wait_for_uplink(self, fixed: FloatArray, own: FloatArray, network: FloatArray, wait: FloatArray) -> FloatArray:
-        """Return how much of the fixed delay is waiting for the uplink, s.
+    def gradient(self, options: IntArray, shares: FloatArray) -> FloatArray:
+        """Return the derivative of the objective by each share, s per unit share, at fixed options.
 
-        In a tandem that is what the wait upstream is beyond the edge's: none where the edge is the slower of the two.
+        Parameters
+        ----------
+        options, shares
+            As of `objective`.
+
+        Returns
+        -------
+        The shape of `shares`; 0 where nothing is used, NaN where the queue is unstable. Where the tandem model has a
+        kink, what one more unit of the share saves; of the worst node, that of the first that is slowest.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from dmcjia_opt import compile_problem, generate
+        >>> problem = compile_problem(generate("paper", nodes=2, seed=1))
+        >>> options, shares = np.array([0, 16]), np.array([0.6, 0.4])
+        >>> step = np.array([1e-6, 0.0])
+        >>> change = problem.objective(options, shares + step) - problem.objective(options, shares)
+        >>> bool(np.isclose(change / 1e-6, problem.gradient(options, shares)[0], rtol=1e-4))
+        True
         """
-        tandem = next((curve for curve in self.use_curves if isinstance(curve, TandemCurve)), TANDEM)
-        scv = self.gaps()
-        if not self.kinked:
-            varies = 2.0 * self.curve.pieces(scv)[0].b
-            return np.where(np.isfinite(fixed), tandem.wait_of(self.arrival_rate, own, varies), 0.0)
-        at_uplink = tandem.wait_of(self.arrival_rate, own, scv)
-        on = (at_uplink >= wait * (1.0 - ORDERING_TOLERANCE)) & np.isfinite(fixed)
-        service = np.where(on, fixed, 0.0) - np.where(on, network + wait, 0.0)
-        before = tandem.wait_of(self.arrival_rate, np.maximum(service, 0.0), scv)
-        return np.where(on, np.maximum(wait - before, 0.0), 0.0)
+        return slopes.gradient(self, options, shares)
+
+    def to_cvxpy(self, options: IntArray) -> Any:  # noqa: ANN401 - untyped library
+        """Return the choice of shares at fixed options (n_nodes,) as a problem of cvxpy, in s.
+
+        Its variable is ``problem.var_dict["shares"]``, (n_nodes, n_uses). Nothing is scaled: it is there to be read
+        and changed; the allocator "cvxpy" solves the same in a form that solvers like better.
+
+        Raises
+        ------
+        InputError
+            If a delay curve has no form that cvxpy knows to be convex, or no shares make a plan.
+
+        Examples
+        --------
+        >>> from dmcjia_opt import compile_problem, generate
+        >>> model = compile_problem(generate("paper", nodes=2, seed=1)).to_cvxpy([0, 16])
+        >>> delay = model.solve()
+        >>> model.status, [round(float(share), 2) for share in model.var_dict["shares"].value.ravel()]
+        ('optimal', [0.58, 0.42])
+        """
+        from dmcjia_opt.methods.allocators import written
+
+        return written.to_cvxpy(self, options)
+
+    def to_pyomo(self, options: IntArray) -> Any:  # noqa: ANN401 - untyped library
+        """Return the choice of shares at fixed options (n_nodes,) as a model of Pyomo, in s.
+
+        Its variables are ``model.shares[node, use]``, of what is used only; ``model.delay`` is the objective, and
+        ``model.budget[resource]`` what there is.
+
+        Raises
+        ------
+        InputError
+            If a delay curve is tabulated, or no shares make a plan.
+
+        Examples
+        --------
+        >>> from dmcjia_opt import compile_problem, generate
+        >>> model = compile_problem(generate("paper", nodes=2, seed=1)).to_pyomo([0, 16])
+        >>> list(model.shares), [constraint.name for constraint in model.budget.values()]
+        ([(0, 0), (1, 0)], ['budget[cloud]'])
+        """
+        from dmcjia_opt.methods.allocators import written
+
+        return written.to_pyomo(self, options)
 
     def least_share(self, options: IntArray) -> FloatArray:
         """Return the shares below which a constraint breaks, (..., n_nodes, n_uses): λs, or the literal C3's.
@@ -466,35 +482,4 @@ class Problem:
 
     def residuals(self, options: IntArray, shares: FloatArray) -> Residuals:
         """Return how far each plan oversteps the budgets C1, the stability of its queues and the ordering C3."""
-        s, shares = self.at(self.service, options), self.by_use(options, shares)
-        busy = s > 0
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            stability = np.where(busy, -self._spare(s, shares) / shares, -1.0)
-        for k, curve in enumerate(self.use_curves):
-            if not np.all(waits := curve.waits(self.gaps())):
-                enough = ~np.asarray(waits) & (stability[..., k] <= ORDERING_TOLERANCE)
-                stability[..., k] = np.where(enough, -1.0, stability[..., k])
-        negative = ~(shares >= 0) | (busy & (shares == 0))
-        unstable = np.isinf(self.at(self.fixed_delay, options))[..., None]
-        stability = np.where(negative | unstable, np.inf, stability)
-        ordering = np.full(stability.shape, -np.inf)
-        if self.ordered:
-            floor = self.at(self.least_rate, options)
-            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-                ordering = np.where(busy & (floor > 0), 1.0 - shares / (s * floor), -np.inf)
-        budget = self.by_resource(options, shares) - 1.0
-        if self.pooled.any():
-            stability = pooling.stability(self, options, shares, stability)
-        lateness = constant(-np.inf, stability.shape[:-1])
-        if np.isfinite(distinct(self.deadline)).any():
-            delay, promised = self.node_delay(options, shares), np.isfinite(self.deadline)
-            lateness = np.where(promised, delay / np.where(promised, self.deadline, 1.0) - 1.0, -np.inf)
-        return Residuals(np.where(np.isnan(budget), np.inf, budget), stability, ordering, lateness)
-
-
-def _within_range(table: FloatArray) -> bool:
-    """Return whether every finite entry > 0 may be computed with; what is not a number ≥ 0 is for others to refuse."""
-    table = distinct(table)
-    real = (table > 0) & (table < np.inf)
-    least, most = table.min(where=real, initial=1.0), table.max(where=real, initial=1.0)
-    return bool(least >= SMALLEST and most <= LARGEST)
+        return residuals_of(self, options, shares)

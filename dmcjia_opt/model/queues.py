@@ -102,7 +102,14 @@ def poisson(scv: FloatArray | float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One piece of a delay curve, ``a/μ + b/(μ − λ) − relief·W``; all three coefficients are dimensionless."""
+    """One piece of a delay curve, ``a/μ + b/(μ − λ) − relief·W``; all three coefficients are dimensionless.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.delay import delay_curve
+    >>> delay_curve("md1").pieces()
+    (Piece(a=0.5, b=0.5, relief=0.0),)
+    """
 
     a: FloatArray | float
     b: FloatArray | float

@@ -34,6 +34,12 @@ class Resource:
         resources of one name and kind are the same, however they are shared.
     batches
         (size, seconds) of the batches in which one queue is served, by size; nothing where it is one by one.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.resources import Resource
+    >>> str(Resource("cell-3", "link"))
+    'the link "cell-3"'
     """
 
     name: str

@@ -7,15 +7,26 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, absent, constant
+from dmcjia_opt.base.showing import brief
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stages:
-    """What is said of each node by stage, each (..., n_nodes): mean delay or service time, s, or load."""
+    """What is said of each node by stage, each (..., n_nodes): mean delay or service time, s, or load.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, solve
+    >>> delays = solve(generate("paper", nodes=3, seed=1)).delays
+    >>> bool((delays.total == delays.edge + delays.upload + delays.cloud).all())
+    True
+    """
 
     edge: FloatArray
     upload: FloatArray
     cloud: FloatArray
+
+    __repr__ = brief
 
     @property
     def total(self) -> FloatArray:
@@ -47,6 +58,14 @@ class Uplinks:
     latency
         (n_nodes,) the node's own round trip, and the time of fetching the result, of what goes to a server, s; 0 when
         omitted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmcjia_opt import compile_problem, generate
+    >>> uplinks = compile_problem(generate("paper", nodes=3, seed=1)).uplinks
+    >>> uplinks.sent(np.array([0, 16, 34]))
+    array([602112., 200704.,   4000.])
     """
 
     upload_bytes: FloatArray
@@ -58,6 +77,8 @@ class Uplinks:
     away: BoolArray = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
     round_trip: FloatArray = field(default_factory=absent)
     latency: FloatArray = field(default_factory=absent)
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Complete the tables."""

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model import pooling
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.resources import Resource
@@ -50,6 +51,13 @@ class Choices:
     load, wait
         (n_resources,) part of the time that each resource is busy, Σ λs; and at what is pooled the mean time beyond a
         task's own service, s, 0 elsewhere.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, solve
+    >>> choices = solve(generate("paper", nodes=3, seed=1)).choices
+    >>> choices.cuts_of(0), choices.server_of(0), list(choices.stages_of(0))
+    ([0], 'cloud', ['uplink', 'cloud'])
     """
 
     options: IntArray
@@ -68,6 +76,8 @@ class Choices:
     uses: FloatArray
     load: FloatArray
     wait: FloatArray
+
+    __repr__ = brief
 
     @property
     def splits(self) -> IntArray:
@@ -166,21 +176,20 @@ class Choices:
 
 
 def choices_of(
-    scenario: Scenario, problem: Problem, options: IntArray, shares: FloatArray, picked: IntArray | None = None
+    scenario: Scenario | None, problem: Problem, options: IntArray, shares: FloatArray, picked: IntArray | None = None
 ) -> Choices:
     """Return what a plan says of every node.
 
     Parameters
     ----------
     scenario, problem
-        What was planned, and the same compiled.
+        What was planned, None where that was a problem, and the same compiled. The cut of a node is then its option.
     options, shares
         (n_nodes,) and (n_nodes, n_uses) the plan.
     picked
         (n_nodes,) the same options in the scenario's menus, where the problem has only some of those.
     """
     mine = options if picked is None else picked
-    menus, servers = scenario.menus, scenario.all_servers
     named = {resource.name: r for r, resource in enumerate(problem.resources) if resource.kind == "server"}
     device, uplink, round_trip = problem.own_stages(options)
     service, uses = problem.at(problem.service, options), problem.use_delay(options, shares)
@@ -189,17 +198,30 @@ def choices_of(
     with np.errstate(invalid="ignore"):
         waited = problem.by_resource(options, rates * (uses - pooling.undisturbed(problem, options)))
     there = (service > 0) | (shares != 0)
+    resource = np.where(there, problem.at(problem.resource, options), -1).astype(np.int64)
+    if scenario is None:
+        place = np.full(problem.n_resources + 1, -1, dtype=np.int64)  # of each resource among the servers
+        place[list(named.values())] = np.arange(len(named))
+        along = place[resource]
+        last = along.shape[1] - 1 - np.argmax(along[:, ::-1] >= 0, axis=1)  # the path's last server
+        servers, cuts, network = tuple(named), mine[:, None], np.zeros_like(mine)
+        server = along[np.arange(len(along)), last]
+        tensors: tuple[tuple[tuple[str, ...], ...] | None, ...] = (None,)
+    else:
+        servers, network = tuple(server.name for server in scenario.all_servers), scenario.nodes.network_index
+        cuts, server = scenario.menus.all_cuts(mine), scenario.menus.last_servers(mine)
+        tensors = tuple(scenario.profiles[network].tensor_names for network in scenario.nodes.networks)
     return Choices(
         options=mine,
         shares=shares,
         resources=problem.resources,
-        resource=np.where(there, problem.at(problem.resource, options), -1).astype(np.int64),
-        cuts=menus.all_cuts(mine),
-        server=menus.last_servers(mine),
-        servers=tuple(server.name for server in servers),
-        server_resource=np.array([named.get(server.name, -1) for server in servers], dtype=np.int64),
-        network=scenario.nodes.network_index,
-        tensor_names=tuple(scenario.profiles[network].tensor_names for network in scenario.nodes.networks),
+        resource=resource,
+        cuts=cuts,
+        server=server,
+        servers=servers,
+        server_resource=np.array([named.get(name, -1) for name in servers], dtype=np.int64),
+        network=network,
+        tensor_names=tensors,
         device=device,
         uplink=uplink,
         round_trip=round_trip,

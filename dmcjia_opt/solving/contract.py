@@ -11,7 +11,8 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, absent
-from dmcjia_opt.base.errors import BackendFailed, InputError
+from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model.problem import Problem
 
 #: A plan is optimal when its proved gap is no larger than this, or than the gap asked for if that is smaller.
@@ -25,6 +26,12 @@ class Status(IntEnum):
     """How a method ended; what it says is a claim until recomputed.
 
     ROUNDED is a search that left nothing out, with a gap that is all rounding; WITHIN one that met a looser gap.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Status
+    >>> str(Status.OPTIMAL), Status.WITHIN.in_words(0.01)
+    ('optimal', 'within 1 % of the optimum, proved')
     """
 
     OPTIMAL = 0
@@ -72,11 +79,22 @@ class Allocation:
         last axis may be left out where there is one resource.
     status
         (n_plans,) `Status` values as int8.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmcjia_opt import build_allocator, compile_problem, generate
+    >>> problem = compile_problem(generate("paper", nodes=3, seed=1))
+    >>> found = build_allocator("waterfilling").allocate(problem, np.array([[0, 16, 0]]))
+    >>> found.shares.shape, found.status
+    ((1, 3, 1), array([0], dtype=int8))
     """
 
     shares: FloatArray
     prices: FloatArray
     status: StatusArray
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Complete the last axes."""
@@ -98,6 +116,12 @@ class Stop:
         Number of distinct plans whose shares are computed.
     gap
         Relative gap, (objective − lower bound)/objective, at which to stop; below 1.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Stop, generate, solve
+    >>> solve(generate("paper", nodes=10, seed=1), "genetic", stop=Stop(evaluations=500)).evaluations
+    500
     """
 
     seconds: float | None = None
@@ -118,13 +142,22 @@ class Stop:
                 raise InputError(f"{name} must be a finite number >= 0, got {value}{part}")
         if self.gap is not None and self.gap >= 1.0:
             raise InputError(f"gap is a part of the delay, below 1: 5 % is 0.05, got {self.gap:g}")
+        if self.evaluations is not None and self.evaluations != int(self.evaluations):
+            raise InputError(f"evaluations must be a whole number, got {self.evaluations}")
         if self.evaluations is not None and self.evaluations < 1:
             raise InputError(f"evaluations must be at least 1, got {self.evaluations}")
 
 
 @dataclass(frozen=True, slots=True)
 class TracePoint:
-    """The search at one moment: distinct plans evaluated, wall seconds, incumbent (s) and proved lower bound (s)."""
+    """The search at one moment: distinct plans evaluated, wall seconds, incumbent (s) and proved lower bound (s).
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, solve
+    >>> solve(generate("paper", nodes=3, seed=1)).trace[-1].evaluations
+    1
+    """
 
     evaluations: int
     seconds: float
@@ -162,6 +195,13 @@ class Placement:
         What whoever reads the plan should know of how it was made, a sentence each.
     claimed_bound
         The lower bound that the method says and nobody believes, s; None where it says none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmcjia_opt import Placement
+    >>> Placement(np.array([0, 16, 0])).status
+    <Status.FEASIBLE: 1>
     """
 
     options: IntArray
@@ -175,10 +215,19 @@ class Placement:
     notes: tuple[str, ...] = ()
     claimed_bound: float | None = None
 
+    __repr__ = brief
+
 
 @runtime_checkable
 class Allocator(Protocol):
-    """Shares for fixed options: the inner problem, batch first."""
+    """Shares for fixed options: the inner problem, batch first.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Allocator, build_allocator
+    >>> isinstance(build_allocator("waterfilling"), Allocator)
+    True
+    """
 
     def supports(self, problem: Problem) -> str | None:
         """Return None, or a sentence that says why this method cannot take `problem`."""
@@ -296,16 +345,3 @@ class Spec:
     def trusted(self) -> bool:
         """Whether it is this package's own, which needs no supervision."""
         return not self.origin
-
-
-def numbers(values: object, what: str, shape: tuple[int, ...]) -> FloatArray:
-    """Return what another method gave as an array of floats, or raise BackendFailed, which begins with `what`."""
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind not in "iuf":
-            raise TypeError(f"numbers of type {array.dtype}")
-    except (ValueError, TypeError) as error:
-        raise BackendFailed(f"{what} that are no array of real numbers: {error}") from None
-    if array.shape != shape:
-        raise BackendFailed(f"{what} of shape {array.shape}; it must be {shape}")
-    return array.astype(np.float64, copy=False)

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
+from pydantic import FailFast, Field, ValidationError
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import Number
 from dmcjia_opt.base.files import explain, finite_or_null, is_beneath, read_bytes, read_json, write_text
 from dmcjia_opt.base.limits import MOST_NODES
-from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.model.resources import Resource, ResourceKind, Sharing
+from dmcjia_opt.base.showing import called, counted
+from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.nodes import Labels
-from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.uplinks import Stages
 from dmcjia_opt.solving.choices import Choices
 from dmcjia_opt.solving.contract import OPTIMALITY_GAP, Status, Stop, TracePoint
 from dmcjia_opt.solving.node_rows import claims_in, table_of, write_rows
+from dmcjia_opt.solving.said import NodeClaim, Provenance, ResourceClaim, Split
 
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
 _Nodes = Field(max_length=MOST_NODES)
-_Split = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -110,6 +111,12 @@ class PlanHead:
     statistic: str = "mean"
     worst: bool = False
 
+    def in_words(self, n_nodes: int) -> str:
+        """Return a line that says how good the plan is, and of how many nodes."""
+        delay = f"{'worst' if self.worst else 'mean'} delay {1e3 * self.objective:.6g} ms"
+        made = f"by {self.placer} + {self.allocator}"
+        return called("Plan", counted(n_nodes, "node"), delay, f"gap {self.gap:.1e}", str(self.status), made)
+
     @property
     def price(self) -> float | None:
         """Price of the one resource there is, s per unit share; None where there are several."""
@@ -189,6 +196,13 @@ class Plan(PlanHead):
         Each node's delay at the device, on networks and on servers, s: of the statistic that was planned with.
     deadlines
         (n_nodes,) the longest delay that each node may have, s; +inf where it has none.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, solve
+    >>> plan = solve(generate("paper", nodes=3, seed=1))
+    >>> plan
+    Plan(3 nodes, mean delay 216.061 ms, gap ..., optimal, by exact + waterfilling)
     """
 
     choices: Choices
@@ -196,6 +210,83 @@ class Plan(PlanHead):
     networks: tuple[str, ...]
     delays: Stages
     deadlines: FloatArray
+
+    def __repr__(self) -> str:
+        return self.in_words(len(self.names))
+
+    def _repr_html_(self) -> str:
+        """Return the slowest nodes, and how good the plan is, as a notebook shows them."""
+        from dmcjia_opt.studies.look import shown
+
+        return shown.html(self)
+
+    def summary(self) -> str:
+        """Return what a person reads: a row for each of the slowest nodes, and how good the plan is.
+
+        Examples
+        --------
+        >>> from dmcjia_opt import generate, solve
+        >>> print(solve(generate("paper", nodes=2, seed=1)).summary().splitlines()[1])
+        node       split   share    edge  upload     cloud     total
+        """
+        from dmcjia_opt.studies.look import shown
+
+        return shown.summary(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a pandas frame with a row for each node: its split, server, shares and the delay of each stage, s.
+
+        Raises
+        ------
+        BackendMissing
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> from dmcjia_opt import generate, solve
+        >>> frame = solve(generate("paper", nodes=4, seed=1)).to_frame()
+        >>> frame[["name", "split", "share"]].shape
+        (4, 3)
+        """
+        from dmcjia_opt.studies.look import shown
+
+        return shown.frame(self)
+
+    def plot(self) -> Figure:
+        """Return a figure of the slowest nodes: delays by stage, where each network is cut, shares.
+
+        Raises
+        ------
+        BackendMissing
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from dmcjia_opt import generate, solve
+        >>> solve(generate("paper", nodes=4, seed=1)).plot().savefig("plan.png")
+        """
+        from dmcjia_opt.studies.look import shown
+
+        return shown.figure(self)
+
+    def plot_trace(self) -> Figure:
+        """Return a figure of the best plan and the lower bound over time; above it, how many plans were evaluated.
+
+        Raises
+        ------
+        BackendMissing
+            If matplotlib is not installed.
+        InputError
+            If nobody recorded how the plan was found.
+
+        Examples
+        --------
+        >>> from dmcjia_opt import generate, solve
+        >>> solve(generate("paper", nodes=4, seed=1), "genetic:generations=5").plot_trace().savefig("trace.png")
+        """
+        from dmcjia_opt.studies.look import shown
+
+        return shown.trace_figure(self)
 
     @property
     def options(self) -> IntArray:
@@ -263,81 +354,6 @@ class Plan(PlanHead):
         write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
-class NodeClaim(BaseModel):
-    """What a plan file says about one node; what comes after its times may be missing."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    name: str
-    model: str
-    split: _Split
-    share: Number
-    edge_s: Number
-    upload_s: Number
-    cloud_s: Number
-    total_s: Number
-    server: str | None = None
-    cuts: Annotated[list[_Split], Field(min_length=1, max_length=2)] | None = None
-    cut_tensors: list[list[str] | None] | None = None
-    shares: dict[str, Number | list[Number]] | None = None
-    stages: dict[str, Number] | None = None
-    deadline_s: Number | None = None
-
-
-class ResourceClaim(BaseModel):
-    """What a plan file says about one resource: how it is shared, how much of it is given out and busy, its price.
-
-    What is pooled has no shares to give out; tasks wait there for those of all nodes.
-    """
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    name: str
-    kind: ResourceKind
-    sharing: Sharing = "reserved"
-    used: Number
-    load: Number | None = None
-    wait_s: Number | None = None
-    price_s: Number
-
-
-class Limits(BaseModel):
-    """The budget of a search; None is no limit."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
-    seconds: _Finite | None = None
-    evaluations: int | None = None
-    gap: _Finite | None = None
-
-
-class Moment(BaseModel):
-    """The search at one moment: incumbent and proved lower bound, s; None where there was none."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
-    evaluations: int
-    seconds: Number
-    objective_s: Number | None = None
-    lower_bound_s: Number | None = None
-
-
-class Provenance(BaseModel):
-    """What a plan file says about how the plan was made; what it does not say is empty or None."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
-    placer: str = ""
-    allocator: str = ""
-    seed: int | None = None
-    evaluations: int | None = None
-    wall_s: Number | None = None
-    notes: list[str] = []
-    cautions: list[str] = []
-    versions: dict[str, str] = {}
-    limits: Limits | None = None
-    started: str = ""
-    machine: str = ""
-    scenario: str = ""
-    scenario_file: str = ""
-    trace: Annotated[list[Moment], FailFast()] = []
-
-
 class PlanHeadFile(Provenance):
     """What a plan file claims, whatever it says of the nodes.
 
@@ -361,13 +377,31 @@ class PlanHeadFile(Provenance):
     rows_file: str = ""
     parts: Annotated[int, Field(ge=0)] = 0
 
+    def __repr__(self) -> str:
+        return self._in_words(f"rows in {self.rows_file}")
+
+    def _in_words(self, rows: str) -> str:
+        delay = f"{self.objective} delay {1e3 * self.objective_s:.6g} ms"
+        return called("PlanFile", rows, delay, f"gap {self.gap:.1e}", self.status)
+
 
 class PlanFile(PlanHeadFile):
-    """A plan file as read: claims, none of them checked yet."""
+    """A plan file as read: claims, none of them checked yet.
 
-    splits: Annotated[list[_Split], _Nodes, FailFast()]
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, load_plan, solve
+    >>> solve(generate("paper", nodes=3, seed=1)).save("plan.json")
+    >>> load_plan("plan.json")
+    PlanFile(3 nodes, mean delay 216.061 ms, gap ..., optimal)
+    """
+
+    splits: Annotated[list[Split], _Nodes, FailFast()]
     shares: Annotated[list[Number], _Nodes, FailFast()]
     nodes: Annotated[list[NodeClaim], _Nodes, FailFast()]
+
+    def __repr__(self) -> str:
+        return self._in_words(counted(len(self.nodes), "node"))
 
 
 def load_plan(path: str | Path) -> PlanFile:
@@ -378,6 +412,13 @@ def load_plan(path: str | Path) -> PlanFile:
     InputError
         If a file is missing, is malformed or breaks the format, or the plan is of a fleet in parts; the message names
         the field.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, load_plan, solve
+    >>> solve(generate("paper", nodes=3, seed=1)).save("plan.json")
+    >>> load_plan("plan.json").splits
+    [0, 0, 0]
     """
     found = load_claims(path)
     if found.parts:
@@ -404,54 +445,14 @@ def load_claims(path: str | Path) -> PlanFile | PlanHeadFile:
     return found
 
 
-def options_and_shares(scenario: Scenario, problem: Problem, claims: PlanFile) -> tuple[IntArray, FloatArray]:
-    """Return the options (n_nodes,) and shares (n_nodes, n_uses) of a plan file.
-
-    With one cloud they are its splits and shares. Else the cuts, the server and the shares of every node say them.
+def claims_of(plan: PlanFile | Plan | str | Path) -> PlanFile:
+    """Return what a plan, or its file, claims.
 
     Raises
     ------
     InputError
-        If the plan is not one for this fleet at all: another number of nodes, or options that do not exist.
+        If it is neither.
     """
-    if not (len(claims.splits) == len(claims.shares) == len(claims.nodes) == problem.n_nodes):
-        raise InputError(
-            f"the plan has {len(claims.splits)} splits, {len(claims.shares)} shares and {len(claims.nodes)} nodes, "
-            f"the scenario {problem.n_nodes} nodes; verify a plan with the scenario it was made for"
-        )
-    if scenario.menus.splits:
-        splits = problem.check_options(np.array(claims.splits, dtype=np.int64))
-        return splits, np.array(claims.shares, dtype=np.float64)[:, None]
-    known: dict[tuple[int, tuple[int, ...], str | None], int] = {}
-    options = np.empty(problem.n_nodes, dtype=np.int64)
-    shares = np.zeros((problem.n_nodes, problem.n_uses))
-    for d, row in enumerate(claims.nodes):
-        there = {
-            "cuts": row.cuts is not None,
-            "server": "server" in row.model_fields_set,
-            "shares": row.shares is not None,
-        }
-        if row.cuts is None or not all(there.values()):
-            missing = next(key for key, said in there.items() if not said)
-            raise InputError(
-                f'"nodes[{d}].{missing}" is missing; where more than one cloud is shared a plan says the cuts, the '
-                "server and the shares of every node"
-            )
-        key = int(scenario.menus.index[d]), tuple(row.cuts), row.server
-        if key not in known:
-            try:
-                known[key] = scenario.option_of(d, row.cuts, row.server)
-            except InputError as error:
-                raise InputError(f"nodes[{d}]: {error}") from None
-        options[d] = known[key]
-        for k, share in _placed(problem, d, known[key], row):
-            shares[d, k] = share
-    return options, shares
-
-
-def _placed(problem: Problem, node: int, option: int, row: NodeClaim) -> Iterator[tuple[int, float]]:
-    """Yield the uses of an option for which a row has a share, and that; those that need none come last."""
-    uses = np.argsort(problem.service[node, option] == 0, kind="stable").tolist()
-    for name, said in (row.shares or {}).items():
-        on = [k for k in uses if problem.resources[int(problem.resource[node, option, k])].name == name]
-        yield from zip(on, said if isinstance(said, list) else [said], strict=False)
+    if isinstance(plan, PlanFile):
+        return plan
+    return PlanFile.model_validate_json(json.dumps(plan.to_dict())) if isinstance(plan, Plan) else load_plan(plan)

@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import cast
 
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
+from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.machine import installed_versions, installing
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.solving import plugins
@@ -292,6 +293,35 @@ def spec_of(kind: Kind, name: str) -> Spec:
     return _find(kind, name)[0]
 
 
+def placers() -> tuple[str, ...]:
+    """Return the names of the placers that can run here, plug-ins among them.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import placers
+    >>> "exact" in placers()
+    True
+    """
+    return _names("placer")
+
+
+def allocators() -> tuple[str, ...]:
+    """Return the names of the allocators that can run here, plug-ins among them.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import allocators
+    >>> allocators()[:3]
+    ('waterfilling', 'alm', 'cvxpy')
+    """
+    return _names("allocator")
+
+
+def _names(kind: Kind) -> tuple[str, ...]:
+    ours = [spec.name for spec in specs(kind) if why_not(spec) is None]
+    return tuple(dict.fromkeys([*ours, *plugins.names(kind)]))
+
+
 def build_allocator(name: str) -> Allocator:
     """Return the allocator called `name`, such as ``"waterfilling"``, ``"cvxpy:SCS"`` or ``"./mine.py:Mine"``.
 
@@ -299,12 +329,27 @@ def build_allocator(name: str) -> Allocator:
     ------
     InputError, BackendMissing, BackendFailed
         If there is no such method or option, its library is not installed, or a plug-in cannot be loaded.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import build_allocator
+    >>> build_allocator("alm")
+    AugmentedLagrangian(tolerance=1e-09, penalty=100.0, ...)
     """
+    check_arguments(build_allocator, locals())
     return cast(Allocator, _build("allocator", name))
 
 
 def build_placer(name: str) -> Placer:
-    """Return the placer called `name`, such as ``"pymoo:DE"`` or ``"dmcjia:population=9"`` (see `build_allocator`)."""
+    """Return the placer called `name`, such as ``"pymoo:DE"`` or ``"dmcjia:population=9"`` (see `build_allocator`).
+
+    Examples
+    --------
+    >>> from dmcjia_opt import build_placer, generate, solve
+    >>> solve(generate("paper", nodes=3, seed=1), build_placer("genetic:population=20:generations=5")).placer
+    'Genetic'
+    """
+    check_arguments(build_placer, locals())
     return cast(Placer, _build("placer", name))
 
 
@@ -315,12 +360,44 @@ def register_allocator(name: str) -> Callable[[plugins.Class], plugins.Class]:
     ------
     InputError
         If the name cannot be one or is taken, or the class is no allocator.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Allocation, evaluate, generate, register_allocator
+    >>> import numpy as np
+    >>> @register_allocator("even")
+    ... class Even:
+    ...     def supports(self, problem):
+    ...         return None
+    ...     def allocate(self, problem, options):
+    ...         n_plans, n_nodes = options.shape
+    ...         prices, status = np.full(n_plans, np.nan), np.ones(n_plans, np.int8)
+    ...         return Allocation(np.full(options.shape, 1 / n_nodes), prices, status)
+    ...
+    >>> evaluate(generate("paper", nodes=4, seed=1), [0, 0, 0, 0], allocator="even").shares
+    array([0.25, 0.25, 0.25, 0.25])
     """
+    check_arguments(register_allocator, locals())
     return plugins.register("allocator", name, METHODS)
 
 
 def register_placer(name: str) -> Callable[[plugins.Class], plugins.Class]:
-    """Make a class known in this process as the placer `name` (see `register_allocator`)."""
+    """Make a class known in this process as the placer `name` (see `register_allocator`).
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, register_placer, solve
+    >>> @register_placer("all-cloud")
+    ... class AllCloud:
+    ...     def supports(self, problem):
+    ...         return None
+    ...     def search(self, search, rng):
+    ...         search.evaluate([[0] * search.problem.n_nodes])
+    ...
+    >>> solve(generate("paper", nodes=3, seed=1), "all-cloud").splits
+    array([0, 0, 0])
+    """
+    check_arguments(register_placer, locals())
     return plugins.register("placer", name, METHODS)
 
 

@@ -23,10 +23,12 @@ from dmcjia_opt.base.errors import BackendFailed, DmcjiaError, InputError, in_on
 from dmcjia_opt.bounds.best import BestPrice
 from dmcjia_opt.bounds.certificate import judge
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Allocation, Allocator, Callback, Kind, Placement, Status, Stop, numbers
+from dmcjia_opt.solving.contract import Allocation, Allocator, Callback, Kind, Placement, Status, Stop
+from dmcjia_opt.solving.ending import BudgetSpent, Ended
+from dmcjia_opt.solving.handed import numbers
 from dmcjia_opt.solving.plugins import what_is_missing
 from dmcjia_opt.solving.reserving import of_what_is_reserved
-from dmcjia_opt.solving.search import BudgetSpent, Ended, Placer, Search
+from dmcjia_opt.solving.search import Placer, Search
 
 #: How much longer than its limit a placer may take before it is ended: seconds, and a part of the limit.
 GRACE_SECONDS, GRACE_PART = 0.5, 0.1

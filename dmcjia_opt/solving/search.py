@@ -11,15 +11,16 @@ from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, constant, frozen, frozen_int
-from dmcjia_opt.base.errors import BackendFailed, InputError
+from dmcjia_opt.base.errors import BackendFailed
 from dmcjia_opt.base.processes import raise_if_interrupted
 from dmcjia_opt.bounds.best import BestPrice
 from dmcjia_opt.bounds.certificate import judge, lower_bound, relative_gap
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop, TracePoint, numbers, proved
+from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop, TracePoint, proved
+from dmcjia_opt.solving.ending import BudgetSpent, Ended
+from dmcjia_opt.solving.handed import numbers, plans_of
 
 #: Plans asked for again in a row, without one new plan, after which a search counts as stalled.
 STALLED_AFTER = 10_000
@@ -30,14 +31,6 @@ _PATIENCE = 1000
 _SLICE_SECONDS = 0.02
 _MOST_AT_ONCE = 1 << 16
 _AS_QUICK = 1e-12  # relative difference of two delays that is none
-
-
-class BudgetSpent(Exception):
-    """Raised inside a search to end it; let it pass, the search has kept the best plan."""
-
-
-class Ended(BaseException):
-    """Ends a search that does not end by itself; no `except Exception` holds it up."""
 
 
 class Search:
@@ -71,6 +64,13 @@ class Search:
         (n_nodes, n_uses) and prices (n_resources,) that the allocator says; +inf and None before there is one.
     trace, notes
         Its points so far, and sentences for whoever reads the plan.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Search, build_allocator, compile_problem, generate
+    >>> search = Search(compile_problem(generate("paper", nodes=3)), build_allocator("waterfilling"))
+    >>> search.evaluate([[0, 0, 0], [0, 16, 0], [0, 0, 0]]).round(3), search.evaluations
+    (array([0.174, 0.276, 0.174]), 2)
     """
 
     def __init__(
@@ -184,7 +184,7 @@ class Search:
     def with_prices(self, options: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return what `evaluate` does, and the allocator's prices (n_plans, n_resources); NaN if unknown."""
         with self._working():
-            plans = self._plans(options)
+            plans = plans_of(self.problem, options, self.who or "the search")
             keys = [row.tobytes() for row in plans]
             fresh: dict[bytes, int] = {}
             for i, key in enumerate(keys):
@@ -207,7 +207,7 @@ class Search:
     def solve_in_budget(self, options: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return what `with_prices` does for plans known to be distinct, without remembering each of them."""
         with self._working():
-            return self._solve_in_budget(self._plans(options))
+            return self._solve_in_budget(plans_of(self.problem, options, self.who or "the search"))
 
     def knows(self, options: IntArray) -> BoolArray:
         """Return which of the plans (n_plans, n_nodes) have been asked for before, (n_plans,)."""
@@ -231,7 +231,7 @@ class Search:
             When the budget is spent; if these are no options and shares.
         """
         with self._working():
-            plan = self._plans([options])[0]
+            plan = plans_of(self.problem, [options], self.who or "the search")[0]
             if self.evaluations:
                 self._check()
             if shares is None and self.problem.overload(plan) == 0:
@@ -363,17 +363,6 @@ class Search:
             finally:
                 self.at_work = before
 
-    def _plans(self, options: ArrayLike) -> IntArray:
-        try:
-            plans = self.problem.check_options(np.asarray(options))
-        except (InputError, ValueError, TypeError) as error:
-            raise BackendFailed(f"{self.who or 'the search'} asked for a plan that is none: {error}") from None
-        if plans.ndim != 2:
-            raise BackendFailed(
-                f"{self.who or 'the search'} asked for options of shape {plans.shape}; it must be (n_plans, n_nodes)"
-            )
-        return np.ascontiguousarray(plans)
-
     def _by_price(self) -> float:
         if self._sure is None:
             with self._working():
@@ -491,7 +480,14 @@ class Search:
 
 @runtime_checkable
 class Placer(Protocol):
-    """Options, given any allocator: the outer problem."""
+    """Options, given any allocator: the outer problem.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Placer, build_placer
+    >>> isinstance(build_placer("genetic"), Placer)
+    True
+    """
 
     def supports(self, problem: Problem) -> str | None:
         """Return None, or a sentence that says why this method cannot take `problem`."""

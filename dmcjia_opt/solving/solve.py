@@ -5,28 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
-from dmcjia_opt.base.machine import installed_versions
+from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.bounds.best import BestPrice
-from dmcjia_opt.bounds.certificate import best_of, judge, lower_bound, overload_of, relative_gap
+from dmcjia_opt.bounds.certificate import best_of, judge, lower_bound, relative_gap
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.model.scenario.compiling import compile_problem
+from dmcjia_opt.model.scenario.loading import scenario_of
 from dmcjia_opt.model.scenario.scenario import Scenario
-from dmcjia_opt.model.scenario.streams import cautions
-from dmcjia_opt.solving.choices import choices_of
-from dmcjia_opt.solving.contract import Allocator, Callback, Kind, Placement, Spec, Status, Stop, proved
+from dmcjia_opt.solving.contract import Allocator, Callback, Kind, Placement, Spec, Status, Stop
 from dmcjia_opt.solving.fleets import Backend, plan_of_columns
-from dmcjia_opt.solving.infeasible import too_late, why_no_plan
 from dmcjia_opt.solving.plan import Plan, PlanFile
-from dmcjia_opt.solving.registry import LIBRARIES, build_allocator, build_placer, spec_of
+from dmcjia_opt.solving.registry import build_allocator, build_placer, spec_of
 from dmcjia_opt.solving.running import CheckedAllocator, at_the_edge, check_method, check_support, place, unchanged
 from dmcjia_opt.solving.search import Placer
 from dmcjia_opt.solving.starting import start_of
+from dmcjia_opt.solving.target import Target
 
 _FULL = "no plan exists: every plan fills the cloud, up to rounding; add cloud or edge compute, or lower arrival_rate"
 
@@ -34,7 +33,7 @@ Method = TypeVar("Method", Placer, Allocator)
 
 
 def solve(
-    scenario: Scenario,
+    scenario: Scenario | str | Path | Problem,
     placer: str | Placer = "exact",
     allocator: str | Allocator = "waterfilling",
     *,
@@ -48,7 +47,7 @@ def solve(
     Parameters
     ----------
     scenario
-        What to plan.
+        What to plan: a scenario, the path of its file, or a problem.
     placer, allocator
         Names of methods (see `registry`), or objects that follow the protocols. Methods that are not in the
         registry, or there as another's, are supervised (see `running`).
@@ -66,33 +65,44 @@ def solve(
     ------
     InputError, InfeasibleError, BackendMissing, BackendFailed
         If an argument is malformed, no plan exists or was found, or a method cannot run.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, solve
+    >>> plan = solve(generate("paper", nodes=10, seed=1))
+    >>> print(f"{1e3 * plan.objective:.1f} ms, {plan.status}, splits {plan.splits.tolist()}")
+    314.5 ms, optimal, splits [0, 16, 0, 0, 0, 0, 0, 0, 0, 0]
     """
+    check_arguments(solve, locals(), "scenario", "placer", "allocator", "start")
+    if seed < 0:
+        raise InputError(f"seed must be at least 0, got {seed}")
     outer, name, row = _resolved("placer", placer, build_placer)
-    inner, inner_name, inner_row = _resolved("allocator", allocator, build_allocator)
-    who, inner_who = f'placer "{name}"', f'allocator "{inner_name}"'
-    others = [w for w, r in ((who, row), (inner_who, inner_row)) if r is None or not r.trusted]
-    if inner_who in others:
-        inner = CheckedAllocator(inner, inner_who)
-    stop, nodes = stop or Stop(), scenario.nodes.names
-    began, started = datetime.now(UTC), time.perf_counter()
-    by_columns = not others and getattr(outer, "by_prices", False) and inner_name == "waterfilling" and start is None
+    inner, inner_name, inner_who, trusted = resolved_allocator(allocator)
+    who = f'placer "{name}"'
+    others = [*([] if row and row.trusted else [who]), *([] if trusted else [inner_who])]
+    given = scenario if isinstance(scenario, Problem) else scenario_of(scenario)
+    stop, began, started = stop or Stop(), datetime.now(UTC), time.perf_counter()
     backend: Backend = "numpy" if others else getattr(outer, "backend", "numpy")
+    by_columns = not others and getattr(outer, "by_prices", False) and inner_name == "waterfilling" and start is None
+    if backend != "numpy" and isinstance(given, Problem):
+        raise InputError(f'backend = "{backend}" prices the nodes of a scenario, and this is a problem; leave it out')
     if backend != "numpy" and not by_columns:
         raise InputError(
             f'backend = "{backend}" prices fleets with the allocator waterfilling and no start; leave it out'
         )
-    made = plan_of_columns(scenario, inner, stop, callback, backend) if by_columns else None
-    picked: IntArray | None = None
+    columns = given if by_columns and isinstance(given, Scenario) else None
+    made = plan_of_columns(columns, inner, stop, callback, backend) if columns else None
     dual: BestPrice | None = None
-    if made is not None and made.done:
-        picked, problem, found = made.options, made.problem, made.found
+    if columns and made and made.done:
+        found, target = made.found, Target(made.problem, tuple(columns.nodes.names), columns, made.options)
     else:
-        problem = compile_problem(scenario)
+        target = Target.of(given)
+        problem = target.problem
         check_support(inner, problem, inner_name, inner_who)
-        first, near = (None, None) if start is None else start_of(scenario, problem, start)
+        first, near = (None, None) if start is None else start_of(target, start)
         dual = BestPrice(problem, made.found.prices if made is not None else near)
         if dual.load >= 1.0:
-            raise InfeasibleError(why_no_plan(scenario, problem))
+            raise InfeasibleError(target.why_none())
         with unchanged(problem, others):
             began, started = datetime.now(UTC), time.perf_counter()
             found = place(
@@ -105,23 +115,22 @@ def solve(
                 dual=dual,
                 start=first,
                 name=name,
-                nodes=nodes,
+                nodes=target.names,
                 proves=row is not None and row.proves,
                 supervised=who in others,
             )
             found = at_the_edge(found, problem, inner)
     seconds = time.perf_counter() - started
-    options, shares = found.options, found.shares
+    problem, options, shares = target.problem, found.options, found.shares
     if shares is None and dual is not None and dual.full:
         raise InfeasibleError(_FULL)
-    if shares is None and (why := why_no_plan(scenario, problem)):
+    if shares is None and (why := target.why_none()):
         raise InfeasibleError(why)
     if shares is None:
-        why = too_late(scenario, problem, options) or overload_of(problem, options, nodes)
-        raise _without_plan(found, name, why)
-    verdict = judge(problem, options, shares, nodes)
+        raise _without_plan(found, name, target.why_not(options))
+    verdict = judge(problem, options, shares, target.names)
     if not verdict.feasible:
-        raise _without_plan(found, name, too_late(scenario, problem, options, shares) or verdict.violation)
+        raise _without_plan(found, name, target.why_not(options, shares) or verdict.violation)
     objective = verdict.objective
     bound, prices = found.lower_bound, found.prices
     if dual is not None:
@@ -129,43 +138,27 @@ def solve(
     bound_from = "dual"
     if found.bound_from and found.lower_bound > bound:
         bound, bound_from = min(found.lower_bound, objective), found.bound_from
-    gap = relative_gap(objective, bound)
-    delay = problem.node_delay(options, shares)
     # shares of other allocators are no optimum to the last digit, so that their gap is more than rounding
     rounded = found.status == Status.ROUNDED and row is not None and row.proves and inner_name == "waterfilling"
-    status = found.status if rounded or found.status == Status.LIMIT else Status.FEASIBLE
-    return Plan(
-        status=proved(gap, stop.tolerance, status),
-        objective=objective,
-        lower_bound=bound,
-        gap=gap,
-        gap_tolerance=stop.tolerance,
-        choices=choices_of(scenario, problem, options, shares, picked),
-        names=tuple(nodes),
-        networks=scenario.network_names(),
-        delays=problem.breakdown(options, shares),
-        mean_delay=float((problem.weight * delay).sum()),
-        worst_delay=float(delay.max()),
-        deadlines=problem.deadline,
+    return target.plan(
+        found,
+        objective,
+        (bound, prices, bound_from),
         placer=name,
         allocator=inner_name,
-        seed=seed,
-        evaluations=found.evaluations,
-        wall_seconds=seconds,
-        prices=prices,
-        bound_from=bound_from,
-        scenario_sha256=scenario.sha256(),
-        trace=found.trace,
-        versions=installed_versions(LIBRARIES),
-        bound_holds_for=scenario.rule,
-        notes=(*found.notes, *cautions(scenario)),
-        cautions=scenario.network_cautions(),
-        limits=stop,
+        stop=stop,
         started=began.isoformat(timespec="seconds"),
-        scenario_name=scenario.name,
-        statistic=scenario.options.statistic,
-        worst=problem.worst,
+        seconds=seconds,
+        seed=seed,
+        status=found.status if rounded or found.status == Status.LIMIT else Status.FEASIBLE,
     )
+
+
+def resolved_allocator(given: str | Allocator) -> tuple[Allocator, str, str, bool]:
+    """Return an allocator, its name, what messages call it, and whether it needs no supervision; else it has that."""
+    inner, name, row = _resolved("allocator", given, build_allocator)
+    who, trusted = f'allocator "{name}"', row is not None and row.trusted
+    return inner if trusted else CheckedAllocator(inner, who), name, who, trusted
 
 
 def _resolved(kind: Kind, given: str | Method, build: Callable[[str], Method]) -> tuple[Method, str, Spec | None]:

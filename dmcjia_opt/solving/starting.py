@@ -6,15 +6,14 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.model.scenario.scenario import Scenario
+from dmcjia_opt.base.showing import described
+from dmcjia_opt.solving.claimed import options_and_shares
 from dmcjia_opt.solving.contract import Placement
-from dmcjia_opt.solving.plan import Plan, PlanFile, options_and_shares
+from dmcjia_opt.solving.plan import Plan, PlanFile
+from dmcjia_opt.solving.target import Target
 
 
-def start_of(
-    scenario: Scenario, problem: Problem, start: Plan | PlanFile | Placement
-) -> tuple[IntArray, FloatArray | None]:
+def start_of(target: Target, start: Plan | PlanFile | Placement) -> tuple[IntArray, FloatArray | None]:
     """Return the options (n_nodes,) of a plan, and its prices (n_resources,) if it says some.
 
     Raises
@@ -22,9 +21,14 @@ def start_of(
     InputError
         If the plan is not one of these nodes and their options.
     """
+    problem = target.problem
+    if not isinstance(start, Plan | PlanFile | Placement):
+        raise InputError(f"start must be a Plan, or what load_plan returns, got {described(start)}")
     try:
         if isinstance(start, PlanFile):
-            options, _ = options_and_shares(scenario, problem, start)
+            if target.scenario is None:
+                raise InputError("what a plan file says is about a scenario, not a problem; start at a Plan")
+            options, _ = options_and_shares(target.scenario, problem, start)
         else:
             options = problem.check_options(np.asarray(start.options))
             if options.ndim != 1:

@@ -6,23 +6,28 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.handing import check_arguments
+from dmcjia_opt.base.showing import required
 from dmcjia_opt.bounds.certificate import Certificate, certify, lower_bound, relative_gap
 from dmcjia_opt.bounds.proof.checking import check_proof
-from dmcjia_opt.bounds.proof.document import Proof
+from dmcjia_opt.bounds.proof.document import Proof, load_proof
 from dmcjia_opt.bounds.proof.making import MOST_LEAVES, prove_bound
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.compiling import compile_problem
+from dmcjia_opt.model.scenario.loading import scenario_of
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.choices import Choices, Share, choices_of
+from dmcjia_opt.solving.claimed import options_and_shares
 from dmcjia_opt.solving.contract import Placement, Status, proved
 from dmcjia_opt.solving.infeasible import too_late, why_no_plan
-from dmcjia_opt.solving.plan import Plan, PlanFile, PlanHeadFile, options_and_shares
+from dmcjia_opt.solving.plan import Plan, PlanFile, PlanHeadFile, claims_of
 from dmcjia_opt.solving.registry import build_allocator, build_placer, specs
 from dmcjia_opt.solving.running import place
 
@@ -36,7 +41,7 @@ BoundAt = Callable[[Sequence[float]], float]
 Searched = Callable[[str], Placement | None]
 
 
-def prove(scenario: Scenario, plan: Plan, *, most_leaves: int = MOST_LEAVES) -> Proof:
+def prove(scenario: Scenario | str | Path, plan: Plan, *, most_leaves: int = MOST_LEAVES) -> Proof:
     """Return a proof of how good a plan is, which anyone can check without a solver (`checking.check_proof`).
 
     Parameters
@@ -55,7 +60,19 @@ def prove(scenario: Scenario, plan: Plan, *, most_leaves: int = MOST_LEAVES) -> 
     ------
     InputError
         If the plan was made for another scenario.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, prove, solve
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> plan = solve(scenario)
+    >>> proof = prove(scenario, plan)
+    >>> proof.leaves, plan.objective - proof.bound < 1e-9
+    (1, True)
     """
+    check_arguments(prove, locals(), "scenario", "plan")
+    scenario = scenario_of(scenario)
+    required(Plan, plan, "plan", "solve and evaluate return one")
     if plan.scenario_sha256 != (digest := scenario.sha256()):
         raise InputError("the plan was made for another scenario; prove it with its own")
     wanted = min(plan.lower_bound, plan.objective * (1.0 - 0.5 * plan.gap_tolerance))
@@ -64,7 +81,15 @@ def prove(scenario: Scenario, plan: Plan, *, most_leaves: int = MOST_LEAVES) -> 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One claim of a plan file beside its recomputation."""
+    """One claim of a plan file beside its recomputation.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, solve, verify
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> verify(scenario, solve(scenario))[1]
+    Check(what='feasible', claimed='yes', recomputed='yes', true=True)
+    """
 
     what: str
     claimed: str
@@ -72,11 +97,13 @@ class Check:
     true: bool
 
 
-def verify(scenario: Scenario, claims: PlanFile, proof: Proof | None = None) -> tuple[Check, ...]:
+def verify(
+    scenario: Scenario | str | Path, claims: PlanFile | Plan | str | Path, proof: Proof | str | Path | None = None
+) -> tuple[Check, ...]:
     """Recompute everything a plan file claims about a scenario.
 
-    With a proof the bound is derived anew from that, instead of being searched for again; the proof's own claim is
-    checked too.
+    Each may be the path of its file, and claims those of a `Plan`. With a proof the bound is derived anew from that,
+    instead of being searched for again; the proof's own claim is checked too.
 
     Raises
     ------
@@ -84,7 +111,18 @@ def verify(scenario: Scenario, claims: PlanFile, proof: Proof | None = None) -> 
         If the plan is not one for this fleet at all: another number of nodes, or splits that do not exist.
     Unproved
         If the proof is none.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, solve, verify
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> checks = verify(scenario, solve(scenario))
+    >>> all(check.true for check in checks), [check.what for check in checks][:3]
+    (True, ['scenario', 'feasible', 'objective_s'])
     """
+    check_arguments(verify, locals(), "scenario", "claims")
+    scenario, claims = scenario_of(scenario), claims_of(claims)
+    proof = load_proof(proof) if isinstance(proof, str | Path) else proof
     problem = compile_problem(scenario)
     choices, certificate = certify_file(scenario, problem, claims)
     broken = certificate.violation and (why_no_plan(scenario, problem) or certificate.violation)

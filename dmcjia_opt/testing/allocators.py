@@ -130,6 +130,14 @@ class AllocatorConformance(Conformance):
     ----------
     accuracy
         Relative error of the mean delay that the method may have and still call its shares optimal.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import build_allocator
+    >>> from dmcjia_opt.testing import AllocatorConformance
+    >>> class TestMine(AllocatorConformance):
+    ...     method = build_allocator("waterfilling")
+    ...
     """
 
     accuracy: ClassVar[float] = 1e-6

@@ -131,6 +131,14 @@ class BaselineConformance(Conformance):
         How far, relative to the optimum, a lower bound it claims may be above it: the tolerance of a solver.
     nondeterministic
         Why the same seed may give another plan, as where a solver looks at the clock; empty where it may not.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import build_placer
+    >>> from dmcjia_opt.testing import BaselineConformance
+    >>> class TestMine(BaselineConformance):
+    ...     method = build_placer("greedy+")
+    ...
     """
 
     bound_accuracy: ClassVar[float] = 1e-12
@@ -216,7 +224,16 @@ class BaselineConformance(Conformance):
 
 
 class PlacerConformance(BaselineConformance):
-    """What a placer owes that searches: budgets, a trace that tells the story, and a plan where there is one."""
+    """What a placer owes that searches: budgets, a trace that tells the story, and a plan where there is one.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import build_placer
+    >>> from dmcjia_opt.testing import PlacerConformance
+    >>> class TestMine(PlacerConformance):
+    ...     method = build_placer("genetic")
+    ...
+    """
 
     @every_problem
     def test_its_plans_are_plans(self, placer: Placer, k: int) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 from sphinx.util.nodes import make_refnode
 
+from dmcjia_opt.base.entries import TableEntry
+
 if TYPE_CHECKING:
     from docutils.nodes import Element, reference
     from sphinx.addnodes import pending_xref
@@ -44,6 +46,9 @@ def signature_as_written(
         return None
     if getattr(obj, "_is_protocol", False):
         return "", None
+    if isinstance(obj, type) and issubclass(obj, TableEntry):
+        keys = obj.model_fields.items()
+        return f"({', '.join(key if one.is_required() else f'{key}={one.default!r}' for key, one in keys)})", None
     if isinstance(obj, type) and issubclass(obj, BaseModel):
         return "(**keys)", None
     found = inspect.signature(obj)

@@ -161,9 +161,8 @@ def test_no_bucket_drops_what_some_node_chooses(seed):
 def test_bounds_are_below_exact_sums_and_near(nodes):
     fleet = Fleet.of(generate("fleet", nodes=nodes, seed=2))
     prices = np.array([0.16])
-    terms = []
-    for rows in np.array_split(np.arange(nodes), max(nodes // 20_000, 1)):
-        terms.append(priced(fleet.problem(0, rows), prices)[0].min(axis=1))
+    blocks = np.array_split(np.arange(nodes), max(nodes // 20_000, 1))
+    terms = [priced(fleet.problem(0, rows), prices)[0].min(axis=1) for rows in blocks]
     exact = math.fsum(np.concatenate(terms))
     for part in (FleetPart(fleet), JaxPart(fleet)):
         sums = part.ask((), prices)

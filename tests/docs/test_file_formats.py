@@ -31,7 +31,8 @@ from dmcjia_opt.model.scenario.nodes import Node, NonNegative, Positive
 from dmcjia_opt.model.scenario.references import Profiles, Reading
 from dmcjia_opt.model.scenario.scenario import Options
 from dmcjia_opt.model.scenario.servers import Link, Server
-from dmcjia_opt.solving.plan import Limits, Moment, NodeClaim, PlanFile, PlanHeadFile, Provenance, ResourceClaim
+from dmcjia_opt.solving.plan import PlanFile, PlanHeadFile
+from dmcjia_opt.solving.said import Limits, Moment, NodeClaim, Provenance, ResourceClaim
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.studies.bench.rows import Row
 from dmcjia_opt.studies.bench.suites import Block

@@ -12,7 +12,8 @@ from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving import search as module
 from dmcjia_opt.solving.contract import Allocation, Status, Stop
-from dmcjia_opt.solving.search import BudgetSpent, Search
+from dmcjia_opt.solving.ending import BudgetSpent
+from dmcjia_opt.solving.search import Search
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.testing.doubles import Counting, Even, Failing
 from dmcjia_opt.testing.problems import all_plans, brute_force, impossible, only_way_out, random_problem

@@ -10,8 +10,9 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.solving.choices import choices_of
+from dmcjia_opt.solving.claimed import options_and_shares
 from dmcjia_opt.solving.contract import Status, Stop
-from dmcjia_opt.solving.plan import PlanFile, load_plan, options_and_shares
+from dmcjia_opt.solving.plan import PlanFile, load_plan
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.solving.verifying import verify
 from tests.command_line import run

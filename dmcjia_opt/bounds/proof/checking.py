@@ -18,6 +18,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, blocks
 from dmcjia_opt.base.errors import ClaimFalse, InputError
+from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.limits import FARTHEST
 from dmcjia_opt.bounds.proof.document import Branch, Leaf, Prices, Proof
 from dmcjia_opt.bounds.proof.option_bounds import option_bounds
@@ -28,7 +29,15 @@ _BLOCK_ENTRIES = 1 << 18
 
 
 class Unproved(ClaimFalse):
-    """The proof does not prove what it says."""
+    """The proof does not prove what it says.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import ClaimFalse
+    >>> from dmcjia_opt.bounds.proof.checking import Unproved
+    >>> issubclass(Unproved, ClaimFalse)
+    True
+    """
 
 
 def node_classes(problem: Problem) -> tuple[IntArray, IntArray]:
@@ -224,7 +233,16 @@ def check_proof(problem: Problem, proof: Proof) -> float:
         If the problem is none that proofs are about (`require_provable`).
     Unproved
         If the tree is not one: it ends early or late, or names a class, an option or a price that does not exist.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import check_proof, compile_problem, generate, prove, solve
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> proof = prove(scenario, solve(scenario))
+    >>> check_proof(compile_problem(scenario), proof) >= proof.bound
+    True
     """
+    check_arguments(check_proof, locals())
     require_provable(problem)
     only = proof.tree[0] if len(proof.tree) == 1 else None
     if isinstance(only, Leaf) and only.price is not None and not only.charges:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, FailFast, Field, Tag
 
 from dmcjia_opt.base.fields import Amount, Number
 from dmcjia_opt.base.files import read_json, write_text
+from dmcjia_opt.base.showing import brief
 
 _Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
@@ -32,6 +33,12 @@ class Branch:
     """Two cases: at most `most` nodes of class `index` use `option`, told first, or more than that.
 
     Where `index` is None, nodes of all classes count, and those that use an option before `option` too.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.bounds.proof.document import Branch
+    >>> Branch(index=0, option=16, most=2)
+    Branch(index=0, option=16, most=2)
     """
 
     index: int | None
@@ -53,6 +60,12 @@ class Leaf:
     weights
         (n_resources,) where no plan can be carried, the weights ≥ 0 of the resources' shares in the sum that every
         plan has too large; they may be left out where there is one resource.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.bounds.proof.document import Leaf
+    >>> Leaf(price=0)
+    Leaf(price=0, charges=(), weights=())
     """
 
     price: int | None
@@ -77,12 +90,22 @@ class Proof:
         Vectors of prices; files write one of a single resource as a number.
     tree
         Cases in preorder.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, prove, solve
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> proof = prove(scenario, solve(scenario))
+    >>> proof.tree
+    (Leaf(price=0, charges=(), weights=()),)
     """
 
     scenario_sha256: str
     bound: float
     prices: tuple[Prices, ...]
     tree: tuple[Branch | Leaf, ...]
+
+    __repr__ = brief
 
     @property
     def leaves(self) -> int:
@@ -180,6 +203,14 @@ def load_proof(path: str | Path) -> Proof:
     ------
     InputError
         If the file is missing, too large, is not JSON or breaks the format; the message names the field.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, load_proof, prove, solve
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> prove(scenario, solve(scenario)).save("proof.json")
+    >>> load_proof("proof.json").leaves
+    1
     """
     read = read_json(path, "the proof", _ProofFile)
     tree = tuple(_case(node) for node in read.tree)

@@ -48,6 +48,14 @@ class Cut:
         Bytes of the output of that operation alone, as it leaves it.
     weight_bytes
         Bytes of the constants that are read since the cut before, and not before it.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.networks.reading import read_profile
+    >>> from dmcjia_opt.testing.networks import write_small
+    >>> cut = read_profile(str(write_small("small.onnx"))).cuts[0]
+    >>> cut.tensor_names, cut.upload_bytes
+    (('b',), 64)
     """
 
     name: str

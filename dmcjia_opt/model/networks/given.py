@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import brief
 
 _Said = TypeVar("_Said")
 _WORDS = {"true": 1.0, "false": 0.0}
@@ -28,12 +29,20 @@ class Given:
         elements, or one each.
     outputs
         Tensors that the network ends at, instead of the file's outputs.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.networks.given import Given
+    >>> Given(dims={"batch": 1}, outputs=("boxes",)).dims
+    {'batch': 1}
     """
 
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     dims: Mapping[str, int] = field(default_factory=dict)
     input_values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
+
+    __repr__ = brief
 
     def __bool__(self) -> bool:
         """Return whether anything is said."""

@@ -21,6 +21,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.base.suggesting import listed
 
 #: Bytes of an element of each type that an upload may be quantised to.
@@ -47,6 +48,14 @@ class Tensor:
         The tensor that is sent for it: itself, or the origin of a reshaped, transposed or dequantised view.
     dtype
         Type of its elements as NumPy calls it, such as ``"float32"``; empty where nobody knows.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.networks.reading import read_profile
+    >>> from dmcjia_opt.testing.networks import write_small
+    >>> network = read_profile(str(write_small("small.onnx"))).model.network
+    >>> network.tensors["b"].shape
+    (1, 16)
     """
 
     name: str
@@ -82,6 +91,14 @@ class Operation:
         Name and bytes of every constant tensor that it reads.
     estimate
         MACs that no rule counts and that it has at least, by its weights; 0 if nothing is known.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.networks.reading import read_profile
+    >>> from dmcjia_opt.testing.networks import write_small
+    >>> network = read_profile(str(write_small("small.onnx"))).model.network
+    >>> [operation.macs for operation in network.operations]
+    [1024, 0, 64]
     """
 
     name: str
@@ -93,6 +110,8 @@ class Operation:
     counted: bool = True
     weights: tuple[tuple[str, float], ...] = ()
     estimate: int = 0
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,6 +136,14 @@ class Network:
         What the reader took for granted, a sentence each.
     state
         Inputs and outputs that stay where they are read and made from task to task, such as caches: no upload has them.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.networks.reading import read_profile
+    >>> from dmcjia_opt.testing.networks import write_small
+    >>> network = read_profile(str(write_small("small.onnx"))).model.network
+    >>> [operation.kind for operation in network.operations]
+    ['MatMul', 'Relu', 'MatMul']
     """
 
     name: str
@@ -129,6 +156,8 @@ class Network:
     notes: tuple[str, ...] = ()
     state: frozenset[str] = frozenset()
     levels: tuple[int, ...] = field(init=False)
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Put the operations in order."""

@@ -16,6 +16,7 @@ from dmcjia_opt.base.csv_table import CsvTable
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.files import write_text
 from dmcjia_opt.base.quantities import doubt
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model.networks.profile import LayerProfile
 
 #: In place of a layer's name: the time is that of the whole network.
@@ -37,6 +38,12 @@ class Timed(NamedTuple):
         The network's name.
     graph_id
         Which of the networks of that name it is (see `LayerProfile.graph_id`); empty where nobody said.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.networks.measured import Timed
+    >>> Timed("pi", "resnet34")
+    Timed(device='pi', network='resnet34', graph_id='')
     """
 
     device: str
@@ -54,10 +61,18 @@ class MeasuredTimes:
         By what was timed, the seconds of each layer by its name.
     source
         The file they come from, for messages.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
+    >>> MeasuredTimes({Timed("pi", "two"): {"first": 0.01, "second": 0.002}})
+    MeasuredTimes(seconds=<1>, source='the measured times')
     """
 
     seconds: Mapping[Timed, Layers] = field(default_factory=dict)
     source: str = "the measured times"
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Copy the mappings; plain ones, because scenarios are sent to other processes."""
@@ -159,6 +174,15 @@ def save_template(path: str | Path, device: str, profile: LayerProfile) -> None:
     ------
     InputError
         If there is such a file, which may be filled in.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dmcjia_opt import LayerProfile
+    >>> from dmcjia_opt.model.networks.measured import save_template
+    >>> save_template("template.csv", "pi", LayerProfile("two", 1000, ("first", "second"), [5e6, 1e6], [200, 40]))
+    >>> len(Path("template.csv").read_text().splitlines())
+    3
     """
     if Path(path).exists():
         raise InputError(f"{path}: the file is there, perhaps filled in; choose another name, or remove it")
@@ -183,6 +207,15 @@ def load_times(path: str | Path) -> MeasuredTimes:
     ------
     InputError
         If the file is missing or malformed; the message names the line.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import LayerProfile
+    >>> from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed, load_times
+    >>> two = LayerProfile("two", 1000, ("first", "second"), [5e6, 1e6], [200, 40])
+    >>> MeasuredTimes({Timed("pi", "two"): {"first": 0.01, "second": 0.002}}).save("times.csv")
+    >>> load_times("times.csv").of("pi", two)
+    array([0.01 , 0.002])
     """
     table = CsvTable(Path(path), "the measured times", _COLUMNS, optional=("graph_id",))
     found: dict[Timed, dict[str, float]] = {}

@@ -18,6 +18,7 @@ from dmcjia_opt.base.errors import Doubt, InputError, UncountedOperators
 from dmcjia_opt.base.fields import RANGE, Name, NonNegative, check_names
 from dmcjia_opt.base.files import read_json, write_text
 from dmcjia_opt.base.limits import MOST, MOST_LAYERS
+from dmcjia_opt.base.showing import brief, described
 from dmcjia_opt.base.suggesting import listed
 from dmcjia_opt.model.networks.cuts import Cuts, take_cuts
 from dmcjia_opt.model.networks.given import Given
@@ -43,6 +44,12 @@ class CutTensor:
     dtype
         Type of its elements as NumPy calls it, such as ``"float32"``; empty where nobody knows. An upload may quantise
         it.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.networks.profile import CutTensor
+    >>> str(CutTensor("relu1", (1, 64, 56, 56), "float32"))
+    'relu1 1x64x56x56 float32'
     """
 
     name: str
@@ -86,6 +93,13 @@ class LayerProfile:
         What is not counted, and what was taken for granted, a sentence each.
     cut_tensors
         What each tensor in `tensor_names` looks like, in any order; empty where nobody said.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import LayerProfile
+    >>> profile = LayerProfile("two", 1000, ("first", "second"), [5e6, 1e6], [200, 40])
+    >>> profile.n_layers, profile.upload_bytes
+    (2, array([1000.,  200.,   40.]))
     """
 
     name: str
@@ -104,8 +118,18 @@ class LayerProfile:
     work: FloatArray = field(init=False)
     upload_bytes: FloatArray = field(init=False)
 
+    __repr__ = brief
+
     def __post_init__(self) -> None:
         """Freeze the arrays and derive the cumulative ones."""
+        if not (isinstance(self.name, str) and isinstance(self.layer_names, tuple | list)):
+            raise InputError(
+                f"a profile needs a name and a list of layer_names, got {described(self.name)} and "
+                f"{described(self.layer_names)}"
+            )
+        for key in ("macs", "output_bytes"):
+            if np.ndim(getattr(self, key)) != 1:
+                raise InputError(f'profile "{self.name}": {key} must be a list of numbers, one a layer')
         check_names("the profile", [self.name])
         check_names(f'profile "{self.name}": the layer', self.layer_names)
         if len(self.layer_names) > MOST_LAYERS:
@@ -366,6 +390,13 @@ def load_profile(path: str | Path) -> LayerProfile:
     ------
     InputError
         If the file is missing, is not JSON or breaks the format; the message names the field.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import LayerProfile, load_profile
+    >>> LayerProfile("two", 1000, ("first", "second"), [5e6, 1e6], [200, 40]).save("two.json")
+    >>> load_profile("two.json").layer_names
+    ('first', 'second')
     """
     parsed = read_json(path, "the profile", _ProfileFile)
     tensors = [layer.tensors for layer in parsed.layers if layer.tensors is not None]

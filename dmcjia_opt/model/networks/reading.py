@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.networks.cuts import Cut, Cuts, take_cuts
 from dmcjia_opt.model.networks.given import Given
@@ -21,11 +22,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Profiled:
-    """A profile, with the graph and the cuts it comes from if they are known."""
+    """A profile, with the graph and the cuts it comes from if they are known.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.networks.reading import read_profile
+    >>> from dmcjia_opt.testing.networks import write_small
+    >>> read = read_profile(str(write_small("small.onnx")))
+    >>> read.profile.name, len(read.cuts)
+    ('small', 2)
+    """
 
     profile: LayerProfile
     model: OnnxModel | None = None
     cuts: tuple[Cut, ...] = ()
+
+    __repr__ = brief
 
 
 def is_graph(reference: str) -> bool:
@@ -64,6 +76,12 @@ def read_profile(
     ------
     InputError
         If there is no such network, it cannot be read, or an option does not apply to it.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.networks.reading import read_profile
+    >>> read_profile("resnet34").profile.n_layers
+    34
     """
     path = path or Path(reference)
     if is_graph(reference):

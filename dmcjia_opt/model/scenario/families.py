@@ -11,6 +11,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import IntArray
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.zoo import zoo_profile
@@ -247,7 +248,14 @@ def generate(
     ------
     InputError
         If the family is unknown, a value is out of range, or an option does not apply to the family.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> generate("paper", nodes=20, seed=1)
+    Scenario("paper-n20-s1", 20 nodes running resnet34, cloud 400 GFLOP/s, flops_per_mac=1.0)
     """
+    check_arguments(generate, locals(), "tasks", "delay")
     if family not in FAMILIES:
         raise InputError(
             f'unknown family "{family}"{did_you_mean(family, FAMILIES)}; choose one of {", ".join(FAMILIES)}'

@@ -14,8 +14,8 @@ import numpy as np
 from dmcjia_opt.base.arrays import AnyArray, FloatArray, IntArray, absent, same
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.resources import Resource
-from dmcjia_opt.model.scenario.compiling import Rules, counts_of, deadlines_of, weights_of
 from dmcjia_opt.model.scenario.menus import Menu, Menus
+from dmcjia_opt.model.scenario.rules import Rules, counts_of, deadlines_of, weights_of
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import COLUMNS, Rows, StageTimes, stage_times
 from dmcjia_opt.model.uplinks import Uplinks

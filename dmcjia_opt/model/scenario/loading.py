@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 import tomllib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from dmcjia_opt.base.errors import Doubt, InputError
 from dmcjia_opt.base.fields import STRICT, Name, NonNegative, Positive
 from dmcjia_opt.base.files import explain, is_beneath, read_text
+from dmcjia_opt.base.showing import described
 from dmcjia_opt.model.networks.measured import MeasuredTimes, load_times
 from dmcjia_opt.model.networks.reading import Profiled, is_graph
 from dmcjia_opt.model.resources import Sharing
@@ -83,14 +85,15 @@ def load_scenario(path: str | Path, *, outside: bool = False) -> Scenario:
     -----
     Doubt
         If there are measured times and nothing has a device, or one time stands for a whole network.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, load_scenario
+    >>> generate("paper", nodes=3, seed=1).save("paper3.toml")
+    >>> load_scenario("paper3.toml")
+    Scenario("paper-n3-s1", 3 nodes running resnet34, cloud 400 GFLOP/s, flops_per_mac=1.0)
     """
-    loaded = load_parts(path, outside=outside)
-    if isinstance(loaded, PartedScenario):
-        raise InputError(
-            f"{path}: a fleet of {loaded.n_nodes:,} nodes goes in parts, which solve, verify, simulate and report do "
-            "alone; name one of its parts as nodes_file for anything else"
-        )
-    return loaded
+    return _whole(load_parts(path, outside=outside), str(path))
 
 
 def load_parts(path: str | Path, *, outside: bool = False, most: int | None = None) -> Scenario | PartedScenario:
@@ -98,12 +101,52 @@ def load_parts(path: str | Path, *, outside: bool = False, most: int | None = No
 
     That is `parted.MOST_WHOLE` by default; other parameters, errors and warnings are those of `load_scenario`.
     """
-    path = Path(path)
-    parsed = _parsed(path)
-    around = Around(path, parsed, outside)
+    path = _path(path)
+    return _built(Around(_parsed(path), path.parent, outside, str(path), path.stem), most)
+
+
+def scenario_of(given: Scenario | str | Path) -> Scenario:
+    """Return a scenario, or that of a file.
+
+    Raises
+    ------
+    InputError
+        If it is neither, or the file is missing or malformed.
+    """
+    return given if isinstance(given, Scenario) else load_scenario(given)
+
+
+def from_dict(content: Mapping[str, Any], folder: str | Path = ".", *, outside: bool = False) -> Scenario:
+    """Return the scenario that a parsed TOML file holds (see `Scenario.from_dict`)."""
+    where = "the scenario"
+    if not isinstance(content, Mapping):
+        raise InputError(f"from_dict needs what a scenario file holds as a dict, got {described(content)}")
+    return _whole(_built(Around(_validated(dict(content), where), _path(folder), outside, where, "")), where)
+
+
+def _path(given: str | Path) -> Path:
+    if not isinstance(given, str | Path):
+        what = described(given)
+        remedy = "; Scenario.from_dict reads one" if isinstance(given, Mapping) else ""
+        remedy = "; Scenario.from_frame reads its nodes" if hasattr(given, "columns") else remedy
+        raise InputError(f"a scenario is needed, or the path of its file, got {what}{remedy}")
+    return Path(given)
+
+
+def _whole(loaded: Scenario | PartedScenario, where: str) -> Scenario:
+    if isinstance(loaded, PartedScenario):
+        raise InputError(
+            f"{where}: a fleet of {loaded.n_nodes:,} nodes goes in parts, which dmcjia solve, verify, simulate and "
+            "report do alone; name one of its parts as nodes_file for anything else"
+        )
+    return loaded
+
+
+def _built(around: Around, most: int | None = None) -> Scenario | PartedScenario:
+    """Return the scenario of a file's content, or its parts where they have more than `most` nodes."""
+    parsed = around.parsed
     try:
-        beside = _beside(path, outside=outside)
-        folder = None if parsed.nodes_file is None else beside("nodes_file", parsed.nodes_file)
+        folder = None if parsed.nodes_file is None else around.beside("nodes_file", parsed.nodes_file)
         if folder is None:
             nodes = node_table(parsed.nodes)
         elif not folder.is_dir():
@@ -115,9 +158,9 @@ def load_parts(path: str | Path, *, outside: bool = False, most: int | None = No
             nodes = read_parquet(found)
         loaded = around(nodes)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    doubt_units(loaded, str(path))
-    doubt_unused(loaded, str(path))
+        raise InputError(f"{around.where}: {error}") from None
+    doubt_units(loaded, around.where)
+    doubt_unused(loaded, around.where)
     return loaded
 
 
@@ -127,17 +170,26 @@ class Around:
 
     Parameters
     ----------
-    path, parsed, outside
-        The file, its content, and whether it may refer to files outside its folder.
+    parsed, folder, outside
+        The content of the file, the folder of what it refers to, and whether that may be outside.
+    where, name
+        What sentences about it begin with, and what it is called if it does not say.
     """
 
-    path: Path
     parsed: _File
+    folder: Path
     outside: bool
+    where: str
+    name: str
+
+    @property
+    def beside(self) -> Callable[[str, str], Path]:
+        """What gives the path of a field's reference, or refuses it."""
+        return _beside(self.folder, outside=self.outside)
 
     def __call__(self, nodes: NodeTable) -> Scenario:
         """Return the scenario of these nodes."""
-        parsed, beside = self.parsed, _beside(self.path, outside=self.outside)
+        parsed, beside = self.parsed, self.beside
         measured = [
             *nodes.devices,
             *(entry.device for entry in [parsed.cloud, *parsed.servers] if entry and entry.device),
@@ -151,9 +203,9 @@ class Around:
         times = MeasuredTimes() if times_file is None else load_times(beside("times_file", times_file))
         if times_file is not None and not measured:
             warnings.warn(
-                f'{self.path}: "{times_file}" has no effect: neither a node nor a server has a device; add device',
+                f'{self.where}: "{times_file}" has no effect: neither a node nor a server has a device; add device',
                 Doubt,
-                2,
+                5,
             )
         cloud = parsed.cloud
         loaded = Scenario(
@@ -161,7 +213,7 @@ class Around:
             nodes=nodes,
             options=parsed.options,
             profiles={of: read.profile for of, read in profiled_of(nodes.networks, beside, parsed.profiles).items()},
-            name=parsed.name or self.path.stem,
+            name=parsed.name or self.name,
             times=times,
             cloud_device=(cloud and cloud.device) or "",
             cloud_rtt_ms=0.0 if cloud is None else cloud.rtt_ms,
@@ -181,7 +233,7 @@ class Around:
                     f'{times_file}: the one time of "{profile.name}" on "{device}" is spread over its layers by their '
                     "work; measure each layer to plan with what they take",
                     Doubt,
-                    2,
+                    5,
                 )
         return loaded
 
@@ -202,9 +254,16 @@ def load_graphs(
     ------
     InputError
         If a file is missing or malformed.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.scenario.loading import load_graphs
+    >>> from dmcjia_opt.testing.networks import small_fleet
+    >>> list(load_graphs(small_fleet("fleet.toml"), ["small.onnx"]))
+    ['small.onnx']
     """
     path = Path(path)
-    how, beside = _parsed(path).profiles, _beside(path, outside=outside)
+    how, beside = _parsed(path).profiles, _beside(path.parent, outside=outside)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Doubt)  # whoever loaded the scenario was told
         found = profiled_of(networks, beside, how)
@@ -223,24 +282,28 @@ def _parsed(path: Path) -> _File:
         raise InputError(f"{path}: not valid TOML: {error}{named}") from None
     except RecursionError:
         raise InputError(f"{path}: not a scenario: its values are nested too deeply") from None
+    return _validated(raw, str(path))
+
+
+def _validated(raw: dict[str, Any], where: str) -> _File:
     try:
         parsed = _File.model_validate(raw)
     except ValidationError as error:
-        raise InputError(f"{path}: {explain(error, _File)}") from None
+        raise InputError(f"{where}: {explain(error, _File)}") from None
     if ("nodes" in parsed.model_fields_set) == (parsed.nodes_file is not None):
-        raise InputError(f"{path}: give the nodes either inline as [[nodes]] or by nodes_file, one of the two")
+        raise InputError(f"{where}: give the nodes either inline as [[nodes]] or by nodes_file, one of the two")
     return parsed
 
 
-def _beside(path: Path, *, outside: bool) -> Callable[[str, str], Path]:
+def _beside(folder: Path, *, outside: bool) -> Callable[[str, str], Path]:
     """Return what gives the path of a field's reference, or refuses it."""
 
     def beside(field: str, reference: str) -> Path:
-        if not (outside or is_beneath(path.parent, reference)):
+        if not (outside or is_beneath(folder, reference)):
             raise InputError(
                 f'{field} = "{reference}" is outside the folder of the scenario; put the file there, or allow it with '
                 "--outside"
             )
-        return path.parent / reference
+        return folder / reference
 
     return beside

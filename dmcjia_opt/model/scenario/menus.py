@@ -17,6 +17,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import brief, described
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.scenario.dominance import needed
 from dmcjia_opt.model.scenario.node_limits import allowed_splits, memory_by_split
@@ -43,6 +44,12 @@ class Route:
     parts
         Who runs which layers, in order: the server's name, None for the node itself, and the first and the last
         layer, counted from 1. What runs no layer is left out.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> generate("paper", nodes=3, seed=1).route(0, 16)
+    Route(cuts=(16,), server='cloud', parts=((None, 1, 16), ('cloud', 17, 34)))
     """
 
     cuts: tuple[int, ...]
@@ -79,6 +86,12 @@ class Menu:
         (n_options,) bytes that the node needs; 0 where it keeps nothing but its raw input.
     linked, uplinked, hosted, distant
         Whether the nodes have a shared link, an uplink, a host in common, and a round trip of their own.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> len(generate("paper", nodes=3, seed=1).menus.of(0))
+    35
     """
 
     network: int
@@ -97,6 +110,8 @@ class Menu:
     uplinked: bool
     hosted: bool
     distant: bool
+
+    __repr__ = brief
 
     def __len__(self) -> int:
         return len(self.cuts)
@@ -125,11 +140,19 @@ class Menus:
         (n_nodes,) the kind of each.
     splits
         Whether every option is a split, all of them and in order.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> generate("paper", nodes=3, seed=1).menus
+    Menus(kinds=<1>, index=<3 int64>, splits=True)
     """
 
     kinds: tuple[Menu, ...]
     index: IntArray
     splits: bool
+
+    __repr__ = brief
 
     @property
     def n_options(self) -> int:
@@ -187,7 +210,10 @@ class Menus:
     def option_of(self, scenario: Scenario, node: int, cuts: int | Sequence[int], server: str | None) -> int:
         """Return the option with these cuts and this last server; see `Scenario.option_of`."""
         menu, name = self.of(node), scenario.nodes.names[node]
-        wanted = (int(cuts),) if isinstance(cuts, int | np.integer) else tuple(map(int, cuts))
+        try:
+            wanted = (int(cuts),) if isinstance(cuts, int | np.integer) else tuple(map(int, cuts))
+        except (TypeError, ValueError):
+            raise InputError(f'the cuts of "{name}" must be whole numbers, got {described(cuts)}') from None
         n_layers = scenario.profiles[scenario.nodes.networks[menu.network]].n_layers
         width = menu.cuts.shape[1]
         if len(wanted) != width or list(wanted) != sorted(wanted) or not 0 <= wanted[0] <= wanted[-1] <= n_layers:

@@ -11,8 +11,10 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.csv_table import check_header
 from dmcjia_opt.base.errors import InputError, shortened
+from dmcjia_opt.base.fields import number
 from dmcjia_opt.base.limits import MOST_LAYERS
-from dmcjia_opt.model.scenario.nodes import LABELS, OPTIONAL, Labels, Names, Node, NodeTable
+from dmcjia_opt.base.suggesting import did_you_mean
+from dmcjia_opt.model.scenario.nodes import ARRIVALS, LABELS, OPTIONAL, Labels, Names, Node, NodeTable
 
 #: Columns of numbers, of few texts, and of lists.
 NUMBERS = ("compute_gflops", "uplink_mbps", "arrival_rate", "input_bytes", *OPTIONAL)
@@ -27,7 +29,7 @@ COLUMNS = tuple(Node.model_fields)
 Coded = tuple[IntArray, Sequence[str]]
 
 
-def made_of(path: Path, names: Names, coded: dict[str, Coded], numbers: dict[str, FloatArray]) -> NodeTable:
+def made_of(path: Path | str, names: Names, coded: dict[str, Coded], numbers: dict[str, FloatArray]) -> NodeTable:
     """Return the nodes that the columns of a file make."""
     network_index, references = coded["model"]
     columns: dict[str, Any] = {key: _labels(path, key, *coded[key]) for key in LABELS if key in coded}
@@ -42,7 +44,21 @@ def made_of(path: Path, names: Names, coded: dict[str, Coded], numbers: dict[str
     )
 
 
-def _labels(path: Path, key: str, index: IntArray, cells: Sequence[str]) -> Labels[Any]:
+def gaps_of(path: Path | str, index: IntArray, cells: Sequence[str]) -> FloatArray:
+    """Return squared coefficients of variation, (n_nodes,), from words and numbers as text; NaN where empty."""
+    values = []
+    for cell in cells:
+        try:
+            values.append(ARRIVALS[cell] if cell in ARRIVALS else number(cell) if cell.strip() else np.nan)
+        except ValueError:
+            hint = did_you_mean(cell, ARRIVALS)
+            raise InputError(
+                f'{path}: arrivals must hold {" or ".join(ARRIVALS)} or numbers, not "{shortened(cell, 40)}"{hint}'
+            ) from None
+    return np.array([*values, np.nan])[index]
+
+
+def _labels(path: Path | str, key: str, index: IntArray, cells: Sequence[str]) -> Labels[Any]:
     """Return a column of labels; those that hold lists taken apart, empty ones none."""
     values: list[Any] = [cell if key not in LISTS else _taken_apart(path, key, cell) for cell in cells]
     place: dict[Any, int] = {}
@@ -50,7 +66,7 @@ def _labels(path: Path, key: str, index: IntArray, cells: Sequence[str]) -> Labe
     return Labels(tuple(place), code[index])
 
 
-def _taken_apart(path: Path, key: str, cell: str) -> tuple[str | int, ...]:
+def _taken_apart(path: Path | str, key: str, cell: str) -> tuple[str | int, ...]:
     entries = tuple(entry.strip() for entry in cell.split(BETWEEN)) if cell.strip() else ()
     if "" in entries:
         raise InputError(f'{path}: {key} must have no empty entry between {BETWEEN}, not "{shortened(cell, 40)}"')
@@ -63,7 +79,7 @@ def _taken_apart(path: Path, key: str, cell: str) -> tuple[str | int, ...]:
     return tuple(map(int, entries))
 
 
-def require_uplink(path: Path, header: Sequence[str]) -> None:
+def require_uplink(path: Path | str, header: Sequence[str]) -> None:
     """Refuse a table with neither uplinks nor links."""
     if "link" not in header:
         check_header(path, header, COLUMNS, [column for column in FREE if column != "uplink_mbps"])

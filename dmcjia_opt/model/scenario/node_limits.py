@@ -9,6 +9,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, namespace
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.scenario.nodes import NodeTable
 
@@ -64,12 +65,22 @@ class NodeLimits:
         Joule a task.
     joule_per_flop, watts
         What computing and sending take: J/FLOP, and W while the node sends.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Node, Scenario
+    >>> from dmcjia_opt.model.scenario.services import stage_times
+    >>> node = Node("gate", "resnet34", compute_gflops=5, uplink_mbps=25, arrival_rate=1, memory_mb=100)
+    >>> stage_times(Scenario(60, [node])).limits.memory
+    array([1.e+08])
     """
 
     memory: FloatArray
     energy: FloatArray
     joule_per_flop: FloatArray
     watts: FloatArray
+
+    __repr__ = brief
 
     @classmethod
     def of(cls, nodes: NodeTable) -> NodeLimits | None:

@@ -10,13 +10,15 @@ from types import MappingProxyType
 from typing import Annotated, Generic, SupportsIndex, TypeAlias, TypeVar, overload
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, constant, frozen, frozen_int
+from dmcjia_opt.base.entries import TableEntry, all_of
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import STRICT, Name, NonNegative, Positive, check_names, out_of_range
 from dmcjia_opt.base.limits import MOST_LAYERS, MOST_NODES
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.base.suggesting import did_you_mean, listed
 
 #: Columns of numbers that every fleet has; NaN in ``input_bytes`` and ``uplink_mbps`` where a node has none.
@@ -65,15 +67,22 @@ def _varying(value: object) -> object:
     return None if math.isnan(ARRIVALS[value]) else ARRIVALS[value]
 
 
-class Node(BaseModel):
-    """One ``[[nodes]]`` entry of a scenario file; ``device`` names measured times in place of ``compute_gflops``."""
+class Node(TableEntry):
+    """One ``[[nodes]]`` entry of a scenario file; ``device`` names measured times in place of ``compute_gflops``.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Node
+    >>> Node("gate", "resnet34", compute_gflops=5, uplink_mbps=25, arrival_rate=1, deadline_ms=400)
+    Node(name='gate', model='resnet34', compute_gflops=5.0, arrival_rate=1.0, uplink_mbps=25.0, deadline_ms=400.0)
+    """
 
     model_config = STRICT
     name: Name
     model: Name
     compute_gflops: Positive
-    uplink_mbps: Positive | None = None
     arrival_rate: Positive
+    uplink_mbps: Positive | None = None
     input_bytes: NonNegative | None = None
     device: Name | None = None
     link: Name | None = None
@@ -105,10 +114,19 @@ class Labels(Generic[Label]):
         The distinct ones.
     index
         (n_nodes,) index into `values`, −1 where a node has none; one number stands for a column of it.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.scenario.nodes import Labels
+    >>> links = Labels.of(["cell-3", None, "cell-3"])
+    >>> links.values, links.index, links.at(1)
+    (('cell-3',), array([ 0, -1,  0]), None)
     """
 
     values: tuple[Label, ...] = ()
     index: IntArray = field(default_factory=lambda: frozen_int(-1))
+
+    __repr__ = brief
 
     @classmethod
     def of(cls, cells: Iterable[Label | None]) -> Labels[Label]:
@@ -192,6 +210,14 @@ class NodeTable:
     arrivals
         (n_nodes,) squared coefficient of variation of the gaps between a node's tasks, 0 where they are periodic; NaN,
         as if omitted, for Poisson arrivals.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Scenario
+    >>> from dmcjia_opt.model.scenario.nodes import NodeTable
+    >>> columns = {"compute_gflops": [5, 10], "uplink_mbps": [25, 6], "arrival_rate": 1.0}
+    >>> Scenario(60, NodeTable(("gate", "yard"), ("resnet34",), **columns))
+    Scenario(2 nodes running resnet34, cloud 60 GFLOP/s)
     """
 
     names: Names
@@ -220,6 +246,8 @@ class NodeTable:
     weight: FloatArray = field(default_factory=_none)
     deadline_ms: FloatArray = field(default_factory=_none)
     arrivals: FloatArray = field(default_factory=_none)
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Freeze the columns and check their lengths and values."""
@@ -354,7 +382,15 @@ class NodeTable:
 
 
 def node_table(nodes: Iterable[Node]) -> NodeTable:
-    """Return the columns of validated nodes."""
+    """Return the columns of validated nodes.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Node
+    >>> from dmcjia_opt.model.scenario.nodes import node_table
+    >>> len(node_table([Node("gate", "resnet34", compute_gflops=5, uplink_mbps=25, arrival_rate=1)]))
+    1
+    """
     rows = list(nodes)
     index: dict[str, int] = {}
     network_index = [index.setdefault(node.model, len(index)) for node in rows]
@@ -379,6 +415,16 @@ def node_table(nodes: Iterable[Node]) -> NodeTable:
         splits=Labels.of(_tuple(node.splits) for node in rows),
         **numbers,
     )
+
+
+class AnyNodes:
+    """A field of a scenario: a node table, which may be given as nodes one by one."""
+
+    def __get__(self, owner: object, kind: type | None = None) -> NodeTable:
+        return owner.__dict__["nodes"] if owner is not None else ()  # type: ignore[return-value] # no nodes by default
+
+    def __set__(self, owner: object, given: NodeTable | Iterable[Node]) -> None:
+        owner.__dict__["nodes"] = given if isinstance(given, NodeTable) else node_table(all_of(Node, given, "nodes"))
 
 
 def _tuple(cells: list[Label] | None) -> tuple[Label, ...] | None:

@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.arrays import IntArray
 from dmcjia_opt.base.csv_table import check_header
-from dmcjia_opt.base.errors import BackendMissing, Doubt, InputError, shortened
-from dmcjia_opt.base.fields import number
+from dmcjia_opt.base.errors import BackendMissing, Doubt, InputError
 from dmcjia_opt.base.files import check_readable
 from dmcjia_opt.base.limits import MOST_CHARACTERS, MOST_NODES, require_memory
 from dmcjia_opt.base.machine import installing
-from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.scenario.node_columns import (
     BETWEEN,
     CODED,
@@ -30,10 +28,11 @@ from dmcjia_opt.model.scenario.node_columns import (
     LISTS,
     NUMBERS,
     Coded,
+    gaps_of,
     made_of,
     require_uplink,
 )
-from dmcjia_opt.model.scenario.nodes import ARRIVALS, LABELS, Labels, Names, NodeTable, Unnamed
+from dmcjia_opt.model.scenario.nodes import LABELS, Labels, Names, NodeTable, Unnamed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -183,7 +182,7 @@ def read_parquet(parts: Sequence[NodeFile], *, named: bool = True, rows: Sequenc
                 raise _used_twice(values[twice])
             names = tuple([values[k] for k in index])
         numbers = {
-            key: _scv(first.path, columns[key])
+            key: gaps_of(first.path, *_coded(columns[key]))
             if key == "arrivals" and _is_text(columns[key].type)
             else columns[key].cast(pa.float64()).to_numpy(zero_copy_only=False)
             for key in NUMBERS
@@ -316,21 +315,6 @@ def _kind(kind: pa.DataType) -> str:
 
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     return _NOTHING if pa.types.is_null(kind) else "text" if _is_text(kind) else "numbers"
-
-
-def _scv(path: Path, column: Any) -> FloatArray:  # noqa: ANN401 - a pyarrow array
-    """Return squared coefficients of variation, (n_nodes,), from words and numbers as text; NaN where empty."""
-    index, cells = _coded(column)
-    values = []
-    for cell in cells:
-        try:
-            values.append(ARRIVALS[cell] if cell in ARRIVALS else number(cell) if cell.strip() else np.nan)
-        except ValueError:
-            hint = did_you_mean(cell, ARRIVALS)
-            raise InputError(
-                f'{path}: arrivals must hold {" or ".join(ARRIVALS)} or numbers, not "{shortened(cell, 40)}"{hint}'
-            ) from None
-    return np.array([*values, np.nan])[index]
 
 
 def _coded(column: Any) -> Coded:  # noqa: ANN401 - a pyarrow array

@@ -14,11 +14,11 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import Doubt, InputError
-from dmcjia_opt.model.scenario.compiling import counts_of
 from dmcjia_opt.model.scenario.doubts import doubt_units
 from dmcjia_opt.model.scenario.fleet import Fleet
 from dmcjia_opt.model.scenario.nodes import NodeTable, Unnamed
 from dmcjia_opt.model.scenario.parquet_nodes import NodeFile, check_names_in, read_parquet
+from dmcjia_opt.model.scenario.rules import counts_of
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.scenario.services import used_and_crossed
 from dmcjia_opt.model.scenario.streams import cautions, pooled

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import tomli_w
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
 from dmcjia_opt.base.arrays import FloatArray, frozen
+from dmcjia_opt.base.entries import TableEntry, all_of
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import RANGE, NonNegative, Positive
-from dmcjia_opt.base.files import is_beneath, write_text
-from dmcjia_opt.base.limits import FILES, MOST
+from dmcjia_opt.base.files import path_of
+from dmcjia_opt.base.limits import MOST
+from dmcjia_opt.base.showing import called, counted, described, html_table
 from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
 from dmcjia_opt.model.networks.profile import LayerProfile
-from dmcjia_opt.model.networks.zoo import ZOO, zoo_profile
+from dmcjia_opt.model.networks.zoo import zoo_profile
 from dmcjia_opt.model.resources import Sharing
-from dmcjia_opt.model.scenario.node_files import write_nodes
 from dmcjia_opt.model.scenario.node_limits import check_limits
-from dmcjia_opt.model.scenario.nodes import ARRIVALS, LABELS, OPTIONAL, QUANTITIES, WHOLE, NodeTable
+from dmcjia_opt.model.scenario.nodes import AnyNodes
 from dmcjia_opt.model.scenario.servers import (
     CLOUD_NAME,
-    COSTS,
     Host,
     Link,
     Server,
@@ -40,6 +37,8 @@ from dmcjia_opt.model.scenario.servers import (
 from dmcjia_opt.model.scenario.streams import arrivals_rule, check_streams, sharing_rule
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from dmcjia_opt.model.scenario.menus import Menus, Route
 
 GIGA = 1e9
@@ -54,16 +53,29 @@ Uplink = Literal["delay", "queue"]
 Statistic = Literal["mean", "p50", "p90", "p95", "p99", "p99.9"]
 Objective = Literal["mean", "worst"]
 
+_MOST_SHOWN = 10  # nodes in a notebook
 _DELAYS = {"md1": "M/D/1", "mm1": "M/M/1", "mg1": "M/G/1", "tandem": "tandem"}
 
 
-class Options(BaseModel):
+class Options(TableEntry):
     """The ``[options]`` table: what delay is, which constraints hold and how nodes are averaged.
 
     ``service_scv`` is the squared coefficient of variation of the cloud's service times; only ``mg1`` reads it.
     ``uplink`` says whether tasks overlap on a link (``"delay"``) or it serves one at a time (``"queue"``).
     ``statistic`` is what is meant by a node's delay, its mean or a percentile; ``objective`` is what is minimised, the
     mean of the nodes' delays or the largest.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import InputError, Options
+    >>> Options(delay="tandem", statistic="p95")
+    Options(delay='tandem', statistic='p95')
+    >>> try:
+    ...     Options(delay="median")
+    ... except InputError as error:
+    ...     print(error)
+    ...
+    Options: "delay": input should be 'md1', 'mm1', 'mg1' or 'tandem', got 'median'
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -92,6 +104,18 @@ class Options(BaseModel):
         return self
 
 
+_NUMBER = (int, float, np.integer, np.floating)
+#: What fields of a scenario must be, and in words; those that are checked besides are not here.
+_KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "options": ((Options,), 'Options(…), such as Options(delay="md1")'),
+    "profiles": ((Mapping,), "a mapping from network names to profiles"),
+    "times": ((MeasuredTimes,), "MeasuredTimes(…)"),
+    **dict.fromkeys(("name", "cloud_device", "cloud_link"), ((str,), "a text")),
+    "cloud_rtt_ms": (_NUMBER, "a number, ms"),
+    **{f"cloud_{key}gflops": ((*_NUMBER, type(None)), "a number") for key in ("", "price_per_", "step_")},
+}
+
+
 @dataclass(frozen=True, eq=False)
 class Scenario:
     """Everything that defines one placement problem, in the units of its file.
@@ -101,7 +125,7 @@ class Scenario:
     cloud_gflops
         Total compute of the cloud, GFLOP/s; None where there are only `servers`.
     nodes
-        The fleet.
+        The fleet: a list of `Node`, or a `NodeTable`, which it is from then on.
     options
         Delay curve, ordering constraint, average and FLOPs per MAC.
     profiles
@@ -128,10 +152,18 @@ class Scenario:
     ------
     InputError
         If quantities or names are impossible, or measured times are missing.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Link, Node, Scenario
+    >>> gate = Node("gate", "resnet34", compute_gflops=5, arrival_rate=1, link="cell-3")
+    >>> yard = Node("yard", "resnet34", compute_gflops=10, arrival_rate=1, uplink_mbps=6)
+    >>> Scenario(cloud_gflops=60, nodes=[gate, yard], links=[Link("cell-3", mbps=50)])
+    Scenario(2 nodes running resnet34, cloud 60 GFLOP/s, 1 link)
     """
 
-    cloud_gflops: float | None
-    nodes: NodeTable
+    cloud_gflops: float | None = None
+    nodes: AnyNodes = AnyNodes()  # noqa: RUF009 - a descriptor, not a default
     options: Options = field(default_factory=Options)
     profiles: Mapping[str, LayerProfile] = field(default_factory=dict)
     name: str = ""
@@ -139,19 +171,30 @@ class Scenario:
     cloud_device: str = ""
     cloud_rtt_ms: float = 0.0
     cloud_link: str = ""
-    servers: tuple[Server, ...] = ()
-    links: tuple[Link, ...] = ()
+    servers: Sequence[Server] = ()
+    links: Sequence[Link] = ()
     cloud_price_per_gflops: float | None = None
     cloud_step_gflops: float | None = None
-    hosts: tuple[Host, ...] = ()
+    hosts: Sequence[Host] = ()
     cloud_sharing: Sharing = "reserved"
     cloud_seconds_by_batch: Mapping[int, float] | Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Resolve zoo networks that no profile was given for, and look every name and measured time up."""
+        for key, (kind, what) in _KINDS.items():
+            if not isinstance(getattr(self, key), kind):
+                raise InputError(f"{key} must be {what}, got {described(getattr(self, key))}")
+        for network, profile in self.profiles.items():
+            if not isinstance(profile, LayerProfile):
+                raise InputError(f'profiles["{network}"] must be a LayerProfile, got {described(profile)}')
+        for key, entry in (("servers", Server), ("links", Link), ("hosts", Host)):
+            object.__setattr__(self, key, all_of(entry, getattr(self, key), key))
         if self.cloud_gflops is None:
             if not self.servers:
-                raise InputError('"cloud" is missing; add [cloud] with compute_gflops, or [[servers]]')
+                raise InputError(
+                    '"cloud" is missing; add [cloud] with compute_gflops, or [[servers]]; in Python, cloud_gflops or '
+                    "servers"
+                )
         elif not (np.isfinite(self.cloud_gflops) and self.cloud_gflops > 0):
             raise InputError(f"cloud.compute_gflops must be finite and > 0, got {self.cloud_gflops}")
         elif not 1 / MOST <= self.cloud_gflops <= MOST:
@@ -162,9 +205,8 @@ class Scenario:
                 raise InputError(f"cloud.{key} must be > 0 and lie {RANGE}, got {value}")
         if self.cloud_seconds_by_batch:
             object.__setattr__(self, "cloud_seconds_by_batch", batches_of_cloud(self.cloud_seconds_by_batch))
-        object.__setattr__(self, "servers", tuple(self.servers))
-        object.__setattr__(self, "links", tuple(self.links))
-        object.__setattr__(self, "hosts", tuple(self.hosts))
+        if self.cloud_gflops is not None:
+            Server(**self.all_servers[0].model_dump())  # it must be one that a file could have
         check_names_of_resources(self.all_servers, self.links, self.nodes)
         check_hosts(self.nodes, self.hosts)
         profiles = {m: self.profiles[m] if m in self.profiles else zoo_profile(m) for m in self.nodes.networks}
@@ -182,6 +224,106 @@ class Scenario:
         check_limits(self.nodes, profiles)
         check_streams(self)
 
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        cloud_gflops: float | None = None,
+        *,
+        options: Options | None = None,
+        servers: Sequence[Server] = (),
+        links: Sequence[Link] = (),
+        profiles: Mapping[str, LayerProfile] | None = None,
+        name: str = "",
+    ) -> Scenario:
+        """Return the scenario whose nodes are the rows of a pandas frame.
+
+        Parameters
+        ----------
+        frame
+            Has the columns of a node table, ``name``, ``model``, ``compute_gflops``, ``uplink_mbps``, ``arrival_rate``
+            and whatever else of them; NaN is as if left out. Lists are lists, or texts with ``|`` between entries.
+        cloud_gflops, options, servers, links, profiles, name
+            As of a `Scenario`.
+
+        Raises
+        ------
+        InputError
+            If it is no frame, a column is missing or a value impossible.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from dmcjia_opt import Scenario
+        >>> columns = ["name", "model", "compute_gflops", "uplink_mbps", "arrival_rate"]
+        >>> frame = pd.DataFrame([("gate", "resnet34", 5, 25, 1), ("yard", "alexnet", 10, 6, 2)], columns=columns)
+        >>> Scenario.from_frame(frame, cloud_gflops=60)
+        Scenario(2 nodes running alexnet, resnet34, cloud 60 GFLOP/s)
+        """
+        from dmcjia_opt.model.scenario.frame_nodes import nodes_of_frame
+
+        return cls(
+            cloud_gflops=cloud_gflops,
+            nodes=nodes_of_frame(frame),
+            options=options or Options(),
+            profiles=profiles or {},
+            name=name,
+            servers=servers,
+            links=links,
+        )
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], folder: str | Path = ".", *, outside: bool = False) -> Scenario:
+        """Return the scenario that a parsed scenario file holds.
+
+        Parameters
+        ----------
+        content
+            The keys of the file, as ``tomllib.loads`` returns them.
+        folder
+            Where the files are that it refers to.
+        outside
+            Whether it may refer to files outside of it.
+
+        Raises
+        ------
+        InputError
+            If a key is unknown or missing, or a value impossible; the message names it.
+
+        Examples
+        --------
+        >>> from dmcjia_opt import Scenario
+        >>> gate = {"name": "gate", "model": "vgg19", "compute_gflops": 5, "uplink_mbps": 25, "arrival_rate": 0.5}
+        >>> Scenario.from_dict({"cloud": {"compute_gflops": 60}, "nodes": [gate]})
+        Scenario(1 node running vgg19, cloud 60 GFLOP/s)
+        """
+        from dmcjia_opt.model.scenario.loading import from_dict
+
+        return from_dict(content, folder, outside=outside)
+
+    def __repr__(self) -> str:
+        cloud = "" if self.cloud_gflops is None else f"cloud {self.cloud_gflops:g} GFLOP/s"
+        others = (counted(len(self.servers), "server"), counted(len(self.links), "link"))
+        options = (f"{key}={getattr(self.options, key)!r}" for key in sorted(self.options.model_fields_set))
+        return called("Scenario", *([f'"{self.name}"'] if self.name else []), self._fleet(), cloud, *others, *options)
+
+    def _fleet(self) -> str:
+        """Return how many nodes there are, and which networks they run."""
+        networks = sorted({profile.name for profile in self.profiles.values()})
+        return f"{counted(self.n_nodes, 'node')} running {', '.join(networks)}"
+
+    def _repr_html_(self) -> str:
+        """Return the first nodes as a notebook shows them."""
+        from dmcjia_opt.model.scenario.saving import row_of
+
+        rows = [row_of(self.nodes, d) for d in range(min(self.n_nodes, _MOST_SHOWN))]
+        head = list(dict.fromkeys(key for row in rows for key in row))
+        cells = [[_shown(row.get(key, "–")) for key in head] for row in rows]
+        more = self.n_nodes - len(rows)
+        notes = [f"and {more:,} more nodes"] if more else []
+        entries = [*self.all_servers, *self.links]
+        return html_table(head, cells, repr(self), [*notes, *map(repr, entries[:_MOST_SHOWN])])
+
     @property
     def n_nodes(self) -> int:
         """Number of edge nodes."""
@@ -191,7 +333,7 @@ class Scenario:
     def all_servers(self) -> tuple[Server, ...]:
         """The cloud, if there is one, and the other servers."""
         if self.cloud_gflops is None:
-            return self.servers
+            return tuple(self.servers)
         cloud = Server.model_construct(
             name=CLOUD_NAME,
             compute_gflops=float(self.cloud_gflops),
@@ -241,7 +383,12 @@ class Scenario:
         InputError
             If the node has no such option.
         """
+        self._check_node(node)
         return self.menus.route(self, node, option)
+
+    def _check_node(self, node: int) -> None:
+        if not (isinstance(node, int | np.integer) and 0 <= node < self.n_nodes):
+            raise InputError(f"node must be an index of 0 … {self.n_nodes - 1}, got {described(node)}")
 
     def option_of(self, node: int, cuts: int | Sequence[int], server: str | None = None) -> int:
         """Return the option of a node that has these cuts and whose last part runs on `server`.
@@ -260,6 +407,7 @@ class Scenario:
         InputError
             If there is none: a limit forbids it, or another option is better whatever the shares.
         """
+        self._check_node(node)
         return self.menus.option_of(self, node, cuts, server)
 
     def seconds(self, device: str, network: str) -> FloatArray:
@@ -302,54 +450,9 @@ class Scenario:
 
         Prices are left out: no plan depends on them.
         """
-        options = self.options.model_dump()
-        for key in ("statistic", "objective"):  # as it was when there was nothing but the mean
-            if options[key] == "mean":
-                del options[key]
-        if self.options.delay != "tandem" and self.options.uplink == "delay":
-            del options["uplink"]  # as it was when the other curves did not read it
-        head = {
-            "cloud_gflops": None if self.cloud_gflops is None else float(self.cloud_gflops),
-            "options": options,
-            "names": self.nodes.names if isinstance(self.nodes.names, tuple) else self.nodes.names.digest,
-            "models": [self.profiles[m].fingerprint() for m in self.nodes.networks],
-        }
-        digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
-        digest.update(self.nodes.network_index.astype("<i8").tobytes())
-        for key in QUANTITIES:
-            digest.update(getattr(self.nodes, key).astype("<f8").tobytes())
-        for part in self._further():
-            digest.update(part)
-        measured = self.measured()
-        if measured:
-            on = [self.nodes.devices, self.cloud_device, measured]
-            digest.update(json.dumps(on).encode() + self.nodes.device_index.astype("<i8").tobytes())
-            for device, network in measured:
-                digest.update(self.seconds(device, network).astype("<f8").tobytes())
-        return digest.hexdigest()
+        from dmcjia_opt.model.scenario.hashing import sha256
 
-    def _further(self) -> Iterator[bytes]:
-        """Yield what a scenario has beside one cloud and private links, for its hash."""
-        nodes = self.nodes
-        shared = [[_content(entry) for entry in entries] for entries in (self.servers, self.links)]
-        cloud = [float(self.cloud_rtt_ms), self.cloud_link]
-        if any(shared) or any(cloud):
-            yield json.dumps([*shared, *cloud]).encode()
-        pooled = {host.name: host.sharing for host in self.hosts if host.sharing != "reserved"}
-        if pooled or self.cloud_sharing != "reserved":
-            yield json.dumps([self.cloud_sharing, sorted(pooled.items())]).encode()
-        if self.cloud_seconds_by_batch:
-            yield json.dumps([*self.cloud_seconds_by_batch.items()]).encode()
-        for key in LABELS:
-            labels = getattr(nodes, key)
-            if labels.values:
-                yield json.dumps([key, labels.values]).encode() + labels.index.astype("<i8").tobytes()
-        for key in filter(nodes.has, OPTIONAL):
-            yield key.encode() + getattr(nodes, key).astype("<f8").tobytes()
-        if nodes.has("memory_mb"):
-            for network in nodes.networks:
-                weights = self.profiles[network].weight_bytes
-                yield b"" if weights is None else weights.astype("<f8").tobytes()
+        return sha256(self)
 
     def save(self, path: str | Path, *, nodes_file: str | None = None) -> None:
         """Write the scenario as TOML, its nodes inline or in `nodes_file` (``.csv`` or ``.parquet``) beside it.
@@ -364,75 +467,16 @@ class Scenario:
         InputError
             If the folder cannot be written, a file would lie outside of it, or too many nodes are to be inline.
         """
-        path = Path(path)
-        options = self.options.model_dump(exclude_defaults=True)
-        options["flops_per_mac"] = self.options.flops_per_mac
-        content: dict[str, Any] = {"name": self.name} if self.name else {}
-        table = replace(self.nodes, networks=tuple(self._saved_as(network) for network in self.nodes.networks))
-        written = [reference for reference in table.networks if reference not in ZOO]
-        for reference in [*written, *([] if nodes_file is None else [nodes_file])]:
-            if not is_beneath(path.parent, reference):
-                raise InputError(f'"{reference}" would be written outside the folder of {path}; choose another name')
-        if nodes_file is not None:
-            if not (path.parent / nodes_file).is_dir():
-                write_nodes(path.parent / nodes_file, table)
-            content["nodes_file"] = nodes_file
-        if self.cloud_gflops is not None:
-            cloud = {
-                "device": self.cloud_device,
-                "rtt_ms": float(self.cloud_rtt_ms),
-                "link": self.cloud_link,
-                "price_per_gflops": self.cloud_price_per_gflops,
-                "step_gflops": self.cloud_step_gflops,
-                "sharing": "" if self.cloud_sharing == "reserved" else self.cloud_sharing,
-                "seconds_by_batch": dict(self.cloud_seconds_by_batch),
-            }
-            content["cloud"] = {"compute_gflops": float(self.cloud_gflops)} | {k: v for k, v in cloud.items() if v}
-        content["options"] = options
-        measured = [self.times.key(device, self.profiles[network]) for device, network in self.measured()]
-        if measured:
-            content["profiles"] = {"times_file": times_beside(path).name}
-            self.times.only(measured).save(times_beside(path))
-        for key in ("servers", "links", "hosts"):
-            if entries := getattr(self, key):
-                content[key] = [entry.model_dump(exclude_defaults=True) for entry in entries]
-        if nodes_file is None:
-            content["nodes"] = [_node(table, d) for d in range(self.n_nodes)]
-        for network, reference in zip(self.nodes.networks, table.networks, strict=True):
-            if reference not in ZOO:
-                self.profiles[network].save(path.parent / reference)
-        text = tomli_w.dumps(content)
-        most, remedy = FILES["the scenario"]
-        if len(text) > most:
-            raise InputError(f"{path}: {len(text):,} bytes could not be read again; the most is {most:,}: {remedy}")
-        write_text(path, text)
+        from dmcjia_opt.model.scenario.saving import save
 
-    def _saved_as(self, network: str) -> str:
-        """Return the reference of a network's profile once it is written; an ONNX file is never written over."""
-        if Path(network).suffix == ".json":
-            return network
-        zoo = network in ZOO and self.profiles[network].fingerprint() == zoo_profile(network).fingerprint()
-        return network if zoo else f"{network}.json"
+        save(self, path_of(path), nodes_file)
 
 
-def times_beside(path: Path) -> Path:
-    """Return where the measured times of a scenario are written that is written to `path`."""
-    return path.with_name(f"{path.stem}-times.csv")
-
-
-def _content(entry: Server | Link) -> dict[str, Any]:
-    """Return what of a server or a link plans depend on."""
-    unsaid = {"sharing": entry.sharing == "reserved", "seconds_by_batch": not getattr(entry, "seconds_by_batch", None)}
-    return entry.model_dump(exclude={*COSTS, *(key for key, is_so in unsaid.items() if is_so)})
-
-
-def _node(table: NodeTable, d: int) -> dict[str, Any]:
-    numbers = {key: float(getattr(table, key)[d]) for key in (*QUANTITIES, *filter(table.has, OPTIONAL))}
-    row: dict[str, Any] = {"name": table.names[d], "model": table.network_of(d)}
-    row |= {key: int(value) if key in WHOLE else value for key, value in numbers.items() if not np.isnan(value)}
-    if row.get("arrivals") == ARRIVALS["periodic"]:
-        row["arrivals"] = "periodic"
-    labels = {key: getattr(table, key).at(d) for key in LABELS if getattr(table, key).values} | {
-        "device": table.device_of(d)
-    }
-    return row | {key: value for key, value in labels.items() if value is not None}
+def _shown(value: object) -> str:
+    return (
+        f"{value:.6g}"
+        if isinstance(value, float)
+        else ", ".join(map(str, value))
+        if isinstance(value, tuple)
+        else str(value)
+    )

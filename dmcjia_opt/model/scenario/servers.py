@@ -7,9 +7,10 @@ from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
+from dmcjia_opt.base.entries import TableEntry
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import STRICT, Name, NonNegative, Positive
 from dmcjia_opt.base.suggesting import did_you_mean
@@ -64,13 +65,19 @@ def batches_of_cloud(seconds: Mapping[int, float] | Mapping[str, float]) -> dict
         raise InputError(f"cloud: seconds_by_batch {error.errors()[0]['msg']}") from None
 
 
-class Server(BaseModel):
+class Server(TableEntry):
     """One ``[[servers]]`` entry; ``device`` names measured times in place of ``compute_gflops``.
 
     ``rtt_ms`` is the round trip to it where a node has none of its own, ``link`` what everything sent to it crosses
     behind the node's own link. ``price_per_gflops`` and ``step_gflops`` are what more of it costs and in which steps it
     is sold; plans do not depend on them. ``sharing`` says whether each node has a share of it, or tasks of all meet.
     ``seconds_by_batch`` makes one queue serve in batches: how long they take, by the number of tasks.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Server
+    >>> Server("site-a", compute_gflops=60, rtt_ms=2)
+    Server(name='site-a', compute_gflops=60.0, rtt_ms=2.0)
     """
 
     model_config = _FROZEN
@@ -90,11 +97,17 @@ class Server(BaseModel):
         return tuple((int(size), seconds) for size, seconds in (self.seconds_by_batch or {}).items())
 
 
-class Link(BaseModel):
+class Link(TableEntry):
     """One ``[[links]]`` entry: what several nodes send over, in Mbit/s (10⁶ bit/s).
 
     ``price_per_mbps`` and ``step_mbps`` are what more of it costs and in which steps it is sold. ``sharing`` is as that
     of a server.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Link
+    >>> Link("cell-3", mbps=50)
+    Link(name='cell-3', mbps=50.0)
     """
 
     model_config = _FROZEN
@@ -105,8 +118,15 @@ class Link(BaseModel):
     sharing: Sharing = "reserved"
 
 
-class Host(BaseModel):
-    """One ``[[hosts]]`` entry: how the nodes of a host share it, where they do not have reserved shares."""
+class Host(TableEntry):
+    """One ``[[hosts]]`` entry: how the nodes of a host share it, where they do not have reserved shares.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Host
+    >>> Host("jetson-1", sharing="fifo")
+    Host(name='jetson-1', sharing='fifo')
+    """
 
     model_config = _FROZEN
     name: Name

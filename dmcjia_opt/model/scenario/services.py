@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from dmcjia_opt.base.arrays import AnyArray, BoolArray, FloatArray, IntArray, blocks, namespace, same
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.menus import Menu, Menus
 from dmcjia_opt.model.scenario.node_limits import NodeLimits
@@ -40,6 +41,15 @@ class Services:
         (n_nodes, n_uses) service time of each use at full share, s; 0 where there is none.
     resource
         (n_nodes, n_uses) which resource that is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmcjia_opt import generate
+    >>> from dmcjia_opt.model.scenario.services import stage_times
+    >>> services = stage_times(generate("paper", nodes=3, seed=1)).at(np.array([0, 16, 34]))
+    >>> services.edge.round(3)
+    array([0.   , 0.198, 0.586])
     """
 
     edge: FloatArray
@@ -48,10 +58,22 @@ class Services:
     used: FloatArray
     resource: IntArray
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
-    """The same for some nodes at several options each, (n_rows, n_options) or what broadcasts to it."""
+    """The same for some nodes at several options each, (n_rows, n_options) or what broadcasts to it.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> from dmcjia_opt.model.scenario.services import stage_times
+    >>> times = stage_times(generate("paper", nodes=3, seed=1))
+    >>> (_, menu, rows), *_ = times.blocks()
+    >>> times.of(menu, rows).edge.shape
+    (3, 35)
+    """
 
     edge: FloatArray
     computing: FloatArray
@@ -59,6 +81,8 @@ class Parts:
     upload: FloatArray
     constant: FloatArray
     used: Mapping[Slot, tuple[FloatArray, IntArray]]
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +115,13 @@ class StageTimes:
         (n_splits,) edge service times, s, of a device and a network, that were measured.
     limits
         What limits of memory and energy there are, or None.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> from dmcjia_opt.model.scenario.services import stage_times
+    >>> stage_times(generate("paper", nodes=3, seed=1)).slots
+    ('first server',)
     """
 
     menus: Menus
@@ -113,6 +144,8 @@ class StageTimes:
     device_index: IntArray
     measured: Mapping[tuple[int, int], FloatArray]
     limits: NodeLimits | None
+
+    __repr__ = brief
 
     @property
     def has_choices(self) -> bool:

@@ -161,7 +161,7 @@ def _lost() -> BackendFailed:
 
 
 def _serve(pipe: Connection, shelf: Shelf, places: Sequence[int]) -> None:
-    """PlanHead questions for some parts; None is the answer to None, which also ends what was asked before."""
+    """Answer questions for some parts; None is the answer to None, which also ends what was asked before."""
     while True:
         question = pipe.recv()
         if question is None:

@@ -63,6 +63,9 @@ class PartedPlan(PlanHead):
     resources: tuple[Resource, ...]
     total: Totals
 
+    def __repr__(self) -> str:
+        return self.in_words(self.n_nodes)
+
     def to_dict(self, rows_file: str = "") -> dict[str, Any]:
         """Return the content of a plan file whose rows are in another one."""
         return {

@@ -11,6 +11,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model.networks.reading import Profiled
 from dmcjia_opt.model.networks.zoo import ZOO
 from dmcjia_opt.model.scenario.compiling import compile_problem
@@ -50,10 +51,24 @@ class Deployment:
         Who does what.
     files
         The halves by their path in the folder.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import evaluate, load_plan, load_scenario
+    >>> from dmcjia_opt.model.scenario.loading import load_graphs
+    >>> from dmcjia_opt.studies.deploy.deploying import deploy
+    >>> from dmcjia_opt.testing.networks import small_fleet
+    >>> scenario = load_scenario(small_fleet("fleet.toml"))
+    >>> evaluate(scenario, [1, 1]).save("plan.json")
+    >>> graphs = load_graphs("fleet.toml", scenario.nodes.networks)
+    >>> sorted(deploy(scenario, load_plan("plan.json"), graphs).files)
+    ['halves/small-1-1.onnx', 'halves/small-2-2.onnx']
     """
 
     manifest: Manifest
     files: Mapping[str, bytes] = field(repr=False)
+
+    __repr__ = brief
 
     def save(self, folder: str | Path) -> None:
         """Write everything into a folder, the manifest last.
@@ -85,6 +100,19 @@ def deploy(scenario: Scenario, plan: PlanFile, graphs: Mapping[str, tuple[Profil
         If the plan breaks a limit.
     BackendMissing, BackendFailed
         If onnxruntime is not installed, or cannot run a network.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import evaluate, load_plan, load_scenario
+    >>> from dmcjia_opt.model.scenario.loading import load_graphs
+    >>> from dmcjia_opt.studies.deploy.deploying import deploy
+    >>> from dmcjia_opt.testing.networks import small_fleet
+    >>> scenario = load_scenario(small_fleet("fleet.toml"))
+    >>> evaluate(scenario, [1, 1]).save("plan.json")
+    >>> graphs = load_graphs("fleet.toml", scenario.nodes.networks)
+    >>> deployment = deploy(scenario, load_plan("plan.json"), graphs)
+    >>> [node.name for node in deployment.manifest.nodes]
+    ['gate', 'yard']
     """
     if plan.scenario_sha256 != scenario.sha256():
         raise InputError("the plan was made for another scenario, or for this one before it changed; solve it anew")

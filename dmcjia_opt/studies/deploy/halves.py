@@ -15,6 +15,7 @@ import numpy as np
 from dmcjia_opt.base.errors import BackendFailed, BackendMissing, InputError
 from dmcjia_opt.base.files import is_beneath
 from dmcjia_opt.base.machine import installing
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model.networks.cuts import Cut
 from dmcjia_opt.model.networks.graph import Operation, topological_order
 from dmcjia_opt.model.networks.onnx_ import OnnxModel
@@ -43,6 +44,17 @@ class Half:
         What it reads and makes.
     content
         The ONNX file.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.networks.reading import read_profile
+    >>> from dmcjia_opt.studies.deploy.halves import Divisible
+    >>> from dmcjia_opt.testing.networks import write_small
+    >>> path = write_small("small.onnx")
+    >>> read = read_profile(str(path))
+    >>> device, server = Divisible(read.model, read.cuts, path).take_apart([1])
+    >>> device.outputs == server.inputs, str(server.inputs[0])
+    (True, 'b 1x16 float32')
     """
 
     start: int
@@ -50,6 +62,8 @@ class Half:
     inputs: tuple[TensorEntry, ...]
     outputs: tuple[TensorEntry, ...]
     content: bytes
+
+    __repr__ = brief
 
 
 class Divisible:
@@ -72,6 +86,16 @@ class Divisible:
         If onnxruntime cannot run the whole.
     InputError
         If weights beside the file cannot be read.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.networks.reading import read_profile
+    >>> from dmcjia_opt.studies.deploy.halves import Divisible
+    >>> from dmcjia_opt.testing.networks import write_small
+    >>> path = write_small("small.onnx")
+    >>> read = read_profile(str(path))
+    >>> [(half.start, half.end) for half in Divisible(read.model, read.cuts, path).take_apart([1])]
+    [(0, 1), (1, 2)]
     """
 
     def __init__(self, model: OnnxModel, cuts: Sequence[Cut], path: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import BackendMissing, InputError
 from dmcjia_opt.base.machine import installing, load
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.studies.deploy.company import Company, company
 from dmcjia_opt.studies.deploy.jobs import jobs
 from dmcjia_opt.studies.deploy.manifest import Manifest, NodeEntry, load_manifest
@@ -43,6 +44,15 @@ class Moments:
         clock. Without pacing those are the same, but for links that are not the last before a server.
     work
         (n_tasks, n_stages) how long the half took; NaN where none runs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmcjia_opt.studies.deploy.run_here import Moments
+    >>> stages = np.array([[0.0, 0.2], [1.0, 1.3]])
+    >>> moments = Moments(np.array([0.0, 1.0]), stages, stages, np.array([0.2, 1.3]), stages)
+    >>> moments.arrivals
+    array([0., 1.])
     """
 
     arrivals: FloatArray
@@ -50,6 +60,8 @@ class Moments:
     at: FloatArray
     done: FloatArray
     work: FloatArray
+
+    __repr__ = brief
 
     def delays(self, *, scheduled: bool = False) -> FloatArray:
         """Return the delay of every task at each stage, (n_tasks, n_stages), s."""
@@ -75,6 +87,12 @@ class Records:
         When it began, ISO 8601, and how long the tasks took.
     load
         The machine's load average before and after; None where the system does not tell.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.studies.deploy.run_here import run
+    >>> run("cameras", tasks=60, paced=True).seconds  # doctest: +SKIP
+    31.2
     """
 
     manifest: Manifest
@@ -85,6 +103,8 @@ class Records:
     started: str
     seconds: float
     load: tuple[float | None, float | None]
+
+    __repr__ = brief
 
 
 def run(
@@ -125,6 +145,13 @@ def run(
         If onnxruntime is not installed.
     BackendFailed
         If a process fails or dies.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.studies.deploy.run_here import run
+    >>> records = run("cameras", tasks=60, paced=True)  # doctest: +SKIP
+    >>> [moments.delays.mean() for moments in records.nodes]  # doctest: +SKIP
+    [0.41, 0.38]
     """
     if not _LEAST_TASKS <= tasks <= _MOST_TASKS:
         raise InputError(f"tasks must lie between {_LEAST_TASKS} and {_MOST_TASKS:,}, got {tasks}")

@@ -15,6 +15,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.files import write_text
 from dmcjia_opt.base.machine import installed_versions, machine
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model.networks.measured import MeasuredTimes, Timed
 from dmcjia_opt.studies.deploy.expecting import Passed, expected, through
 from dmcjia_opt.studies.deploy.manifest import COMPUTING, Manifest, NodeEntry
@@ -55,6 +56,13 @@ class Figures:
         By the clock.
     scheduled_s
         The mean by the schedule, which this machine's own delays do not reach; as measured where there is none.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.studies.deploy.run_result import Figures
+    >>> figures = Figures(0.5, 0.5, 0.9, 0.52, 0.95, 0.51)
+    >>> round(figures.error, 3)
+    0.04
     """
 
     planned_s: float
@@ -84,6 +92,12 @@ class StageResult:
         Part of the time that it works, where tasks wait for each other; 0 elsewhere.
     overruns
         How often a half took longer than the planned time of a paced run.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.studies.deploy.run_result import Figures, StageResult
+    >>> StageResult("edge", Figures(0.5, 0.5, 0.9, 0.52, 0.95, 0.51), 0.3, 0.1, 0.4, 0).stage
+    'edge'
     """
 
     stage: str
@@ -112,6 +126,12 @@ class NodeResult:
         between it and the predicted one is chance.
     stages
         In order.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.studies.deploy.run_result import Figures, NodeResult
+    >>> NodeResult("gate", "small", 300, Figures(0.5, 0.5, 0.9, 0.52, 0.95, 0.51), 0.51, ()).tasks
+    300
     """
 
     name: str
@@ -132,10 +152,19 @@ class RunResult:
         What was seen.
     nodes
         What comes of it.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.studies.deploy.run_here import run
+    >>> from dmcjia_opt.studies.deploy.run_result import result_of
+    >>> result_of(run("cameras", tasks=60, paced=True)).off()  # doctest: +SKIP
+    (0.021, 0.03, 'gate')
     """
 
     records: Records
     nodes: tuple[NodeResult, ...]
+
+    __repr__ = brief
 
     @property
     def errors(self) -> FloatArray:
@@ -275,7 +304,14 @@ def _spread(manifest: Manifest, node: NodeEntry, seconds: dict[str, float]) -> d
 
 
 def result_of(records: Records) -> RunResult:
-    """Return what comes of a run: its tasks counted, and beside them those predicted."""
+    """Return what comes of a run: its tasks counted, and beside them those predicted.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.studies.deploy.run_here import run
+    >>> from dmcjia_opt.studies.deploy.run_result import result_of
+    >>> result_of(run("cameras", tasks=60, paced=True)).save("run.json")  # doctest: +SKIP
+    """
     return RunResult(records, tuple(_node(records, d) for d in range(len(records.nodes))))
 
 

@@ -21,7 +21,14 @@ _MOST_RANK = 64
 
 
 class TensorEntry(BaseModel):
-    """A tensor: its name, its shape, and what NumPy calls the type of its elements."""
+    """A tensor: its name, its shape, and what NumPy calls the type of its elements.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.studies.deploy.tensors import TensorEntry
+    >>> TensorEntry(name="relu1", shape=(1, 16), dtype="float32").n_bytes
+    64
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
     name: str

@@ -18,3 +18,11 @@ COLOURS: Mapping[str, str] = MappingProxyType(
         "grey": "#8C8C8C",
     }
 )
+#: One colour for each stage of a delay, wherever it is drawn. Of three of these colours no others that leave red and
+#: green alone are further apart to the colour-blind; what is beside the stages has the rest.
+STAGES: Mapping[str, str] = MappingProxyType(
+    dict.fromkeys(("edge", "device"), COLOURS["blue"])
+    | dict.fromkeys(("upload", "network"), COLOURS["orange"])
+    | dict.fromkeys(("cloud", "servers"), COLOURS["sky"])
+    | {"total": COLOURS["pink"], "deadline": COLOURS["red"]}
+)

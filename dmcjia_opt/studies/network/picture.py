@@ -52,7 +52,7 @@ def draw_profile(scenario: Scenario, path: Path) -> None:
     if (kib > 0).all() and kib.max() > 50 * kib.min():
         sent.set_yscale("log")
     tidy(delay, f"Mean delay on one node: {conditions(scenario)}", "split: layers that the node runs itself", "s")
-    _stack(delay, splits, delays, COLOURS["blue"], COLOURS["green"], COLOURS["sky"])
+    _stack(delay, splits, delays)
     if best is not None:
         label = f"least delay: {seconds(float(delays.total[best]))} at split {best}"
         for axes in (work, sent, delay):
@@ -64,15 +64,15 @@ def draw_profile(scenario: Scenario, path: Path) -> None:
     save_as(figure, path)
 
 
-def _stack(axes: Axes, splits: np.ndarray[tuple[int], np.dtype[np.int64]], delays: Stages, *colours: str) -> None:
+def _stack(axes: Axes, splits: np.ndarray[tuple[int], np.dtype[np.int64]], delays: Stages) -> None:
     """Draw the stages of delay on top of each other, leaving out splits whose queues are unstable."""
+    from dmcjia_opt.studies.look.colours import STAGES
+
     stable = np.isfinite(delays.total)
     base = np.zeros(len(splits))
-    for stage, label, colour in zip(
-        (delays.edge, delays.upload, delays.cloud), ("edge", "upload", "cloud"), colours, strict=True
-    ):
+    for label, stage in {"edge": delays.edge, "upload": delays.upload, "cloud": delays.cloud}.items():
         height = np.where(stable, stage, 0.0)
-        axes.bar(splits, height, bottom=base, color=colour, label=label)
+        axes.bar(splits, height, bottom=base, color=STAGES[label], label=label)
         base = base + height
     for k in splits[~stable]:
         axes.axvspan(k - 0.5, k + 0.5, color="#EEEEEE", label="unstable" if k == splits[~stable][0] else None)

@@ -11,6 +11,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
@@ -33,10 +34,21 @@ class Conditions:
     ------
     InputError
         If the trace is of a node or a link that is not there, or has no uplink of its own.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> from dmcjia_opt.studies.online.conditions import Conditions, links_of
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> trace = links_of("markov:10", scenario)
+    >>> Conditions(scenario, trace).problem(trace.values[0])
+    Problem("paper-n3-s1", 3 nodes, 35 options, 1 resource, md1)
     """
 
     scenario: Scenario
     trace: LinkTrace
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Look every name up."""
@@ -118,6 +130,13 @@ def links_of(trace: str, scenario: Scenario, seed: int = 0) -> LinkTrace:
     """Return the trace that a name describes: a file, or ``markov:SECONDS``, ``onoff:SECONDS`` around the plan.
 
     A drawn trace is of every node's own uplink and every shared link.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> from dmcjia_opt.studies.online.conditions import links_of
+    >>> links_of("onoff:60", generate("paper", nodes=3, seed=1)).end
+    60.0
     """
     if trace.partition(":")[0] not in DRAWN and Path(trace).suffix:
         return load_links(trace)

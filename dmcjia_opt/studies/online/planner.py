@@ -10,6 +10,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.bounds.best import BestPrice
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Allocator, Stop
@@ -35,6 +36,16 @@ class Planned:
         (n_names,) the speeds it is for, Mbit/s; of one for a whole trace, their harmonic means.
     seconds
         How long it took to make.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> from dmcjia_opt.studies.online.conditions import Conditions, links_of
+    >>> from dmcjia_opt.studies.online.planner import Planner
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> trace = links_of("markov:10", scenario)
+    >>> Planner(Conditions(scenario, trace)).at(trace.values[0]).options
+    array([0, 0, 0])
     """
 
     options: IntArray
@@ -42,6 +53,8 @@ class Planned:
     lower_bound: float
     speeds: FloatArray
     seconds: float
+
+    __repr__ = brief
 
 
 @dataclass
@@ -58,6 +71,16 @@ class Planner:
         The budget of each plan.
     known
         Plans that there are already, by the bytes of their speeds.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> from dmcjia_opt.studies.online.conditions import Conditions, links_of
+    >>> from dmcjia_opt.studies.online.planner import Planner
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> trace = links_of("markov:10", scenario)
+    >>> round(Planner(Conditions(scenario, trace)).at(trace.values[0]).lower_bound, 3)
+    0.338
     """
 
     conditions: Conditions
@@ -66,6 +89,8 @@ class Planner:
     stop: Stop = field(default_factory=Stop)
     known: Mapping[bytes, Planned | None] = field(default_factory=dict)
     _near: FloatArray | None = field(default=None, init=False)
+
+    __repr__ = brief
 
     def at(self, speeds: FloatArray) -> Planned | None:
         """Return a plan for speeds (n_names,), Mbit/s; None if there is none."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.studies.online.planner import Planned, Planner
 from dmcjia_opt.studies.online.traces import LinkTrace
@@ -34,6 +35,19 @@ class Now:
         All of it, for those that look ahead.
     planner
         What makes plans.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, replay
+    >>> class EverySecond:
+    ...     name = "every second"
+    ...     def plan(self, now):
+    ...         if now.current and now.seconds - now.since < 1:
+    ...             return None
+    ...         return now.planner.at(now.forecast)
+    ...
+    >>> [run.policy for run in replay(generate("paper", nodes=3, seed=1), "markov:5", [EverySecond()]).runs]
+    ['every second']
     """
 
     step: int
@@ -44,9 +58,23 @@ class Now:
     trace: LinkTrace
     planner: Planner
 
+    __repr__ = brief
+
 
 class Policy(Protocol):
-    """Says at every step whether there is another plan."""
+    """Says at every step whether there is another plan.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, replay
+    >>> class Once:
+    ...     name = "once"
+    ...     def plan(self, now):
+    ...         return None if now.current else now.planner.at(now.forecast)
+    ...
+    >>> [run.policy for run in replay(generate("paper", nodes=3, seed=1), "markov:5", [Once()]).runs]
+    ['once']
+    """
 
     @property
     def name(self) -> str:
@@ -197,6 +225,13 @@ def build_forecast(name: str) -> Forecast:
     ------
     InputError
         If there is no such forecast.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmcjia_opt.studies.online.policies import build_forecast
+    >>> build_forecast("last")(np.array([[25.0], [5.0]]))
+    array([5.])
     """
     if name == "last":
         return last
@@ -215,6 +250,12 @@ def build_policy(name: str) -> Policy:
     ------
     InputError
         If there is no such policy, or its number is malformed.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.studies.online.policies import build_policy
+    >>> build_policy("change:0.3").name
+    'change:0.3'
     """
     kind, _, value = name.partition(":")
     if kind == "static":

@@ -17,9 +17,11 @@ import numpy as np
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.base.files import finite_or_null, write_text
+from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.processes import process_pool
+from dmcjia_opt.base.showing import brief, described
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.model.scenario.loading import load_scenario
+from dmcjia_opt.model.scenario.loading import scenario_of
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.studies.online.conditions import Conditions, links_of
 from dmcjia_opt.studies.online.planner import Planned, Planner
@@ -44,13 +46,25 @@ class Switching:
     load_mbps
         How fast the weights of its new part are loaded, where memory holds those of one option only; +inf where they
         are all there.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Switching, generate, replay
+    >>> found = replay(generate("paper", nodes=3, seed=1), "markov:10", ["oracle"], switching=Switching(seconds=0.5))
+    >>> found.switching
+    Switching(seconds=0.5, load_mbps=inf)
     """
 
     seconds: float = 0.0
     load_mbps: float = float("inf")
 
+    __repr__ = brief
+
     def __post_init__(self) -> None:
         """Check the values."""
+        for key in ("seconds", "load_mbps"):
+            if not isinstance(getattr(self, key), int | float | np.number):
+                raise InputError(f"{key} must be a number, got {described(getattr(self, key))}")
         if not (np.isfinite(self.seconds) and self.seconds >= 0.0):
             raise InputError(f"switch seconds must be finite and >= 0, got {self.seconds:g}")
         if not self.load_mbps > 0.0:
@@ -79,6 +93,14 @@ class PolicyRun:
         How long each of those took.
     options, shares
         (n_plans, n_nodes) and (n_plans, n_nodes, n_uses); `planned` says when each began.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, replay
+    >>> found = replay(generate("paper", nodes=3, seed=1), "markov:10", ["static", "oracle"])
+    >>> static, oracle = (run.mean_delay(found.trace.spans) for run in found.runs)
+    >>> bool(static >= oracle)
+    True
     """
 
     policy: str
@@ -90,6 +112,8 @@ class PolicyRun:
     plan_seconds: FloatArray
     options: IntArray
     shares: FloatArray
+
+    __repr__ = brief
 
     def mean_delay(self, spans: FloatArray) -> float:
         """Return the mean over time and nodes, s, with what switching cost."""
@@ -123,6 +147,13 @@ class Replay:
         One a policy.
     bound
         (n_steps,) what is proved of every plan of each step, s.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, replay
+    >>> found = replay(generate("paper", nodes=3, seed=1), "markov:10", ["static", "oracle"])
+    >>> [run.policy for run in found.runs]
+    ['static', 'oracle']
     """
 
     scenario: Scenario
@@ -130,6 +161,8 @@ class Replay:
     switching: Switching
     runs: tuple[PolicyRun, ...]
     bound: FloatArray
+
+    __repr__ = brief
 
     @property
     def lower_bound(self) -> float:
@@ -237,7 +270,8 @@ def replay(
     >>> found.regret(found.runs[0]) >= found.regret(found.runs[1])
     True
     """
-    scenario = load_scenario(scenario) if isinstance(scenario, str | Path) else scenario
+    check_arguments(replay, locals(), "scenario")
+    scenario = scenario_of(scenario)
     trace = trace if isinstance(trace, LinkTrace) else links_of(str(trace), scenario, seed)
     forecast = build_forecast(forecast) if isinstance(forecast, str) else forecast
     conditions, switching = Conditions(scenario, trace), switching or Switching()

@@ -14,6 +14,8 @@ from dmcjia_opt.base.arrays import FloatArray, IntArray, frozen
 from dmcjia_opt.base.csv_table import CsvTable
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.files import read_text
+from dmcjia_opt.base.handing import check_arguments
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.base.suggesting import did_you_mean
 
 #: What is recorded as nothing is this, Mbit/s or tasks a second.
@@ -55,6 +57,14 @@ class LinkTrace:
     ------
     InputError
         If times are not increasing, or a speed is no finite number ≥ 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmcjia_opt import LinkTrace
+    >>> trace = LinkTrace(np.array([0.0, 10.0]), 30.0, ("gate",), np.array([[25.0], [5.0]]))
+    >>> trace.spans
+    array([10., 20.])
     """
 
     times: FloatArray
@@ -63,6 +73,8 @@ class LinkTrace:
     values: FloatArray
     label: str = "trace"
     quantity: Quantity = "uplink_mbps"
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Check and freeze."""
@@ -107,7 +119,7 @@ class LinkTrace:
 
 
 def load_links(path: str | Path) -> LinkTrace:
-    """Read a trace.
+    r"""Read a trace.
 
     It is a table with a header, ``time_s``, ``node`` or ``link``, and ``uplink_mbps``, or ``time_s``, ``node`` and
     ``arrival_rate``; each row holds until the next of its link or node. Or it has one number a line and no header:
@@ -118,7 +130,17 @@ def load_links(path: str | Path) -> LinkTrace:
     ------
     InputError
         If it is missing or malformed; the message names the line.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dmcjia_opt import load_links
+    >>> _ = Path("links.csv").write_text("time_s,node,uplink_mbps\n0,gate,25\n10,gate,5\n")
+    >>> load_links("links.csv").values
+    array([[25.],
+           [ 5.]])
     """
+    check_arguments(load_links, locals())
     path = Path(path)
     text = read_text(path, "the speeds of links", "CSV")
     first = text.lstrip().split("\n", 1)[0]
@@ -235,6 +257,13 @@ def draw_links(name: str, base: FloatArray, names: Sequence[str], rng: np.random
     ------
     InputError
         If there is no such trace, or its length is no number of seconds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmcjia_opt.studies.online.traces import draw_links
+    >>> draw_links("markov:60", np.array([25.0]), ["gate"], np.random.default_rng(1)).names
+    ('gate',)
     """
     kind, _, length = name.partition(":")
     if kind not in DRAWN:

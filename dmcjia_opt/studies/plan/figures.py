@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.solving.plan import Moment
+from dmcjia_opt.solving.said import Moment
+from dmcjia_opt.studies.look.colours import STAGES as STAGE_COLOURS
 from dmcjia_opt.studies.look.plots import Style, add_steps, log_axis, new_figure, share_axis, styles
 from dmcjia_opt.studies.look.words import unit_of
 
@@ -25,7 +27,11 @@ _BAR_PIXELS = 19
 _FRAME_PIXELS, _LEAST_PIXELS = 80, 160
 
 _BESIDE = ("total", "deadline")
-STAGES = {**styles(("edge", "upload", "cloud", *_BESIDE)), **styles(("device", "network", "servers", *_BESIDE))}
+STAGES = {
+    stage: replace(style, colour=STAGE_COLOURS[stage])
+    for three in (("edge", "upload", "cloud"), ("device", "network", "servers"))
+    for stage, style in styles((*three, *_BESIDE)).items()
+}
 SHARE = styles(("to keep up", "to spare"))
 SEARCH = styles(("best plan", "lower bound"))
 

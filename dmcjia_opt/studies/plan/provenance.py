@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from dmcjia_opt.solving.registry import METHODS
+from dmcjia_opt.solving.evaluating import GIVEN
+from dmcjia_opt.solving.registry import KINDS, METHODS
 from dmcjia_opt.studies.look.words import budget
 from dmcjia_opt.studies.plan.subject import Subject
 
@@ -41,7 +42,7 @@ def provenance(subject: Subject) -> list[tuple[str, str]]:
 def command(subject: Subject) -> str:
     """Return the command that makes the plan again; empty where what it needs was not recorded."""
     made = subject.provenance
-    if not (subject.scenario_file and made.placer and made.allocator):
+    if not (subject.scenario_file and made.placer and made.allocator) or GIVEN in (made.placer, made.allocator):
         return ""
     words = ["dmcjia", "solve", subject.scenario_file, "--placer", made.placer, "--allocator", made.allocator]
     limits = made.limits.model_dump() if made.limits else {}
@@ -56,4 +57,5 @@ def foreign(subject: Subject) -> list[str]:
     """Return the methods, as the command names them, that did not come with this package."""
     made = subject.provenance
     named = {made.placer: ("placer", made.placer), made.allocator: ("allocator", made.allocator)}
-    return [name for name, (kind, method) in named.items() if (kind, method.partition(":")[0]) not in METHODS]
+    known = {(kind, GIVEN) for kind in KINDS} | METHODS.keys()
+    return [name for name, (kind, method) in named.items() if (kind, method.partition(":")[0]) not in known]

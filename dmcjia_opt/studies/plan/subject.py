@@ -20,7 +20,8 @@ from dmcjia_opt.model.uplinks import Stages
 from dmcjia_opt.solving.choices import Choices
 from dmcjia_opt.solving.contract import Status, proved
 from dmcjia_opt.solving.infeasible import why_no_plan
-from dmcjia_opt.solving.plan import Plan, PlanFile, Provenance
+from dmcjia_opt.solving.plan import Plan, PlanFile
+from dmcjia_opt.solving.said import Provenance
 from dmcjia_opt.solving.verifying import certify_file, check_objective
 from dmcjia_opt.studies.look.words import delay_called
 

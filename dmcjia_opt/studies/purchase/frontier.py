@@ -21,8 +21,10 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.base.files import write_text
+from dmcjia_opt.base.handing import check_arguments
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.bounds.bundle import climb
-from dmcjia_opt.model.scenario.loading import load_scenario
+from dmcjia_opt.model.scenario.loading import scenario_of
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.solving.solve import solve
@@ -63,6 +65,13 @@ class Point:
         The same in whole steps, as it is sold, and what that costs.
     whole_delay_s
         The mean delay, or that of the worst node, when what rounding adds is shared out, s.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import frontier, generate
+    >>> point = frontier(generate("paper", nodes=5, seed=1), deadlines_ms=[600]).points[0]
+    >>> point.delay_s, point.cost >= point.lower_bound
+    (0.6, True)
     """
 
     delay_s: float
@@ -76,7 +85,14 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Today:
-    """What the scenario says there is: its cost, and the shortest delay found with it, s; +inf where there is none."""
+    """What the scenario says there is: its cost, and the shortest delay found with it, s; +inf where there is none.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import frontier, generate
+    >>> frontier(generate("paper", nodes=5, seed=1), deadlines_ms=[600]).today.cost
+    400.0
+    """
 
     cost: float
     delay_s: float
@@ -100,6 +116,12 @@ class Frontier:
         (n_lines, 2): y and a of lines a − y·delay that no plan's cost is below; empty with a deadline.
     today
         Where the scenario as it is lies.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import frontier, generate
+    >>> frontier(generate("paper", nodes=5, seed=1), deadlines_ms=[600, 800]).by_deadline
+    True
     """
 
     scenario: Scenario
@@ -108,6 +130,8 @@ class Frontier:
     points: tuple[Point, ...]
     lines: FloatArray
     today: Today
+
+    __repr__ = brief
 
     @property
     def called(self) -> str:
@@ -204,8 +228,16 @@ def frontier(
         If it is not clear what is for sale, nothing has to be bought, or a number makes no sense.
     InfeasibleError
         If no capacity is enough.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import frontier, generate
+    >>> found = frontier(generate("paper", nodes=5, seed=1), deadlines_ms=[600, 800, 1000])
+    >>> [round(point.cost) for point in found.points]
+    [52, 22, 14]
     """
-    loaded = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
+    check_arguments(frontier, locals(), "scenario")
+    loaded = scenario_of(scenario)
     if not FEWEST <= points <= MOST:
         raise InputError(f"points must be from {FEWEST} to {MOST}, got {points}")
     for value in deadlines_ms or ():

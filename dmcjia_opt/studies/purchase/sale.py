@@ -8,6 +8,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, distinct
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.resources import Resource
@@ -36,6 +37,12 @@ class Sale:
         Indices of those that some option uses and that are not for sale.
     least
         The name of the one resource whose capacity is to be least; empty where a cost is.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, size
+    >>> size(generate("paper", nodes=5, seed=1), deadline_ms=600).sale.least
+    'cloud'
     """
 
     resources: tuple[Resource, ...]
@@ -44,6 +51,8 @@ class Sale:
     steps: FloatArray
     kept: IntArray
     least: str
+
+    __repr__ = brief
 
     @property
     def units(self) -> tuple[str, ...]:

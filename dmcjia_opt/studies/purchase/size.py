@@ -14,12 +14,14 @@ import numpy as np
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, constant, distinct, frozen
 from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.base.files import finite_or_null, write_text
+from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.machine import installed_versions
+from dmcjia_opt.base.showing import html_table
 from dmcjia_opt.base.suggesting import listed
 from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
-from dmcjia_opt.model.scenario.loading import load_scenario
+from dmcjia_opt.model.scenario.loading import scenario_of
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.choices import Choices, choices_of
 from dmcjia_opt.solving.registry import LIBRARIES
@@ -30,6 +32,8 @@ from dmcjia_opt.studies.purchase.sale import HAIR, Sale, sale_of
 
 #: Fleets of more nodes are written without a row for each.
 MOST_ROWS = 10_000
+#: Resources in a notebook.
+MOST_SHOWN = 40
 _SCALE = 2.0**20  # so many times the declared capacity is looked at where a mean and deadlines are asked together
 _MOST_TOLD = 3
 _MS = 1e-3
@@ -63,6 +67,12 @@ class Size:
         The most that the mean delay may be, s; +inf where there is no target.
     scenario
         What was sized.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, size
+    >>> size(generate("paper", nodes=5, seed=1), deadline_ms=600)
+    Size(cloud 51.552 GFLOP/s; cost 51.552, gap ..., worst 600 ms)
     """
 
     sale: Sale
@@ -98,6 +108,17 @@ class Size:
             if p > 0
         )
         return f"Size({bought}; cost {self.cost:.6g}, gap {self.gap:.1e}, worst {self.worst_delay / _MS:.4g} ms)"
+
+    def _repr_html_(self) -> str:
+        """Return what to have of each resource as a notebook shows it."""
+        sale = self.sale
+        rows = [
+            [one.name, one.kind, f"{capacity:.6g} {unit}", f"{declared:.6g} {unit}"]
+            for one, unit, declared, capacity in zip(
+                sale.resources, sale.units, sale.declared, self.capacity, strict=True
+            )
+        ]
+        return html_table(["resource", "kind", "to have", "declared"], rows[:MOST_SHOWN], repr(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of a size file."""
@@ -205,11 +226,12 @@ def size(
     Examples
     --------
     >>> from dmcjia_opt import generate, size
-    >>> wanted = size(generate("paper", nodes=5), deadline_ms=400)
-    >>> wanted.worst_delay <= 0.4
-    True
+    >>> wanted = size(generate("paper", nodes=5, seed=1), deadline_ms=600)
+    >>> round(wanted.resources["cloud"], 1), wanted.worst_delay <= 0.6
+    (51.6, True)
     """
-    loaded = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
+    check_arguments(size, locals(), "scenario")
+    loaded = scenario_of(scenario)
     check_asked(loaded, deadline_ms, mean_ms)
     fleet = Fleet.of(loaded, resource)
     deadline = fleet.deadlines(deadline_ms)

@@ -13,6 +13,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, frozen
 from dmcjia_opt.base.csv_table import CsvTable
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.limits import FARTHEST
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.scenario.nodes import NodeTable
@@ -25,7 +26,14 @@ _NAMES = (
 
 
 class Arrivals(Protocol):
-    """An arrival process, the same for every plan it is simulated with."""
+    """An arrival process, the same for every plan it is simulated with.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import build_arrivals
+    >>> build_arrivals("poisson").label, build_arrivals("bursts:4").rate("gate", 2.0)
+    ('poisson', 2.0)
+    """
 
     @property
     def label(self) -> str:
@@ -375,7 +383,14 @@ def build_arrivals(name: str) -> Arrivals:
     ------
     InputError
         If there is no such process, its parameter is malformed, or the file cannot be read.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import build_arrivals
+    >>> build_arrivals("erlang:4")
+    Erlang(k=4)
     """
+    check_arguments(build_arrivals, locals())
     if name.lower().endswith(".csv"):
         return load_trace(name)
     kind, _, value = name.partition(":")

@@ -7,19 +7,24 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError, InputError
+from dmcjia_opt.base.handing import check_arguments
+from dmcjia_opt.base.showing import described
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.quantiles import PERCENTILES
 from dmcjia_opt.model.residuals import BUDGET_TOLERANCE
 from dmcjia_opt.model.scenario.compiling import compile_problem
+from dmcjia_opt.model.scenario.loading import scenario_of
 from dmcjia_opt.model.scenario.scenario import Scenario, Uplink
 from dmcjia_opt.model.scenario.services import stage_times
-from dmcjia_opt.solving.plan import Plan, PlanFile, options_and_shares
+from dmcjia_opt.solving.claimed import options_and_shares
+from dmcjia_opt.solving.plan import Plan, PlanFile, load_plan
 from dmcjia_opt.studies.online.traces import LinkTrace
 from dmcjia_opt.studies.simulation.arrivals import BLOCK, Arrivals, Trace, own_arrivals
 from dmcjia_opt.studies.simulation.changing import Changing
@@ -41,7 +46,16 @@ _MOST = 1e9
 
 
 class HasPlan(Protocol):
-    """Anything that says what each node does and how to share, such as a `Placement`."""
+    """Anything that says what each node does and how to share, such as a `Placement`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmcjia_opt import Placement, generate, simulate
+    >>> mine = Placement(np.array([0, 16, 0]), np.array([0.3, 0.3, 0.4]))
+    >>> simulate(generate("paper", nodes=3, seed=1), mine, tasks=2000).names[0]
+    'node-0001'
+    """
 
     @property
     def options(self) -> Sequence[int] | IntArray:
@@ -55,8 +69,8 @@ class HasPlan(Protocol):
 
 
 def simulate(
-    scenario: Scenario,
-    plan: Plan | PlanFile | HasPlan,
+    scenario: Scenario | str | Path,
+    plan: Plan | PlanFile | HasPlan | str | Path,
     *,
     tasks: int | None = None,
     seed: int = 0,
@@ -122,8 +136,22 @@ def simulate(
         If an argument is malformed or the plan is not one for this scenario.
     InfeasibleError
         If a queue would grow without end, or the shares exceed a resource.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, simulate, solve
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> plan = solve(scenario)
+    >>> found = simulate(scenario, plan, tasks=2000)
+    >>> abs(found.mean_delay / plan.objective - 1) < 0.2
+    True
     """
+    check_arguments(simulate, locals(), "scenario", "plan", "service_family", "uplink")
     started = time.perf_counter()
+    scenario = scenario_of(scenario)
+    plan = load_plan(plan) if isinstance(plan, str | Path) else plan
+    if not (isinstance(plan, PlanFile) or hasattr(plan, "options")):
+        raise InputError(f"simulate needs a Plan, what load_plan returns, or a path, got {described(plan)}")
     arrivals = own_arrivals(scenario.nodes) if arrivals is None else arrivals
     uplink = uplink or scenario.options.uplink
     if uplink not in ("delay", "queue"):

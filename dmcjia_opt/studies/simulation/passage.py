@@ -11,6 +11,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.base.limits import FARTHEST
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model.residuals import ORDERING_TOLERANCE
 from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.scenario import Scenario, Uplink
@@ -61,6 +62,13 @@ class Passage:
         (n_resources,) what is shared.
     waits
         (n_stages,) whether tasks of a node wait for each other; they overlap otherwise.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, simulate, solve
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> simulate(scenario, solve(scenario), tasks=2000).passage.names
+    ('edge', 'uplink', 'first server', 'round trip')
     """
 
     names: tuple[StageName, ...]
@@ -68,6 +76,8 @@ class Passage:
     resource: IntArray
     resources: tuple[Resource, ...]
     waits: BoolArray
+
+    __repr__ = brief
 
     @classmethod
     def of(cls, times: StageTimes, services: Services, shares: FloatArray, uplink: Uplink) -> Passage:

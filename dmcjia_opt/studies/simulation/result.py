@@ -14,7 +14,9 @@ import numpy as np
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.files import write_text
+from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.machine import installed_versions
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model.uplinks import Stages
 from dmcjia_opt.solving.registry import LIBRARIES
 from dmcjia_opt.studies.simulation.estimates import N_BATCHES, correlated, half_width
@@ -49,6 +51,13 @@ class Settings:
         Share of the tasks left out at the start.
     statistic, objective
         What the scenario plans with: the mean or a percentile of each node, their mean or the worst of them.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, simulate, solve
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> simulate(scenario, solve(scenario), tasks=2000, seed=3).settings.seed
+    3
     """
 
     scenario_sha256: str
@@ -105,6 +114,13 @@ class Simulation:
         What recorded arrivals and the scenario do not have in common, a sentence each.
     wall_seconds
         What it cost.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, simulate, solve
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> simulate(scenario, solve(scenario), tasks=2000).names
+    ('node-0001', 'node-0002', 'node-0003')
     """
 
     settings: Settings
@@ -126,6 +142,8 @@ class Simulation:
     warm_up: IntArray
     notes: tuple[str, ...]
     wall_seconds: float
+
+    __repr__ = brief
 
     @property
     def delays(self) -> Stages:
@@ -271,9 +289,19 @@ class Difference:
     ----------
     batch_values
         (N_BATCHES,) difference of the fleets' values in each batch, s (see `Simulation`).
+
+    Examples
+    --------
+    >>> from dmcjia_opt import compare, generate, simulate, solve
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> best, rule = (simulate(scenario, solve(scenario, placer), tasks=2000) for placer in ("exact", "greedy"))
+    >>> compare(best, rule).batch_values.shape
+    (32,)
     """
 
     batch_values: FloatArray
+
+    __repr__ = brief
 
     @property
     def mean(self) -> float:
@@ -296,7 +324,16 @@ def compare(first: Simulation, second: Simulation) -> Difference:
     ------
     InputError
         If the two were not simulated alike: another scenario, seed, number of tasks, arrivals or services.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import compare, generate, simulate, solve
+    >>> scenario = generate("paper", nodes=3, seed=1)
+    >>> best, rule = (simulate(scenario, solve(scenario, placer), tasks=2000) for placer in ("exact", "greedy"))
+    >>> compare(best, rule).mean > 0
+    True
     """
+    check_arguments(compare, locals())
     others = asdict(second.settings)
     for key, one in asdict(first.settings).items():
         if one != others[key]:

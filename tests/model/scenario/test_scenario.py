@@ -282,7 +282,7 @@ def test_several_problems_are_all_named(tmp_path):
     refused(
         load_scenario,
         write(tmp_path, CLOUD + node(compute_gflops="-1", uplink_mbps="-1", colour="1")),
-        'unknown key "nodes[0].colour"; remove it, or write one of name, model, compute_gflops, uplink_mbps',
+        'unknown key "nodes[0].colour"; remove it, or write one of name, model, compute_gflops, arrival_rate',
         '; "nodes[0].compute_gflops": input should be greater than 0, got -1; "nodes[0].uplink_mbps": input should be',
     )
 

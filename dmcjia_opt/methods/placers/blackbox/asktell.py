@@ -47,6 +47,13 @@ class MeanDelay:
         Round options to the nearest integer and clip them into range; without it, such options are an error.
     finite
         Give infeasible plans a large finite value that grows with their overload, instead of +inf.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import MeanDelay, compile_problem, generate
+    >>> delay = MeanDelay(compile_problem(generate("paper", nodes=3, seed=1)))
+    >>> round(delay([0, 16, 0]), 3), delay.upper
+    (0.256, array([34, 34, 34]))
     """
 
     def __init__(
@@ -164,6 +171,16 @@ class FromFunction(CallingPlacer):
         Distinct plans, when no budget of evaluations or seconds is given.
     repair, finite
         As for `MeanDelay`.
+
+    Examples
+    --------
+    >>> from scipy.optimize import differential_evolution
+    >>> from dmcjia_opt import FromFunction, Stop, generate, solve
+    >>> def minimise(delay, upper, rng):
+    ...     differential_evolution(delay, [(0, last) for last in upper], rng=rng, maxiter=5, popsize=5)
+    ...
+    >>> solve(generate("paper", nodes=3, seed=1), FromFunction(minimise), stop=Stop(evaluations=50)).placer
+    'FromFunction'
     """
 
     minimise: Minimiser
@@ -178,7 +195,18 @@ class FromFunction(CallingPlacer):
 
 @runtime_checkable
 class Searcher(Protocol):
-    """What a search must be able to do; nevergrad, pycma and Optuna all work in this way."""
+    """What a search must be able to do; nevergrad, pycma and Optuna all work in this way.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import Searcher
+    >>> class AtRandom:
+    ...     def ask(self): ...
+    ...     def tell(self, options, delays): ...
+    ...
+    >>> isinstance(AtRandom(), Searcher)
+    True
+    """
 
     def ask(self) -> ArrayLike:
         """Return one plan (n_nodes,) or several (n_plans, n_nodes); none at all to end the search."""
@@ -208,6 +236,21 @@ class AskTell(CallingPlacer):
         Round candidates to the nearest integer and clip them into range; without it, such candidates are an error.
     finite
         Tell a large finite value, which grows with the overload, for infeasible plans, instead of +inf.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmcjia_opt import AskTell, Stop, generate, solve
+    >>> class AtRandom:
+    ...     def __init__(self, problem, stop, rng):
+    ...         self.problem, self.rng = problem, rng
+    ...     def ask(self):
+    ...         return self.rng.integers(self.problem.last + 1, size=(10, self.problem.n_nodes))
+    ...     def tell(self, options, delays):
+    ...         pass
+    ...
+    >>> solve(generate("paper", nodes=3, seed=1), AskTell(AtRandom), stop=Stop(evaluations=50)).evaluations
+    50
     """
 
     start: Start

@@ -43,8 +43,9 @@ from dmcjia_opt.methods.placers.exact.branch_and_bound import (
 from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, left_open
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Status
+from dmcjia_opt.solving.ending import BudgetSpent
 from dmcjia_opt.solving.options import method
-from dmcjia_opt.solving.search import BudgetSpent, Search
+from dmcjia_opt.solving.search import Search
 
 if TYPE_CHECKING:
     from highspy.highs import HighsCallbackEvent

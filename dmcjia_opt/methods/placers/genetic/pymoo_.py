@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import time
 import warnings
 from abc import ABC, abstractmethod
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,12 +17,18 @@ from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from pymoo.termination.max_gen import MaximumGenerationTermination
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
-from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.errors import InfeasibleError, InputError
+from dmcjia_opt.base.handing import check_arguments
+from dmcjia_opt.base.showing import described
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Allocator, AnyChoice
+from dmcjia_opt.solving.evaluating import GIVEN, certified
 from dmcjia_opt.solving.options import Count, OneOf, method
+from dmcjia_opt.solving.plan import Plan
 from dmcjia_opt.solving.search import Search
+from dmcjia_opt.solving.target import Target
 
 _UNLIMITED = 10**9
 DEFAULT_GENERATIONS = 100
@@ -29,13 +38,14 @@ class PlacementProblem(PymooProblem):  # type: ignore[misc]
     """Options as integer variables, mean delay as objective, overload as the one constraint.
 
     Works with `pymoo.optimize.minimize` and nothing else of this package. Variables that are not integers are
-    rounded, so that continuous algorithms run on it too. An infeasible plan has a large finite objective and a
-    positive constraint value: the overload of what is shared plus the number of nodes whose edge queue is unstable.
+    rounded, so that continuous algorithms and operators, such as those of a plain ``GA()``, run on it too. An
+    infeasible plan has a large finite objective and a positive constraint value: the overload of what is shared plus
+    the number of nodes whose edge queue is unstable.
 
     Parameters
     ----------
     problem
-        The compiled problem.
+        What to plan: a problem, a scenario or the path of its file.
     allocator
         Chooses the shares of each plan; water-filling by default.
     search
@@ -45,14 +55,74 @@ class PlacementProblem(PymooProblem):  # type: ignore[misc]
     ------
     InputError
         If a node has only one option, which pymoo's operators divide by.
+
+    Examples
+    --------
+    >>> from pymoo.algorithms.soo.nonconvex.ga import GA
+    >>> from pymoo.optimize import minimize
+    >>> from dmcjia_opt import PlacementProblem, generate
+    >>> placement = PlacementProblem(generate("paper", nodes=8, seed=1))
+    >>> plan = placement.plan(minimize(placement, GA(pop_size=30), ("n_gen", 20), seed=1))
+    >>> plan.placer, plan.gap < 0.1
+    ('GA of pymoo', True)
     """
 
-    def __init__(self, problem: Problem, allocator: Allocator | None = None, *, search: Search | None = None) -> None:
+    def __init__(
+        self,
+        problem: Problem | Scenario | str | Path,
+        allocator: Allocator | None = None,
+        *,
+        search: Search | None = None,
+    ) -> None:
+        check_arguments(PlacementProblem.__init__, locals(), "problem")
+        self.target = Target.of(problem)
+        problem = self.target.problem
         if (problem.last == 0).any():
             raise InputError("pymoo needs at least two options at every node")
         self.search = search or Search(problem, allocator or WaterFilling())
         super().__init__(
             n_var=problem.n_nodes, n_obj=1, n_ieq_constr=1, xl=np.zeros(problem.n_nodes), xu=problem.last, vtype=int
+        )
+
+    def plan(self, result: Any) -> Plan:  # noqa: ANN401 - a pymoo Result, which is untyped
+        """Return what pymoo found as a plan, its delay recomputed and its gap proved.
+
+        Parameters
+        ----------
+        result
+            What ``minimize`` returned for this problem, or the variables (n_var,) of one plan.
+
+        Raises
+        ------
+        InputError
+            If it holds several plans, or is none.
+        InfeasibleError
+            If pymoo found no plan.
+        """
+        began, x = datetime.now(UTC), getattr(result, "X", result)
+        if x is None and hasattr(result, "X"):
+            raise InfeasibleError("pymoo found no feasible plan; raise its budget, or start from other plans")
+        try:
+            variables: FloatArray = np.asarray(x, dtype=np.float64)
+        except (TypeError, ValueError):
+            variables = np.zeros(0)
+        if variables.shape != (self.n_var,):
+            raise InputError(
+                f"plan needs what minimize returned for this problem, or {self.n_var} variables, got {described(x)}"
+            )
+        algorithm = getattr(result, "algorithm", None)
+        options = self.decode(variables[None])[0]
+        allocator = self.search.allocator
+        found = allocator.allocate(self.target.problem, options[None]).shares[0]
+        return certified(
+            self.target,
+            options,
+            found,
+            began=began,
+            started=time.perf_counter() - float(getattr(result, "exec_time", None) or 0.0),
+            allocator="waterfilling" if isinstance(allocator, WaterFilling) else type(allocator).__name__,
+            placer=GIVEN if algorithm is None else f"{type(algorithm).__name__} of pymoo",
+            evaluations=1 if algorithm is None else int(algorithm.evaluator.n_eval),
         )
 
     def decode(self, x: FloatArray) -> IntArray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,12 @@ from pymoo.optimize import minimize
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.methods.placers.genetic.guided import DualSampling
 from dmcjia_opt.methods.placers.genetic.operators import ResetOrCreep
 from dmcjia_opt.methods.placers.genetic.pymoo_ import PlacementProblem
 from dmcjia_opt.model.problem import Problem
+from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Allocator
 
 
@@ -36,7 +39,7 @@ class TwoObjectiveProblem(PlacementProblem):
     Parameters
     ----------
     problem
-        The compiled problem.
+        What to plan: a problem, a scenario or the path of its file.
     allocator
         Chooses the shares of each plan, for the mean; water-filling by default.
 
@@ -44,9 +47,16 @@ class TwoObjectiveProblem(PlacementProblem):
     ------
     InputError
         If a node has only one option.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> from dmcjia_opt.methods.placers.genetic.two_objectives import TwoObjectiveProblem
+    >>> TwoObjectiveProblem(generate("paper", nodes=3, seed=1)).n_obj
+    2
     """
 
-    def __init__(self, problem: Problem, allocator: Allocator | None = None) -> None:
+    def __init__(self, problem: Problem | Scenario | str | Path, allocator: Allocator | None = None) -> None:
         super().__init__(problem, allocator)
         self.n_obj = 2
 
@@ -86,6 +96,14 @@ class TradeOff:
         (n_nodes,) and (n_nodes, n_uses), the plan.
     mean, worst
         Mean delay and the worst node's delay, s, as this package computes them.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> from dmcjia_opt.methods.placers.genetic.two_objectives import trade_offs
+    >>> plan = trade_offs(generate("paper", nodes=3, seed=1), population=10, generations=5)[0]
+    >>> plan.worst >= plan.mean
+    True
     """
 
     options: IntArray
@@ -93,12 +111,23 @@ class TradeOff:
     mean: float
     worst: float
 
+    __repr__ = brief
+
 
 def verified(seen: TwoObjectiveProblem, x: FloatArray | None) -> tuple[TradeOff, ...]:
     """Return the front among the plans that `x` (n_plans, n_var) stand for, by increasing mean delay.
 
     Whatever pymoo says of them is not looked at: shares, delays and feasibility are computed anew, and plans that are
     infeasible, dominated or doubled are left out. None, as pymoo has it without any feasible plan, gives no plan.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmcjia_opt import generate
+    >>> from dmcjia_opt.methods.placers.genetic.two_objectives import TwoObjectiveProblem, verified
+    >>> seen = TwoObjectiveProblem(generate("paper", nodes=3, seed=1))
+    >>> [plan.options for plan in verified(seen, np.array([[0.0, 16.2, 0.4]]))]
+    [array([ 0, 16,  0])]
     """
     if x is None:
         return ()
@@ -113,7 +142,7 @@ def verified(seen: TwoObjectiveProblem, x: FloatArray | None) -> tuple[TradeOff,
 
 
 def trade_offs(
-    problem: Problem,
+    problem: Problem | Scenario | str | Path,
     allocator: Allocator | None = None,
     *,
     population: int = 50,
@@ -126,7 +155,7 @@ def trade_offs(
     Parameters
     ----------
     problem
-        The compiled problem.
+        What to plan: a problem, a scenario or the path of its file.
     allocator
         Chooses the shares of each plan, for the mean; water-filling by default.
     population, generations
@@ -140,13 +169,23 @@ def trade_offs(
     ------
     InputError
         If a node has only one option, or the population or generations are too few.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate
+    >>> from dmcjia_opt.methods.placers.genetic.two_objectives import trade_offs
+    >>> front = trade_offs(generate("paper", nodes=5, seed=1), population=20, generations=10)
+    >>> front[0].mean <= front[-1].mean, front[0].worst >= front[-1].worst
+    (True, True)
     """
     if population < 2 or generations < 1:
         raise InputError("trade_offs needs a population of at least 2 and at least 1 generation")
     seen = TwoObjectiveProblem(problem, allocator)
     algorithm = NSGA2(
         pop_size=population,
-        sampling=DualSampling(problem, moves=0.5 * problem.n_nodes) if start_from_dual else IntegerRandomSampling(),
+        sampling=DualSampling(seen.target.problem, moves=0.5 * seen.n_var)
+        if start_from_dual
+        else IntegerRandomSampling(),
         crossover=UniformCrossover(prob=0.9),
         mutation=ResetOrCreep(0.3, 0.3, 0.4),
         eliminate_duplicates=True,

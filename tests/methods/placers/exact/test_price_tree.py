@@ -11,9 +11,10 @@ from dmcjia_opt.methods.placers.exact.lagrangian import recover
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Status, Stop
+from dmcjia_opt.solving.ending import BudgetSpent
 from dmcjia_opt.solving.registry import build_placer
 from dmcjia_opt.solving.running import place
-from dmcjia_opt.solving.search import BudgetSpent, Search
+from dmcjia_opt.solving.search import Search
 from dmcjia_opt.testing.problems import brute_force, random_shared_problem
 
 

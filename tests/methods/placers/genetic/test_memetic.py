@@ -13,7 +13,8 @@ from dmcjia_opt.model.queues import MD1, MM1, OVERLAP
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving.contract import Status, Stop
-from dmcjia_opt.solving.search import BudgetSpent, Search
+from dmcjia_opt.solving.ending import BudgetSpent
+from dmcjia_opt.solving.search import Search
 from dmcjia_opt.testing.doubles import Counting, Even
 from dmcjia_opt.testing.placers import trace_of
 from dmcjia_opt.testing.problems import all_plans, brute_force, random_problem, random_shared_problem
