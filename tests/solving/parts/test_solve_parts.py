@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from dmcjia_opt.model.scenario.loading import load_parts
 from dmcjia_opt.model.scenario.node_files import write_nodes
 from dmcjia_opt.model.scenario.nodes import Labels
 from dmcjia_opt.solving.contract import Status, Stop
+from dmcjia_opt.solving.fleets import part_of
 from dmcjia_opt.solving.parts.crews import Foreman, crew_here, in_process
 from dmcjia_opt.solving.parts.dask_crew import crew_on_dask
 from dmcjia_opt.solving.solve import solve
@@ -141,3 +143,12 @@ def test_a_fleet_without_a_plan_is_told(tmp_path):
 def test_methods_for_memory_are_refused(parted, options):
     with pytest.raises(InputError, match="a fleet in parts is planned by the"):
         planned(parted, **options)
+
+
+@pytest.mark.slow
+def test_jax_prices_parts_too(plan, parted):
+    pytest.importorskip("jax")
+    again = planned(parted, in_process(parted, partial(part_of, backend="jax")))
+    assert again.status == Status.OPTIMAL
+    assert again.objective == pytest.approx(plan.objective, rel=1e-9)
+    assert again.lower_bound == pytest.approx(plan.lower_bound, rel=1e-9)
