@@ -18,6 +18,7 @@ from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.solving.fleets import part_of
 from dmcjia_opt.solving.parts.crews import Foreman, crew_here, in_process
 from dmcjia_opt.solving.parts.dask_crew import crew_on_dask
+from dmcjia_opt.solving.parts.solve_parts import solve_parts
 from dmcjia_opt.solving.solve import solve
 from tests.solving.parts.conftest import NODES, PART, planned
 from tests.solving.parts.dying import Dying
@@ -65,7 +66,22 @@ def test_two_processes_plan_the_same(plan, parted, folder):
         with pytest.raises(BackendFailed, match="part-0"):
             next(left)
         assert_same(plan, planned(parted, crew))
+        met = interrupted(parted, crew)
+        assert met.status == Status.LIMIT
+        assert met.lower_bound <= plan.objective <= met.objective * (1 + 1e-12)
     assert rows(folder / "two.parquet").equals(rows(folder / "plan.parquet"))
+
+
+def interrupted(parted, crew):
+    """Return the plan of a search that is interrupted in the middle of the first pass after a plan was met."""
+    points = []
+
+    def progress(part, of):
+        if part == 2 and any(math.isfinite(point.objective) for point in points):
+            points.clear()
+            raise KeyboardInterrupt
+
+    return solve_parts(Foreman(parted, crew, progress), callback=points.append)
 
 
 def test_a_worker_that_is_lost_changes_nothing(plan, parted, folder, tmp_path):
