@@ -16,9 +16,11 @@ from dmcjia_opt.model.scenario.node_files import write_nodes
 from dmcjia_opt.model.scenario.nodes import Labels
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.solving.fleets import part_of
+from dmcjia_opt.solving.parts.auditing import audit
 from dmcjia_opt.solving.parts.crews import Foreman, crew_here, in_process
 from dmcjia_opt.solving.parts.dask_crew import crew_on_dask
 from dmcjia_opt.solving.parts.solve_parts import solve_parts
+from dmcjia_opt.solving.plan import load_claims
 from dmcjia_opt.solving.solve import solve
 from tests.solving.parts.conftest import NODES, PART, planned
 from tests.solving.parts.dying import Dying
@@ -145,6 +147,9 @@ def test_links_of_all_parts_are_shared_by_all(tmp_path):
     assert plan.objective == pytest.approx(together.objective, rel=1e-3)
     row = rows(tmp_path / "plan.parquet").iloc[0]
     assert {entry["resource"] for entry in row.shares} <= {nodes.link.at(int(order[0])), "cloud"}
+    plan.save(tmp_path / "plan.json", "plan.parquet")
+    found = audit(Foreman(parted, in_process(parted)), load_claims(tmp_path / "plan.json"), tmp_path / "plan.parquet")
+    assert all(check.true for check in found.checks)
 
 
 def test_a_fleet_without_a_plan_is_told(tmp_path):
