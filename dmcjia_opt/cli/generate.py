@@ -72,7 +72,8 @@ def generate(
         if nodes_file is not None:
             claim("--nodes-file", out.parent / nodes_file, (".csv", ".parquet"))
         scenario = draw(family, nodes=nodes, seed=seed, **drawn)
-    doubt_units(scenario, "generate")
+    if part_nodes is None:
+        doubt_units(scenario, "generate")
     scenario.save(out, nodes_file=nodes_file)
     if out != STDOUT:
         typer.echo(f"{nodes} nodes written to {out}; plan them with: dmcjia solve {out}")

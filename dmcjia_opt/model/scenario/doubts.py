@@ -14,13 +14,13 @@ from dmcjia_opt.model.scenario.nodes import OPTIONAL, QUANTITIES
 from dmcjia_opt.model.scenario.servers import CLOUD_NAME, hosts_in_common
 
 if TYPE_CHECKING:
+    from dmcjia_opt.model.scenario.nodes import NodeTable
     from dmcjia_opt.model.scenario.scenario import Scenario
 
 
 def doubt_units(scenario: Scenario, where: str) -> None:
     """Warn, beginning with `where`, of quantities that are probably in another unit (see `quantities`)."""
-    for key in (*QUANTITIES, *(key for key in OPTIONAL if key in PLAUSIBLE and scenario.nodes.has(key))):
-        doubt(key, getattr(scenario.nodes, key), where, scenario.nodes.names)
+    doubt_nodes(scenario.nodes, where)
     servers, links = scenario.all_servers, scenario.links
     for server in servers:
         key = "cloud.compute_gflops" if server.name == CLOUD_NAME else "servers.compute_gflops"
@@ -29,6 +29,12 @@ def doubt_units(scenario: Scenario, where: str) -> None:
     if links:
         doubt("links.mbps", np.array([link.mbps for link in links]), where, [link.name for link in links])
     doubt("options.flops_per_mac", scenario.options.flops_per_mac, where)
+
+
+def doubt_nodes(nodes: NodeTable, where: str) -> None:
+    """Warn of quantities of nodes alone: what a large fleet shares may be as large."""
+    for key in (*QUANTITIES, *(key for key in OPTIONAL if key in PLAUSIBLE and nodes.has(key))):
+        doubt(key, getattr(nodes, key), where, nodes.names)
 
 
 def doubt_unused(scenario: Scenario, where: str) -> None:

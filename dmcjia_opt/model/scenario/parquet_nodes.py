@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _TEXTS = ("name", *CODED)
 _INDEX = re.compile(r"__index_level_\d+__")  # pandas puts the index of a frame there, if it has one
-_UNPRINTED = r"[\x00-\x1f\x7f]"
+_UNSHOWABLE = r"[\x00-\x1f\x7f-\x{9f}\x{2028}\x{2029}\x{202a}-\x{202e}\x{2066}-\x{2069}]"  # as in `base.fields`
 _NOTHING = "nothing"
 
 
@@ -211,11 +211,12 @@ def check_names_in(part: NodeFile) -> str:
                 compute.greater(compute.utf8_length(names), MOST_CHARACTERS),
                 f"has a name of more than {MOST_CHARACTERS:,} characters; shorten it",
             ),
-            (compute.match_substring_regex(names, _UNPRINTED), "has a name that cannot be shown; choose another one"),
+            (compute.match_substring_regex(names, _UNSHOWABLE), "has a name that cannot be shown; choose another one"),
         ):
             if (row := compute.index(wrong, True).as_py()) >= 0:
                 raise InputError(f"{part.path}: row {row + 1} {what}")
-        if compute.count_distinct(names).as_py() < len(names):
+        ordered = compute.all(compute.greater(names[1:], names[:-1])).as_py()  # quicker than counting them
+        if not ordered and compute.count_distinct(names).as_py() < len(names):
             counts = compute.value_counts(names)
             raise _used_twice(counts.filter(compute.greater(counts.field("counts"), 1))[0]["values"].as_py())
         digest = hashlib.sha256()

@@ -14,7 +14,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import Doubt, InputError
-from dmcjia_opt.model.scenario.doubts import doubt_units
+from dmcjia_opt.model.scenario.doubts import doubt_nodes
 from dmcjia_opt.model.scenario.fleet import Fleet
 from dmcjia_opt.model.scenario.nodes import NodeTable, Unnamed
 from dmcjia_opt.model.scenario.parquet_nodes import NodeFile, check_names_in, read_parquet
@@ -99,7 +99,7 @@ class PartedScenario:
     def first(self) -> Scenario:
         """The scenario of the first part."""
         scenario = self._scenario(0)
-        doubt_units(scenario, str(self.files[0].path))
+        doubt_nodes(scenario.nodes, str(self.files[0].path))
         return scenario
 
     def scenario(self, place: int) -> Scenario:

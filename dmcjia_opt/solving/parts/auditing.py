@@ -140,9 +140,10 @@ def shares_in(path: Path, problem: Problem, table: Any) -> FloatArray:  # noqa: 
         raise InputError(f"{path}: column shares is missing, and several resources are shared")
     lists = table.column("shares").combine_chunks()
     entries = lists.flatten()
-    names = entries.field("resource").cast("string").to_pylist()
+    names = entries.field("resource").cast("string").dictionary_encode()
     place = {resource.name: r for r, resource in enumerate(problem.resources)}
-    said = np.array([place.get(name, -1) for name in names], dtype=np.int64)
+    known = np.array([place.get(name, -1) for name in names.dictionary.to_pylist()], dtype=np.int64)
+    said = known[names.indices.to_numpy()]
     counts, uses = np.diff(lists.offsets.to_numpy()), there.sum(axis=1)
     if (counts != uses).any() or (said != problem.resource[:, 0][there]).any():
         d = int(np.argmax(counts != uses))

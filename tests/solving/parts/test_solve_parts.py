@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,8 +15,12 @@ from dmcjia_opt.model.scenario.loading import load_parts
 from dmcjia_opt.model.scenario.node_files import write_nodes
 from dmcjia_opt.model.scenario.nodes import Labels
 from dmcjia_opt.solving.contract import Status, Stop
+from dmcjia_opt.solving.fleets import part_of
+from dmcjia_opt.solving.parts.auditing import audit
 from dmcjia_opt.solving.parts.crews import Foreman, crew_here, in_process
 from dmcjia_opt.solving.parts.dask_crew import crew_on_dask
+from dmcjia_opt.solving.parts.solve_parts import solve_parts
+from dmcjia_opt.solving.plan import load_claims
 from dmcjia_opt.solving.solve import solve
 from tests.solving.parts.conftest import NODES, PART, planned
 from tests.solving.parts.dying import Dying
@@ -63,7 +68,22 @@ def test_two_processes_plan_the_same(plan, parted, folder):
         with pytest.raises(BackendFailed, match="part-0"):
             next(left)
         assert_same(plan, planned(parted, crew))
+        met = interrupted(parted, crew)
+        assert met.status == Status.LIMIT
+        assert met.lower_bound <= plan.objective <= met.objective * (1 + 1e-12)
     assert rows(folder / "two.parquet").equals(rows(folder / "plan.parquet"))
+
+
+def interrupted(parted, crew):
+    """Return the plan of a search that is interrupted in the middle of the first pass after a plan was met."""
+    points = []
+
+    def progress(part, of):
+        if part == 2 and any(math.isfinite(point.objective) for point in points):
+            points.clear()
+            raise KeyboardInterrupt
+
+    return solve_parts(Foreman(parted, crew, progress), callback=points.append)
 
 
 def test_a_worker_that_is_lost_changes_nothing(plan, parted, folder, tmp_path):
@@ -127,6 +147,9 @@ def test_links_of_all_parts_are_shared_by_all(tmp_path):
     assert plan.objective == pytest.approx(together.objective, rel=1e-3)
     row = rows(tmp_path / "plan.parquet").iloc[0]
     assert {entry["resource"] for entry in row.shares} <= {nodes.link.at(int(order[0])), "cloud"}
+    plan.save(tmp_path / "plan.json", "plan.parquet")
+    found = audit(Foreman(parted, in_process(parted)), load_claims(tmp_path / "plan.json"), tmp_path / "plan.parquet")
+    assert all(check.true for check in found.checks)
 
 
 def test_a_fleet_without_a_plan_is_told(tmp_path):
@@ -141,3 +164,12 @@ def test_a_fleet_without_a_plan_is_told(tmp_path):
 def test_methods_for_memory_are_refused(parted, options):
     with pytest.raises(InputError, match="a fleet in parts is planned by the"):
         planned(parted, **options)
+
+
+@pytest.mark.slow
+def test_jax_prices_parts_too(plan, parted):
+    pytest.importorskip("jax")
+    again = planned(parted, in_process(parted, partial(part_of, backend="jax")))
+    assert again.status == Status.OPTIMAL
+    assert again.objective == pytest.approx(plan.objective, rel=1e-9)
+    assert again.lower_bound == pytest.approx(plan.lower_bound, rel=1e-9)
