@@ -88,7 +88,20 @@ def _offsets(there: BoolArray) -> pa.Array:
 
 
 def write_rows(path: Path, tables: Iterator[pa.Table]) -> None:
-    """Write rows, each table as a group of them; the file appears whole or not at all."""
+    """Write rows, each table as a group of them; the file appears whole or not at all.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dmcjia_opt.solving.node_rows import claims_in, write_rows
+    >>> from dmcjia_opt.solving.parts.crews import Foreman, in_process
+    >>> from dmcjia_opt.solving.parts.solve_parts import solve_parts
+    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> fleet, path = small_parts("folder"), Path("plan.parquet")
+    >>> plan = solve_parts(Foreman(fleet, in_process(fleet)), keep=lambda tables: write_rows(path, tables))
+    >>> len(claims_in(path, most=1000)["nodes"])
+    300
+    """
     from pyarrow import parquet
 
     with whole_file(path) as temporary:

@@ -81,6 +81,13 @@ class PlanHead:
         What is meant by a node's delay: ``"mean"``, or a percentile such as ``"p95"``.
     worst
         Whether the delay of the worst node was minimised, not the mean.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, solve
+    >>> plan = solve(generate("paper", nodes=3, seed=1))
+    >>> str(plan.status), round(plan.price, 4), plan.bound_from, plan.statistic
+    ('optimal', 0.0285, 'dual', 'mean')
     """
 
     status: Status
@@ -358,6 +365,14 @@ class PlanHeadFile(Provenance):
     """What a plan file claims, whatever it says of the nodes.
 
     Where those are in another file, it says which, and in how many parts the fleet was planned, 0 for one whole.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, solve
+    >>> from dmcjia_opt.solving.plan import load_claims
+    >>> solve(generate("paper", nodes=3, seed=1)).save("head.json", "head.parquet")
+    >>> load_claims("head.json")
+    PlanFile(rows in head.parquet, mean delay 216.061 ms, gap ..., optimal)
     """
 
     status: str
@@ -433,7 +448,15 @@ def load_plan(path: str | Path) -> PlanFile:
 
 
 def load_claims(path: str | Path) -> PlanFile | PlanHeadFile:
-    """Read the claims of a plan file, and leave rows that are in another one there; errors are those of `load_plan`."""
+    """Read the claims of a plan file, and leave rows that are in another one there; errors are those of `load_plan`.
+
+    Examples
+    --------
+    >>> from dmcjia_opt import generate, solve
+    >>> solve(generate("paper", nodes=3, seed=1)).save("claims.json", "claims.parquet")
+    >>> load_claims("claims.json").rows_file, load_plan("claims.json").splits
+    ('claims.parquet', [0, 0, 0])
+    """
     path = Path(path)
     if b'"rows_file"' not in read_bytes(path, "the plan"):
         return read_json(path, "the plan", PlanFile)

@@ -15,8 +15,8 @@ from dmcjia_opt.solving import plugins
 from tests.docs.blocks import ROOT
 
 PACKAGE = Path(dmcjia_opt.__file__).parent
-#: What starts processes: its examples are for the reader, and tests/studies/deploy runs it.
-SKIPPED = {"run", "Records", "result_of", "RunResult"}
+#: What starts processes: its examples are for the reader, and tests/studies/deploy and tests/solving/parts run it.
+SKIPPED = {"run", "Records", "result_of", "RunResult", "crew_on_dask"}
 #: What has no docstring of its own.
 ALIASES = {"Callback"}
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

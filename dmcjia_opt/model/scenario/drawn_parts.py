@@ -42,6 +42,15 @@ def generate_parts(
     ------
     InputError
         If the family shares more than the cloud, a number is out of range, or the folder has something in it.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dmcjia_opt.model.scenario.drawn_parts import generate_parts
+    >>> drawn = generate_parts(Path("nodes"), "fleet", nodes=2500, part_nodes=1000, seed=1)
+    >>> drawn.save("fleet.toml", nodes_file="nodes")
+    >>> sorted(path.name for path in Path("nodes").iterdir())
+    ['part-0.parquet', 'part-1.parquet', 'part-2.parquet']
     """
     options = options or FamilyOptions()
     if family not in FAMILIES_IN_PARTS:

@@ -51,6 +51,12 @@ class FamilyOptions:
     ------
     InputError
         If a value is out of range.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.scenario.families import FamilyOptions
+    >>> FamilyOptions(cloud_gflops=6000, delay="tandem").label()
+    '-cloud6000-tandem'
     """
 
     tasks: Literal["imagenet", "table4"] | None = None

@@ -43,7 +43,7 @@ class Fleet:
     >>> from dmcjia_opt import generate
     >>> fleet = Fleet.of(generate("fleet", nodes=1000, seed=1))
     >>> fleet.problem(0, slice(0, 10)).fixed_delay.shape
-    (10, 37)
+    (10, 35)
     """
 
     times: StageTimes

@@ -100,6 +100,17 @@ def load_parts(path: str | Path, *, outside: bool = False, most: int | None = No
     """Read a scenario, or only what its parts say of themselves where they have more than `most` nodes.
 
     That is `parted.MOST_WHOLE` by default; other parameters, errors and warnings are those of `load_scenario`.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.scenario.loading import load_parts
+    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> small_parts("folder")
+    PartedScenario(300 nodes in 3 parts)
+    >>> load_parts("folder/fleet.toml", most=100)
+    PartedScenario(300 nodes in 3 parts)
+    >>> load_parts("folder/fleet.toml")
+    Scenario("fleet-n300-s0", 300 nodes running resnet34, cloud 6000 GFLOP/s, flops_per_mac=1.0)
     """
     path = _path(path)
     return _built(Around(_parsed(path), path.parent, outside, str(path), path.stem), most)

@@ -20,6 +20,7 @@ from dmcjia_opt.base.errors import BackendMissing, Doubt, InputError
 from dmcjia_opt.base.files import check_readable
 from dmcjia_opt.base.limits import MOST_CHARACTERS, MOST_NODES, require_memory
 from dmcjia_opt.base.machine import installing
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.model.scenario.node_columns import (
     BETWEEN,
     CODED,
@@ -55,11 +56,20 @@ class NodeFile:
         Its rows.
     kinds
         What each of its columns holds.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> part = small_parts("folder").files[0]
+    >>> part.path.name, part.n_nodes, part.kinds["arrival_rate"]
+    ('part-0.parquet', 100, 'numbers')
     """
 
     path: Path
     n_nodes: int
     kinds: Mapping[str, str]
+
+    __repr__ = brief
 
 
 def require_parquet(path: Path) -> None:

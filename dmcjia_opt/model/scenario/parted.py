@@ -14,6 +14,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import Doubt, InputError
+from dmcjia_opt.base.showing import brief, called, counted
 from dmcjia_opt.model.scenario.doubts import doubt_nodes
 from dmcjia_opt.model.scenario.fleet import Fleet
 from dmcjia_opt.model.scenario.nodes import NodeTable, Unnamed
@@ -46,6 +47,13 @@ class PartFacts:
         What is not counted of its networks.
     digest
         A hash of its content.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> facts = small_parts("facts").facts(0)
+    >>> facts.count, sorted(facts.shared), facts.promised
+    (100.0, ['cloud'], False)
     """
 
     count: float
@@ -54,6 +62,8 @@ class PartFacts:
     promised: bool
     cautions: tuple[str, ...]
     digest: str
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +92,20 @@ class PartedScenario:
         Makes a scenario of some of the nodes; it can be pickled.
     files
         The parts, in order.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> parted = small_parts("parted")
+    >>> parted, parted.scenario(2).n_nodes
+    (PartedScenario(300 nodes in 3 parts), 100)
     """
 
     around: Callable[[NodeTable], Scenario]
     files: tuple[NodeFile, ...]
+
+    def __repr__(self) -> str:
+        return called("PartedScenario", f"{counted(self.n_nodes, 'node')} in {counted(len(self.files), 'part')}")
 
     @property
     def n_nodes(self) -> int:
@@ -179,10 +199,20 @@ class Surveyed:
         The fleet.
     facts
         What its parts say, in their order.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.model.scenario.parted import Surveyed
+    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> parted = small_parts("surveyed")
+    >>> Surveyed(parted, [parted.facts(place) for place in range(3)]).whole
+    Whole(count=300.0, shared=frozenset({'cloud'}))
     """
 
     parted: PartedScenario
     facts: Sequence[PartFacts]
+
+    __repr__ = brief
 
     @cached_property
     def whole(self) -> Whole:

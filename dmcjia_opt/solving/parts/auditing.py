@@ -13,6 +13,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.bounds.certificate import judge
 from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, Sums, rounding_slack
 from dmcjia_opt.model.problem import Problem
@@ -207,6 +208,22 @@ class Audit:
         What its prices prove, s.
     checks
         Every claim beside its recomputation.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dmcjia_opt.solving.node_rows import write_rows
+    >>> from dmcjia_opt.solving.parts.auditing import audit
+    >>> from dmcjia_opt.solving.parts.crews import Foreman, in_process
+    >>> from dmcjia_opt.solving.parts.solve_parts import solve_parts
+    >>> from dmcjia_opt.solving.plan import load_claims
+    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> fleet, rows = small_parts("one"), Path("one.parquet")
+    >>> foreman = Foreman(fleet, in_process(fleet))
+    >>> solve_parts(foreman, keep=lambda tables: write_rows(rows, tables)).save("one.json", rows.name)
+    >>> found = audit(foreman, load_claims("one.json"), rows)
+    >>> [check.what for check in found.checks][:3], round(found.objective, 6)
+    (['scenario', 'feasible', 'objective_s'], 0.399593)
     """
 
     surveyed: Surveyed
@@ -214,6 +231,8 @@ class Audit:
     objective: float
     lower_bound: float
     checks: tuple[Check, ...]
+
+    __repr__ = brief
 
 
 def audit(foreman: Foreman, claims: PlanHeadFile, path: Path) -> Audit:
@@ -232,6 +251,22 @@ def audit(foreman: Foreman, claims: PlanHeadFile, path: Path) -> Audit:
     ------
     InputError
         If the rows are not of this fleet at all, or a file cannot be read.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dmcjia_opt.solving.node_rows import write_rows
+    >>> from dmcjia_opt.solving.parts.auditing import audit
+    >>> from dmcjia_opt.solving.parts.crews import Foreman, in_process
+    >>> from dmcjia_opt.solving.parts.solve_parts import solve_parts
+    >>> from dmcjia_opt.solving.plan import load_claims
+    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> fleet, rows = small_parts("two"), Path("two.parquet")
+    >>> foreman = Foreman(fleet, in_process(fleet))
+    >>> solve_parts(foreman, keep=lambda tables: write_rows(rows, tables)).save("two.json", rows.name)
+    >>> found = audit(foreman, load_claims("two.json"), rows)
+    >>> all(check.true for check in found.checks)
+    True
     """
     parted = foreman.parted
     parted.check()

@@ -25,7 +25,17 @@ Progress = Callable[[int, int], None]
 
 
 class Crew(Protocol):
-    """Who answers questions for all parts of a fleet."""
+    """Who answers questions for all parts of a fleet.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.solving.parts.crews import in_process
+    >>> from dmcjia_opt.solving.parts.shelf import Question, survey
+    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> crew = in_process(small_parts("crew"))
+    >>> [facts.count for facts in crew(Question(survey, (), [()] * 3, None))]
+    [100.0, 100.0, 100.0]
+    """
 
     def __call__(self, question: Question) -> Iterator[Any]:
         """Yield what each part answers, in the order of the parts; what is not yet yielded is not all in memory."""
@@ -42,6 +52,14 @@ class Foreman:
         Who answers.
     progress
         Told of every part that has answered.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.solving.parts.crews import Foreman, in_process
+    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> fleet = small_parts("foreman")
+    >>> Foreman(fleet, in_process(fleet)).survey().whole.count
+    300.0
     """
 
     def __init__(self, parted: PartedScenario, crew: Crew, progress: Progress | None = None) -> None:
@@ -92,6 +110,18 @@ def crew_here(
         Processes; with one there is none but this.
     most
         Bytes of columns that they keep together.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.solving.parts.crews import Foreman, crew_here
+    >>> from dmcjia_opt.solving.parts.solve_parts import solve_parts
+    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> fleet = small_parts("here")
+    >>> with crew_here(fleet, workers=1) as crew:
+    ...     plan = solve_parts(Foreman(fleet, crew))
+    ...
+    >>> plan.n_parts
+    3
     """
     n = min(cores() if workers is None else workers, len(parted.files))
     if n <= 1:

@@ -46,6 +46,16 @@ def crew_on_dask(parted: PartedScenario, address: str, maker: Maker = FleetPart)
     ------
     BackendMissing, BackendFailed, InputError
         If distributed is not installed, no cluster answers, or its workers have other code.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.solving.parts.crews import Foreman
+    >>> from dmcjia_opt.solving.parts.solve_parts import solve_parts
+    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> fleet = small_parts("folder")
+    >>> with crew_on_dask(fleet, "local:2") as crew:  # doctest: +SKIP
+    ...     plan = solve_parts(Foreman(fleet, crew))
+    ...
     """
     with client_of(address, "leave --dask out", "dask") as client:
         yield _Cluster(client, parted, address, maker)

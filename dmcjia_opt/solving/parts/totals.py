@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, blocks
+from dmcjia_opt.base.showing import brief
 from dmcjia_opt.bounds.dual import rounding_slack
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.residuals import BUDGET_TOLERANCE
@@ -41,6 +42,16 @@ class Totals:
         (network, split, server) of how many nodes.
     violation
         The first constraint that is broken, in words; empty for a plan.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.solving.parts.crews import Foreman, in_process
+    >>> from dmcjia_opt.solving.parts.solve_parts import solve_parts
+    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> fleet = small_parts("folder")
+    >>> total = solve_parts(Foreman(fleet, in_process(fleet))).total
+    >>> int(total.counts.sum()), total.cuts["resnet34", 34, ""], round(total.worst_delay, 3)
+    (300, 35, 0.693)
     """
 
     resources: tuple[Resource, ...]
@@ -51,6 +62,8 @@ class Totals:
     counts: IntArray
     cuts: Counter[tuple[str, int, str]]
     violation: str
+
+    __repr__ = brief
 
     def quantile(self, part: float) -> float:
         """Return a delay, s, that this part of the nodes does not exceed, at most 5 % too long."""
