@@ -32,6 +32,11 @@ check: .venv/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Two workers on two cores: libraries of linear algebra have one thread each. What tests start finds compiled modules.
+test test-all: export OMP_NUM_THREADS = 1
+test test-all: export OPENBLAS_NUM_THREADS = 1
+test test-all: export PYTHONDONTWRITEBYTECODE =
+
 test: check
 	$(BIN)/pytest -n 2 --dist worksteal
 

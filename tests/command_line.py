@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import pytest
+import typer.main
 
 from dmcjia_opt.__main__ import main
+
+#: Typer makes its commands of the signatures anew at every call, which takes longer than most commands do.
+_made = cache(typer.main.get_command)
 
 
 class Ended(NamedTuple):
@@ -33,6 +38,7 @@ def called(
     """Run a command line with `arguments` (see `run`)."""
     monkeypatch.setenv("DMCJIA_DEBUG", "")
     monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(typer.main, "get_command", _made)
     monkeypatch.setattr(sys, "argv", ["dmcjia", *map(str, arguments)])
     capsys.readouterr()
     with pytest.raises(SystemExit) as end:

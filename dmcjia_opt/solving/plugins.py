@@ -76,7 +76,7 @@ def find(kind: Kind, name: str) -> Spec | None:
     """Return the plug-in called `name`, registered in this process or by an installed package, or None."""
     if (kind, name) in _HERE:
         return _of_class(kind, name)
-    for point in _points(kind):
+    for point in _points()[kind]:
         if point.name == name:
             return _of_point(kind, point)
     return None
@@ -85,21 +85,21 @@ def find(kind: Kind, name: str) -> Spec | None:
 def names(kind: Kind) -> tuple[str, ...]:
     """Return the names of all plug-ins of one kind, importing none of them."""
     here = [name for k, name in _HERE if k == kind]
-    return tuple(dict.fromkeys([*here, *(point.name for point in _points(kind))]))
+    return tuple(dict.fromkeys([*here, *(point.name for point in _points()[kind])]))
 
 
 def distributions() -> list[str]:
     """Return the names of the installed packages that bring plug-ins."""
-    return sorted({point.dist.name for kind in GROUPS for point in _points(kind) if point.dist is not None})
+    return sorted({point.dist.name for points in _points().values() for point in points if point.dist is not None})
 
 
 def conflicts(built_in: Mapping[tuple[Kind, str], Spec]) -> dict[tuple[Kind, str], str]:
     """Return a sentence for each name that more than one method claims; the built-in one is used, then the local."""
     found: dict[tuple[Kind, str], str] = {}
-    for kind in GROUPS:
+    for kind, points in _points().items():
         claimed: dict[str, str] = {name: f"it is registered by {_of(m)}" for (k, name), m in _HERE.items() if k == kind}
         claimed |= {spec.name: "this name is built in" for k, spec in built_in.items() if k[0] == kind}
-        for point in _points(kind):
+        for point in points:
             if why := claimed.get(point.name):
                 found[kind, point.name] = (
                     f'the {kind} "{point.name}" of {_distribution(point)} is not used: {why}; '
@@ -196,8 +196,12 @@ def _describe(spec: Spec, method: type) -> Spec:
     )
 
 
-def _points(kind: Kind) -> list[EntryPoint]:
-    return sorted(entry_points(group=GROUPS[kind]), key=lambda point: (point.name, _distribution(point)))
+def _points() -> dict[Kind, list[EntryPoint]]:
+    found = entry_points()  # which reads what every installed package says of itself
+    return {
+        kind: sorted(found.select(group=group), key=lambda point: (point.name, _distribution(point)))
+        for kind, group in GROUPS.items()
+    }
 
 
 def _distribution(point: EntryPoint) -> str:

@@ -96,7 +96,7 @@ def small_problem(seed):
     )
 
 
-@pytest.mark.parametrize("block", [0, 1, *(pytest.param(k, marks=pytest.mark.slow) for k in range(2, 8))])
+@pytest.mark.parametrize("block", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(1, 8))])
 def test_the_bound_is_below_the_optimum_of_brute_force(block):
     closed = 0
     for seed in range(100 * block, 100 * (block + 1)):
@@ -126,7 +126,7 @@ def test_no_price_gives_a_bound_above_the_optimum(drawn, price):
 def test_rounding_never_lifts_a_bound_above_the_exact_dual(curve):
     """At 40 digits; of the tandem's prices many lie at a kink, where the rounding of the crossing counts in full."""
     rng = np.random.default_rng(8)
-    for _ in range(25 if len(curve.pieces()) == 1 else 80):
+    for _ in range(12 if len(curve.pieces()) == 1 else 40):
         problem, _ = random_problem(rng, 3, 2, curve=curve, spread=1e6, utilisation=float(rng.choice([0.1, 0.999])))
         for factor in (1e-6, 1.0, 1e3):
             price = factor * (between(problem)[1].price or 1.0)

@@ -9,8 +9,7 @@ import pytest
 from dmcjia_opt.model.networks.measured import Timed, load_times
 from dmcjia_opt.studies.deploy import run_here
 from tests.command_line import fails, run
-from tests.model.networks.onnx_models import residual_block
-from tests.model.networks.test_onnx_ import flattened
+from tests.model.networks.onnx_models import flattened, residual_block
 from tests.studies.deploy.deployed import NODES, imagined, planned
 
 

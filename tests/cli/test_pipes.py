@@ -51,19 +51,19 @@ def unread(*arguments, error=False):
     "arguments",
     [
         ("--version",),
-        ("--help",),
+        pytest.param(("--help",), marks=pytest.mark.slow),
         ("solve", "--help"),
         ("solve", "s.toml", "--evaluations", 50),
         ("solve", "s.toml", "--evaluations", 50, "--out", "-"),
-        ("verify", "s.toml", "plan.json"),
-        ("simulate", "s.toml", "plan.json", "--tasks", 1000),
+        pytest.param(("verify", "s.toml", "plan.json"), marks=pytest.mark.slow),
+        pytest.param(("simulate", "s.toml", "plan.json", "--tasks", 1000), marks=pytest.mark.slow),
         ("simulate", "s.toml", "plan.json", "--tasks", 1000, "--json"),
         ("methods",),
-        ("methods", "--json"),
-        ("methods", "genetic"),
+        pytest.param(("methods", "--json"), marks=pytest.mark.slow),
+        pytest.param(("methods", "genetic"), marks=pytest.mark.slow),
         ("generate", "paper", "--nodes", 900, "--out", "-"),
-        ("profile", "resnet34"),
-        ("bench", "--list"),
+        pytest.param(("profile", "resnet34"), marks=pytest.mark.slow),
+        pytest.param(("bench", "--list"), marks=pytest.mark.slow),
     ],
     ids=lambda arguments: " ".join(map(str, arguments)),
 )
@@ -93,9 +93,7 @@ def test_exit_codes_stay():
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a disk that is full")
-@pytest.mark.parametrize(
-    "arguments", [("methods",), ("--version",), ("generate", "paper", "--nodes", "3", "--out", "-")]
-)
+@pytest.mark.parametrize("arguments", [("--version",), ("generate", "paper", "--nodes", "3", "--out", "-")])
 def test_a_full_disk_is_one_sentence(arguments):
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "dmcjia_opt", *arguments]

@@ -8,8 +8,7 @@ from dmcjia_opt.model.networks.measured import load_times
 from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
 from tests.cli.scenarios import CLOUD
 from tests.command_line import fails, misused
-from tests.model.networks.onnx_models import Builder, foreign, residual_block
-from tests.model.networks.test_onnx_ import flattened
+from tests.model.networks.onnx_models import Builder, flattened, foreign, residual_block
 
 NODE = '[[nodes]]\nname = "a"\nmodel = "net.onnx"\ncompute_gflops = 1.0\nuplink_mbps = 8.0\narrival_rate = 1.0\n'
 QUICK = ("--repeats", 1, "--threads", 1)

@@ -27,19 +27,27 @@ SAYS = {
 }
 
 
-def write_given(page, folder):
-    """Write what readers have when they come to a page of the guide: scenarios, plans, a network, arrival times."""
-    shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("__pycache__"))
-    if page in FROM_NOTHING:
-        return
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    """Write what readers have when they come to a page of the guide: scenarios, plans, and a network."""
+    folder = tmp_path_factory.mktemp("given")
     paper = generate("paper", nodes=10, seed=1)
     paper.save(folder / "paper10.toml")
     solve(paper).save(folder / "plan.json")
     solve(paper, "greedy+").save(folder / "other.json")
     generate("paper", nodes=5, seed=1).save(folder / "scenario.toml")
     residual_block().save(folder / "net.onnx")
+    return folder
+
+
+def write_given(page, given, folder):
+    """Write what is there when a reader comes to a page, some of which ask for more."""
+    shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("__pycache__"))
+    if page in FROM_NOTHING:
+        return
+    shutil.copytree(given, folder, dirs_exist_ok=True)
     if page == "docs/plan-report.md":
-        paper.save(folder / "moved.toml")
+        shutil.copy(folder / "paper10.toml", folder / "moved.toml")
     if page == "docs/simulation.md":
         (folder / "times.csv").write_text("".join(f"{0.7 * k:.1f}\n" for k in range(1, 20_001)), encoding="utf-8")
 
@@ -49,10 +57,10 @@ def runs(block):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if any(map(runs, blocks(page)))])
-def test_the_code_runs_and_prints_what_the_page_shows(page, monkeypatch, capsys, tmp_path):
+def test_the_code_runs_and_prints_what_the_page_shows(page, given, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    write_given(page, tmp_path)
+    write_given(page, given, tmp_path)
     names = {}
     printed = everything = ""
     for block in blocks(page):

@@ -6,9 +6,8 @@ import io
 import json
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,10 +15,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
-import tomli_w
 
 from dmcjia_opt.base.errors import ClaimFalse, Doubt, InfeasibleError, InputError
-from dmcjia_opt.bounds.certificate import best_lower_bound
 from dmcjia_opt.bounds.proof.checking import check_proof
 from dmcjia_opt.bounds.proof.document import load_proof
 from dmcjia_opt.cli.show import show_checks, show_plan
@@ -32,26 +29,30 @@ from dmcjia_opt.model.networks.reading import read_profile
 from dmcjia_opt.model.networks.recorded import read_recorded
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.loading import load_scenario
-from dmcjia_opt.model.scenario.scenario import Options, Scenario
+from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.solving.plan import load_plan
 from dmcjia_opt.solving.solve import solve
-from dmcjia_opt.solving.verifying import prove, verify
-from dmcjia_opt.studies.bench.folder import open_folder, read_rows
-from dmcjia_opt.studies.bench.results import load
-from dmcjia_opt.studies.deploy.jobs import jobs
-from dmcjia_opt.studies.deploy.manifest import load_manifest
+from dmcjia_opt.solving.verifying import verify
 from dmcjia_opt.studies.network.delays import delay_along_cuts
-from dmcjia_opt.studies.online.replay import replay
-from dmcjia_opt.studies.online.traces import load_links
 from dmcjia_opt.studies.plan.subject import subject_of_file
-from dmcjia_opt.studies.simulation.arrivals import build_arrivals
 from dmcjia_opt.studies.simulation.fleet import simulate
 from tests.inputs import onnx_files
+from tests.inputs.formats_of_studies import (
+    use_folder,
+    use_links,
+    use_manifest,
+    use_problem,
+    use_trace,
+    write_folder,
+    write_links,
+    write_manifest,
+    write_problem,
+    write_trace,
+)
+from tests.inputs.made import Format, as_json, maybe_damaged, planned, toml
 from tests.inputs.mutations import damaged, mutated, renumbered, scalar
-from tests.studies.deploy.manifests import HALVES, MANIFEST
 from tests.studies.network.nodes import on_a_node
-from tools.fuzz.regression import load_regression
 
 _PROFILE = {
     "name": "tiny",
@@ -94,37 +95,6 @@ _SCENARIO = {
     ],
 }
 _CURVES = ("md1", "mm1", "mg1", "tandem")
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """A kind of file.
-
-    Parameters
-    ----------
-    write
-        Writes a file into a folder, changed by the function given last, and whatever valid ones it needs.
-    use
-        Gives it to the public functions; raises `InputError` where the file is refused.
-    """
-
-    write: Callable[..., None]
-    use: Callable[[Path], None]
-
-
-def toml(document) -> bytes:
-    """Return a document as TOML, with NaN, infinities and characters that TOML cannot hold as they come."""
-    return tomli_w.dumps(document).encode("utf-8", "surrogatepass")
-
-
-def _json(document) -> bytes:
-    return json.dumps(document).encode()
-
-
-def _maybe_damaged(content: bytes, rng: np.random.Generator, change, often: float = 0.25) -> bytes:
-    while change is mutated and rng.random() < often:
-        content = damaged(content, rng)
-    return content
 
 
 def _beside(folder: Path) -> None:
@@ -180,7 +150,7 @@ def _write_scenario(folder: Path, rng: np.random.Generator, change=mutated) -> N
             break
         except (TypeError, AttributeError, ValueError, RecursionError):
             continue  # TOML has no null, and a document is a table
-    (folder / "s.toml").write_bytes(_maybe_damaged(content, rng, change))
+    (folder / "s.toml").write_bytes(maybe_damaged(content, rng, change))
 
 
 _SCALES = (1e-30, 1e-29, 1e-20, 1e-10, 1e-5, 1e-2, 1.0, 1e2, 1e5, 1e10, 1e20, 1e29, 1e30)
@@ -203,7 +173,7 @@ def _write_extreme(folder: Path, rng: np.random.Generator) -> None:
         for key in ("macs", "output_bytes"):
             if rng.random() < 0.3:
                 layer[key] = float(rng.choice((0.0, 5e-324, 1e-300, *_SCALES)))
-    (folder / "tiny.json").write_bytes(_json(profile))
+    (folder / "tiny.json").write_bytes(as_json(profile))
     times = _TIMES
     if rng.random() < 0.3:
         times = times.replace("0.03", str(rng.choice(_SCALES))).replace("0.003", str(rng.choice((5e-324, *_SCALES))))
@@ -230,7 +200,7 @@ def _write_csv(folder: Path, rng: np.random.Generator, change=mutated) -> None:
     rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else _ROWS
     frame = pd.DataFrame(rows, dtype=object)
     text = frame.to_csv(index=bool(rng.random() < 0.05))
-    (folder / "n.csv").write_bytes(_maybe_damaged(text.encode("utf-8", "surrogatepass"), rng, change, 0.4))
+    (folder / "n.csv").write_bytes(maybe_damaged(text.encode("utf-8", "surrogatepass"), rng, change, 0.4))
 
 
 def _column(values: list, rng: np.random.Generator):
@@ -320,7 +290,7 @@ def _refers(folder: Path, nodes_file: str) -> None:
 
 
 def _write_profile(folder: Path, rng: np.random.Generator, change=mutated) -> None:
-    (folder / "p.json").write_bytes(_maybe_damaged(_json(change(_PROFILE, rng)), rng, change))
+    (folder / "p.json").write_bytes(maybe_damaged(as_json(change(_PROFILE, rng)), rng, change))
 
 
 def _use_profile(folder: Path) -> None:
@@ -350,7 +320,7 @@ def _write_times(folder: Path, rng: np.random.Generator, change=mutated) -> None
     rows = change(rows, rng)
     rows = rows if isinstance(rows, list) else [[rows]]
     text = "\n".join(",".join(map(str, row)) if isinstance(row, list) else str(row) for row in rows) + "\n"
-    (folder / "times.csv").write_bytes(_maybe_damaged(text.encode("utf-8", "surrogatepass"), rng, change, 0.4))
+    (folder / "times.csv").write_bytes(maybe_damaged(text.encode("utf-8", "surrogatepass"), rng, change, 0.4))
 
 
 def _use_times(folder: Path) -> None:
@@ -389,12 +359,12 @@ def _write_recorded(folder: Path, rng: np.random.Generator, change=mutated) -> N
     _beside(folder)
     which = int(rng.integers(3))
     if which < 2:
-        (folder / "recorded.json").write_bytes(_maybe_damaged(_json(change(_RECORDED[which], rng)), rng, change, 0.4))
+        (folder / "recorded.json").write_bytes(maybe_damaged(as_json(change(_RECORDED[which], rng)), rng, change, 0.4))
         return
     rows = change(_TABLE, rng)
     rows = rows if isinstance(rows, list) else [[rows]]
     text = "\n".join(",".join(map(str, row)) if isinstance(row, list) else str(row) for row in rows) + "\n"
-    (folder / "recorded.csv").write_bytes(_maybe_damaged(text.encode("utf-8", "surrogatepass"), rng, change, 0.4))
+    (folder / "recorded.csv").write_bytes(maybe_damaged(text.encode("utf-8", "surrogatepass"), rng, change, 0.4))
 
 
 def _use_recorded(folder: Path) -> None:
@@ -409,39 +379,11 @@ def _use_recorded(folder: Path) -> None:
 # plan and proof
 
 
-def _plan_folder() -> Mapping[str, bytes]:
-    """Return a scenario, its plan and a proof with several cases."""
-    import tempfile
-
-    from dmcjia_opt.model.scenario.families import generate
-
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        base = generate("homogeneous", nodes=5, seed=0)
-        scenario = replace(base, cloud_gflops=30.0, options=Options(delay="md1"))
-        scenario.save(folder / "s.toml")
-        loaded = load_scenario(folder / "s.toml")
-        plan = solve(loaded)
-        plan.save(folder / "plan.json")
-        prove(loaded, plan).save(folder / "proof.json")
-        return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-_PLANNED: dict[str, bytes] = {}
-
-
-def planned() -> Mapping[str, bytes]:
-    """Return the files of a planned scenario, made once."""
-    if not _PLANNED:
-        _PLANNED.update(_plan_folder())
-    return _PLANNED
-
-
 def _write_planned(folder: Path, rng: np.random.Generator, change=mutated, *, which: str) -> None:
     for name, content in planned().items():
         (folder / name).write_bytes(content)
     document = json.loads(planned()[which])
-    (folder / which).write_bytes(_maybe_damaged(_json(change(document, rng)), rng, change))
+    (folder / which).write_bytes(maybe_damaged(as_json(change(document, rng)), rng, change))
 
 
 def _use_plan(folder: Path) -> None:
@@ -466,200 +408,6 @@ def _use_proof(folder: Path) -> None:
     verify(scenario, plan, proof)
 
 
-# a problem that `python -m tools.fuzz` kept
-
-_PROBLEM = {
-    "format": "dmcjia-problem-1",
-    "invariant": "bound",
-    "message": "by hand",
-    "seed": 1,
-    "number": 2,
-    "delay": "tandem",
-    "service_scv": 0.0,
-    "local_delay": [[0.5, 1.5, None], [0.25, 2.0, 3.0]],
-    "cloud_time": [[0.5, 0.25, 0.0], [0.25, 0.125, 0.0]],
-    "arrival_rate": [0.5, 1.0],
-    "weight": [0.5, 0.5],
-    "least_rate": [[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]],
-    "upstream_wait": [[0.0, 0.5, 0.0], [0.0, 0.5, 1.0]],
-    "n_layers": [1, 2],
-}
-
-
-def _write_problem(folder: Path, rng: np.random.Generator, change=mutated) -> None:
-    (folder / "problem.json").write_bytes(_maybe_damaged(_json(change(_PROBLEM, rng)), rng, change))
-
-
-def _use_problem(folder: Path) -> None:
-    regression = load_regression(folder / "problem.json")
-    bound, _ = best_lower_bound(regression.problem)
-    assert not math.isnan(bound)
-    regression.save(folder / "again.json")
-    assert load_regression(folder / "again.json").message == regression.message
-
-
-# arrival times
-
-
-def _write_trace(folder: Path, rng: np.random.Generator, change=mutated) -> None:
-    for name, content in planned().items():
-        (folder / name).write_bytes(content)
-    times = np.cumsum(rng.exponential(1.0, 400)).tolist()
-    if rng.random() < 0.5:
-        rows: list = [["time_s"], *([t] for t in times)]
-    else:
-        nodes = [f"node-{k % 5 + 1}" for k in range(400)]
-        names = load_scenario(folder / "s.toml").nodes.names
-        nodes = [names[k % len(names)] for k in range(400)]
-        rows = [["time_s", "node"], *([t, node] for t, node in zip(times, nodes, strict=True))]
-    rows = change(rows, rng)
-    if change is renumbered and rng.random() < 0.7:
-        rows.sort(key=lambda row: -1 if row[0] == "time_s" else row[0])  # what is out of order is refused for that
-    rows = rows if isinstance(rows, list) else [[rows]]
-    text = "\n".join(",".join(map(str, row)) if isinstance(row, list) else str(row) for row in rows) + "\n"
-    (folder / "trace.csv").write_bytes(_maybe_damaged(text.encode("utf-8", "surrogatepass"), rng, change))
-
-
-def _use_trace(folder: Path) -> None:
-    arrivals = build_arrivals(str(folder / "trace.csv"))
-    simulation = simulate(load_scenario(folder / "s.toml"), load_plan(folder / "plan.json"), arrivals=arrivals)
-    assert np.isfinite(simulation.mean_delay)
-
-
-# the speeds of links
-
-
-def _write_links(folder: Path, rng: np.random.Generator, change=mutated) -> None:
-    for name, content in planned().items():
-        (folder / name).write_bytes(content)
-    names = load_scenario(folder / "s.toml").nodes.names
-    speeds = rng.uniform(1.0, 9.0, 20).tolist()
-    kind = int(rng.integers(4))
-    if kind == 0:
-        rows: list = [[speed, "Mbits/sec"] for speed in speeds]
-    elif kind == 1:
-        rows = [[k] for k in np.cumsum(rng.integers(1, 90, 60)).tolist()]
-    elif kind == 2:
-        rows = [["time_s", "uplink_mbps"], *([k, speed] for k, speed in enumerate(speeds))]
-    else:
-        rows = [["time_s", "node", "uplink_mbps"]]
-        rows += [[k // len(names), names[k % len(names)], speed] for k, speed in enumerate(speeds)]
-    rows = change(rows, rng)
-    rows = rows if isinstance(rows, list) else [[rows]]
-    text = "\n".join(",".join(map(str, row)) if isinstance(row, list) else str(row) for row in rows) + "\n"
-    (folder / "links.csv").write_bytes(_maybe_damaged(text.encode("utf-8", "surrogatepass"), rng, change))
-
-
-def _use_links(folder: Path) -> None:
-    links = load_links(folder / "links.csv").until(20.0)
-    found = replay(load_scenario(folder / "s.toml"), links.every(max(links.end / 5, 1.0)), ("change:0.5", "oracle"))
-    assert all(run.mean_delay(found.trace.spans) >= found.lower_bound * (1 - 1e-9) for run in found.runs)
-
-
-# the folder of a benchmark
-
-_ROW = {
-    "key": "0123456789ab",
-    "suite": "smoke",
-    "instance": "paper-n5-s1",
-    "instance_sha256": "ab" * 32,
-    "family": "paper",
-    "n_nodes": 5,
-    "n_splits": 35,
-    "method": "exact + waterfilling",
-    "kind": "placer",
-    "seed": 0,
-    "outcome": "answer",
-    "message": "",
-    "limit_seconds": 10.0,
-    "limit_evaluations": 100,
-    "limit_gap": None,
-    "claimed_status": "optimal",
-    "claimed_objective_s": 0.5,
-    "claimed_lower_bound_s": 0.5,
-    "objective_s": 0.5,
-    "lower_bound_s": 0.499,
-    "own_bound_s": 0.499,
-    "gap": 0.002,
-    "correct": True,
-    "evaluations": 10,
-    "setup_seconds": 0.01,
-    "wall_seconds": 0.1,
-    "cpu_seconds": 0.1,
-    "peak_mb": 20.0,
-    "trace": [[1, 0.01, None, None], [5, 0.05, 0.6, 0.4]],
-    "plans": None,
-    "converged": None,
-    "worst_error": None,
-    "started": "2024-01-01T00:00:00+00:00",
-    "machine": "a machine",
-    "load": 0.5,
-    "versions": {"numpy": "2.0"},
-    "revision": "abc",
-}
-_RUN = {
-    "suite": "smoke",
-    "spec": {"name": "smoke", "summary": "", "blocks": []},
-    "runs": 2,
-    "started": "2024-01-01T00:00:00+00:00",
-    "command": ["dmcjia", "bench", "smoke"],
-    "workers": 2,
-    "machine": {"cpu": "a", "cores": 2},
-    "versions": {"numpy": "2.0"},
-    "revision": "abc",
-    "commit": "abc",
-}
-
-
-def bench_rows() -> list[dict]:
-    """Return three rows of a benchmark, as `rows.jsonl` has them."""
-    other = {"key": "b", "method": "genetic", "outcome": "timeout", "objective_s": None, "gap": None, "correct": None}
-    batch = {"key": "c", "kind": "allocator", "method": "alm", "plans": 5, "converged": 5, "worst_error": 1e-9}
-    return [dict(_ROW), _ROW | other, _ROW | batch]
-
-
-def _write_folder(folder: Path, rng: np.random.Generator, change=mutated) -> None:
-    rows, run = bench_rows(), _RUN
-    if rng.random() < 0.8:
-        rows = change(rows, rng)
-    else:
-        run = change(run, rng)
-    rows = rows if isinstance(rows, list) else [rows]
-    lines = b"".join(_json(row) + b"\n" for row in rows)
-    (folder / "rows.jsonl").write_bytes(_maybe_damaged(lines, rng, change))
-    (folder / "run.json").write_bytes(_maybe_damaged(_json(run), rng, change, 0.1))
-
-
-def _use_folder(folder: Path) -> None:
-    from dmcjia_opt.studies.bench.page.overview import benchmark_report
-
-    refused = []
-    before = (folder / "rows.jsonl").read_bytes()
-    try:
-        rows = read_rows(folder)
-    except InputError as error:
-        rows = []
-        refused.append(error)
-    try:
-        with open_folder(folder, "smoke", resume=True) as opened:
-            if opened.rows:
-                opened.finish([])
-    except InputError as error:
-        refused.append(error)
-    after = (folder / "rows.jsonl").read_bytes()
-    assert before.startswith(after), "resuming changed rows that were there"
-    assert len(rows) == 0 or refused or len(after) > 0
-    (folder / "rows.jsonl").write_bytes(before)
-    try:
-        results = load(folder)
-        page = benchmark_report(results)
-        assert "<script>alert" not in page
-    except InputError as error:
-        refused.append(error)
-    if refused:
-        raise refused[0]
-
-
 def _write_onnx(folder: Path, rng: np.random.Generator, change=mutated) -> None:
     (folder / "net.onnx").write_bytes(onnx_files.content(rng) if change is mutated else onnx_files.renumbered(rng))
 
@@ -673,21 +421,6 @@ def _use_onnx(folder: Path) -> None:
         assert not np.isnan(delays.total).any()
     with redirect_stdout(io.StringIO()):
         show_profile(read_profile(str(folder / "net.onnx")))
-
-
-def _write_manifest(folder: Path, rng: np.random.Generator, change=mutated) -> None:
-    for file in HALVES:
-        (folder / file).write_bytes(b"half")
-    (folder / "manifest.json").write_bytes(_maybe_damaged(_json(change(MANIFEST, rng)), rng, change))
-
-
-def _use_manifest(folder: Path) -> None:
-    manifest = load_manifest(folder)
-    arrivals = [np.arange(1.0, 20.0) for _ in manifest.nodes]
-    of_nodes, of_servers = jobs(manifest, folder, arrivals, paced=True)
-    assert len(of_nodes) == len(manifest.nodes)
-    for job in of_nodes:
-        assert job.hop is None or job.node in of_servers[job.hop.server].tenants
 
 
 def refusal(kind: Format, folder: Path) -> Exception | None:
@@ -716,12 +449,12 @@ _KINDS: Mapping[str, Format] = {
     "recorded": Format(_write_recorded, _use_recorded),
     "plan": Format(partial(_write_planned, which="plan.json"), _use_plan),
     "proof": Format(partial(_write_planned, which="proof.json"), _use_proof),
-    "manifest": Format(_write_manifest, _use_manifest),
-    "problem": Format(_write_problem, _use_problem),
-    "trace": Format(_write_trace, _use_trace),
-    "links": Format(_write_links, _use_links),
+    "manifest": Format(write_manifest, use_manifest),
+    "problem": Format(write_problem, use_problem),
+    "trace": Format(write_trace, use_trace),
+    "links": Format(write_links, use_links),
     "onnx": Format(_write_onnx, _use_onnx),
-    "bench": Format(_write_folder, _use_folder),
+    "bench": Format(write_folder, use_folder),
 }
 #: Every kind, with its structure and its bytes changed, and with nothing but its numbers.
 FORMATS: Mapping[str, Format] = _KINDS | {

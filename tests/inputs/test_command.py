@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import fails
-from tests.inputs.formats import bench_rows, planned
+from tests.inputs.formats_of_studies import bench_rows
+from tests.inputs.made import planned
 from tests.inputs.onnx_files import exploding
 from tests.waiting import PATIENCE
 

@@ -7,214 +7,59 @@ without an entry fails the walk.
 
 from __future__ import annotations
 
-import csv
 import importlib
-import io
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from dmcjia_opt.base.errors import DmcjiaError, Doubt
-from dmcjia_opt.bounds.proof.checking import check_proof
-from dmcjia_opt.bounds.proof.document import load_proof
-from dmcjia_opt.cli.report import report
-from dmcjia_opt.cli.show_network import show_profile
 from dmcjia_opt.model.networks.measured import _COLUMNS as TIME_COLUMNS
-from dmcjia_opt.model.networks.reading import read_profile
-from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.model.scenario.node_columns import COLUMNS as NODE_COLUMNS
-from dmcjia_opt.model.scenario.servers import COSTS
-from dmcjia_opt.solving.plan import load_plan
 from dmcjia_opt.solving.solve import solve
-from dmcjia_opt.solving.verifying import verify
-from dmcjia_opt.studies.bench.exports import write_exports
-from dmcjia_opt.studies.bench.library import BestKnown, Entry, Library, check, find_library
-from dmcjia_opt.studies.bench.page.overview import benchmark_report
-from dmcjia_opt.studies.bench.results import Results, load
+from dmcjia_opt.studies.bench.library import BestKnown, Entry, find_library
 from dmcjia_opt.studies.bench.rows import Row
-from dmcjia_opt.studies.plan.plan_page import plan_report
-from dmcjia_opt.studies.plan.subject import subject_of_file
-from dmcjia_opt.studies.simulation.arrivals import load_trace
-from dmcjia_opt.studies.simulation.fleet import simulate
-from tests.inputs.formats import _PROBLEM, _PROFILE, _RUN, _TIMES, bench_rows, toml
+from tests.inputs.formats import _PROFILE, _TIMES
+from tests.inputs.formats_of_studies import PROBLEM, RUN, bench_rows
+from tests.inputs.looks_at_files import (
+    ARRIVALS,
+    PROOF,
+    SCENARIO,
+    TIMES,
+    Look,
+    bench_page,
+    bench_tables,
+    claims,
+    costs,
+    library,
+    node_table,
+    or_refused,
+    plan,
+    plan_alone,
+    problem,
+    profile,
+    proof,
+    scenario,
+    timed_profile,
+    times,
+    trace,
+    write_csv,
+)
+from tests.inputs.made import toml
 from tests.inputs.manifest_keys import MANIFEST_KEYS, manifest
 from tests.inputs.mutations import changed
-from tests.model.networks.onnx_models import residual_block
-from tests.model.networks.test_onnx_ import flattened
+from tests.model.networks.onnx_models import flattened, residual_block
 from tests.studies.deploy.manifests import MANIFEST
 from tests.waiting import Clock
 from tools.fuzz import regression
 
-Document = Any
-Look = Callable[[Path, Document], object]
-
 ROOT = Path(__file__).parents[2]
-NODE = {"model": "alexnet", "compute_gflops": 5.0, "uplink_mbps": 8.0}
-SCENARIO = {
-    "name": "example",
-    "cloud": {"compute_gflops": 40.0},
-    "nodes": [{"name": "a", "arrival_rate": 0.5, **NODE}, {"name": "b", "arrival_rate": 1.5, **NODE}],
-}
-#: What a plan has of the clock, of this machine, and of the hash, which covers every key whatever it does.
-_NOT_THE_ANSWER = ("wall_s", "started", "trace", "versions", "scenario_sha256", "machine")
-
-
-def scenario(folder: Path, document: Document) -> object:
-    """Return the plan of a scenario."""
-    (folder / "s.toml").write_bytes(toml(document))
-    plan = solve(load_scenario(folder / "s.toml")).to_dict()
-    return {key: value for key, value in plan.items() if key not in _NOT_THE_ANSWER}
-
-
-def costs(folder: Path, document: Document) -> object:
-    """Return what a scenario says of capacity that is bought, which no plan depends on."""
-    (folder / "s.toml").write_bytes(toml(document))
-    loaded = load_scenario(folder / "s.toml")
-    return [entry.model_dump(include=COSTS) for entry in (*loaded.all_servers, *loaded.links)]
-
-
-def node_table(folder: Path, rows: Document) -> object:
-    """Return the plan of a fleet whose nodes are a CSV file."""
-    _write_csv(folder / "n.csv", rows)
-    document = {key: value for key, value in SCENARIO.items() if key != "nodes"}
-    profiles = {"times_file": "times.csv"} if any(row["device"] for row in rows) else {}
-    return scenario(folder, document | {"nodes_file": "n.csv", "profiles": profiles})
-
-
-def times(folder: Path, rows: Document) -> object:
-    """Return the plan of a node whose layers were measured."""
-    _write_csv(folder / "times.csv", rows)
-    node = SCENARIO["nodes"][0] | {"model": "tiny.json", "device": "pi"}
-    return scenario(folder, SCENARIO | {"nodes": [node], "profiles": {"times_file": "times.csv"}})
-
-
-def profile(folder: Path, document: Document) -> object:
-    """Return what is printed of a profile, and the plan of a node that runs it."""
-    (folder / "p.json").write_text(json.dumps(document), encoding="utf-8")
-    with redirect_stdout(io.StringIO()) as printed:
-        show_profile(read_profile(str(folder / "p.json")))
-    return printed.getvalue(), scenario(folder, SCENARIO | {"nodes": [SCENARIO["nodes"][0] | {"model": "p.json"}]})
-
-
-def timed_profile(folder: Path, document: Document) -> object:
-    """Return the plan of a node that runs a profile, whose layers were measured."""
-    (folder / "p.json").write_text(json.dumps(document), encoding="utf-8")
-    _write_csv(folder / "times.csv", [row | {"graph_id": "0" * 12} for row in TIMES])
-    node = SCENARIO["nodes"][0] | {"model": "p.json", "device": "pi"}
-    return scenario(folder, SCENARIO | {"nodes": [node], "profiles": {"times_file": "times.csv"}})
-
-
-def plan(folder: Path, document: Document) -> object:
-    """Return what `verify` and the report make of a plan."""
-    (folder / "plan.json").write_text(json.dumps(document), encoding="utf-8")
-    loaded, claims = load_scenario(folder / "planned.toml"), load_plan(folder / "plan.json")
-    checks = _or_refused(lambda: verify(loaded, claims))
-    return checks, _or_refused(lambda: plan_report(subject_of_file(loaded, claims, "planned.toml")))
-
-
-def plan_alone(folder: Path, document: Document) -> object:
-    """Return the page that `dmcjia report` makes of a plan, which finds the scenario by itself."""
-    (folder / "plan.json").write_text(json.dumps(document), encoding="utf-8")
-    with redirect_stdout(io.StringIO()):
-        report(folder / "plan.json", folder / "page.html")
-    return (folder / "page.html").read_text(encoding="utf-8")
-
-
-def proof(folder: Path, document: Document) -> object:
-    """Return what a proof proves, and what `verify` makes of it."""
-    (folder / "proof.json").write_text(json.dumps(document), encoding="utf-8")
-    loaded, read = load_scenario(folder / "planned.toml"), load_proof(folder / "proof.json")
-    return (
-        _or_refused(lambda: check_proof(compile_problem(loaded), read)),
-        _or_refused(lambda: verify(loaded, load_plan(folder / "as_planned.json"), read)),
-    )
-
-
-def trace(folder: Path, rows: Document) -> object:
-    """Return what is simulated with recorded arrivals."""
-    _write_csv(folder / "times.csv", rows)
-    found = simulate(
-        load_scenario(folder / "planned.toml"),
-        load_plan(folder / "as_planned.json"),
-        arrivals=replace(load_trace(folder / "times.csv"), label="trace"),
-    )
-    return found.to_dict(), found.notes
-
-
-def bench_page(folder: Path, document: Document) -> object:
-    """Return the page of a benchmark's folder."""
-    return benchmark_report(_results(folder, document))
-
-
-def bench_tables(folder: Path, document: Document) -> object:
-    """Return the tables that `dmcjia report --csv` makes of a benchmark's folder."""
-    write_exports(_results(folder, document), folder / "csv")
-    return [path.read_text(encoding="utf-8") for path in sorted((folder / "csv").rglob("*")) if path.is_file()]
-
-
-def _results(folder: Path, document: Document) -> Results:
-    rows, run = document
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
-    return load(folder)
-
-
-def library(folder: Path, document: Document) -> object:
-    """Return what the instance library says of its instance, and whether that is true."""
-    entry, best = document
-    _write_csv(folder / "index.csv", [entry])
-    _write_csv(folder / "best_known.csv", [best])
-    found = Library(folder)
-    return found.instance("paper-n5-s1"), found.best, _or_refused(lambda: check(found, "paper-n5-s1"))
-
-
-def problem(folder: Path, document: Document) -> object:
-    """Return a problem that the fuzzer kept, as it would keep it again."""
-    (folder / "problem.json").write_text(json.dumps(document), encoding="utf-8")
-    regression.load_regression(folder / "problem.json").save(folder / "again.json")
-    return (folder / "again.json").read_text(encoding="utf-8")
-
-
-def _or_refused(work: Callable[[], object]) -> object:
-    try:
-        return work()
-    except (DmcjiaError, Doubt) as error:
-        return str(error)
-
-
-def _write_csv(path: Path, rows: list[Mapping[str, object]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 MOMENT = {"evaluations": 7, "seconds": 2.0, "objective_s": 3.0, "lower_bound_s": 1.0}
 NODE_ROWS = [{**dict.fromkeys(NODE_COLUMNS, ""), **node} for node in SCENARIO["nodes"]]
-TIMES = [{"graph_id": "", **row} for row in csv.DictReader(io.StringIO(_TIMES))]
-ARRIVALS = [{"time_s": float(k), "node": "ab"[k % 2]} for k in range(1000)]
-#: Two cases by the number of nodes of class 0 at split 0, and in the second one two by that of all up to split 1.
-PROOF = {
-    "format": "dmcjia-proof-1",
-    "bound_s": 0.1,
-    "prices_s": [0.05, 0.1],
-    "tree": [
-        {"class": 0, "split": 0, "most": 0},
-        {"price": 0, "charges_s": [[1, 0.001]]},
-        {"up_to": 1, "most": 1},
-        {"price": 0},
-        {"price": 0},
-    ],
-}
 MG1, TANDEM = {"options.delay": "mg1"}, {"options.delay": "tandem"}
 ONNX, OPEN = {"nodes.0.model": "net.onnx"}, {"nodes.0.model": "open.onnx"}
 MG1_PROBLEM = {"delay": "mg1", "upstream_wait": None}
@@ -364,27 +209,27 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "measured.columns.graph_id": (times, {}, {"0.graph_id": "another"}),
     "measured.columns.layer": (times, {}, {"0.layer": "another"}),
     "measured.columns.seconds": (times, {}, {"0.seconds": 0.5}),
-    "plan.PlanHeadFile.status": (plan, {}, {"status": "proved"}),
-    "plan.PlanHeadFile.objective": (plan, {}, {"objective": "worst"}),
-    "plan.PlanHeadFile.statistic": (plan, {}, {"statistic": "p95"}),
-    "plan.PlanHeadFile.mean_delay_s": (plan, {}, {"mean_delay_s": 1.0}),
-    "plan.PlanHeadFile.worst_delay_s": (plan, {}, {"worst_delay_s": 1.0}),
-    "plan.PlanHeadFile.objective_s": (plan, {}, {"objective_s": 1.0}),
-    "plan.PlanHeadFile.lower_bound_s": (plan, {}, {"lower_bound_s": 1.0}),
-    "plan.PlanHeadFile.gap": (plan, {}, {"gap": 0.5}),
-    "plan.PlanHeadFile.gap_tolerance": (plan, {}, {"gap_tolerance": 0.5}),
-    "plan.PlanHeadFile.bound_from": (plan, {}, {"bound_from": "exact"}),
-    "plan.PlanHeadFile.bound_holds_for": (plan, {}, {"bound_holds_for": "all plans"}),
-    "plan.PlanHeadFile.price_s": (plan, {"bound_from": "dual"}, {"price_s": 1e-9}),
-    "plan.PlanHeadFile.resources": (plan, {}, {"resources": []}),
-    "plan.PlanHeadFile.rows_file": (plan, {}, {"rows_file": "rows.parquet"}),
-    "plan.PlanHeadFile.parts": (plan, {}, {"parts": 2}),
-    "plan.PlanFile.splits": (plan, {}, {"splits": [1, 1]}),
-    "plan.PlanFile.shares": (plan, {}, {"shares": [0.4, 0.6]}),
-    "plan.PlanFile.nodes": (plan, {}, {"nodes": []}),
-    "plan.PlanHeadFile.scenario_sha256": (plan, {}, {"scenario_sha256": "ab" * 32}),
+    "plan.PlanHeadFile.status": (claims, {}, {"status": "proved"}),
+    "plan.PlanHeadFile.objective": (claims, {}, {"objective": "worst"}),
+    "plan.PlanHeadFile.statistic": (claims, {}, {"statistic": "p95"}),
+    "plan.PlanHeadFile.mean_delay_s": (claims, {}, {"mean_delay_s": 1.0}),
+    "plan.PlanHeadFile.worst_delay_s": (claims, {}, {"worst_delay_s": 1.0}),
+    "plan.PlanHeadFile.objective_s": (claims, {}, {"objective_s": 1.0}),
+    "plan.PlanHeadFile.lower_bound_s": (claims, {}, {"lower_bound_s": 1.0}),
+    "plan.PlanHeadFile.gap": (claims, {}, {"gap": 0.5}),
+    "plan.PlanHeadFile.gap_tolerance": (claims, {}, {"gap_tolerance": 0.5}),
+    "plan.PlanHeadFile.bound_from": (claims, {}, {"bound_from": "exact"}),
+    "plan.PlanHeadFile.bound_holds_for": (claims, {}, {"bound_holds_for": "all plans"}),
+    "plan.PlanHeadFile.price_s": (claims, {"bound_from": "dual"}, {"price_s": 1e-9}),
+    "plan.PlanHeadFile.resources": (claims, {}, {"resources": []}),
+    "plan.PlanHeadFile.rows_file": (claims, {}, {"rows_file": "rows.parquet"}),
+    "plan.PlanHeadFile.parts": (claims, {}, {"parts": 2}),
+    "plan.PlanFile.splits": (claims, {}, {"splits": [1, 1]}),
+    "plan.PlanFile.shares": (claims, {}, {"shares": [0.4, 0.6]}),
+    "plan.PlanFile.nodes": (claims, {}, {"nodes": []}),
+    "plan.PlanHeadFile.scenario_sha256": (claims, {}, {"scenario_sha256": "ab" * 32}),
     **{
-        f"plan.NodeClaim.{key}": (plan, {}, {f"nodes.0.{key}": value})
+        f"plan.NodeClaim.{key}": (claims, {}, {f"nodes.0.{key}": value})
         for key, value in {
             "name": "another",
             "model": "another",
@@ -402,7 +247,10 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
             "deadline_s": 7.0,
         }.items()
     },
-    **{f"plan.ResourceClaim.{key}": (plan, {}, {f"resources.0.{key}": value}) for key, value in RESOURCE_CLAIM.items()},
+    **{
+        f"plan.ResourceClaim.{key}": (claims, {}, {f"resources.0.{key}": value})
+        for key, value in RESOURCE_CLAIM.items()
+    },
     "plan.Provenance.scenario_file": (plan_alone, {}, {"scenario_file": "another.toml"}),
     "plan.Limits.seconds": (plan, {}, {"limits.seconds": 77.0}),
     "plan.Limits.evaluations": (plan, {}, {"limits.evaluations": 77}),
@@ -486,7 +334,7 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
         }.items()
     },
     "rows.Row.key": (bench_tables, {}, {"0.0.key": "b"}),
-    "rows.Row.versions": (bench_page, {"1.versions": {}}, {"0.2.versions": {"another": "7.7"}}),
+    "rows.Row.versions": (bench_page, {"1.versions": {}}, {"0.0.versions": {"another": "7.7"}}),
     "folder.RunFile.suite": (bench_page, {}, {"1.suite": "another"}),
     "folder.RunFile.command": (bench_page, {}, {"1.command": ["another"]}),
     "folder.RunFile.machine": (bench_page, {}, {"1.machine": "another"}),
@@ -569,7 +417,7 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     (folder / "tiny.json").write_text(json.dumps(_PROFILE), encoding="utf-8")
     (folder / "times.csv").write_text(_TIMES, encoding="utf-8")
-    _write_csv(folder / "nodes.csv", NODE_ROWS[:1])
+    write_csv(folder / "nodes.csv", NODE_ROWS[:1])
     residual_block().save(folder / "net.onnx")
     flattened().save(folder / "open.onnx")
     (folder / "planned.toml").write_bytes(toml(SCENARIO))
@@ -591,14 +439,15 @@ def bases(files):
         times: TIMES,
         profile: _PROFILE,
         timed_profile: _PROFILE,
+        claims: as_planned,
         plan: as_planned | {"limits": {}, "trace": [MOMENT, MOMENT | {"objective_s": 2.0, "seconds": 3.0}]},
         plan_alone: as_planned | {"scenario_file": "planned.toml"},
         proof: PROOF | {"scenario_sha256": as_planned["scenario_sha256"]},
         trace: ARRIVALS,
-        bench_page: [bench_rows(), _RUN],
-        bench_tables: [bench_rows(), _RUN],
+        bench_page: [bench_rows()[:1], RUN],
+        bench_tables: [bench_rows(), RUN],
         library: [rows[0] | {"file": ""}, rows[1]],
-        problem: _PROBLEM,
+        problem: PROBLEM,
         manifest: MANIFEST,
     }
 
@@ -617,7 +466,7 @@ def seen(files, tmp_path, monkeypatch):
         clock = Clock(tick=1e-3)
         for watch in ("perf_counter", "monotonic"):
             monkeypatch.setattr(time, watch, clock.look)
-        came = _or_refused(lambda: how(folder, document))
+        came = or_refused(lambda: how(folder, document))
         return str(came).replace(str(folder), "")
 
     return look

@@ -26,8 +26,7 @@ from dmcjia_opt.studies.bench.running import runner
 from dmcjia_opt.studies.bench.runs import Ran, Reply
 from dmcjia_opt.studies.deploy import run_here
 from tests.command_line import run
-from tests.model.networks.onnx_models import residual_block
-from tests.model.networks.test_onnx_ import flattened
+from tests.model.networks.onnx_models import flattened, residual_block
 from tests.studies.deploy.deployed import alone, deployed, imagined
 from tests.waiting import Clock
 

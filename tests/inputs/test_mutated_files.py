@@ -6,8 +6,9 @@ import pytest
 from dmcjia_opt.base.errors import InputError
 from tests.inputs.formats import FORMATS, refusal
 
-#: How many of each; pages of benchmarks take long to write, and few changed times make sense.
-NUMBERS = dict.fromkeys(FORMATS, 40) | {"bench": 5, "numbers of bench": 4, "times": 100}
+#: How many of each; plans of fleets and pages of benchmarks take long to make, and few changed times make sense.
+FLEETS = ("scenario", "extreme", "nodes.csv", "nodes.parquet", "numbers of nodes.csv", "numbers of nodes.parquet")
+NUMBERS = dict.fromkeys(FORMATS, 40) | dict.fromkeys(FLEETS, 20) | {"bench": 5, "numbers of bench": 3, "times": 100}
 
 
 @pytest.fixture(autouse=True)
@@ -35,4 +36,4 @@ def test_mutated_files_are_refused_or_make_sense(name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_more_of_them(name, tmp_path):
-    use(name, range(NUMBERS[name], 5 * NUMBERS[name]), tmp_path)
+    use(name, range(NUMBERS[name], 10 * NUMBERS[name]), tmp_path)

@@ -33,7 +33,8 @@ from dmcjia_opt.studies.bench.folder import open_folder, read_rows
 from dmcjia_opt.studies.bench.results import load
 from dmcjia_opt.studies.simulation.arrivals import load_trace
 from dmcjia_opt.studies.simulation.fleet import simulate
-from tests.inputs.formats import bench_rows, planned
+from tests.inputs.formats_of_studies import bench_rows
+from tests.inputs.made import planned
 from tests.inputs.onnx_files import exploding, nested, with_subgraphs
 from tests.model.networks.onnx_models import Builder, residual_block
 from tests.waiting import ends

@@ -18,6 +18,7 @@ import pytest
 
 import dmcjia_opt
 from dmcjia_opt import Stop, generate, load_plan, load_proof, load_scenario, solve, verify
+from tests.command_line import fails
 from tests.studies.bench.runs import placer_rows, write_folder
 from tests.studies.bench.small import misbehaving, small_suite
 from tests.waiting import PATIENCE, Clock, until
@@ -103,7 +104,7 @@ def test_solve_killed_at_every_step_leaves_whole_files(scenario, tmp_path):
 
 
 def test_report_killed_leaves_no_page(tmp_path):
-    write_folder(tmp_path / "results", placer_rows()[:3])
+    write_folder(tmp_path / "results", placer_rows()[:1])
     (folder := tmp_path / "runs").mkdir()
     killed, last = killed_at_every_step(folder, "report", tmp_path / "results", "--out", "page.html")
     assert [whole(run) for run in (*killed, last)] == [set(), set(), {"page.html"}]
@@ -130,7 +131,10 @@ def interrupted(*command):
     return process.returncode, out, err
 
 
-@pytest.mark.parametrize("placer", ["genetic:generations=1000000", "pymoo:PSO:generations=1000000"])
+@pytest.mark.parametrize(
+    "placer",
+    ["genetic:generations=1000000", pytest.param("pymoo:PSO:generations=1000000", marks=pytest.mark.slow)],
+)
 def test_ctrl_c_in_a_search_keeps_the_best_plan(tmp_path, placer):
     path, plan = tmp_path / "s.toml", tmp_path / "plan.json"
     generate("near", nodes=100, seed=1, epsilon=1e-3, cloud_gflops=50.0).save(path)
@@ -144,7 +148,7 @@ def test_ctrl_c_in_a_search_keeps_the_best_plan(tmp_path, placer):
     "command",
     [
         ["simulate", "{scenario}", "{plan}", "--tasks", "2000000000"],
-        ["reproduce", "delay", "--out", "{folder}/r", "--seeds", "50"],
+        ["reproduce", "delay", "--out", "{folder}/r", "--seeds", "50", "--workers", "1"],
         pytest.param(
             ["fuzz", "--out", "{folder}/f", "--workers", "2", "--invariants", "no-plan"], marks=pytest.mark.slow
         ),
@@ -190,8 +194,8 @@ def test_fuzz_on_a_full_disk(tmp_path):
     ],
     ids=lambda arguments: " ".join(arguments[::2]),
 )
-def test_where_nothing_can_be_written(scenario, arguments):
-    code, _, err = ended(*(part.format(scenario=scenario) for part in arguments))
+def test_where_nothing_can_be_written(scenario, arguments, dmcjia):
+    code, _, err = dmcjia(*(part.format(scenario=scenario) for part in arguments))
     assert (code, len(err.splitlines())) == (2, 1)
     assert "/proc/" in err
 
@@ -229,11 +233,10 @@ def test_no_test_measures_at_all():
             assert not {"time", "perf_counter", "monotonic", "process_time"} & clocks_in(path), path
 
 
-def test_a_torn_plan_is_refused(scenario, tmp_path):
+def test_a_torn_plan_is_refused(scenario, tmp_path, dmcjia):
     path = tmp_path / "plan.json"
     solve(load_scenario(scenario)).save(path)
     content = path.read_text(encoding="utf-8")
     assert json.loads(content)
     path.write_text(content[: len(content) // 2], encoding="utf-8")
-    code, _, err = ended("verify", scenario, path)
-    assert (code, len(err.splitlines())) == (2, 1)
+    fails(dmcjia("verify", scenario, path), 2, "plan.json: ")

@@ -40,7 +40,7 @@ def false_claims(scenario, content):
 @pytest.mark.parametrize("scenario", [PAPER, EQUAL], ids=["paper", "equal"])
 @pytest.mark.parametrize("placer", PLACERS)
 def test_honest_plans_of_every_placer_pass(placer, scenario):
-    assert false_claims(scenario, solve(scenario, placer, stop=Stop(evaluations=100)).to_dict()) == []
+    assert false_claims(scenario, solve(scenario, placer, stop=Stop(evaluations=40)).to_dict()) == []
 
 
 @pytest.mark.parametrize("allocator", ["alm", "cvxpy:SCS", "ipopt"])

@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-#: Libraries that take milliseconds for every plan get a few of the problems, and all of them among the slow tests.
-LENGTHY = re.compile(r"Test_(nevergrad|optuna)::test_its_plans_are_plans\[(?![0-3]\])")
+#: Methods that take milliseconds for every plan get a few of the problems, and all of them among the slow tests.
+LENGTHY = re.compile(r"Test_((nevergrad|optuna)::.*_are_plans\[(?![0-3]\])|dmcjia::.*_are_plans\[(?!(0|4|7|9|12)\]))")
 
 
 @pytest.hookimpl(tryfirst=True)

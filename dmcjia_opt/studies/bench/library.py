@@ -297,8 +297,9 @@ def _read(path: Path, kind: type[R]) -> list[R]:
     if not path.is_file():
         return []
     lines = csv.DictReader(io.StringIO(read_text(path, "the library", "a CSV file"), newline=""))
+    adapter = TypeAdapter(kind)
     try:
-        return [TypeAdapter(kind).validate_python(row) for row in lines]
+        return [adapter.validate_python(row) for row in lines]
     except (ValidationError, csv.Error) as error:
         why = explain(error) if isinstance(error, ValidationError) else error
         columns = ", ".join(field.name for field in fields(kind))

@@ -71,7 +71,7 @@ def true_cost(problem: Problem, prices: tuple[float, ...], d: int, o: int) -> mp
     return total
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", [*range(12), *(pytest.param(k, marks=pytest.mark.slow) for k in range(12, 36))])
 def test_against_fifty_digits(seed):
     problem, prices = drawn(seed)
     got = option_bounds(problem, np.arange(3), prices)

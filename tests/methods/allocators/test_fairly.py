@@ -163,24 +163,23 @@ MIXED = [(MD1, MD1), (OVERLAP, MD1), (MM1, MD1)]
     [*MIXED, *(pytest.param(curves, marks=pytest.mark.slow) for curves in RARE)],
     ids=lambda curves: "-".join(curve.name for curve in curves),
 )
-def test_two_uses_beside_a_fine_grid(curves):
+@pytest.mark.parametrize("seed", [11, pytest.param(15, marks=pytest.mark.slow)])
+def test_two_uses_beside_a_fine_grid(curves, seed):
     """The worst node, and deadlines that bind with a mean that is least."""
-    rng = np.random.default_rng(11)
-    for _ in range(1 if curves[0].name == "tandem p95" else 2):
-        problem, options = two_nodes(rng, curves)
-        fair = replace(problem, worst=True)
-        _, value = filled(fair, options)
-        assert value == pytest.approx(by_grid(fair, options), rel=1e-7)
-        shares, _ = filled(problem, options)
-        least = problem.node_delay(options, shares)
-        late = int(least.argmax())
-        most = np.full(2, np.inf)
-        most[late] = value + 0.3 * (least[late] - value)  # between what is best for all and what the mean gives it
-        promised = replace(problem, deadline=most)
-        found = WaterFilling().allocate(promised, options[None])
-        assert promised.residuals(options[None], found.shares).feasible[0]
-        assert found.status[0] == Status.OPTIMAL
-        assert promised.objective(options, found.shares[0]) == pytest.approx(by_grid(promised, options), rel=1e-7)
+    problem, options = two_nodes(np.random.default_rng(seed), curves)
+    fair = replace(problem, worst=True)
+    _, value = filled(fair, options)
+    assert value == pytest.approx(by_grid(fair, options), rel=1e-7)
+    shares, _ = filled(problem, options)
+    least = problem.node_delay(options, shares)
+    late = int(least.argmax())
+    most = np.full(2, np.inf)
+    most[late] = value + 0.3 * (least[late] - value)  # between what is best for all and what the mean gives it
+    promised = replace(problem, deadline=most)
+    found = WaterFilling().allocate(promised, options[None])
+    assert promised.residuals(options[None], found.shares).feasible[0]
+    assert found.status[0] == Status.OPTIMAL
+    assert promised.objective(options, found.shares[0]) == pytest.approx(by_grid(promised, options), rel=1e-7)
 
 
 def by_slsqp(problem, options):
@@ -219,11 +218,16 @@ def by_slsqp(problem, options):
 
 
 @pytest.mark.parametrize(
-    "curves",
-    [(MD1, MD1), pytest.param((MM1, MM1), marks=pytest.mark.slow), (OVERLAP, MD1)],
-    ids=["md1", "mm1", "links"],
+    ("curves", "worst"),
+    [
+        pytest.param((MD1, MD1), False, id="deadlines"),
+        pytest.param((OVERLAP, MD1), False, id="deadlines-links"),
+        pytest.param((MD1, MD1), True, id="worst"),
+        pytest.param((OVERLAP, MD1), True, id="worst-links", marks=pytest.mark.slow),
+        pytest.param((MM1, MM1), False, id="deadlines-mm1", marks=pytest.mark.slow),
+        pytest.param((MM1, MM1), True, id="worst-mm1", marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("worst", [False, True], ids=["deadlines", "worst"])
 def test_two_uses_beside_a_general_solver(curves, worst):
     """Four nodes behind a link and a server; the solver may stop early, and is never better."""
     agreed = 0

@@ -51,7 +51,7 @@ def label(value):
     ids=label,
 )
 def test_agrees_with_water_filling(agrees, allocator, price_error, family):
-    agrees(allocator, error=1e-8, price_error=price_error, rows=20, **family)
+    agrees(allocator, error=1e-8, price_error=price_error, rows=10, **family)
 
 
 @pytest.mark.parametrize(

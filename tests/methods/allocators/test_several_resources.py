@@ -48,9 +48,10 @@ def problems(families, seed, rows):
     ("allocator", "error", "price_error", "unsolved"), METHODS, ids=["alm", "clarabel", "scs", "ipopt"]
 )
 @pytest.mark.parametrize("families", [SEPARATE, COUPLED], ids=["separate", "coupled"])
-def test_agrees_with_water_filling(allocator, error, price_error, unsolved, families):
-    rows, not_converged = 24, 0
-    for problem, options in problems(families, 41, rows):
+@pytest.mark.parametrize("seed", [41, pytest.param(42, marks=pytest.mark.slow)])
+def test_agrees_with_water_filling(allocator, error, price_error, unsolved, families, seed):
+    rows, not_converged = 12, 0
+    for problem, options in problems(families, seed, rows):
         best, got = WaterFilling().allocate(problem, options[None]), allocator.allocate(problem, options[None])
         assert best.status[0] == Status.OPTIMAL
         if got.status[0] != Status.OPTIMAL:

@@ -69,8 +69,8 @@ def global_state_kept(seed: int) -> Iterator[None]:
     assert (np.random.get_state()[1].tolist(), np.random.get_state()[2:], random.getstate()) == before  # noqa: NPY002
 
 
-def assert_its_seed_alone_decides(placer: Placer, problem: Problem, stop: Stop) -> None:
-    """Place twice with one seed between other draws, and once with another seed."""
+def assert_its_seed_alone_decides(placer: Placer, problem: Problem, stop: Stop) -> Placement:
+    """Place twice with one seed between other draws, and once with another seed; return what is found first."""
     found = []
     for state, seed in ((1, 5), (2, 5), (2, 6)):
         with global_state_kept(state):
@@ -78,3 +78,4 @@ def assert_its_seed_alone_decides(placer: Placer, problem: Problem, stop: Stop) 
     first, second, other = ([(p.evaluations, p.objective) for p in placement.trace] for placement in found)
     assert first == second
     assert first != other
+    return found[0]

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 17
+#: Networks whose weights are left out, as the onnx package ships them.
+LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
+
+
+def light(name):
+    return LIGHT / f"light_{name}.onnx"
 
 
 class Builder:
@@ -166,4 +175,35 @@ def shufflenet(groups, channels):
     x = b.add("Flatten", [b.add("GlobalAveragePool", [x], "pool5")], "flat")
     b.add("Gemm", [x, b.weight("fc.w", inputs, 1000)], "fc")
     b.output("fc", [1, 1000])
+    return b
+
+
+def flattened(batch="n"):
+    """Flatten by computed shapes, as exporters write it for an open batch."""
+    b = Builder()
+    b.input("x", [batch, 3, 4, 4])
+    b.add("Conv", ["x", b.weight("w", 5, 3, 3, 3)], "conv")
+    b.add("Shape", ["conv"], "shape")
+    b.add("Gather", ["shape", b.values("first", 0)], "n")
+    b.add("Unsqueeze", ["n", b.values("axes", [0])], "n.1")
+    b.add("Constant", [], "rest", value=helper.make_tensor("rest", TensorProto.INT64, [1], [-1]))
+    b.add("Concat", ["n.1", "rest"], "wanted", axis=0)
+    b.add("Reshape", ["conv", "wanted"], "flat")
+    b.add("MatMul", ["flat", b.weight("dense", 20, 7)], "y")
+    b.output("y", [batch, 7])
+    return b
+
+
+def branching():
+    """Do one of two things, by what is computed."""
+    b = Builder()
+    b.input("x", [1, 4])
+    b.add("MatMul", ["x", b.weight("w", 4, 4)], "m")
+    b.add("ReduceMax", ["m"], "largest", keepdims=0)
+    b.add("Greater", ["largest", b.values("zero", 0.0, np.float32)], "positive")
+    out = helper.make_tensor_value_info("o", TensorProto.FLOAT, [1, 4])
+    yes = helper.make_graph([helper.make_node("Identity", ["m"], ["o"])], "yes", [], [out])
+    no = helper.make_graph([helper.make_node("Neg", ["x"], ["o"])], "no", [], [out])
+    b.add("If", ["positive"], "either", then_branch=yes, else_branch=no)
+    b.output("either", [1, 4])
     return b

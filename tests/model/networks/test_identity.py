@@ -6,8 +6,7 @@ from dmcjia_opt.model.networks.given import Given
 from dmcjia_opt.model.networks.identity import graph_id
 from dmcjia_opt.model.networks.onnx_ import read_onnx
 from dmcjia_opt.model.networks.profile import LayerProfile, load_profile
-from tests.model.networks.onnx_models import residual_block
-from tests.model.networks.test_onnx_ import flattened
+from tests.model.networks.onnx_models import flattened, residual_block
 
 
 @pytest.fixture

@@ -16,8 +16,7 @@ from dmcjia_opt.model.networks.measured import Timed
 from dmcjia_opt.model.networks.measuring import Measurement, measure
 from dmcjia_opt.model.networks.onnx_ import read_onnx
 from dmcjia_opt.model.networks.profile import LayerProfile
-from tests.model.networks.onnx_models import Builder, residual_block
-from tests.model.networks.test_onnx_ import branching, flattened, light
+from tests.model.networks.onnx_models import Builder, branching, flattened, light, residual_block
 
 QUICK = Measurement(repeats=1, warm_up=0, threads=1)
 

@@ -10,7 +10,6 @@ doi:10.1109/CVPR.2016.308. ShuffleNet: Table 1 of Zhang et al. 2018, doi:10.1109
 import os
 import re
 import sys
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -25,10 +24,8 @@ from dmcjia_opt.model.networks.given import Given, parse_shape
 from dmcjia_opt.model.networks.onnx_ import read_onnx
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.zoo import zoo_profile
-from tests.model.networks.onnx_models import Builder, residual_block, resnet34, shufflenet
+from tests.model.networks.onnx_models import Builder, branching, flattened, light, residual_block, resnet34, shufflenet
 from tests.refusals import refused
-
-LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 
 #: file: published GMAC, weighted layers of the longest path
 PUBLISHED = {
@@ -40,10 +37,6 @@ PUBLISHED = {
     "inception_v2": (2.0, 34),
 }
 PARAMETERS = {"vgg19": 143_667_240, "resnet50": 25_557_032, "squeezenet": 1_235_496, "bvlc_alexnet": 60_965_224}
-
-
-def light(name):
-    return LIGHT / f"light_{name}.onnx"
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -267,22 +260,6 @@ def test_a_quantised_network(tmp_path):
     assert profile.parameters == 12
 
 
-def flattened(batch="n"):
-    """Flatten by computed shapes, as exporters write it for an open batch."""
-    b = Builder()
-    b.input("x", [batch, 3, 4, 4])
-    b.add("Conv", ["x", b.weight("w", 5, 3, 3, 3)], "conv")
-    b.add("Shape", ["conv"], "shape")
-    b.add("Gather", ["shape", b.values("first", 0)], "n")
-    b.add("Unsqueeze", ["n", b.values("axes", [0])], "n.1")
-    b.add("Constant", [], "rest", value=helper.make_tensor("rest", TensorProto.INT64, [1], [-1]))
-    b.add("Concat", ["n.1", "rest"], "wanted", axis=0)
-    b.add("Reshape", ["conv", "wanted"], "flat")
-    b.add("MatMul", ["flat", b.weight("dense", 20, 7)], "y")
-    b.output("y", [batch, 7])
-    return b
-
-
 def test_computed_shapes_are_evaluated(tmp_path):
     network = read_onnx(flattened().save(tmp_path / "net.onnx"), Given({"x": (2, 3, 4, 4)})).network
     assert [op.kind for op in network.operations] == ["Conv", "Reshape", "MatMul"]  # sizes are no data
@@ -329,20 +306,6 @@ def test_weights_in_other_files_are_not_looked_for(tmp_path):
     b.add("MatMul", ["x", b.weight("w", 4, 3)], "y")
     b.output("y", [1, 3])
     assert read_onnx(b.save(tmp_path / "net.onnx")).network.total_macs == 12
-
-
-def branching():
-    b = Builder()
-    b.input("x", [1, 4])
-    b.add("MatMul", ["x", b.weight("w", 4, 4)], "m")
-    b.add("ReduceMax", ["m"], "largest", keepdims=0)
-    b.add("Greater", ["largest", b.values("zero", 0.0, np.float32)], "positive")
-    out = helper.make_tensor_value_info("o", TensorProto.FLOAT, [1, 4])
-    yes = helper.make_graph([helper.make_node("Identity", ["m"], ["o"])], "yes", [], [out])
-    no = helper.make_graph([helper.make_node("Neg", ["x"], ["o"])], "no", [], [out])
-    b.add("If", ["positive"], "either", then_branch=yes, else_branch=no)
-    b.output("either", [1, 4])
-    return b
 
 
 def test_what_subgraphs_capture_is_alive(tmp_path):

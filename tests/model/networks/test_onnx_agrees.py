@@ -16,8 +16,7 @@ from dmcjia_opt.model.networks.cuts import take_cuts
 from dmcjia_opt.model.networks.onnx_ import read_onnx
 from tests.inputs.onnx_files import of_the_runtime
 from tests.model.networks.onnx_interpreter import Interpreted
-from tests.model.networks.onnx_models import residual_block
-from tests.model.networks.test_onnx_ import LIGHT, light
+from tests.model.networks.onnx_models import LIGHT, light, residual_block
 
 QUICK = ("squeezenet", "shufflenet")
 

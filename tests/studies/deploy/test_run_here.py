@@ -38,8 +38,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def paced(folder):
-    """Return a paced run of three nodes, 300 tasks each."""
-    return result_of(run(folder / "dep", paced=True, times=True))
+    """Return a paced run of three nodes, 200 tasks each."""
+    return result_of(run(folder / "dep", tasks=200, paced=True, times=True))
 
 
 def test_by_the_schedule_a_paced_run_is_as_predicted_and_as_planned(paced):
@@ -48,7 +48,7 @@ def test_by_the_schedule_a_paced_run_is_as_predicted_and_as_planned(paced):
         off = [abs(node.delay.scheduled_s / getattr(node.delay, figure) - 1.0) for node in paced.nodes]
         assert max(off) < 0.1
         assert np.median(off) < 0.03
-    assert [node.tasks for node in paced.nodes] == [270] * 3
+    assert [node.tasks for node in paced.nodes] == [180] * 3
 
 
 def test_its_processes_keep_to_the_queues_that_the_simulation_has(paced, folder):
@@ -62,7 +62,7 @@ def test_its_processes_keep_to_the_queues_that_the_simulation_has(paced, folder)
 
 def test_no_stage_ends_before_its_time_and_every_task_is_there(paced):
     for moments in paced.records.nodes:
-        assert len(moments.arrivals) == 300
+        assert len(moments.arrivals) == 200
         for table in (moments.begin, moments.at, moments.done):
             assert np.isfinite(table).all()
         assert (moments.done >= moments.at - 1e-6).all()
@@ -91,7 +91,7 @@ def test_it_is_written_as_json_and_csv_and_as_a_page(paced, tmp_path):
         assert node["measured_s"] == seen.delay.measured_s
         assert node["measured_p95_s"] == seen.delay.measured_p95_s
         assert list(node["service_cv"]) == [stage.stage for stage in seen.stages]
-        assert node["tasks"] == 270
+        assert node["tasks"] == 180
     assert content["machine"]
     assert (content["statistic"], content["delay"]) == ("mean", "tandem")
     paced.to_csv(tmp_path / "run.csv")
@@ -196,7 +196,7 @@ def test_planned_times_that_were_missed_are_counted(paced):
     found = result_of(replace(records, nodes=(replace(records.nodes[0], work=slow), *records.nodes[1:])))
     before = paced.nodes[0].stages[0].overruns
     assert 17 <= found.nodes[0].stages[0].overruns <= before + 17
-    assert re.search(r'most often at "device" of "gate": \d+ of 270 tasks, beyond 9\.0', found.notes()[0])
+    assert re.search(r'most often at "device" of "gate": \d+ of 180 tasks, beyond 9\.0', found.notes()[0])
 
 
 def test_what_cannot_keep_up_with_its_tasks_is_not_predicted(paced, tmp_path):

@@ -113,7 +113,7 @@ def test_weights_are_loaded_where_memory_holds_one_option():
 @recorded
 def test_a_bus_in_town():
     scenario = generate("mixed", nodes=20, seed=1)
-    trace = load_links(RECORDED / "bus62_2.csv").every(4.0)
+    trace = load_links(RECORDED / "bus62_2.csv").every(8.0)
     found = replay(scenario, trace, ("static", "change:0.3", "oracle"))
     static, change, oracle = (run.mean_delay(trace.spans) for run in found.runs)
     assert oracle < change < static

@@ -15,7 +15,7 @@ PAGES = [f"{name}.md" for name in ITEMS]
 def small(monkeypatch):
     """Fewer points and generations, where the full ones would take minutes."""
     monkeypatch.setattr(gap, "FACTORS", (1, 2, 3))
-    monkeypatch.setattr(fig6, "BANDWIDTHS", (0.5, 2.0, 5.0))
+    monkeypatch.setattr(fig6, "BANDWIDTHS", (0.5, 5.0))
 
 
 def test_all_writes_data_figures_and_pages(tmp_path):

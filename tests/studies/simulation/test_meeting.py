@@ -47,7 +47,7 @@ def test_what_is_pooled_is_the_queue_of_the_model(sharing, options):
     missed = 0
     for seed, load in enumerate((0.3, 0.6, 0.8)):
         scenario, plan = all_sent(sharing, load, seed, **options)
-        found = simulate(scenario, plan, tasks=60_000, seed=seed)
+        found = simulate(scenario, plan, tasks=40_000, seed=seed)
         times = stage_times(scenario).at(plan.options)
         rate, s, scv = (
             scenario.nodes.arrival_rate,

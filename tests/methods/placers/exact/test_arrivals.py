@@ -55,12 +55,12 @@ def _check(seed: int) -> None:
 
 
 def test_optima_equal_the_best_of_all_plans():
-    for seed in range(30):
+    for seed in range(12):
         _check(seed)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("start", range(30, 1030, 100))
+@pytest.mark.parametrize("start", range(0, 1000, 100))
 def test_optima_equal_the_best_of_all_plans_a_thousand_times(start):
     for seed in range(start, start + 100):
         _check(seed)

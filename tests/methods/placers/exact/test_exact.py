@@ -75,7 +75,7 @@ def search(placer: Placer, problem: Problem, **stop: float):
 
 
 @pytest.mark.parametrize("curves", [QUEUES, (TANDEM,)], ids=["queues", "tandem"])
-@pytest.mark.parametrize("chunk", [0, 1, *(pytest.param(k, marks=pytest.mark.slow) for k in range(2, CHUNKS))])
+@pytest.mark.parametrize("chunk", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(1, CHUNKS))])
 def test_exact_equals_every_plan_tried(chunk, curves):
     compared = 0
     for seed in range(chunk * PER_CHUNK, (chunk + 1) * PER_CHUNK)[:: 1 if curves is QUEUES else 4]:
@@ -105,7 +105,7 @@ STAGES = {
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_ends_at_the_optimum(stage, monkeypatch):
     monkeypatch.setattr(branch_and_bound, "_MERGE_ABOVE", 1)
-    for curves, seed in [(QUEUES, 10_000 + k) for k in range(40)] + [((TANDEM,), 10_000 + k) for k in range(8)]:
+    for curves, seed in [(QUEUES, 10_000 + k) for k in range(20)] + [((TANDEM,), 10_000 + k) for k in range(6)]:
         problem = small_problem(seed, curves)
         best, _, _ = brute_force(problem)
         if not math.isfinite(best):
@@ -119,7 +119,7 @@ def test_every_stage_ends_at_the_optimum(stage, monkeypatch):
 @pytest.mark.parametrize("delay", ["md1", "mm1", "mg1", "tandem"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_families_equal_exhaustive_search(family, delay, ordering):
-    for seed in range(3):
+    for seed in range(2):
         scenario = generate(family, nodes=3, seed=seed)
         changed = {"delay": delay, "ordering": ordering, "average": AVERAGES[seed % 2]}
         options = Options(
@@ -137,7 +137,7 @@ def test_families_equal_exhaustive_search(family, delay, ordering):
 
 @pytest.mark.parametrize("nodes", [5, 10, 20])
 def test_paper_instances_are_closed(nodes):
-    for seed in range(100):
+    for seed in range(40):
         found, objective = search(Exact(), compile_problem(generate("paper", nodes=nodes, seed=seed)))
         assert objective - found.lower_bound <= 1e-9 * objective, seed
 
@@ -229,7 +229,7 @@ def test_plans_whose_delay_is_finite_only_by_rounding_are_bounded(placer, curve)
 @pytest.mark.parametrize("placer", [Exact(), BranchAndBound(), Benders(), Exhaustive()], ids=lambda p: type(p).__name__)
 def test_random_fleets_at_the_edge_of_stability_are_closed(placer):
     closed = 0
-    for seed in range(40):
+    for seed in range(20):
         rng = np.random.default_rng(seed)
         n, rate = int(rng.integers(2, 6)), 10.0 ** rng.uniform(-4, 4)
         local = np.sort(rng.uniform(0.5, 2.0, (n, 2)), axis=1) * 10.0 ** rng.uniform(-1, 6) / rate
@@ -242,7 +242,7 @@ def test_random_fleets_at_the_edge_of_stability_are_closed(placer):
         assert found.status in (Status.OPTIMAL, Status.ROUNDED), seed
         assert found.lower_bound >= best * (1 - 1e-8), seed
         closed += found.status == Status.OPTIMAL
-    assert closed >= 30
+    assert closed >= 15
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 7])

@@ -89,7 +89,7 @@ def test_twins_tie_and_their_order_does_not_matter(seed):
     assert judge(fair(drawn), half.options, half.shares).objective <= value * (1 + 1e-9)
 
 
-@pytest.mark.parametrize(("family", "nodes"), [("paper", 20), ("scarce", 20), ("homogeneous", 20), ("links", 20)])
+@pytest.mark.parametrize(("family", "nodes"), [("paper", 20), ("scarce", 20), ("homogeneous", 20), ("links", 12)])
 def test_families(family, nodes):
     scenario = generate(family, nodes=nodes, seed=1)
     options = scenario.options.model_copy(update={"objective": "worst"})

@@ -56,28 +56,26 @@ def check(problem):
     assert best * (1 - 1e-9) <= found.lower_bound <= best * (1 + 1e-13)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(20))
 def test_the_plan_is_the_best_of_all_and_proved(seed):
     check(drawn(seed))
 
 
-@pytest.mark.parametrize("seed", range(60, 85))
+@pytest.mark.parametrize("seed", range(60, 75))
 def test_boxes_alone_prove_it(seed, monkeypatch):
     monkeypatch.setattr(by_boxes, "_FEW", 1)
     check(drawn(seed))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("start", range(1000, 3000, 100))
+@pytest.mark.parametrize("start", [0, *range(1000, 3000, 100)])
 def test_two_thousand_more(start, monkeypatch):
     for seed in range(start, start + 100):
         monkeypatch.setattr(by_boxes, "_FEW", (1, 16, 2048)[seed % 3])
         check(drawn(seed))
 
 
-@pytest.mark.parametrize(
-    ("family", "nodes"), [("paper", 10), ("paper", 20), ("paper", 50), ("homogeneous", 20), ("scarce", 20)]
-)
+@pytest.mark.parametrize(("family", "nodes"), [("paper", 10), ("paper", 30), ("homogeneous", 10), ("scarce", 10)])
 @pytest.mark.parametrize("sharing", KINDS[1:])
 def test_fleets_are_closed(family, nodes, sharing):
     problem = pooled(compile_problem(generate(family, nodes=nodes, seed=1)), sharing)
@@ -91,7 +89,7 @@ def test_fleets_are_closed(family, nodes, sharing):
     assert value < reserved.lower_bound
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(10))
 def test_a_search_that_is_cut_short_says_a_true_bound(seed, monkeypatch):
     monkeypatch.setattr(by_boxes, "_FEW", 1)
     monkeypatch.setattr(by_boxes, "_AT_ONCE", 2)
@@ -103,7 +101,7 @@ def test_a_search_that_is_cut_short_says_a_true_bound(seed, monkeypatch):
     assert problem.objective(found.options, found.shares) >= best * (1 - 1e-12)
 
 
-@pytest.mark.parametrize("seed", range(0, 24))
+@pytest.mark.parametrize("seed", range(12))
 def test_bounds_of_plans_are_below_what_they_take(seed):
     problem = drawn(seed)
     plans = all_plans(problem)

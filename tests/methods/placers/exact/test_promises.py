@@ -22,7 +22,9 @@ from dmcjia_opt.testing.problems import (
 )
 from tests.methods.placers.searches import place
 
-FEW, MANY, CHUNKS = {False: 16, True: 14}, {False: 600, True: 400}, 10
+MANY, CHUNKS = {False: 600, True: 400}, 10
+#: Seeds of problems that take no seconds, a joint one among those whose worst node counts.
+QUICK = {False: range(16), True: (0, 2, 7, 10, 14, 33)}
 
 
 def value_of(problem: Problem, found: Placement) -> float:
@@ -55,11 +57,10 @@ def drawn(seed: int, *, worst: bool) -> Problem:
 
 @pytest.mark.parametrize("worst", [False, True], ids=["deadlines", "worst"])
 def test_no_plan_is_better(worst):
-    problems = (drawn(seed, worst=worst) for seed in range(FEW[worst]))
-    quick = [problem for problem in problems if not (worst and problem.joint and np.prod(problem.last + 1.0) > 4)]
-    answers = [beside_every_plan(problem) for problem in quick]
-    assert len(quick) >= 5
-    assert np.isfinite(answers).sum() > 0.5 * len(quick)
+    problems = [drawn(seed, worst=worst) for seed in QUICK[worst]]
+    answers = [beside_every_plan(problem) for problem in problems]
+    assert any(problem.joint for problem in problems)
+    assert np.isfinite(answers).sum() > 0.5 * len(problems)
 
 
 @pytest.mark.slow
@@ -142,7 +143,7 @@ class Blind:
 def test_what_an_allocator_misses_is_not_proved_away():
     """The plans that are left are bounded by their prices, not by what was made of them."""
     missed = 0
-    for seed in range(6):
+    for seed in range(4):
         problem, _ = random_shared_problem(np.random.default_rng(seed), 3, 3, 3, 1, curves=(MD1,))
         problem = replace(problem, worst=True)
         best = run(Exact(), problem, WaterFilling())

@@ -31,14 +31,14 @@ def excess(problem, placement):
 
 
 def test_at_the_papers_evaluations_it_ends_at_the_optimum_where_the_papers_algorithm_does_not():
-    """Table 5 at 20 nodes: 20 seeds of ours at less than what each of 4 runs of the paper's algorithm spends."""
+    """Table 5 at 20 nodes: 12 seeds of ours at less than what each of 3 runs of the paper's algorithm spends."""
     ours, theirs, at_random = [], [], []
     stop = Stop(evaluations=900)
-    for seed in range(20):
+    for seed in range(12):
         problem = compile_problem(generate("paper", nodes=20, seed=seed))
         ours.append(excess(problem, search(problem, seed=seed, stop=stop)))
         at_random.append(excess(problem, search(problem, seed=seed, stop=stop, start_from_dual=False)))
-        if seed < 4:
+        if seed < 3:
             paper = search(problem, seed=seed, placer=Dmcjia())
             assert paper.evaluations >= 900
             theirs.append(excess(problem, paper))
@@ -71,13 +71,13 @@ def test_it_ends_where_its_plan_meets_the_bound():
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_optimum_of_several_resources(seed):
-    """Links, servers to choose from, least rates: 256 plans, of which it may see 150."""
+    """Links, servers to choose from, least rates: 81 plans, of which it may see 50."""
     curves = ((MD1, OVERLAP), (MD1, MM1), (MD1,), (OVERLAP, TANDEM))[seed % 4]
     ordering = ("stability", "cloud-faster")[seed // 4]
     problem, _ = random_shared_problem(
-        np.random.default_rng(seed), 4, 4, 3, len(curves), curves=curves, ordering=ordering, utilisation=0.9
+        np.random.default_rng(seed), 4, 3, 3, len(curves), curves=curves, ordering=ordering, utilisation=0.9
     )
-    placement = search(problem, stop=Stop(evaluations=150), seed=seed)
+    placement = search(problem, stop=Stop(evaluations=50), seed=seed)
     assert placement.prices.shape == (3,)
     assert placement.trace[-1].objective == pytest.approx(brute_force(problem)[0], rel=1e-9)
 

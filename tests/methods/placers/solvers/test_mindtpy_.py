@@ -68,11 +68,17 @@ def test_a_search_that_goes_in_a_cycle_is_inaccurate(monkeypatch):
 
 
 AFTER_THE_DUAL = """
+import numpy as np
 from dmcjia_opt.bounds.best import BestPrice
-from tests.methods.placers.solvers.test_general_solvers import SHARED, agrees
+from dmcjia_opt.methods.placers.solvers.mindtpy_ import MindtPy
+from dmcjia_opt.model.queues import MD1, OVERLAP
+from dmcjia_opt.testing.placers import place, value_of
+from dmcjia_opt.testing.problems import brute_force, random_shared_problem
 
-assert BestPrice(SHARED[0]).point.value > 0.0
-agrees("mindtpy", SHARED[0])
+problem, _ = random_shared_problem(np.random.default_rng(0), 3, 4, 3, 2, curves=(OVERLAP, MD1))
+assert BestPrice(problem).point.value > 0.0
+value = value_of(problem, place(MindtPy(), problem))
+assert abs(value / brute_force(problem)[0] - 1.0) < 1e-5
 print("agrees")
 """
 
