@@ -115,7 +115,7 @@ def constant(value: float, shape: tuple[int, ...]) -> FloatArray:
 
 def same(column: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
     """Return a column (n,) as one that takes no memory if all its values are the same."""
-    return np.broadcast_to(column[:1], column.shape) if (column == column[:1]).all() else column
+    return np.broadcast_to(column[:1].copy(), column.shape) if (column == column[:1]).all() else column
 
 
 def distinct(table: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:

@@ -15,7 +15,7 @@ from dmcjia_opt.model.scenario.parted import PartedScenario, PartFacts, Whole
 from dmcjia_opt.solving.fleets import sampled
 
 #: Bytes of columns that all processes of a machine keep together.
-MOST_BYTES = 1 << 29
+MOST_BYTES = 1 << 30
 
 #: Makes what answers for a part as a `FleetPart` does, from its columns and its place.
 Maker: TypeAlias = Callable[[Fleet, int], Any]
@@ -93,7 +93,7 @@ class Shelf:
         if not isinstance(part, FleetPart):
             return
         self._taken[place] = part.taken
-        if self._n_bytes() > self._most:
+        if len(self._taken) * part.n_bytes > self._most:  # to read columns again takes longer than to make the rest
             part.forget()
         if self._n_bytes() > self._most:  # parts are asked in order, so that this one is wanted last
             del self._awake[place]
