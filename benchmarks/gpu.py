@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from dmcjia_opt.bounds.crowds import Parts
+    from dmcjia_opt.bounds.crowds import PartedCrowd
     from dmcjia_opt.bounds.dual import DualPoint
     from dmcjia_opt.bounds.jax_part import JaxPart
-    from dmcjia_opt.model.scenario.fleet import Fleet
+    from dmcjia_opt.model.scenario.as_columns import Fleet
     from dmcjia_opt.solving.fleets import Passes
 
 
@@ -35,7 +35,7 @@ def drawn(nodes: int) -> Fleet:
 
     from dmcjia_opt import generate
     from dmcjia_opt.base.arrays import constant
-    from dmcjia_opt.model.scenario.fleet import Fleet
+    from dmcjia_opt.model.scenario.as_columns import Fleet
 
     template = generate("fleet", nodes=1000, seed=0)
     fleet = Fleet.of(replace(template, cloud_gflops=20.0 * nodes))
@@ -83,7 +83,7 @@ def measure(nodes: int, out: Path | None) -> str:
     def asked(what: str, steps: object, *arguments: Any) -> list[Any]:  # noqa: ANN401
         return [getattr(part, what)(steps, *(entries[0] for entries in arguments))]
 
-    def planned() -> tuple[Passes, Parts, DualPoint]:
+    def planned() -> tuple[Passes, PartedCrowd, DualPoint]:
         passes = Passes(asked, 1, nodes, Stop())
         (crowd,) = chosen(passes, near)
         assert passes.best is not None
@@ -113,7 +113,7 @@ def measure(nodes: int, out: Path | None) -> str:
     )
 
 
-def write(part: JaxPart, crowd: Parts, point: DualPoint, path: Path) -> None:
+def write(part: JaxPart, crowd: PartedCrowd, point: DualPoint, path: Path) -> None:
     """Write the split and the share of every node, some at a time."""
     import jax.numpy as jnp
     import pyarrow as pa

@@ -6,7 +6,7 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -50,10 +50,10 @@ def check_arguments(function: Callable[..., object], given: Mapping[str, object]
 @cache
 def _kinds(function: Callable[..., object]) -> dict[str, Any]:
     """Return the annotations of a function's arguments, but for those of names that only type checkers know."""
-    found = {}
+    found: dict[str, Any] = {}
     for name, written in function.__annotations__.items():
         try:
-            found[name] = eval(written, function.__globals__) if isinstance(written, str) else written
+            found |= get_type_hints(types.SimpleNamespace(__annotations__={name: written}), function.__globals__)
         except NameError:
             continue
     found.pop("return", None)

@@ -15,7 +15,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, BoolArray, FloatArray, IntArray
 from dmcjia_opt.bounds.dual import priced
-from dmcjia_opt.model.scenario.fleet import Fleet
+from dmcjia_opt.model.scenario.as_columns import Fleet
 from dmcjia_opt.model.scenario.node_limits import NodeLimits
 
 _MEMBERS, _MOST_BINS = 200, 64  # nodes that a bucket should have, and bins of one column

@@ -15,7 +15,7 @@ from dmcjia_opt.model.deadlines import within
 from dmcjia_opt.model.delay import DelayCurve, TandemCurve
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.queues import Scv
-from dmcjia_opt.model.scenario.fleet import Fleet
+from dmcjia_opt.model.scenario.as_columns import Fleet
 from dmcjia_opt.model.scenario.services import Slot
 
 _BLOCK = 1 << 16  # table entries priced at a time: temporaries stay in cache, and memory small on large fleets

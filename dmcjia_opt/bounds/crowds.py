@@ -18,7 +18,7 @@ from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, blocks, over
 from dmcjia_opt.bounds.buckets import ShortArray, bucketed
 from dmcjia_opt.bounds.columns import Columns, made
 from dmcjia_opt.bounds.dual import DualPoint, Sums, added, point_of, sums_of
-from dmcjia_opt.model.scenario.fleet import Fleet
+from dmcjia_opt.model.scenario.as_columns import Fleet
 
 _ENTRIES = 1 << 17  # table entries that are priced at a time
 _KEPT = 1 << 21  # entries of what is left that are kept from pass to pass
@@ -52,7 +52,7 @@ class Tables:
         return replace(self, groups=left.__iter__)
 
 
-class Asked(Protocol):
+class Asking(Protocol):
     """What asks the parts of a fleet."""
 
     def __call__(self, what: str, steps: tuple[Step, ...], *arguments: Sequence[Any]) -> list[Any]:
@@ -60,7 +60,7 @@ class Asked(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Parts:
+class PartedCrowd:
     """A crowd in parts, which somebody asks.
 
     Parameters
@@ -75,7 +75,7 @@ class Parts:
         Who is told of every point.
     """
 
-    asked: Asked
+    asked: Asking
     n: int
     steps: tuple[Step, ...] = ()
     seen: Callable[[tuple[Step, ...], DualPoint], None] | None = None
@@ -84,7 +84,7 @@ class Parts:
         """Return the dual at prices, without anybody's options."""
         return self._point(self.asked("ask", self.steps, [prices] * self.n), prices)
 
-    def ends(self, low: FloatArray, high: FloatArray) -> tuple[Parts, DualPoint, DualPoint]:
+    def ends(self, low: FloatArray, high: FloatArray) -> tuple[PartedCrowd, DualPoint, DualPoint]:
         """Return the crowd with what may be chosen between two vectors of prices, and the dual at both."""
         step = Between(tuple(low.tolist()), tuple(high.tolist()))
         found = self.asked("between", self.steps, [step] * self.n)
@@ -92,11 +92,11 @@ class Parts:
         at_low, at_high = zip(*found, strict=True)
         return left, self._point(at_low, low), self._point(at_high, high)
 
-    def between(self, low: FloatArray, high: FloatArray) -> Parts:
+    def between(self, low: FloatArray, high: FloatArray) -> PartedCrowd:
         """Return the crowd with what may be chosen between two vectors of prices."""
         return self.ends(low, high)[0]
 
-    def after(self, step: Step) -> Parts:
+    def after(self, step: Step) -> PartedCrowd:
         """Return the crowd after one more step."""
         return replace(self, steps=(*self.steps, step))
 

@@ -21,7 +21,7 @@ from dmcjia_opt.base.arrays import EPS, FloatArray, IntArray
 from dmcjia_opt.bounds.columns import made
 from dmcjia_opt.bounds.crowds import Between, Chosen, Step
 from dmcjia_opt.bounds.dual import Sums
-from dmcjia_opt.model.scenario.fleet import Fleet
+from dmcjia_opt.model.scenario.as_columns import Fleet
 from dmcjia_opt.model.scenario.node_limits import NodeLimits
 from dmcjia_opt.model.scenario.services import COLUMNS
 

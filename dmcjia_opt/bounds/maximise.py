@@ -21,7 +21,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import EPS, FloatArray, IntArray
 from dmcjia_opt.bounds.bundle import climb
 from dmcjia_opt.bounds.columns import Columns, all_columns, columns
-from dmcjia_opt.bounds.crowds import Parts, Tables
+from dmcjia_opt.bounds.crowds import PartedCrowd, Tables
 from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, DualPoint, dual_point
 from dmcjia_opt.model.problem import Problem
 
@@ -35,7 +35,7 @@ _MOST_POLISHED, _MOST_NODES_POLISHED = 64, 5000
 _KEPT = 16
 _BEYOND = 0.1  # of the nearer end's error: how far beyond 1 the next price is to be where the other end is far off
 
-C = TypeVar("C", Tables, Parts)
+C = TypeVar("C", Tables, PartedCrowd)
 _NEAR, _CLOSE = 1.05, 1.001  # factors: within which a price that is near is looked for, and to cross where it is
 
 
@@ -189,7 +189,9 @@ def guessed(sample: Sequence[Problem], part: float) -> float:
     return _tangents_meet(low, high, part)[0]
 
 
-def around(crowd: Parts, near: float, tolerance: float = 1e-12) -> tuple[Parts, DualPoint, DualPoint] | None:
+def around(
+    crowd: PartedCrowd, near: float, tolerance: float = 1e-12
+) -> tuple[PartedCrowd, DualPoint, DualPoint] | None:
     """Maximise the dual of one resource whose best price is near to one, within a factor of about 1.1.
 
     Returns

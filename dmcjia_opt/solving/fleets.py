@@ -20,11 +20,11 @@ from dmcjia_opt.base.errors import BackendMissing, InputError
 from dmcjia_opt.base.machine import installing
 from dmcjia_opt.base.processes import raise_if_interrupted
 from dmcjia_opt.bounds.certificate import relative_gap
-from dmcjia_opt.bounds.crowds import Asked, Between, Chosen, FleetPart, Parts, Step
+from dmcjia_opt.bounds.crowds import Asking, Between, Chosen, FleetPart, PartedCrowd, Step
 from dmcjia_opt.bounds.dual import DualPoint, rounding_slack
 from dmcjia_opt.bounds.maximise import SAMPLE, all_at_once, around, guessed, roots_of
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.model.scenario.fleet import Fleet
+from dmcjia_opt.model.scenario.as_columns import Fleet
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Allocator, Callback, Placement, Status, Stop, TracePoint
 
@@ -84,7 +84,7 @@ class Passes:
         The steps before the incumbent, and those before the last point.
     """
 
-    asked: Asked
+    asked: Asking
     n_parts: int
     n_nodes: int
     stop: Stop = field(default_factory=Stop)
@@ -102,9 +102,9 @@ class Passes:
         self._started = time.perf_counter()
 
     @property
-    def crowd(self) -> Parts:
+    def crowd(self) -> PartedCrowd:
         """The fleet, before any step."""
-        return Parts(self._counted, self.n_parts, seen=self._seen)
+        return PartedCrowd(self._counted, self.n_parts, seen=self._seen)
 
     @property
     def seconds(self) -> float:
@@ -189,7 +189,7 @@ def part_of(fleet: Fleet, place: int, backend: Backend) -> Any:  # noqa: ANN401 
     return JaxPart(fleet, place)
 
 
-def chosen(passes: Passes, near: FloatArray) -> list[Parts]:
+def chosen(passes: Passes, near: FloatArray) -> list[PartedCrowd]:
     """Return crowds in which every node has one option, the likeliest plan first; none if no price is in sight.
 
     Parameters
@@ -221,7 +221,7 @@ def chosen(passes: Passes, near: FloatArray) -> list[Parts]:
         return [_choose(replace(passes.crowd, steps=steps), prices, prices, 0.0)]
 
 
-def _choose(crowd: Parts, low: FloatArray, high: FloatArray, room: float) -> Parts:
+def _choose(crowd: PartedCrowd, low: FloatArray, high: FloatArray, room: float) -> PartedCrowd:
     rooms = [room] * crowd.n
     if room > 0.0 and crowd.n > 1:
         more = crowd.asked("more", crowd.steps, [low] * crowd.n, [high] * crowd.n)
@@ -230,7 +230,7 @@ def _choose(crowd: Parts, low: FloatArray, high: FloatArray, room: float) -> Par
     return crowd.after(Chosen(tuple(low.tolist()), tuple(high.tolist()), tuple(rooms)))
 
 
-def filled(crowd: Parts, near: FloatArray) -> DualPoint:
+def filled(crowd: PartedCrowd, near: FloatArray) -> DualPoint:
     """Return the point at which a crowd with one option a node uses up what is shared, and no more.
 
     `near` (n_resources,) are prices that are not far off. Newton's method on log axes, or where no slope is known the

@@ -96,7 +96,7 @@ def write_rows(path: Path, tables: Iterator[pa.Table]) -> None:
     >>> from dmcjia_opt.solving.node_rows import claims_in, write_rows
     >>> from dmcjia_opt.solving.parts.crews import Foreman, in_process
     >>> from dmcjia_opt.solving.parts.solve_parts import solve_parts
-    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> from dmcjia_opt.testing.small_parts import small_parts
     >>> fleet, path = small_parts("folder"), Path("plan.parquet")
     >>> plan = solve_parts(Foreman(fleet, in_process(fleet)), keep=lambda tables: write_rows(path, tables))
     >>> len(claims_in(path, most=1000)["nodes"])

@@ -13,7 +13,7 @@ from pydantic import FailFast, Field, ValidationError
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import Number
-from dmcjia_opt.base.files import explain, finite_or_null, is_beneath, read_bytes, read_json, write_text
+from dmcjia_opt.base.files import explain, finite_or_null, is_beneath, path_of, read_bytes, read_json, write_text
 from dmcjia_opt.base.limits import MOST_NODES
 from dmcjia_opt.base.showing import called, counted
 from dmcjia_opt.model.resources import Resource
@@ -355,7 +355,7 @@ class Plan(PlanHead):
             networks = Labels.of(self.networks)
             choices = replace(self.choices, network=networks.index)
             table = table_of(self.names, networks.values, choices, self.delays)
-            write_rows(Path(path).parent / rows_file, iter([table]))
+            write_rows(path_of(path).parent / rows_file, iter([table]))
             content = {key: value for key, value in content.items() if key not in ("splits", "shares", "nodes")}
             content["rows_file"] = rows_file
         write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
@@ -457,7 +457,7 @@ def load_claims(path: str | Path) -> PlanFile | PlanHeadFile:
     >>> load_claims("claims.json").rows_file, load_plan("claims.json").splits
     ('claims.parquet', [0, 0, 0])
     """
-    path = Path(path)
+    path = path_of(path)
     if b'"rows_file"' not in read_bytes(path, "the plan"):
         return read_json(path, "the plan", PlanFile)
     found = read_json(path, "the plan", PlanHeadFile)

@@ -10,7 +10,7 @@ from dmcjia_opt import compile_problem, generate
 from dmcjia_opt.bounds.crowds import Between, Chosen, FleetPart
 from dmcjia_opt.bounds.dual import dual_point, priced, rounding_slack
 from dmcjia_opt.bounds.jax_part import JaxPart
-from dmcjia_opt.model.scenario.fleet import Fleet
+from dmcjia_opt.model.scenario.as_columns import Fleet
 from dmcjia_opt.model.scenario.scenario import Options
 
 NODES = 60

@@ -229,7 +229,7 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "plan.PlanFile.nodes": (claims, {}, {"nodes": []}),
     "plan.PlanHeadFile.scenario_sha256": (claims, {}, {"scenario_sha256": "ab" * 32}),
     **{
-        f"plan.NodeClaim.{key}": (claims, {}, {f"nodes.0.{key}": value})
+        f"said.NodeClaim.{key}": (claims, {}, {f"nodes.0.{key}": value})
         for key, value in {
             "name": "another",
             "model": "another",
@@ -248,19 +248,19 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
         }.items()
     },
     **{
-        f"plan.ResourceClaim.{key}": (claims, {}, {f"resources.0.{key}": value})
+        f"said.ResourceClaim.{key}": (claims, {}, {f"resources.0.{key}": value})
         for key, value in RESOURCE_CLAIM.items()
     },
-    "plan.Provenance.scenario_file": (plan_alone, {}, {"scenario_file": "another.toml"}),
-    "plan.Limits.seconds": (plan, {}, {"limits.seconds": 77.0}),
-    "plan.Limits.evaluations": (plan, {}, {"limits.evaluations": 77}),
-    "plan.Limits.gap": (plan, {}, {"limits.gap": 0.077}),
-    "plan.Moment.evaluations": (plan, {}, {"trace.0.evaluations": 77}),
-    "plan.Moment.seconds": (plan, {}, {"trace.0.seconds": 77.0}),
-    "plan.Moment.objective_s": (plan, {}, {"trace.0.objective_s": 77.0}),
-    "plan.Moment.lower_bound_s": (plan, {}, {"trace.0.lower_bound_s": 0.077}),
+    "said.Provenance.scenario_file": (plan_alone, {}, {"scenario_file": "another.toml"}),
+    "said.Limits.seconds": (plan, {}, {"limits.seconds": 77.0}),
+    "said.Limits.evaluations": (plan, {}, {"limits.evaluations": 77}),
+    "said.Limits.gap": (plan, {}, {"limits.gap": 0.077}),
+    "said.Moment.evaluations": (plan, {}, {"trace.0.evaluations": 77}),
+    "said.Moment.seconds": (plan, {}, {"trace.0.seconds": 77.0}),
+    "said.Moment.objective_s": (plan, {}, {"trace.0.objective_s": 77.0}),
+    "said.Moment.lower_bound_s": (plan, {}, {"trace.0.lower_bound_s": 0.077}),
     **{
-        f"plan.Provenance.{key}": (plan, {}, {key: value})
+        f"said.Provenance.{key}": (plan, {}, {key: value})
         for key, value in {
             "placer": "another",
             "allocator": "another",

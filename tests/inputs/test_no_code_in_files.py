@@ -9,9 +9,10 @@ PACKAGE = Path(dmcjia_opt.__file__).parent
 UNSAFE_MODULES = {"marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml", "jsonpickle"}
 PICKLE_MODULES = {"pickle", "_pickle", "cPickle"}
 UNSAFE_BUILTINS = {"eval", "exec", "compile", "__import__"}
-#: Pickles that this package makes itself: over pipes between a benchmark or a run and its children, and of a method
-#: and its copy. What goes over sockets is no pickle.
+#: Pickles that this package makes itself: over pipes between a benchmark, a run or a fleet in parts and its children,
+#: and of a method and its copy. What goes over sockets is no pickle.
 BETWEEN_OWN_PROCESSES = {
+    "solving/parts/crews.py",
     "studies/bench/running/worker.py",
     "studies/bench/running/child.py",
     "studies/deploy/company.py",

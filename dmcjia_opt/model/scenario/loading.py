@@ -104,7 +104,7 @@ def load_parts(path: str | Path, *, outside: bool = False, most: int | None = No
     Examples
     --------
     >>> from dmcjia_opt.model.scenario.loading import load_parts
-    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> from dmcjia_opt.testing.small_parts import small_parts
     >>> small_parts("folder")
     PartedScenario(300 nodes in 3 parts)
     >>> load_parts("folder/fleet.toml", most=100)

@@ -59,7 +59,7 @@ class NodeFile:
 
     Examples
     --------
-    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> from dmcjia_opt.testing.small_parts import small_parts
     >>> part = small_parts("folder").files[0]
     >>> part.path.name, part.n_nodes, part.kinds["arrival_rate"]
     ('part-0.parquet', 100, 'numbers')

@@ -15,8 +15,8 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import Doubt, InputError
 from dmcjia_opt.base.showing import brief, called, counted
+from dmcjia_opt.model.scenario.as_columns import Fleet
 from dmcjia_opt.model.scenario.doubts import doubt_nodes
-from dmcjia_opt.model.scenario.fleet import Fleet
 from dmcjia_opt.model.scenario.nodes import NodeTable, Unnamed
 from dmcjia_opt.model.scenario.parquet_nodes import NodeFile, check_names_in, read_parquet
 from dmcjia_opt.model.scenario.rules import counts_of
@@ -50,7 +50,7 @@ class PartFacts:
 
     Examples
     --------
-    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> from dmcjia_opt.testing.small_parts import small_parts
     >>> facts = small_parts("facts").facts(0)
     >>> facts.count, sorted(facts.shared), facts.promised
     (100.0, ['cloud'], False)
@@ -95,7 +95,7 @@ class PartedScenario:
 
     Examples
     --------
-    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> from dmcjia_opt.testing.small_parts import small_parts
     >>> parted = small_parts("parted")
     >>> parted, parted.scenario(2).n_nodes
     (PartedScenario(300 nodes in 3 parts), 100)
@@ -203,7 +203,7 @@ class Surveyed:
     Examples
     --------
     >>> from dmcjia_opt.model.scenario.parted import Surveyed
-    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> from dmcjia_opt.testing.small_parts import small_parts
     >>> parted = small_parts("surveyed")
     >>> Surveyed(parted, [parted.facts(place) for place in range(3)]).whole
     Whole(count=300.0, shared=frozenset({'cloud'}))

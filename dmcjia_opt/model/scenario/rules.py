@@ -17,7 +17,7 @@ from dmcjia_opt.model.scenario.services import Rows, Slot, StageTimes, allowed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Entries:
+class OptionDelays:
     """What options of some nodes of one kind come to, before a problem is made of it, (n_rows, n_options) each.
 
     Parameters
@@ -76,7 +76,7 @@ class Rules:
         overlap = slot in ("link", "first link", "second link") and not self.queue
         return OVERLAP if overlap else self.curve
 
-    def entries(self, times: StageTimes, menu: Menu, rows: Rows, pick: slice | IntArray = slice(None)) -> Entries:
+    def entries(self, times: StageTimes, menu: Menu, rows: Rows, pick: slice | IntArray = slice(None)) -> OptionDelays:
         """Return what options of nodes of one kind come to; `pick` says which (see `StageTimes.of`)."""
         xp = namespace(times.compute, pick)
         parts = times.of(menu, rows, pick)
@@ -109,7 +109,7 @@ class Rules:
             wait = xp.where(xp.isfinite(fixed) & (wait >= SMALLEST), wait, 0.0)
         else:
             wait = absent()
-        return Entries(fixed, wait, parts.used, floors, fine)
+        return OptionDelays(fixed, wait, parts.used, floors, fine)
 
 
 def weights_of(scenario: Scenario) -> FloatArray:

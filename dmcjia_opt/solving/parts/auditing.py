@@ -17,7 +17,7 @@ from dmcjia_opt.base.showing import brief
 from dmcjia_opt.bounds.certificate import judge
 from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, Sums, rounding_slack
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.model.scenario.fleet import Fleet
+from dmcjia_opt.model.scenario.as_columns import Fleet
 from dmcjia_opt.model.scenario.parquet_nodes import names_in
 from dmcjia_opt.model.scenario.parted import Surveyed
 from dmcjia_opt.model.scenario.scenario import Scenario
@@ -217,7 +217,7 @@ class Audit:
     >>> from dmcjia_opt.solving.parts.crews import Foreman, in_process
     >>> from dmcjia_opt.solving.parts.solve_parts import solve_parts
     >>> from dmcjia_opt.solving.plan import load_claims
-    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> from dmcjia_opt.testing.small_parts import small_parts
     >>> fleet, rows = small_parts("one"), Path("one.parquet")
     >>> foreman = Foreman(fleet, in_process(fleet))
     >>> solve_parts(foreman, keep=lambda tables: write_rows(rows, tables)).save("one.json", rows.name)
@@ -260,7 +260,7 @@ def audit(foreman: Foreman, claims: PlanHeadFile, path: Path) -> Audit:
     >>> from dmcjia_opt.solving.parts.crews import Foreman, in_process
     >>> from dmcjia_opt.solving.parts.solve_parts import solve_parts
     >>> from dmcjia_opt.solving.plan import load_claims
-    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> from dmcjia_opt.testing.small_parts import small_parts
     >>> fleet, rows = small_parts("two"), Path("two.parquet")
     >>> foreman = Foreman(fleet, in_process(fleet))
     >>> solve_parts(foreman, keep=lambda tables: write_rows(rows, tables)).save("two.json", rows.name)

@@ -31,7 +31,7 @@ class Crew(Protocol):
     --------
     >>> from dmcjia_opt.solving.parts.crews import in_process
     >>> from dmcjia_opt.solving.parts.shelf import Question, survey
-    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> from dmcjia_opt.testing.small_parts import small_parts
     >>> crew = in_process(small_parts("crew"))
     >>> [facts.count for facts in crew(Question(survey, (), [()] * 3, None))]
     [100.0, 100.0, 100.0]
@@ -56,7 +56,7 @@ class Foreman:
     Examples
     --------
     >>> from dmcjia_opt.solving.parts.crews import Foreman, in_process
-    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> from dmcjia_opt.testing.small_parts import small_parts
     >>> fleet = small_parts("foreman")
     >>> Foreman(fleet, in_process(fleet)).survey().whole.count
     300.0
@@ -76,7 +76,7 @@ class Foreman:
             yield found
 
     def asked(self, what: str, steps: tuple[Step, ...], *arguments: Sequence[Any]) -> list[Any]:
-        """Return what each part answers (see `bounds.crowds.Asked`)."""
+        """Return what each part answers (see `bounds.crowds.Asking`)."""
         return list(self.each(what, steps, *arguments))
 
     def survey(self) -> Surveyed:
@@ -115,7 +115,7 @@ def crew_here(
     --------
     >>> from dmcjia_opt.solving.parts.crews import Foreman, crew_here
     >>> from dmcjia_opt.solving.parts.solve_parts import solve_parts
-    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> from dmcjia_opt.testing.small_parts import small_parts
     >>> fleet = small_parts("here")
     >>> with crew_here(fleet, workers=1) as crew:
     ...     plan = solve_parts(Foreman(fleet, crew))

@@ -51,7 +51,7 @@ def crew_on_dask(parted: PartedScenario, address: str, maker: Maker = FleetPart)
     --------
     >>> from dmcjia_opt.solving.parts.crews import Foreman
     >>> from dmcjia_opt.solving.parts.solve_parts import solve_parts
-    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> from dmcjia_opt.testing.small_parts import small_parts
     >>> fleet = small_parts("folder")
     >>> with crew_on_dask(fleet, "local:2") as crew:  # doctest: +SKIP
     ...     plan = solve_parts(Foreman(fleet, crew))

@@ -10,7 +10,7 @@ from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.bounds.crowds import FleetPart, Step, Taken
 from dmcjia_opt.bounds.maximise import roots_of
 from dmcjia_opt.model.problem import Problem
-from dmcjia_opt.model.scenario.fleet import Fleet
+from dmcjia_opt.model.scenario.as_columns import Fleet
 from dmcjia_opt.model.scenario.parted import PartedScenario, PartFacts, Whole
 from dmcjia_opt.solving.fleets import sampled
 

@@ -18,7 +18,7 @@ from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.base.files import write_text
 from dmcjia_opt.base.machine import installed_versions
 from dmcjia_opt.bounds.certificate import judge, relative_gap
-from dmcjia_opt.bounds.crowds import Chosen, Parts, Step
+from dmcjia_opt.bounds.crowds import Chosen, PartedCrowd, Step
 from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, DualPoint
 from dmcjia_opt.bounds.maximise import SAMPLE
 from dmcjia_opt.model.resources import Resource
@@ -61,7 +61,7 @@ class PartedPlan(PlanHead):
     --------
     >>> from dmcjia_opt.solving.parts.crews import Foreman, in_process
     >>> from dmcjia_opt.solving.parts.solve_parts import solve_parts
-    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> from dmcjia_opt.testing.small_parts import small_parts
     >>> fleet = small_parts("plan")
     >>> plan = solve_parts(Foreman(fleet, in_process(fleet)))
     >>> round(plan.total.quantile(0.9), 3), plan.to_dict("plan.parquet")["parts"]
@@ -126,7 +126,7 @@ def solve_parts(
     Examples
     --------
     >>> from dmcjia_opt.solving.parts.crews import Foreman, crew_here
-    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> from dmcjia_opt.testing.small_parts import small_parts
     >>> fleet = small_parts("solve")
     >>> with crew_here(fleet, workers=1) as crew:
     ...     solve_parts(Foreman(fleet, crew))
@@ -204,9 +204,9 @@ def _beginning(foreman: Foreman, surveyed: Surveyed) -> FloatArray:
     return price_of([problem for some in foreman.each(sample, (), wanted) for problem in some], n)
 
 
-def _planned(passes: Passes, near: FloatArray) -> tuple[Parts, DualPoint]:
+def _planned(passes: Passes, near: FloatArray) -> tuple[PartedCrowd, DualPoint]:
     """Return the best crowd with one option a node, and the prices at which it uses up what there is."""
-    best: tuple[Parts, DualPoint] | None = None
+    best: tuple[PartedCrowd, DualPoint] | None = None
     for crowd in chosen(passes, near) or _unpriced(passes, len(near)):
         assert passes.best is not None  # since there is a crowd
         point = filled(crowd, np.maximum(passes.best.prices, LEAST_PRICE))
@@ -223,7 +223,7 @@ def _planned(passes: Passes, near: FloatArray) -> tuple[Parts, DualPoint]:
     return best
 
 
-def _unpriced(passes: Passes, n_resources: int) -> list[Parts]:
+def _unpriced(passes: Passes, n_resources: int) -> list[PartedCrowd]:
     """Return the crowd where nobody uses what is shared, which then has no price.
 
     Raises

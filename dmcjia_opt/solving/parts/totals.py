@@ -47,7 +47,7 @@ class Totals:
     --------
     >>> from dmcjia_opt.solving.parts.crews import Foreman, in_process
     >>> from dmcjia_opt.solving.parts.solve_parts import solve_parts
-    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> from dmcjia_opt.testing.small_parts import small_parts
     >>> fleet = small_parts("folder")
     >>> total = solve_parts(Foreman(fleet, in_process(fleet))).total
     >>> int(total.counts.sum()), total.cuts["resnet34", 34, ""], round(total.worst_delay, 3)

@@ -32,7 +32,7 @@ from dmcjia_opt.studies.look.words import delay_called
 from dmcjia_opt.studies.purchase.buying import Bought, cheapest
 from dmcjia_opt.studies.purchase.market import Market, Offer
 from dmcjia_opt.studies.purchase.sale import Sale
-from dmcjia_opt.studies.purchase.size import Fleet
+from dmcjia_opt.studies.purchase.size import Sizing
 
 T = TypeVar("T")
 
@@ -245,7 +245,7 @@ def frontier(
             raise InputError(f"deadlines_ms must be numbers of milliseconds > 0, got {value:g}")
     if deadlines_ms is not None and not len(deadlines_ms):
         raise InputError("deadlines_ms is empty; name deadlines, or leave it out")
-    fleet = Fleet.of(loaded, resource)
+    fleet = Sizing.of(loaded, resource)
     by_deadline |= deadlines_ms is not None or loaded.options.objective == "worst"
     lines: FloatArray = np.empty((0, 2))
     if deadlines_ms is not None:
@@ -259,7 +259,7 @@ def frontier(
     return replace(drawn, points=tuple(proved))
 
 
-def _today(fleet: Fleet, by_deadline: bool) -> Today:
+def _today(fleet: Sizing, by_deadline: bool) -> Today:
     """Return where the scenario as it is lies."""
     scenario = fleet.scenario
     options = scenario.options.model_copy(update={"objective": "worst" if by_deadline else "mean"})
@@ -270,19 +270,19 @@ def _today(fleet: Fleet, by_deadline: bool) -> Today:
     return Today(float(fleet.sale.prices @ fleet.sale.declared), delay)
 
 
-def _point(fleet: Fleet, plan: Bought, delay: float, deadline: FloatArray, *, of_mean: bool = True) -> Point:
+def _point(fleet: Sizing, plan: Bought, delay: float, deadline: FloatArray, *, of_mean: bool = True) -> Point:
     found = fleet.sized(plan, deadline, delay if of_mean else math.inf)
     reached = found.mean_delay if of_mean else found.worst_delay
     return Point(delay, found.cost_exact, max(plan.bound, 0.0), found.exact, found.capacity, found.cost, reached)
 
 
-def _kept(fleet: Fleet, deadline_s: float) -> Point:
+def _kept(fleet: Sizing, deadline_s: float) -> Point:
     """Return the least cost at which every node keeps a deadline, s."""
     deadline = fleet.deadlines(deadline_s / _MS)
     return _point(fleet, cheapest(fleet.market(deadline)), deadline_s, deadline, of_mean=False)
 
 
-def _over_deadlines(fleet: Fleet, n: int) -> list[Point]:
+def _over_deadlines(fleet: Sizing, n: int) -> list[Point]:
     """Return the points of a grid of deadlines: nearly nothing is bought with the longest."""
     least = float(fleet.problem.fixed_delay.min(axis=1).max())
     unit = least or float(fleet.problem.service.max())
@@ -309,7 +309,7 @@ def _over_deadlines(fleet: Fleet, n: int) -> list[Point]:
     return [p for p in found if p is not None]
 
 
-def _over_worths(fleet: Fleet, n: int) -> tuple[list[Point], FloatArray]:
+def _over_worths(fleet: Sizing, n: int) -> tuple[list[Point], FloatArray]:
     """Return the points of a grid of what a second of the mean delay is worth, and the lines they prove."""
     deadline = fleet.deadlines(None)
     fastest = float(fleet.problem.weight @ fleet.problem.fixed_delay.min(axis=1))
@@ -373,7 +373,7 @@ def _at_worth(market: Market, worth: float) -> Offer:
     return market.ask(np.append(climb(ask, [ask(x)], x, np.zeros(n)).best.x, worth))
 
 
-def _supported(fleet: Fleet, market: Market, offer: Offer, deadline: FloatArray) -> Point | None:
+def _supported(fleet: Sizing, market: Market, offer: Offer, deadline: FloatArray) -> Point | None:
     """Return the cheapest plan with the mean delay of an offer: that is the offer, where nothing else ties nodes.
 
     None where no plan was found: the offer may take more than there is of what is not for sale.

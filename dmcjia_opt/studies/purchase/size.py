@@ -233,14 +233,14 @@ def size(
     check_arguments(size, locals(), "scenario")
     loaded = scenario_of(scenario)
     check_asked(loaded, deadline_ms, mean_ms)
-    fleet = Fleet.of(loaded, resource)
+    fleet = Sizing.of(loaded, resource)
     deadline = fleet.deadlines(deadline_ms)
     mean = math.inf if mean_ms is None else _MS * mean_ms
     return fleet.sized(cheapest(fleet.market(deadline, mean)), deadline, mean)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fleet:
+class Sizing:
     """A scenario ready to be sized.
 
     Parameters
@@ -258,7 +258,7 @@ class Fleet:
     sale: Sale
 
     @classmethod
-    def of(cls, scenario: Scenario, resource: str | None = None) -> Fleet:
+    def of(cls, scenario: Scenario, resource: str | None = None) -> Sizing:
         """Return a scenario, in which one resource is to be least, ready to be sized.
 
         Raises

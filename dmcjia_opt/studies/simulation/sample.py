@@ -10,7 +10,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import IntArray
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.model.scenario.fleet import Fleet
+from dmcjia_opt.model.scenario.as_columns import Fleet
 from dmcjia_opt.model.scenario.parquet_nodes import read_parquet
 from dmcjia_opt.model.scenario.parted import PartedScenario
 from dmcjia_opt.model.scenario.scenario import Scenario

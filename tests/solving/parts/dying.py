@@ -9,7 +9,7 @@ from pathlib import Path
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.bounds.crowds import FleetPart, Step
 from dmcjia_opt.bounds.dual import Sums
-from dmcjia_opt.model.scenario.fleet import Fleet
+from dmcjia_opt.model.scenario.as_columns import Fleet
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dmcjia_opt import generate, load_scenario
 from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.studies.purchase.frontier import frontier
 from dmcjia_opt.studies.purchase.frontier_page import frontier_page
-from dmcjia_opt.studies.purchase.size import Fleet, size
+from dmcjia_opt.studies.purchase.size import Sizing, size
 from tests.studies.plan.test_plan_page import plots, tables, visible
 
 COLUMNS = ["mean_delay_s", "cost", "lower_bound", "cloud (GFLOP/s)"]
@@ -92,7 +92,7 @@ def test_points_are_the_sizes_of_their_mean_and_the_envelope_is_below_those_betw
 
 
 def test_no_random_plan_lies_below_the_envelope(cloud):
-    fleet = Fleet.of(cloud.scenario)
+    fleet = Sizing.of(cloud.scenario)
     problem, rng = fleet.problem, np.random.default_rng(1)
     rows, seen = np.arange(problem.n_nodes), 0
     for _ in range(2000):
@@ -127,7 +127,7 @@ def test_with_a_deadline_each_point_is_the_least_of_each_node_alone():
     scenario = generate("paper", nodes=5, seed=2)
     found = frontier(scenario, deadlines_ms=[900, 600, 700])
     assert [p.delay_s for p in found.points] == pytest.approx([0.6, 0.7, 0.9], rel=1e-15)
-    problem, gflops = Fleet.of(scenario).problem, scenario.cloud_gflops
+    problem, gflops = Sizing.of(scenario).problem, scenario.cloud_gflops
     for p in found.points:
         alone = gflops * least_shares(problem, p.delay_s).min(axis=0).sum()
         assert p.cost == pytest.approx(alone, rel=1e-9)

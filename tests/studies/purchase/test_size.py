@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 from dmcjia_opt import Scenario, Size, generate, load_scenario, size, solve
 from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.model.scenario.nodes import NodeTable
-from dmcjia_opt.studies.purchase.size import Fleet
+from dmcjia_opt.studies.purchase.size import Sizing
 
 GIGA, BYTES = 1e9, 1e6 / 8
 
@@ -298,7 +298,7 @@ def test_the_file_says_what_was_found(tmp_path, site):
 
 def test_a_compiled_fleet_keeps_no_deadline_of_its_own():
     scenario = with_deadlines(generate("paper", nodes=3), [700.0, np.nan, 800.0])
-    fleet = Fleet.of(scenario)
+    fleet = Sizing.of(scenario)
     assert np.isinf(fleet.problem.deadline).all()
     assert fleet.deadlines(750).tolist() == pytest.approx([0.7, 0.75, 0.75])
     assert isinstance(scenario.nodes, NodeTable)

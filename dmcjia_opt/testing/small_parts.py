@@ -14,7 +14,7 @@ def small_parts(folder: str | Path) -> PartedScenario:
 
     Examples
     --------
-    >>> from dmcjia_opt.testing.fleets import small_parts
+    >>> from dmcjia_opt.testing.small_parts import small_parts
     >>> small_parts("small")
     PartedScenario(300 nodes in 3 parts)
     """
