@@ -1,9 +1,13 @@
-"""A linear program over counts: how many nodes of each part use each option, and what that costs at least.
+"""A linear program over counts: how many nodes of each part use each option, what each part takes, what that costs.
 
-Its cuts are θ ≥ constant − charges·N; its other rows limit, case by case, how many nodes of some parts use an option up
-to some one. What it returns is a suggestion: parts of the cuts, and charges for the limits, of which whoever asks
-computes a bound anew. A limit may be broken at a price beyond any gain, so that a case without a plan is no special
-one.
+A part's delay is at least constant − charges·N − prices·u, N its counts and u its shares of the resources, for any
+prices and any charges: its cuts. The shares of all parts sum to at most 1. Other rows limit, case by case, how many
+nodes of some parts use an option up to some one; a limit may be broken at a price beyond any gain, so that a case
+without a plan is no special one.
+
+What is returned is a suggestion, of prices and of charges for the limits, from which whoever asks computes a bound
+anew. Prices are told by their ratio to those where the program begins, delays by what is open, and shares by what they
+differ from those at the beginning: so the solver's tolerances are small in all of them.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.bounds.bundle import quiet_solver
 
 _BEYOND = 1e4  # what breaking a limit by one costs, in units of what is open
@@ -32,15 +36,40 @@ class Suggestion:
     ----------
     count
         (n_columns,) how many nodes use what each column stands for; whole or not.
-    parts
-        (n_cuts,) parts of the cuts that meet there, which sum to 1.
+    prices
+        (n_resources,) s per unit share.
     charges
-        (n_limits,) for each limit, in the unit of costs; positive where it is one from above.
+        (n_limits,) for each limit, s; positive where it is one from above.
     """
 
     count: FloatArray
-    parts: FloatArray
+    prices: FloatArray
     charges: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Origin:
+    """Where a program begins: everything in it is told by how it differs from there.
+
+    Parameters
+    ----------
+    prices
+        (n_resources,) > 0.
+    constants
+        (n_parts,) what the cut of these prices, without charges, says of each part, s.
+    used
+        (n_parts, n_resources) about what each part takes of each resource.
+    users
+        (n_parts, n_resources) whether it can take anything.
+    unit
+        What is open, s.
+    """
+
+    prices: FloatArray
+    constants: FloatArray
+    used: FloatArray
+    users: BoolArray
+    unit: float
 
 
 class Master:
@@ -48,43 +77,63 @@ class Master:
 
     Parameters
     ----------
-    sizes
-        (n_parts,) nodes of each part.
-    widths
-        (n_parts,) how many options each part has.
-    base, unit
-        The cost that θ = 0 stands for, and what θ = 1 adds to it.
+    sizes, widths
+        (n_parts,) nodes of each part, and how many options they have; 0 options of a part that has no choice.
+    origin
+        Where it begins.
     """
 
-    def __init__(self, sizes: Sequence[int], widths: Sequence[int], base: float, unit: float) -> None:
+    def __init__(self, sizes: Sequence[int], widths: Sequence[int], origin: Origin) -> None:
         import highspy
 
-        self.base, self.unit, self.infinity = base, unit, highspy.kHighsInf
-        self.n, self.n_cuts = sum(widths), 0
+        self.origin, self.infinity = origin, highspy.kHighsInf
+        self.widths, self.starts = widths, np.cumsum([0, *widths])
+        self.n = sum(widths)
         self._optimal = highspy.HighsModelStatus.kOptimal
         self._solver: Any = quiet_solver()
         self._limit_rows: list[int] = []
-        self._cut_rows: list[int] = []
         self._set: set[int] = set()
+        n_parts = len(widths)
         for size, width in zip(sizes, widths, strict=True):
             for _ in range(width):
                 self._solver.addVar(0.0, float(size))
-        self._solver.addVar(-self.infinity, self.infinity)
-        self._solver.changeColCost(self.n, 1.0)
-        start = 0
-        for size, width in zip(sizes, widths, strict=True):
-            columns = np.arange(start, start + width, dtype=np.int32)
-            self._solver.addRow(float(size), float(size), width, columns, np.ones(width))
-            start += width
-        self._rows = len(sizes)
+        self._delay = self.n
+        for p in range(n_parts):
+            self._solver.addVar(-self.infinity, self.infinity)
+            self._solver.changeColCost(self._delay + p, 1.0)
+        self._share = np.full(origin.users.shape, -1)
+        last = self.n + n_parts
+        for p, r in zip(*np.nonzero(origin.users), strict=True):
+            self._solver.addVar(-self.infinity, self.infinity)
+            self._solver.changeColCost(last, -1.0)
+            self._share[p, r], last = last, last + 1
+        self._rows = 0
+        for p, (size, width) in enumerate(zip(sizes, widths, strict=True)):
+            if width:
+                columns = np.arange(self.starts[p], self.starts[p] + width)
+                self._row(float(size), float(size), columns, np.ones(width))
+        self._capacity = self._rows
+        left = (1.0 - origin.used.sum(axis=0)) * origin.prices / origin.unit
+        for r, most in enumerate(left.tolist()):
+            users = self._share[origin.users[:, r], r]
+            self._row(-self.infinity, most, users, np.ones(len(users)))
 
-    def cut(self, constant: float, charges: FloatArray) -> None:
-        """Add a cut, θ ≥ constant − charges (n_columns,)·N."""
-        row = np.append(charges / self.unit, 1.0)
-        used = np.flatnonzero(np.abs(row) > _LEAST).astype(np.int32)
-        self._solver.addRow((constant - self.base) / self.unit, self.infinity, len(used), used, row[used])
-        self._cut_rows.append(self._rows)
+    def _row(self, least: float, most: float, columns: IntArray, values: FloatArray) -> None:
+        kept = np.abs(values) > _LEAST
+        self._solver.addRow(least, most, int(kept.sum()), columns[kept].astype(np.int32), values[kept])
         self._rows += 1
+
+    def cut(self, prices: FloatArray, constants: FloatArray, charges: Sequence[FloatArray]) -> None:
+        """Add the cuts of prices (n_resources,), for each part its constant, s, and its charges (its options,), s."""
+        origin = self.origin
+        moved = prices / origin.prices - 1.0
+        right = constants - origin.constants - origin.used @ (prices - origin.prices)
+        for p, (charge, least) in enumerate(zip(charges, (right / origin.unit).tolist(), strict=True)):
+            users = origin.users[p]
+            columns = np.concatenate(
+                [np.arange(self.starts[p], self.starts[p + 1]), [self._delay + p], self._share[p, users]]
+            )
+            self._row(least, self.infinity, columns, np.concatenate([charge / origin.unit, [1.0], moved[users]]))
 
     def limit(self, columns: IntArray) -> None:
         """Add a limit on the sum of some columns; it is of the next number, and binds nobody yet."""
@@ -113,9 +162,7 @@ class Master:
                 return None
         solution = self._solver.getSolution()
         dual = np.array(solution.row_dual)
-        parts = np.maximum(dual[self._cut_rows], 0.0)
-        total = float(parts.sum())
-        if not total > 0.0:
-            return None
-        charges = -self.unit * dual[self._limit_rows] if self._limit_rows else np.zeros(0)
-        return Suggestion(np.array(solution.col_value)[: self.n], parts / total, charges)
+        n_resources = len(self.origin.prices)
+        ratio = np.maximum(-dual[self._capacity : self._capacity + n_resources], 0.0)
+        charges = -self.origin.unit * dual[self._limit_rows] if self._limit_rows else np.zeros(0)
+        return Suggestion(np.array(solution.col_value)[: self.n], ratio * self.origin.prices, charges)

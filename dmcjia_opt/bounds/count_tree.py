@@ -17,18 +17,19 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.bounds.bundle import climb
-from dmcjia_opt.bounds.count_master import Master, Suggestion
+from dmcjia_opt.bounds.count_master import Master, Origin, Suggestion
 from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, Columns, columns, rounding_slack
 from dmcjia_opt.bounds.transport import transport
 from dmcjia_opt.model.problem import Problem
 
+_NONE = np.zeros(0)
+_FAR = 2.0**40  # prices beyond so many times those where the dual is largest drown a bound in rounding
 _WHOLE = 1e-6  # how near to a whole number is one
 _ROUNDS = 12  # linear programs for one case
 _STEPS = 12  # prices tried for one vector of counts
@@ -98,25 +99,15 @@ class Closed:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Cut:
     prices: FloatArray
-    constant: float
-    charges: FloatArray  # (n_parts, k)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Dealt:
-    """The best plans of given counts at one vector of prices."""
-
-    x: FloatArray
-    value: float
-    slope: FloatArray
-    plan: IntArray
+    constants: FloatArray  # (n_parts + 1,), the last of all nodes that are not open
+    charges: list[FloatArray]  # of each part, (k,)
 
 
 @dataclass(slots=True, eq=False)
 class _Part:
     group: int
     rows: IntArray
-    charges: FloatArray = field(default_factory=lambda: np.zeros(0))
+    charges: FloatArray
 
 
 class _Stuck(Exception):
@@ -159,19 +150,17 @@ class CountTree:
         keep = np.zeros((len(closed), problem.n_options), dtype=bool)
         keep[np.arange(len(closed)), rest[closed]] = True
         self.fixed = columns(problem, closed).kept(keep) if len(closed) else None
-        self.width = max(len(group.options) for group in groups)
-        self.parts = [_Part(g, np.arange(len(group.nodes))) for g, group in enumerate(groups)]
-        for part in self.parts:
-            part.charges = np.zeros(len(groups[part.group].options))
+        self.parts = [
+            _Part(g, np.arange(len(group.nodes)), np.zeros(len(group.options))) for g, group in enumerate(groups)
+        ]
+        self.sets = [(part.group, tuple(part.rows.tolist())) for part in self.parts]  # coarse ones first
         self.limits: list[Limit] = []
         self.known: dict[Limit, int] = {}
-        self.sets = [(part.group, tuple(part.rows.tolist())) for part in self.parts]  # coarse ones first
         self.cuts: list[_Cut] = []
-        self.plans: list[IntArray] = []
         self.seen: set[bytes] = set()
         self.dealt: dict[bytes, float] = {}
         self.master: Master | None = None
-        self.base, self.unit = 0.0, 1.0
+        self.prices, self.unit = np.ones(problem.n_resources), 1.0
         self.n_programs = self.n_cases = self.n_dealt = 0
 
     # ------------------------------------------------------------------ what things cost
@@ -217,65 +206,51 @@ class CountTree:
 
     def add_prices(self, prices: FloatArray) -> None:
         """Add the cut of prices alone."""
-        none = np.zeros((len(self.parts), self.width))
-        costs, _, rest, _ = self._priced(prices)
-        self._add(costs, rest, prices, none)
+        self._add(prices, [np.zeros(len(part.charges)) for part in self.parts])
 
-    def _add(self, costs: list[FloatArray], rest: float, prices: FloatArray, charges: FloatArray) -> _Cut:
-        charged = [np.zeros(cost.shape) for cost in costs]
-        for part, charge in zip(self.parts, charges, strict=True):
-            charged[part.group][part.rows] = charge[: charged[part.group].shape[1]]
-        cut = _Cut(prices, self._constant(costs, charged, rest, float(prices.sum())), charges)
+    def _add(self, prices: FloatArray, charges: list[FloatArray]) -> None:
+        costs, _, rest, _ = self._priced(prices)
+        least = [
+            float((costs[part.group][part.rows] + charge).min(axis=1).sum())
+            for part, charge in zip(self.parts, charges, strict=True)
+        ]
+        cut = _Cut(prices, np.array([*least, rest]), charges)
         self.cuts.append(cut)
         if self.master is not None:
-            self.master.cut(cut.constant, self._flat(charges))
-        return cut
+            self.master.cut(cut.prices, cut.constants, [*cut.charges, _NONE])
 
-    def _flat(self, charges: FloatArray) -> FloatArray:
-        return np.concatenate(
-            [row[: len(self.groups[part.group].options)] for part, row in zip(self.parts, charges, strict=True)]
-        )
+    def deal(self, counts: list[IntArray], prices: FloatArray, evaluate: Callable[[IntArray], FloatArray]) -> bool:
+        """Add cuts at given counts of each part: at prices, and at those of the plan that is the best there.
 
-    def deal(self, counts: list[IntArray], prices: FloatArray, target: float, steps: int = _STEPS) -> float:
-        """Add cuts where the plans of given counts (of each part) have their best bounds; return the best of those."""
-        key = b"".join(counted.tobytes() for counted in counts)
-
-        def ask(at: FloatArray) -> _Dealt:
-            return self._deal(counts, np.clip(at, LEAST_PRICE, MOST_PRICE))
-
+        Returns whether there is one.
+        """
         self.n_dealt += 1
-        try:
-            start = [ask(prices)]
-            summit = climb(ask, start, 0.1 * prices, np.zeros_like(prices), target=target, steps=steps)
-        except _Stuck:
-            self.dealt[key] = -math.inf
-            return -math.inf
-        best = summit.best.value
-        self.dealt[key] = best
-        return best
+        plan = self._deal(counts, prices)
+        for _ in range(2):
+            if plan is None:
+                return False
+            if plan.tobytes() in self.seen:
+                return True
+            self.seen.add(plan.tobytes())
+            own = evaluate(plan)
+            if not bool(((own > 0.0) & (own <= _FAR * self.prices)).all()):
+                return True
+            plan = self._deal(counts, own)
+        return True
 
-    def _deal(self, counts: list[IntArray], prices: FloatArray) -> _Dealt:
-        costs, shares, rest, used = self._priced(prices)
-        charges = np.zeros((len(self.parts), self.width))
-        plan, value, use = self.rest.copy(), rest - float(prices.sum()), used - 1.0
-        choices = [np.zeros(len(group.nodes), dtype=np.int64) for group in self.groups]
-        for p, (part, counted) in enumerate(zip(self.parts, counts, strict=True)):
+    def _deal(self, counts: list[IntArray], prices: FloatArray) -> IntArray | None:
+        prices = np.clip(prices, LEAST_PRICE, MOST_PRICE)
+        costs, _, _, _ = self._priced(prices)
+        plan = self.rest.copy()
+        for part, counted in zip(self.parts, counts, strict=True):
             found = transport(costs[part.group][part.rows], counted, part.charges)
             if found is None:
-                raise _Stuck
-            choices[part.group][part.rows], part.charges = found
-            charges[p, : len(counted)] = part.charges
-        for group, cost, share, choice in zip(self.groups, costs, shares, choices, strict=True):
-            at = choice[:, None]
-            value += float(np.take_along_axis(cost, at, 1).sum())
-            plan[group.nodes] = group.options[choice]
-            taken = [np.take_along_axis(one, at, 1)[:, 0] for one in share]
-            use = use + group.columns.used(at, taken, len(prices))
-        self._add(costs, rest, prices, charges)
-        if plan.tobytes() not in self.seen:
-            self.seen.add(plan.tobytes())
-            self.plans.append(plan)
-        return _Dealt(prices, value, use, plan)
+                return None
+            choice, part.charges = found
+            group = self.groups[part.group]
+            plan[group.nodes[part.rows]] = group.options[choice]
+        self._add(prices, [part.charges for part in self.parts])
+        return plan
 
     def counts_of(self, plan: IntArray) -> list[IntArray] | None:
         """Return how many nodes of each part use each option in a plan; None where one uses none of them."""
@@ -293,13 +268,31 @@ class CountTree:
     def _program(self) -> Master:
         if self.master is None:
             sizes = [len(part.rows) for part in self.parts]
-            widths = [len(self.groups[part.group].options) for part in self.parts]
-            self.master = Master(sizes, widths, self.base, self.unit)
+            widths = [len(part.charges) for part in self.parts]
+            self.master = Master([*sizes, 0], [*widths, 0], self._origin())
             for limit in self.limits:
                 self.master.limit(self._columns_of(limit))
             for cut in self.cuts:
-                self.master.cut(cut.constant, self._flat(cut.charges))
+                self.master.cut(cut.prices, cut.constants, [*cut.charges, _NONE])
         return self.master
+
+    def _origin(self) -> Origin:
+        costs, shares, rest, fixed = self._priced(self.prices)
+        n = len(self.prices)
+        used, users, constants = [], [], []
+        for part in self.parts:
+            columns = self.groups[part.group].columns
+            cost = costs[part.group]
+            at = cost.argmin(axis=1)[:, None]
+            inside = np.isin(np.arange(len(cost)), part.rows)
+            taken = [np.where(inside, np.take_along_axis(s, at, 1)[:, 0], 0.0) for s in shares[part.group]]
+            used.append(columns.used(at, taken, n))
+            users.append(columns.used_by_any(n))
+            constants.append(float(cost[part.rows].min(axis=1).sum()))
+        every = np.ones(n, dtype=bool)
+        return Origin(
+            self.prices, np.array([*constants, rest]), np.stack([*used, fixed]), np.stack([*users, every]), self.unit
+        )
 
     def _columns_of(self, limit: Limit) -> IntArray:
         rows, start, found = set(limit.rows), 0, []
@@ -320,8 +313,9 @@ class CountTree:
     def close(
         self,
         base: float,
+        prices: FloatArray,
         target: Callable[[], float],
-        evaluate: Callable[[list[IntArray]], None],
+        evaluate: Callable[[IntArray], FloatArray],
         proved: Callable[[float], None],
         most_cases: int,
     ) -> float | None:
@@ -329,18 +323,18 @@ class CountTree:
 
         Parameters
         ----------
-        base
-            A lower bound of everything, s.
+        base, prices
+            A lower bound of everything, s, and the prices (n_resources,) that prove it.
         target
             Returns what is enough, s.
         evaluate
-            Is shown plans that were met.
+            Is shown a plan that was met, and returns its own prices.
         proved
             Is told the bound of what is left from time to time.
         most_cases
             Give up after so many.
         """
-        self.base, self.unit = base, max(target() - base, 1e-13 * abs(base))
+        self.prices, self.unit = prices, max(target() - base, 1e-13 * abs(base))
         number = count()
         heap: list[tuple[float, int, CaseLimits]] = [(base, next(number), {})]
         least = math.inf
@@ -368,46 +362,39 @@ class CountTree:
         return (0, len(limit.rows)) if index is None else case.get(index, (0, len(limit.rows)))
 
     def _process(
-        self, case: CaseLimits, bound: float, target: Callable[[], float], evaluate: Callable[[list[IntArray]], None]
+        self, case: CaseLimits, bound: float, target: Callable[[], float], evaluate: Callable[[IntArray], FloatArray]
     ) -> tuple[float, Limit | None, int]:
         """Return the bound of a case, and what to branch on: which limit, at how many; None where it is done with."""
-        at: Suggestion | None = None
+        last = bound
         for turn in range(4 * _ROUNDS):
             self.n_programs += 1
             at = self._program().solve(case)
             if at is None:
                 raise ArithmeticError("no linear program")
-            prices, charges, value = self._suggested(at, case)
+            charges = {number: float(at.charges[number]) for number in case if at.charges[number] != 0.0}
+            value = self.bound_at(np.clip(at.prices, LEAST_PRICE, MOST_PRICE), charges, case)
             bound = max(bound, value)
             if bound >= target():
                 return bound, None, 0
             counts = self._split(at.count)
             whole = all(np.abs(counted - np.rint(counted)).max() < _WHOLE for counted in counts)
-            rounded = [np.rint(np.diff(np.rint(np.cumsum(counted) + 1e-9), prepend=0.0)).astype(np.int64) for counted in counts]
+            rounded = [_rounded(counted) for counted in counts]
             key = b"".join(counted.tobytes() for counted in rounded)
+            gained, last = bound - last, bound
             fresh = key not in self.dealt
-            if fresh and all((c >= 0).all() for c in rounded):
-                self.deal(rounded, prices, target())
-                evaluate(self.plans)
-                self.plans = []
-                if whole or turn < _ROUNDS:
-                    continue
-            if not whole:
+            if not whole and turn > 0 and (not fresh or gained < _WORTH * (target() - bound)):
                 break
-            if not fresh:
+            if whole and not fresh and gained < _WORTH * (target() - bound):
                 if not self._halve(rounded):
                     return bound, None, 0
+                continue
+            self.dealt[key] = bound
+            self.deal(rounded, at.prices, evaluate)
         limit, cut_at = self._branch(counts, case)
         return bound, limit, cut_at
 
-    def _suggested(self, at: Suggestion, case: CaseLimits) -> tuple[FloatArray, dict[int, float], float]:
-        prices = at.parts @ np.stack([cut.prices for cut in self.cuts])
-        charges = {number: float(at.charges[number]) for number in case if at.charges[number] != 0.0}
-        costs, _, rest, _ = self._priced(prices)
-        return prices, charges, self._bound(costs, rest, prices, charges, case)
-
     def _split(self, flat: FloatArray) -> list[FloatArray]:
-        widths = [len(self.groups[part.group].options) for part in self.parts]
+        widths = [len(part.charges) for part in self.parts]
         return np.split(flat, np.cumsum(widths)[:-1])
 
     def _branch(self, counts: list[FloatArray], case: CaseLimits) -> tuple[Limit, int]:
@@ -445,7 +432,14 @@ class CountTree:
         pieces = [_Part(part.group, np.sort(part.rows[rows]), part.charges) for rows in (order[:half], order[half:])]
         self.parts[p : p + 1] = pieces
         self.sets += [(piece.group, tuple(piece.rows.tolist())) for piece in pieces]
-        self.cuts = [replace(cut, charges=np.insert(cut.charges, p, cut.charges[p], axis=0)) for cut in self.cuts]
-        self.master = None
+        cuts, self.cuts, self.master = self.cuts, [], None
+        for cut in cuts:
+            self._add(cut.prices, [*cut.charges[:p], cut.charges[p], *cut.charges[p:]])
         self.dealt.clear()
         return True
+
+
+def _rounded(count: FloatArray) -> IntArray:
+    """Return whole numbers of the same sum, whose sums from the first on are near those of `count`."""
+    upto = np.rint(np.cumsum(count)).astype(np.int64)
+    return np.diff(np.maximum.accumulate(np.maximum(upto, 0)), prepend=0)
