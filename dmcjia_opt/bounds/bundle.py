@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, FloatArray
 from dmcjia_opt.base.processes import silenced
+
+if TYPE_CHECKING:
+    from highspy import Highs
 
 _SHRINK, _GROW = 0.9, 9.0  # how far a coordinate goes in one step, in its distance from the floor: there, and away
 _EDGE = 1e-9  # how near to the side of the box is on it
@@ -203,7 +206,7 @@ def peak_of_planes(
     return float(place[-1]), np.clip(place[:-1], low, high), parts
 
 
-def quiet_solver() -> Any:
+def quiet_solver() -> Highs:
     """Return a HiGHS for linear programs so small that presolving them takes longer; it prints nothing."""
     import highspy
 

@@ -22,6 +22,7 @@ from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.bounds.bundle import quiet_solver
 
 _BEYOND = 1e4  # what breaking a limit by one costs, in units of what is open
+_FARTHEST = 1e7  # largest entry of a cut
 _LEAST = 1e-9  # smaller entries are left out by HiGHS
 
 #: From … to so many, of each limit that a case sets, by its number.
@@ -117,6 +118,7 @@ class Master:
         for r, most in enumerate(left.tolist()):
             users = self._share[origin.users[:, r], r]
             self._row(-self.infinity, most, users, np.ones(len(users)))
+        self.cut(origin.prices, origin.constants, [np.zeros(width) for width in widths])
 
     def _row(self, least: float, most: float, columns: IntArray, values: FloatArray) -> None:
         kept = np.abs(values) > _LEAST
@@ -127,8 +129,13 @@ class Master:
         """Add the cuts of prices (n_resources,), for each part its constant, s, and its charges (its options,), s."""
         origin = self.origin
         moved = prices / origin.prices - 1.0
-        right = constants - origin.constants - origin.used @ (prices - origin.prices)
-        for p, (charge, least) in enumerate(zip(charges, (right / origin.unit).tolist(), strict=True)):
+        right = (constants - origin.constants - origin.used @ (prices - origin.prices)) / origin.unit
+        largest = max(
+            float(np.abs(moved).max()), *(float(np.abs(charge).max(initial=0.0)) / origin.unit for charge in charges)
+        )
+        if max(largest, float(np.abs(right).max())) > _FARTHEST:
+            return  # from so far away it would say little here, and drown what others say
+        for p, (charge, least) in enumerate(zip(charges, right.tolist(), strict=True)):
             users = origin.users[p]
             columns = np.concatenate(
                 [np.arange(self.starts[p], self.starts[p + 1]), [self._delay + p], self._share[p, users]]

@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from typing import Protocol
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.bounds.count_master import Master, Origin, Suggestion
+from dmcjia_opt.bounds.count_master import Limits, Master, Origin, Suggestion
 from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, Columns, columns, rounding_slack
 from dmcjia_opt.bounds.transport import transport
 from dmcjia_opt.model.problem import Problem
@@ -31,12 +31,13 @@ from dmcjia_opt.model.problem import Problem
 _NONE = np.zeros(0)
 _FAR = 2.0**40  # prices beyond so many times those where the dual is largest drown a bound in rounding
 _WHOLE = 1e-6  # how near to a whole number is one
-_ROUNDS = 12  # linear programs for one case
-_STEPS = 12  # prices tried for one vector of counts
-_WORTH = 0.1  # of what a case lacks: a cut that raises its bound by less is not followed by another
-
-#: The limits of a case: from … to so many, by the number of the limit.
-CaseLimits = dict[int, tuple[int, int]]
+_AROUND = 9  # prices of the first cuts
+_LITTLE = 1e-9  # of the best prices: what a plan does not use costs nothing, and any small price is as good
+_WORTH = 0.1  # of what a case lacks: cuts that raise its bound by less are not followed by more
+_ANEW = 0.03  # of what was open when the linear program was made: then a new one pays
+_SMALLEST = 1e-6  # unit of a linear program, of the delay: its tolerances in that are rounding
+_COARSER = 1e3
+_TRIES, _DEARER = 6, 16.0  # how often the price of what counts overload is raised, and by what factor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,22 +79,42 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Closed:
-    """A case and what it is bounded with: a leaf of the tree, or a node where `bound` was not enough.
+class Node:
+    """A case of the tree.
 
     Parameters
     ----------
     bound
-        What it proves, s.
-    prices
-        (n_resources,).
-    charges
-        Of its limits, by their numbers, s.
+        What is proved of it, s; +inf where it holds one plan that nothing can carry.
+    prices, charges
+        (n_resources,) and by the limits' numbers, s: what proves that.
+    limit, most
+        The two cases it is halved into: at most `most` of what the limit of this number counts, or more; None where
+        it is not.
     """
 
     bound: float
     prices: FloatArray
-    charges: dict[int, float]
+    charges: Mapping[int, float]
+    limit: int | None = None
+    most: int = 0
+
+
+class Dealer(Protocol):
+    """Who looks for plans while the tree is searched."""
+
+    @property
+    def target(self) -> float:
+        """The bound that is enough, s."""
+
+    def evaluate(self, plan: IntArray) -> FloatArray:
+        """Return the prices (n_resources,) at which a plan has its best bound.
+
+        +inf where it overloads the resource, NaN where they are not known.
+        """
+
+    def proved(self, bound: float) -> None:
+        """Hear the bound of what is left, s, from time to time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,11 +131,7 @@ class _Part:
     charges: FloatArray
 
 
-class _Stuck(Exception):
-    """No transport was found."""
-
-
-def groups_of(problem: Problem, nodes: IntArray, options: list[IntArray]) -> list[Group]:
+def groups_of(problem: Problem, nodes: IntArray, options: Sequence[IntArray]) -> list[Group]:
     """Return nodes, with the options each may use, in groups of the same menu."""
     members: dict[bytes, list[int]] = {}
     for i, d in enumerate(nodes.tolist()):
@@ -141,29 +158,120 @@ class CountTree:
         The open nodes.
     rest
         (n_nodes,) the option of every other node.
+    prices
+        (n_resources,) where the dual is large.
+    base
+        A lower bound on everything, s.
+
+    Attributes
+    ----------
+    limits
+        What cases limit, by numbers.
+    nodes
+        The cases looked at, by numbers: 1 is all plans, 2·i and 2·i + 1 are those of case i.
     """
 
-    def __init__(self, problem: Problem, groups: list[Group], rest: IntArray) -> None:
-        self.problem, self.groups, self.rest = problem, groups, rest
+    def __init__(
+        self, problem: Problem, groups: Sequence[Group], rest: IntArray, prices: FloatArray, base: float
+    ) -> None:
+        self.problem, self.groups, self.rest, self.base = problem, groups, rest, base
+        self.prices = np.maximum(prices, _LITTLE * max(float(prices.max()), abs(base)))
         opened = np.concatenate([group.nodes for group in groups])
         closed = np.setdiff1d(np.arange(problem.n_nodes), opened)
         keep = np.zeros((len(closed), problem.n_options), dtype=bool)
         keep[np.arange(len(closed)), rest[closed]] = True
-        self.fixed = columns(problem, closed).kept(keep) if len(closed) else None
-        self.parts = [
+        self._fixed = columns(problem, closed).kept(keep) if len(closed) else None
+        self._parts = [
             _Part(g, np.arange(len(group.nodes)), np.zeros(len(group.options))) for g, group in enumerate(groups)
         ]
-        self.sets = [(part.group, tuple(part.rows.tolist())) for part in self.parts]  # coarse ones first
+        self._sets = [(0, part.group, tuple(part.rows.tolist())) for part in self._parts]
         self.limits: list[Limit] = []
-        self.known: dict[Limit, int] = {}
-        self.cuts: list[_Cut] = []
-        self.seen: set[bytes] = set()
-        self.dealt: dict[bytes, float] = {}
-        self.master: Master | None = None
-        self.prices, self.unit = np.ones(problem.n_resources), 1.0
-        self.n_programs = self.n_cases = self.n_dealt = 0
+        self.nodes: dict[int, Node] = {}
+        self._numbers: dict[Limit, int] = {}
+        self._cuts: list[_Cut] = []
+        self._seen: set[bytes] = set()
+        self._dealt: dict[bytes, int] = {}
+        self._master: Master | None = None
+        self._unit, self._last = 1.0, self.prices
+        self._smallest = _SMALLEST * abs(base)
 
-    # ------------------------------------------------------------------ what things cost
+    def close(self, dealer: Dealer, start: IntArray | None, most_cases: int) -> float | None:
+        """Search all counts; return the least bound of the cases when all are closed, None where it gives up.
+
+        Parameters
+        ----------
+        dealer
+            Who says what is enough, and evaluates plans.
+        start
+            (n_nodes,) a plan near which to begin.
+        most_cases
+            Give up after so many.
+        """
+        self._unit = max(dealer.target - self.base, 1e-13 * abs(self.base))
+        self._begin(dealer, start)
+        heap: list[tuple[float, int, Limits]] = [(self.base, 1, {})]
+        least = math.inf
+        while heap:
+            bound, number, case = heapq.heappop(heap)
+            dealer.proved(min(bound, least))
+            if len(self.nodes) >= most_cases:
+                return None
+            if dealer.target - bound < _ANEW * self._unit > self._smallest:
+                self._unit, self._master = max(dealer.target - bound, self._smallest), None
+                self.prices = np.maximum(self._last, _LITTLE * float(self.prices.max()))
+            node = self._case(case, bound, dealer)
+            if node is None:
+                return None
+            self.nodes[number] = node
+            if node.limit is None:
+                least = min(least, node.bound)
+                continue
+            low, high = case.get(node.limit, (0, len(self.limits[node.limit].rows)))
+            heapq.heappush(heap, (node.bound, 2 * number, {**case, node.limit: (low, node.most)}))
+            heapq.heappush(heap, (node.bound, 2 * number + 1, {**case, node.limit: (node.most + 1, high)}))
+        return least
+
+    def _begin(self, dealer: Dealer, start: IntArray | None) -> None:
+        """Add the cuts of prices around the best ones, and those at the counts of a plan."""
+        width = min(4.0 * math.sqrt(self._unit / float(self.prices.sum())), 2.0)
+        for factor in np.exp(np.linspace(-width, width, _AROUND)).tolist():
+            self._add(factor * self.prices, [np.zeros(len(part.charges)) for part in self._parts])
+        counts = None if start is None else self._counts_of(start)
+        if counts is not None:
+            self._deal(counts, self.prices, dealer)
+
+    def _case(self, case: Limits, bound: float, dealer: Dealer) -> Node | None:
+        """Return a case with its bound, and what to branch on; None where it does not get on."""
+        before, turn = bound, 0
+        prices, charges, node_bound = self.prices, dict[int, float](), -math.inf
+        while True:
+            at = self._program().solve(case) or self._coarser(case)
+            if at is None:
+                return None
+            asked = self._last = np.clip(at.prices, LEAST_PRICE, MOST_PRICE)
+            charged = {number: float(at.charges[number]) for number in case if at.charges[number] != 0.0}
+            value = self.bound_at(asked, charged, case)
+            if value > node_bound:
+                prices, charges, node_bound = asked, charged, value
+            bound = max(bound, value)
+            if bound >= dealer.target:
+                return Node(bound, prices, charges)
+            counts = self._split(at.count)
+            whole = all(np.abs(counted - np.rint(counted)).max() < _WHOLE for counted in counts)
+            rounded = [_rounded(counted) for counted in counts]
+            key = b"".join(counted.tobytes() for counted in rounded)
+            gained, before = bound - before, bound
+            stale = gained < _WORTH * (dealer.target - bound)
+            if not whole and turn > 0 and (stale or key in self._dealt):
+                chosen = self._branch(counts, case)
+                return None if chosen is None else Node(bound, prices, charges, self._number(chosen[0]), chosen[1])
+            if whole and stale and self._dealt.get(key, 0) > 1:
+                if self._halve(rounded):
+                    continue
+                if self._dealt[key] > _TRIES:
+                    return self._apart(rounded, case, bound, prices, charges, dealer)
+            self._deal(rounded, at.prices, dealer)
+            turn += 1
 
     def _priced(self, prices: FloatArray) -> tuple[list[FloatArray], list[list[FloatArray]], float, FloatArray]:
         """Return costs and shares of each group's options, and what all other nodes cost and use."""
@@ -172,10 +280,10 @@ class CountTree:
             cost, share = group.columns.priced(prices)
             costs.append(cost)
             shares.append(share)
-        if self.fixed is None:
+        if self._fixed is None:
             return costs, shares, 0.0, np.zeros(len(prices))
-        cost, used, choice = self.fixed.at(prices)
-        return costs, shares, math.fsum(cost), self.fixed.used(choice, used, len(prices))
+        cost, used, choice = self._fixed.at(prices)
+        return costs, shares, math.fsum(cost), self._fixed.used(choice, used, len(prices))
 
     def _constant(self, costs: list[FloatArray], charged: list[FloatArray], rest: float, paid: float) -> float:
         """Return Σ_d min_o (cost_do + y_do) + what the rest costs − what is paid for capacity, less rounding."""
@@ -186,13 +294,38 @@ class CountTree:
             size += float(np.abs(least).sum()) + 2.0 * len(least) * float(np.abs(charge).max(initial=0.0))
         return math.fsum(terms) - 2.0 * rounding_slack(self.problem.n_nodes, size)
 
-    def bound_at(self, prices: FloatArray, charges: dict[int, float], case: CaseLimits) -> float:
+    def _apart(
+        self,
+        counts: list[IntArray],
+        case: Limits,
+        bound: float,
+        prices: FloatArray,
+        charges: Mapping[int, float],
+        dealer: Dealer,
+    ) -> Node | None:
+        """Return a branch between counts whose plans are all the same one and others; that plan alone closed."""
+        for part, counted in zip(self._parts, counts, strict=True):
+            rows = tuple(part.rows.tolist())
+            for j, before in enumerate(np.cumsum(counted)[:-1].tolist()):
+                number = self._number(Limit(part.group, rows, j + 1))
+                low, high = case.get(number, (0, len(rows)))
+                if low < high:
+                    return Node(bound, prices, charges, number, before if before < high else before - 1)
+        plan = self.rest.copy()
+        for part, counted in zip(self._parts, counts, strict=True):
+            group = self.groups[part.group]
+            plan[group.nodes[part.rows]] = np.repeat(group.options, counted)
+        if np.isposinf(dealer.evaluate(plan)).any():
+            return Node(math.inf, prices, charges)
+        return None
+
+    def bound_at(self, prices: FloatArray, charges: Mapping[int, float], case: Limits) -> float:
         """Return the lower bound that prices, and charges for a case's limits, prove of it, s."""
         costs, _, rest, _ = self._priced(prices)
         return self._bound(costs, rest, prices, charges, case)
 
     def _bound(
-        self, costs: list[FloatArray], rest: float, prices: FloatArray, charges: dict[int, float], case: CaseLimits
+        self, costs: list[FloatArray], rest: float, prices: FloatArray, charges: Mapping[int, float], case: Limits
     ) -> float:
         charged = [np.zeros(cost.shape) for cost in costs]
         paid = float(prices.sum())
@@ -202,60 +335,56 @@ class CountTree:
             paid += charge * (most if charge > 0 else least)
         return self._constant(costs, charged, rest, paid)
 
-    # ------------------------------------------------------------------ cuts
-
-    def add_prices(self, prices: FloatArray) -> None:
-        """Add the cut of prices alone."""
-        self._add(prices, [np.zeros(len(part.charges)) for part in self.parts])
-
     def _add(self, prices: FloatArray, charges: list[FloatArray]) -> None:
         costs, _, rest, _ = self._priced(prices)
         least = [
             float((costs[part.group][part.rows] + charge).min(axis=1).sum())
-            for part, charge in zip(self.parts, charges, strict=True)
+            for part, charge in zip(self._parts, charges, strict=True)
         ]
         cut = _Cut(prices, np.array([*least, rest]), charges)
-        self.cuts.append(cut)
-        if self.master is not None:
-            self.master.cut(cut.prices, cut.constants, [*cut.charges, _NONE])
+        self._cuts.append(cut)
+        if self._master is not None:
+            self._master.cut(cut.prices, cut.constants, [*cut.charges, _NONE])
 
-    def deal(self, counts: list[IntArray], prices: FloatArray, evaluate: Callable[[IntArray], FloatArray]) -> bool:
-        """Add cuts at given counts of each part: at prices, and at those of the plan that is the best there.
-
-        Returns whether there is one.
-        """
-        self.n_dealt += 1
-        plan = self._deal(counts, prices)
+    def _deal(self, counts: list[IntArray], prices: FloatArray, dealer: Dealer) -> None:
+        """Add cuts at given counts of each part: at prices, and at those of the plans that are the best there."""
+        key = b"".join(counted.tobytes() for counted in counts)
+        times = self._dealt[key] = self._dealt.get(key, 0) + 1
+        plan = self._dealt_at(counts, prices)
         for _ in range(2):
-            if plan is None:
-                return False
-            if plan.tobytes() in self.seen:
-                return True
-            self.seen.add(plan.tobytes())
-            own = evaluate(plan)
-            if not bool(((own > 0.0) & (own <= _FAR * self.prices)).all()):
-                return True
-            plan = self._deal(counts, own)
-        return True
+            if plan is None or (plan.tobytes() in self._seen and times == 1):
+                return
+            self._seen.add(plan.tobytes())
+            own = dealer.evaluate(plan)
+            if np.isnan(own).any():
+                return
+            own = np.where(
+                own > _FAR * self.prices, _DEARER ** min(times, _TRIES) * np.maximum(prices, self.prices), own
+            )
+            plan = self._dealt_at(counts, np.maximum(own, _LITTLE * self.prices))
 
-    def _deal(self, counts: list[IntArray], prices: FloatArray) -> IntArray | None:
+    def _dealt_at(self, counts: list[IntArray], prices: FloatArray) -> IntArray | None:
+        """Add the cut of the best plan of given counts at prices; return that plan."""
         prices = np.clip(prices, LEAST_PRICE, MOST_PRICE)
         costs, _, _, _ = self._priced(prices)
         plan = self.rest.copy()
-        for part, counted in zip(self.parts, counts, strict=True):
-            found = transport(costs[part.group][part.rows], counted, part.charges)
+        for part, counted in zip(self._parts, counts, strict=True):
+            cost = costs[part.group][part.rows]
+            fine = np.isfinite(cost)
+            far = float(cost.max(where=fine, initial=0.0)) + 1e3 * self._unit  # for what is not allowed
+            found = transport(np.where(fine, cost, far), counted, part.charges)
             if found is None:
                 return None
             choice, part.charges = found
             group = self.groups[part.group]
             plan[group.nodes[part.rows]] = group.options[choice]
-        self._add(prices, [part.charges for part in self.parts])
+        self._add(prices, [part.charges for part in self._parts])
         return plan
 
-    def counts_of(self, plan: IntArray) -> list[IntArray] | None:
+    def _counts_of(self, plan: IntArray) -> list[IntArray] | None:
         """Return how many nodes of each part use each option in a plan; None where one uses none of them."""
         found = []
-        for part in self.parts:
+        for part in self._parts:
             group = self.groups[part.group]
             counted = (plan[group.nodes[part.rows]][:, None] == group.options).sum(axis=0)
             if counted.sum() != len(part.rows):
@@ -263,24 +392,28 @@ class CountTree:
             found.append(counted)
         return found
 
-    # ------------------------------------------------------------------ the tree
-
     def _program(self) -> Master:
-        if self.master is None:
-            sizes = [len(part.rows) for part in self.parts]
-            widths = [len(part.charges) for part in self.parts]
-            self.master = Master([*sizes, 0], [*widths, 0], self._origin())
+        if self._master is None:
+            sizes = [len(part.rows) for part in self._parts]
+            widths = [len(part.charges) for part in self._parts]
+            self._master = Master([*sizes, 0], [*widths, 0], self._origin())
             for limit in self.limits:
-                self.master.limit(self._columns_of(limit))
-            for cut in self.cuts:
-                self.master.cut(cut.prices, cut.constants, [*cut.charges, _NONE])
-        return self.master
+                self._master.limit(self._columns_of(limit))
+            for cut in self._cuts:
+                self._master.cut(cut.prices, cut.constants, [*cut.charges, _NONE])
+        return self._master
+
+    def _coarser(self, case: Limits) -> Suggestion | None:
+        """Return what a linear program says whose entries are smaller, where HiGHS fails."""
+        self._unit = self._smallest = _COARSER * self._unit
+        self._master = None
+        return self._program().solve(case)
 
     def _origin(self) -> Origin:
         costs, shares, rest, fixed = self._priced(self.prices)
         n = len(self.prices)
         used, users, constants = [], [], []
-        for part in self.parts:
+        for part in self._parts:
             columns = self.groups[part.group].columns
             cost = costs[part.group]
             at = cost.argmin(axis=1)[:, None]
@@ -291,12 +424,12 @@ class CountTree:
             constants.append(float(cost[part.rows].min(axis=1).sum()))
         every = np.ones(n, dtype=bool)
         return Origin(
-            self.prices, np.array([*constants, rest]), np.stack([*used, fixed]), np.stack([*users, every]), self.unit
+            self.prices, np.array([*constants, rest]), np.stack([*used, fixed]), np.stack([*users, every]), self._unit
         )
 
     def _columns_of(self, limit: Limit) -> IntArray:
         rows, start, found = set(limit.rows), 0, []
-        for part in self.parts:
+        for part in self._parts:
             width = len(self.groups[part.group].options)
             if part.group == limit.group and int(part.rows[0]) in rows:
                 found.append(np.arange(start, start + limit.width))
@@ -304,138 +437,65 @@ class CountTree:
         return np.concatenate(found)
 
     def _number(self, limit: Limit) -> int:
-        if limit not in self.known:
-            self.known[limit] = len(self.limits)
+        if limit not in self._numbers:
+            self._numbers[limit] = len(self.limits)
             self.limits.append(limit)
             self._program().limit(self._columns_of(limit))
-        return self.known[limit]
-
-    def close(
-        self,
-        base: float,
-        prices: FloatArray,
-        target: Callable[[], float],
-        evaluate: Callable[[IntArray], FloatArray],
-        proved: Callable[[float], None],
-        most_cases: int,
-    ) -> float | None:
-        """Search all counts; return the least bound of the cases when all are closed, None where it gives up.
-
-        Parameters
-        ----------
-        base, prices
-            A lower bound of everything, s, and the prices (n_resources,) that prove it.
-        target
-            Returns what is enough, s.
-        evaluate
-            Is shown a plan that was met, and returns its own prices.
-        proved
-            Is told the bound of what is left from time to time.
-        most_cases
-            Give up after so many.
-        """
-        self.prices, self.unit = prices, max(target() - base, 1e-13 * abs(base))
-        number = count()
-        heap: list[tuple[float, int, CaseLimits]] = [(base, next(number), {})]
-        least = math.inf
-        while heap:
-            bound, _, case = heapq.heappop(heap)
-            proved(min(bound, least))
-            if bound >= target():
-                least = min(least, bound)
-                break
-            if self.n_cases >= most_cases:
-                return None
-            self.n_cases += 1
-            closed, limit, cut_at = self._process(case, bound, target, evaluate)
-            if limit is None:
-                least = min(least, closed)
-                continue
-            low, high = self._range(limit, case)
-            index = self._number(limit)
-            heapq.heappush(heap, (closed, next(number), case | {index: (low, cut_at)}))
-            heapq.heappush(heap, (closed, next(number), case | {index: (cut_at + 1, high)}))
-        return least
-
-    def _range(self, limit: Limit, case: CaseLimits) -> tuple[int, int]:
-        index = self.known.get(limit)
-        return (0, len(limit.rows)) if index is None else case.get(index, (0, len(limit.rows)))
-
-    def _process(
-        self, case: CaseLimits, bound: float, target: Callable[[], float], evaluate: Callable[[IntArray], FloatArray]
-    ) -> tuple[float, Limit | None, int]:
-        """Return the bound of a case, and what to branch on: which limit, at how many; None where it is done with."""
-        last = bound
-        for turn in range(4 * _ROUNDS):
-            self.n_programs += 1
-            at = self._program().solve(case)
-            if at is None:
-                raise ArithmeticError("no linear program")
-            charges = {number: float(at.charges[number]) for number in case if at.charges[number] != 0.0}
-            value = self.bound_at(np.clip(at.prices, LEAST_PRICE, MOST_PRICE), charges, case)
-            bound = max(bound, value)
-            if bound >= target():
-                return bound, None, 0
-            counts = self._split(at.count)
-            whole = all(np.abs(counted - np.rint(counted)).max() < _WHOLE for counted in counts)
-            rounded = [_rounded(counted) for counted in counts]
-            key = b"".join(counted.tobytes() for counted in rounded)
-            gained, last = bound - last, bound
-            fresh = key not in self.dealt
-            if not whole and turn > 0 and (not fresh or gained < _WORTH * (target() - bound)):
-                break
-            if whole and not fresh and gained < _WORTH * (target() - bound):
-                if not self._halve(rounded):
-                    return bound, None, 0
-                continue
-            self.dealt[key] = bound
-            self.deal(rounded, at.prices, evaluate)
-        limit, cut_at = self._branch(counts, case)
-        return bound, limit, cut_at
+        return self._numbers[limit]
 
     def _split(self, flat: FloatArray) -> list[FloatArray]:
-        widths = [len(part.charges) for part in self.parts]
+        widths = [len(part.charges) for part in self._parts]
         return np.split(flat, np.cumsum(widths)[:-1])
 
-    def _branch(self, counts: list[FloatArray], case: CaseLimits) -> tuple[Limit, int]:
+    def _branch(self, counts: list[FloatArray], case: Limits) -> tuple[Limit, int] | None:
+        """Return the limit whose count is the furthest from a whole number, in the sets that were halved least."""
         best: tuple[float, Limit, int] | None = None
-        for group, rows in self.sets:
-            inside = set(rows)
+        level = 0
+        for depth, group, rows in self._sets:
+            if best is not None and depth > level:
+                break
+            level, inside = depth, set(rows)
             total = sum(
                 counted
-                for part, counted in zip(self.parts, counts, strict=True)
+                for part, counted in zip(self._parts, counts, strict=True)
                 if part.group == group and int(part.rows[0]) in inside
             )
             before = np.cumsum(total)[:-1]
             torn = np.abs(before - np.rint(before))
             for j in np.flatnonzero(torn > _WHOLE).tolist():
-                if best is None or torn[j] > best[0]:
-                    best = float(torn[j]), Limit(group, rows, j + 1), math.floor(before[j])
-            if best is not None:
-                break
-        assert best is not None
-        return best[1], best[2]
+                limit, most = Limit(group, rows, j + 1), math.floor(before[j])
+                low, high = case.get(self._numbers.get(limit, -1), (0, len(rows)))
+                if low <= most < high and (best is None or torn[j] > best[0]):
+                    best = float(torn[j]), limit, most
+        return None if best is None else best[1:]
 
     def _halve(self, counts: list[IntArray]) -> bool:
         """Halve the part whose nodes could swap options most; return False where none can."""
-        mixed = [(len(part.rows) if (counted > 0).sum() > 1 else 0) for part, counted in zip(self.parts, counts, strict=True)]
+        mixed = [
+            (len(part.rows) if (counted > 0).sum() > 1 else 0)
+            for part, counted in zip(self._parts, counts, strict=True)
+        ]
         p = int(np.argmax(mixed))
         if mixed[p] < 2:
             return False
-        part = self.parts[p]
-        cost, _ = self.groups[part.group].columns.priced(self.cuts[-1].prices)
+        part = self._parts[p]
+        cost, _ = self.groups[part.group].columns.priced(self._cuts[-1].prices)
         cost = cost[part.rows][:, counts[p] > 0]
         cost = cost - cost.mean(axis=1, keepdims=True)
         cost = cost - cost.mean(axis=0)
         order = np.argsort(cost @ np.linalg.svd(cost, full_matrices=False)[2][0], kind="stable")
         half = len(order) // 2
         pieces = [_Part(part.group, np.sort(part.rows[rows]), part.charges) for rows in (order[:half], order[half:])]
-        self.parts[p : p + 1] = pieces
-        self.sets += [(piece.group, tuple(piece.rows.tolist())) for piece in pieces]
-        cuts, self.cuts, self.master = self.cuts, [], None
+        self._parts[p : p + 1] = pieces
+        depth = next(
+            level for level, group, rows in self._sets if (group, rows) == (part.group, tuple(part.rows.tolist()))
+        )
+        self._sets += [(depth + 1, piece.group, tuple(piece.rows.tolist())) for piece in pieces]
+        self._sets.sort(key=lambda one: one[0])
+        cuts, self._cuts, self._master = self._cuts, [], None
         for cut in cuts:
             self._add(cut.prices, [*cut.charges[:p], cut.charges[p], *cut.charges[p:]])
-        self.dealt.clear()
+        self._dealt.clear()
         return True
 
 

@@ -7,6 +7,8 @@ cheapest for it; both are best together (linear programming duality).
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
@@ -36,14 +38,14 @@ def transport(cost: FloatArray, count: IntArray, charges: FloatArray) -> tuple[I
     have = np.bincount(choice, minlength=len(count))
     edge = np.full((len(count), len(count)), np.inf)
     mover = np.zeros(edge.shape, dtype=np.int64)
-    for option in np.flatnonzero(have):
-        _edges(cost, own, choice, int(option), edge, mover)
+    for used in np.flatnonzero(have).tolist():
+        _edges(cost, own, choice, used, edge, mover)
     while (have != count).any():
         path = _path(edge, have > count, have < count)
         if path is None:
             return None
-        moved = [(int(mover[a, b]), a, b) for a, b in zip(path[:-1], path[1:], strict=True)]
-        for node, _, option in moved:
+        moved = [(int(mover[a, b]), b) for a, b in pairwise(path)]
+        for node, option in moved:
             choice[node], own[node] = option, cost[node, option]
         have[path[0]] -= 1
         have[path[-1]] += 1
@@ -52,9 +54,7 @@ def transport(cost: FloatArray, count: IntArray, charges: FloatArray) -> tuple[I
     return choice, _charges(edge, int(count.argmax()))
 
 
-def _edges(
-    cost: FloatArray, own: FloatArray, choice: IntArray, option: int, edge: FloatArray, mover: IntArray
-) -> None:
+def _edges(cost: FloatArray, own: FloatArray, choice: IntArray, option: int, edge: FloatArray, mover: IntArray) -> None:
     """Write down, for one option, what its cheapest change to each other one costs, and whose that is."""
     nodes = np.flatnonzero(choice == option)
     if not len(nodes):
