@@ -21,7 +21,6 @@ import numpy as np
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 from dmcjia_opt.bounds.bundle import quiet_solver
 
-_BEYOND = 1e4  # what breaking a limit by one costs, in units of what is open
 _FARTHEST = 1e7  # largest entry of a cut
 _LEAST = 1e-9  # smaller entries are left out by HiGHS
 
@@ -62,8 +61,8 @@ class Origin:
         (n_parts, n_resources) about what each part takes of each resource.
     users
         (n_parts, n_resources) whether it can take anything.
-    unit
-        What is open, s.
+    unit, broken
+        What is open, and what breaking a limit by one costs, s.
     """
 
     prices: FloatArray
@@ -71,6 +70,7 @@ class Origin:
     used: FloatArray
     users: BoolArray
     unit: float
+    broken: float
 
 
 class Master:
@@ -147,7 +147,9 @@ class Master:
         first = self._solver.getNumCol()
         for _ in range(2):
             self._solver.addVar(0.0, self.infinity)
-        self._solver.changeColsCost(2, np.array([first, first + 1], dtype=np.int32), np.full(2, _BEYOND))
+        self._solver.changeColsCost(
+            2, np.array([first, first + 1], dtype=np.int32), np.full(2, self.origin.broken / self.origin.unit)
+        )
         index = np.append(columns, [first, first + 1]).astype(np.int32)
         values = np.append(np.ones(len(columns)), [1.0, -1.0])
         self._solver.addRow(-self.infinity, self.infinity, len(index), index, values)

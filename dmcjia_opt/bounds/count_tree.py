@@ -35,6 +35,7 @@ _AROUND = 9  # prices of the first cuts
 _LITTLE = 1e-9  # of the best prices: what a plan does not use costs nothing, and any small price is as good
 _WORTH = 0.1  # of what a case lacks: cuts that raise its bound by less are not followed by more
 _ANEW = 0.03  # of what was open when the linear program was made: then a new one pays
+_BROKEN = 10.0  # of the delay: what a node too many costs
 _SMALLEST = 1e-6  # unit of a linear program, of the delay: its tolerances in that are rounding
 _COARSER = 1e3
 _TRIES, _DEARER = 6, 16.0  # how often the price of what counts overload is raised, and by what factor
@@ -423,9 +424,9 @@ class CountTree:
             users.append(columns.used_by_any(n))
             constants.append(float(cost[part.rows].min(axis=1).sum()))
         every = np.ones(n, dtype=bool)
-        return Origin(
-            self.prices, np.array([*constants, rest]), np.stack([*used, fixed]), np.stack([*users, every]), self._unit
-        )
+        constant, use, user = np.array([*constants, rest]), np.stack([*used, fixed]), np.stack([*users, every])
+        broken = max(_BROKEN * abs(self.base), 1e3 * self._unit)
+        return Origin(self.prices, constant, use, user, self._unit, broken)
 
     def _columns_of(self, limit: Limit) -> IntArray:
         rows, start, found = set(limit.rows), 0, []
