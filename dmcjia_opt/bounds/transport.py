@@ -16,6 +16,11 @@ from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray
 _HAIR = 1e-14  # of the largest edge: less is rounding
 
 
+#: Of more nodes than the first, where more than so many part of them and a few are not where they belong, every so
+#: many-th node is dealt first, for charges that suit the rest.
+_MANY, _FEW, _EACH = 40, 4, 4
+
+
 def transport(cost: FloatArray, count: IntArray, charges: FloatArray) -> tuple[IntArray, FloatArray] | None:
     """Deal nodes to options; return the option of each (n,), and the charges (k,).
 
@@ -32,8 +37,14 @@ def transport(cost: FloatArray, count: IntArray, charges: FloatArray) -> tuple[I
     -------
     None where no such plan was found.
     """
-    rows = np.arange(len(cost))
+    n, rows = len(cost), np.arange(len(cost))
     choice = (cost + charges).argmin(axis=1)
+    if n > _MANY and np.abs(np.bincount(choice, minlength=len(count)) - count).sum() > n // _MANY + _FEW:
+        some = np.arange(0, n, _EACH)
+        upto = np.rint(np.cumsum(count) * (len(some) / n)).astype(np.int64)
+        coarse = transport(cost[some], np.diff(upto, prepend=0), charges)
+        charges = charges if coarse is None else coarse[1]
+        choice = (cost + charges).argmin(axis=1)
     own = cost[rows, choice]
     have = np.bincount(choice, minlength=len(count))
     edge = np.full((len(count), len(count)), np.inf)

@@ -16,7 +16,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.bounds.certificate import options_lower_bound
 from dmcjia_opt.bounds.dual import option_costs, rounding_slack
-from dmcjia_opt.methods.placers.exact import price_tree
+from dmcjia_opt.methods.placers.exact import counts, price_tree
 from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, Survivors, improve, left_open, moderate
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Status
@@ -300,6 +300,8 @@ class BranchingRoom:
         Cases with prices of their own, where there are several resources.
     boxes
         Boxes of what the users of pooled resources are in all.
+    counts
+        Cases of counts of similar nodes.
     """
 
     quick_plans: int = 20_000
@@ -307,14 +309,15 @@ class BranchingRoom:
     bucket: float = 1e-6
     cases: int = 2_000
     boxes: int = 50_000
+    counts: int = 500
 
 
 def close_in_turn(search: Search, room: BranchingRoom) -> Status:
-    """Close a Lagrangian search: at once, or after two-node exchanges and with nearly equal partial plans merged.
+    """Close a Lagrangian search: at once, or by counts of similar nodes, or with nearly equal partial plans merged.
 
-    With several resources partial plans are not merged.
+    The last is tried after two-node exchanges, and not with several resources.
     """
-    if close(search, max_plans=room.quick_plans):
+    if close(search, max_plans=room.quick_plans) or counts.close(search, most_cases=room.counts):
         return Status.ROUNDED
     improve(search, pairs=True)
     if search.closed:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.bounds.count_tree import CountTree, groups_of
-from dmcjia_opt.methods.placers.exact.lagrangian import left_open
+from dmcjia_opt.bounds.count_tree import CountTree, Group, groups_of
+from dmcjia_opt.methods.placers.exact.lagrangian import Survivors, left_open
 from dmcjia_opt.solving.search import BudgetSpent, Search
 
+_MOST = 200_000  # open nodes
+_FEW, _ALIKE = 3, 1.0  # groups, and how far apart their nodes may be, where there are several resources
 _PART = 0.9  # of the tolerance that the tree may use up
 
 
@@ -58,9 +61,11 @@ def close(search: Search, *, most_cases: int) -> bool:
         When the time or the evaluations are.
     """
     left = left_open(search)
-    if not len(left.nodes) or search.options is None:
+    if not 0 < len(left.nodes) <= _MOST or search.options is None:
         return False
     groups = groups_of(search.problem, left.nodes, left.options)
+    if not similar(search, left, groups):
+        return False
     tree = CountTree(search.problem, groups, left.cheapest, left.prices, left.bound)
     dealer = _Dealer(search)
     found = tree.close(dealer, search.options, most_cases)
@@ -68,3 +73,20 @@ def close(search: Search, *, most_cases: int) -> bool:
         dealer.proved(found)
     search.tick()
     return found is not None
+
+
+def similar(search: Search, left: Survivors, groups: Sequence[Group]) -> bool:
+    """Return whether open nodes are so much alike that counting them is the quickest: the rule of when to.
+
+    With one resource they always are: what is left open there is alike. With several there must be few groups, and on
+    average over the nodes, what an option costs at the best prices must differ within a group by less than what is
+    open.
+    """
+    if search.problem.n_resources == 1 or len(groups) > _FEW:
+        return search.problem.n_resources == 1
+    room, apart = search.objective - left.bound, 0.0
+    for group in groups:
+        cost, _ = group.columns.priced(left.prices)
+        reduced = cost - cost.min(axis=1, keepdims=True)
+        apart += float(np.minimum(np.ptp(reduced, axis=0), 1e3 * room).mean()) * len(group.nodes)
+    return apart <= _ALIKE * room * len(left.nodes)
