@@ -148,6 +148,14 @@ def groups_of(problem: Problem, nodes: IntArray, options: Sequence[IntArray]) ->
     return found
 
 
+def reach(room: float, prices: FloatArray) -> float:
+    """Return how far away, as the logarithm of a factor, plans within `room` of the best prices may have their own.
+
+    A plan that uses the share 1 + r of a resource loses about ν·r² to its own best price, which is about 2r away.
+    """
+    return min(4.0 * math.sqrt(room / float(prices.sum())), 2.0)
+
+
 class CountTree:
     """A search over counts of the options of open nodes, all other nodes at one option each.
 
@@ -234,7 +242,7 @@ class CountTree:
 
     def _begin(self, dealer: Dealer, start: IntArray | None) -> None:
         """Add the cuts of prices around the best ones, and those at the counts of a plan."""
-        width = min(4.0 * math.sqrt(self._unit / float(self.prices.sum())), 2.0)
+        width = reach(self._unit, self.prices)
         for factor in np.exp(np.linspace(-width, width, _AROUND)).tolist():
             self._add(factor * self.prices, [np.zeros(len(part.charges)) for part in self._parts])
         counts = None if start is None else self._counts_of(start)

@@ -15,6 +15,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.bounds.certificate import options_lower_bound
+from dmcjia_opt.bounds.count_tree import reach
 from dmcjia_opt.bounds.dual import option_costs, rounding_slack
 from dmcjia_opt.methods.placers.exact import counts, price_tree
 from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, Survivors, improve, left_open, moderate
@@ -201,12 +202,10 @@ def _merged(
 def _around(search: Search, left: Survivors, each_side: int) -> FloatArray:
     """Return prices (n_prices, n_resources) around ν*, and ν* itself in the middle of an odd number.
 
-    They are as far apart as plans in the gap can have theirs: a plan that uses the share 1 + r of a resource at ν*
-    loses about ν*·r² to its own best price, which is about 2r away. For several resources all move together, and
+    They are as far apart as plans in the gap can have theirs (`reach`). For several resources all move together, and
     the points the dual went through are added, where plans of its other kinks have their bounds.
     """
-    room = max(search.objective - left.bound, 1e-15 * search.objective)
-    width = min(4.0 * np.sqrt(room / left.prices.sum()), 2.0)
+    width = reach(max(search.objective - left.bound, 1e-15 * search.objective), left.prices)
     found = [left.prices * factor for factor in np.exp(np.linspace(-width, width, 2 * each_side + 1))]
     if search.problem.n_resources > 1:
         found += [point.prices for point in search.dual.points[1:]]

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.bounds.count_tree import CountTree, Group, groups_of
+from dmcjia_opt.bounds.count_tree import CountTree, Group, groups_of, reach
 from dmcjia_opt.methods.placers.exact.lagrangian import Survivors, left_open
 from dmcjia_opt.solving.search import BudgetSpent, Search
 
 _MOST = 200_000  # open nodes
-_FEW, _ALIKE = 3, 1.0  # groups, and how far apart their nodes may be, where there are several resources
+_FEW = 3  # groups, where there are several resources
+_ALIKE = 0.4  # part of what is open that nodes may differ by
+_FAR = 1e3  # times what is open: further apart is no matter
 _PART = 0.9  # of the tolerance that the tree may use up
 
 
@@ -78,15 +80,21 @@ def close(search: Search, *, most_cases: int) -> bool:
 def similar(search: Search, left: Survivors, groups: Sequence[Group]) -> bool:
     """Return whether open nodes are so much alike that counting them is the quickest: the rule of when to.
 
-    With one resource they always are: what is left open there is alike. With several there must be few groups, and on
-    average over the nodes, what an option costs at the best prices must differ within a group by less than what is
-    open.
+    What an option costs more than the node's others, at the ends of the prices that are in question, must differ from
+    what it does at the middle node of its group by a part of what is open, on average over nodes and options. With
+    several resources there must be few groups besides.
     """
-    if search.problem.n_resources == 1 or len(groups) > _FEW:
-        return search.problem.n_resources == 1
-    room, apart = search.objective - left.bound, 0.0
+    if search.problem.n_resources > 1 and len(groups) > _FEW:
+        return False
+    room = search.objective - left.bound
+    width = math.exp(reach(room, left.prices))
+    apart = []
     for group in groups:
-        cost, _ = group.columns.priced(left.prices)
-        reduced = cost - cost.min(axis=1, keepdims=True)
-        apart += float(np.minimum(np.ptp(reduced, axis=0), 1e3 * room).mean()) * len(group.nodes)
-    return apart <= _ALIKE * room * len(left.nodes)
+        for factor in (1.0 / width, width):
+            cost, _ = group.columns.priced(factor * left.prices)
+            if not np.isfinite(cost).all():
+                return False
+            more = cost - cost.mean(axis=1, keepdims=True)
+            off = np.minimum(np.abs(more - np.median(more, axis=0)), _FAR * room)
+            apart.append(0.5 * len(cost) * float(off.mean()))
+    return math.fsum(apart) <= _ALIKE * room * len(left.nodes)
