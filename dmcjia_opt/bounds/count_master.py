@@ -40,11 +40,14 @@ class Suggestion:
         (n_resources,) s per unit share.
     charges
         (n_limits,) for each limit, s; positive where it is one from above.
+    active
+        (n_cuts,) which cuts meet there.
     """
 
     count: FloatArray
     prices: FloatArray
     charges: FloatArray
+    active: BoolArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +96,7 @@ class Master:
         self._optimal = highspy.HighsModelStatus.kOptimal
         self._solver: Any = quiet_solver()
         self._limit_rows: list[int] = []
+        self._cut_rows: list[int] = []  # the first row of each; 0 where it has none
         self._set: set[int] = set()
         n_parts = len(widths)
         for size, width in zip(sizes, widths, strict=True):
@@ -118,7 +122,7 @@ class Master:
         for r, most in enumerate(left.tolist()):
             users = self._share[origin.users[:, r], r]
             self._row(-self.infinity, most, users, np.ones(len(users)))
-        self.cut(origin.prices, origin.constants, [np.zeros(width) for width in widths])
+        self._add(origin.prices, origin.constants, [np.zeros(width) for width in widths])
 
     def _row(self, least: float, most: float, columns: IntArray, values: FloatArray) -> None:
         kept = np.abs(values) > _LEAST
@@ -127,6 +131,10 @@ class Master:
 
     def cut(self, prices: FloatArray, constants: FloatArray, charges: Sequence[FloatArray]) -> None:
         """Add the cuts of prices (n_resources,), for each part its constant, s, and its charges (its options,), s."""
+        first = self._rows
+        self._cut_rows.append(first if self._add(prices, constants, charges) else 0)
+
+    def _add(self, prices: FloatArray, constants: FloatArray, charges: Sequence[FloatArray]) -> bool:
         origin = self.origin
         moved = prices / origin.prices - 1.0
         right = (constants - origin.constants - origin.used @ (prices - origin.prices)) / origin.unit
@@ -134,13 +142,14 @@ class Master:
             float(np.abs(moved).max()), *(float(np.abs(charge).max(initial=0.0)) / origin.unit for charge in charges)
         )
         if max(largest, float(np.abs(right).max())) > _FARTHEST:
-            return  # from so far away it would say little here, and drown what others say
+            return False  # from so far away it would say little here, and drown what others say
         for p, (charge, least) in enumerate(zip(charges, right.tolist(), strict=True)):
             users = origin.users[p]
             columns = np.concatenate(
                 [np.arange(self.starts[p], self.starts[p + 1]), [self._delay + p], self._share[p, users]]
             )
             self._row(least, self.infinity, columns, np.concatenate([charge / origin.unit, [1.0], moved[users]]))
+        return True
 
     def limit(self, columns: IntArray) -> None:
         """Add a limit on the sum of some columns; it is of the next number, and binds nobody yet."""
@@ -174,4 +183,6 @@ class Master:
         n_resources = len(self.origin.prices)
         ratio = np.maximum(-dual[self._capacity : self._capacity + n_resources], 0.0)
         charges = -self.origin.unit * dual[self._limit_rows] if self._limit_rows else np.zeros(0)
-        return Suggestion(np.array(solution.col_value)[: self.n], ratio * self.origin.prices, charges)
+        rows = np.array(self._cut_rows, dtype=np.int64)[:, None] + np.arange(len(self.widths))
+        active = (dual[rows] > 0.0).any(axis=1) & (rows[:, 0] > 0)
+        return Suggestion(np.array(solution.col_value)[: self.n], ratio * self.origin.prices, charges, active)

@@ -34,6 +34,7 @@ _WHOLE = 1e-6  # how near to a whole number is one
 _AROUND = 9  # prices of the first cuts
 _LITTLE = 1e-9  # of the best prices: what a plan does not use costs nothing, and any small price is as good
 _WORTH = 0.1  # of what a case lacks: cuts that raise its bound by less are not followed by more
+_IDLE = 40  # linear programs without use, after which a cut is left out
 _ANEW = 0.03  # of what was open when the linear program was made: then a new one pays
 _BROKEN = 10.0  # of the delay: what a node too many costs
 _SMALLEST = 1e-6  # unit of a linear program, of the delay: its tolerances in that are rounding
@@ -118,11 +119,12 @@ class Dealer(Protocol):
         """Hear the bound of what is left, s, from time to time."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Cut:
     prices: FloatArray
     constants: FloatArray  # (n_parts + 1,), the last of all nodes that are not open
     charges: list[FloatArray]  # of each part, (k,)
+    idle: int = 0  # for how many linear programs it has been of no use
 
 
 @dataclass(slots=True, eq=False)
@@ -201,6 +203,7 @@ class CountTree:
         self._seen: set[bytes] = set()
         self._dealt: dict[bytes, int] = {}
         self._master: Master | None = None
+        self._many = 2 * _IDLE
         self._unit, self._last = 1.0, self.prices
         self._smallest = _SMALLEST * abs(base)
 
@@ -257,6 +260,7 @@ class CountTree:
             at = self._program().solve(case) or self._coarser(case)
             if at is None:
                 return None
+            self._forget(at)
             asked = self._last = np.clip(at.prices, LEAST_PRICE, MOST_PRICE)
             charged = {number: float(at.charges[number]) for number in case if at.charges[number] != 0.0}
             value = self.bound_at(asked, charged, case)
@@ -417,6 +421,15 @@ class CountTree:
         self._unit = self._smallest = _COARSER * self._unit
         self._master = None
         return self._program().solve(case)
+
+    def _forget(self, at: Suggestion) -> None:
+        """Leave out the cuts that have long been of no use, where there are many."""
+        for cut, active in zip(self._cuts, at.active.tolist(), strict=True):
+            cut.idle = 0 if active else cut.idle + 1
+        if len(self._cuts) > self._many:
+            self._cuts = [cut for cut in self._cuts if cut.idle <= _IDLE]
+            self._many, self._master = 2 * len(self._cuts) + _IDLE, None
+            self._dealt.clear()
 
     def _origin(self) -> Origin:
         costs, shares, rest, fixed = self._priced(self.prices)
