@@ -34,6 +34,7 @@ _WHOLE = 1e-6  # how near to a whole number is one
 _AROUND = 9  # prices of the first cuts
 _LITTLE = 1e-9  # of the best prices: what a plan does not use costs nothing, and any small price is as good
 _WORTH = 0.1  # of what a case lacks: cuts that raise its bound by less are not followed by more
+_APART = 1e3  # times what is open: further apart is no matter
 _IDLE = 40  # linear programs without use, after which a cut is left out
 _ANEW = 0.03  # of what was open when the linear program was made: then a new one pays
 _BROKEN = 10.0  # of the delay: what a node too many costs
@@ -156,6 +157,34 @@ def reach(room: float, prices: FloatArray) -> float:
     A plan that uses the share 1 + r of a resource loses about ν·r² to its own best price, which is about 2r away.
     """
     return min(4.0 * math.sqrt(room / float(prices.sum())), 2.0)
+
+
+def apart(groups: Sequence[Group], prices: FloatArray, room: float) -> float:
+    """Return how little nodes of a group are alike, as a part of what is open.
+
+    That is how far what an option costs more than the node's others, at the ends of the prices in question, is from
+    what it does at the middle node of the group, on average over nodes and options.
+
+    Parameters
+    ----------
+    groups
+        The open nodes.
+    prices
+        (n_resources,) the best ones.
+    room
+        What is open, s.
+    """
+    factor = math.exp(reach(room, prices))
+    total = []
+    for group in groups:
+        for at in (prices / factor, prices * factor):
+            cost, _ = group.columns.priced(at)
+            if not np.isfinite(cost).all():
+                return math.inf
+            more = cost - cost.mean(axis=1, keepdims=True)
+            off = np.minimum(np.abs(more - np.median(more, axis=0)), _APART * room)
+            total.append(0.5 * len(cost) * float(off.mean()))
+    return math.fsum(total) / (room * sum(len(group.nodes) for group in groups))
 
 
 class CountTree:

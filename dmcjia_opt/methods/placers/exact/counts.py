@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.bounds.count_tree import CountTree, Group, groups_of, reach
+from dmcjia_opt.bounds.count_tree import CountTree, Group, apart, groups_of
 from dmcjia_opt.methods.placers.exact.lagrangian import Survivors, left_open
 from dmcjia_opt.solving.search import BudgetSpent, Search
 
 _MOST = 200_000  # open nodes
 _FEW = 3  # groups, where there are several resources
 _ALIKE = 0.4  # part of what is open that nodes may differ by
-_FAR = 1e3  # times what is open: further apart is no matter
+_MANY, _LESS_ALIKE = 80, 6.0  # open nodes, so many that they may be less alike
 _PART = 0.9  # of the tolerance that the tree may use up
 
 
@@ -78,23 +78,11 @@ def close(search: Search, *, most_cases: int) -> bool:
 
 
 def similar(search: Search, left: Survivors, groups: Sequence[Group]) -> bool:
-    """Return whether open nodes are so much alike that counting them is the quickest: the rule of when to.
+    """Return whether counting open nodes is the quickest, for they are so much alike, or so many: the rule of when to.
 
-    What an option costs more than the node's others, at the ends of the prices that are in question, must differ from
-    what it does at the middle node of its group by a part of what is open, on average over nodes and options. With
-    several resources there must be few groups besides.
+    With several resources there must be few groups besides.
     """
     if search.problem.n_resources > 1 and len(groups) > _FEW:
         return False
-    room = search.objective - left.bound
-    width = math.exp(reach(room, left.prices))
-    apart = []
-    for group in groups:
-        for factor in (1.0 / width, width):
-            cost, _ = group.columns.priced(factor * left.prices)
-            if not np.isfinite(cost).all():
-                return False
-            more = cost - cost.mean(axis=1, keepdims=True)
-            off = np.minimum(np.abs(more - np.median(more, axis=0)), _FAR * room)
-            apart.append(0.5 * len(cost) * float(off.mean()))
-    return math.fsum(apart) <= _ALIKE * room * len(left.nodes)
+    many = search.problem.n_resources == 1 and len(left.nodes) >= _MANY
+    return apart(groups, left.prices, search.objective - left.bound) <= (_LESS_ALIKE if many else _ALIKE)
