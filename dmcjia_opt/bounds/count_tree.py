@@ -24,7 +24,8 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.bounds.count_master import Limits, Master, Origin, Suggestion
-from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, Columns, columns, rounding_slack
+from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, columns, rounding_slack
+from dmcjia_opt.bounds.similar import Group, reach
 from dmcjia_opt.bounds.transport import transport
 from dmcjia_opt.model.problem import Problem
 
@@ -34,32 +35,12 @@ _WHOLE = 1e-6  # how near to a whole number is one
 _AROUND = 9  # prices of the first cuts
 _LITTLE = 1e-9  # of the best prices: what a plan does not use costs nothing, and any small price is as good
 _WORTH = 0.1  # of what a case lacks: cuts that raise its bound by less are not followed by more
-_APART = 1e3  # times what is open: further apart is no matter
 _IDLE = 40  # linear programs without use, after which a cut is left out
 _ANEW = 0.03  # of what was open when the linear program was made: then a new one pays
 _BROKEN = 10.0  # of the delay: what a node too many costs
 _SMALLEST = 1e-6  # unit of a linear program, of the delay: its tolerances in that are rounding
 _COARSER = 1e3
 _TRIES, _DEARER = 6, 16.0  # how often the price of what counts overload is raised, and by what factor
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Group:
-    """Open nodes with the same menu.
-
-    Parameters
-    ----------
-    nodes
-        (n,) which.
-    options
-        (k,) options any of them may use, ascending.
-    columns
-        What those cost.
-    """
-
-    nodes: IntArray
-    options: IntArray
-    columns: Columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,58 +114,6 @@ class _Part:
     group: int
     rows: IntArray
     charges: FloatArray
-
-
-def groups_of(problem: Problem, nodes: IntArray, options: Sequence[IntArray]) -> list[Group]:
-    """Return nodes, with the options each may use, in groups of the same menu."""
-    members: dict[bytes, list[int]] = {}
-    for i, d in enumerate(nodes.tolist()):
-        key = int(problem.last[d]).to_bytes(8, "little")
-        key += problem.resource[d].tobytes() if problem.n_resources > 1 else b""
-        members.setdefault(key, []).append(i)
-    found = []
-    for rows in members.values():
-        usable = np.unique(np.concatenate([options[i] for i in rows]))
-        keep = np.zeros((len(rows), problem.n_options), dtype=bool)
-        keep[:, usable] = True
-        found.append(Group(nodes[rows], usable, columns(problem, nodes[rows]).kept(keep)))
-    return found
-
-
-def reach(room: float, prices: FloatArray) -> float:
-    """Return how far away, as the logarithm of a factor, plans within `room` of the best prices may have their own.
-
-    A plan that uses the share 1 + r of a resource loses about ν·r² to its own best price, which is about 2r away.
-    """
-    return min(4.0 * math.sqrt(room / float(prices.sum())), 2.0)
-
-
-def apart(groups: Sequence[Group], prices: FloatArray, room: float) -> float:
-    """Return how little nodes of a group are alike, as a part of what is open.
-
-    That is how far what an option costs more than the node's others, at the ends of the prices in question, is from
-    what it does at the middle node of the group, on average over nodes and options.
-
-    Parameters
-    ----------
-    groups
-        The open nodes.
-    prices
-        (n_resources,) the best ones.
-    room
-        What is open, s.
-    """
-    factor = math.exp(reach(room, prices))
-    total = []
-    for group in groups:
-        for at in (prices / factor, prices * factor):
-            cost, _ = group.columns.priced(at)
-            if not np.isfinite(cost).all():
-                return math.inf
-            more = cost - cost.mean(axis=1, keepdims=True)
-            off = np.minimum(np.abs(more - np.median(more, axis=0)), _APART * room)
-            total.append(0.5 * len(cost) * float(off.mean()))
-    return math.fsum(total) / (room * sum(len(group.nodes) for group in groups))
 
 
 class CountTree:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.bounds.best import BestPrice
-from dmcjia_opt.bounds.count_tree import CountTree, groups_of
+from dmcjia_opt.bounds.count_tree import CountTree
+from dmcjia_opt.bounds.similar import groups_of
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.delay import TANDEM
 from dmcjia_opt.model.problem import Problem

@@ -15,8 +15,8 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.bounds.certificate import options_lower_bound
-from dmcjia_opt.bounds.count_tree import reach
 from dmcjia_opt.bounds.dual import option_costs, rounding_slack
+from dmcjia_opt.bounds.similar import reach
 from dmcjia_opt.methods.placers.exact import counts, price_tree
 from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, Survivors, improve, left_open, moderate
 from dmcjia_opt.model.problem import Problem

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.bounds.count_tree import CountTree, Group, apart, groups_of
+from dmcjia_opt.bounds.count_tree import CountTree
+from dmcjia_opt.bounds.similar import Group, apart, groups_of
 from dmcjia_opt.methods.placers.exact.lagrangian import Survivors, left_open
 from dmcjia_opt.solving.search import BudgetSpent, Search
 
