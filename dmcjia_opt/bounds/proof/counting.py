@@ -19,7 +19,8 @@ from dmcjia_opt.bounds.similar import apart, groups_of
 from dmcjia_opt.model.problem import Problem
 
 _BLOCK = 1 << 16
-_NEAR = 3.0  # times what is open: options that cost so much more at the best prices are counted
+_NEAR = 3.0  # times what is open: options that cost no more than that above the least are counted from the first
+_TRIES = 6  # trees, each of which counts what a case of the last one lacked besides
 _ALIKE = 1.0  # part of what is open that nodes may differ by
 _STEPS = 30
 _MARGIN = 1e-12  # of the delay: what rounding outward may take from a leaf
@@ -77,14 +78,33 @@ def by_counts(
         cost, _ = priced(problem, prices, rows)
         near = cost <= cost.min(axis=1, keepdims=True) + _NEAR * room
         options += [np.flatnonzero(row) for row in near]
-    groups = groups_of(problem, np.arange(problem.n_nodes), options)
-    if len(groups) > 1 or apart(groups, prices, room) > _ALIKE:
-        return None
-    tree = CountTree(problem, groups, point.options, prices, point.value)
     dealer = _Dealer(problem, target * (1.0 + _MARGIN), prices, columns(problem, slice(None)))
-    if tree.close(dealer, None, 2 * most_leaves) is None:
-        return None
-    return _written(tree)
+    for _ in range(_TRIES):
+        groups = groups_of(problem, np.arange(problem.n_nodes), options)
+        if len(groups) > 1 or apart(groups, prices, room) > _ALIKE:
+            return None
+        tree = CountTree(problem, groups, point.options, prices, point.value)
+        if tree.close(dealer, None, 2 * most_leaves) is None:
+            return None
+        lacking = _lacking(tree)
+        if not lacking.size:
+            return _written(tree)
+        options[0] = np.union1d(options[0], lacking)
+    return None
+
+
+def _lacking(tree: CountTree) -> IntArray:
+    """Return options that a tree does not count, though they are the cheapest at what bounds some case."""
+    group, found = tree.groups[0], []
+    for node in tree.nodes.values():
+        if node.limit is not None:
+            continue
+        cost, _ = priced(tree.problem, node.prices)
+        for limit, charge in node.charges.items():
+            counted = tree.limits[limit]
+            cost[list(counted.rows), : group.options[counted.width - 1] + 1] += charge
+        found.append(np.unique(cost.argmin(axis=1)))
+    return np.setdiff1d(np.concatenate(found), group.options)
 
 
 def _written(tree: CountTree) -> tuple[tuple[Prices, ...], tuple[Branch | Leaf, ...]] | None:
