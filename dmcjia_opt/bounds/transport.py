@@ -97,7 +97,8 @@ def _path(edge: FloatArray, sources: BoolArray, sinks: BoolArray) -> list[int] |
     while before[at] >= 0 and len(path) <= len(edge):
         at = int(before[at])
         path.append(at)
-    return path[::-1] if sources[at] and before[at] < 0 else None
+    found = bool(sinks[path[0]] and np.isfinite(length[path[0]]) and sources[at]) and before[at] < 0
+    return path[::-1] if found else None
 
 
 def _charges(edge: FloatArray, base: int) -> FloatArray:
