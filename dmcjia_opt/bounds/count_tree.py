@@ -6,7 +6,7 @@ For any prices ν and any charge y of a node's option, every plan costs at least
 
 whatever the nodes are (weak duality). Nodes of one *part* share their charges. A case limits how many nodes of some
 set, which is a part or was one before it was halved, use an option up to some one; its bound is such a sum, with
-charges for those limits alone. A linear program over counts says which prices and charges (`count_master`), from cuts
+charges for those limits alone. A linear program over counts says which prices and charges (`count_program`), from cuts
 at others. Cuts come from counts in whole numbers: the cheapest way to deal nodes to options is a transportation
 problem, whose dual is a charge for each option, and the prices are those at which that is dearest. Where counts are
 whole and a case is open still, plans of the same counts differ by who does what: a part is halved.
@@ -23,7 +23,7 @@ from typing import Protocol
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
-from dmcjia_opt.bounds.count_master import Limits, Master, Origin, Suggestion
+from dmcjia_opt.bounds.count_program import CountProgram, Limits, Origin, Suggestion
 from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, columns, rounding_slack
 from dmcjia_opt.bounds.similar import Group, reach
 from dmcjia_opt.bounds.transport import transport
@@ -63,7 +63,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Node:
+class CountedCase:
     """A case of the tree.
 
     Parameters
@@ -155,12 +155,12 @@ class CountTree:
         ]
         self._sets = [(0, part.group, tuple(part.rows.tolist())) for part in self._parts]
         self.limits: list[Limit] = []
-        self.nodes: dict[int, Node] = {}
+        self.nodes: dict[int, CountedCase] = {}
         self._numbers: dict[Limit, int] = {}
         self._cuts: list[_Cut] = []
         self._seen: set[bytes] = set()
         self._dealt: dict[bytes, int] = {}
-        self._master: Master | None = None
+        self._warm: CountProgram | None = None
         self._many = 2 * _IDLE
         self._unit, self._last = 1.0, self.prices
         self._smallest = _SMALLEST * abs(base)
@@ -187,7 +187,7 @@ class CountTree:
             if len(self.nodes) >= most_cases:
                 return None
             if dealer.target - bound < _ANEW * self._unit > self._smallest:
-                self._unit, self._master = max(dealer.target - bound, self._smallest), None
+                self._unit, self._warm = max(dealer.target - bound, self._smallest), None
                 self.prices = np.maximum(self._last, _LITTLE * float(self.prices.max()))
             node = self._case(case, bound, dealer)
             if node is None:
@@ -210,7 +210,7 @@ class CountTree:
         if counts is not None:
             self._deal(counts, self.prices, dealer)
 
-    def _case(self, case: Limits, bound: float, dealer: Dealer) -> Node | None:
+    def _case(self, case: Limits, bound: float, dealer: Dealer) -> CountedCase | None:
         """Return a case with its bound, and what to branch on; None where it does not get on."""
         before, turn = bound, 0
         prices, charges, node_bound = self.prices, dict[int, float](), -math.inf
@@ -226,7 +226,7 @@ class CountTree:
                 prices, charges, node_bound = asked, charged, value
             bound = max(bound, value)
             if bound >= dealer.target:
-                return Node(bound, prices, charges)
+                return CountedCase(bound, prices, charges)
             counts = self._split(at.count)
             whole = all(np.abs(counted - np.rint(counted)).max() < _WHOLE for counted in counts)
             rounded = [_rounded(counted) for counted in counts]
@@ -235,7 +235,9 @@ class CountTree:
             stale = gained < _WORTH * (dealer.target - bound)
             if not whole and turn > 0 and (stale or key in self._dealt):
                 chosen = self._branch(counts, case)
-                return None if chosen is None else Node(bound, prices, charges, self._number(chosen[0]), chosen[1])
+                return (
+                    None if chosen is None else CountedCase(bound, prices, charges, self._number(chosen[0]), chosen[1])
+                )
             if whole and stale and self._dealt.get(key, 0) > 1:
                 if self._halve(rounded):
                     continue
@@ -273,7 +275,7 @@ class CountTree:
         prices: FloatArray,
         charges: Mapping[int, float],
         dealer: Dealer,
-    ) -> Node | None:
+    ) -> CountedCase | None:
         """Return a branch between counts whose plans are all the same one and others; that plan alone closed."""
         for part, counted in zip(self._parts, counts, strict=True):
             rows = tuple(part.rows.tolist())
@@ -281,13 +283,13 @@ class CountTree:
                 number = self._number(Limit(part.group, rows, j + 1))
                 low, high = case.get(number, (0, len(rows)))
                 if low < high:
-                    return Node(bound, prices, charges, number, before if before < high else before - 1)
+                    return CountedCase(bound, prices, charges, number, before if before < high else before - 1)
         plan = self.rest.copy()
         for part, counted in zip(self._parts, counts, strict=True):
             group = self.groups[part.group]
             plan[group.nodes[part.rows]] = np.repeat(group.options, counted)
         if np.isposinf(dealer.evaluate(plan)).any():
-            return Node(math.inf, prices, charges)
+            return CountedCase(math.inf, prices, charges)
         return None
 
     def bound_at(self, prices: FloatArray, charges: Mapping[int, float], case: Limits) -> float:
@@ -314,8 +316,8 @@ class CountTree:
         ]
         cut = _Cut(prices, np.array([*least, rest]), charges)
         self._cuts.append(cut)
-        if self._master is not None:
-            self._master.cut(cut.prices, cut.constants, [*cut.charges, _NONE])
+        if self._warm is not None:
+            self._warm.cut(cut.prices, cut.constants, [*cut.charges, _NONE])
 
     def _deal(self, counts: list[IntArray], prices: FloatArray, dealer: Dealer) -> None:
         """Add cuts at given counts of each part: at prices, and at those of the plans that are the best there."""
@@ -363,21 +365,21 @@ class CountTree:
             found.append(counted)
         return found
 
-    def _program(self) -> Master:
-        if self._master is None:
+    def _program(self) -> CountProgram:
+        if self._warm is None:
             sizes = [len(part.rows) for part in self._parts]
             widths = [len(part.charges) for part in self._parts]
-            self._master = Master([*sizes, 0], [*widths, 0], self._origin())
+            self._warm = CountProgram([*sizes, 0], [*widths, 0], self._origin())
             for limit in self.limits:
-                self._master.limit(self._columns_of(limit))
+                self._warm.limit(self._columns_of(limit))
             for cut in self._cuts:
-                self._master.cut(cut.prices, cut.constants, [*cut.charges, _NONE])
-        return self._master
+                self._warm.cut(cut.prices, cut.constants, [*cut.charges, _NONE])
+        return self._warm
 
     def _coarser(self, case: Limits) -> Suggestion | None:
         """Return what a linear program says whose entries are smaller, where HiGHS fails."""
         self._unit = self._smallest = _COARSER * self._unit
-        self._master = None
+        self._warm = None
         return self._program().solve(case)
 
     def _forget(self, at: Suggestion) -> None:
@@ -386,7 +388,7 @@ class CountTree:
             cut.idle = 0 if active else cut.idle + 1
         if len(self._cuts) > self._many:
             self._cuts = [cut for cut in self._cuts if cut.idle <= _IDLE]
-            self._many, self._master = 2 * len(self._cuts) + _IDLE, None
+            self._many, self._warm = 2 * len(self._cuts) + _IDLE, None
             self._dealt.clear()
 
     def _origin(self) -> Origin:
@@ -472,7 +474,7 @@ class CountTree:
         )
         self._sets += [(depth + 1, piece.group, tuple(piece.rows.tolist())) for piece in pieces]
         self._sets.sort(key=lambda one: one[0])
-        cuts, self._cuts, self._master = self._cuts, [], None
+        cuts, self._cuts, self._warm = self._cuts, [], None
         for cut in cuts:
             self._add(cut.prices, [*cut.charges[:p], cut.charges[p], *cut.charges[p:]])
         self._dealt.clear()

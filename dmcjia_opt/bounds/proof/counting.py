@@ -12,7 +12,7 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, blocks
 from dmcjia_opt.bounds.bundle import climb
-from dmcjia_opt.bounds.count_tree import CountTree, Node
+from dmcjia_opt.bounds.count_tree import CountedCase, CountTree
 from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, Columns, DualPoint, columns, dual_point, point_of, priced
 from dmcjia_opt.bounds.proof.document import Branch, Leaf, Prices
 from dmcjia_opt.bounds.similar import apart, groups_of
@@ -120,7 +120,7 @@ def _written(tree: CountTree) -> tuple[tuple[Prices, ...], tuple[Branch | Leaf, 
     stack = [1]
     while stack:
         number = stack.pop()
-        node: Node = tree.nodes[number]
+        node: CountedCase = tree.nodes[number]
         if any(len(tree.limits[limit].rows) < whole for limit in node.charges):
             return None
         if node.limit is None:

@@ -335,7 +335,7 @@ def close_by_cases(search: Search, room: BranchingRoom, left: Status) -> Status:
 
 @method
 class BranchAndBound(LagrangianPlacer):
-    """The proved optimum by price, reduced costs and branch and bound on class counts; no solver.
+    """The proved optimum by price, reduced costs and branch and bound on counts of identical or similar nodes.
 
     Parameters
     ----------

@@ -76,7 +76,7 @@ class Origin:
     broken: float
 
 
-class Master:
+class CountProgram:
     """The linear program, kept warm while cuts and limits are added.
 
     Parameters
