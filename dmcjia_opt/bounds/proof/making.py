@@ -1,8 +1,8 @@
 """How a proof is found: branch and bound, every case closed at a price and charges of its own where it can be.
 
-Nodes that are nearly identical are counted first (`counting`). Otherwise branches are on how many nodes of a class use an option; or with one cloud on how many of all nodes do, where nodes of
-several classes could take each other's place: that is what closes fleets of nearly identical nodes. The search may use
-any arithmetic; each leaf counts only once `checking` has derived its bound anew.
+Nodes that are nearly identical are counted first (`counting`). Otherwise branches are on how many nodes of a class use
+an option; or with one cloud on how many of all nodes do, where nodes of several classes could take each other's place.
+The search may use any arithmetic; each leaf counts only once `checking` has derived its bound anew.
 """
 
 from __future__ import annotations
