@@ -141,7 +141,7 @@ class CountProgram:
         largest = max(
             float(np.abs(moved).max()), *(float(np.abs(charge).max(initial=0.0)) / origin.unit for charge in charges)
         )
-        if max(largest, float(np.abs(right).max())) > _FARTHEST:
+        if not max(largest, float(np.abs(right).max())) <= _FARTHEST:
             return False  # from so far away it would say little here, and drown what others say
         for p, (charge, least) in enumerate(zip(charges, right.tolist(), strict=True)):
             users = origin.users[p]

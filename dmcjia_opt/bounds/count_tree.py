@@ -463,6 +463,8 @@ class CountTree:
         part = self._parts[p]
         cost, _ = self.groups[part.group].columns.priced(self._cuts[-1].prices)
         cost = cost[part.rows][:, counts[p] > 0]
+        fine = np.isfinite(cost)
+        cost = np.where(fine, cost, 2.0 * cost.max(where=fine, initial=0.0))  # what is not allowed sets nodes apart
         cost = cost - cost.mean(axis=1, keepdims=True)
         cost = cost - cost.mean(axis=0)
         order = np.argsort(cost @ np.linalg.svd(cost, full_matrices=False)[2][0], kind="stable")
