@@ -1,11 +1,15 @@
 """Time to a proved gap of 1e-6: `exact` beside general solvers, in one run.
 
     python benchmarks/exact.py [--families paper homogeneous scarce] [--nodes 5 10 20 50 100 200] [--seconds 30]
+    python benchmarks/exact.py --hard [--seconds 20]
 
 Each method gets the same instance and the same wall time limit. Its plan is recomputed by this package; the best
 plan of all methods and the bound proved by `exact` are the reference. "off" is how far the method's plan is above
 that best, "claim" says what is wrong with what it claimed: a bound above a plan that exists, or "optimal" for a plan
 that is more than 1e-5 off. A method that has met its limit on a family is not tried on its larger instances.
+
+With `--hard`, what is open of hard instances after so many seconds of `exact` alone, when it ended, and how long a
+proof file of its plan takes, with its cases and what is open there.
 """
 
 from __future__ import annotations
@@ -19,10 +23,12 @@ import numpy as np
 from dmcjia_opt import Stop, build_allocator, build_placer, compile_problem, generate
 from dmcjia_opt.base.errors import DmcjiaError
 from dmcjia_opt.bounds.certificate import best_lower_bound
+from dmcjia_opt.bounds.proof.making import prove_bound
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Placement, Status
 from dmcjia_opt.solving.registry import spec_of, why_not
 from dmcjia_opt.solving.running import place
+from dmcjia_opt.studies.bench.instances import generated
 
 METHODS = ("exact", "scip", "bonmin", "mindtpy", "cvxpy:SCIP", "cvxpy:ECOS_BB")
 GAP = 1e-6
@@ -77,6 +83,45 @@ def compare(family: str, nodes: int, seed: int, methods: Sequence[str], seconds:
     return late
 
 
+#: Hard instances, by name.
+HARD = (
+    *("hard-cloud20-n20-s1", "hard-epsilon0.0001-cloud40-n40-s1", "hard-n100-s1", "hard-n200-s1", "hard-n500-s1"),
+    *("hard-links1-n40-s1", "hard-links2-n40-s1"),
+    *("hard-knapsack-n20-s1", "hard-knapsack-n60-s1", "hard-knapsack-n100-s1"),
+    *("hard-cells-links5-n100-s1", "hard-cells-n200-s1"),
+)
+AFTER = (0.5, 1.0, 5.0, 20.0)
+
+
+def over_time(names: Sequence[str], seconds: float) -> None:
+    """Print what is open of instances after some seconds."""
+    print(
+        f"{'instance':36s}" + "".join(f"{f'{t:g} s':>9s}" for t in AFTER) + f"{'ended':>9s}{'proof':>9s} cases     open"
+    )
+    for name in names:
+        scenario = generated(name)
+        problem = compile_problem(scenario)
+        start = time.perf_counter()
+        stop = Stop(seconds=seconds)
+        found = place(build_placer("exact"), problem, build_allocator("waterfilling"), stop=stop)
+        wall = time.perf_counter() - start
+        gaps = []
+        for t in AFTER:
+            so_far = [point for point in found.trace if point.seconds <= t]
+            last = so_far[-1] if so_far else None
+            gaps.append("–" if last is None else f"{max(1.0 - last.lower_bound / last.objective, 0.0):.0e}")
+        start = time.perf_counter()
+        best = found.trace[-1].objective
+        proof = prove_bound(problem, scenario.sha256(), best * (1.0 - 1e-9))
+        took, left = time.perf_counter() - start, 1.0 - proof.bound / best
+        print(
+            f"{name:36s}"
+            + "".join(f"{gap:>9s}" for gap in gaps)
+            + f"{wall:9.2f}{took:9.2f} {proof.leaves:5d} {left:8.0e}",
+            flush=True,
+        )
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -85,7 +130,12 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
+    parser.add_argument("--hard", action="store_true", help="what is open of hard instances over time")
     options = parser.parse_args()
+    if options.hard:
+        place(build_placer("exact"), compile_problem(generated("hard-n10-s1")), build_allocator("waterfilling"))
+        over_time(HARD, options.seconds)
+        return
     available = [name for name in options.methods if why_not(spec_of("placer", name)) is None]
     warm = compile_problem(generate("paper", nodes=3, seed=0))
     for name in available:

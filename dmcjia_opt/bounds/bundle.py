@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import EPS, FloatArray
 from dmcjia_opt.base.processes import silenced
+
+if TYPE_CHECKING:
+    from highspy import Highs
 
 _SHRINK, _GROW = 0.9, 9.0  # how far a coordinate goes in one step, in its distance from the floor: there, and away
 _EDGE = 1e-9  # how near to the side of the box is on it
@@ -190,11 +193,7 @@ def peak_of_planes(
     program.a_matrix_.start_ = np.searchsorted(row, np.arange(n_planes + 1))
     program.a_matrix_.index_ = column
     program.a_matrix_.value_ = matrix[row, column]
-    _greet()
-    solver = highspy.Highs()
-    # so small that presolving takes longer; a process's HiGHS has one number of threads, and fails with another
-    for name, value in (("output_flag", False), ("presolve", "off"), ("threads", 1)):
-        solver.setOptionValue(name, value)
+    solver = quiet_solver()
     solver.passModel(program)
     solver.run()
     if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
@@ -205,6 +204,18 @@ def peak_of_planes(
     parts /= max(float(parts.sum()), 1e-300)
     # the solver's tolerance must not bring a coordinate out of its box
     return float(place[-1]), np.clip(place[:-1], low, high), parts
+
+
+def quiet_solver() -> Highs:
+    """Return a HiGHS for linear programs so small that presolving them takes longer; it prints nothing."""
+    import highspy
+
+    _greet()
+    solver = highspy.Highs()
+    # a process's HiGHS has one number of threads, and fails with another
+    for name, value in (("output_flag", False), ("presolve", "off"), ("threads", 1)):
+        solver.setOptionValue(name, value)
+    return solver
 
 
 @cache

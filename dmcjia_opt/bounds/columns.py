@@ -192,6 +192,14 @@ class Columns:
             sum(_by_resource(use, choice, share, n_resources) for use, share in zip(self.uses, shares, strict=True))
         )
 
+    def used_by_any(self, n_resources: int) -> BoolArray:
+        """Return which resources (n_resources,) some option of some node uses."""
+        found = np.zeros(n_resources, dtype=bool)
+        for use in self.uses:
+            on = (use.s > 0) & np.isfinite(self.local)
+            found[0 if use.resource is None else use.resource[on]] |= True if use.resource is not None else on.any()
+        return found
+
     def inside(self, low: FloatArray, high: FloatArray) -> list[Columns]:
         """Return what may be chosen at some prices between two, in two groups: one option left, or more.
 

@@ -12,7 +12,7 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.limits import MOST_NODES
 from dmcjia_opt.cli.arguments import written
 
-_FAMILIES = "paper, homogeneous, near, scarce, mixed, fleet, links, servers, tiers or hosts."
+_FAMILIES = "paper, homogeneous, near, scarce, mixed, fleet, links, servers, tiers, hosts or hard."
 
 
 def generate(
@@ -24,13 +24,17 @@ def generate(
         Literal["imagenet", "table4"] | None,
         typer.Option(help="paper: every node's raw input is ResNet34's, or one of Table 4's three at random."),
     ] = None,
-    epsilon: Annotated[float | None, typer.Option(help="near: relative spread of compute and uplink.")] = None,
+    epsilon: Annotated[float | None, typer.Option(help="near and hard: relative spread of compute and uplink.")] = None,
     cloud_gflops: Annotated[float | None, typer.Option(help="Cloud compute, GFLOP/s, instead of the family's.")] = None,
     delay: Annotated[
         Literal["md1", "mm1", "mg1", "tandem"] | None, typer.Option(help="The delay curve, instead of the family's.")
     ] = None,
-    links: Annotated[int | None, typer.Option(help="links and near: number of links that nodes share.")] = None,
+    links: Annotated[int | None, typer.Option(help="links, near and hard: number of links that nodes share.")] = None,
     servers: Annotated[int | None, typer.Option(help="servers and tiers: number of servers beside the cloud.")] = None,
+    kind: Annotated[
+        Literal["alike", "knapsack", "cells"] | None,
+        typer.Option(help="hard: nodes that are nearly identical, jobs that fit together, or scarce links."),
+    ] = None,
     nodes_file: Annotated[
         str | None,
         typer.Option(
@@ -57,6 +61,7 @@ def generate(
         "delay": delay,
         "links": links,
         "servers": servers,
+        "kind": kind,
     }
     if part_nodes is not None:
         if nodes_file is None:

@@ -76,7 +76,7 @@ _ROWS = (
     _placer(
         "branch-and-bound",
         "exact.branch_and_bound:BranchAndBound",
-        "Lagrangian search, then branch and bound on counts of identical nodes; no solver",
+        "Lagrangian search, then branch and bound on counts of identical or similar nodes",
         exact=True,
         proves=True,
     ),

@@ -125,6 +125,7 @@ EXAMPLES = {
         "generate servers --nodes 3 --out g.toml",
         "generate servers --nodes 3 --out g.toml --servers 2",
     ),
+    "generate --kind": ("generate hard --nodes 3 --out g.toml", "generate hard --nodes 3 --out g.toml --kind knapsack"),
     "generate --nodes-file": (
         "generate paper --nodes 3 --out g.toml",
         "generate paper --nodes 3 --out g.toml --nodes-file n.csv",

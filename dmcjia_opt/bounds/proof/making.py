@@ -1,20 +1,30 @@
 """How a proof is found: branch and bound, every case closed at a price and charges of its own where it can be.
 
-Branches are on how many nodes of a class use an option; or with one cloud on how many of all nodes do, where nodes of
-several classes could take each other's place: that is what closes fleets of nearly identical nodes. The search may use
-any arithmetic; each leaf counts only once `checking` has derived its bound anew.
+Nodes that are nearly identical are counted first (`counting`). Otherwise branches are on how many nodes of a class use
+an option; or with one cloud on how many of all nodes do, where nodes of several classes could take each other's place.
+The search may use any arithmetic; each leaf counts only once `checking` has derived its bound anew.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.bounds.certificate import best_lower_bound
 from dmcjia_opt.bounds.proof.case_dual import CaseDual, Multipliers, Peak, overload_weights
-from dmcjia_opt.bounds.proof.checking import Case, CostTables, case_bound, node_classes, price_bound, require_provable
+from dmcjia_opt.bounds.proof.checking import (
+    Case,
+    CostTables,
+    case_bound,
+    check_proof,
+    node_classes,
+    price_bound,
+    require_provable,
+)
+from dmcjia_opt.bounds.proof.counting import by_counts
 from dmcjia_opt.bounds.proof.document import Branch, Leaf, Prices, Proof
 from dmcjia_opt.model.problem import Problem
 
@@ -60,7 +70,13 @@ def prove_bound(problem: Problem, scenario_sha256: str, target: float, *, most_l
     start = tuple(best.tolist())
     single = price_bound(problem, start)
     if single < target and problem.n_nodes <= MOST_NODES:
-        found = _Prover(problem, target, start, most_leaves // problem.n_resources).search()
+        most = most_leaves // problem.n_resources
+        counted = by_counts(problem, target, start, most)
+        if counted is not None:
+            proof = Proof(scenario_sha256, -math.inf, *counted)
+            if (bound := check_proof(problem, proof)) >= target:
+                return replace(proof, bound=_stated(bound))
+        found = _Prover(problem, target, start, most).search()
         if found is not None:
             prices, tree, bound = found
             return Proof(scenario_sha256, _stated(bound), prices, tree)

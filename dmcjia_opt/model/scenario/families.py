@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.zoo import zoo_profile
+from dmcjia_opt.model.queues import MD1
 from dmcjia_opt.model.scenario.nodes import Labels, NodeTable
 from dmcjia_opt.model.scenario.scenario import PAPER_MHZ_IN_MBPS, Delay, Options, Scenario
 from dmcjia_opt.model.scenario.servers import CLOUD_NAME, Link, Server
@@ -25,6 +27,13 @@ _TABLE_4_INPUT_BYTES = (784.0, 3072.0, 150528.0)  # 28·28·1, 32·32·3 and 224
 _PAPER_OPTIONS = Options(flops_per_mac=1.0)
 _NODES_PER_LINK, _NODES_PER_SITE = 20, 10
 _SERVERS_OF_A_NODE = 2
+_CELLS, _MIB_A_NODE = 10, 0.7  # links of a hard fleet, and what they have for each node
+_JOBS, _JOB_GFLOP, _UPLOAD_BYTES = range(50, 101, 2), 0.02, 10_000  # sizes of a knapsack's jobs, and their inputs
+_KNAPSACK_LOAD, _KNAPSACK_PART = 0.6, 0.5  # of the cloud by all jobs, and which part of them fits in
+
+
+#: What makes a hard instance hard.
+Kind = Literal["alike", "knapsack", "cells"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +46,18 @@ class FamilyOptions:
         ``paper``, ``scarce`` and ``fleet``: "imagenet" leaves every node ResNet34's float32 input tensor, "table4"
         gives each node the raw image of one of Table 4's three tasks at random.
     epsilon
-        ``near``: relative spread of compute and uplink.
+        ``near`` and ``hard``: relative spread of compute and uplink.
     cloud_gflops
         Total compute of the cloud, GFLOP/s.
     delay
         Delay curve; service times do not vary unless the scenario's ``service_scv`` is set afterwards.
     links
-        ``links`` and ``near``: number of shared links, in place of private uplinks.
+        ``links``, ``near`` and ``hard``: number of shared links, in place of private uplinks.
     servers
         ``servers`` and ``tiers``: number of servers beside the cloud.
+    kind
+        ``hard``: "alike" for nearly identical nodes in the tandem (what it draws by itself), "knapsack" for jobs of
+        which only some fit into the cloud, "cells" for nodes behind scarce links.
 
     Raises
     ------
@@ -65,6 +77,7 @@ class FamilyOptions:
     delay: Delay | None = None
     links: int | None = None
     servers: int | None = None
+    kind: Kind | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -76,6 +89,8 @@ class FamilyOptions:
             raise InputError(f"epsilon must lie in [0, 1), got {self.epsilon}")
         if self.cloud_gflops is not None and not 0.0 < self.cloud_gflops < np.inf:
             raise InputError(f"cloud_gflops must be finite and > 0, got {self.cloud_gflops}")
+        if self.kind not in (None, *get_args(Kind)):
+            raise InputError(f'kind = "{self.kind}" is unknown; choose {", ".join(get_args(Kind))}')
         for key in ("links", "servers"):
             number = getattr(self, key)
             if number is not None and number < 1:
@@ -89,7 +104,8 @@ class FamilyOptions:
         delay = "" if self.delay is None else f"-{self.delay}"
         links = "" if self.links is None else f"-links{self.links}"
         servers = "" if self.servers is None else f"-servers{self.servers}"
-        return tasks + epsilon + cloud + delay + links + servers
+        kind = "" if self.kind is None else f"-{self.kind}"
+        return tasks + kind + epsilon + cloud + delay + links + servers
 
 
 Family = Callable[[int, np.random.Generator, FamilyOptions], Scenario]
@@ -220,8 +236,31 @@ def hosts(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scena
     )
 
 
+def hard(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenario:
+    """Draw what is hard to close: by default nearly identical nodes in the tandem, 3 GFLOPS of cloud a node.
+
+    A "knapsack" has jobs of one layer, all as well off at the edge as in the cloud at one price, of which half fit
+    in. "cells" are Table 5 behind ten links of 0.7 MiB/s a node, with 3 GFLOPS of cloud a node.
+    """
+    _refuse(options, "hard", "tasks", "servers")
+    if options.kind == "knapsack":
+        _refuse(options, "hard", "epsilon", "links", "cloud_gflops")
+        return _knapsack(nodes, rng)
+    if options.kind == "cells":
+        _refuse(options, "hard", "epsilon")
+        scenario = _paper(nodes, rng, options, 3.0 * nodes)
+        return _behind_links(scenario, min(options.links or _CELLS, nodes), rng, _MIB_A_NODE)
+    epsilon = 1e-3 if options.epsilon is None else options.epsilon
+    scenario = _similar(nodes, rng, epsilon, options.cloud_gflops or 3.0 * nodes)
+    scenario = replace(scenario, options=scenario.options.model_copy(update={"delay": "tandem"}))
+    return scenario if options.links is None else _behind_links(scenario, options.links, rng)
+
+
 FAMILIES: Mapping[str, Family] = MappingProxyType(
-    {draw.__name__: draw for draw in (paper, homogeneous, near, scarce, mixed, fleet, links, servers, tiers, hosts)}
+    {
+        draw.__name__: draw
+        for draw in (paper, homogeneous, near, scarce, mixed, fleet, links, servers, tiers, hosts, hard)
+    }
 )
 
 
@@ -236,6 +275,7 @@ def generate(
     delay: Delay | None = None,
     links: int | None = None,
     servers: int | None = None,
+    kind: Kind | None = None,
 ) -> Scenario:
     """Draw a scenario from a family; the same arguments always give the same scenario.
 
@@ -247,7 +287,7 @@ def generate(
         Number of edge nodes, at least 1.
     seed
         Seed of ``numpy.random.default_rng``, at least 0.
-    tasks, epsilon, cloud_gflops, delay, links, servers
+    tasks, epsilon, cloud_gflops, delay, links, servers, kind
         See `FamilyOptions`.
 
     Raises
@@ -270,7 +310,9 @@ def generate(
         raise InputError(f"nodes must be at least 1, got {nodes}")
     if seed < 0:
         raise InputError(f"seed must be at least 0, got {seed}")
-    options = FamilyOptions(tasks, epsilon, cloud_gflops, delay, links, servers)
+    options = FamilyOptions(tasks, epsilon, cloud_gflops, delay, links, servers, kind)
+    if FAMILIES[family] is not hard:
+        _refuse(options, family, "kind")
     scenario = FAMILIES[family](nodes, np.random.default_rng(seed), options)
     if delay is not None:
         scenario = replace(scenario, options=scenario.options.model_copy(update={"delay": delay}))
@@ -302,16 +344,54 @@ def _similar(nodes: int, rng: np.random.Generator, epsilon: float, cloud_gflops:
     return Scenario(cloud_gflops, table, _PAPER_OPTIONS)
 
 
+def _knapsack(nodes: int, rng: np.random.Generator) -> Scenario:
+    """Return jobs with λ = 1/s that are as quick at the edge as in the cloud, where its price lets half of them in."""
+    size = rng.choice(_JOBS, nodes)
+    work, rate = _JOB_GFLOP * size, np.ones(nodes)
+    cloud = float(work.sum()) / _KNAPSACK_LOAD
+    service = work / cloud
+    low, high = 1e-9, 1e9
+    while high > low * (1.0 + 1e-12):
+        price = math.sqrt(low * high)  # of a share, in the delay of one node
+        mu = rate + MD1.excess_at(price * service, rate)
+        low, high = (price, high) if float((service * mu).sum()) > 1.0 / _KNAPSACK_PART else (low, price)
+    in_cloud = MD1.delay(mu - rate, rate) + price * service * mu + 8e-6 * _UPLOAD_BYTES / PAPER_MHZ_IN_MBPS
+    alone = 1.0 + rate * in_cloud
+    edge = (alone - np.sqrt(alone**2 - 2.0 * rate * in_cloud)) / rate  # service time at which M/D/1 takes as long
+    first = list(dict.fromkeys(size.tolist()))
+    table = NodeTable(
+        names=_names(nodes),
+        networks=tuple(f"job-{k}.json" for k in first),
+        network_index=np.argsort(first)[np.searchsorted(np.sort(first), size)],
+        compute_gflops=np.round(work / edge, 9),
+        uplink_mbps=np.full(nodes, PAPER_MHZ_IN_MBPS),
+        arrival_rate=rate,
+    )
+    jobs = {f"job-{k}.json": _job(f"job-{k}", 1e9 * _JOB_GFLOP * k) for k in first}
+    return Scenario(cloud, table, _PAPER_OPTIONS, jobs)
+
+
+def _job(name: str, macs: float) -> LayerProfile:
+    return LayerProfile(
+        name=name,
+        input_bytes=_UPLOAD_BYTES,
+        layer_names=("layer1",),
+        macs=np.array([macs]),
+        output_bytes=np.array([4.0]),
+        source="made up for the family of hard instances",
+    )
+
+
 def _dealt(nodes: int, number: int, rng: np.random.Generator) -> IntArray:
     """Return which of some groups, as equal in size as they can be, each node belongs to, at random."""
     return np.asarray(rng.permutation(np.arange(nodes) % number))
 
 
-def _behind_links(scenario: Scenario, number: int, rng: np.random.Generator) -> Scenario:
-    """Return the same nodes behind shared links of 1 MiB/s a node, in place of their own uplinks."""
+def _behind_links(scenario: Scenario, number: int, rng: np.random.Generator, mib: float = 1.0) -> Scenario:
+    """Return the same nodes behind shared links of `mib` MiB/s a node, in place of their own uplinks."""
     cell = _dealt(scenario.n_nodes, number, rng)
     on = np.bincount(cell, minlength=number).tolist()
-    shared = [Link(name=f"cell-{r + 1}", mbps=PAPER_MHZ_IN_MBPS * max(on[r], 1)) for r in range(number)]
+    shared = [Link(name=f"cell-{r + 1}", mbps=mib * PAPER_MHZ_IN_MBPS * max(on[r], 1)) for r in range(number)]
     table = replace(
         scenario.nodes,
         uplink_mbps=np.full(scenario.n_nodes, np.nan),

@@ -26,7 +26,8 @@ from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.model.scenario.scenario import Options, Scenario
 
 _NAME = re.compile(
-    r"(?P<family>[a-z]+)(?:-(?P<tasks>imagenet|table4))?(?:-epsilon(?P<epsilon>[\d.]+(?:e[+-]?\d+)?))?"
+    r"(?P<family>[a-z]+)(?:-(?P<tasks>imagenet|table4))?(?:-(?P<kind>alike|knapsack|cells))?"
+    r"(?:-epsilon(?P<epsilon>[\d.]+(?:e[+-]?\d+)?))?"
     r"(?:-cloud(?P<cloud>[\d.]+(?:e[+-]?\d+)?))?(?:-links(?P<links>\d+))?(?:-servers(?P<servers>\d+))?-n(?P<nodes>\d+)-s(?P<seed>\d+)(?P<options>(?:\+[a-z0-9.-]+)*)"
 )
 _DEADLINE = re.compile(r"deadline([1-9]\d*)")
@@ -99,6 +100,7 @@ def generated(name: str) -> Scenario:
     match = _match(name)
     options: dict[str, Any] = {
         "tasks": match["tasks"],
+        "kind": match["kind"],
         "epsilon": float(match["epsilon"]) if match["epsilon"] else None,
         "cloud_gflops": float(match["cloud"]) if match["cloud"] else None,
         "links": int(match["links"]) if match["links"] else None,

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.bounds.best import BestPrice
 from dmcjia_opt.bounds.certificate import certify
+from dmcjia_opt.bounds.dual import priced
 from dmcjia_opt.bounds.loads import least_load
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.model.scenario.compiling import compile_problem
@@ -20,6 +22,7 @@ FROZEN = {
     "links": "1006b0b087c03bd36287605996f7e955b714d5e6698fdc56b1ff22f8f9c3b62d",
     "servers": "5deb9994751c8e663fb7fa577531ec1a55ad3d486ebba562a97993c4e4d3a04e",
     "tiers": "01a8efbea668227f3d19277f5a87eed752f9c9966c0798f2735c13efa3b2def1",
+    "hard": "21e00d5d13eab731e4dca7debeb5b206a7cc5683f77f22c5d73364d3dba7a435",
     "hosts": "86c135a2ef5d02f46bea296659d25024b29197aa863a8ad7507a3c8195282347",
 }
 ANSWERS = known_answers()
@@ -37,7 +40,7 @@ def within(values, low, high):
 def test_the_families_are_those_of_the_command_line():
     assert list(FAMILIES) == [
         *("paper", "homogeneous", "near", "scarce", "mixed", "fleet"),
-        *("links", "servers", "tiers", "hosts"),
+        *("links", "servers", "tiers", "hosts", "hard"),
     ]
     with pytest.raises(TypeError):
         FAMILIES["mine"] = FAMILIES["paper"]
@@ -102,6 +105,53 @@ def test_near_nodes_may_be_behind_links():
     own, shared = (generate("near", nodes=8, seed=3, **more) for more in ({}, {"links": 2}))
     np.testing.assert_array_equal(column(own, "compute_gflops"), column(shared, "compute_gflops"))
     assert [link.mbps for link in shared.links] == pytest.approx([4 * PAPER_MHZ_IN_MBPS] * 2)
+
+
+def test_hard_nodes_are_nearly_identical_in_the_tandem():
+    scenario = generate("hard", nodes=50, seed=3)
+    assert scenario.options.delay == "tandem"
+    assert scenario.cloud_gflops == 150
+    assert np.ptp(column(scenario, "compute_gflops")) <= 5 * 2e-3
+    assert generate("hard", nodes=50, seed=3, kind="alike").sha256() == scenario.sha256()
+    near = generate("near", nodes=50, seed=3, epsilon=1e-3)
+    np.testing.assert_array_equal(column(near, "uplink_mbps"), column(scenario, "uplink_mbps"))
+    assert [link.mbps for link in generate("hard", nodes=8, seed=3, links=2).links] == pytest.approx(
+        [4 * PAPER_MHZ_IN_MBPS] * 2
+    )
+
+
+def test_every_job_of_a_knapsack_is_as_well_off_here_as_there_at_one_price():
+    scenario = generate("hard", nodes=40, seed=3, kind="knapsack")
+    problem = compile_problem(scenario)
+    price = BestPrice(problem).point.prices
+    cost, shares = priced(problem, price)
+    assert cost.shape == (40, 2)
+    np.testing.assert_allclose(cost[:, 0], cost[:, 1], rtol=1e-5)
+    assert 0.9 < shares[:, 0].sum() / 2 < 1.1
+    assert len(np.unique(problem.service[:, 0])) > 15
+
+
+def test_cells_are_the_paper_behind_scarce_links():
+    scenario = generate("hard", nodes=40, seed=3, kind="cells")
+    assert [link.mbps for link in scenario.links] == pytest.approx([4 * 0.7 * PAPER_MHZ_IN_MBPS] * 10)
+    assert len(generate("hard", nodes=4, seed=3, kind="cells").links) == 4
+    np.testing.assert_array_equal(
+        column(scenario, "compute_gflops"), column(generate("paper", nodes=40, seed=3), "compute_gflops")
+    )
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "words"),
+    [
+        ("paper", {"kind": "knapsack"}, "kind does not apply"),
+        ("hard", {"kind": "knapsack", "links": 2}, "links does not apply"),
+        ("hard", {"kind": "cells", "epsilon": 0.1}, "epsilon does not apply"),
+        ("hard", {"kind": "other"}, "choose alike, knapsack, cells"),
+    ],
+)
+def test_a_kind_is_one_of_hard_and_takes_what_it_has(family, options, words):
+    with pytest.raises(InputError, match=words):
+        generate(family, nodes=4, seed=1, **options)
 
 
 def test_the_instances_never_change():

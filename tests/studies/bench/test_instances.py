@@ -17,6 +17,9 @@ from dmcjia_opt.studies.bench.instances import OWN, family_and_nodes, generated,
         ("servers-cloud9-servers2-n6-s1", {"nodes": 6, "seed": 1, "cloud_gflops": 9.0, "servers": 2}),
         ("tiers-n6-s1", {"nodes": 6, "seed": 1}),
         ("hosts-n6-s1", {"nodes": 6, "seed": 1}),
+        ("hard-epsilon0.0001-cloud4-n4-s1", {"nodes": 4, "seed": 1, "epsilon": 1e-4, "cloud_gflops": 4.0}),
+        ("hard-knapsack-n6-s1", {"nodes": 6, "seed": 1, "kind": "knapsack"}),
+        ("hard-cells-links3-n6-s1", {"nodes": 6, "seed": 1, "kind": "cells", "links": 3}),
     ],
 )
 def test_a_name_is_what_generate_calls_its_scenario(name, arguments):

@@ -16,7 +16,8 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.bounds.certificate import options_lower_bound
 from dmcjia_opt.bounds.dual import option_costs, rounding_slack
-from dmcjia_opt.methods.placers.exact import price_tree
+from dmcjia_opt.bounds.similar import reach
+from dmcjia_opt.methods.placers.exact import counts, price_tree
 from dmcjia_opt.methods.placers.exact.lagrangian import LagrangianPlacer, Survivors, improve, left_open, moderate
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Status
@@ -201,12 +202,10 @@ def _merged(
 def _around(search: Search, left: Survivors, each_side: int) -> FloatArray:
     """Return prices (n_prices, n_resources) around ν*, and ν* itself in the middle of an odd number.
 
-    They are as far apart as plans in the gap can have theirs: a plan that uses the share 1 + r of a resource at ν*
-    loses about ν*·r² to its own best price, which is about 2r away. For several resources all move together, and
+    They are as far apart as plans in the gap can have theirs (`reach`). For several resources all move together, and
     the points the dual went through are added, where plans of its other kinks have their bounds.
     """
-    room = max(search.objective - left.bound, 1e-15 * search.objective)
-    width = min(4.0 * np.sqrt(room / left.prices.sum()), 2.0)
+    width = reach(max(search.objective - left.bound, 1e-15 * search.objective), left.prices)
     found = [left.prices * factor for factor in np.exp(np.linspace(-width, width, 2 * each_side + 1))]
     if search.problem.n_resources > 1:
         found += [point.prices for point in search.dual.points[1:]]
@@ -300,6 +299,8 @@ class BranchingRoom:
         Cases with prices of their own, where there are several resources.
     boxes
         Boxes of what the users of pooled resources are in all.
+    counts
+        Cases of counts of similar nodes.
     """
 
     quick_plans: int = 20_000
@@ -307,14 +308,15 @@ class BranchingRoom:
     bucket: float = 1e-6
     cases: int = 2_000
     boxes: int = 50_000
+    counts: int = 500
 
 
 def close_in_turn(search: Search, room: BranchingRoom) -> Status:
-    """Close a Lagrangian search: at once, or after two-node exchanges and with nearly equal partial plans merged.
+    """Close a Lagrangian search: at once, or by counts of similar nodes, or with nearly equal partial plans merged.
 
-    With several resources partial plans are not merged.
+    The last is tried after two-node exchanges, and not with several resources.
     """
-    if close(search, max_plans=room.quick_plans):
+    if close(search, max_plans=room.quick_plans) or counts.close(search, most_cases=room.counts):
         return Status.ROUNDED
     improve(search, pairs=True)
     if search.closed:
@@ -333,7 +335,7 @@ def close_by_cases(search: Search, room: BranchingRoom, left: Status) -> Status:
 
 @method
 class BranchAndBound(LagrangianPlacer):
-    """The proved optimum by price, reduced costs and branch and bound on class counts; no solver.
+    """The proved optimum by price, reduced costs and branch and bound on counts of identical or similar nodes.
 
     Parameters
     ----------

@@ -1,8 +1,9 @@
 """The proved optimum: the Lagrangian search, then whatever closes what it leaves open most cheaply.
 
-In turn, until the gap is closed: one node's or two nodes' splits exchanged around the best price; branch and bound
-on class counts; the same with nearly equal partial plans merged, which near-identical nodes need; and generalised
-Benders. The first three are proofs of this package's own; Benders rests on HiGHS.
+In turn, until the gap is closed: one node's splits exchanged around the best price; branch and bound on class counts;
+counts of similar nodes, where nodes are nearly identical; two nodes' splits exchanged; branch and bound with nearly
+equal partial plans merged; and generalised Benders. All but the last are proofs of this package's own, which rests on
+HiGHS.
 """
 
 from __future__ import annotations
