@@ -53,10 +53,14 @@ def refuse_whole(given: Mapping[str, object], out: Path | None, parted: PartedSc
 
 
 def is_of_parts(plan: Path) -> bool:
-    """Return whether a plan file is of a fleet in parts."""
+    """Return whether a plan file is of a fleet in parts; what is wrong with it is for those to say who read it all."""
+    from dmcjia_opt.base.files import read_bytes
     from dmcjia_opt.solving.plan import load_claims
 
-    return load_claims(plan).parts > 0
+    try:
+        return b'"rows_file"' in read_bytes(plan, "the plan") and load_claims(plan).parts > 0
+    except InputError:
+        return False
 
 
 def of_parts(scenario: Path, plan: Path, *, outside: bool = False) -> tuple[PartedScenario, PlanHeadFile, Path]:
