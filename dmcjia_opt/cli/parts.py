@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -53,10 +53,13 @@ def refuse_whole(given: Mapping[str, object], out: Path | None, parted: PartedSc
 
 
 def is_of_parts(plan: Path) -> bool:
-    """Return whether a plan file is of a fleet in parts."""
+    """Return whether a plan file is of a fleet in parts; of one that cannot be read whoever reads it will tell."""
+    from dmcjia_opt.base.files import read_bytes
     from dmcjia_opt.solving.plan import load_claims
 
-    return load_claims(plan).parts > 0
+    with suppress(InputError):
+        return b'"rows_file"' in read_bytes(plan, "the plan") and load_claims(plan).parts > 0
+    return False
 
 
 def of_parts(scenario: Path, plan: Path, *, outside: bool = False) -> tuple[PartedScenario, PlanHeadFile, Path]:

@@ -1,7 +1,7 @@
 import pytest
 
 from dmcjia_opt.model.scenario.families import FAMILIES
-from tests.command_line import fails, misused
+from tests.command_line import fails
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -51,4 +51,5 @@ def test_a_folder_that_is_missing_for_generate(dmcjia):
 
 
 def test_too_many_nodes_to_hold(dmcjia):
-    misused(dmcjia("generate", "paper", "--nodes", "9" * 30, "--out", "g.toml"), "--nodes")
+    ended = dmcjia("generate", "paper", "--nodes", "9" * 30, "--out", "g.toml")
+    fails(ended, 2, "--nodes: the most in one piece is 10,000,000; draw them in parts with --part-nodes")

@@ -75,6 +75,8 @@ def test_jax_refuses_what_has_no_prices(monkeypatch):
         solve(replace(scenario, cloud_sharing="fifo"), "exact:backend=jax")
     with pytest.raises(InputError, match="waterfilling"):
         solve(scenario, "exact:backend=jax", "alm")
+    with pytest.raises(InputError, match="this is a problem"):
+        solve(compile_problem(scenario), "exact:backend=jax")
     monkeypatch.setitem(sys.modules, "jax", None)
     monkeypatch.setattr(fleets, "find_spec", lambda name: None)
     with pytest.raises(BackendMissing, match="jax"):

@@ -144,7 +144,9 @@ def test_what_a_row_requires_its_extra_brings_and_mypy_does_not_look_into():
     core = names(project["project"]["dependencies"])
     for spec in METHODS.values():
         assert set(spec.requires) <= core | names(extras.get(spec.extra, ())), spec.name
-    studies = names(library for extra in ("fleet", "onnx", "torch", "bench", "report") for library in extras[extra])
+    studies = names(
+        library for extra in ("fleet", "dask", "jax", "onnx", "torch", "bench", "report") for library in extras[extra]
+    )
     typed = {"scipy", "pandas"}
     unseen = {module.removesuffix(".*") for module in project["tool"]["mypy"]["overrides"][0]["module"]}
     assert unseen == (set(LIBRARIES) | studies | {"dask"}) - typed - {"numpy"}
