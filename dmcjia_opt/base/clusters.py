@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from dmcjia_opt.base.machine import installing, revision
 
 _CONNECT_SECONDS = 10.0
 _LOCAL = "local:"
+_ADDRESS = re.compile(r"([a-z]+://)?[^/\s]+:\d{1,5}")
 
 
 @contextmanager
@@ -37,6 +39,10 @@ def client_of(address: str, otherwise: str, extra: str) -> Iterator[Any]:
     except ModuleNotFoundError:
         raise BackendMissing(f"--dask needs distributed; {installing(extra)}") from None
     if not address.startswith(_LOCAL):
+        if not _ADDRESS.fullmatch(address):  # before a client is half made
+            raise InputError(
+                f"--dask {address}: give the scheduler's address with its port, as in tcp://host:8786, or local:2"
+            )
         with _connected(Client, address, address, otherwise) as client:
             yield client
         return

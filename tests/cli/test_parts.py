@@ -104,6 +104,7 @@ def test_what_is_not_for_parts_is_refused(line, told, refused):
 
 def test_a_cluster_that_is_not_there_is_told(refused, monkeypatch):
     monkeypatch.setattr(clusters, "_CONNECT_SECONDS", 0.2)
+    refused("solve fleet.toml --dask nowhere", 2, "with its port, as in tcp://host:8786")
     refused("solve fleet.toml --dask tcp://127.0.0.1:1", 4, "no Dask scheduler answers at tcp://127.0.0.1:1")
 
 
