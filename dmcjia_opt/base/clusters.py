@@ -12,7 +12,7 @@ from dmcjia_opt.base.machine import installing, revision
 
 _CONNECT_SECONDS = 10.0
 _LOCAL = "local:"
-_ADDRESS = re.compile(r"([a-z]+://)?[^/\s]+:\d{1,5}")
+_ADDRESS = re.compile(r"[a-z]+://\S+|[^/\s]+:\d{1,5}")
 
 
 @contextmanager
