@@ -10,6 +10,7 @@ import typer
 from dmcjia_opt.base.call import STDOUT, claim
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.limits import MOST_NODES
+from dmcjia_opt.base.showing import counted
 from dmcjia_opt.cli.arguments import written
 
 _FAMILIES = "paper, homogeneous, near, scarce, mixed, fleet, links, servers, tiers or hosts."
@@ -57,4 +58,4 @@ def generate(
     doubt_units(scenario, "generate")
     scenario.save(out, nodes_file=nodes_file)
     if out != STDOUT:
-        typer.echo(f"{scenario.n_nodes} nodes written to {out}; plan them with: dmcjia solve {out}")
+        typer.echo(f"{counted(scenario.n_nodes, 'node')} written to {out}; plan them with: dmcjia solve {out}")

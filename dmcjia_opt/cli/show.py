@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.showing import percent
 from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.bounds.proof.document import Proof
 from dmcjia_opt.model.scenario.compiling import compile_problem
@@ -28,7 +29,6 @@ from dmcjia_opt.studies.look.words import (
     delay_called,
     in_percent,
     in_plain_words,
-    percent,
     pooled_in_words,
     seconds,
     share_of,

@@ -21,13 +21,15 @@ def verify(
 ) -> None:
     """Recompute everything a plan claims; exit code 1 if a claim is false."""
     from dmcjia_opt.bounds.proof.document import load_proof
+    from dmcjia_opt.cli.progress import spinner
     from dmcjia_opt.cli.show import show_checks
     from dmcjia_opt.model.scenario.loading import load_scenario
     from dmcjia_opt.solving.plan import load_plan
     from dmcjia_opt.solving.verifying import verify as recompute
 
-    loaded, claims = load_scenario(scenario, outside=outside), load_plan(plan)
-    checks = recompute(loaded, claims, None if proof is None else load_proof(proof))
+    with spinner("computing every claim anew"):
+        loaded, claims = load_scenario(scenario, outside=outside), load_plan(plan)
+        checks = recompute(loaded, claims, None if proof is None else load_proof(proof))
     show_checks(checks)
     false = [check.what for check in checks if not check.true]
     if false:

@@ -16,7 +16,7 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import Number
 from dmcjia_opt.base.files import finite_or_null, read_json, write_text
 from dmcjia_opt.base.limits import MOST_NODES
-from dmcjia_opt.base.showing import called, counted
+from dmcjia_opt.base.showing import called, counted, percent
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.model.uplinks import Stages
@@ -134,7 +134,9 @@ class Plan:
     def __repr__(self) -> str:
         delay = f"{'worst' if self.worst else 'mean'} delay {1e3 * self.objective:.6g} ms"
         made = f"by {self.placer} + {self.allocator}"
-        return called("Plan", counted(len(self.names), "node"), delay, f"gap {self.gap:.1e}", str(self.status), made)
+        return called(
+            "Plan", counted(len(self.names), "node"), delay, f"gap {percent(self.gap)}", str(self.status), made
+        )
 
     def _repr_html_(self) -> str:
         """Return the slowest nodes, and how good the plan is, as a notebook shows them."""
@@ -276,6 +278,10 @@ class Plan:
             **self.provenance(),
         }
 
+    def to_brief_dict(self) -> dict[str, Any]:
+        """Return the content of a plan file without its lists: what stays short whatever the size of the fleet."""
+        return {key: value for key, value in self.to_dict().items() if not isinstance(value, list)}
+
     def _rows(self) -> list[dict[str, Any]]:
         choices, stages = self.choices, self.delays
         columns = (self.names, self.networks, self.splits.tolist(), self.shares.tolist())
@@ -357,7 +363,7 @@ class PlanFile(Provenance):
 
     def __repr__(self) -> str:
         delay = f"{self.objective} delay {1e3 * self.objective_s:.6g} ms"
-        return called("PlanFile", counted(len(self.nodes), "node"), delay, f"gap {self.gap:.1e}", self.status)
+        return called("PlanFile", counted(len(self.nodes), "node"), delay, f"gap {percent(self.gap)}", self.status)
 
 
 def load_plan(path: str | Path) -> PlanFile:

@@ -57,6 +57,8 @@ EXAMPLES = {
     "solve --out": ("solve s.toml", "solve s.toml --out p.json"),
     "solve --proof": ("solve s.toml", "solve s.toml --proof p.json"),
     "solve --report": ("solve s.toml", "solve s.toml --report r.html"),
+    "solve --json": ("solve s.toml", "solve s.toml --json"),
+    "solve --quiet": ("solve s.toml", "solve s.toml --quiet"),
     "solve --outside": ("solve sub/o.toml", "solve sub/o.toml --outside"),
     "verify scenario": ("verify s.toml plan.json", "verify t.toml plan.json"),
     "verify plan": ("verify s.toml plan.json", "verify s.toml false.json"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dmcjia_opt.base.showing import percent
 from dmcjia_opt.solving.contract import Placement, Status
 from dmcjia_opt.studies.look.page import Cell, render
 from dmcjia_opt.studies.look.words import (
@@ -20,7 +21,6 @@ from dmcjia_opt.studies.look.words import (
     delay_called,
     in_percent,
     in_plain_words,
-    percent,
     pooled_in_words,
     seconds,
     share_of,
