@@ -79,9 +79,10 @@ def test_every_option_and_choice_is_on_the_page_of_its_method(built, page, names
         assert "pymoo:GA                     23.184" in text
 
 
-def test_the_picture_is_of_the_plan_it_shows():
-    drawn = runpy.run_path(str(DOCS / "draw_concepts.py"))["draw"]()
-    assert drawn == (DOCS / "concepts.svg").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["concepts", "opening"])
+def test_the_picture_is_of_the_plans_it_shows(name):
+    drawn = runpy.run_path(str(DOCS / f"draw_{name}.py"))["draw"]()
+    assert drawn == (DOCS / f"{name}.svg").read_text(encoding="utf-8")
 
 
 def test_every_extra_is_on_the_page_about_installing():
