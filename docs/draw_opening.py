@@ -40,7 +40,7 @@ def text(x: float, y: float, words: str, look: str = "ink", size: int = 14, anch
     """Return a line of text; a `look` that ends in "bold" is bold."""
     weight = ' font-weight="600"' if look.endswith("bold") else ""
     place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text {place} class="{look.split()[0]}" font-size="{size}"{weight}>{escape(words)}</text>'
+    return f'<text {place} class="{look.split(maxsplit=1)[0]}" font-size="{size}"{weight}>{escape(words)}</text>'
 
 
 def bar(x: float, y: float, width: float, stage: str) -> str:
