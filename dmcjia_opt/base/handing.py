@@ -75,9 +75,11 @@ def _is(value: object, kind: Any) -> bool:  # noqa: ANN401 - an annotation
         return True
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return isinstance(value, Mapping)
+    if origin is tuple:
+        return isinstance(value, tuple)
     if isinstance(origin, type) and issubclass(origin, Iterable):
         several = hasattr(value, "__iter__") and not isinstance(value, str | bytes | Mapping)
-        return several and (origin is not tuple or isinstance(value, tuple)) and _all(value, inside[:1])
+        return several and _all(value, inside[:1])
     if origin is not None and getattr(origin, "__name__", "") == "Callable":
         return callable(value)
     if not isinstance(kind, type):
@@ -104,6 +106,8 @@ def _words(kind: Any) -> str:  # noqa: ANN401 - an annotation
         return f"one of {', '.join(map(repr, inside))}"
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return "a mapping"
+    if origin is tuple:
+        return "a tuple"
     if isinstance(origin, type) and issubclass(origin, Iterable):
         return f"a list, each entry {_words(inside[0])}" if inside else "a list"
     if origin is not None and getattr(origin, "__name__", "") == "Callable":

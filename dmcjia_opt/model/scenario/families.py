@@ -255,7 +255,7 @@ def generate(
     >>> generate("paper", nodes=20, seed=1)
     Scenario("paper-n20-s1", 20 nodes running resnet34, cloud 400 GFLOP/s, flops_per_mac=1.0)
     """
-    check_arguments(generate, locals())
+    check_arguments(generate, locals(), "tasks", "delay")
     if family not in FAMILIES:
         raise InputError(
             f'unknown family "{family}"{did_you_mean(family, FAMILIES)}; choose one of {", ".join(FAMILIES)}'

@@ -145,7 +145,7 @@ def simulate(
     >>> abs(found.mean_delay / plan.objective - 1) < 0.2
     True
     """
-    check_arguments(simulate, locals(), "scenario", "plan")
+    check_arguments(simulate, locals(), "scenario", "plan", "service_family", "uplink")
     started = time.perf_counter()
     scenario = scenario_of(scenario)
     plan = load_plan(plan) if isinstance(plan, str | Path) else plan

@@ -6,6 +6,7 @@ from pymoo.algorithms.soo.nonconvex.de import DE
 from pymoo.algorithms.soo.nonconvex.ga import GA
 from pymoo.core.callback import Callback as PymooCallback
 from pymoo.core.crossover import Crossover
+from pymoo.core.result import Result
 from pymoo.core.termination import TerminateIfAny, Termination
 from pymoo.operators.mutation.pm import PM
 from pymoo.operators.repair.rounding import RoundingRepair
@@ -13,7 +14,7 @@ from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from pymoo.optimize import minimize
 from pymoo.termination import get_termination
 
-from dmcjia_opt.base.errors import InputError
+from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.genetic.pymoo_ import (
     ALGORITHMS,
@@ -26,6 +27,7 @@ from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.solving import search as searching
 from dmcjia_opt.solving.contract import Status, Stop
 from dmcjia_opt.solving.registry import spec_of, variants
+from dmcjia_opt.solving.verifying import verify
 from dmcjia_opt.testing.doubles import Counting, Failing
 from dmcjia_opt.testing.placers import trace_of
 from dmcjia_opt.testing.problems import all_plans, brute_force, impossible, only_way_out, random_problem
@@ -58,6 +60,30 @@ def test_pymoo_alone_and_with_integers_or_differences():
         best = ours.decode(result.X[None])
         shares = WaterFilling().allocate(problem, best).shares
         assert result.F[0] == problem.objective(best, shares)[0]
+
+
+def test_what_plain_operators_find_is_a_plan_in_one_call(four):
+    """``GA()`` as it is draws floats; they stand for the options that they are rounded to."""
+    scenario = generate("paper", nodes=5, seed=1)
+    placement = PlacementProblem(scenario)
+    result = minimize(placement, GA(), ("n_gen", 10), seed=1)
+    plan = placement.plan(result)
+    assert plan.objective == result.F[0]
+    np.testing.assert_array_equal(plan.options, np.rint(result.X))
+    assert plan.evaluations == result.algorithm.evaluator.n_eval
+    assert (plan.placer, plan.allocator, plan.scenario_name) == ("GA of pymoo", "waterfilling", scenario.name)
+    assert all(check.true for check in verify(scenario, plan))
+    of_problem = PlacementProblem(four)
+    assert of_problem.plan([0.4, 1.6, 0.0, 2.2]).options.tolist() == [0, 2, 0, 2]
+
+
+def test_what_is_no_result_is_refused(four):
+    placement = PlacementProblem(four)
+    for result in (None, 3, "abc", [0.0, 1.0], np.zeros((2, 4))):
+        with pytest.raises(InputError, match=r"plan needs what minimize returned for this problem, or 4 variables"):
+            placement.plan(result)
+    with pytest.raises(InfeasibleError, match="pymoo found no feasible plan"):
+        placement.plan(Result())
 
 
 def test_callbacks_terminations_and_operators_of_the_users_choosing():
