@@ -65,13 +65,13 @@ def counted(number: int, what: str) -> str:
 
 def percent(gap: float) -> str:
     """Return a relative gap as a percentage, a small one as a power of ten; it never reads as zero unless it is."""
-    return f"{100 * gap:.2f} %" if gap >= 1e-4 else power_of_ten(gap) if gap > 0 else "0"
+    return f"{100 * gap:.2f} %" if abs(gap) >= 1e-4 else power_of_ten(gap) if gap else "0"
 
 
 def power_of_ten(value: float) -> str:
-    """Return a number above zero by two digits and its power of ten: ``"7.2e-15"``, ``"1e-6"``."""
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+    """Return a number by two digits and its power of ten: ``"7.2e-15"``, ``"1e-6"``."""
+    mantissa, _, exponent = f"{value:.1e}".partition("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}" if exponent else mantissa
 
 
 def _brief(value: object) -> str:

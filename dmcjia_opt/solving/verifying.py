@@ -12,7 +12,7 @@ import numpy as np
 
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.handing import check_arguments
-from dmcjia_opt.base.showing import required
+from dmcjia_opt.base.showing import percent, required
 from dmcjia_opt.bounds.certificate import Certificate, Verdict, certify, lower_bound, relative_gap
 from dmcjia_opt.bounds.proof.checking import check_proof
 from dmcjia_opt.bounds.proof.document import Proof, load_proof
@@ -138,7 +138,7 @@ def verify(
         *_price(problem, claims),
         *_resources(problem, claims, choices),
         *of_proof,
-        Check("gap", f"{claims.gap:.3e}", f"{gap:.3e}", abs(claims.gap - gap) <= CLAIM_TOLERANCE),
+        Check("gap", percent(claims.gap), percent(gap), abs(claims.gap - gap) <= CLAIM_TOLERANCE),
         _status(claims, certificate.feasible, searched),
         *_columns(scenario, claims, choices),
         _nodes(scenario, problem, claims, choices, certificate.feasible),
@@ -281,7 +281,7 @@ def _status(claims: PlanFile, feasible: bool, searched: _Searched) -> Check:
     tolerance, said = claims.gap_tolerance, claims.status
     reached = proved(claims.gap, tolerance)
     true = {str(status) for status in (Status.FEASIBLE, Status.LIMIT, reached)}
-    found = f"gap {'above' if reached == Status.FEASIBLE else 'within'} {tolerance:.0e}"
+    found = f"gap {'above' if reached == Status.FEASIBLE else 'within'} {percent(tolerance)}"
     if reached == Status.WITHIN:
         found = reached.in_words(tolerance)
     if said == str(Status.ROUNDED) and (again := searched(claims.placer)):

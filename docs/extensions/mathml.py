@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.writers.html import HTML5Translator
 
+
 def inline(translator: HTML5Translator, node: Element) -> None:
     """Write a formula in a line."""
     translator.body.append(convert(node.astext()))
