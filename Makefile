@@ -9,19 +9,19 @@ DEMO := out/demo
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --prefer-binary -c constraints.txt
 
 .venv/core: pyproject.toml constraints.txt
-	@echo "Making .venv with what planning needs: some 50 packages, 150 MB to fetch, 0.7 GB on disk, about a minute."
+	@echo "Making .venv with what planning needs: some 50 packages, 150 MB to fetch, 0.7 GB on disk, one to two minutes."
 	$(PYTHON) -m venv .venv
-	$(PIP) --quiet -e . & pid=$$!; while kill -0 $$pid 2>/dev/null; do sleep 5; printf .; done; echo; wait $$pid
+	@$(PIP) --quiet -e . & pid=$$!; while kill -0 $$pid 2>/dev/null; do sleep 5; printf .; done; echo; wait $$pid
 	touch $@
 
 .venv/ready: .venv/core
-	@echo "Adding every extra and the tools of the tests: some 150 packages, 2.1 GB on disk, about two minutes."
-	$(PIP) --quiet -e '.[dev]' & pid=$$!; while kill -0 $$pid 2>/dev/null; do sleep 5; printf .; done; echo; wait $$pid
+	@echo "Adding every extra and the tools of the tests: some 150 packages, 2.1 GB on disk, about three minutes."
+	@$(PIP) --quiet -e '.[dev]' & pid=$$!; while kill -0 $$pid 2>/dev/null; do sleep 5; printf .; done; echo; wait $$pid
 	touch $@
 
 demo: .venv/core
 	@mkdir -p $(DEMO); date +%s > $(DEMO)/began
-	@echo "Eight commands, about 15 seconds in all. Five cameras of a warehouse, each for itself, and together:"
+	@echo "Eight commands, about 20 seconds in all. Five cameras of a warehouse, each for itself, and together:"
 	$(BIN)/dmcjia solve examples/warehouse.toml --placer neurosurgeon+ --out $(DEMO)/selfish.json
 	$(BIN)/dmcjia solve examples/warehouse.toml --out $(DEMO)/together.json
 	@echo; echo "Ten edge nodes drawn from Table 5 of the paper, with the layers of ResNet34:"
