@@ -24,7 +24,7 @@ PLANNED = "this plan"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Way:
+class Habit:
     """A way to run the fleet.
 
     Parameters
@@ -45,7 +45,7 @@ class Way:
     worst: float
 
 
-def today(subject: Subject) -> tuple[list[Way], list[str]]:
+def today(subject: Subject) -> tuple[list[Habit], list[str]]:
     """Return every way that has a plan, this plan last, and the names of those that have none."""
     found, without = [], []
     problem = subject.problem
@@ -57,19 +57,19 @@ def today(subject: Subject) -> tuple[list[Way], list[str]]:
         if made.shares is None or not (verdict := judge(problem, made.options, made.shares)).feasible:
             without.append(name)
         else:
-            found.append(_way(subject, name, verdict.objective, problem.breakdown(made.options, made.shares)))
-    return [*found, _way(subject, PLANNED, subject.objective, subject.delays)], without
+            found.append(_habit(subject, name, verdict.objective, problem.breakdown(made.options, made.shares)))
+    return [*found, _habit(subject, PLANNED, subject.objective, subject.delays)], without
 
 
-def _way(subject: Subject, name: str, objective: float, delays: Stages) -> Way:
+def _habit(subject: Subject, name: str, objective: float, delays: Stages) -> Habit:
     weight = subject.problem.weight / subject.problem.weight.sum()
     called = ("device", "network", "servers") if subject.several else ("edge", "upload", "cloud")
     stages = (delays.edge, delays.upload, delays.cloud)
     means = {stage: float(weight @ each) for stage, each in zip(called, stages, strict=True)}
-    return Way(name, objective, means, float(delays.total.max()))
+    return Habit(name, objective, means, float(delays.total.max()))
 
 
-def rows(subject: Subject, ways: list[Way]) -> list[list[Cell | str]]:
+def rows(subject: Subject, ways: list[Habit]) -> list[list[Cell | str]]:
     """Return a row a way: what it takes, how much more than the plan that is, its stages and its slowest node."""
     told: list[list[Cell | str]] = []
     for way in ways:
