@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
 
 if TYPE_CHECKING:
@@ -15,18 +16,16 @@ if TYPE_CHECKING:
 def inline(translator: HTML5Translator, node: Element) -> None:
     """Write a formula in a line."""
     translator.body.append(convert(node.astext()))
+    raise SkipNode
 
 
 def display(translator: HTML5Translator, node: Element) -> None:
     """Write a formula that stands by itself; where it is wider than the page it scrolls."""
     translator.body.append(f'<div class="math">{convert(node.astext(), display="block")}</div>')
-
-
-def nothing(_: HTML5Translator, __: Element) -> None:
-    """End a formula, of which all is written."""
+    raise SkipNode
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Make the renderer known."""
-    app.add_html_math_renderer("mathml", (inline, nothing), (display, nothing))
+    app.add_html_math_renderer("mathml", (inline, None), (display, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
