@@ -96,14 +96,16 @@ def write_page(subject: Subject, out: Path, *, told: bool = True) -> None:
 
 def _benchmark(folder: Path, out: Path, csv: Path | None) -> None:
     from dmcjia_opt.base.files import write_text
+    from dmcjia_opt.cli.progress import spinner
     from dmcjia_opt.studies.bench.exports import write_exports
     from dmcjia_opt.studies.bench.page.overview import benchmark_report
     from dmcjia_opt.studies.bench.results import load
 
-    loaded = load(folder)
-    write_text(out, benchmark_report(loaded))
-    if csv is not None:
-        write_exports(loaded, csv)
+    with spinner("reading and drawing"):
+        loaded = load(folder)
+        write_text(out, benchmark_report(loaded))
+        if csv is not None:
+            write_exports(loaded, csv)
     typer.echo(f"{counted(len(loaded.rows), 'run') or 'no run'} in {out}")
     if csv is not None:
         typer.echo(f"The same as CSV, and for iohinspector, in {csv}")

@@ -43,7 +43,7 @@ def test_a_way_that_cannot_keep_up_is_named():
     assert without == ["all at the edge"]
     assert len(ways) == 3
     page = plan_report(subject, 1.0)
-    assert "There is no such plan all at the edge: some queue" in " ".join(page.split())
+    assert "Not possible here: all at the edge; some queue" in " ".join(page.split())
     assert page.index("Today, and planned") < page.index("At a glance")
 
 
