@@ -10,7 +10,6 @@ import typer
 from dmcjia_opt.base.call import STDOUT, claim
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.limits import MOST_NODES
-from dmcjia_opt.base.showing import counted
 from dmcjia_opt.cli.arguments import written
 
 _FAMILIES = "paper, homogeneous, near, scarce, mixed, fleet, links, servers, tiers or hosts."
@@ -37,6 +36,7 @@ def generate(
     ] = None,
 ) -> None:
     """Draw a scenario at random from a family; `paper` is Table 5."""
+    from dmcjia_opt.base.showing import counted
     from dmcjia_opt.model.scenario.doubts import doubt_units
     from dmcjia_opt.model.scenario.families import generate as draw
 

@@ -10,7 +10,6 @@ import typer
 
 from dmcjia_opt.base.errors import BackendMissing, DmcjiaError, InputError
 from dmcjia_opt.base.machine import installing
-from dmcjia_opt.base.showing import counted
 from dmcjia_opt.cli.arguments import written
 
 if TYPE_CHECKING:
@@ -96,6 +95,7 @@ def write_page(subject: Subject, out: Path, *, told: bool = True) -> None:
 
 def _benchmark(folder: Path, out: Path, csv: Path | None) -> None:
     from dmcjia_opt.base.files import write_text
+    from dmcjia_opt.base.showing import counted
     from dmcjia_opt.cli.progress import spinner
     from dmcjia_opt.studies.bench.exports import write_exports
     from dmcjia_opt.studies.bench.page.overview import benchmark_report
