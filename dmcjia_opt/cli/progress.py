@@ -25,6 +25,7 @@ from dmcjia_opt.solving.contract import Stop, TracePoint
 from dmcjia_opt.studies.look.words import seconds
 
 _TITLE = "{task.description}"
+_TITLED, _BARRED = 80, 110  # columns of a terminal from which on a search has a title, and a bar
 
 
 class Live:
@@ -85,7 +86,7 @@ class _Left(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """Return it as text."""
-        return Text(f"at most {seconds(max(self._budget - (task.elapsed or 0.0), 0.0))} left")
+        return Text(f"{math.ceil(max(self._budget - (task.elapsed or 0.0), 0.0)):,} s left")
 
 
 class SearchProgress(Live):
@@ -104,9 +105,13 @@ class SearchProgress(Live):
     def __init__(self, stop: Stop, title: str, *, quiet: bool = False) -> None:
         self._stop = stop
         total = 1.0 if stop.seconds is not None or stop.evaluations is not None else None
-        columns = SpinnerColumn(), TextColumn(_TITLE), BarColumn(bar_width=24), TextColumn("{task.fields[state]}")
-        left = () if stop.seconds is None else (_Left(stop.seconds),)
-        super().__init__(title, *columns, TimeElapsedColumn(), *left, total=total, quiet=quiet)
+        width = Console(stderr=True).width
+        columns: list[ProgressColumn] = [SpinnerColumn()]
+        columns += [TextColumn(_TITLE)] if width >= _TITLED else []
+        columns += [BarColumn(bar_width=24)] if width >= _BARRED else []
+        columns += [TextColumn("{task.fields[state]}")]
+        columns += [TimeElapsedColumn() if stop.seconds is None else _Left(stop.seconds)]
+        super().__init__(title, *columns, total=total, quiet=quiet)
 
     def update(self, point: TracePoint) -> None:
         """Show a point of the search's trace."""
