@@ -25,6 +25,7 @@ from dmcjia_opt.solving.contract import Stop, TracePoint
 from dmcjia_opt.studies.look.words import seconds
 
 _TITLE = "{task.description}"
+_FOREVER = 1e6  # s
 _TITLED, _BARRED = 80, 110  # columns of a terminal from which on a search has a title, and a bar
 
 
@@ -110,7 +111,8 @@ class SearchProgress(Live):
         columns += [TextColumn(_TITLE)] if width >= _TITLED else []
         columns += [BarColumn(bar_width=24)] if width >= _BARRED else []
         columns += [TextColumn("{task.fields[state]}")]
-        columns += [TimeElapsedColumn() if stop.seconds is None else _Left(stop.seconds)]
+        ends = stop.seconds is not None and stop.seconds < _FOREVER
+        columns += [_Left(stop.seconds or 0.0) if ends else TimeElapsedColumn()]
         super().__init__(title, *columns, total=total, quiet=quiet)
 
     def update(self, point: TracePoint) -> None:
