@@ -12,14 +12,21 @@ author = "The dmcjia_opt developers"
 project_copyright = author
 version = release = dmcjia_opt.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "from_code", "signatures"]
-exclude_patterns = ["_build"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "from_code", "mathml", "signatures"]
+exclude_patterns = ["_build", "**.ipynb_checkpoints"]
 nitpicky = True
 default_role = "code"
 highlight_language = "text"
 
 myst_heading_anchors = 3
-myst_enable_extensions = ["colon_fence", "deflist"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+html_math_renderer = "mathml"
+# The notebooks of the gallery are kept without outputs; building runs them, and one that fails fails the build.
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
+nb_execution_in_temp = True
+nb_merge_streams = True
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # extensions/signatures.py shows them

@@ -9,9 +9,11 @@ from html import escape
 from pathlib import Path
 
 from dmcjia_opt import load_scenario, solve
+from dmcjia_opt.studies.look.colours import STAGES
 
 HERE = Path(__file__).parent
-EDGE, EDGE_PALE, CLOUD, CLOUD_PALE, INK, GREY = "#1d4ed8", "#dbe7ff", "#c2410c", "#ffe4cf", "#1f2937", "#6b7280"
+EDGE, LINK, CLOUD = STAGES["edge"], STAGES["upload"], STAGES["cloud"]
+EDGE_PALE, CLOUD_PALE, INK, GREY = "#dcebf5", "#e6f4fc", "#1f2937", "#5b6472"
 WIDTH, ROW, TOP, LAYER = 760, 138, 62, 7.4
 EDGE_X, EDGE_W, CLOUD_X, CLOUD_W = 14, 320, 506, 240
 
@@ -44,7 +46,7 @@ def queue(x: float, y: float, colour: str) -> list[str]:
 
 def arrow(x: float, y: float, x_end: float, y_end: float) -> str:
     """Return an arrow."""
-    return f'<path d="M{x:g} {y:g} L{x_end:g} {y_end:g}" stroke="{INK}" stroke-width="2" marker-end="url(#head)"/>'
+    return f'<path d="M{x:g} {y:g} L{x_end:g} {y_end:g}" stroke="{LINK}" stroke-width="3" marker-end="url(#head)"/>'
 
 
 def draw() -> str:
@@ -56,7 +58,7 @@ def draw() -> str:
         box(0, 0, WIDTH, bottom + 52, "#ffffff", "none", 12),
         text(EDGE_X, 32, "Edge nodes", EDGE, 18, bold=True),
         text((EDGE_X + EDGE_W + CLOUD_X) / 2, 32, "Uplinks", INK, 18, "middle", bold=True),
-        text(CLOUD_X, 32, f"Cloud, {scenario.cloud_gflops:g} GFLOP/s", CLOUD, 18, bold=True),
+        text(CLOUD_X, 32, f"Cloud, {scenario.cloud_gflops:g} GFLOP/s", INK, 18, bold=True),
     ]
     height, lane_y = ROW * scenario.n_nodes - 16 - 34, TOP
     for d, name in enumerate(nodes.names):
@@ -95,7 +97,7 @@ def draw() -> str:
         if share:
             inner = lane_y + max((lane - 112) / 2, 4)
             parts += [
-                text(CLOUD_X + 12, inner + 20, f"share δ = {share:.1%}".replace("%", " %"), CLOUD, 16, bold=True),
+                text(CLOUD_X + 12, inner + 20, f"share δ = {share:.1%}".replace("%", " %"), INK, 16, bold=True),
                 *queue(CLOUD_X + 44, inner + 32, CLOUD),
                 *rest(CLOUD_X + 48, inner + 32, split, count),
                 text(CLOUD_X + 12, inner + 78, f"layers {split + 1} to {count} of {name}"),
@@ -106,12 +108,12 @@ def draw() -> str:
         lane_y += lane
     total = f"Mean delay of the three: {1e3 * plan.objective:.1f} ms, and no plan is faster."
     parts.append(text(WIDTH / 2, bottom + 26, total, INK, 17, "middle", bold=True))
-    head = '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+    head = '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="5" markerHeight="5" orient="auto">'
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom + 52}" '
             'font-family="system-ui, sans-serif" role="img">',
-            f'{head}<path d="M0 0 L8 4 L0 8 z" fill="{INK}"/></marker></defs>',
+            f'{head}<path d="M0 0 L8 4 L0 8 z" fill="{LINK}"/></marker></defs>',
             *parts,
             "</svg>\n",
         ]

@@ -63,6 +63,17 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}" if number else ""
 
 
+def percent(gap: float) -> str:
+    """Return a relative gap as a percentage, a small one as a power of ten; it never reads as zero unless it is."""
+    return f"{100 * gap:.2f} %" if abs(gap) >= 1e-4 else power_of_ten(gap) if gap else "0"
+
+
+def power_of_ten(value: float) -> str:
+    """Return a number by two digits and its power of ten: ``"7.2e-15"``, ``"1e-6"``."""
+    mantissa, _, exponent = f"{value:.1e}".partition("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}" if exponent else mantissa
+
+
 def _brief(value: object) -> str:
     if isinstance(value, np.ndarray):
         if value.size == 1:

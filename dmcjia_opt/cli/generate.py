@@ -47,6 +47,7 @@ def generate(
     ] = None,
 ) -> None:
     """Draw a scenario at random from a family; `paper` is Table 5."""
+    from dmcjia_opt.base.showing import counted
     from dmcjia_opt.model.scenario.doubts import doubt_units
     from dmcjia_opt.model.scenario.drawn_parts import generate_parts
     from dmcjia_opt.model.scenario.families import FamilyOptions
@@ -81,4 +82,4 @@ def generate(
         doubt_units(scenario, "generate")
     scenario.save(out, nodes_file=nodes_file)
     if out != STDOUT:
-        typer.echo(f"{nodes} nodes written to {out}; plan them with: dmcjia solve {out}")
+        typer.echo(f"{counted(nodes, 'node')} written to {out}; plan them with: dmcjia solve {out}")

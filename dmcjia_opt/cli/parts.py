@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dmcjia_opt.model.scenario.parted import PartedScenario
     from dmcjia_opt.solving.fleets import Backend
     from dmcjia_opt.solving.parts.crews import Foreman
+    from dmcjia_opt.solving.parts.solve_parts import PartedPlan
     from dmcjia_opt.solving.plan import PlanHeadFile
 
 
@@ -76,7 +77,7 @@ def of_parts(scenario: Path, plan: Path, *, outside: bool = False) -> tuple[Part
 
 @contextmanager
 def foreman_of(
-    parted: PartedScenario, dask: str | None, title: str, backend: Backend = "numpy"
+    parted: PartedScenario, dask: str | None, title: str, backend: Backend = "numpy", *, quiet: bool = False
 ) -> Iterator[tuple[Foreman, PassesProgress]]:
     """Return who asks the parts, through Dask's workers at an address or processes here, and what shows it."""
     from dmcjia_opt.base.processes import interrupts_remembered
@@ -90,7 +91,7 @@ def foreman_of(
     workers = None if backend == "numpy" else 1  # JAX has threads of its own
     with (
         crew_here(parted, workers, maker) if dask is None else crew_on_dask(parted, dask, maker) as crew,
-        PassesProgress(title) as progress,
+        PassesProgress(title, quiet=quiet) as progress,
         interrupts_remembered(),
     ):
         yield Foreman(parted, crew, progress.answered), progress
@@ -106,10 +107,12 @@ def solve_in_parts(
     seed: int,
     out: Path | None,
     dask: str | None,
-) -> None:
-    """Plan a fleet in parts, write the plan and show what it comes to."""
+    told: bool,
+) -> PartedPlan:
+    """Plan a fleet in parts and write the plan; show what it comes to if that is to be `told`."""
     from dmcjia_opt.base.files import path_from
     from dmcjia_opt.base.machine import computer
+    from dmcjia_opt.cli.show import warn
     from dmcjia_opt.cli.show_parts import show_parted_plan
     from dmcjia_opt.solving.node_rows import write_rows
     from dmcjia_opt.solving.parts.solve_parts import solve_parts
@@ -117,7 +120,7 @@ def solve_in_parts(
 
     parted.check()
     backend: Backend = getattr(build_placer(placer), "backend", "numpy")
-    with foreman_of(parted, dask, "solve", backend) as (foreman, progress):
+    with foreman_of(parted, dask, "solve", backend, quiet=not told) as (foreman, progress):
         plan = solve_parts(
             foreman,
             placer=placer,
@@ -130,9 +133,14 @@ def solve_in_parts(
     plan = replace(plan, machine=computer())
     if out is not None:
         replace(plan, scenario_file=path_from(out.parent, scenario)).save(out.with_suffix(".json"), out.name)
-    show_parted_plan(plan)
-    if out is not None:
+    if told:
+        show_parted_plan(plan)
+    else:
+        for sentence in (*plan.notes, *plan.cautions):
+            warn(sentence)
+    if told and out is not None:
         typer.echo(
             f"Plan written to {out}, and what is claimed of it to {out.with_suffix('.json')}; check it with: "
             f"dmcjia verify {scenario} {out.with_suffix('.json')}"
         )
+    return plan

@@ -12,16 +12,21 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     SpinnerColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
+from dmcjia_opt.base.showing import counted, percent
 from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.solving.contract import Stop, TracePoint
-from dmcjia_opt.studies.look.words import percent, seconds
+from dmcjia_opt.studies.look.words import seconds
 
 _TITLE = "{task.description}"
+_FOREVER = 1e6  # s
+_TITLED, _BARRED = 80, 110  # columns of a terminal from which on a search has a title, and a bar
 
 
 class Live:
@@ -35,11 +40,14 @@ class Live:
         What is shown of it.
     total
         The length of the bar; None where it is not known.
+    quiet
+        Whether nothing is shown.
     """
 
-    def __init__(self, title: str, *columns: ProgressColumn, total: float | None = 1.0) -> None:
+    def __init__(self, title: str, *columns: ProgressColumn, total: float | None = 1.0, quiet: bool = False) -> None:
         console = Console(stderr=True)
-        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        disabled = quiet or not console.is_terminal
+        self._progress = Progress(*columns, console=console, transient=True, disable=disabled)
         self._task = self._progress.add_task(escape(title), total=total, state="")
 
     def __enter__(self) -> Self:
@@ -58,15 +66,28 @@ class Live:
         self.show((part + fraction) / parts)
 
 
-def bar(title: str, state: str = "{task.percentage:>3.0f} %") -> Live:
+def bar(title: str, state: str = "{task.percentage:>3.0f} %", *, quiet: bool = False) -> Live:
     """Return a bar with its `state`, how long the work took and about how long it will."""
     took, left = TimeElapsedColumn(), TimeRemainingColumn()
-    return Live(title, TextColumn(_TITLE), BarColumn(bar_width=32), TextColumn(state), took, TextColumn("left"), left)
+    columns = TextColumn(_TITLE), BarColumn(bar_width=32), TextColumn(state), took, TextColumn("left"), left
+    return Live(title, *columns, quiet=quiet)
 
 
-def spinner(title: str) -> Live:
+def spinner(title: str, *, quiet: bool = False) -> Live:
     """Return a line that shows that work goes on, and for how long."""
-    return Live(title, SpinnerColumn(), TextColumn(_TITLE), TimeElapsedColumn(), total=None)
+    return Live(title, SpinnerColumn(), TextColumn(_TITLE), TimeElapsedColumn(), total=None, quiet=quiet)
+
+
+class _Left(ProgressColumn):
+    """What is left of so many seconds; a search may end before."""
+
+    def __init__(self, budget: float) -> None:
+        super().__init__()
+        self._budget = budget
+
+    def render(self, task: Task) -> Text:
+        """Return it as text."""
+        return Text(f"{math.ceil(max(self._budget - (task.elapsed or 0.0), 0.0)):,} s left")
 
 
 class SearchProgress(Live):
@@ -78,13 +99,21 @@ class SearchProgress(Live):
         The budget; it sets the length of the bar.
     title
         What is running.
+    quiet
+        Whether nothing is shown.
     """
 
-    def __init__(self, stop: Stop, title: str) -> None:
+    def __init__(self, stop: Stop, title: str, *, quiet: bool = False) -> None:
         self._stop = stop
         total = 1.0 if stop.seconds is not None or stop.evaluations is not None else None
-        columns = SpinnerColumn(), TextColumn(_TITLE), BarColumn(bar_width=24), TextColumn("{task.fields[state]}")
-        super().__init__(title, *columns, TimeElapsedColumn(), total=total)
+        width = Console(stderr=True).width
+        columns: list[ProgressColumn] = [SpinnerColumn()]
+        columns += [TextColumn(_TITLE)] if width >= _TITLED else []
+        columns += [BarColumn(bar_width=24)] if width >= _BARRED else []
+        columns += [TextColumn("{task.fields[state]}")]
+        ends = stop.seconds is not None and stop.seconds < _FOREVER
+        columns += [_Left(stop.seconds or 0.0) if ends else TimeElapsedColumn()]
+        super().__init__(title, *columns, total=total, quiet=quiet)
 
     def update(self, point: TracePoint) -> None:
         """Show a point of the search's trace."""
@@ -95,7 +124,7 @@ class SearchProgress(Live):
             done.append(point.evaluations / self._stop.evaluations)
         gap = relative_gap(point.objective, point.lower_bound)
         best = f"best {seconds(point.objective)}, gap {percent(gap)}" if math.isfinite(gap) else "no feasible plan yet"
-        self.show(max(done), f"{point.evaluations:,} plans, {best}")
+        self.show(max(done), f"{counted(point.evaluations, 'plan') or 'no plan'}, {best}")
 
 
 class PassesProgress(Live):
@@ -105,15 +134,16 @@ class PassesProgress(Live):
     ----------
     title
         What is running.
+    quiet
+        Whether nothing is shown.
     """
 
     _USUAL = 16  # passes from the first reading to the last row
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, *, quiet: bool = False) -> None:
         columns = SpinnerColumn(), TextColumn(_TITLE), BarColumn(bar_width=24), TextColumn("{task.fields[state]}")
-        super().__init__(
-            title, *columns, TimeElapsedColumn(), TextColumn("about"), TimeRemainingColumn(), TextColumn("left")
-        )
+        left = TimeElapsedColumn(), TextColumn("about"), TimeRemainingColumn(), TextColumn("left")
+        super().__init__(title, *columns, *left, quiet=quiet)
         self._passes, self._gap = 0, "no plan yet"
 
     def answered(self, part: int, parts: int) -> None:

@@ -101,27 +101,31 @@ def check_drawing(option: str) -> None:
         raise BackendMissing(f"{option} needs {' and '.join(missing)}; {installing('report')}")
 
 
-def write_page(subject: Subject, out: Path) -> None:
-    """Write the report of a plan, and say so."""
+def write_page(subject: Subject, out: Path, *, told: bool = True) -> None:
+    """Write the report of a plan, and say so where that is `told`."""
     from dmcjia_opt.base.files import write_text
     from dmcjia_opt.cli.progress import bar
     from dmcjia_opt.studies.plan.plan_page import plan_report
 
-    with bar("report") as live:
+    with bar("report", quiet=not told) as live:
         write_text(out, plan_report(subject, progress=live.show))
-    typer.echo(f"Page written to {out}")
+    if told:
+        typer.echo(f"Page written to {out}")
 
 
 def _benchmark(folder: Path, out: Path, csv: Path | None) -> None:
     from dmcjia_opt.base.files import write_text
+    from dmcjia_opt.base.showing import counted
+    from dmcjia_opt.cli.progress import spinner
     from dmcjia_opt.studies.bench.exports import write_exports
     from dmcjia_opt.studies.bench.page.overview import benchmark_report
     from dmcjia_opt.studies.bench.results import load
 
-    loaded = load(folder)
-    write_text(out, benchmark_report(loaded))
-    if csv is not None:
-        write_exports(loaded, csv)
-    typer.echo(f"{len(loaded.rows)} runs in {out}")
+    with spinner("reading and drawing"):
+        loaded = load(folder)
+        write_text(out, benchmark_report(loaded))
+        if csv is not None:
+            write_exports(loaded, csv)
+    typer.echo(f"{counted(len(loaded.rows), 'run') or 'no run'} in {out}")
     if csv is not None:
         typer.echo(f"The same as CSV, and for iohinspector, in {csv}")

@@ -14,8 +14,10 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.showing import percent
 from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.bounds.proof.document import Proof
+from dmcjia_opt.cli.progress import spinner
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Placement
@@ -28,7 +30,6 @@ from dmcjia_opt.studies.look.words import (
     delay_called,
     in_percent,
     in_plain_words,
-    percent,
     pooled_in_words,
     seconds,
     share_of,
@@ -123,7 +124,12 @@ def slowest(delays: FloatArray) -> IntArray:
 
 def show_plan(plan: Plan, scenario: Scenario) -> None:
     """Print a plan as a table of nodes, one of what they share where that is more than a cloud, and a summary."""
+    from dmcjia_opt.studies.plan.instead import in_words as instead_in_words
+
     out = console()
+    with spinner("one queue for all, for comparison"):
+        placement = Placement(plan.options, plan.shares_by_use)
+        other_rule = instead_in_words(scenario, compile_problem(scenario), placement, plan.objective)
     n_nodes, models = len(plan.splits), sorted(set(plan.networks))
     title = f"{scenario.name}: {n_nodes:,} node{'s' if n_nodes > 1 else ''}"
     if len(models) == 1:
@@ -157,11 +163,8 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
     for caution in plan.cautions:
         out.print(f"[yellow]Caution:[/yellow] {escape(caution)}.")
     out.print(in_plain_words(plan))
-    from dmcjia_opt.studies.plan.instead import in_words as instead_in_words
-
-    placement = Placement(plan.options, plan.shares_by_use)
-    if said := instead_in_words(scenario, compile_problem(scenario), placement, plan.objective):
-        out.print(escape(said))
+    if other_rule:
+        out.print(escape(other_rule))
 
 
 def _pooled_cloud(plan: Plan) -> str:

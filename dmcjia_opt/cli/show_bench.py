@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping
 
 from rich.markup import escape
 
+from dmcjia_opt.base.showing import counted
 from dmcjia_opt.cli.show import console, facts, show_table, table_of
 from dmcjia_opt.studies.bench.lineup import expand
 from dmcjia_opt.studies.bench.planning import estimate
 from dmcjia_opt.studies.bench.rows import Outcome, Row
 from dmcjia_opt.studies.bench.suites import Block, Suite
+from dmcjia_opt.studies.look.words import scientific
 
 
 def show_suites(suites: Mapping[str, Suite], workers: int) -> None:
@@ -51,8 +53,8 @@ def show_rows(rows: Iterable[Row]) -> None:
             str(len(found)),
             str(len(answers)),
             str(sum(row.correct is False for row in found)),
-            f"{statistics.median(gaps):.1e}" if gaps else "–",
-            f"{max(errors):.1e}" if errors else "–",
+            scientific(statistics.median(gaps)) if gaps else "–",
+            scientific(max(errors)) if errors else "–",
             f"{statistics.median(times):.2g}" if times else "–",
             ", ".join(f"{counts[other]} {other}" for other in Outcome if other != Outcome.ANSWER and counts[other]),
         )
@@ -63,7 +65,7 @@ def show_rows(rows: Iterable[Row]) -> None:
 def _budget(block: Block) -> str:
     stop = block.stop
     words = [f"{stop.evaluations:,} evaluations"] if stop.evaluations is not None else []
-    words += [f"{block.plans} plans"] if block.plans else []
+    words += [counted(block.plans, "plan")] if block.plans else []
     words += [f"{stop.seconds:g} s"] if stop.seconds is not None else []
     words += [f"gap {stop.gap:g}"] if stop.gap is not None else []
     words += [f"{block.seeds} seed{'s' if block.seeds > 1 else ''}"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from rich.markup import escape
 
+from dmcjia_opt.base.showing import percent
 from dmcjia_opt.cli.show import MAX_ROWS, console, facts, show_table, table_of
 from dmcjia_opt.solving.parts.solve_parts import PartedPlan
 from dmcjia_opt.studies.look.words import (
@@ -12,7 +13,6 @@ from dmcjia_opt.studies.look.words import (
     delay_called,
     in_percent,
     in_plain_words,
-    percent,
     seconds,
     source_of_bound,
 )

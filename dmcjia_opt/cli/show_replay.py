@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from rich.markup import escape
 
+from dmcjia_opt.base.showing import percent
 from dmcjia_opt.cli.show import console, facts, show_table, table_of
-from dmcjia_opt.studies.look.words import percent, seconds
+from dmcjia_opt.studies.look.words import seconds
 from dmcjia_opt.studies.online.replay import Replay
 from dmcjia_opt.studies.online.telling import lead, spell
 

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 from rich.markup import escape
 
+from dmcjia_opt.base.showing import percent
 from dmcjia_opt.cli.show import MAX_ROWS, console, facts, show_table, slowest, table_of
-from dmcjia_opt.studies.look.words import delay_called, percent, seconds, unit_of
+from dmcjia_opt.studies.look.words import delay_called, seconds, unit_of
 from dmcjia_opt.studies.simulation.result import Simulation, compare
 
 

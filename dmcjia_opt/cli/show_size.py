@@ -7,8 +7,9 @@ import math
 import numpy as np
 from rich.markup import escape
 
+from dmcjia_opt.base.showing import percent
 from dmcjia_opt.cli.show import console, facts, show_table, table_of
-from dmcjia_opt.studies.look.words import deadlines_kept, delay_called, percent, seconds
+from dmcjia_opt.studies.look.words import deadlines_kept, delay_called, seconds
 from dmcjia_opt.studies.purchase.size import Size
 
 

@@ -23,6 +23,7 @@ def verify(
     """Recompute everything a plan claims; exit code 1 if a claim is false."""
     from dmcjia_opt.bounds.proof.document import load_proof
     from dmcjia_opt.cli.parts import foreman_of, is_of_parts, of_parts
+    from dmcjia_opt.cli.progress import spinner
     from dmcjia_opt.cli.show import show_checks
     from dmcjia_opt.model.scenario.loading import load_scenario
     from dmcjia_opt.solving.parts.auditing import audit
@@ -32,8 +33,9 @@ def verify(
     if not is_of_parts(plan):
         if dask is not None:
             raise InputError(f"--dask: {plan} is of no fleet in parts; leave it out")
-        loaded, claims = load_scenario(scenario, outside=outside), load_plan(plan)
-        checks = recompute(loaded, claims, None if proof is None else load_proof(proof))
+        with spinner("computing every claim anew"):
+            loaded, claims = load_scenario(scenario, outside=outside), load_plan(plan)
+            checks = recompute(loaded, claims, None if proof is None else load_proof(proof))
     else:
         if proof is not None:
             raise InputError("--proof: the bound of a fleet in parts follows from its prices alone; leave it out")

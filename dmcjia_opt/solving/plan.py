@@ -15,7 +15,7 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.fields import Number
 from dmcjia_opt.base.files import explain, finite_or_null, is_beneath, path_of, read_bytes, read_json, write_text
 from dmcjia_opt.base.limits import MOST_NODES
-from dmcjia_opt.base.showing import called, counted
+from dmcjia_opt.base.showing import called, counted, percent
 from dmcjia_opt.model.resources import Resource
 from dmcjia_opt.model.scenario.nodes import Labels
 from dmcjia_opt.model.uplinks import Stages
@@ -122,7 +122,7 @@ class PlanHead:
         """Return a line that says how good the plan is, and of how many nodes."""
         delay = f"{'worst' if self.worst else 'mean'} delay {1e3 * self.objective:.6g} ms"
         made = f"by {self.placer} + {self.allocator}"
-        return called("Plan", counted(n_nodes, "node"), delay, f"gap {self.gap:.1e}", str(self.status), made)
+        return called("Plan", counted(n_nodes, "node"), delay, f"gap {percent(self.gap)}", str(self.status), made)
 
     @property
     def price(self) -> float | None:
@@ -327,6 +327,10 @@ class Plan(PlanHead):
             **self.provenance(),
         }
 
+    def to_brief_dict(self) -> dict[str, Any]:
+        """Return the content of a plan file without its lists: what stays short whatever the size of the fleet."""
+        return {key: value for key, value in self.to_dict().items() if not isinstance(value, list)}
+
     def _rows(self) -> list[dict[str, Any]]:
         choices, stages = self.choices, self.delays
         columns = (self.names, self.networks, self.splits.tolist(), self.shares.tolist())
@@ -397,7 +401,7 @@ class PlanHeadFile(Provenance):
 
     def _in_words(self, rows: str) -> str:
         delay = f"{self.objective} delay {1e3 * self.objective_s:.6g} ms"
-        return called("PlanFile", rows, delay, f"gap {self.gap:.1e}", self.status)
+        return called("PlanFile", rows, delay, f"gap {percent(self.gap)}", self.status)
 
 
 class PlanFile(PlanHeadFile):

@@ -13,7 +13,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.handing import check_arguments
-from dmcjia_opt.base.showing import required
+from dmcjia_opt.base.showing import percent, required
 from dmcjia_opt.bounds.certificate import Certificate, certify, lower_bound, relative_gap
 from dmcjia_opt.bounds.proof.checking import check_proof
 from dmcjia_opt.bounds.proof.document import Proof, load_proof
@@ -163,7 +163,7 @@ def check_bound(claims: PlanHeadFile, bound: float, how: str) -> Check:
 def check_gap(claims: PlanHeadFile, objective: float) -> Check:
     """Return the gap that a plan file claims beside the one between the recomputed delay and its bound."""
     gap = relative_gap(objective, claims.lower_bound_s)
-    return Check("gap", f"{claims.gap:.3e}", f"{gap:.3e}", abs(claims.gap - gap) <= CLAIM_TOLERANCE)
+    return Check("gap", percent(claims.gap), percent(gap), abs(claims.gap - gap) <= CLAIM_TOLERANCE)
 
 
 def _up(bound: float) -> float:
@@ -307,7 +307,7 @@ def check_status(claims: PlanHeadFile, feasible: bool, searched: Searched) -> Ch
     tolerance, said = claims.gap_tolerance, claims.status
     reached = proved(claims.gap, tolerance)
     true = {str(status) for status in (Status.FEASIBLE, Status.LIMIT, reached)}
-    found = f"gap {'above' if reached == Status.FEASIBLE else 'within'} {tolerance:.0e}"
+    found = f"gap {'above' if reached == Status.FEASIBLE else 'within'} {percent(tolerance)}"
     if reached == Status.WITHIN:
         found = reached.in_words(tolerance)
     if said == str(Status.ROUNDED) and (again := searched(claims.placer)):

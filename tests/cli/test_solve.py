@@ -2,7 +2,9 @@ import json
 
 import pytest
 
+from dmcjia_opt.cli.progress import SearchProgress
 from dmcjia_opt.model.scenario.families import generate
+from dmcjia_opt.solving.contract import Stop, TracePoint
 from dmcjia_opt.solving.registry import METHODS
 from tests.cli.scenarios import CLOUD, OPTIONS, node
 from tests.command_line import fails
@@ -305,3 +307,35 @@ def test_a_percentile_is_told_where_its_delay_is(dmcjia, tmp_path):
     refused = dmcjia("solve", "d.toml")
     assert refused.code == 2
     assert 'write delay = "tandem"' in refused.err
+
+
+def test_json_is_the_plan_without_its_lists_and_nothing_else(dmcjia, tmp_path):
+    ended = dmcjia("solve", "s.toml", "--json", "--out", "plan.json")
+    assert (ended.code, ended.err) == (0, "")
+    written = json.loads((tmp_path / "plan.json").read_text())
+    said = json.loads(ended.out)
+    lists = {"resources", "splits", "shares", "nodes", "notes", "cautions", "trace"}
+    assert written.keys() - said.keys() == lists
+    same = said.keys() - {"scenario_file"}  # it is named from the plan's own folder
+    assert {key: said[key] for key in same} == {key: written[key] for key in same}
+    both = dmcjia("solve", "s.toml", "--json", "--out", "-")
+    fails(both, 2, "--json -: --out asks for the same file")
+
+
+def test_quiet_says_only_what_is_doubtful(dmcjia, tmp_path):
+    ended = dmcjia("solve", "s.toml", "--quiet", "--out", "plan.json", "--proof", "proof.json", "--report", "r.html")
+    assert ended == (0, "", "")
+    assert all((tmp_path / name).stat().st_size for name in ("plan.json", "proof.json", "r.html"))
+
+
+def test_how_many_plans_is_said_in_singular_too(monkeypatch):
+    shown = []
+    monkeypatch.setattr(SearchProgress, "show", lambda self, fraction, state="": shown.append((fraction, state)))
+    progress = SearchProgress(Stop(evaluations=10), "by hand")
+    for n, delay, bound in ((0, float("inf"), 0.0), (1, 0.2, 0.1), (2000, 0.2, 0.2 * (1 - 3e-6))):
+        progress.update(TracePoint(n, 1.0, delay, bound))
+    assert shown == [
+        (0.0, "no plan, no feasible plan yet"),
+        (0.1, "1 plan, best 200 ms, gap 50.00 %"),
+        (200.0, "2,000 plans, best 200 ms, gap 3e-6"),
+    ]

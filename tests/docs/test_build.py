@@ -21,10 +21,11 @@ DOCS = ROOT / "docs"
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """Build the pages as ``make docs`` does."""
+    """Build the pages as ``make docs`` does; test_gallery runs the notebooks."""
     out = tmp_path_factory.mktemp("html")
+    command = sys.executable, "-m", "sphinx", "-W", "-n", "-q", "-b", "html"
     done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-W", "-n", "-q", "-b", "html", "-d", out / "doctrees", DOCS, out / "html"],
+        [*command, "-D", "nb_execution_mode=off", "-d", out / "doctrees", DOCS, out / "html"],
         capture_output=True,
         text=True,
         check=False,
@@ -37,6 +38,13 @@ def test_every_page_is_built(built):
     for page in PAGES:
         if page.startswith("docs/"):
             assert (built / page.removeprefix("docs/")).with_suffix(".html").is_file()
+
+
+def test_mathematics_is_typeset(built):
+    text = (built / "mathematics.html").read_text(encoding="utf-8")
+    source = (DOCS / "mathematics.md").read_text(encoding="utf-8")
+    assert text.count('display="block"') == source.count("\n$$\n") // 2
+    assert text.count("<mfrac>") >= 5
 
 
 def test_no_page_fetches_anything(built):
@@ -79,9 +87,10 @@ def test_every_option_and_choice_is_on_the_page_of_its_method(built, page, names
         assert "pymoo:GA                     23.184" in text
 
 
-def test_the_picture_is_of_the_plan_it_shows():
-    drawn = runpy.run_path(str(DOCS / "draw_concepts.py"))["draw"]()
-    assert drawn == (DOCS / "concepts.svg").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["concepts", "opening"])
+def test_the_picture_is_of_the_plans_it_shows(name):
+    drawn = runpy.run_path(str(DOCS / f"draw_{name}.py"))["draw"]()
+    assert drawn == (DOCS / f"{name}.svg").read_text(encoding="utf-8")
 
 
 def test_every_extra_is_on_the_page_about_installing():
@@ -105,14 +114,16 @@ def test_every_block_of_code_is_run_or_says_why_not():
 
 def test_every_page_is_in_the_tree():
     named = set()
-    for index in (DOCS / "index.md", DOCS / "api" / "index.md"):
+    for index in (DOCS / "index.md", DOCS / "api" / "index.md", DOCS / "gallery" / "index.md"):
         for tree in re.findall(r"```\{toctree\}\n(.*?)```", index.read_text(encoding="utf-8"), re.DOTALL):
             named |= {
                 (index.parent / re.sub(r".*<(.*)>", r"\1", line)).with_suffix(".md")
                 for line in tree.splitlines()
                 if line and not line.startswith(":")
             }
-    assert named | {DOCS / "index.md"} == {ROOT / page for page in PAGES if page.startswith("docs/")}
+    notebooks = {path.with_suffix(".md") for path in (DOCS / "gallery").glob("*.ipynb")}
+    pages = {ROOT / page for page in PAGES if page.startswith("docs/")}
+    assert named | {DOCS / "index.md"} == pages | notebooks
 
 
 def test_citation_and_its_page_agree():

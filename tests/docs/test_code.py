@@ -21,7 +21,7 @@ FROM_NOTHING = {"README.md", "examples/README.md", "docs/install.md", "docs/ten-
 FOREIGN = {"make", "pip", "dask", "cd"}
 #: How often the Python of a page prints a word.
 SAYS = {
-    "README.md": {"gap": 3},
+    "README.md": {"gap": 3, "optimal, proved": 1},
     "docs/genetic.md": {"proved gap": 3, "worst node": 3, "from the proved bound": 1},
     "docs/optimisers.md": {"gap": 9},
 }

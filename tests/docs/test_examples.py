@@ -102,3 +102,9 @@ def test_every_script_is_short_tested_and_in_the_list():
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_scenario_is_planned(path):
     assert solve(load_scenario(path)).status == Status.OPTIMAL
+
+
+def test_every_script_is_on_its_page():
+    page = (EXAMPLES.parent / "docs" / "examples.md").read_text(encoding="utf-8")
+    for script in sorted(EXAMPLES.glob("*.py")):
+        assert f"literalinclude}} ../examples/{script.name}" in page, script.name

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from dmcjia_opt import Stop
-from dmcjia_opt.base.errors import InfeasibleError
 from dmcjia_opt.model.scenario.families import generate
 from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.solving.solve import solve
@@ -33,16 +34,19 @@ def test_the_files_in_the_guides_need_no_supervision(monkeypatch, tmp_path, page
 
 def test_the_numbers_of_the_five_minutes():
     page = (ROOT / "docs" / "five-minutes.md").read_text(encoding="utf-8")
-    scenario = load_scenario(ROOT / "examples" / "three_cameras.toml")
-    with pytest.raises(InfeasibleError, match='the edge queue of "gate" is unstable'):
-        solve(scenario, "edge-only")
-    for method, digits in (("cloud-only+", 0), ("neurosurgeon", 0), ("exact", 1)):
+    scenario = load_scenario(ROOT / "examples" / "warehouse.toml")
+    for method in ("edge-only", "cloud-only+", "neurosurgeon", "neurosurgeon+", "exact"):
         plan = solve(scenario, method)
-        assert f"{1e3 * plan.objective:,.{digits}f} ms" in page, method
-    assert plan.shares[:2].round(2).tolist() == [0.59, 0.41]
-    profile = scenario.profiles["resnet34"]
-    assert profile.upload_bytes[16] == pytest.approx(profile.input_bytes / 3)
-    assert f"{(profile.n_layers + 1) ** 3:,}" in page
+        assert f"{1e3 * plan.objective:,.{method == 'exact':d}f} ms" in page, method
+    assert plan.splits.tolist() == [8, 0, 53, 53, 53]
+    assert plan.shares.round(2).tolist() == [0.5, 0.5, 0.0, 0.0, 0.0]
+    layers = [scenario.profiles[scenario.nodes.network_of(d)].n_layers for d in range(scenario.n_nodes)]
+    assert f"{math.prod(n + 1 for n in layers):,}" in page
+    paper = solve(scenario, "dmcjia", "alm", seed=1)
+    assert f"algorithm | {1e3 * paper.objective:,.0f} ms" in page
+    selfish = solve(scenario, "neurosurgeon+")
+    assert f"Selfish cameras lose {100 * (selfish.objective / plan.objective - 1):.0f} %" in page
+    assert selfish.objective > 1.1 * plan.objective
 
 
 def test_the_site_of_the_guide_is_the_example(tmp_path):

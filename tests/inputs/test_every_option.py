@@ -56,6 +56,8 @@ EXAMPLES = {
     "solve --out": ("solve s.toml", "solve s.toml --out p.json"),
     "solve --proof": ("solve s.toml", "solve s.toml --proof p.json"),
     "solve --report": ("solve s.toml", "solve s.toml --report r.html"),
+    "solve --json": ("solve s.toml", "solve s.toml --json"),
+    "solve --quiet": ("solve s.toml", "solve s.toml --quiet"),
     "solve --outside": ("solve sub/o.toml", "solve sub/o.toml --outside"),
     "solve --dask": ("solve s.toml", "solve s.toml --dask local:2"),
     "verify --dask": ("verify s.toml plan.json", "verify s.toml plan.json --dask local:2"),

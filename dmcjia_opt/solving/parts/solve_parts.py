@@ -86,6 +86,10 @@ class PartedPlan(PlanHead):
             **self.provenance(),
         }
 
+    def to_brief_dict(self) -> dict[str, Any]:
+        """Return the content of the plan file without its lists."""
+        return {key: value for key, value in self.to_dict().items() if not isinstance(value, list)}
+
     def save(self, path: str | Path, rows_file: str) -> None:
         """Write what is not in its rows as JSON; the file appears whole or not at all."""
         write_text(path, json.dumps(self.to_dict(rows_file), indent=1, allow_nan=False) + "\n")

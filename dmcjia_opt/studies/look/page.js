@@ -68,6 +68,13 @@
     });
   };
 
+  const cue = (box) => {
+    box.classList.toggle("wide", box.scrollWidth > box.clientWidth + 1);
+    box.classList.toggle("deep", box.scrollHeight > box.clientHeight + 1);
+  };
+
+  const watch = new ResizeObserver((boxes) => boxes.forEach((entry) => cue(entry.target)));
+  document.querySelectorAll(".scroll").forEach((box) => watch.observe(box));
   document.querySelectorAll("th button").forEach((b) => b.addEventListener("click", () => sort(b)));
   document.querySelectorAll(".legend button").forEach((b) => b.addEventListener("click", () => toggle(b)));
   document.querySelectorAll(".choice select").forEach((s) => s.addEventListener("change", () => choose(s)));

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from dmcjia_opt.base.machine import __version__
+from dmcjia_opt.base.showing import percent
 from dmcjia_opt.studies.look import words
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ ENVIRONMENT = Environment(
 )
 ENVIRONMENT.filters |= {
     "seconds": words.seconds,
-    "percent": words.percent,
+    "percent": percent,
     "scientific": words.scientific,
     "number": "{:,}".format,
     "data_of": data_of,

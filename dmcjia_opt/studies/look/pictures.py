@@ -25,9 +25,18 @@ DPI = 150
 _SALT = "dmcjia_opt"
 
 
+class Picture(Figure):
+    """A figure that a notebook shows by itself, whether or not anything there draws otherwise."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=DPI / 1.5)
+        return buffer.getvalue()
+
+
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure of `width` × `height` inches whose parts keep out of each other's way."""
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    figure = Picture(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 

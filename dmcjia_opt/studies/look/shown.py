@@ -8,14 +8,13 @@ import numpy as np
 
 from dmcjia_opt.base.arrays import IntArray
 from dmcjia_opt.base.errors import InputError
-from dmcjia_opt.base.showing import counted, frame_of, html_table
+from dmcjia_opt.base.showing import counted, frame_of, html_table, percent
 from dmcjia_opt.solving.plan import Plan
 from dmcjia_opt.studies.look.words import (
     deadlines_kept,
     delay_called,
     in_percent,
     in_plain_words,
-    percent,
     seconds,
     share_of,
     source_of_bound,

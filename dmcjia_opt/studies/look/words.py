@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.base.showing import counted, percent, power_of_ten
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.resources import Resource, Sharing
 from dmcjia_opt.solving.contract import Status
@@ -75,11 +76,6 @@ def seconds(value: float) -> str:
     return f"{value:.3g} s"
 
 
-def percent(gap: float) -> str:
-    """Return a relative gap as a percentage that never reads as zero unless it is."""
-    return f"{100 * gap:.2f} %" if gap >= 1e-4 else f"{gap:.1e}" if gap > 0 else "0"
-
-
 def in_percent(share: float) -> str:
     """Return a share of something as a percentage of three digits."""
     return f"{100 * share:.3g} %"
@@ -126,8 +122,7 @@ def scientific(gap: float) -> str:
         return "none"
     if gap < 1e-12:
         return "< 1e-12"
-    mantissa, exponent = f"{gap:.1e}".split("e")
-    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+    return power_of_ten(gap)
 
 
 def delay_called(statistic: str, *, worst: bool) -> str:
@@ -174,6 +169,8 @@ def in_plain_words(plan: Proved) -> str:
 
 def budget(seconds: float | None, evaluations: float | None, gap: float | None) -> list[str]:
     """Return the limits of a search in words; None is no limit."""
-    whole = None if evaluations is None else int(evaluations)
-    limits = (seconds, "{:g} s"), (whole, "{:,} plans"), (gap, "gap {:g}")
-    return [form.format(value) for value, form in limits if value is not None]
+    return [
+        *([] if seconds is None else [f"{seconds:g} s"]),
+        *([] if evaluations is None else [counted(int(evaluations), "plan")]),
+        *([] if gap is None else [f"gap {percent(gap)}"]),
+    ]

@@ -8,9 +8,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
+from dmcjia_opt.base.showing import percent
 from dmcjia_opt.studies.look.page import Cell, render
 from dmcjia_opt.studies.look.plots import Style, add_steps, log_axis, new_figure, styles
-from dmcjia_opt.studies.look.words import percent, seconds
+from dmcjia_opt.studies.look.words import seconds
 from dmcjia_opt.studies.online.replay import PolicyRun, Replay
 from dmcjia_opt.studies.online.telling import lead, spell
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dmcjia_opt.studies.look.words import percent, seconds
+from dmcjia_opt.base.showing import percent
+from dmcjia_opt.studies.look.words import seconds
 from dmcjia_opt.studies.online.replay import Replay
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dmcjia_opt.base.errors import ClaimFalse
+from dmcjia_opt.base.showing import percent
 from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.solving.contract import Status, proved
 from dmcjia_opt.solving.parts.auditing import Audit
@@ -17,7 +18,6 @@ from dmcjia_opt.studies.look.words import (
     delay_called,
     in_percent,
     in_plain_words,
-    percent,
     seconds,
     source_of_bound,
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dmcjia_opt.base.showing import percent
 from dmcjia_opt.solving.contract import Placement, Status
 from dmcjia_opt.studies.look.page import Cell, render
 from dmcjia_opt.studies.look.words import (
@@ -20,7 +21,6 @@ from dmcjia_opt.studies.look.words import (
     delay_called,
     in_percent,
     in_plain_words,
-    percent,
     pooled_in_words,
     seconds,
     share_of,
@@ -33,6 +33,8 @@ from dmcjia_opt.studies.plan.instead import BURSTS, Way, instead, simulated
 from dmcjia_opt.studies.plan.promised import by_mean, deadline_section, deadlines_of, worst_section
 from dmcjia_opt.studies.plan.provenance import UNKNOWN, command, foreign, provenance
 from dmcjia_opt.studies.plan.subject import Subject
+from dmcjia_opt.studies.plan.today import rows as today_rows
+from dmcjia_opt.studies.plan.today import today
 from dmcjia_opt.studies.plan.what_if import (
     MOST_RESOURCES,
     SEARCH_SECONDS,
@@ -84,6 +86,7 @@ def plan_report(
         subject=subject,
         models=sorted({profile.name for profile in subject.scenario.profiles.values()}),
         in_plain_words=in_plain_words(subject),
+        today=_today(subject),
         glance=_glance(subject),
         delays=_delays(subject),
         deadlines=deadline_section(subject, found, deadlines, MOST_ROWS, _change),
@@ -104,6 +107,21 @@ def plan_report(
     if progress is not None:
         progress(1.0)
     return page
+
+
+def _today(subject: Subject) -> dict[str, Any]:
+    """Return what the fleet does where nobody plans it together, beside the plan."""
+    ways, without = today(subject)
+    stages = list(ways[-1].stages)
+    drawn = [stage for stage in stages if any(way.stages[stage] for way in ways)]
+    means = {stage: np.array([way.stages[stage] for way in ways]) for stage in stages}
+    return {
+        "bars": figures.stacked_delays([way.name for way in ways], means, np.full(len(ways), np.inf)),
+        "legend": [figures.STAGES[stage] for stage in drawn],
+        "head": ["way", subject.called, "more than this plan", *stages, "slowest node"],
+        "rows": today_rows(subject, ways),
+        "without": without,
+    }
 
 
 def _glance(subject: Subject) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from functools import partial
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, absent
+from dmcjia_opt.base.showing import percent
 from dmcjia_opt.bounds.certificate import judge, relative_gap
 from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
 from dmcjia_opt.methods.placers.exact.exact import Exact
@@ -176,7 +177,7 @@ def costs(whole: Least, less: Least) -> str:
 
 
 def _more(longer: float, than: float) -> str:
-    return f"{words.seconds(longer)} ({words.percent(longer / than)})"
+    return f"{words.seconds(longer)} ({percent(longer / than)})"
 
 
 def changed(subject: Subject, seconds: float, name: str, problem: Problem, resource: int | None = None) -> WhatIf:
@@ -218,5 +219,5 @@ def _saving(saved: float, objective: float) -> str:
     if abs(saved) <= _NOTHING * objective:
         return "nothing"
     if saved < 0:
-        return f"slower by {words.seconds(-saved)} ({words.percent(-saved / objective)})"
-    return f"{words.seconds(saved)} ({words.percent(saved / objective)})"
+        return f"slower by {words.seconds(-saved)} ({percent(-saved / objective)})"
+    return f"{words.seconds(saved)} ({percent(saved / objective)})"

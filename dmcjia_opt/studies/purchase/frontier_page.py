@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
+from dmcjia_opt.base.showing import percent
 from dmcjia_opt.studies.look.page import Cell, render
-from dmcjia_opt.studies.look.words import percent, scientific, seconds
+from dmcjia_opt.studies.look.words import scientific, seconds
 from dmcjia_opt.studies.purchase.frontier import Frontier, Point
 from dmcjia_opt.studies.purchase.frontier_figures import legend, page_figure
 
@@ -64,7 +65,7 @@ def _glance(frontier: Frontier) -> list[tuple[str, str]]:
         ("today", f"{amount(today.cost)} for {seconds(today.delay_s)}"),
         ("shortest delay here", f"{seconds(first.delay_s)} for {amount(first.cost)}"),
         ("longest delay here", f"{seconds(last.delay_s)} for {amount(last.cost)}"),
-        ("largest gap of a point", percent(gap) if gap >= 1e-4 else scientific(gap)),
+        ("largest gap of a point", percent(gap)),
     ]
     for r in bought:
         unit = sale.units[r]

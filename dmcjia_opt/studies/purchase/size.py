@@ -16,7 +16,7 @@ from dmcjia_opt.base.errors import InfeasibleError, InputError
 from dmcjia_opt.base.files import finite_or_null, write_text
 from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.machine import installed_versions
-from dmcjia_opt.base.showing import html_table
+from dmcjia_opt.base.showing import html_table, percent
 from dmcjia_opt.base.suggesting import listed
 from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.model.problem import Problem
@@ -107,7 +107,7 @@ class Size:
             )
             if p > 0
         )
-        return f"Size({bought}; cost {self.cost:.6g}, gap {self.gap:.1e}, worst {self.worst_delay / _MS:.4g} ms)"
+        return f"Size({bought}; cost {self.cost:.6g}, gap {percent(self.gap)}, worst {self.worst_delay / _MS:.4g} ms)"
 
     def _repr_html_(self) -> str:
         """Return what to have of each resource as a notebook shows it."""

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from markupsafe import escape
 
+from dmcjia_opt.studies.bench.page.findings import untold
 from dmcjia_opt.studies.bench.page.overview import benchmark_report
 from dmcjia_opt.studies.bench.results import Results, load, table
 from dmcjia_opt.studies.bench.rows import Outcome
@@ -139,3 +140,23 @@ def test_names_are_shown_and_never_run(tmp_path):
     assert hostile not in page
     assert escape(hostile) in page
     assert elements(page) == elements(harmless)
+
+
+def test_it_says_what_few_runs_cannot_tell(page):
+    few = visible(benchmark_report(Results(table([answer("a", wall_seconds=0.01, n_nodes=1)]))))
+    assert "What these runs cannot tell" in few
+    assert "about 1 instance of up to 1 node:" in few
+    assert "With 1 seed an instance the luck" in few
+    assert "Half of the runs took less than 10 ms" in few
+    many = table(
+        [
+            answer(f"{k}-{seed}-{method}", instance=f"i{k}", method=method, seed=seed, wall_seconds=1.0 + seed)
+            for k in range(6)
+            for seed in range(3)
+            for method in ("a", "b")
+        ]
+    )
+    assert untold(many, {"pairs": 1, "told_apart": 1}) == []
+    assert untold(many, {"pairs": 1, "told_apart": 0}) == [
+        "By their gaps no two methods can be told apart, so that their order may be chance."
+    ]

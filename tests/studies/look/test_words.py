@@ -38,7 +38,7 @@ def test_a_bound_is_told_with_its_distance_and_its_rule(status):
 def test_a_closed_gap_is_told_with_its_rule():
     said = in_plain_words(Made(Status.OPTIMAL, gap=1e-12))
     rule = "That holds for plans with reserved shares."
-    assert said == f"Proved: no plan is faster by more than 1.0e-12 of this delay. {rule}"
+    assert said == f"Proved: no plan is faster by more than 1e-12 of this delay. {rule}"
 
 
 def test_a_bound_on_the_worst_node_is_called_one():

@@ -81,7 +81,7 @@ def test_the_numbers_are_the_evaluators(plan, page):
     for trace, stage in zip(drawn["data"], (delays.edge, delays.upload, delays.cloud), strict=True):
         np.testing.assert_allclose(trace["x"], 1e3 * stage[order], rtol=1e-12)
     assert drawn["layout"]["yaxis"]["ticktext"] == [SCENARIO.nodes.names[d] for d in order]
-    rows = tables(page)[0]
+    rows = tables(page)[1]
     assert [row[0] for row in rows] == [SCENARIO.nodes.names[d] for d in order]
     assert [row[-1] for row in rows] == [seconds(delays.total[d]) for d in order]
     assert [row[3] for row in rows] == [f"{100 * plan.shares[d]:.3g} %" for d in order]
@@ -114,7 +114,7 @@ def test_loads_are_those_of_the_queues(plan, page):
     done = profile.work[plan.splits]
     edge = nodes.arrival_rate * done / (nodes.compute_gflops * 1e9)
     cloud = nodes.arrival_rate * (profile.total_macs - done) / (SCENARIO.cloud_gflops * 1e9 * plan.shares)
-    rows = tables(page)[3]
+    rows = tables(page)[4]
     assert len(rows) == 10
     for name, at_edge, in_cloud, room in rows:
         d = nodes.names.index(name)
@@ -145,12 +145,12 @@ def test_the_uplink_counts_where_it_is_a_queue():
 
 
 def test_the_first_row_of_changes_is_planning_anew(plan, page):
-    rows = tables(page)[1]
+    rows = tables(page)[2]
     best = solve(SCENARIO).objective
     assert [row[0].split()[0] for row in rows] == ["as", "10", "10", "10"]
     assert rows[0][1] == seconds(best)
     assert rows[0][2].startswith(f"{seconds(plan.objective - best)} (")
-    assert len(tables(report(SCENARIO, solve(SCENARIO)))[1]) == 3
+    assert len(tables(report(SCENARIO, solve(SCENARIO)))[2]) == 3
 
 
 def test_what_is_not_counted_of_the_networks_is_said(plan, page):
@@ -209,7 +209,7 @@ def test_a_large_fleet_is_counted_not_listed(monkeypatch):
         drawn = plots(page)
         assert len(drawn["Delay by stage"]["data"][0]["y"]) == MOST_ROWS
         assert len(drawn["Share of each node"]["data"][0]["y"]) == MOST_ROWS
-        assert len(tables(page)[0]) == MOST_ROWS
+        assert len(tables(page)[1]) == MOST_ROWS
         assert "Delay over the whole fleet" in drawn
         words = visible(page)
         total = plan.delays.total

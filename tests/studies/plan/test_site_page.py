@@ -31,7 +31,7 @@ def planned(tmp_path_factory):
 def test_what_is_shared_is_a_table_the_dearest_first(planned, name):
     _, plan, page = planned[name]
     content = plan.to_dict()
-    rows = tables(page)[1]
+    rows = tables(page)[2]
     order = np.argsort(-plan.prices, kind="stable")
     assert [row[0] for row in rows] == [content["resources"][r]["name"] for r in order]
     for r, (resource, kind, users, given, _, saved, most) in zip(order, rows, strict=True):
@@ -82,7 +82,7 @@ def test_shares_of_every_resource_are_drawn(planned):
 
 def test_nodes_have_their_shares_by_name(planned):
     _, _, page = planned["twice"]
-    for row in tables(page)[0]:
+    for row in tables(page)[1]:
         assert row[2] == "1 | 1"
         assert row[3].startswith("wifi 16.7 % + 16.7 %, cloud 33.")
 
@@ -92,7 +92,7 @@ def test_each_resource_by_name_is_what_a_larger_one_buys(planned):
     changes = {change.name: change for change in what_ifs(subject_of_plan(scenario, plan), 10.0).changes}
     names = ["edge-server", "wifi", "backhaul", "cloud"]
     assert list(changes) == [*(f"10 % more {name}" for name in names), "10 % more compute for every node"]
-    assert [row[0] for row in tables(page)[2]] == list(changes)
+    assert [row[0] for row in tables(page)[3]] == list(changes)
     links = tuple(link.model_copy(update={"mbps": 1.1 * link.mbps}) for link in scenario.links)
     servers = tuple(s.model_copy(update={"compute_gflops": 1.1 * s.compute_gflops}) for s in scenario.servers)
     larger = {
@@ -137,7 +137,7 @@ def test_a_file_of_a_site_is_read_like_the_plan(planned):
     subject = subject_of_file(scenario, PlanFile.model_validate(plan.to_dict()))
     np.testing.assert_array_equal(subject.options, plan.options)
     assert subject.objective == plan.objective
-    assert "1 | 8" in {row[2] for row in tables(plan_report(subject, 2.0))[0]}
+    assert "1 | 8" in {row[2] for row in tables(plan_report(subject, 2.0))[1]}
 
 
 def test_where_tasks_overlap_nobody_waits_for_ever(planned):

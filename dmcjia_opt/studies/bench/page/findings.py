@@ -6,12 +6,16 @@ from typing import Any
 
 import pandas as pd
 
+from dmcjia_opt.base.showing import counted
 from dmcjia_opt.studies.bench import frames
 from dmcjia_opt.studies.bench.results import entrants, methods
 from dmcjia_opt.studies.bench.statistics import TARGETS
+from dmcjia_opt.studies.look.words import seconds
 
 #: A p-value below this counts as a difference.
 SIGNIFICANT = 0.05
+#: Fewer instances, and fewer seeds, than these tell little about others; so do times below this, s.
+FEW_INSTANCES, FEW_SEEDS, SHORT_SECONDS = 6, 3, 0.05
 
 
 def short_names(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -40,6 +44,30 @@ def summary(rows: pd.DataFrame) -> dict[str, Any]:
         "contradicted": [f"{row['method']} ({row['false']} of {row['claims']})" for row in claimed if row["false"]],
     }
     return found | _ranking(frame) if frame["answered"].any() else found
+
+
+def untold(rows: pd.DataFrame, found: dict[str, Any]) -> list[str]:
+    """Return what runs as few as these cannot tell, a sentence each; `found` is their `summary`."""
+    frame = entrants(rows)
+    if frame.empty:
+        return []
+    instances, placers = frame["instance"].nunique(), frame["kind"].iloc[0] == "placer"
+    seeds = int(frame.groupby(["method", "instance"])["seed"].nunique().max())
+    usual = frame["wall_seconds"].median()
+    said = []
+    if instances < FEW_INSTANCES:
+        largest = counted(int(frame["n_nodes"].max()), "node")
+        said.append(
+            f"They are about {counted(instances, 'instance')} of up to {largest}: whether the order is the same on "
+            "other families and sizes is open."
+        )
+    if placers and seeds < FEW_SEEDS:
+        said.append(f"With {counted(seeds, 'seed')} an instance the luck of a search looks like its merit.")
+    if usual < SHORT_SECONDS:
+        said.append(f"Half of the runs took less than {seconds(usual)}: differences of time may be the machine's.")
+    if placers and found.get("pairs") and not found["told_apart"]:
+        said.append("By their gaps no two methods can be told apart, so that their order may be chance.")
+    return said
 
 
 def ways_of(runs: pd.DataFrame) -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 from dmcjia_opt.solving.registry import METHODS
 from dmcjia_opt.studies.bench import frames
 from dmcjia_opt.studies.bench.page import cells, curves
-from dmcjia_opt.studies.bench.page.findings import SIGNIFICANT, short_names, summary
+from dmcjia_opt.studies.bench.page.findings import FEW_INSTANCES, SIGNIFICANT, short_names, summary, untold
 from dmcjia_opt.studies.bench.results import Results, Unit, common, entrants, methods
 from dmcjia_opt.studies.bench.statistics import PENALTY, SHIFT_SECONDS, TARGETS
 from dmcjia_opt.studies.look.colours import COLOURS
@@ -27,7 +27,6 @@ from dmcjia_opt.studies.look.words import budget, scientific
 HEADLINE = 1e-4
 #: More instances than this are put together by family and size.
 MOST_INSTANCES = 200
-_FEW_INSTANCES = 6
 
 
 def benchmark_report(results: Results) -> str:
@@ -88,6 +87,10 @@ class _Part:
     @cached_property
     def summary(self) -> dict[str, Any]:
         return summary(self.rows)
+
+    @property
+    def untold(self) -> list[str]:
+        return untold(self.rows, self.summary)
 
     def within(self, target: float) -> str:
         return f"{self.gap} ≤ {scientific(target)}"
@@ -203,7 +206,7 @@ def _fairness(rows: pd.DataFrame) -> dict[str, Any]:
         "unlimited": bool(rows["limit_seconds"].isna().any()),
         "longest": float(rows["limit"].max()),
         "load": (load.min(), load.max()) if len(load) else None,
-        "few": entrants(rows)["instance"].nunique() < _FEW_INSTANCES,
+        "few": entrants(rows)["instance"].nunique() < FEW_INSTANCES,
         "methods": [_about(*pair) for pair in dict.fromkeys(zip(rows["method"], rows["kind"], strict=True))],
     }
 
