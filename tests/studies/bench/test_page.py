@@ -57,6 +57,16 @@ def test_every_kind_of_plot_and_table_is_there(page):
     assert "0.0000" not in words
 
 
+def test_classes_in_files_stand_by_their_names():
+    rows = [answer("a", method="./some/iao.py:Iao:units=9 + waterfilling"), answer("b", method="exact + waterfilling")]
+    words = visible(benchmark_report(Results(table(rows))))
+    assert "Classes of one&#39;s own stand by their names: Iao in ./some/iao.py." in words
+    assert words.count("./some/iao.py") == 1
+    assert "Iao:units=9" in words
+    twins = [answer("a", method="./a/iao.py:Iao + alm"), answer("b", method="./b/iao.py:Iao + alm")]
+    assert "./b/iao.py:Iao" in visible(benchmark_report(Results(table(twins))))
+
+
 @pytest.mark.parametrize(
     "rows",
     [
