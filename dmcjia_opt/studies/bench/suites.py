@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from dmcjia_opt.solving.contract import Kind, Stop
+from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.studies.bench.lineup import EVERY
+from dmcjia_opt.studies.bench.rows import Compared
 
 #: What a hard wall limit adds to a method's own limit of time: half of it, but no less than this, s.
 LEAST_GRACE = 10.0
@@ -20,11 +21,12 @@ class Block:
     Parameters
     ----------
     kind
-        What is compared, ``"placer"`` or ``"allocator"``.
+        What is compared: ``"placer"``, ``"allocator"`` or ``"policy"``.
     instances
         Names.
     methods
         Names, ``"placer + allocator"`` or a placer alone; ``"*"`` for what else the registry has (see `expand`).
+        Policies are called as `build_policy` calls them.
     exact
         Placers that ``"*"`` stands for: exact ones, or heuristics.
     seeds
@@ -37,11 +39,13 @@ class Block:
         Memory at which a run is killed.
     plans
         Size of an allocator's batch.
+    trace
+        What policies are replayed along: ``markov:SECONDS`` or ``onoff:SECONDS``, drawn by the seed.
     seconds_a_run
         What a run takes on average, roughly: for the estimate of the whole and the progress bar.
     """
 
-    kind: Kind
+    kind: Compared
     instances: tuple[str, ...]
     methods: tuple[str, ...]
     exact: bool = False
@@ -50,6 +54,7 @@ class Block:
     wall_seconds: float = 60.0
     memory_mb: float = 4096.0
     plans: int = 0
+    trace: str = ""
     seconds_a_run: float = 1.0
 
     @property
@@ -95,6 +100,20 @@ _ROWS = (
                 methods=("exact", "genetic", "dmcjia + alm", "greedy+"),
                 stop=Stop(seconds=10.0, evaluations=100),
                 seconds_a_run=0.1,
+            ),
+            Block(
+                kind="placer",
+                instances=("links-n5-s1", "measured-n5-s1", "paper-n5-s1+worst", "paper-n5-s1+fifo"),
+                methods=("exact", "genetic"),
+                stop=Stop(seconds=10.0, evaluations=100),
+                seconds_a_run=0.2,
+            ),
+            Block(
+                kind="policy",
+                instances=("mixed-n5-s1",),
+                methods=("static", "oracle"),
+                trace="markov:10",
+                seconds_a_run=0.2,
             ),
             Block(
                 kind="allocator",
@@ -170,6 +189,89 @@ _ROWS = (
                 stop=Stop(seconds=20.0, gap=1e-6),
                 seconds_a_run=1.5,
             ),
+        ),
+    ),
+    Suite(
+        name="resources",
+        summary="links, servers, tiers and hosts that nodes share: time to a proved gap of 1e-6",
+        blocks=(
+            Block(
+                kind="placer",
+                instances=(
+                    *("links-n5-s1", "links-n20-s1", "near-links1-n20-s1", "servers-n5-s1", "tiers-n5-s1"),
+                    *("hosts-n5-s1", "measured-servers1-n10-s1"),
+                ),
+                methods=("exact", "benders", "memetic", "genetic", *_SOLVERS),
+                stop=Stop(seconds=20.0, gap=1e-6),
+                seconds_a_run=8.0,
+            ),
+            Block(
+                kind="placer",
+                instances=(
+                    *("links-n50-s1", "links-n100-s1", "servers-n10-s1", "servers-n20-s1", "tiers-n10-s1"),
+                    *("tiers-n20-s1", "tiers-n50-s1", "hosts-n20-s1", "measured-servers2-n20-s1"),
+                ),
+                methods=("exact", "benders"),
+                stop=Stop(seconds=20.0, gap=1e-6),
+                seconds_a_run=4.0,
+            ),
+        ),
+    ),
+    Suite(
+        name="promises",
+        summary="the worst node, percentiles, deadlines: time to a proved gap of 1e-6",
+        blocks=(
+            Block(
+                kind="placer",
+                instances=(
+                    *("paper-n20-s1+worst", "mixed-n20-s1+worst", "measured-n20-s1+worst", "links-n20-s1+worst"),
+                    *("paper-n20-s1+tandem+p95", "mixed-n20-s1+tandem+p95", "measured-n20-s1+tandem+p95"),
+                    *("links-n20-s1+tandem+p95", "scarce-n20-s1+tandem+p99", "scarce-n50-s1+tandem+p95"),
+                    *("paper-n20-s1+deadline550", "scarce-n20-s1+deadline1000", "mixed-n20-s1+deadline1500"),
+                    *("measured-n20-s1+deadline1500", "links-n20-s1+deadline780"),
+                ),
+                methods=("exact", "memetic", "genetic", "pymoo:DE", "scip", "bonmin"),
+                stop=Stop(seconds=10.0, gap=1e-6),
+                seconds_a_run=4.0,
+            ),
+        ),
+    ),
+    Suite(
+        name="pooled",
+        summary="servers whose tasks meet, and tasks that arrive periodically: time to a proved gap of 1e-6",
+        blocks=(
+            Block(
+                kind="placer",
+                instances=(
+                    *("paper-n5-s1+fifo", "paper-n10-s1+fifo", "paper-n20-s1+fifo", "paper-n20-s1+ps"),
+                    *("homogeneous-n10-s0+fifo", "scarce-n10-s1+fifo", "scarce-n10-s1+ps", "mixed-n10-s1+fifo"),
+                    *("servers-n5-s1+ps", "measured-n20-s1+fifo", "paper-n20-s1+periodic", "scarce-n20-s1+periodic"),
+                    *("homogeneous-n10-s0+periodic", "links-n20-s1+periodic", "measured-n20-s1+periodic"),
+                ),
+                methods=("exact", "memetic", "genetic", "pymoo:DE", "neurosurgeon+"),
+                stop=Stop(seconds=5.0, gap=1e-6),
+                seconds_a_run=2.5,
+            ),
+        ),
+    ),
+    Suite(
+        name="replay",
+        summary="links that change: what plans of each policy take along two minutes, above the bound of every moment",
+        blocks=tuple(
+            Block(
+                kind="policy",
+                instances=("paper-n20-s1", "mixed-n20-s1", "links-n20-s1", "measured-n20-s1"),
+                methods=(
+                    *("static", "static:harmonic", "robust", "periodic:10", "periodic:60"),
+                    "change:0.3",
+                    "oracle",
+                ),
+                seeds=2,
+                trace=trace,
+                wall_seconds=120.0,
+                seconds_a_run=4.0,
+            )
+            for trace in ("markov:120", "onoff:120")
         ),
     ),
     Suite(

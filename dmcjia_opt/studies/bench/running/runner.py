@@ -21,14 +21,14 @@ from typing import Any
 from dmcjia_opt.base.errors import BackendMissing, DmcjiaError
 from dmcjia_opt.base.machine import commit, cores, installing, machine, revision
 from dmcjia_opt.solving.registry import versions
-from dmcjia_opt.studies.bench.claims import Checked, Verifier, finite, trace
+from dmcjia_opt.studies.bench.claims import Verifier, finite, trace
 from dmcjia_opt.studies.bench.folder import open_folder
 from dmcjia_opt.studies.bench.instances import Instance, named
 from dmcjia_opt.studies.bench.library import Library, find_library
 from dmcjia_opt.studies.bench.planning import Run, changed, plan_runs, suite_called
 from dmcjia_opt.studies.bench.rows import Outcome, Row
 from dmcjia_opt.studies.bench.running.worker import Worker
-from dmcjia_opt.studies.bench.runs import Ran
+from dmcjia_opt.studies.bench.runs import Checked, Ran
 from dmcjia_opt.studies.bench.suites import Suite
 
 #: Called with what is done, all there is, both in runs, and the fraction of the expected time.
@@ -152,7 +152,7 @@ def row_of(run: Run, ran: Ran, verifier: Verifier) -> Row:
     return Row(
         key=run.key,
         suite=run.suite,
-        instance=task.instance.name,
+        instance=task.where,
         instance_sha256=task.instance.sha256,
         family=task.instance.family,
         n_nodes=task.instance.n_nodes,
