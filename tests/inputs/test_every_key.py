@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import fields, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,10 @@ from dmcjia_opt.model.scenario.servers import COSTS
 from dmcjia_opt.solving.plan import load_plan
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.solving.verifying import verify
+from dmcjia_opt.studies.bench.archive import ABOUT, submissions
 from dmcjia_opt.studies.bench.exports import write_exports
 from dmcjia_opt.studies.bench.library import BestKnown, Entry, Library, check, find_library
+from dmcjia_opt.studies.bench.page.archive_page import archive_page
 from dmcjia_opt.studies.bench.page.overview import benchmark_report
 from dmcjia_opt.studies.bench.results import Results, load
 from dmcjia_opt.studies.bench.rows import Row
@@ -148,6 +151,15 @@ def trace(folder: Path, rows: Document) -> object:
         arrivals=replace(load_trace(folder / "times.csv"), label="trace"),
     )
     return found.to_dict(), found.notes
+
+
+def submission(folder: Path, document: Document) -> str:
+    """Return the page of an archive of one submission."""
+    (folder / "mine" / "exact").mkdir(parents=True)
+    (folder / "mine" / ABOUT).write_bytes(toml(document))
+    lines = "".join(json.dumps(row) + "\n" for row in bench_rows())
+    (folder / "mine" / "exact" / "rows.jsonl").write_text(lines, encoding="utf-8")
+    return archive_page(submissions(folder))
 
 
 def bench_page(folder: Path, document: Document) -> object:
@@ -485,6 +497,16 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     },
     "rows.Row.key": (bench_tables, {}, {"0.0.key": "b"}),
     "rows.Row.versions": (bench_page, {"1.versions": {}}, {"0.2.versions": {"another": "7.7"}}),
+    **{
+        f"archive.About.{key}": (submission, {}, {key: value})
+        for key, value in {
+            "name": "another",
+            "who": "another",
+            "date": date(2031, 1, 1),
+            "machine": "another",
+            "about": "another",
+        }.items()
+    },
     "folder.RunFile.suite": (bench_page, {}, {"1.suite": "another"}),
     "folder.RunFile.command": (bench_page, {}, {"1.command": ["another"]}),
     "folder.RunFile.machine": (bench_page, {}, {"1.machine": "another"}),
@@ -595,6 +617,7 @@ def bases(files):
         trace: ARRIVALS,
         bench_page: [bench_rows(), _RUN],
         bench_tables: [bench_rows(), _RUN],
+        submission: {"name": "mine", "who": "me", "date": date(2030, 1, 1), "machine": "a box", "about": "A try."},
         library: [rows[0] | {"file": ""}, rows[1]],
         problem: _PROBLEM,
         manifest: MANIFEST,

@@ -24,6 +24,7 @@ from dmcjia_opt.studies.bench.rows import Outcome
 from dmcjia_opt.studies.bench.runs import Checked, Reply, Task
 from dmcjia_opt.studies.online.conditions import Conditions, links_of
 from dmcjia_opt.studies.online.replay import replay
+from dmcjia_opt.studies.online.traces import LinkTrace
 
 _SECONDS_A_STEP = 1.0
 
@@ -37,9 +38,9 @@ class Along:
     bound: float
 
 
-def replayed(task: Task, scenario: Scenario) -> Reply:
+def replayed(task: Task, scenario: Scenario, links: LinkTrace) -> Reply:
     """Return the plans of a policy, (n_plans, n_nodes), and as its status at which steps it had another one."""
-    (run,) = replay(scenario, links_of(task.trace, scenario, task.seed), [task.method]).runs
+    (run,) = replay(scenario, links, [task.method]).runs
     return Reply(
         options=run.options,
         shares=run.shares,

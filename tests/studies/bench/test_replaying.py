@@ -15,6 +15,7 @@ from dmcjia_opt.studies.bench.replaying import along, check_replay, replayed
 from dmcjia_opt.studies.bench.rows import Outcome
 from dmcjia_opt.studies.bench.running.runner import run_suite
 from dmcjia_opt.studies.bench.runs import Task
+from dmcjia_opt.studies.online.conditions import links_of
 from dmcjia_opt.studies.online.replay import replay
 from tests.studies.bench.small import small_suite
 
@@ -30,9 +31,14 @@ def steps():
     return along(instance(NAME, {}), TRACE, 0)
 
 
+def plans_of(policy):
+    scenario = instance(NAME, {}).load()
+    return replayed(task(policy), scenario, links_of(TRACE, scenario))
+
+
 @pytest.fixture(scope="module")
 def static():
-    return replayed(task("static"), instance(NAME, {}).load())
+    return plans_of("static")
 
 
 def test_it_is_what_replay_says(steps, static):
@@ -41,7 +47,7 @@ def test_it_is_what_replay_says(steps, static):
     assert found.outcome == Outcome.ANSWER
     assert found.objective_s == pytest.approx(said.runs[0].mean_delay(said.trace.spans), rel=1e-12)
     assert found.lower_bound_s == pytest.approx(said.lower_bound, rel=1e-9)
-    best = check_replay(steps, replayed(task("oracle"), instance(NAME, {}).load()))
+    best = check_replay(steps, plans_of("oracle"))
     assert best.gap < 1e-9 < found.gap
 
 

@@ -41,8 +41,15 @@ def archive_page(archive: Sequence[Submission]) -> str:
                 "false",
                 "certificates",
             ],
-            "methods": ["method", "submission", "instances", "answers", *_within(), "false", "time", "machine"],
-            "instances": ["instance", "nodes", "best objective", "gap", "found by", "least time to it, closed"],
+            "methods": ["method", "submission", "instances", "answers", *_within(), "false", "time"],
+            "instances": [
+                "instance",
+                "nodes",
+                "best objective",
+                "gap",
+                "found by",
+                f"first within {scientific(_TIMED)}",
+            ],
         },
         rows=[_row(each) for each in archive],
         suites=found,
@@ -100,7 +107,6 @@ def _methods(archive: Sequence[Submission], suite: str) -> list[list[Cell | str]
                         *(cells.part(row[f"successes_{target:.0e}"], row["runs"]) for target in TARGETS),
                         Cell(str(wrong), wrong, "bad" if wrong else "muted"),
                         cells.time(float(speed[name])),
-                        Cell(each.about.machine, None, "text"),
                     ],
                 )
             )
