@@ -28,7 +28,7 @@ from dmcjia_opt.studies.bench.sampling import feasible_plans
 
 #: Relative rounding a claimed bound may be above a plan that exists.
 BOUND_TOLERANCE = 1e-9
-#: Relative error at which a claim of "optimal" counts as contradicted, where no gap was asked for.
+#: Relative error at which a claim of "optimal" counts as contradicted, where no looser gap was asked for.
 OPTIMAL_TOLERANCE = 1e-6
 _PROBLEMS_KEPT = 2
 _TINY = float(np.finfo(np.float64).tiny)
@@ -115,7 +115,7 @@ def _plan(task: Task, reference: Reference, reply: Reply) -> Checked:
     if spec is not None and spec.proves and not math.isnan(reply.lower_bound):
         own = max(own, min(reply.lower_bound, objective))  # above the plan it has found a bound has only rounding
     bound = max(reference.bound, own if own < math.inf else -math.inf)
-    tolerance = OPTIMAL_TOLERANCE if task.stop.gap is None else task.stop.gap
+    tolerance = max(OPTIMAL_TOLERANCE, task.stop.gap or 0.0)
     return Checked(
         outcome,
         message,

@@ -32,7 +32,7 @@ def visible(page):
 
 def test_it_begins_with_the_answer(page):
     words = visible(page)
-    assert "exact won: it reached a gap of 1e-6 in 12 of 12 runs" in words
+    assert "exact won: it reached a gap of 1e-9 in 12 of 12 runs" in words
     assert "waterfilling won" in words
     assert "mindtpy (4 of 8)" in words  # claims that were contradicted
     assert "Could not take part: cp-sat" in words
@@ -49,6 +49,8 @@ def test_every_kind_of_plot_and_table_is_there(page):
         "Gap against time",
         "Instance by instance",
         "Are the differences real?",
+        "What dropping failures would do",
+        "No method was run both at its defaults and with options.",
         "Limitations and fairness",
         "How to reproduce",
     ):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -94,7 +95,7 @@ def _methods(archive: Sequence[Submission], suite: str) -> list[list[Cell | str]
         false = frames.claims(frame).set_index("method")["false"]
         for row in frames.reliability(frame).to_dict("records"):
             name = str(row["method"])
-            order = tuple(-row[f"rate_{target:.0e}"] for target in reversed(TARGETS))
+            order = tuple(-float(row.get(f"rate_{target:.0e}", 0.0)) for target in reversed(TARGETS))
             wrong = int(false[name])
             ranked.append(
                 (
@@ -104,13 +105,17 @@ def _methods(archive: Sequence[Submission], suite: str) -> list[list[Cell | str]
                         each.about.name,
                         cells.count(row["instances"]),
                         cells.part(row["answers"], row["runs"]),
-                        *(cells.part(row[f"successes_{target:.0e}"], row["runs"]) for target in TARGETS),
+                        *(_reached(row, f"successes_{target:.0e}") for target in TARGETS),
                         Cell(str(wrong), wrong, "bad" if wrong else "muted"),
                         cells.time(float(speed[name])),
                     ],
                 )
             )
     return [row for _, row in sorted(ranked, key=lambda pair: pair[0])]
+
+
+def _reached(row: Mapping[Hashable, Any], successes: str) -> Cell:
+    return cells.part(row[successes], row["runs"]) if successes in row else Cell("not asked", math.nan, "muted")
 
 
 def _instances(archive: Sequence[Submission], suite: str) -> list[list[Cell | str]]:

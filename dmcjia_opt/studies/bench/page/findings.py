@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dmcjia_opt.studies.bench import frames
-from dmcjia_opt.studies.bench.results import entrants, methods
+from dmcjia_opt.studies.bench.results import asked, entrants, methods
 from dmcjia_opt.studies.bench.statistics import TARGETS
 
 #: A p-value below this counts as a difference.
@@ -71,7 +71,7 @@ def ways_of(runs: pd.DataFrame) -> str:
 
 def _ranking(frame: pd.DataFrame) -> dict[str, Any]:
     """Return the best method at the hardest target that any run reached, those as reliable, and all in order."""
-    target = min(target for target in TARGETS if (frame["error"] <= target).any() or target == max(TARGETS))
+    target = min(target for target in asked(frame) if (frame["error"] <= target).any() or target == max(TARGETS))
     ranked = frames.reliability(frame)
     timed = ranked.merge(frames.speed(frame, target)[["method", "geometric_mean"]], on="method")
     at_target = {f"{name}_{target:.0e}": name for name in ("successes", "rate", "low", "high")}

@@ -16,9 +16,9 @@ from dmcjia_opt.solving.registry import METHODS
 from dmcjia_opt.studies.bench import frames
 from dmcjia_opt.studies.bench.page import cells, curves
 from dmcjia_opt.studies.bench.page.findings import SIGNIFICANT, short_names, summary
-from dmcjia_opt.studies.bench.results import Results, Unit, common, entrants, methods
+from dmcjia_opt.studies.bench.results import Results, Unit, asked, common, entrants, methods
 from dmcjia_opt.studies.bench.rows import Compared
-from dmcjia_opt.studies.bench.statistics import PENALTY, SHIFT_SECONDS, TARGETS
+from dmcjia_opt.studies.bench.statistics import PENALTY, SHIFT_SECONDS
 from dmcjia_opt.studies.look.colours import COLOURS
 from dmcjia_opt.studies.look.page import Cell, render
 from dmcjia_opt.studies.look.plots import Style, styles
@@ -100,11 +100,11 @@ class _Part:
 
     @property
     def targets(self) -> list[str]:
-        return [self.within(target) for target in TARGETS]
+        return [self.within(target) for target in asked(self.compared)]
 
     @property
     def panels(self) -> list[tuple[str, float]]:
-        return [(self.within(target), target) for target in sorted(TARGETS)]
+        return [(self.within(target), target) for target in sorted(asked(self.compared))]
 
     def table(self, name: str, *arguments: float) -> list[dict[str, Any]]:
         """Return the rows of a summary table by the name of its function in `frames`."""
