@@ -82,7 +82,7 @@ def place(rank: float, before: float | None = None) -> Cell:
 
 def factor(value: float) -> Cell:
     """Return how many times."""
-    return nothing if math.isnan(value) else Cell(f"{value:.3g} ×", value)
+    return nothing if math.isnan(value) else Cell(f"{value:,.0f} ×" if value >= 100 else f"{value:.3g} ×", value)
 
 
 def heat(runs: pd.DataFrame, measure: str) -> Cell:
