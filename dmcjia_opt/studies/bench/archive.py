@@ -1,8 +1,8 @@
 """The archive of benchmarks: a folder a submission, and what is checked before one is added.
 
 A submission is ``submission.toml``, which says who ran it on what, and a folder a suite as `dmcjia bench` writes it:
-``rows.parquet`` or ``rows.jsonl``, ``run.json`` and ``certificates/``. Nothing of it is believed: instances are known
-by their hashes, certificates are recomputed, and no row may contradict them or the instance library.
+``rows.parquet`` or ``rows.jsonl``, ``run.json`` and ``certificates.jsonl``. Nothing of it is believed: instances are
+known by their hashes, certificates are recomputed, and no row may contradict them or the instance library.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from dmcjia_opt.base.errors import DmcjiaError, InputError
 from dmcjia_opt.base.files import explain, read_text
 from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.model.scenario.compiling import compile_problem
-from dmcjia_opt.studies.bench.certificates import FOLDER
+from dmcjia_opt.studies.bench.certificates import CERTIFICATES, read_certificates
 from dmcjia_opt.studies.bench.claims import BOUND_TOLERANCE
 from dmcjia_opt.studies.bench.folder import ROWS, RUN, TABLE
 from dmcjia_opt.studies.bench.instances import generated, is_name
-from dmcjia_opt.studies.bench.library import DUAL, Library, read_evidence, recomputed
+from dmcjia_opt.studies.bench.library import DUAL, Library, recomputed
 from dmcjia_opt.studies.bench.results import Results, load
 from dmcjia_opt.studies.bench.rows import Outcome
 
@@ -35,7 +35,7 @@ ABOUT = "submission.toml"
 MOST_BYTES = 20_000_000
 #: Nodes of the largest instance that is generated to look its name up.
 _MOST_GENERATED = 1000
-_KEPT = {ROWS, TABLE, RUN, FOLDER}
+_KEPT = {ROWS, TABLE, RUN, CERTIFICATES}
 _NAME = r"[a-z0-9][a-z0-9.-]*"
 
 
@@ -117,7 +117,7 @@ def _of_files(submission: Submission) -> Iterator[str]:
         yield f"it has {size:,} bytes, the most is {MOST_BYTES:,}; leave rows.jsonl out, rows.parquet says the same"
     for path in files:
         parts = path.relative_to(folder).parts
-        if parts != (ABOUT,) and (len(parts) < 2 or parts[1] not in _KEPT):
+        if parts != (ABOUT,) and (len(parts) != 2 or parts[1] not in _KEPT):
             yield f"{path.relative_to(folder)}: no file of a benchmark; remove it"
 
 
@@ -136,20 +136,21 @@ def _of_suite(folder: Path, suite: str, results: Results, library: Library) -> I
 
 def _best_known(folder: Path, rows: pd.DataFrame, library: Library) -> dict[str, float | str]:
     """Return by instance the best objective, s, that a plan is at hand of; a sentence where a certificate is false."""
+    path = folder / CERTIFICATES
+    certificates = read_certificates(path) if path.is_file() else {}
     best: dict[str, float | str] = {}
     for name in dict.fromkeys(rows["instance"].map(_fleet)):
         best[name] = library.best[name].objective_s if name in library.best else math.inf
-        path = folder / FOLDER / f"{name}.json"
-        if not path.is_file():
+        if name not in certificates:
             continue
         try:
             problem = compile_problem(generated(name) if is_name(name) else library.instance(name).load())
-            objective, _ = recomputed(problem, read_evidence(path), DUAL)
+            objective, _ = recomputed(problem, certificates[name][2], DUAL)
         except DmcjiaError as error:
-            best[name] = f"{FOLDER}/{name}.json: {error}"
+            best[name] = f"{CERTIFICATES}: {name}: {error}"
             continue
         if not math.isfinite(objective):
-            best[name] = f"{FOLDER}/{name}.json: its splits are no plan"
+            best[name] = f"{CERTIFICATES}: {name}: its splits are no plan"
         else:
             best[name] = min(objective, float(best[name]))
     return best

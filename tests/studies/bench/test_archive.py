@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from dmcjia_opt import compile_problem
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.studies.bench.archive import complaints, load_submission, submissions
-from dmcjia_opt.studies.bench.library import find_library, read_evidence
+from dmcjia_opt.studies.bench.certificates import Certificates, read_certificates
+from dmcjia_opt.studies.bench.folder import read_rows
+from dmcjia_opt.studies.bench.library import find_library
 from dmcjia_opt.studies.bench.page.archive_page import archive_page
 from dmcjia_opt.studies.bench.running.runner import run_suite
+from dmcjia_opt.studies.bench.runs import Reply
 from tests.studies.bench.small import small_suite
 
 ROOT = Path(__file__).parents[3]
@@ -52,8 +56,17 @@ def change(folder, **values):
     path.write_text("\n".join([json.dumps(json.loads(first) | values), *rest]) + "\n", encoding="utf-8")
 
 
-def certificate(folder, name="paper-n4-s9"):
-    return folder / "small" / "certificates" / f"{name}.json"
+def certificates(folder):
+    return folder / "small" / "certificates.jsonl"
+
+
+def certify(folder, **values):
+    """Change the last certificate, of the instance that the library has not."""
+    *others, last = certificates(folder).read_text(encoding="utf-8").splitlines()
+    assert json.loads(last)["name"] == "paper-n4-s9"
+    certificates(folder).write_text(
+        "\n".join([*others, json.dumps(json.loads(last) | values)]) + "\n", encoding="utf-8"
+    )
 
 
 def test_what_is_true_is_let_in(made, library):
@@ -62,12 +75,14 @@ def test_what_is_true_is_let_in(made, library):
     assert submission.about.who == "somebody"
     assert list(submission.suites) == ["small"]
     rows = submission.suites["small"].rows
-    assert {path.name for path in certificate(made).parent.iterdir()} == {f"{name}.json" for name in NAMES}
+    kept = read_certificates(certificates(made))
+    assert set(kept) == set(NAMES)
     best = rows[(rows["instance"] == "paper-n5-s1") & rows["method"].str.startswith("exact")].iloc[0]
     assert best["objective_s"] == pytest.approx(library.best["paper-n5-s1"].objective_s, rel=1e-12)
-    kept, known = read_evidence(certificate(made, "paper-n5-s1")), library.evidence("paper-n5-s1")
-    assert kept.options.tolist() == known.options.tolist()
-    assert kept.prices == pytest.approx(known.prices, rel=1e-6)
+    (objective, bound, evidence), known = kept["paper-n5-s1"], library.evidence("paper-n5-s1")
+    assert (objective, bound) == pytest.approx((best["objective_s"], best["own_bound_s"]), rel=1e-12)
+    assert evidence.options.tolist() == known.options.tolist()
+    assert evidence.prices == pytest.approx(known.prices, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -83,9 +98,9 @@ def test_what_is_true_is_let_in(made, library):
         (lambda f: change(f, outcome="timeout"), "an objective without an answer"),
         (lambda f: change(f, objective_s=0.29, lower_bound_s=0.29, gap=0.0), "better than any that is known"),
         (lambda f: change(f, own_bound_s=0.4), "a proved bound above a plan that exists"),
-        (lambda f: certificate(f).unlink(), "better than any that is known, without its certificate: .*paper-n4-s9"),
-        (lambda f: certificate(f).write_text("{}"), "paper-n4-s9.json: .*not the plan of an instance"),
-        (lambda f: certificate(f).write_text('{"price_s": 1, "splits": [0, 0]}'), "paper-n4-s9.json: splits must have"),
+        (lambda f: certificates(f).unlink(), "better than any that is known, without its certificate: .*paper-n4-s9"),
+        (lambda f: certify(f, splits=[0, 0]), "paper-n4-s9: splits must have"),
+        (lambda f: certify(f, price_s=[1.0, 2.0]), "paper-n4-s9: .*price"),
     ],
 )
 def test_what_is_not_true_is_named(mine, library, spoil, said):
@@ -110,6 +125,19 @@ def test_a_description_that_is_none(mine, text, message):
     (mine / "submission.toml").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
         load_submission(mine)
+
+
+def test_certificates_are_a_log(mine, library):
+    before = certificates(mine).read_bytes()
+    with certificates(mine).open("ab") as log:
+        log.write(b'{"name": "torn')
+    assert set(read_certificates(certificates(mine))) == set(NAMES)
+    row = next(row for row in read_rows(mine / "small") if row.instance == NAMES[0] and row.objective_s > 0.4)
+    Certificates(mine / "small").take(row, Reply(), compile_problem(library.instance(NAMES[0]).load()))
+    assert certificates(mine).read_bytes() == before  # worse than what is known
+    certificates(mine).write_text('{"name": "paper-n5-s1"}\n', encoding="utf-8")
+    with pytest.raises(InputError, match="line 1: not the plan of an instance"):
+        complaints(load_submission(mine), library)
 
 
 def test_a_folder_that_is_no_submission(tmp_path):

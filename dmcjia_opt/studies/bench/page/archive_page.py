@@ -11,7 +11,7 @@ import pandas as pd
 from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.studies.bench import frames
 from dmcjia_opt.studies.bench.archive import Submission
-from dmcjia_opt.studies.bench.certificates import FOLDER
+from dmcjia_opt.studies.bench.certificates import CERTIFICATES, read_certificates
 from dmcjia_opt.studies.bench.page import cells
 from dmcjia_opt.studies.bench.page.findings import short_names
 from dmcjia_opt.studies.bench.results import Results, entrants, runtimes
@@ -66,7 +66,8 @@ def _row(each: Submission) -> list[Cell | str]:
     runs = [results.rows for results in each.suites.values()]
     made_with = (results.run.get("versions", {}).get("dmcjia-opt", "–") for results in each.suites.values())
     versions = dict.fromkeys(map(str, made_with))
-    certificates = sum(len(list((each.folder / suite / FOLDER).glob("*.json"))) for suite in each.suites)
+    logs = [each.folder / suite / CERTIFICATES for suite in each.suites]
+    certificates = sum(len(read_certificates(log)) for log in logs if log.is_file())
     about = each.about
     return [
         about.name,

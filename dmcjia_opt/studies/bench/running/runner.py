@@ -114,7 +114,7 @@ def run_suite(
         done = total - sum(run.cost for run in left)
         verifier = Verifier({} if library is None else library.best_by_hash)
         try:
-            certificates = Certificates(out, folder.rows.values())
+            certificates = Certificates(out)
             with _rows(left, verifier, workers, dask) as rows:
                 for number, (run, ran, row) in enumerate(rows, len(runs) - len(left) + 1):
                     folder.append(row)
