@@ -57,6 +57,18 @@ NAMES = (
     *("links-n20-s1+tandem+p95", "paper-n20-s1+tandem+p99+worst"),
     *("paper-n5-s1+deadline520", "paper-n20-s1+deadline550", "mixed-n20-s1+deadline1500"),
     *("links-n20-s1+deadline780", "paper-n20-s1+tandem+p95+deadline600", "scarce-n100-s1+deadline1000"),
+    *("links-n5-s1", "links-n20-s2", "links-n50-s1", "servers-n5-s1", "servers-n20-s2"),
+    *("tiers-n5-s1", "tiers-n20-s1", "hosts-n5-s1"),
+    *(f"measured-n{n}-s1" for n in (5, 10, 20, 40)),
+    *("measured-servers1-n10-s1", "measured-servers2-n20-s1"),
+    *(f"{name}+worst" for name in ("scarce-n20-s1", "mixed-n20-s1", "homogeneous-n20-s0", "links-n20-s1")),
+    *("measured-n20-s1+worst", "scarce-n20-s1+deadline1000", "measured-n20-s1+deadline1500"),
+    *("mixed-n20-s1+tandem+p95", "scarce-n20-s1+tandem+p99", "measured-n20-s1+tandem+p95", "links-n50-s1+tandem+p95"),
+    *(f"paper-n{n}-s1+fifo" for n in (5, 10, 20)),
+    *("paper-n20-s1+ps", "homogeneous-n10-s0+fifo", "scarce-n10-s1+fifo", "scarce-n10-s1+ps", "mixed-n10-s1+fifo"),
+    *("servers-n5-s1+ps", "measured-n20-s1+fifo"),
+    *(f"{name}+periodic" for name in ("paper-n20-s1", "scarce-n20-s1", "homogeneous-n10-s0", "links-n20-s1")),
+    "measured-n20-s1+periodic",
 )
 
 

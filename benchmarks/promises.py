@@ -3,10 +3,8 @@
     python benchmarks/promises.py worst [--nodes 20 1000 100000] [--units 100 1000] [--most 1000]
     python benchmarks/promises.py percentiles [--plans 200] [--tasks 10000000]
 
-IAO deals out a server in equal units of compute: from equal parts, it moves one unit after another from the node that
-suffers least to the worst node as long as that helps, and each node takes the split that is quickest with its units.
-So it stops at the best whole number of units, of splits that share nothing but them. Here both are given the same
-fleets (family ``fleet``), and IAO's delays are this package's.
+IAO (`peers/iao.py`) deals out a server in equal units of compute, and moves them one by one to the worst node. Here
+both are given the same fleets (family ``fleet``), and IAO's delays are this package's.
 
 A plan of percentiles is a device, an own uplink and a part of a cloud: stages in series, drawn with loads of 5 to 95 %.
 Nodes do not meet, so that a plan of one node says as much as one of a fleet. T is the p-quantile of the delay if p of
@@ -21,6 +19,7 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -36,43 +35,14 @@ from dmcjia_opt.studies.simulation.estimates import N_BATCHES, BatchSums, half_w
 from dmcjia_opt.studies.simulation.serving import FifoQueue
 
 CONFIDENCE = 0.99
+IAO = f"{Path(__file__).parent / 'peers' / 'iao.py'}:Iao"
 _HAIR = 1e-9  # relative: times that many tasks share, where none waits, count as the same
 
 
 def iao(problem: Problem, units: int) -> float:
-    """Return the delay of the worst node, s, at which moving one unit of the only server no longer helps.
-
-    Where equal parts are less than some node needs, its delay is +inf, and moves go on while the number of such nodes
-    falls.
-    """
-    n = problem.n_nodes
-    owned = np.full(n, units // n)
-    owned[: units - owned.sum()] += 1
-
-    def delays(nodes: FloatArray | slice, parts: FloatArray) -> FloatArray:
-        """Return the least delays over the menus of nodes with shares `parts`."""
-        s, rate = problem.service[nodes, :, 0], problem.arrival_rate[nodes, None]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            excess = parts[:, None] / s - rate
-            cloud = np.where(excess > 0, problem.curve.delay(excess, rate), np.inf)
-        return np.asarray((problem.fixed_delay[nodes] + np.where(s > 0, cloud, 0.0)).min(axis=1))
-
-    every = slice(None)
-    now, less, more = (delays(every, np.maximum(owned + i, 0) / units) for i in (0, -1, 1))
-    while True:
-        worst = int(now.argmax())
-        giver = np.where((owned > 0) & (np.arange(n) != worst), less, np.inf)
-        from_ = int(giver.argmin())
-        lost = np.isinf(now).sum() - np.isinf(more[worst])
-        gains = max(giver[from_], more[worst]) < now[worst]
-        # a worst node that one more unit does not yet make stable goes on to be given units
-        if not (gains or (np.isinf(now[worst]) and np.isfinite(giver[from_]))) or lost < 0:
-            return float(now.max())
-        owned[worst] += 1
-        owned[from_] -= 1
-        both = np.array([worst, from_])
-        for table, i in ((now, 0), (less, -1), (more, 1)):
-            table[both] = delays(both, np.maximum(owned[both] + i, 0) / units)
+    """Return the delay of the worst node, s, of the plan of IAO; +inf where it has none."""
+    found = place(build_placer(f"{IAO}:units={units}"), problem, build_allocator("waterfilling"))
+    return math.inf if found.shares is None else judge(problem, found.options, found.shares).objective
 
 
 def worst(nodes: Iterable[int], units: Iterable[int], most: int) -> None:

@@ -10,11 +10,11 @@ import typer
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.cli.arguments import written
 
+_SUITES = "smoke, allocators, placers, exact, resources, promises, pooled, replay, scaling."
+
 
 def bench(
-    suite: Annotated[
-        str | None, typer.Argument(metavar="SUITE", help="smoke, allocators, placers, exact, scaling.")
-    ] = None,
+    suite: Annotated[str | None, typer.Argument(metavar="SUITE", help=_SUITES)] = None,
     out: Annotated[Path | None, written("DIR", "The folder for rows.jsonl and rows.parquet.")] = None,
     methods: Annotated[
         str | None,

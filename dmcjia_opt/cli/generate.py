@@ -12,7 +12,7 @@ from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.limits import MOST_NODES
 from dmcjia_opt.cli.arguments import written
 
-_FAMILIES = "paper, homogeneous, near, scarce, mixed, fleet, links, servers, tiers, hosts or hard."
+_FAMILIES = "paper, homogeneous, near, scarce, mixed, fleet, links, servers, tiers, hosts, measured or hard."
 
 
 def generate(
@@ -30,7 +30,9 @@ def generate(
         Literal["md1", "mm1", "mg1", "tandem"] | None, typer.Option(help="The delay curve, instead of the family's.")
     ] = None,
     links: Annotated[int | None, typer.Option(help="links, near and hard: number of links that nodes share.")] = None,
-    servers: Annotated[int | None, typer.Option(help="servers and tiers: number of servers beside the cloud.")] = None,
+    servers: Annotated[
+        int | None, typer.Option(help="servers, tiers, measured: number of servers beside the cloud.")
+    ] = None,
     kind: Annotated[
         Literal["alike", "knapsack", "cells"] | None,
         typer.Option(help="hard: nodes that are nearly identical, jobs that fit together, or scarce links."),

@@ -30,8 +30,9 @@ def show_suites(suites: Mapping[str, Suite], workers: int) -> None:
         rows = []
         for block in suite.blocks:
             methods = expand(block.kind, block.methods, exact=block.exact)
-            rows.append((f"  {block.kind}s", escape(", ".join(methods))))
-            rows += [("  on", escape(", ".join(block.instances))), ("  budget", _budget(block))]
+            kinds = "policies" if block.kind == "policy" else f"{block.kind}s"
+            where = ", ".join(block.instances) + (f" along {block.trace}" if block.trace else "")
+            rows += [(f"  {kinds}", escape(", ".join(methods))), ("  on", escape(where)), ("  budget", _budget(block))]
         out.print(facts(rows))
         out.print()
 
@@ -49,7 +50,7 @@ def show_rows(rows: Iterable[Row]) -> None:
         times = [row.wall_seconds / (row.plans or 1) for row in answers if row.wall_seconds is not None]
         gaps = [row.gap for row in answers if row.gap is not None]
         table.add_row(
-            escape(method if kind == "placer" else f"{method} (a plan)"),
+            escape(f"{method} (a plan)" if kind == "allocator" else method),
             str(len(found)),
             str(len(answers)),
             str(sum(row.correct is False for row in found)),

@@ -55,7 +55,10 @@ def test_ones_own_scenarios_and_methods(bench, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        ((), ["name a suite: smoke, allocators, placers, exact, scaling", "--list"]),
+        (
+            (),
+            ["name a suite: smoke, allocators, placers, exact, resources, promises, pooled, replay, scaling", "--list"],
+        ),
         (("smoke",), ["add --out DIR"]),
         (("smok", "--out", "o"), ['unknown suite "smok"', "smoke"]),
         (("smoke", "--out", "o", "--methods", "genetik"), ['unknown placer "genetik"', "genetic"]),

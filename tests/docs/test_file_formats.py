@@ -34,6 +34,7 @@ from dmcjia_opt.model.scenario.servers import Link, Server
 from dmcjia_opt.solving.plan import PlanFile, PlanHeadFile
 from dmcjia_opt.solving.said import Limits, Moment, NodeClaim, Provenance, ResourceClaim
 from dmcjia_opt.solving.solve import solve
+from dmcjia_opt.studies.bench.archive import About
 from dmcjia_opt.studies.bench.rows import Row
 from dmcjia_opt.studies.bench.suites import Block
 from dmcjia_opt.studies.deploy.manifest import HalfEntry, Manifest, NetworkEntry, NodeEntry, StageEntry
@@ -81,6 +82,7 @@ MODELS = {
     "A case that no plan fits": _OverloadFile,
     "The same where there are several resources": _WeightsFile,
     "One line of `rows.jsonl`": Row,
+    "### Submission": About,
     "The fields of a block": Block,
     "## Problem": ProblemFile,
 }

@@ -23,8 +23,10 @@ from dmcjia_opt.model.scenario.servers import COSTS
 from dmcjia_opt.solving.plan import load_plan
 from dmcjia_opt.solving.solve import solve
 from dmcjia_opt.solving.verifying import verify
+from dmcjia_opt.studies.bench.archive import ABOUT, submissions
 from dmcjia_opt.studies.bench.exports import write_exports
 from dmcjia_opt.studies.bench.library import Library, check
+from dmcjia_opt.studies.bench.page.archive_page import archive_page
 from dmcjia_opt.studies.bench.page.overview import benchmark_report
 from dmcjia_opt.studies.bench.results import Results, load
 from dmcjia_opt.studies.plan.plan_page import plan_report
@@ -32,6 +34,7 @@ from dmcjia_opt.studies.plan.subject import subject_of_file
 from dmcjia_opt.studies.simulation.arrivals import load_trace
 from dmcjia_opt.studies.simulation.fleet import simulate
 from tests.inputs.formats import _TIMES
+from tests.inputs.formats_of_studies import bench_rows
 from tests.inputs.made import toml
 from tools.fuzz import regression
 
@@ -149,6 +152,15 @@ def trace(folder: Path, rows: Document) -> object:
         arrivals=replace(load_trace(folder / "times.csv"), label="trace"),
     )
     return found.to_dict(), found.notes
+
+
+def submission(folder: Path, document: Document) -> str:
+    """Return the page of an archive of one submission."""
+    (folder / "mine" / "exact").mkdir(parents=True)
+    (folder / "mine" / ABOUT).write_bytes(toml(document))
+    lines = "".join(json.dumps(row) + "\n" for row in bench_rows())
+    (folder / "mine" / "exact" / "rows.jsonl").write_text(lines, encoding="utf-8")
+    return archive_page(submissions(folder))
 
 
 def bench_page(folder: Path, document: Document) -> object:

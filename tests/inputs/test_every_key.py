@@ -12,6 +12,7 @@ import json
 import shutil
 import time
 from dataclasses import fields
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,7 @@ from tests.inputs.looks_at_files import (
     profile,
     proof,
     scenario,
+    submission,
     timed_profile,
     times,
     trace,
@@ -334,7 +336,17 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
         }.items()
     },
     "rows.Row.key": (bench_tables, {}, {"0.0.key": "b"}),
-    "rows.Row.versions": (bench_page, {"1.versions": {}}, {"0.0.versions": {"another": "7.7"}}),
+    "rows.Row.versions": (bench_page, {"1.versions": {}}, {"0.2.versions": {"another": "7.7"}}),
+    **{
+        f"archive.About.{key}": (submission, {}, {key: value})
+        for key, value in {
+            "name": "another",
+            "who": "another",
+            "date": date(2031, 1, 1),
+            "machine": "another",
+            "about": "another",
+        }.items()
+    },
     "folder.RunFile.suite": (bench_page, {}, {"1.suite": "another"}),
     "folder.RunFile.command": (bench_page, {}, {"1.command": ["another"]}),
     "folder.RunFile.machine": (bench_page, {}, {"1.machine": "another"}),
@@ -444,8 +456,9 @@ def bases(files):
         plan_alone: as_planned | {"scenario_file": "planned.toml"},
         proof: PROOF | {"scenario_sha256": as_planned["scenario_sha256"]},
         trace: ARRIVALS,
-        bench_page: [bench_rows()[:1], RUN],
+        bench_page: [bench_rows(), RUN],
         bench_tables: [bench_rows(), RUN],
+        submission: {"name": "mine", "who": "me", "date": date(2030, 1, 1), "machine": "a box", "about": "A try."},
         library: [rows[0] | {"file": ""}, rows[1]],
         problem: PROBLEM,
         manifest: MANIFEST,

@@ -60,8 +60,8 @@ class CloudOnly(Rule):
     def plan(self, problem: Problem) -> tuple[IntArray, FloatArray | None]:
         """Return the option of every node that leaves the cloud the most work: with one cloud, split 0."""
         given = over_uses(problem.service if problem.n_resources == 1 else _cloud_work(problem))
-        options = _least(problem, -given, [np.isfinite(problem.fixed_delay)])
-        return options, None if self.optimal_shares else _equal(problem, options)
+        options = least_option(problem, -given, [np.isfinite(problem.fixed_delay)])
+        return options, None if self.optimal_shares else equal_shares(problem, options)
 
 
 @method
@@ -77,7 +77,7 @@ class EdgeOnly(Rule):
         """Return the last option of every node."""
         options = problem.last.copy()
         hosted = problem.at(_of_kind(problem, "host"), options)
-        return options, np.where(hosted, _equal(problem, options), 0.0)
+        return options, np.where(hosted, equal_shares(problem, options), 0.0)
 
 
 @method
@@ -120,7 +120,7 @@ class Greedy(Rule):
         wanted = [np.isfinite(problem.fixed_delay)]
         if self.cloud_work:
             wanted.append(np.asarray((_of_kind(problem, "server") & (problem.service > 0)).any(axis=2)))
-        options = _least(problem, sent, wanted)
+        options = least_option(problem, sent, wanted)
         if self.optimal_shares:
             return options, None
         work = problem.at(problem.service, options)
@@ -155,7 +155,7 @@ class Neurosurgeon(Rule):
 
     def plan(self, problem: Problem) -> tuple[IntArray, FloatArray | None]:
         """Return each node's option with the least predicted latency."""
-        service = problem.service * np.where(problem.pooled[problem.resource], 1, _sharers(problem))
+        service = problem.service * np.where(problem.pooled[problem.resource], 1, sharers(problem))
         factor = np.where(_of_kind(problem, "server"), self.server_load, 1.0)
         predicted = problem.fixed_delay + over_uses(factor * service)
         rate = problem.arrival_rate[:, None]
@@ -164,8 +164,8 @@ class Neurosurgeon(Rule):
             load = rate * service[..., k]
             keeps_up &= np.where(np.reshape(curve.waits(problem.arrival_scv), (-1, 1)), load < 1.0, load <= 1.0)
             keeps_up &= problem.least_rate[..., k] * service[..., k] <= 1.0
-        options = _least(problem, predicted, [np.isfinite(problem.fixed_delay), keeps_up])
-        return options, None if self.optimal_shares else _equal(problem, options)
+        options = least_option(problem, predicted, [np.isfinite(problem.fixed_delay), keeps_up])
+        return options, None if self.optimal_shares else equal_shares(problem, options)
 
 
 def _cloud_work(problem: Problem) -> FloatArray:
@@ -183,7 +183,7 @@ def _of_kind(problem: Problem, kind: ResourceKind) -> BoolArray:
     return kinds[problem.resource]
 
 
-def _sharers(problem: Problem) -> IntArray:
+def sharers(problem: Problem) -> IntArray:
     """Return by how much each use (n_nodes, n_options, n_uses) divides its resource at equal shares.
 
     That is how many nodes may use it, times the uses of it in the option.
@@ -199,14 +199,14 @@ def _sharers(problem: Problem) -> IntArray:
     return np.asarray(users[resource] * np.maximum(twice, 1))
 
 
-def _equal(problem: Problem, options: IntArray) -> FloatArray:
+def equal_shares(problem: Problem, options: IntArray) -> FloatArray:
     """Return equal shares (n_nodes, n_uses); with one resource every node has one, whether it uses it or not."""
     if problem.single:
         return np.full((problem.n_nodes, 1), 1.0 / problem.n_nodes)
-    return np.where(problem.at(problem.service, options) > 0, 1.0 / problem.at(_sharers(problem), options), 0.0)
+    return np.where(problem.at(problem.service, options) > 0, 1.0 / problem.at(sharers(problem), options), 0.0)
 
 
-def _least(problem: Problem, score: FloatArray, wanted: list[BoolArray]) -> IntArray:
+def least_option(problem: Problem, score: FloatArray, wanted: list[BoolArray]) -> IntArray:
     """Return each node's existing option of least score, the earliest of equals.
 
     Each table of `wanted` narrows the choice, for the nodes to which it leaves any.

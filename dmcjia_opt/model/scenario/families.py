@@ -17,6 +17,7 @@ from dmcjia_opt.base.suggesting import did_you_mean
 from dmcjia_opt.model.networks.profile import LayerProfile
 from dmcjia_opt.model.networks.zoo import zoo_profile
 from dmcjia_opt.model.queues import MD1
+from dmcjia_opt.model.scenario import published
 from dmcjia_opt.model.scenario.nodes import Labels, NodeTable
 from dmcjia_opt.model.scenario.scenario import PAPER_MHZ_IN_MBPS, Delay, Options, Scenario
 from dmcjia_opt.model.scenario.servers import CLOUD_NAME, Link, Server
@@ -54,7 +55,7 @@ class FamilyOptions:
     links
         ``links``, ``near`` and ``hard``: number of shared links, in place of private uplinks.
     servers
-        ``servers`` and ``tiers``: number of servers beside the cloud.
+        ``servers``, ``tiers`` and ``measured``: number of servers beside the cloud.
     kind
         ``hard``: "alike" for nearly identical nodes in the tandem (what it draws by itself), "knapsack" for jobs of
         which only some fit into the cloud, "cells" for nodes behind scarce links.
@@ -236,6 +237,43 @@ def hosts(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scena
     )
 
 
+def measured(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenario:
+    """Draw nodes with four networks whose times on a Raspberry Pi 4 and on a cloud's GPU were published (`published`).
+
+    Alone, a node would be loaded 0.2 to 0.9. Uplinks have 5 to 50 Mbit/s, the cloud is 45 ms away; with servers, each
+    node may use one of them, 20 ms away, too. GFLOPS count for nothing beside measured times, and are 1.
+    """
+    _refuse(options, "measured", "tasks", "epsilon", "cloud_gflops", "links")
+    known, seconds = published.profiles(), published.times()
+    device, edge, cloud = published.DEVICES
+    drawn = rng.integers(len(known), size=nodes)
+    first = list(dict.fromkeys(drawn.tolist()))
+    alone = np.array([seconds.of(device, profile).sum() for profile in known.values()])[drawn]
+    number = options.servers or 0
+    names = [f"edge-{j + 1}" for j in range(number)]
+    table = NodeTable(
+        names=_names(nodes),
+        networks=tuple(list(known)[k] for k in first),
+        network_index=np.argsort(first)[np.searchsorted(np.sort(first), drawn)],
+        compute_gflops=np.ones(nodes),
+        uplink_mbps=rng.uniform(5.0, 50.0, nodes),
+        arrival_rate=rng.uniform(0.2, 0.9, nodes) / alone,
+        devices=(device,),
+        device_index=np.zeros(nodes, dtype=np.int64),
+        servers=Labels.of((names[j], CLOUD_NAME) for j in _dealt(nodes, number, rng)) if number else Labels(),
+    )
+    return Scenario(
+        1.0,
+        table,
+        Options(average="tasks"),
+        {reference: known[reference] for reference in table.networks},
+        times=seconds,
+        cloud_device=cloud,
+        cloud_rtt_ms=45.0,
+        servers=tuple(Server(name=name, compute_gflops=1.0, device=edge, rtt_ms=20.0) for name in names),
+    )
+
+
 def hard(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenario:
     """Draw what is hard to close: by default nearly identical nodes in the tandem, 3 GFLOPS of cloud a node.
 
@@ -259,7 +297,7 @@ def hard(nodes: int, rng: np.random.Generator, options: FamilyOptions) -> Scenar
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
         draw.__name__: draw
-        for draw in (paper, homogeneous, near, scarce, mixed, fleet, links, servers, tiers, hosts, hard)
+        for draw in (paper, homogeneous, near, scarce, mixed, fleet, links, servers, tiers, hosts, measured, hard)
     }
 )
 

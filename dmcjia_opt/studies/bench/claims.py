@@ -21,13 +21,14 @@ from dmcjia_opt.solving.infeasible import why_no_plan
 from dmcjia_opt.studies.bench.instances import Instance
 from dmcjia_opt.studies.bench.library import BestKnown
 from dmcjia_opt.studies.bench.lineup import parts, spec_or_none
+from dmcjia_opt.studies.bench.replaying import along, check_replay
 from dmcjia_opt.studies.bench.rows import Outcome
-from dmcjia_opt.studies.bench.runs import Reply, Task
+from dmcjia_opt.studies.bench.runs import Checked, Reply, Task
 from dmcjia_opt.studies.bench.sampling import feasible_plans
 
 #: Relative rounding a claimed bound may be above a plan that exists.
 BOUND_TOLERANCE = 1e-9
-#: Relative error at which a claim of "optimal" counts as contradicted, where no gap was asked for.
+#: Relative error at which a claim of "optimal" counts as contradicted, where no looser gap was asked for.
 OPTIMAL_TOLERANCE = 1e-6
 _PROBLEMS_KEPT = 2
 _TINY = float(np.finfo(np.float64).tiny)
@@ -56,25 +57,6 @@ class Reference:
     why_none: str
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """The part of a row that a verification gives; fields as in `Row`."""
-
-    outcome: Outcome
-    message: str = ""
-    claimed_status: str | None = None
-    claimed_objective_s: float | None = None
-    claimed_lower_bound_s: float | None = None
-    objective_s: float | None = None
-    lower_bound_s: float | None = None
-    own_bound_s: float | None = None
-    gap: float | None = None
-    correct: bool | None = None
-    plans: int | None = None
-    converged: int | None = None
-    worst_error: float | None = None
-
-
 class Verifier:
     """Verifies the replies of any thread; the last instances are kept compiled.
 
@@ -88,6 +70,7 @@ class Verifier:
         self._library = library
         self._lock = threading.Lock()
         self._known = lru_cache(_PROBLEMS_KEPT)(self._look_up)
+        self._along = lru_cache(_PROBLEMS_KEPT)(along)
 
     def reference(self, instance: Instance) -> Reference:
         """Return what is known of an instance.
@@ -111,6 +94,10 @@ class Verifier:
 
     def check(self, task: Task, reply: Reply) -> Checked:
         """Return what is true of a reply that is not an error."""
+        if task.kind == "policy":
+            with self._lock:
+                steps = self._along(task.instance, task.trace, task.seed)
+            return check_replay(steps, reply)
         reference = self.reference(task.instance)
         if task.kind == "allocator":
             return _batch(task, reference.problem, reply)
@@ -128,7 +115,7 @@ def _plan(task: Task, reference: Reference, reply: Reply) -> Checked:
     if spec is not None and spec.proves and not math.isnan(reply.lower_bound):
         own = max(own, min(reply.lower_bound, objective))  # above the plan it has found a bound has only rounding
     bound = max(reference.bound, own if own < math.inf else -math.inf)
-    tolerance = OPTIMAL_TOLERANCE if task.stop.gap is None else task.stop.gap
+    tolerance = max(OPTIMAL_TOLERANCE, task.stop.gap or 0.0)
     return Checked(
         outcome,
         message,

@@ -12,10 +12,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from dmcjia_opt.base.arrays import FloatArray
-from dmcjia_opt.studies.bench.results import by_instance, common, methods, runtimes, spent
+from dmcjia_opt.studies.bench.results import asked, by_instance, common, methods, runtimes, spent
 from dmcjia_opt.studies.bench.rows import Outcome
 from dmcjia_opt.studies.bench.statistics import (
-    TARGETS,
+    CLOSE,
     Slope,
     compare,
     expected_running_time,
@@ -30,13 +30,15 @@ from dmcjia_opt.studies.bench.statistics import (
 VIRTUAL_BEST = "virtual best"
 
 
-def reliability(frame: pd.DataFrame, targets: Sequence[float] = TARGETS) -> pd.DataFrame:
+def reliability(frame: pd.DataFrame, targets: Sequence[float] = ()) -> pd.DataFrame:
     """Return, for each method, runs, answers, successes at each target with Wilson bounds, and quartiles of the error.
+
+    Targets are those that were asked for (`asked`) unless given.
 
     The columns of a target end in its number, such as ``rate_1e-04``; sorted by successes at the last target, then
     at those before it.
     """
-    rows = []
+    rows, targets = [], targets or asked(frame)
     for method, runs in frame.groupby("method", sort=False):
         row: dict[str, object] = {
             "method": method,
@@ -57,7 +59,8 @@ def speed(frame: pd.DataFrame, target: float) -> pd.DataFrame:
     """Return, for each method, what reaching `target` cost, fastest first, and for the virtual best of them.
 
     Seconds: shifted geometric mean with failures at the limit, PAR10, ERT, quartiles (+inf where that many runs
-    failed). Evaluations: ERT. The virtual best takes on each instance the least median over seeds.
+    failed), and apart the median of the set-up. Evaluations: ERT. The virtual best takes on each instance the least
+    median over seeds.
     """
     time = runtimes(frame, [target])[:, 0]
     counted = runtimes(frame, [target], "evaluations")[:, 0]
@@ -70,6 +73,7 @@ def speed(frame: pd.DataFrame, target: float) -> pd.DataFrame:
                 "method": method,
                 "runs": int(mine.sum()),
                 "reached": int(np.isfinite(time[mine]).sum()),
+                "setup": spread(frame["setup_seconds"][mine].dropna()).median,
                 **_costs(time[mine], limit[mine]),
                 "ert_seconds": expected_running_time(time[mine], spent(frame)[mine]),
                 "ert_evaluations": expected_running_time(counted[mine], spent(frame, "evaluations")[mine]),
@@ -80,11 +84,60 @@ def speed(frame: pd.DataFrame, target: float) -> pd.DataFrame:
         best = np.asarray(virtual_best(by_instance(frame, time)), dtype=np.float64)
         limits = np.asarray(frame.groupby("instance", sort=False)["limit"].max(), dtype=np.float64)
         oracle = {"method": VIRTUAL_BEST, "runs": len(best), "reached": int(np.isfinite(best).sum())}
-        rows.append(oracle | _costs(best, limits) | {"ert_seconds": math.nan, "ert_evaluations": math.nan})
+        unknown = dict.fromkeys(("setup", "ert_seconds", "ert_evaluations"), math.nan)
+        rows.append(oracle | _costs(best, limits) | unknown)
     return pd.DataFrame(rows)
 
 
-def claims(frame: pd.DataFrame, optimal: float = min(TARGETS)) -> pd.DataFrame:
+def dropping(frame: pd.DataFrame, target: float) -> pd.DataFrame:
+    """Return what the time to `target` would be if runs that did not reach it were left out.
+
+    ``kept``: the shifted geometric mean, s, with failures at the limit, as everywhere else; ``dropped``: that of the
+    runs that reached it, NaN where none did; ``factor``: kept over dropped; ``rank`` and ``rank_dropped``: places by
+    each, from 1. Sorted by `kept`.
+    """
+    time, limit = runtimes(frame, [target])[:, 0], np.asarray(frame["limit"], dtype=np.float64)
+    rows: list[dict[str, Any]] = []
+    for method in methods(frame):
+        mine = (frame["method"] == method).to_numpy()
+        reached = mine & np.isfinite(time)
+        kept = shifted_geometric_mean(np.where(np.isfinite(time), time, limit)[mine])
+        rest = shifted_geometric_mean(time[reached])
+        counts = {"method": method, "runs": int(mine.sum()), "reached": int(reached.sum())}
+        rows.append(counts | {"kept": kept, "dropped": rest, "factor": kept / rest if rest > 0 else math.nan})
+    found = pd.DataFrame(rows).sort_values("kept", kind="stable", ignore_index=True)
+    for rank, by in (("rank", "kept"), ("rank_dropped", "dropped")):
+        found[rank] = found[by].rank(method="min")
+    return found
+
+
+def variants(frame: pd.DataFrame, target: float) -> pd.DataFrame:
+    """Return methods that were run at their defaults and with options, side by side.
+
+    A row a variant: ``method`` at its defaults and ``tuned``; of each, with the ending ``_tuned`` of the second, runs,
+    reached and the shifted geometric mean of the time to `target`, s, failures at the limit; ``factor``: the first
+    mean over the second. Only instances that both were run on count.
+    """
+    rows: list[dict[str, Any]] = []
+    names = methods(frame)
+    for tuned in names:
+        placer, plus, allocator = tuned.partition(" + ")
+        default = placer.partition(":")[0] + plus + allocator
+        if default == tuned or default not in names:
+            continue
+        both = common(frame[frame["method"].isin([default, tuned])])
+        if both.empty:
+            continue
+        costs = speed(both, target).set_index("method")
+        row: dict[str, Any] = {"method": default, "tuned": tuned}
+        for name, ending in ((default, ""), (tuned, "_tuned")):
+            row |= {f"{key}{ending}": costs.loc[name, key] for key in ("runs", "reached", "geometric_mean")}
+        rows.append(row | {"factor": row["geometric_mean"] / row["geometric_mean_tuned"]})
+    columns = [f"{key}{ending}" for ending in ("", "_tuned") for key in ("runs", "reached", "geometric_mean")]
+    return pd.DataFrame(rows, columns=["method", "tuned", *columns, "factor"])
+
+
+def claims(frame: pd.DataFrame, optimal: float = CLOSE) -> pd.DataFrame:
     """Return, for each method, what it claimed beside what was verified.
 
     ``claims`` that could be checked, those ``held`` with Wilson bounds, those ``false``; ``said_optimal`` and how
@@ -135,13 +188,13 @@ def failures(frame: pd.DataFrame) -> pd.DataFrame:
 def pairs(frame: pd.DataFrame) -> pd.DataFrame:
     """Return Wilcoxon's test with Holm's correction between all methods on their common instances (see `compare`).
 
-    Paired over instances on log₁₀ of the median error over seeds: no answer counts as 1, and what is below the last
-    target as that target, because nobody would call the difference one of quality.
+    Paired over instances on log₁₀ of the median error over seeds: no answer counts as 1, and what is below `CLOSE` as
+    that, because nobody would call the difference one of quality.
     """
     shared = common(frame)
     if shared.empty:
         return compare(pd.DataFrame(columns=methods(frame)))[:0]
-    gaps = by_instance(shared, np.asarray(shared["error"], dtype=np.float64)).clip(min(TARGETS), 1.0)
+    gaps = by_instance(shared, np.asarray(shared["error"], dtype=np.float64)).clip(CLOSE, 1.0)
     return compare(gaps.map(math.log10))
 
 

@@ -2,7 +2,8 @@
 
 A name is what `generate` calls its scenario, and options after a plus sign: ``paper-n20-s3``,
 ``near-epsilon0.01-n40-s1``, ``links-links5-n100-s1``, ``scarce-n20-s1+mm1+cloud-faster``. They are values of a
-scenario's options, such as ``+tandem+p95+worst``, or a deadline of all nodes in ms, ``+deadline800``.
+scenario's options, such as ``+tandem+p95+worst``, a deadline of all nodes in ms, ``+deadline800``, tasks that arrive
+periodically at every node, ``+periodic``, or servers that nodes do not share in parts, ``+fifo`` or ``+ps``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 from pydantic import ValidationError
@@ -21,6 +22,8 @@ from pydantic import ValidationError
 from dmcjia_opt.base.errors import Doubt, InputError
 from dmcjia_opt.base.files import explain
 from dmcjia_opt.base.limits import MOST_NODES
+from dmcjia_opt.model.quantiles import PERCENTILES
+from dmcjia_opt.model.resources import Sharing
 from dmcjia_opt.model.scenario.families import FAMILIES, generate
 from dmcjia_opt.model.scenario.loading import load_scenario
 from dmcjia_opt.model.scenario.scenario import Options, Scenario
@@ -31,6 +34,9 @@ _NAME = re.compile(
     r"(?:-cloud(?P<cloud>[\d.]+(?:e[+-]?\d+)?))?(?:-links(?P<links>\d+))?(?:-servers(?P<servers>\d+))?-n(?P<nodes>\d+)-s(?P<seed>\d+)(?P<options>(?:\+[a-z0-9.-]+)*)"
 )
 _DEADLINE = re.compile(r"deadline([1-9]\d*)")
+_PERIODIC, _SHARINGS = "periodic", ("fifo", "ps")
+#: Options that make a family of their own, and what it is called: the first that a name has, or else its percentile.
+_ASPECTS = {"worst": "worst", "deadline": "deadline", "fifo": "pooled", "ps": "pooled", "periodic": "periodic"}
 #: The family of a user's own scenario.
 OWN = "own"
 
@@ -83,9 +89,15 @@ def is_name(text: str) -> bool:
 
 
 def family_and_nodes(name: str) -> tuple[str, int]:
-    """Return the family and the number of nodes that a name stands for."""
+    """Return the family and the number of nodes that a name stands for.
+
+    Promises, pooled servers and periodic arrivals are families of their own, whatever fleet they are asked of.
+    """
     match = _match(name)
-    return match["family"], int(match["nodes"])
+    words = [word.rstrip("0123456789") if _DEADLINE.fullmatch(word) else word for word in match["options"].split("+")]
+    aspects = [_ASPECTS[word] for word in _ASPECTS if word in words]
+    percentiles = [word for word in words if word in PERCENTILES]
+    return (*aspects, *percentiles, match["family"])[0], int(match["nodes"])
 
 
 @lru_cache(maxsize=2)
@@ -109,19 +121,31 @@ def generated(name: str) -> Scenario:
     scenario = generate(match["family"], nodes=int(match["nodes"]), seed=int(match["seed"]), **options)
     if scenario.name + match["options"] != name:
         raise InputError(f'write the instance "{name}" as "{scenario.name}{match["options"]}"')
-    if match["options"]:
-        words = match["options"][1:].split("+")
-        deadlines = [float(found[1]) for word in words if (found := _DEADLINE.fullmatch(word))]
-        changed = dict(_option(word) for word in words if not _DEADLINE.fullmatch(word))
-        try:
-            options_changed = Options.model_validate(scenario.options.model_dump() | changed)
-        except ValidationError as error:
-            raise InputError(f'the instance "{name}": {explain(error)}') from None
-        scenario = replace(scenario, options=options_changed, name=name)
-        if deadlines:
-            nodes = replace(scenario.nodes, deadline_ms=np.full(scenario.n_nodes, min(deadlines)))
-            scenario = replace(scenario, nodes=nodes)
-    return scenario
+    return _with_options(scenario, name, match["options"][1:].split("+")) if match["options"] else scenario
+
+
+def _with_options(scenario: Scenario, name: str, words: Sequence[str]) -> Scenario:
+    """Return the scenario with what each word after a plus sign changes."""
+    settings: dict[str, str] = {}
+    nodes = scenario.nodes
+    for word in words:
+        if found := _DEADLINE.fullmatch(word):
+            least = np.fmin(nodes.deadline_ms, float(found[1]))
+            nodes = replace(nodes, deadline_ms=least)
+        elif word == _PERIODIC:
+            nodes = replace(nodes, arrivals=np.zeros(scenario.n_nodes))
+        elif word in _SHARINGS:
+            kind = cast(Sharing, word)
+            servers = tuple(server.model_copy(update={"sharing": kind}) for server in scenario.servers)
+            scenario = replace(scenario, cloud_sharing=kind, servers=servers)
+        else:
+            key, value = _option(word)
+            settings[key] = value
+    try:
+        options = Options.model_validate(scenario.options.model_dump() | settings)
+    except ValidationError as error:
+        raise InputError(f'the instance "{name}": {explain(error)}') from None
+    return replace(scenario, options=options, nodes=nodes, name=name)
 
 
 def instance(name: str, hashes: dict[str, str]) -> Instance:
@@ -207,6 +231,7 @@ def _option(word: str) -> tuple[str, str]:
     if word not in words:
         known = ", ".join(f"+{known}" for known in words)
         raise InputError(
-            f'an instance has no option "+{word}"; choose one of {known}, or a deadline such as +deadline800'
+            f'an instance has no option "+{word}"; choose one of {known}, +periodic, +fifo, +ps, or a deadline such as '
+            "+deadline800"
         )
     return words[word], word

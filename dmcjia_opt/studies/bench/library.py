@@ -148,12 +148,9 @@ class Library:
         path = self.folder / "plans" / f"{name}.json"
         try:
             content = json.loads(read_bytes(path, "the library"))
-            prices = np.atleast_1d(np.asarray(content["price_s"], dtype=np.float64))
-            return Evidence(_unpacked(content["splits"]), prices)
-        except InputError:
-            raise
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError, zlib.error) as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path}: not the plan of an instance ({error!r})") from None
+        return evidence_from(content, str(path))
 
     def save_index(self, entries: Iterable[Entry]) -> None:
         """Write ``index.csv``."""
@@ -163,13 +160,33 @@ class Library:
     def save(self, row: BestKnown, evidence: Evidence) -> None:
         """Write what is known of one instance, the evidence first."""
         (self.folder / "plans").mkdir(exist_ok=True)
-        prices = evidence.prices.tolist()
-        at = prices[0] if len(prices) == 1 else prices
-        content = {"name": row.name, "price_s": at, "splits": _packed(evidence.options)}
+        content = evidence_in(row.name, evidence)
         write_text(self.folder / "plans" / f"{row.name}.json", json.dumps(content, allow_nan=False) + "\n")
         rows = self.best | {row.name: row}
         write_text(self.folder / "best_known.csv", _table(BestKnown, (rows[n] for n in self.index if n in rows)))
         self.__dict__.pop("best", None)
+
+
+def evidence_from(content: object, where: str) -> Evidence:
+    """Return what JSON says of a plan: ``splits`` and ``price_s``; `where` is what messages begin with.
+
+    Raises
+    ------
+    InputError
+        If it is malformed.
+    """
+    try:
+        said: Any = content
+        prices = np.atleast_1d(np.asarray(said["price_s"], dtype=np.float64))
+        return Evidence(_unpacked(said["splits"]), prices)
+    except (ValueError, KeyError, TypeError, OverflowError, zlib.error) as error:
+        raise InputError(f"{where}: not the plan of an instance ({error!r})") from None
+
+
+def evidence_in(name: str, evidence: Evidence) -> dict[str, Any]:
+    """Return evidence of the instance `name` as JSON has it."""
+    prices = evidence.prices.tolist()
+    return {"name": name, "price_s": prices[0] if len(prices) == 1 else prices, "splits": _packed(evidence.options)}
 
 
 def find_library() -> Library | None:

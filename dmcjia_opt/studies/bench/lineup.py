@@ -10,6 +10,8 @@ from dmcjia_opt.solving import plugins
 from dmcjia_opt.solving.contract import Allocator, Kind, Spec
 from dmcjia_opt.solving.registry import KINDS, METHODS, build_allocator, build_placer, spec_of, specs, why_not
 from dmcjia_opt.solving.search import Placer
+from dmcjia_opt.studies.bench.rows import Compared
+from dmcjia_opt.studies.online.policies import build_policy
 
 #: The allocator of a placer that names none.
 ALLOCATOR = "waterfilling"
@@ -17,19 +19,19 @@ ALLOCATOR = "waterfilling"
 EVERY = "*"
 
 
-def full_name(kind: Kind, name: str) -> str:
+def full_name(kind: Compared, name: str) -> str:
     """Return the name as rows have it: a placer always with its allocator."""
     name = name.strip()
     return f"{name} + {ALLOCATOR}" if kind == "placer" and " + " not in name else name
 
 
-def parts(kind: Kind, name: str) -> tuple[str | None, str]:
-    """Return the placer, None for an allocator's benchmark, and the allocator of a full name."""
+def parts(kind: Compared, name: str) -> tuple[str | None, str]:
+    """Return the placer, None where none is compared, and the allocator or policy of a full name."""
     placer, plus, allocator = name.partition(" + ")
     return (placer.strip(), allocator.strip()) if plus and kind == "placer" else (None, name)
 
 
-def expand(kind: Kind, names: Sequence[str], *, exact: bool) -> tuple[str, ...]:
+def expand(kind: Compared, names: Sequence[str], *, exact: bool) -> tuple[str, ...]:
     """Return full names, `EVERY` replaced by what the registry has beyond the names given.
 
     Parameters
@@ -47,21 +49,28 @@ def expand(kind: Kind, names: Sequence[str], *, exact: bool) -> tuple[str, ...]:
     found: list[str] = []
     for name in names:
         if name == EVERY:
-            found += [full_name(kind, spec.name) for spec in specs(kind) if _stands_for(spec, listed, exact)]
+            every = () if kind == "policy" else specs(kind)
+            found += [full_name(kind, spec.name) for spec in every if _stands_for(spec, listed, exact)]
         else:
             found.append(full_name(kind, name))
     return tuple(dict.fromkeys(found))
 
 
-def check(kind: Kind, name: str) -> None:
-    """Raise InputError unless a full name is of registered methods, or looks like one of classes of one's own."""
+def check(kind: Compared, name: str) -> None:
+    """Raise InputError unless a full name is of registered methods, or looks like one of classes of one's own.
+
+    A policy must be one that `build_policy` knows.
+    """
+    if kind == "policy":
+        build_policy(name)
+        return
     placer, allocator = parts(kind, name)
     for what, part in (("placer", placer), ("allocator", allocator)):
         if part is not None and not is_own(part):
             spec_of(cast(Kind, what), part)
 
 
-def build(kind: Kind, name: str) -> tuple[Placer | None, Allocator]:
+def build(kind: Compared, name: str) -> tuple[Placer | None, Allocator]:
     """Return new objects for a full name.
 
     Raises
@@ -73,9 +82,10 @@ def build(kind: Kind, name: str) -> tuple[Placer | None, Allocator]:
     return None if placer is None else build_placer(placer), build_allocator(allocator)
 
 
-def sources(kind: Kind, name: str) -> dict[str, str]:
+def sources(kind: Compared, name: str) -> dict[str, str]:
     """Return a hash for each class of one's own in a full name, by module or file: it counts as a version."""
-    modules = [_base(part) for part in parts(kind, name) if part and is_own(part)]
+    named = () if kind == "policy" else parts(kind, name)
+    modules = [_base(part) for part in named if part and is_own(part)]
     return {module: digest for module in modules if (digest := source_of(module))}
 
 

@@ -122,7 +122,7 @@ def plan_runs(suite: Suite, own: Sequence[Instance], hashes: dict[str, str]) -> 
                 known[name] = instance(name, hashes)
             for seed in range(block.seeds):
                 for method in methods:
-                    task = Task(known[name], block.kind, method, seed, block.stop, block.plans)
+                    task = Task(known[name], block.kind, method, seed, block.stop, block.plans, block.trace)
                     key = _key(task, limits, own_versions[method])
                     if key not in runs:
                         cost = block.seconds_a_run
@@ -171,7 +171,15 @@ def _key(task: Task, limits: RunLimits, used: dict[str, str]) -> str:
         "instance": task.instance.sha256,
         "method": [task.kind, task.method],
         "seed": task.seed,
-        "settings": [stop.seconds, stop.evaluations, stop.gap, task.plans, limits.wall_seconds, limits.memory_mb],
+        "settings": [
+            stop.seconds,
+            stop.evaluations,
+            stop.gap,
+            task.plans,
+            task.trace,
+            limits.wall_seconds,
+            limits.memory_mb,
+        ],
         "versions": used,
         "revision": revision(),
     }

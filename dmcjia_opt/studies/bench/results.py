@@ -24,7 +24,7 @@ from dmcjia_opt.base.files import check_readable, explain, read_bytes, read_json
 from dmcjia_opt.bounds.certificate import relative_gap
 from dmcjia_opt.studies.bench.folder import ROWS, RUN, TABLE, RunFile, parse_rows
 from dmcjia_opt.studies.bench.rows import Outcome, Row
-from dmcjia_opt.studies.bench.statistics import median
+from dmcjia_opt.studies.bench.statistics import TARGETS, median
 
 Unit = Literal["seconds", "evaluations"]
 
@@ -156,6 +156,12 @@ def by_instance(frame: pd.DataFrame, values: FloatArray) -> pd.DataFrame:
     long = frame[["instance", "method"]].assign(value=values)
     wide = long.groupby(["instance", "method"], sort=False)["value"].agg(median).unstack("method")
     return wide.loc[list(dict.fromkeys(frame["instance"])), methods(frame)]
+
+
+def asked(frame: pd.DataFrame) -> tuple[float, ...]:
+    """Return the targets that no run was told to stop short of, the largest at least."""
+    loosest = frame["limit_gap"].max()
+    return tuple(target for target in TARGETS if not target < loosest * (1 - 1e-9)) or TARGETS[:1]
 
 
 def entrants(frame: pd.DataFrame) -> pd.DataFrame:

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from dmcjia_opt.base.fields import Amount, Number
-from dmcjia_opt.solving.contract import Kind
 
+#: What a benchmark compares.
+Compared = Literal["placer", "allocator", "policy"]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
@@ -44,13 +45,13 @@ class Row:
     key
         Hash of what decides the result: instance, method, settings, seed, versions, code revision.
     suite, instance, family
-        Names. `instance_sha256` is the hash of the scenario's content.
+        Names; of a policy, the instance and the trace. `instance_sha256` is the hash of the scenario's content.
     n_nodes, n_splits
         Size.
     method
-        ``"placer + allocator"`` as given, options included.
+        ``"placer + allocator"``, an allocator or a policy, as given, options included.
     kind
-        ``"placer"`` or ``"allocator"``: what is compared.
+        ``"placer"``, ``"allocator"`` or ``"policy"``: what is compared.
     seed
         Seed of the search.
     limit_seconds, limit_evaluations, limit_gap
@@ -70,7 +71,7 @@ class Row:
     correct
         None where nothing was claimed; False where a claimed "optimal" or a claimed bound is contradicted.
     evaluations
-        Distinct plans whose shares were computed.
+        Distinct plans whose shares were computed; of a policy, plans that it made.
     setup_seconds, wall_seconds, cpu_seconds, peak_mb
         Building the method and compiling the problem; the solve, wall and CPU; and by how many MB the memory of the
         child rose at its peak over what it held before set-up, which a warm child owes to other methods' libraries.
@@ -94,7 +95,7 @@ class Row:
     n_nodes: Annotated[Count, Field(ge=1)]
     n_splits: Count
     method: Annotated[str, Field(min_length=1)]
-    kind: Kind
+    kind: Compared
     seed: Count
     outcome: Outcome
     message: str = ""

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from dmcjia_opt.solving.contract import Kind, Stop
+from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.studies.bench.instances import Instance
-from dmcjia_opt.studies.bench.rows import Outcome
+from dmcjia_opt.studies.bench.rows import Compared, Outcome
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,14 +22,22 @@ class Task:
         What to run, and its budget.
     plans
         Size of an allocator's batch.
+    trace
+        What a policy is replayed along, as `links_of` reads it.
     """
 
     instance: Instance
-    kind: Kind
+    kind: Compared
     method: str
     seed: int
     stop: Stop
     plans: int = 0
+    trace: str = ""
+
+    @property
+    def where(self) -> str:
+        """What the run is on, as rows call it: the instance, and the trace if there is one."""
+        return f"{self.instance.name} {self.trace}".rstrip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,3 +120,22 @@ class Ran:
     started: str
     machine: str
     load: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The part of a row that a verification gives; fields as in `Row`."""
+
+    outcome: Outcome
+    message: str = ""
+    claimed_status: str | None = None
+    claimed_objective_s: float | None = None
+    claimed_lower_bound_s: float | None = None
+    objective_s: float | None = None
+    lower_bound_s: float | None = None
+    own_bound_s: float | None = None
+    gap: float | None = None
+    correct: bool | None = None
+    plans: int | None = None
+    converged: int | None = None
+    worst_error: float | None = None

@@ -22,7 +22,9 @@ from statsmodels.stats.proportion import proportion_confint
 from dmcjia_opt.base.arrays import FloatArray
 
 #: Gaps at which a run counts as a success.
-TARGETS = (1e-2, 1e-4, 1e-6)
+TARGETS = (1e-2, 1e-4, 1e-6, 1e-9)
+#: Gap below which plans differ in nothing that anyone would call quality, and a plan may be called optimal.
+CLOSE = 1e-6
 #: Shift of the geometric mean, s: solves take milliseconds here, and what takes less should not decide a ranking.
 SHIFT_SECONDS = 1e-3
 #: How many limits a failure costs in the penalised average.

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from dmcjia_opt.solving.contract import Kind, Stop
+from dmcjia_opt.solving.contract import Stop
 from dmcjia_opt.studies.bench.lineup import EVERY
+from dmcjia_opt.studies.bench.rows import Compared
 
 #: What a hard wall limit adds to a method's own limit of time: half of it, but no less than this, s.
 LEAST_GRACE = 10.0
@@ -20,11 +21,12 @@ class Block:
     Parameters
     ----------
     kind
-        What is compared, ``"placer"`` or ``"allocator"``.
+        What is compared: ``"placer"``, ``"allocator"`` or ``"policy"``.
     instances
         Names.
     methods
         Names, ``"placer + allocator"`` or a placer alone; ``"*"`` for what else the registry has (see `expand`).
+        Policies are called as `build_policy` calls them.
     exact
         Placers that ``"*"`` stands for: exact ones, or heuristics.
     seeds
@@ -37,11 +39,13 @@ class Block:
         Memory at which a run is killed.
     plans
         Size of an allocator's batch.
+    trace
+        What policies are replayed along: ``markov:SECONDS`` or ``onoff:SECONDS``, drawn by the seed.
     seconds_a_run
         What a run takes on average, roughly: for the estimate of the whole and the progress bar.
     """
 
-    kind: Kind
+    kind: Compared
     instances: tuple[str, ...]
     methods: tuple[str, ...]
     exact: bool = False
@@ -50,6 +54,7 @@ class Block:
     wall_seconds: float = 60.0
     memory_mb: float = 4096.0
     plans: int = 0
+    trace: str = ""
     seconds_a_run: float = 1.0
 
     @property
@@ -78,6 +83,8 @@ class Suite:
 
 _SEARCHES = ("dmcjia + alm", "dmcjia", "genetic", "pymoo:GA", "pymoo:DE", "pymoo:PSO", "pymoo:RandomSearch")
 _SOLVERS = ("scip", "bonmin", "mindtpy", "cvxpy:SCIP", "cvxpy:ECOS_BB")
+#: The same with what may suit them better, beside their defaults.
+_TUNED = ("scip:perspective", "bonmin:B-Hyb")
 _OUTER = (
     *("paper-n10-s1", "paper-n20-s1", "paper-n20-s2", "paper-n50-s1", "scarce-n20-s1"),
     *("homogeneous-n20-s0", "mixed-n20-s1", "near-n20-s1"),
@@ -95,6 +102,20 @@ _ROWS = (
                 methods=("exact", "genetic", "dmcjia + alm", "greedy+"),
                 stop=Stop(seconds=10.0, evaluations=100),
                 seconds_a_run=0.1,
+            ),
+            Block(
+                kind="placer",
+                instances=("links-n5-s1", "measured-n5-s1", "paper-n5-s1+worst", "paper-n5-s1+fifo"),
+                methods=("exact", "genetic"),
+                stop=Stop(seconds=10.0, evaluations=100),
+                seconds_a_run=0.2,
+            ),
+            Block(
+                kind="policy",
+                instances=("mixed-n5-s1",),
+                methods=("static", "oracle"),
+                trace="markov:10",
+                seconds_a_run=0.2,
             ),
             Block(
                 kind="allocator",
@@ -146,7 +167,7 @@ _ROWS = (
     ),
     Suite(
         name="exact",
-        summary="time to a proved gap of 1e-6: this package's searches beside general solvers",
+        summary="time to a proved gap, down to 1e-9: this package's searches beside general solvers",
         blocks=(
             Block(
                 kind="placer",
@@ -154,9 +175,9 @@ _ROWS = (
                     *("paper-n5-s1", "paper-n20-s1", "paper-n50-s1", "scarce-n5-s1", "scarce-n20-s1"),
                     *("homogeneous-n5-s0", "homogeneous-n10-s0", "mixed-n10-s1", "near-n10-s1"),
                 ),
-                methods=(*_OWN, *_SOLVERS, EVERY),
+                methods=(*_OWN, *_SOLVERS, *_TUNED, EVERY),
                 exact=True,
-                stop=Stop(seconds=20.0, gap=1e-6),
+                stop=Stop(seconds=20.0, gap=1e-9),
                 seconds_a_run=4.0,
             ),
             Block(
@@ -167,9 +188,92 @@ _ROWS = (
                     *("near-n20-s1", "near-n50-s1", "near-epsilon0.01-cloud20-n40-s1", "mixed-n50-s1", "mixed-n200-s1"),
                 ),
                 methods=_OWN,
-                stop=Stop(seconds=20.0, gap=1e-6),
+                stop=Stop(seconds=20.0, gap=1e-9),
                 seconds_a_run=1.5,
             ),
+        ),
+    ),
+    Suite(
+        name="resources",
+        summary="links, servers, tiers and hosts that nodes share: time to a proved gap, down to 1e-9",
+        blocks=(
+            Block(
+                kind="placer",
+                instances=(
+                    *("links-n5-s1", "links-n20-s1", "near-links1-n20-s1", "servers-n5-s1", "tiers-n5-s1"),
+                    *("hosts-n5-s1", "measured-servers1-n10-s1"),
+                ),
+                methods=("exact", "benders", "memetic", "genetic", *_SOLVERS, *_TUNED),
+                stop=Stop(seconds=20.0, gap=1e-9),
+                seconds_a_run=12.0,
+            ),
+            Block(
+                kind="placer",
+                instances=(
+                    *("links-n50-s1", "links-n100-s1", "servers-n10-s1", "servers-n20-s1", "tiers-n10-s1"),
+                    *("tiers-n20-s1", "tiers-n50-s1", "hosts-n20-s1", "measured-servers2-n20-s1"),
+                ),
+                methods=("exact", "benders"),
+                stop=Stop(seconds=20.0, gap=1e-9),
+                seconds_a_run=4.0,
+            ),
+        ),
+    ),
+    Suite(
+        name="promises",
+        summary="the worst node, percentiles, deadlines: time to a proved gap, down to 1e-9",
+        blocks=(
+            Block(
+                kind="placer",
+                instances=(
+                    *("paper-n20-s1+worst", "mixed-n20-s1+worst", "measured-n20-s1+worst", "links-n20-s1+worst"),
+                    *("paper-n20-s1+tandem+p95", "mixed-n20-s1+tandem+p95", "measured-n20-s1+tandem+p95"),
+                    *("links-n20-s1+tandem+p95", "scarce-n20-s1+tandem+p99", "scarce-n50-s1+tandem+p95"),
+                    *("paper-n20-s1+deadline550", "scarce-n20-s1+deadline1000", "mixed-n20-s1+deadline1500"),
+                    *("measured-n20-s1+deadline1500", "links-n20-s1+deadline780"),
+                ),
+                methods=("exact", "memetic", "genetic", "pymoo:DE", "scip", "bonmin"),
+                stop=Stop(seconds=10.0, gap=1e-9),
+                seconds_a_run=4.0,
+            ),
+        ),
+    ),
+    Suite(
+        name="pooled",
+        summary="servers whose tasks meet, and tasks that arrive periodically: time to a proved gap, down to 1e-9",
+        blocks=(
+            Block(
+                kind="placer",
+                instances=(
+                    *("paper-n5-s1+fifo", "paper-n10-s1+fifo", "paper-n20-s1+fifo", "paper-n20-s1+ps"),
+                    *("homogeneous-n10-s0+fifo", "scarce-n10-s1+fifo", "scarce-n10-s1+ps", "mixed-n10-s1+fifo"),
+                    *("servers-n5-s1+ps", "measured-n20-s1+fifo", "paper-n20-s1+periodic", "scarce-n20-s1+periodic"),
+                    *("homogeneous-n10-s0+periodic", "links-n20-s1+periodic", "measured-n20-s1+periodic"),
+                ),
+                methods=("exact", "memetic", "genetic", "pymoo:DE", "neurosurgeon+"),
+                stop=Stop(seconds=5.0, gap=1e-9),
+                seconds_a_run=2.5,
+            ),
+        ),
+    ),
+    Suite(
+        name="replay",
+        summary="links that change: what plans of each policy take along two minutes, above the bound of every moment",
+        blocks=tuple(
+            Block(
+                kind="policy",
+                instances=("paper-n20-s1", "mixed-n20-s1", "links-n20-s1", "measured-n20-s1"),
+                methods=(
+                    *("static", "static:harmonic", "robust", "periodic:10", "periodic:60"),
+                    "change:0.3",
+                    "oracle",
+                ),
+                seeds=2,
+                trace=trace,
+                wall_seconds=120.0,
+                seconds_a_run=4.0,
+            )
+            for trace in ("markov:120", "onoff:120")
         ),
     ),
     Suite(

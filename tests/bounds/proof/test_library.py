@@ -13,7 +13,7 @@ LIBRARY = Library(FOLDER)
 LUMPY = ("servers", "tiers", "hosts")
 NAMES = [name for name, entry in LIBRARY.index.items() if entry.nodes <= 50]
 #: What no proof file can be about.
-NONE = ("worst", "p95", "p99")
+NONE = ("worst", "p95", "p99", "fifo", "ps")
 
 
 def _about(name: str) -> bool:

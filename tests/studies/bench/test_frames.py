@@ -2,11 +2,13 @@
 
 import math
 
+import pandas as pd
 import pytest
 
 from dmcjia_opt.studies.bench import frames
-from dmcjia_opt.studies.bench.results import table
+from dmcjia_opt.studies.bench.results import asked, table
 from dmcjia_opt.studies.bench.rows import Outcome
+from dmcjia_opt.studies.bench.statistics import TARGETS
 from tests.studies.bench.runs import LIMIT, allocator_rows, answer, placer_rows, row
 
 GOOD, BAD = "exact + waterfilling", "genetic + waterfilling"
@@ -48,6 +50,53 @@ def test_speed_counts_a_failure_at_the_limit():
     assert of(found, GOOD, "ert_seconds", "ert_evaluations") == pytest.approx([0.025, 2.0])
     assert of(found, frames.VIRTUAL_BEST, "reached", "par10") == pytest.approx([2, 0.025])
     assert of(frames.speed(frame(), 1e-4), BAD, "reached", "ert_seconds") == [0, math.inf]
+
+
+def test_set_up_stands_apart():
+    found = frames.speed(frame().assign(setup_seconds=[0.5, 0.25, 0.125, math.nan]), 1e-2)
+    assert of(found, GOOD, "setup") == [0.25]
+    assert of(found, BAD, "setup") == [0.125]
+    assert of(found, GOOD, "seconds_high") == [0.04]
+
+
+def test_what_dropping_failures_would_change():
+    found = frames.dropping(frame(), 1e-2)
+    kept = math.sqrt((0.5 + 1e-3) * (LIMIT + 1e-3)) - 1e-3
+    assert of(found, BAD, "runs", "reached", "kept", "dropped") == pytest.approx([2, 1, kept, 0.5])
+    assert of(found, BAD, "factor", "rank", "rank_dropped") == pytest.approx([kept / 0.5, 2, 2])
+    assert of(found, GOOD, "factor", "rank") == pytest.approx([1.0, 1.0])
+    lucky = frame()
+    sooner = [curve * [1, 0.01, 1] if key == "bad-5" else curve for key, curve in lucky[["key", "curve"]].to_numpy()]
+    lucky["curve"] = sooner
+    passed = frames.dropping(lucky, 1e-2)
+    assert of(passed, BAD, "rank", "rank_dropped") == [2, 1]
+    never = frames.dropping(frame(), 1e-4)
+    assert of(never, BAD, "reached", "kept") == pytest.approx([0, LIMIT])
+    assert math.isnan(of(never, BAD, "dropped")[0])
+    assert math.isnan(of(never, BAD, "rank_dropped")[0])
+
+
+def test_defaults_beside_options():
+    rows = frame()
+    tuned = rows[rows["method"] == BAD].assign(method="genetic:population=9 + waterfilling")
+    alone = rows[rows["method"] == GOOD].assign(method="pymoo:DE + waterfilling")
+    both = pd.concat([rows, tuned.assign(limit=2 * LIMIT), alone], ignore_index=True)
+    (found,) = frames.variants(both, 1e-2).to_dict("records")
+    assert (found["method"], found["tuned"]) == (BAD, "genetic:population=9 + waterfilling")
+    assert (found["reached"], found["reached_tuned"], found["runs_tuned"]) == (1, 1, 2)
+    assert found["geometric_mean_tuned"] == pytest.approx(math.sqrt((0.5 + 1e-3) * (2 * LIMIT + 1e-3)) - 1e-3)
+    assert found["factor"] == pytest.approx(found["geometric_mean"] / found["geometric_mean_tuned"])
+    assert frames.variants(rows, 1e-2).empty
+
+
+def test_targets_that_nobody_was_asked_for_are_left_out():
+    assert asked(frame()) == TARGETS == (1e-2, 1e-4, 1e-6, 1e-9)
+    assert asked(frame().assign(limit_gap=[1e-9, 1e-6, math.nan, 1e-6])) == TARGETS[:3]
+    assert asked(frame().assign(limit_gap=1e-9)) == TARGETS
+    assert asked(frame().assign(limit_gap=0.5)) == TARGETS[:1]
+    found = frames.reliability(frame().assign(limit_gap=1e-4))
+    assert "rate_1e-04" in found
+    assert "rate_1e-06" not in found
 
 
 def test_claims_beside_what_was_verified():

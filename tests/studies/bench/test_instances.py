@@ -20,6 +20,7 @@ from dmcjia_opt.studies.bench.instances import OWN, family_and_nodes, generated,
         ("hard-epsilon0.0001-cloud4-n4-s1", {"nodes": 4, "seed": 1, "epsilon": 1e-4, "cloud_gflops": 4.0}),
         ("hard-knapsack-n6-s1", {"nodes": 6, "seed": 1, "kind": "knapsack"}),
         ("hard-cells-links3-n6-s1", {"nodes": 6, "seed": 1, "kind": "cells", "links": 3}),
+        ("measured-servers2-n6-s1", {"nodes": 6, "seed": 1, "servers": 2}),
     ],
 )
 def test_a_name_is_what_generate_calls_its_scenario(name, arguments):
@@ -44,7 +45,32 @@ def test_promises_after_a_plus_sign():
     assert (changed.options.statistic, changed.options.objective) == ("p99.9", "worst")
     assert changed.nodes.deadline_ms.tolist() == [1500.0] * 5
     assert not generated("mixed-n5-s1").nodes.has("deadline_ms")
-    assert family_and_nodes(changed.name) == ("mixed", 5)
+    assert family_and_nodes(changed.name) == ("worst", 5)
+
+
+def test_periodic_tasks_and_pooled_servers_after_a_plus_sign():
+    changed = generated("servers-n5-s1+ps+periodic")
+    assert changed.cloud_sharing == "ps"
+    assert {server.sharing for server in changed.servers} == {"ps"}
+    assert changed.nodes.arrivals.tolist() == [0.0] * 5
+    assert generated("servers-n5-s1").cloud_sharing == "reserved"
+    assert len({generated(f"servers-n5-s1{more}").sha256() for more in ("", "+ps", "+fifo", "+periodic")}) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("paper-n5-s1", "paper"),
+        ("paper-n5-s1+mm1", "paper"),
+        ("paper-n5-s1+tandem+p95", "p95"),
+        ("paper-n5-s1+tandem+p95+deadline600", "deadline"),
+        ("paper-n5-s1+deadline600+worst", "worst"),
+        ("servers-n5-s1+fifo+periodic", "pooled"),
+        ("measured-n5-s1+tandem+periodic", "periodic"),
+    ],
+)
+def test_what_is_asked_of_a_fleet_is_a_family(name, family):
+    assert family_and_nodes(name) == (family, 5)
 
 
 @pytest.mark.parametrize(

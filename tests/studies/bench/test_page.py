@@ -33,7 +33,7 @@ def visible(page):
 
 def test_it_begins_with_the_answer(page):
     words = visible(page)
-    assert "exact won: it reached a gap of 1e-6 in 12 of 12 runs" in words
+    assert "exact won: it reached a gap of 1e-9 in 12 of 12 runs" in words
     assert "waterfilling won" in words
     assert "mindtpy (4 of 8)" in words  # claims that were contradicted
     assert "Could not take part: cp-sat" in words
@@ -50,12 +50,24 @@ def test_every_kind_of_plot_and_table_is_there(page):
         "Gap against time",
         "Instance by instance",
         "Are the differences real?",
+        "What dropping failures would do",
+        "No method was run both at its defaults and with options.",
         "Limitations and fairness",
         "How to reproduce",
     ):
         assert title in words
     assert page.count('class="plot"') >= 10
     assert "0.0000" not in words
+
+
+def test_classes_in_files_stand_by_their_names():
+    rows = [answer("a", method="./some/iao.py:Iao:units=9 + waterfilling"), answer("b", method="exact + waterfilling")]
+    words = visible(benchmark_report(Results(table(rows))))
+    assert "Classes of one&#39;s own stand by their names: Iao in ./some/iao.py." in words
+    assert words.count("./some/iao.py") == 1
+    assert "Iao:units=9" in words
+    twins = [answer("a", method="./a/iao.py:Iao + alm"), answer("b", method="./b/iao.py:Iao + alm")]
+    assert "./b/iao.py:Iao" in visible(benchmark_report(Results(table(twins))))
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,8 @@ def test_every_suite_can_be_planned(suite):
         for name in expand(block.kind, block.methods, exact=block.exact):
             check(block.kind, name)
         assert block.hard_limit > (block.stop.seconds or 0.0)
-        assert block.kind == "placer" or block.plans > 0
+        assert (block.plans > 0) == (block.kind == "allocator")
+        assert bool(block.trace) == (block.kind == "policy")
 
 
 def test_all_suites_take_less_than_forty_minutes_on_two_cores():

@@ -41,6 +41,8 @@ def successes(row: Record) -> list[Cell]:
     found = []
     for target in TARGETS:
         end = f"_{target:.0e}"
+        if "rate" + end not in row:
+            continue
         text = interval(row["successes" + end], row["runs"], row["low" + end], row["high" + end])
         found.append(Cell(text, row["rate" + end]))
     return found
@@ -69,6 +71,18 @@ def times(row: Record) -> Cell:
 def plans(number: float) -> Cell:
     """Return a number of plans, with a part of one."""
     return Cell("never" if math.isinf(number) else "–" if math.isnan(number) else f"{number:,.1f}", number)
+
+
+def place(rank: float, before: float | None = None) -> Cell:
+    """Return a place in a ranking; it stands out where it is not the one `before`."""
+    if math.isnan(rank):
+        return nothing
+    return Cell(f"{rank:.0f}", rank, "bad" if before is not None and rank != before else "")
+
+
+def factor(value: float) -> Cell:
+    """Return how many times."""
+    return nothing if math.isnan(value) else Cell(f"{value:,.0f} ×" if value >= 100 else f"{value:.3g} ×", value)
 
 
 def heat(runs: pd.DataFrame, measure: str) -> Cell:

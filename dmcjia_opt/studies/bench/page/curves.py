@@ -14,8 +14,8 @@ from dmcjia_opt.base.arrays import FloatArray
 from dmcjia_opt.studies.bench.frames import sizes, slopes
 from dmcjia_opt.studies.bench.results import Unit, bound_curve, by_instance, common, methods, runtimes, spent
 from dmcjia_opt.studies.bench.statistics import (
+    CLOSE,
     GAP_FLOOR,
-    TARGETS,
     Spread,
     Steps,
     attainment,
@@ -38,7 +38,7 @@ from dmcjia_opt.studies.look.plots import (
 Looks = Mapping[str, Style]
 
 #: Targets of the runtime distribution: five a decade.
-ECDF_TARGETS = 10.0 ** -np.arange(1.0, -math.log10(min(TARGETS)) + 0.01, 0.2)
+ECDF_TARGETS = 10.0 ** -np.arange(1.0, -math.log10(CLOSE) + 0.01, 0.2)
 _UNIT_TITLES = {"seconds": "wall time", "evaluations": "plans evaluated"}
 _TICKS = {"seconds": "s", "evaluations": "count"}
 

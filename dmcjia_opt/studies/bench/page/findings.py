@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pandas as pd
 
 from dmcjia_opt.base.showing import counted
 from dmcjia_opt.studies.bench import frames
-from dmcjia_opt.studies.bench.results import entrants, methods
+from dmcjia_opt.studies.bench.results import asked, entrants, methods
 from dmcjia_opt.studies.bench.statistics import TARGETS
 from dmcjia_opt.studies.look.words import seconds
 
@@ -18,8 +19,29 @@ SIGNIFICANT = 0.05
 FEW_INSTANCES, FEW_SEEDS, SHORT_SECONDS = 6, 3, 0.05
 
 
+_FILE = re.compile(r"[^\s+]*\.py:(?=(\w+))")
+
+
 def short_names(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Return the rows with the allocator left out of placers' names where all use the same, and the sentence on it."""
+    """Return the rows with shorter names of methods where they stay apart, and a sentence on each thing left out.
+
+    That is the allocator of placers where all use the same, and the file that a class of one's own is in.
+    """
+    rows, said = _without_files(rows)
+    rows, more = _without_allocator(rows)
+    return rows, said + more
+
+
+def _without_files(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    short = rows["method"].str.replace(_FILE, "", regex=True)
+    files = {found[1]: found[0][:-1] for name in methods(rows) for found in _FILE.finditer(name)}
+    if not files or short.nunique() < rows["method"].nunique():
+        return rows, []
+    where = ", ".join(f"{name} in {file}" for name, file in files.items())
+    return rows.assign(method=short), [f"Classes of one's own stand by their names: {where}."]
+
+
+def _without_allocator(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     placers = rows["kind"] == "placer"
     endings = {name.rpartition(" + ")[2] for name in rows.loc[placers, "method"]}
     if len(endings) != 1 or not rows.loc[placers, "method"].str.contains(" + ", regex=False).all():
@@ -77,7 +99,7 @@ def ways_of(runs: pd.DataFrame) -> str:
 
 def _ranking(frame: pd.DataFrame) -> dict[str, Any]:
     """Return the best method at the hardest target that any run reached, those as reliable, and all in order."""
-    target = min(target for target in TARGETS if (frame["error"] <= target).any() or target == max(TARGETS))
+    target = min(target for target in asked(frame) if (frame["error"] <= target).any() or target == max(TARGETS))
     ranked = frames.reliability(frame)
     timed = ranked.merge(frames.speed(frame, target)[["method", "geometric_mean"]], on="method")
     at_target = {f"{name}_{target:.0e}": name for name in ("successes", "rate", "low", "high")}

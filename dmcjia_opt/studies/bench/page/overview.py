@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import pandas as pd
 
@@ -16,12 +16,14 @@ from dmcjia_opt.solving.registry import METHODS
 from dmcjia_opt.studies.bench import frames
 from dmcjia_opt.studies.bench.page import cells, curves
 from dmcjia_opt.studies.bench.page.findings import FEW_INSTANCES, SIGNIFICANT, short_names, summary, untold
-from dmcjia_opt.studies.bench.results import Results, Unit, common, entrants, methods
-from dmcjia_opt.studies.bench.statistics import PENALTY, SHIFT_SECONDS, TARGETS
+from dmcjia_opt.studies.bench.results import Results, Unit, asked, common, entrants, methods
+from dmcjia_opt.studies.bench.rows import Compared
+from dmcjia_opt.studies.bench.statistics import PENALTY, SHIFT_SECONDS
 from dmcjia_opt.studies.look.colours import COLOURS
 from dmcjia_opt.studies.look.page import Cell, render
 from dmcjia_opt.studies.look.plots import Style, styles
 from dmcjia_opt.studies.look.words import budget, scientific
+from dmcjia_opt.studies.online.policies import build_policy
 
 #: The target of what is shown for one target only.
 HEADLINE = 1e-4
@@ -38,7 +40,7 @@ def benchmark_report(results: Results) -> str:
         As `dmcjia_opt.studies.bench.results.load` returns them.
     """
     rows, shortened = short_names(results.rows)
-    kinds = [kind for kind in ("placer", "allocator") if (rows["kind"] == kind).any()]
+    kinds = [kind for kind in get_args(Compared) if (rows["kind"] == kind).any()]
     suites = _listed(rows["suite"])
     run = results.run
     command = run.get("command") or f"dmcjia bench {suites} --out DIR"
@@ -81,8 +83,12 @@ class _Part:
         return looks
 
     @property
+    def kinds(self) -> str:
+        return "policies" if self.kind == "policy" else f"{self.kind}s"
+
+    @property
     def gap(self) -> str:
-        return "gap" if self.kind == "placer" else "relative error"
+        return "relative error" if self.kind == "allocator" else "gap"
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -97,11 +103,11 @@ class _Part:
 
     @property
     def targets(self) -> list[str]:
-        return [self.within(target) for target in TARGETS]
+        return [self.within(target) for target in asked(self.compared)]
 
     @property
     def panels(self) -> list[tuple[str, float]]:
-        return [(self.within(target), target) for target in sorted(TARGETS)]
+        return [(self.within(target), target) for target in sorted(asked(self.compared))]
 
     def table(self, name: str, *arguments: float) -> list[dict[str, Any]]:
         """Return the rows of a summary table by the name of its function in `frames`."""
@@ -213,6 +219,9 @@ def _fairness(rows: pd.DataFrame) -> dict[str, Any]:
 
 def _about(method: str, kind: str) -> list[Cell | str]:
     name = method.partition(" + ")[0].partition(":")[0]
+    if kind == "policy":
+        summary = (type(build_policy(method)).__doc__ or "").partition("\n")[0].rstrip(".")
+        return [method, kind, "–", "–", Cell(summary, None, "text")]
     spec = METHODS.get((cast(Literal["placer", "allocator"], kind), name))
     if spec is None:
         return [method, kind, "–", "–", Cell("not part of this package", None, "text")]

@@ -36,8 +36,10 @@ from dmcjia_opt.solving.running import at_the_edge, place
 from dmcjia_opt.solving.search import Placer
 from dmcjia_opt.studies.bench.instances import generated
 from dmcjia_opt.studies.bench.lineup import build
+from dmcjia_opt.studies.bench.replaying import replayed
 from dmcjia_opt.studies.bench.runs import Phase, Reply, Task
 from dmcjia_opt.studies.bench.sampling import feasible_plans
+from dmcjia_opt.studies.online.conditions import links_of
 
 _WARM_UP = "paper-n3-s0"
 _TIMED_SECONDS = 0.1
@@ -93,6 +95,13 @@ def _measured(task: Task, scenario: Scenario) -> Reply:
     gc.collect()
     before = _forget_peak()
     setup, solve = _Clock(), _Clock()
+    if task.kind == "policy":
+        with _timed(setup):
+            links = links_of(task.trace, scenario, task.seed)
+        with _timed(solve):
+            reply = replayed(task, scenario, links)
+        peak = max(0.0, _peak_mb() - before)
+        return replace(reply, setup_seconds=setup.wall, cpu_seconds=solve.cpu, peak_mb=peak)
     with _timed(setup):
         placer, allocator = build(task.kind, task.method)
         problem = compile_problem(scenario)

@@ -21,14 +21,15 @@ from typing import Any
 from dmcjia_opt.base.errors import BackendMissing, DmcjiaError
 from dmcjia_opt.base.machine import commit, cores, installing, machine, revision
 from dmcjia_opt.solving.registry import versions
-from dmcjia_opt.studies.bench.claims import Checked, Verifier, finite, trace
+from dmcjia_opt.studies.bench.certificates import Certificates
+from dmcjia_opt.studies.bench.claims import Verifier, finite, trace
 from dmcjia_opt.studies.bench.folder import open_folder
 from dmcjia_opt.studies.bench.instances import Instance, named
 from dmcjia_opt.studies.bench.library import Library, find_library
 from dmcjia_opt.studies.bench.planning import Run, changed, plan_runs, suite_called
 from dmcjia_opt.studies.bench.rows import Outcome, Row
 from dmcjia_opt.studies.bench.running.worker import Worker
-from dmcjia_opt.studies.bench.runs import Ran
+from dmcjia_opt.studies.bench.runs import Checked, Ran
 from dmcjia_opt.studies.bench.suites import Suite
 
 #: Called with what is done, all there is, both in runs, and the fraction of the expected time.
@@ -113,9 +114,11 @@ def run_suite(
         done = total - sum(run.cost for run in left)
         verifier = Verifier({} if library is None else library.best_by_hash)
         try:
+            certificates = Certificates(out)
             with _rows(left, verifier, workers, dask) as rows:
-                for number, (run, row) in enumerate(rows, len(runs) - len(left) + 1):
+                for number, (run, ran, row) in enumerate(rows, len(runs) - len(left) + 1):
                     folder.append(row)
+                    certificates.take(row, ran.reply, verifier.reference(run.task.instance).problem)
                     done += run.cost
                     if progress is not None:
                         progress(number, len(runs), done / total)
@@ -152,7 +155,7 @@ def row_of(run: Run, ran: Ran, verifier: Verifier) -> Row:
     return Row(
         key=run.key,
         suite=run.suite,
-        instance=task.instance.name,
+        instance=task.where,
         instance_sha256=task.instance.sha256,
         family=task.instance.family,
         n_nodes=task.instance.n_nodes,
@@ -177,12 +180,12 @@ def row_of(run: Run, ran: Ran, verifier: Verifier) -> Row:
 @contextmanager
 def _rows(
     runs: Sequence[Run], verifier: Verifier, workers: int | None, dask: str | None
-) -> Iterator[Iterable[tuple[Run, Row]]]:
+) -> Iterator[Iterable[tuple[Run, Ran, Row]]]:
     if dask is not None:
         from dmcjia_opt.studies.bench.running.dask_ import on_dask
 
         with on_dask(dask, runs) as found:
-            yield ((run, row_of(run, ran, verifier)) for run, ran in found)
+            yield ((run, ran, row_of(run, ran, verifier)) for run, ran in found)
         return
     number = min(cores() if workers is None else workers, max(len(runs), 1))
     available = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -192,10 +195,11 @@ def _rows(
     for worker in team:
         idle.put(worker)
 
-    def made(run: Run) -> tuple[Run, Row]:
+    def made(run: Run) -> tuple[Run, Ran, Row]:
         worker = idle.get()
         try:
-            return run, row_of(run, worker.run(run.task, run.limits), verifier)
+            ran = worker.run(run.task, run.limits)
+            return run, ran, row_of(run, ran, verifier)
         finally:
             idle.put(worker)
 
