@@ -148,7 +148,7 @@ def test_cells_are_the_paper_behind_scarce_links():
         ("paper", {"kind": "knapsack"}, "kind does not apply"),
         ("hard", {"kind": "knapsack", "links": 2}, "links does not apply"),
         ("hard", {"kind": "cells", "epsilon": 0.1}, "epsilon does not apply"),
-        ("hard", {"kind": "other"}, "choose alike, knapsack, cells"),
+        ("hard", {"kind": "other"}, "must be one of 'alike', 'knapsack', 'cells'"),
     ],
 )
 def test_a_kind_is_one_of_hard_and_takes_what_it_has(family, options, words):
