@@ -82,7 +82,8 @@ def _from_csv(path: Path) -> NodeTable:
         for key in (key for key in NUMBERS if key in parts):
             words = ARRIVALS if key == "arrivals" else None
             parts[key].append(table.numbers(rows, key, zero=key in ZERO, words=words))
-    columns = {key: np.concatenate(part or [np.zeros(0)]) for key, part in parts.items()}
+    none = {key: np.zeros(0, dtype=np.int64 if key in codes else np.float64) for key in parts}
+    columns = {key: np.concatenate(part or [none[key]]) for key, part in parts.items()}
     coded: dict[str, Coded] = {key: (columns.pop(key), tuple(code)) for key, code in codes.items()}
     return made_of(path, tuple(names), coded, columns)
 

@@ -140,6 +140,7 @@ def test_a_fleet_goes_through_a_file_by_columns(tmp_path):
     [
         ("", ["n.csv", "lacks column name, model, compute_gflops"]),
         (HEADER, ["at least one node"]),
+        (HEADER.rstrip("\n") + ",device,link\n", ["at least one node"]),
         (
             HEADER.replace("uplink_mbps", "uplink_MBps"),
             ['lacks column uplink_mbps; rename "uplink_MBps" to uplink_mbps (Mbit/s)'],
