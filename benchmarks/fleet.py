@@ -1,11 +1,12 @@
-"""The exact placer on fleets of a thousand to a million nodes: time, memory, and passes over the table.
+"""The exact placer on fleets of a thousand to a million nodes, from tables and from columns: time, memory, passes.
 
     python benchmarks/fleet.py [--nodes 1000 10000 100000 1000000]
     python benchmarks/fleet.py --parts 1000000 --nodes 100000 1000000 10000000 [100000000]        in parts, rows written
     python benchmarks/fleet.py --links 200 --nodes 20000 --gap 1e-6       behind links that nodes share
 
-Each size runs in a process of its own, so that the peak memory is its own. "passes" is the time of the whole search
-divided by that of one vectorised pass over the table (the dual at one vector of prices), measured in the same process.
+Each row has a process of its own, so that the peak memory, above what the scenario takes, is its own. From tables is
+how 0.1 planned every fleet, from columns how large fleets of one resource are planned now. "passes" is the time from
+the scenario to the plan divided by that of one vectorised pass over the table (the dual at one vector of prices).
 """
 
 from __future__ import annotations
@@ -20,35 +21,32 @@ from multiprocessing.queues import Queue
 from pathlib import Path
 
 
-def measure(nodes: int, links: int, gap: float | None) -> str:
-    """Return one row of the table."""
+def measure(nodes: int, links: int, gap: float | None, way: str) -> tuple[float, str]:
+    """Return the time, s, and one row of the table: a fleet planned from tables, as 0.1 did it, or from its columns."""
     import numpy as np
 
-    from dmcjia_opt import Stop, build_allocator, build_placer, compile_problem, generate
+    from dmcjia_opt import Stop, compile_problem, generate
     from dmcjia_opt.bounds.dual import dual_point
-    from dmcjia_opt.solving.running import place
+    from dmcjia_opt.solving import fleets
+    from dmcjia_opt.solving.solve import solve
 
-    start = time.perf_counter()
     further = {"links": links} if links else {}
-    problem = compile_problem(generate("links" if links else "fleet", nodes=nodes, seed=1, **further))
-    built = time.perf_counter() - start
+    scenario = generate("links" if links else "fleet", nodes=nodes, seed=1, **further)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    fleets.LARGE = 0 if way == "columns" else 1 << 62
+    start = time.perf_counter()
+    plan = solve(scenario, stop=Stop(gap=gap))
+    took = time.perf_counter() - start
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
+    problem = compile_problem(scenario)
     passes = []
     for _ in range(3):
         start = time.perf_counter()
         dual_point(problem, np.full(problem.n_resources, 0.3 / problem.n_resources))
         passes.append(time.perf_counter() - start)
-    placer, allocator = build_placer("exact"), build_allocator("waterfilling")
-    start = time.perf_counter()
-    found = place(placer, problem, allocator, stop=Stop(gap=gap))
-    took = time.perf_counter() - start
-    objective = float(problem.objective(found.options, found.shares))
-    open_gap = (objective - found.lower_bound) / objective
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     single = min(passes)
-    return (
-        f"{nodes:9,d} {problem.n_resources:9,d} {built:9.2f} {single:9.3f} {took:9.3f} {took / single:7.1f} "
-        f"{open_gap:9.1e} {memory:8,.0f}"
-    )
+    row = f"{nodes:9,d} {problem.n_resources:9,d} {way:>8s} {single:9.3f} {took:9.3f} {took / single:7.1f}"
+    return took, f"{row} {plan.gap:9.1e} {memory:8,.0f}"
 
 
 def in_parts(folder: Path, nodes: int, part_nodes: int, queue: Queue[tuple[float, str]]) -> None:
@@ -103,11 +101,17 @@ def main() -> None:
     if options.parts:
         parts_table(options.nodes, options.parts)
         return
-    names = f"{'nodes':>9s} {'resources':>9s} {'build s':>9s} {'pass s':>9s} {'exact s':>9s} {'passes':>7s}"
+    names = f"{'nodes':>9s} {'resources':>9s} {'from':>8s} {'pass s':>9s} {'solve s':>9s} {'passes':>7s}"
     print(f"{names} {'gap':>9s} {'MB':>8s}")
     for nodes in options.nodes:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            print(pool.apply(measure, (nodes, options.links, options.gap)), flush=True)
+        took = []
+        for way in ("tables",) if options.links else ("tables", "columns"):
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                seconds, row = pool.apply(measure, (nodes, options.links, options.gap, way))
+            took.append(seconds)
+            print(row, flush=True)
+        if len(took) > 1:
+            print(f"{nodes:9,d} nodes: tables take {took[0] / took[1]:.1f} times as long as columns")
 
 
 if __name__ == "__main__":

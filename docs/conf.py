@@ -36,7 +36,7 @@ napoleon_use_rtype = False
 napoleon_attr_annotations = False
 python_use_unqualified_type_names = True
 # Names of other projects: this build fetches no inventories that would make them links.
-nitpick_ignore_regex = [("py:class", r"(np|npt|pa|pd|torch)\..*|ArrayLike|Figure|Label|Path|Prices|Scalar")]
+nitpick_ignore_regex = [("py:class", r"(np|npt|pa|pd|torch)\..*|ArrayLike|Figure|Hardness|Label|Path|Prices|Scalar")]
 
 html_theme = "furo"
 html_title = f"dmcjia_opt {release}"

@@ -34,7 +34,7 @@ _KNAPSACK_LOAD, _KNAPSACK_PART = 0.6, 0.5  # of the cloud by all jobs, and which
 
 
 #: What makes a hard instance hard.
-Kind = Literal["alike", "knapsack", "cells"]
+Hardness = Literal["alike", "knapsack", "cells"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class FamilyOptions:
     delay: Delay | None = None
     links: int | None = None
     servers: int | None = None
-    kind: Kind | None = None
+    kind: Hardness | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -90,8 +90,8 @@ class FamilyOptions:
             raise InputError(f"epsilon must lie in [0, 1), got {self.epsilon}")
         if self.cloud_gflops is not None and not 0.0 < self.cloud_gflops < np.inf:
             raise InputError(f"cloud_gflops must be finite and > 0, got {self.cloud_gflops}")
-        if self.kind not in (None, *get_args(Kind)):
-            raise InputError(f'kind = "{self.kind}" is unknown; choose {", ".join(get_args(Kind))}')
+        if self.kind not in (None, *get_args(Hardness)):
+            raise InputError(f'kind = "{self.kind}" is unknown; choose {", ".join(get_args(Hardness))}')
         for key in ("links", "servers"):
             number = getattr(self, key)
             if number is not None and number < 1:
@@ -313,7 +313,7 @@ def generate(
     delay: Delay | None = None,
     links: int | None = None,
     servers: int | None = None,
-    kind: Kind | None = None,
+    kind: Hardness | None = None,
 ) -> Scenario:
     """Draw a scenario from a family; the same arguments always give the same scenario.
 
