@@ -161,7 +161,10 @@ class Columns:
 
     def at(self, prices: FloatArray) -> tuple[FloatArray, list[FloatArray], IntArray]:
         """Return least cost (n,), the shares (n,) of each use and index (n, 1) of the minimiser of each node."""
-        cost, shares = self.priced(prices)
+        return self.cheapest(*self.priced(prices))
+
+    def cheapest(self, cost: FloatArray, shares: list[FloatArray]) -> tuple[FloatArray, list[FloatArray], IntArray]:
+        """Return what `at` does, given what options cost and the shares of each use."""
         xp = namespace(cost)
         choice = cost.argmin(axis=1)[:, None]
         used = [xp.take_along_axis(share, choice, 1)[:, 0] for share in shares]

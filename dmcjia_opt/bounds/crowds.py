@@ -17,7 +17,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, blocks, over_uses
 from dmcjia_opt.bounds.buckets import ShortArray, bucketed
 from dmcjia_opt.bounds.columns import Columns, made
-from dmcjia_opt.bounds.dual import DualPoint, Sums, added, point_of, sums_of
+from dmcjia_opt.bounds.dual import DualPoint, Sums, Tally, point_of, sums_of
 from dmcjia_opt.model.scenario.as_columns import Fleet
 
 _ENTRIES = 1 << 17  # table entries that are priced at a time
@@ -198,18 +198,12 @@ class FleetPart:
         """Return by how much the shares grow if every node has the option for `low` instead of that for `high`."""
         self._take(steps)
         (_, at_low), (_, at_high) = self._cheapest(low), self._cheapest(high)
-        return float((at_low - at_high).sum())
+        return float((over_uses(at_low) - over_uses(at_high)).sum())
 
     def plan(self, steps: tuple[Step, ...], prices: FloatArray) -> tuple[IntArray, FloatArray]:
         """Return the options (n_nodes,) at which the nodes are after some steps, and the shares (n_nodes, n_uses)."""
         self._take(steps)
-        options = np.empty(self.fleet.n_nodes, dtype=np.int64)
-        shares = np.empty((self.fleet.n_nodes, len(self.fleet.times.slots)))
-        for group in self.columns():
-            _, used, choice = group.at(prices)
-            options[group.rows] = np.take_along_axis(group.option, choice, 1)[:, 0]
-            shares[group.rows] = np.stack(used, axis=-1)
-        return options, shares
+        return self._cheapest(prices)
 
     def _whole(self) -> list[_Left]:
         menus = self.fleet.menus
@@ -227,10 +221,8 @@ class FleetPart:
 
     def columns(self) -> Iterable[Columns]:
         """Return what is left to every node, some nodes at a time."""
-        if (
-            self._kept is None
-            and sum(some.pick.size if some.pick is not None else _KEPT for some in self._left) < _KEPT
-        ):
+        entries = sum(_KEPT if some.pick is None else some.pick.size for some in self._left)
+        if self._kept is None and entries < _KEPT:
             self._kept = [group for some in self._left for group in self._made(some)]
         if self._kept is not None:
             return self._kept
@@ -254,35 +246,28 @@ class FleetPart:
                 for rows, pick in bucketed(self.fleet, some.kind, some.rows, low, high)
             ]
         kept: dict[int, list[tuple[IntArray, ShortArray]]] = {}
-        ends = [
-            (prices, np.empty(self.fleet.n_nodes), np.zeros(len(low)), np.zeros(len(low))) for prices in (low, high)
-        ]
+        ends = [Tally(prices, self.fleet.n_nodes) for prices in (low, high)]
         for some in self._left:
             for group in self._made(some):
-                priced = [group.priced(prices) for prices, *_ in ends]
-                for (prices, best, use, response), (cost, shares) in zip(ends, priced, strict=True):
-                    choice = cost.argmin(axis=1)[:, None]
-                    best[group.rows] = np.take_along_axis(cost, choice, 1)[:, 0]
-                    used = [np.take_along_axis(share, choice, 1)[:, 0] for share in shares]
-                    use += group.used(choice, used, len(prices))
-                    response += group.response(prices, choice)
+                priced = [group.priced(prices) for prices in (low, high)]
+                for tally, found in zip(ends, priced, strict=True):
+                    tally.add(group, *group.cheapest(*found))
                 keep = group.ruled(low, high, *priced)
                 if some.pick is not None:  # what only fills up a row
                     keep[:, 1:] &= group.option[:, 1:] != group.option[:, :1]
                 kept.setdefault(some.kind, []).extend(_compressed(group, keep))
         self._left = [_Left(kind, *pair) for kind, found in kept.items() for pair in _joined(found)]
-        self._steps = (*self._steps, step)
-        return tuple(  # type: ignore[return-value]
-            Sums(added(best), float(np.abs(best).sum()), use, response) for _, best, use, response in ends
-        )
+        self._steps, self._kept = (*self._steps, step), None
+        return ends[0].sums(), ends[1].sums()
 
     def _cheapest(self, prices: FloatArray) -> tuple[IntArray, FloatArray]:
-        """Return the cheapest options (n_nodes,) that are left, and the sums (n_nodes,) of their shares."""
-        options, shares = np.empty(self.fleet.n_nodes, dtype=np.int64), np.empty(self.fleet.n_nodes)
+        """Return the cheapest options (n_nodes,) that are left, and their shares (n_nodes, n_uses)."""
+        options = np.empty(self.fleet.n_nodes, dtype=np.int64)
+        shares = np.empty((self.fleet.n_nodes, len(self.fleet.times.slots)))
         for group in self.columns():
             _, used, choice = group.at(prices)
             options[group.rows] = np.take_along_axis(group.option, choice, 1)[:, 0]
-            shares[group.rows] = over_uses(np.stack(used, axis=-1))
+            shares[group.rows] = np.stack(used, axis=-1)
         return options, shares
 
     def _choose(self, step: Chosen) -> None:
@@ -291,7 +276,7 @@ class FleetPart:
         if room > 0.0:
             other, more = self._cheapest(np.array(step.low))
             differ = np.flatnonzero(other != options)
-            fits = np.cumsum(more[differ] - shares[differ]) <= room
+            fits = np.cumsum(over_uses(more[differ]) - over_uses(shares[differ])) <= room
             options[differ[fits]] = other[differ[fits]]
         self._left = [_Left(some.kind, some.rows, options[some.rows, None].astype(np.int16)) for some in self._whole()]
         self._steps, self._kept = (*self._steps, step), None

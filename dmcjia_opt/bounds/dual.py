@@ -142,16 +142,41 @@ def point_of(groups: Iterable[Columns], prices: FloatArray, n: int, capacity: fl
 
 def sums_of(groups: Iterable[Columns], prices: FloatArray, n: int, options: IntArray | None = None) -> Sums:
     """Return what the `n` nodes in some columns cost and use at prices; their `options` (n,) are filled in if given."""
-    best, used, response = np.empty(n), np.zeros(len(prices)), np.zeros(len(prices))
+    tally = Tally(prices, n)
     for group in groups:
-        cost, shares, choice = group.at(prices)
-        best[group.rows] = cost
-        used += group.used(choice, shares, len(prices))
+        found = group.at(prices)
+        tally.add(group, *found)
         if options is not None:
-            options[group.rows] = np.take_along_axis(group.option, choice, 1)[:, 0]
-        if prices.min() > 0.0:
-            response += group.response(prices, choice)
-    return Sums(added(best), float(np.abs(best).sum()), used, response)
+            options[group.rows] = np.take_along_axis(group.option, found[2], 1)[:, 0]
+    return tally.sums()
+
+
+class Tally:
+    """Adds up what nodes do at some prices, some nodes at a time.
+
+    Parameters
+    ----------
+    prices
+        (n_resources,) s per unit share.
+    n
+        How many nodes there are.
+    """
+
+    def __init__(self, prices: FloatArray, n: int) -> None:
+        self._paid = prices.min() > 0.0
+        self._prices, self._best = prices, np.empty(n)
+        self._use, self._response = np.zeros(len(prices)), np.zeros(len(prices))
+
+    def add(self, group: Columns, cost: FloatArray, shares: list[FloatArray], choice: IntArray) -> None:
+        """Count some nodes, given what `Columns.at` says of them."""
+        self._best[group.rows] = cost
+        self._use += group.used(choice, shares, len(self._prices))
+        if self._paid:
+            self._response += group.response(self._prices, choice)
+
+    def sums(self) -> Sums:
+        """Return the sums over all nodes."""
+        return Sums(added(self._best), float(np.abs(self._best).sum()), self._use, self._response)
 
 
 def added(values: FloatArray) -> float:

@@ -168,3 +168,20 @@ def test_bounds_are_below_exact_sums_and_near(nodes):
         sums = part.ask((), prices)
         bound = sums.cost - rounding_slack(nodes, sums.magnitude)
         assert exact * (1 - 1e-12) < bound < exact
+
+
+def test_a_part_that_is_taken_up_elsewhere_answers_to_the_last_bit():
+    fleet = Fleet.of(generate("mixed", nodes=3000, seed=1))
+    wide, narrow, price = Between((0.2,), (0.3,)), Between((0.24,), (0.26,)), np.array([0.25])
+    part = FleetPart(fleet)
+    part.ask((wide,), price)
+    mine, other = part.ask((wide, narrow), price), FleetPart(fleet).ask((wide, narrow), price)
+    wider = FleetPart(fleet)
+    wider.ask((wide,), price)
+    assert _entries(part) < _entries(wider)
+    for key in ("cost", "magnitude", "use", "response"):
+        assert np.array_equal(getattr(mine, key), getattr(other, key))
+
+
+def _entries(part):
+    return sum(group.option.size for group in part.columns())
