@@ -112,7 +112,7 @@ def solve_in_parts(
     """Plan a fleet in parts and write the plan; show what it comes to if that is to be `told`."""
     from dmcjia_opt.base.files import path_from
     from dmcjia_opt.base.machine import computer
-    from dmcjia_opt.cli.show import warn
+    from dmcjia_opt.cli.show import warn_of
     from dmcjia_opt.cli.show_parts import show_parted_plan
     from dmcjia_opt.solving.node_rows import write_rows
     from dmcjia_opt.solving.parts.solve_parts import solve_parts
@@ -136,8 +136,7 @@ def solve_in_parts(
     if told:
         show_parted_plan(plan)
     else:
-        for sentence in (*plan.notes, *plan.cautions):
-            warn(sentence)
+        warn_of(plan)
     if told and out is not None:
         typer.echo(
             f"Plan written to {out}, and what is claimed of it to {out.with_suffix('.json')}; check it with: "

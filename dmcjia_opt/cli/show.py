@@ -21,7 +21,7 @@ from dmcjia_opt.cli.progress import spinner
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
 from dmcjia_opt.solving.contract import Placement
-from dmcjia_opt.solving.plan import Plan
+from dmcjia_opt.solving.plan import Plan, PlanHead
 from dmcjia_opt.solving.verifying import Check
 from dmcjia_opt.studies.look.words import (
     cuts_of,
@@ -158,13 +158,25 @@ def show_plan(plan: Plan, scenario: Scenario) -> None:
         ("cost", f"shares computed {times}, {seconds(plan.wall_seconds)}"),
     )
     out.print(facts(summary))
+    show_remarks(plan)
+    if other_rule:
+        out.print(escape(other_rule))
+
+
+def show_remarks(plan: PlanHead) -> None:
+    """Print what a reader should know of a plan, and how good it is in a sentence."""
+    out = console()
     for note in plan.notes:
         out.print(f"[yellow]Note:[/yellow] {escape(note)}.")
     for caution in plan.cautions:
         out.print(f"[yellow]Caution:[/yellow] {escape(caution)}.")
     out.print(in_plain_words(plan))
-    if other_rule:
-        out.print(escape(other_rule))
+
+
+def warn_of(plan: PlanHead) -> None:
+    """Say on standard error what a reader should know of a plan that is not shown."""
+    for sentence in (*plan.notes, *plan.cautions):
+        warn(sentence)
 
 
 def _pooled_cloud(plan: Plan) -> str:

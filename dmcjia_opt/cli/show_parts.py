@@ -6,13 +6,12 @@ import numpy as np
 from rich.markup import escape
 
 from dmcjia_opt.base.showing import percent
-from dmcjia_opt.cli.show import MAX_ROWS, console, facts, show_table, table_of
+from dmcjia_opt.cli.show import MAX_ROWS, console, facts, show_remarks, show_table, table_of
 from dmcjia_opt.solving.parts.solve_parts import PartedPlan
 from dmcjia_opt.studies.look.words import (
     dearness,
     delay_called,
     in_percent,
-    in_plain_words,
     seconds,
     source_of_bound,
 )
@@ -45,11 +44,7 @@ def show_parted_plan(plan: PartedPlan) -> None:
         ("cost", f"{plan.evaluations:,} passes, {seconds(plan.wall_seconds)}"),
     )
     out.print(facts(summary))
-    for note in plan.notes:
-        out.print(f"[yellow]Note:[/yellow] {escape(note)}.")
-    for caution in plan.cautions:
-        out.print(f"[yellow]Caution:[/yellow] {escape(caution)}.")
-    out.print(in_plain_words(plan))
+    show_remarks(plan)
 
 
 def _show_resources(plan: PartedPlan) -> None:

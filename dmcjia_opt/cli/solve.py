@@ -65,7 +65,7 @@ def solve(
     from dmcjia_opt.bounds.proof.checking import require_provable
     from dmcjia_opt.cli.parts import beside, refuse_whole, solve_in_parts
     from dmcjia_opt.cli.progress import SearchProgress, spinner
-    from dmcjia_opt.cli.show import show_plan, show_proof, warn
+    from dmcjia_opt.cli.show import show_plan, show_proof, warn, warn_of
     from dmcjia_opt.model.scenario.compiling import compile_problem
     from dmcjia_opt.model.scenario.loading import load_parts
     from dmcjia_opt.model.scenario.parted import PartedScenario
@@ -119,8 +119,7 @@ def solve(
     if told:
         show_plan(plan, loaded)
     else:
-        for sentence in (*plan.notes, *plan.cautions):
-            warn(sentence)
+        warn_of(plan)
     if proof is not None:
         with spinner("finding a proof that anyone can check", quiet=quiet):
             made = prove(loaded, plan)
