@@ -51,19 +51,8 @@ def drawn(nodes: int) -> Fleet:
         for key in ("scv", "input_bytes", "latency", "link", "host", "device_index")
     }
     weight = constant(1.0 / nodes, (nodes,))
-    return replace(fleet, times=replace(fleet.times, **columns, **same), weight=weight)
-
-
-def sampled(fleet: Fleet) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Return the price that some of the nodes tell."""
-    from dmcjia_opt.bounds.maximise import SAMPLE, guessed
-
-    rows = np.unique(np.linspace(0, fleet.n_nodes - 1, SAMPLE).astype(np.int64))
-    own = {
-        key: np.asarray(getattr(fleet.times, key)[rows], dtype=np.float64) for key in ("compute", "bandwidth", "rate")
-    }
-    some = replace(fleet, times=replace(fleet.times, **own), weight=fleet.weight[: len(rows)])
-    return np.array([guessed([some.problem(0, np.arange(len(rows)))], len(rows) / fleet.n_nodes)])
+    menus = replace(fleet.menus, index=np.broadcast_to(0, nodes))
+    return replace(fleet, times=replace(fleet.times, **columns, **same, menus=menus), weight=weight)
 
 
 def measure(nodes: int, out: Path | None) -> str:
@@ -72,7 +61,7 @@ def measure(nodes: int, out: Path | None) -> str:
 
     from dmcjia_opt.bounds.jax_part import JaxPart
     from dmcjia_opt.solving.contract import Stop
-    from dmcjia_opt.solving.fleets import Passes, chosen, filled
+    from dmcjia_opt.solving.fleets import beginning, chosen, filled, passes_over
 
     start = time.perf_counter()
     fleet = drawn(nodes)
@@ -80,17 +69,14 @@ def measure(nodes: int, out: Path | None) -> str:
     made = time.perf_counter() - start
     part = JaxPart(fleet)
 
-    def asked(what: str, steps: object, *arguments: Any) -> list[Any]:  # noqa: ANN401
-        return [getattr(part, what)(steps, *(entries[0] for entries in arguments))]
-
     def planned() -> tuple[Passes, PartedCrowd, DualPoint]:
-        passes = Passes(asked, 1, nodes, Stop())
+        passes = passes_over(part, Stop())
         (crowd,) = chosen(passes, near)
         assert passes.best is not None
         return passes, crowd, filled(crowd, passes.best.prices)
 
     start = time.perf_counter()
-    near = sampled(fleet)
+    near = beginning([fleet])
     part.ask((), near)
     first = time.perf_counter() - start
     start = time.perf_counter()

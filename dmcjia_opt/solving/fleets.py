@@ -162,14 +162,13 @@ def _inside(prices: FloatArray, step: Between) -> bool:
     return bool((np.array(step.low) <= prices).all() and (prices <= np.array(step.high)).all())
 
 
-def passes_over(fleet: Fleet, stop: Stop, callback: Callback | None = None, backend: Backend = "numpy") -> Passes:
-    """Return what asks a fleet that fits into memory."""
-    part = part_of(fleet, 0, backend)
+def passes_over(part: Any, stop: Stop, callback: Callback | None = None) -> Passes:  # noqa: ANN401 - see `part_of`
+    """Return what asks a fleet that fits into memory, in one part."""
 
     def asked(what: str, steps: tuple[Step, ...], *arguments: Sequence[Any]) -> list[Any]:
         return [getattr(part, what)(steps, *(entries[0] for entries in arguments))]
 
-    return Passes(asked, 1, fleet.n_nodes, stop, callback)
+    return Passes(asked, 1, part.fleet.n_nodes, stop, callback)
 
 
 def part_of(fleet: Fleet, place: int, backend: Backend) -> Any:  # noqa: ANN401 - one of two that are used alike
@@ -199,7 +198,6 @@ def chosen(passes: Passes, near: FloatArray) -> list[PartedCrowd]:
     near
         (n_resources,) prices that are not far off, s per unit share.
     """
-    low = high = None
     try:
         if len(near) == 1:
             if (found := around(passes.crowd, float(near[0]))) is None:
@@ -280,13 +278,9 @@ def plan_of_columns(
         raise InputError(f'backend = "jax" finds prices of reserved shares for the mean, and here {what}; leave it out')
     if len(fleet.resources) > 1 and not whole and backend == "numpy":
         return None
-    passes = passes_over(fleet, stop, callback, backend)
+    passes = passes_over(part_of(fleet, 0, backend), stop, callback)
     made = place_fleet(fleet, allocator, passes, beginning([fleet]))
-    if made is None:
-        return None
-    objective = float(made.problem.objective(made.found.options, np.asarray(made.found.shares)))
-    closed = relative_gap(objective, made.found.lower_bound) <= stop.tolerance
-    return replace(made, done=passes.limited or whole or closed)
+    return replace(made, done=True) if made and whole else made
 
 
 def place_fleet(fleet: Fleet, allocator: Allocator, passes: Passes, near: FloatArray) -> Made | None:
@@ -320,7 +314,8 @@ def place_fleet(fleet: Fleet, allocator: Allocator, passes: Passes, near: FloatA
         evaluations=passes.count,
         prices=passes.best.prices,
     )
-    return Made(options, problem, placement, True)
+    closed = relative_gap(objective, passes.bound) <= passes.stop.tolerance
+    return Made(options, problem, placement, passes.limited or closed)
 
 
 def beginning(parts: Sequence[Fleet]) -> FloatArray:

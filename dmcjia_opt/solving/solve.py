@@ -104,7 +104,8 @@ def solve(
         if dual.load >= 1.0:
             raise InfeasibleError(target.why_none())
         with unchanged(problem, others):
-            began, started = datetime.now(UTC), time.perf_counter()
+            if made is None:  # passes over columns count
+                began, started = datetime.now(UTC), time.perf_counter()
             found = place(
                 outer,
                 problem,

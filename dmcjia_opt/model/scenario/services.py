@@ -160,7 +160,7 @@ class StageTimes:
 
     def only(self, rows: IntArray) -> StageTimes:
         """Return the same of some nodes."""
-        columns = {key: getattr(self, key)[rows] for key in COLUMNS}
+        columns: dict[str, Any] = {key: np.asarray(getattr(self, key)[rows]) for key in COLUMNS}  # of JAX, too
         limits = None if self.limits is None else self.limits.only(rows)
         menus = replace(self.menus, index=self.menus.index[rows])
         return replace(self, **columns, limits=limits, menus=menus)
