@@ -17,7 +17,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import BoolArray, FloatArray, IntArray, blocks, over_uses
 from dmcjia_opt.bounds.buckets import ShortArray, bucketed
 from dmcjia_opt.bounds.columns import Columns, made
-from dmcjia_opt.bounds.dual import DualPoint, Sums, Tally, point_of, sums_of
+from dmcjia_opt.bounds.dual import DualPoint, PriceTally, Sums, point_of, sums_of
 from dmcjia_opt.model.scenario.as_columns import Fleet
 
 _ENTRIES = 1 << 17  # table entries that are priced at a time
@@ -246,7 +246,7 @@ class FleetPart:
                 for rows, pick in bucketed(self.fleet, some.kind, some.rows, low, high)
             ]
         kept: dict[int, list[tuple[IntArray, ShortArray]]] = {}
-        ends = [Tally(prices, self.fleet.n_nodes) for prices in (low, high)]
+        ends = [PriceTally(prices, self.fleet.n_nodes) for prices in (low, high)]
         for some in self._left:
             for group in self._made(some):
                 priced = [group.priced(prices) for prices in (low, high)]

@@ -142,7 +142,7 @@ def point_of(groups: Iterable[Columns], prices: FloatArray, n: int, capacity: fl
 
 def sums_of(groups: Iterable[Columns], prices: FloatArray, n: int, options: IntArray | None = None) -> Sums:
     """Return what the `n` nodes in some columns cost and use at prices; their `options` (n,) are filled in if given."""
-    tally = Tally(prices, n)
+    tally = PriceTally(prices, n)
     for group in groups:
         found = group.at(prices)
         tally.add(group, *found)
@@ -151,7 +151,7 @@ def sums_of(groups: Iterable[Columns], prices: FloatArray, n: int, options: IntA
     return tally.sums()
 
 
-class Tally:
+class PriceTally:
     """Adds up what nodes do at some prices, some nodes at a time.
 
     Parameters
