@@ -92,11 +92,8 @@ class Dealer(Protocol):
     def target(self) -> float:
         """The bound that is enough, s."""
 
-    def evaluate(self, plan: IntArray) -> FloatArray:
-        """Return the prices (n_resources,) at which a plan has its best bound.
-
-        +inf where it overloads the resource, NaN where they are not known.
-        """
+    def prices_of(self, plan: IntArray) -> FloatArray:
+        """Return the prices (n_resources,) at which a plan that can be carried has its best bound."""
 
     def proved(self, bound: float) -> None:
         """Hear the bound of what is left, s, from time to time."""
@@ -289,7 +286,7 @@ class CountTree:
         for part, counted in zip(self._parts, counts, strict=True):
             group = self.groups[part.group]
             plan[group.nodes[part.rows]] = np.repeat(group.options, counted)
-        if np.isposinf(dealer.evaluate(plan)).any():
+        if np.isposinf(self._prices_of(plan, dealer)).any():
             return CountedCase(math.inf, prices, charges)
         return None
 
@@ -329,13 +326,21 @@ class CountTree:
             if plan is None or (plan.tobytes() in self._seen and times == 1):
                 return
             self._seen.add(plan.tobytes())
-            own = dealer.evaluate(plan)
+            own = self._prices_of(plan, dealer)
             if np.isnan(own).any():
                 return
             own = np.where(
                 own > _FAR * self.prices, _DEARER ** min(times, _TRIES) * np.maximum(prices, self.prices), own
             )
             plan = self._dealt_at(counts, np.maximum(own, _LITTLE * self.prices))
+
+    def _prices_of(self, plan: IntArray, dealer: Dealer) -> FloatArray:
+        """Return a plan's own prices; +inf where it overloads the resource, NaN where they are not known."""
+        problem = self.problem
+        if problem.overload(plan[None]).item() == 0:
+            return dealer.prices_of(plan)
+        load = problem.by_resource(plan, problem.least_share(plan))
+        return np.where(load >= 1.0, math.inf, math.nan if not (load >= 1.0).any() else 0.0)
 
     def _dealt_at(self, counts: list[IntArray], prices: FloatArray) -> IntArray | None:
         """Add the cut of the best plan of given counts at prices; return that plan."""

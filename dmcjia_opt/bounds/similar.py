@@ -38,9 +38,7 @@ def groups_of(problem: Problem, nodes: IntArray, options: Sequence[IntArray]) ->
     """Return nodes, with the options each may use, in groups of the same menu."""
     members: dict[bytes, list[int]] = {}
     for i, d in enumerate(nodes.tolist()):
-        key = int(problem.last[d]).to_bytes(8, "little")
-        key += problem.resource[d].tobytes() if problem.n_resources > 1 else b""
-        members.setdefault(key, []).append(i)
+        members.setdefault(problem.menu(d), []).append(i)
     found = []
     for rows in members.values():
         usable = np.unique(np.concatenate([options[i] for i in rows]))

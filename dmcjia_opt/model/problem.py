@@ -282,6 +282,11 @@ class Problem:
         own = [table[node : node + 1] for table in (self.arrival_rate, self.weight, self.deadline, self.arrival_scv)]
         return np.concatenate([*tables, *own]).tobytes() + self.resource[node, options].tobytes()
 
+    def menu(self, node: int) -> bytes:
+        """Return what is the same for nodes that have the same options: how many, and the resources they use."""
+        which = b"" if self.n_resources == 1 else self.resource[node].tobytes()
+        return int(self.last[node]).to_bytes(8, "little") + which
+
     def wait_at(self, options: IntArray) -> FloatArray:
         """Return the wait paid upstream of each use, s, at `options` (..., n_nodes): (..., n_nodes, 1)."""
         if not self.kinked:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dmcjia_opt.base.arrays import FloatArray
+from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.showing import percent, required
@@ -76,7 +76,13 @@ def prove(scenario: Scenario | str | Path, plan: Plan, *, most_leaves: int = MOS
     if plan.scenario_sha256 != (digest := scenario.sha256()):
         raise InputError("the plan was made for another scenario; prove it with its own")
     wanted = min(plan.lower_bound, plan.objective * (1.0 - 0.5 * plan.gap_tolerance))
-    return prove_bound(compile_problem(scenario), digest, wanted, most_leaves=most_leaves)
+    problem, allocator = compile_problem(scenario), build_allocator("waterfilling")
+
+    def prices_of(options: IntArray) -> FloatArray:
+        prices: FloatArray = allocator.allocate(problem, options[None]).prices[0]
+        return prices
+
+    return prove_bound(problem, digest, wanted, prices_of=prices_of, most_leaves=most_leaves)
 
 
 @dataclass(frozen=True, slots=True)

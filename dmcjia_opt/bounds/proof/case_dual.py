@@ -17,7 +17,7 @@ from dmcjia_opt.base.arrays import FloatArray, IntArray, over_uses
 from dmcjia_opt.bounds.bundle import climb, peak_of_planes
 from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, priced
 from dmcjia_opt.bounds.proof.checking import Case, CostTables, overloaded
-from dmcjia_opt.bounds.proof.document import Prices
+from dmcjia_opt.bounds.proof.document import Charge, Prices
 from dmcjia_opt.model.problem import Problem
 
 _STEPS = 60
@@ -31,7 +31,7 @@ class Multipliers:
     """Prices, s per unit share, and charges, s, by option."""
 
     prices: Prices
-    charges: tuple[tuple[int, float], ...] = ()
+    charges: tuple[Charge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,13 +94,13 @@ class CaseDual:
         target
             The value wanted, s; the search also ends once it cannot be reached.
         """
-        limited = np.flatnonzero((case.least_in_all > 0) | (case.most_in_all < self.n_nodes))
-        known = dict(near.charges)
+        limited = np.flatnonzero((case.least_up_to[-1] > 0) | (case.most_up_to[-1] < self.n_nodes))
+        known = {charge.option: charge.amount for charge in near.charges}
         x = np.array([*near.prices, *(known.get(int(option), 0.0) for option in limited)])
         alone = len(x) == 1
         points, part = self._line(case, x, target) if alone else self._planes(case, limited, x, target)
         best = max(points, key=lambda point: point.value)
-        charges = tuple(zip(limited.tolist(), best.x[self.n_prices :].tolist(), strict=True))
+        charges = tuple(map(Charge, limited.tolist(), best.x[self.n_prices :].tolist()))
         mixture = np.tensordot(part, np.stack([point.count for point in points]), 1)
         at = Multipliers(tuple(best.x[: self.n_prices].tolist()), charges)
         return Peak(at, best.value, best.cost, best.share, mixture)
@@ -109,7 +109,7 @@ class CaseDual:
         prices, charges = x[: self.n_prices], x[self.n_prices :]
         cost, shares = priced(self.problem, prices, self.first)
         part = prices / max(float(prices.sum()), LEAST_PRICE)
-        limit = np.where(charges > 0, case.most_in_all[limited], case.least_in_all[limited])
+        limit = np.where(charges > 0, case.most_up_to[-1, limited], case.least_up_to[-1, limited])
         if limited.size:
             cost = cost.copy()
             for option, charge in zip(limited, charges, strict=True):
@@ -122,7 +122,7 @@ class CaseDual:
         used = count > 0
         value = math.fsum(count[used] * cost[used]) - math.fsum(prices) - float(charges @ limit)
         in_all = np.cumsum(count.sum(axis=0))[limited]
-        free = np.clip(in_all, case.least_in_all[limited], case.most_in_all[limited])
+        free = np.clip(in_all, case.least_up_to[-1, limited], case.most_up_to[-1, limited])
         taken = count[used][:, None] * shares[used]
         if self.n_prices == 1:
             use = np.array([float(over_uses(taken).sum())])

@@ -2,8 +2,8 @@
 
 What one node of a class adds to any plan at given prices ν is bounded in `option_bounds`. A case of the tree limits
 how many nodes of a class use an option, from … to; its bound is the sum over the classes of the cheapest way to fill
-them, less Σ ν (weak duality). A limit on how many of all nodes use an option up to some one is a charge y on each of
-them, less y times the limit (weak duality again). A case has no plan if, for some weights y ≥ 0 of the resources, even
+them, less Σ ν (weak duality). A limit on how many of all nodes, or of those with the same menu, use an option up to
+some one is a charge y on each of them, less y times the limit (weak duality again). A case has no plan if, for some weights y ≥ 0 of the resources, even
 the cheapest way to fill it by Σ y·(least share) takes all of Σ y. The cases are halves of halves of all plans, so
 together they are all plans.
 """
@@ -20,7 +20,7 @@ from dmcjia_opt.base.arrays import FloatArray, IntArray, blocks
 from dmcjia_opt.base.errors import ClaimFalse, InputError
 from dmcjia_opt.base.handing import check_arguments
 from dmcjia_opt.base.limits import FARTHEST
-from dmcjia_opt.bounds.proof.document import Branch, Leaf, Prices, Proof
+from dmcjia_opt.bounds.proof.document import Branch, Charge, Leaf, Prices, Proof
 from dmcjia_opt.bounds.proof.option_bounds import option_bounds
 from dmcjia_opt.bounds.proof.outward import below
 from dmcjia_opt.model.problem import Problem
@@ -70,12 +70,24 @@ class CostTables:
         What is bounded.
     first, sizes
         (n_classes,) one node of each class, and how many there are (`node_classes`).
+
+    Attributes
+    ----------
+    menus
+        (n_classes,) which menu the nodes of each class have.
     """
 
     problem: Problem
     first: IntArray
     sizes: IntArray
+    menus: IntArray = field(init=False)
     _known: dict[Prices, tuple[FloatArray, IntArray]] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Number the menus of the classes by their first node."""
+        numbers: dict[bytes, int] = {}
+        menus = [numbers.setdefault(self.problem.menu(d), len(numbers)) for d in self.first.tolist()]
+        self.menus = np.array(menus, dtype=np.int64)
 
     def at(self, prices: Prices) -> tuple[FloatArray, IntArray]:
         """Return (n_classes, n_options) bounds and the order of each row, cheapest first."""
@@ -109,33 +121,35 @@ class Case:
     ----------
     least, most
         (n_classes, n_options) of each class.
-    least_in_all, most_in_all
-        (n_options,) of all nodes, use it or one before it.
+    least_up_to, most_up_to
+        (n_menus + 1, n_options) of each menu, the last of all nodes, use it or one before it.
     """
 
     least: IntArray
     most: IntArray
-    least_in_all: IntArray
-    most_in_all: IntArray
+    least_up_to: IntArray
+    most_up_to: IntArray
 
     @classmethod
     def everything(cls, tables: CostTables) -> Case:
         """Return the case of all plans."""
         shape = (len(tables.sizes), tables.problem.n_options)
         none, every = np.zeros(shape, dtype=np.int64), np.broadcast_to(tables.sizes[:, None], shape)
-        return cls(none, every, none[0], np.full(shape[1], tables.sizes.sum()))
+        in_menu = np.append(np.bincount(tables.menus, tables.sizes).astype(np.int64), tables.sizes.sum())
+        wide = (len(in_menu), shape[1])
+        return cls(none, every, np.zeros(wide, dtype=np.int64), np.broadcast_to(in_menu[:, None], wide))
 
     def halves(self, branch: Branch) -> tuple[Case, Case]:
         """Return the two cases of a branch."""
         if branch.index is None:
-            at: tuple[int, ...] | int = branch.option
-            few, many = self.most_in_all.copy(), self.least_in_all.copy()
+            at = (_row(branch.menu), branch.option)
+            few, many = self.most_up_to.copy(), self.least_up_to.copy()
         else:
             at = (branch.index, branch.option)
             few, many = self.most.copy(), self.least.copy()
         few[at], many[at] = min(branch.most, few[at]), max(branch.most + 1, many[at])
         if branch.index is None:
-            return replace(self, most_in_all=few), replace(self, least_in_all=many)
+            return replace(self, most_up_to=few), replace(self, least_up_to=many)
         return replace(self, most=few), replace(self, least=many)
 
     def cheapest(self, sizes: IntArray, order: IntArray) -> IntArray | None:
@@ -150,15 +164,21 @@ class Case:
         return count
 
 
-def case_bound(case: Case, tables: CostTables, prices: Prices, charges: tuple[tuple[int, float], ...] = ()) -> float:
+def _row(menu: int | None) -> int:
+    """Return the row of a menu's limits; the last is that of all nodes."""
+    return -1 if menu is None else menu
+
+
+def case_bound(case: Case, tables: CostTables, prices: Prices, charges: tuple[Charge, ...] = ()) -> float:
     """Return a lower bound on the mean delay of every plan of a case, s, from prices and charges; +inf if none is."""
     cost, order = tables.at(prices)
     given = [-price for price in prices]
     if charges:
         cost = cost.copy()
-        for option, charge in charges:
-            cost[:, : option + 1] = below(cost[:, : option + 1] + charge)
-            limit = case.most_in_all[option] if charge > 0 else case.least_in_all[option]
+        for option, charge, menu in charges:
+            rows = slice(None) if menu is None else np.flatnonzero(tables.menus == menu)
+            cost[rows, : option + 1] = below(cost[rows, : option + 1] + charge)
+            limit = (case.most_up_to if charge > 0 else case.least_up_to)[_row(menu), option]
             given.append(-math.nextafter(charge * float(limit), math.inf))
         order = np.argsort(cost, axis=1, kind="stable")
     count = case.cheapest(tables.sizes, order)
@@ -269,8 +289,14 @@ def _check_branch(problem: Problem, tables: CostTables, branch: Branch, number: 
     if branch.index is not None and branch.index >= len(tables.sizes):
         raise Unproved(f"tree[{number}]: there is no class {branch.index}; the scenario has {len(tables.sizes)}")
     _check_option(problem, branch.option, number)
-    whose = "the scenario" if branch.index is None else f"class {branch.index}"
-    size = int(tables.sizes.sum() if branch.index is None else tables.sizes[branch.index])
+    _check_menu(tables, branch.menu, number)
+    if branch.index is not None:
+        whose, inside = f"class {branch.index}", tables.sizes[branch.index]
+    elif branch.menu is not None:
+        whose, inside = f"menu {branch.menu}", tables.sizes[tables.menus == branch.menu]
+    else:
+        whose, inside = "the scenario", tables.sizes
+    size = int(inside.sum())
     if branch.most >= size:
         raise Unproved(f"tree[{number}]: {whose} has {size} nodes, so that more than {branch.most} of them is no case")
 
@@ -278,6 +304,11 @@ def _check_branch(problem: Problem, tables: CostTables, branch: Branch, number: 
 def _check_option(problem: Problem, option: int, number: int) -> None:
     if option >= problem.n_options:
         raise Unproved(f"tree[{number}]: there is no option {option}; the last is {problem.n_options - 1}")
+
+
+def _check_menu(tables: CostTables, menu: int | None, number: int) -> None:
+    if menu is not None and menu > (last := int(tables.menus.max())):
+        raise Unproved(f"tree[{number}]: there is no menu {menu}; the last is {last}")
 
 
 def _leaf(case: Case, tables: CostTables, proof: Proof, leaf: Leaf, number: int) -> float:
@@ -289,8 +320,9 @@ def _leaf(case: Case, tables: CostTables, proof: Proof, leaf: Leaf, number: int)
             raise Unproved(f"tree[{number}]: {who} can carry a plan of this case, its least load is {load:.6g}")
         return math.inf
     prices = _prices(proof, leaf.price, number, tables.problem.n_resources)
-    for option, charge in leaf.charges:
+    for option, charge, menu in leaf.charges:
         _check_option(tables.problem, option, number)
+        _check_menu(tables, menu, number)
         if not abs(charge) <= FARTHEST:
             raise Unproved(f"tree[{number}]: a charge of {charge:g} s is beyond {FARTHEST:g}")
     return case_bound(case, tables, prices, leaf.charges)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Discriminator, FailFast, Field, Tag
 
@@ -32,7 +32,8 @@ Prices = tuple[float, ...]
 class Branch:
     """Two cases: at most `most` nodes of class `index` use `option`, told first, or more than that.
 
-    Where `index` is None, nodes of all classes count, and those that use an option before `option` too.
+    Where `index` is None, nodes of all classes count, or those of one `menu`, and who uses an option before `option`
+    counts too.
 
     Examples
     --------
@@ -44,6 +45,24 @@ class Branch:
     index: int | None
     option: int
     most: int
+    menu: int | None = None
+
+
+class Charge(NamedTuple):
+    """What every node, or every one of a menu, that uses an option or one before it is charged besides, s.
+
+    It is for a limit of the case on how many nodes do; negative where the case asks for a least number.
+
+    Examples
+    --------
+    >>> from dmcjia_opt.bounds.proof.document import Charge
+    >>> Charge(option=3, amount=0.01)
+    Charge(option=3, amount=0.01, menu=None)
+    """
+
+    option: int
+    amount: float
+    menu: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +74,7 @@ class Leaf:
     price
         Which of the proof's prices.
     charges
-        (option, s) what every node that uses this option or one before it is charged besides, for the case's limits
-        on how many nodes do; negative where the case asks for a least number.
+        What nodes are charged besides.
     weights
         (n_resources,) where no plan can be carried, the weights ≥ 0 of the resources' shares in the sum that every
         plan has too large; they may be left out where there is one resource.
@@ -69,7 +87,7 @@ class Leaf:
     """
 
     price: int | None
-    charges: tuple[tuple[int, float], ...] = ()
+    charges: tuple[Charge, ...] = ()
     weights: Prices = ()
 
 
@@ -77,8 +95,8 @@ class Leaf:
 class Proof:
     """A proof of a lower bound.
 
-    Classes are the groups of nodes with the same tables, numbered by their first node. They are not written down:
-    who checks the proof forms them anew.
+    Classes are the groups of nodes with the same tables, menus those of nodes that use the same resources at as many
+    options; both are numbered by their first node. They are not written down: who checks the proof forms them anew.
 
     Parameters
     ----------
@@ -128,14 +146,16 @@ class Proof:
 
 def _branch_json(branch: Branch) -> dict[str, Any]:
     if branch.index is None:
-        return {"up_to": branch.option, "most": branch.most}
+        whose = {} if branch.menu is None else {"menu": branch.menu}
+        return {"up_to": branch.option, "most": branch.most, **whose}
     return {"class": branch.index, "split": branch.option, "most": branch.most}
 
 
 def _leaf_json(leaf: Leaf) -> dict[str, Any]:
     if leaf.price is None:
         return {"overload": list(leaf.weights) or True}
-    charged = {"charges_s": [list(charge) for charge in leaf.charges]} if leaf.charges else {}
+    charged = {"charges_s": [charge[: 2 if charge.menu is None else 3] for charge in leaf.charges]}
+    charged = charged if leaf.charges else {}
     return {"price": leaf.price, **charged}
 
 
@@ -152,11 +172,19 @@ class _BranchFile(_Strict):
 class _RangeFile(_Strict):
     up_to: _Count
     most: _Count
+    menu: _Count | None = None
+
+
+#: A pair, or three with the menu; told apart by how many they are, so that a mistake is told of what was meant.
+_Charge = Annotated[
+    Annotated[tuple[_Count, Number], Tag("")] | Annotated[tuple[_Count, Number, _Count], Tag("of a menu")],
+    Discriminator(lambda value: "of a menu" if isinstance(value, list) and len(value) > 2 else ""),
+]
 
 
 class _PriceFile(_Strict):
     price: _Count
-    charges_s: Annotated[list[tuple[_Count, Number]], FailFast()] = []
+    charges_s: Annotated[list[_Charge], FailFast()] = []
 
 
 class _OverloadFile(_Strict):
@@ -222,9 +250,9 @@ def _case(node: _BranchFile | _RangeFile | _OverloadFile | _WeightsFile | _Price
     if isinstance(node, _BranchFile):
         return Branch(node.index, node.split, node.most)
     if isinstance(node, _RangeFile):
-        return Branch(None, node.up_to, node.most)
+        return Branch(None, node.up_to, node.most, node.menu)
     if isinstance(node, _OverloadFile):
         return Leaf(None)
     if isinstance(node, _WeightsFile):
         return Leaf(None, weights=tuple(node.overload))
-    return Leaf(node.price, tuple(node.charges_s))
+    return Leaf(node.price, tuple(Charge(*charge) for charge in node.charges_s))

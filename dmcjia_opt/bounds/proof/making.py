@@ -24,7 +24,7 @@ from dmcjia_opt.bounds.proof.checking import (
     price_bound,
     require_provable,
 )
-from dmcjia_opt.bounds.proof.counting import by_counts
+from dmcjia_opt.bounds.proof.counting import PricesOf, by_counts
 from dmcjia_opt.bounds.proof.document import Branch, Leaf, Prices, Proof
 from dmcjia_opt.model.problem import Problem
 
@@ -37,7 +37,14 @@ _HAIR = 1e-14
 _WHOLE = 1e-6
 
 
-def prove_bound(problem: Problem, scenario_sha256: str, target: float, *, most_leaves: int = MOST_LEAVES) -> Proof:
+def prove_bound(
+    problem: Problem,
+    scenario_sha256: str,
+    target: float,
+    *,
+    prices_of: PricesOf | None = None,
+    most_leaves: int = MOST_LEAVES,
+) -> Proof:
     """Return a proof that no feasible plan has a mean delay below `target`, or of the best bound one price gives.
 
     Parameters
@@ -48,6 +55,9 @@ def prove_bound(problem: Problem, scenario_sha256: str, target: float, *, most_l
         Hash of the scenario it was compiled from.
     target
         The bound wanted, s.
+    prices_of
+        Returns the prices at which a plan that can be carried has its best bound, as an allocator does; without it
+        similar nodes are not counted together.
     most_leaves
         Give up beyond so many cases, and prove what a single price proves; with several resources, which take longer a
         case, beyond as many divided by the number of resources.
@@ -71,7 +81,7 @@ def prove_bound(problem: Problem, scenario_sha256: str, target: float, *, most_l
     single = price_bound(problem, start)
     if single < target and problem.n_nodes <= MOST_NODES:
         most = most_leaves // problem.n_resources
-        counted = by_counts(problem, target, start, most)
+        counted = None if prices_of is None else by_counts(problem, target, start, prices_of, most)
         if counted is not None:
             proof = Proof(scenario_sha256, -math.inf, *counted)
             if (bound := check_proof(problem, proof)) >= target:
@@ -134,7 +144,7 @@ class _Prover:
         return peak if peak.value < self.target else self._closed(case, peak.at) or peak
 
     def _closed(self, case: Case, at: Multipliers) -> tuple[Leaf, float] | None:
-        charges = tuple((option, y) for option, y in at.charges if y != 0.0)
+        charges = tuple(charge for charge in at.charges if charge.amount != 0.0)
         value = case_bound(case, self.tables, at.prices, charges)
         if value < self.target:
             return None
@@ -148,12 +158,12 @@ class _Prover:
             return None
         before = np.cumsum(mixture.sum(axis=0))
         torn = np.abs(before - np.rint(before)) > _WHOLE
-        torn &= case.most_in_all > case.least_in_all
+        torn &= case.most_up_to[-1] > case.least_up_to[-1]
         ordered = self.problem.single and len(self.tables.sizes) > 1
         if ordered and torn.any() and self._exchangeable(case, peak, mixture):
             # in the middle of the splits between which the mixture is torn, so that their neighbours count as they do
             option = int(np.flatnonzero(torn)[torn.sum() // 2])
-            least, most = int(case.least_in_all[option]), int(case.most_in_all[option])
+            least, most = int(case.least_up_to[-1, option]), int(case.most_up_to[-1, option])
             return Branch(None, option, min(max(math.floor(before[option]), least), most - 1))
         open_ = case.most > case.least  # what rounding makes of a count that is settled is no fraction
         index, option = divmod(int(np.argmax(fraction * peak.share * open_)), self.problem.n_options)

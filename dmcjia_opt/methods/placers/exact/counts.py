@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray
 from dmcjia_opt.bounds.count_tree import CountTree
@@ -35,14 +32,10 @@ class _Dealer:
             raise BudgetSpent
         return self.search.objective * (1.0 - _PART * self.search.stop.tolerance)
 
-    def evaluate(self, plan: IntArray) -> FloatArray:
-        """Return the prices (n_resources,) of a plan; +inf where it overloads the resource."""
-        problem = self.search.problem
-        if problem.overload(plan[None]).item() == 0:
-            prices: FloatArray = self.search.solve_in_budget(plan[None])[1][0]
-            return prices
-        load = problem.by_resource(plan, problem.least_share(plan))
-        return np.where(load >= 1.0, math.inf, math.nan if not (load >= 1.0).any() else 0.0)
+    def prices_of(self, plan: IntArray) -> FloatArray:
+        """Return the prices (n_resources,) of a plan."""
+        prices: FloatArray = self.search.solve_in_budget(plan[None])[1][0]
+        return prices
 
     def proved(self, bound: float) -> None:
         """Raise the bound of the search."""
