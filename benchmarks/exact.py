@@ -20,10 +20,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dmcjia_opt import Stop, build_allocator, build_placer, compile_problem, generate
+from dmcjia_opt import Stop, build_allocator, build_placer, compile_problem, generate, prove, solve
 from dmcjia_opt.base.errors import DmcjiaError
 from dmcjia_opt.bounds.certificate import best_lower_bound
-from dmcjia_opt.bounds.proof.making import prove_bound
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Placement, Status
 from dmcjia_opt.solving.registry import spec_of, why_not
@@ -100,10 +99,8 @@ def over_time(names: Sequence[str], seconds: float) -> None:
     )
     for name in names:
         scenario = generated(name)
-        problem = compile_problem(scenario)
         start = time.perf_counter()
-        stop = Stop(seconds=seconds)
-        found = place(build_placer("exact"), problem, build_allocator("waterfilling"), stop=stop)
+        found = solve(scenario, stop=Stop(seconds=seconds, gap=1e-9))
         wall = time.perf_counter() - start
         gaps = []
         for t in AFTER:
@@ -111,9 +108,8 @@ def over_time(names: Sequence[str], seconds: float) -> None:
             last = so_far[-1] if so_far else None
             gaps.append("–" if last is None else f"{max(1.0 - last.lower_bound / last.objective, 0.0):.0e}")
         start = time.perf_counter()
-        best = found.trace[-1].objective
-        proof = prove_bound(problem, scenario.sha256(), best * (1.0 - 1e-9))
-        took, left = time.perf_counter() - start, 1.0 - proof.bound / best
+        proof = prove(scenario, found)
+        took, left = time.perf_counter() - start, 1.0 - proof.bound / found.objective
         print(
             f"{name:36s}"
             + "".join(f"{gap:>9s}" for gap in gaps)

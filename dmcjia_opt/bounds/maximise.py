@@ -22,14 +22,15 @@ from dmcjia_opt.base.arrays import EPS, FloatArray, IntArray
 from dmcjia_opt.bounds.bundle import climb
 from dmcjia_opt.bounds.columns import Columns, all_columns, columns
 from dmcjia_opt.bounds.crowds import PartedCrowd, Tables
-from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, DualPoint, dual_point
+from dmcjia_opt.bounds.dual import LEAST_PRICE, MOST_PRICE, DualPoint, point_of
 from dmcjia_opt.model.problem import Problem
 
 SAMPLE = 2048  # nodes from which the price of a larger fleet is guessed
 _SAMPLED, _LOOKS = 1.1, 6  # factor within which a sample tells a price, and how often it is looked for farther away
 _MAX_PASSES = 300
 _LITTLE, _STALLED = 1e-8, 3  # relative gain that counts as little, and after how many of those passes end
-_FARTHEST_MOVE = 1.6
+_FARTHEST_MOVE, _FLAT = 1.6, -0.05
+_TOLD, _NOTHING = 0.1, 1e-15
 _LARGE, _SETTLED, _ROOM = 1 << 18, 0.1, 8.0  # when options are ruled out: table entries, last move, times that
 _MOST_POLISHED, _MOST_NODES_POLISHED = 64, 5000
 _KEPT = 16
@@ -59,7 +60,8 @@ def several(
     whole = Tables(partial(all_columns, problem), n)
     prices = guesses(all_columns(problem), problem.n_resources) if near is None else near
     points = all_at_once(whole, prices, narrow=n * problem.n_options > _LARGE, passes=passes)[1]
-    if problem.n_resources <= _MOST_POLISHED and n <= _MOST_NODES_POLISHED:
+    few = problem.n_resources <= _MOST_POLISHED and n <= _MOST_NODES_POLISHED
+    if few and _left(points[0]) > _NOTHING * abs(points[0].value):
         points = _polished(problem, points, polish)
     return points[:_KEPT]
 
@@ -82,7 +84,7 @@ def all_at_once(crowd: C, prices: FloatArray, *, narrow: bool, passes: int = 40)
     """
     whole, left = crowd, crowd
     prices = np.clip(prices, LEAST_PRICE, MOST_PRICE)
-    damp, last = np.ones_like(prices), np.zeros_like(prices)
+    damp, last, asked = np.ones_like(prices), np.zeros_like(prices), np.zeros_like(prices)
     points: list[DualPoint] = []
     best, stalled = -math.inf, 0
     for step in range(passes):
@@ -91,11 +93,15 @@ def all_at_once(crowd: C, prices: FloatArray, *, narrow: bool, passes: int = 40)
         gained = point.value - best
         stalled = stalled + 1 if gained <= _LITTLE * abs(point.value) else 0
         best = max(best, point.value)
-        if stalled >= _STALLED:
+        if stalled >= _STALLED or _left(point) <= _NOTHING * abs(point.value):
             break
-        move = np.clip(2.0 * np.log(np.maximum(point.use, 1e-9)), -_FARTHEST_MOVE, _FARTHEST_MOVE)
-        damp = np.where(move * last < 0.0, 0.5 * damp, np.minimum(1.1 * damp, 1.0))
-        last = move
+        steep = np.where(point.elasticity < _FLAT, -1.0 / np.minimum(point.elasticity, _FLAT), 2.0)
+        off = np.log(np.maximum(point.use, 1e-9))
+        move = np.clip(steep * off, -_FARTHEST_MOVE, _FARTHEST_MOVE)
+        told = np.abs(off - (1.0 - damp) * asked) <= _TOLD * damp * np.abs(asked)  # the last move did what it should
+        damp = np.where(told, 2.0 * damp, np.where(move * last < 0.0, 0.5 * damp, 1.1 * damp))
+        damp = np.minimum(damp, 1.0)
+        last, asked = move, off
         prices = np.clip(prices * np.exp(move * damp), LEAST_PRICE, MOST_PRICE)
         moved = float(np.abs(move * damp).max())
         if left is whole and narrow and step > 4 and moved < _SETTLED:
@@ -108,12 +114,18 @@ def all_at_once(crowd: C, prices: FloatArray, *, narrow: bool, passes: int = 40)
     return left, points
 
 
+def _left(point: DualPoint) -> float:
+    """Return about how far the dual rises beyond a point where it is smooth, s."""
+    off = np.abs(point.use - 1.0)
+    return float((point.prices * off) @ np.minimum(2.0 * off, 1.0))
+
+
 def _polished(problem: Problem, points: list[DualPoint], calls: int) -> list[DualPoint]:
     """Return points nearer to the maximum, found by cutting planes from the best one."""
-    start = points[0].prices
+    start, whole = points[0].prices, list(all_columns(problem))
 
     def ask(prices: FloatArray) -> DualPoint:
-        return dual_point(problem, np.clip(prices, LEAST_PRICE, MOST_PRICE))
+        return point_of(whole, np.clip(prices, LEAST_PRICE, MOST_PRICE), problem.n_nodes, elastic=False)
 
     summit = climb(ask, points, 0.05 * start, np.zeros_like(start), steps=calls)
     return sorted(summit.points, key=lambda point: -point.value)

@@ -30,13 +30,9 @@ class Dealer:
     def target(self) -> float:
         return self.best * (1.0 - self.tolerance)
 
-    def evaluate(self, plan):
-        problem = self.problem
-        if problem.overload(plan[None]).item() > 0:
-            load = problem.by_resource(plan, problem.least_share(plan))
-            return np.where(load >= 1.0, np.inf, 0.0)
-        found = WaterFilling().allocate(problem, plan[None])
-        self.best = min(self.best, float(problem.objective(plan, found.shares[0])))
+    def prices_of(self, plan):
+        found = WaterFilling().allocate(self.problem, plan[None])
+        self.best = min(self.best, float(self.problem.objective(plan, found.shares[0])))
         return found.prices[0]
 
     def proved(self, bound):
@@ -74,7 +70,7 @@ def searched(problem: Problem, tolerance: float = 1e-9, cases: int = 20_000):
     dealer = Dealer(problem, tolerance)
     plans = all_plans(problem)
     start = plans[np.argmin(problem.overload(plans))]
-    dealer.evaluate(start)
+    dealer.prices_of(start)
     tree = CountTree(problem, groups_of(problem, np.arange(problem.n_nodes), every), start, dual.point.prices, base)
     return dealer, tree.close(dealer, start, cases), tree
 

@@ -289,6 +289,7 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
     "document._BranchFile.most": (proof, {}, {"tree.0.most": 7}),
     "document._RangeFile.up_to": (proof, {}, {"tree.2.up_to": 77}),
     "document._RangeFile.most": (proof, {}, {"tree.2.most": 7}),
+    "document._RangeFile.menu": (proof, {}, {"tree.2.menu": 7}),
     "document._PriceFile.price": (proof, {}, {"tree.1.price": 1, "tree.3.price": 1, "tree.4.price": 1}),
     "document._PriceFile.charges_s": (proof, {}, {"tree.1.charges_s": [[1, 0.01]]}),
     "document._OverloadFile.overload": (proof, {}, {"tree.1": {"overload": True}}),

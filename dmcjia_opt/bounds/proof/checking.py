@@ -3,9 +3,9 @@
 What one node of a class adds to any plan at given prices ν is bounded in `option_bounds`. A case of the tree limits
 how many nodes of a class use an option, from … to; its bound is the sum over the classes of the cheapest way to fill
 them, less Σ ν (weak duality). A limit on how many of all nodes, or of those with the same menu, use an option up to
-some one is a charge y on each of them, less y times the limit (weak duality again). A case has no plan if, for some weights y ≥ 0 of the resources, even
-the cheapest way to fill it by Σ y·(least share) takes all of Σ y. The cases are halves of halves of all plans, so
-together they are all plans.
+some one is a charge y on each of them, less y times the limit (weak duality again). A case has no plan if, for some
+weights y ≥ 0 of the resources, even the cheapest way to fill it by Σ y·(least share) takes all of Σ y. The cases are
+halves of halves of all plans, so together they are all plans.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class CostTables:
     _known: dict[Prices, tuple[FloatArray, IntArray]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Number the menus of the classes by their first node."""
+        """Give menus numbers, by their first node."""
         numbers: dict[bytes, int] = {}
         menus = [numbers.setdefault(self.problem.menu(d), len(numbers)) for d in self.first.tolist()]
         self.menus = np.array(menus, dtype=np.int64)

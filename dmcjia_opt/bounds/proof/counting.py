@@ -103,9 +103,7 @@ def _lacking(tree: CountTree, target: float) -> list[IntArray]:
         if node.bound - less < target:
             for group, some in zip(tree.groups, found, strict=True):
                 some.append(np.unique(cheapest[group.nodes]))
-    return [
-        np.setdiff1d(np.concatenate(some), group.options) for group, some in zip(tree.groups, found, strict=True)
-    ]
+    return [np.setdiff1d(np.concatenate(some), group.options) for group, some in zip(tree.groups, found, strict=True)]
 
 
 def _written(tree: CountTree) -> tuple[tuple[Prices, ...], tuple[Branch | Leaf, ...]] | None:

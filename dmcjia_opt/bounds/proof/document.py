@@ -39,7 +39,7 @@ class Branch:
     --------
     >>> from dmcjia_opt.bounds.proof.document import Branch
     >>> Branch(index=0, option=16, most=2)
-    Branch(index=0, option=16, most=2)
+    Branch(index=0, option=16, most=2, menu=None)
     """
 
     index: int | None

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dmcjia_opt.base.arrays import EPS
 from dmcjia_opt.bounds.proof.checking import Unproved, check_proof, node_classes, price_bound
-from dmcjia_opt.bounds.proof.document import Branch, Leaf, Proof
+from dmcjia_opt.bounds.proof.document import Branch, Charge, Leaf, Proof
 from dmcjia_opt.bounds.proof.making import prove_bound
 from dmcjia_opt.bounds.proof.option_bounds import option_bounds
 from dmcjia_opt.methods.placers.exact.exact import Exact
@@ -125,7 +125,10 @@ def test_a_tree_must_be_whole():
         ((Branch(0, 99, 0), *proof.tree), "there is no option 99"),
         ((Branch(0, 0, 1), *proof.tree), "class 0 has 1 nodes"),
         ((Branch(None, 0, 4), *proof.tree), "the scenario has 4 nodes"),
-        ((Branch(0, 0, 0), Leaf(0, ((99, 1.0),)), Leaf(0)), "there is no option 99"),
+        ((Branch(0, 0, 0), Leaf(0, (Charge(99, 1.0),)), Leaf(0)), "there is no option 99"),
+        ((Branch(0, 0, 0), Leaf(0, (Charge(0, 1.0, 99),)), Leaf(0)), "there is no menu 99"),
+        ((Branch(None, 0, 0, 99), Leaf(0), Leaf(0)), "there is no menu 99"),
+        ((Branch(None, 0, 4, 0), Leaf(0), Leaf(0)), "menu 0 has [1-4] nodes"),
         ((Branch(0, 0, 0), Leaf(77), Leaf(0)), "there is no price 77"),
         ((Branch(0, 0, 0), Leaf(None), Leaf(0)), "the cloud can carry a plan of this case"),
     ):
@@ -165,7 +168,7 @@ def test_whatever_is_changed_nothing_false_is_proved(drawn, seed):
                 *rng.permutation([tree[at], Leaf(0)]),
             ]
         else:
-            charges = tuple((int(rng.integers(problem.n_options)), float(rng.normal())) for _ in range(rng.integers(3)))
+            charges = random_charges(problem, rng)
             tree[at] = Leaf(None) if rng.random() < 0.2 else Leaf(int(rng.integers(max(1, len(proof.prices)))), charges)
     prices = tuple((float(p * np.exp(rng.normal())),) for (p,) in proof.prices)
     try:
@@ -173,6 +176,15 @@ def test_whatever_is_changed_nothing_false_is_proved(drawn, seed):
     except Unproved:
         return
     assert bound <= optimum * (1 + ROUNDING)
+
+
+def random_charges(problem: Problem, rng: np.random.Generator) -> tuple[Charge, ...]:
+    """Return up to two charges of any option, of all nodes or of one menu."""
+    menus = len({problem.menu(d) for d in range(problem.n_nodes)})
+    return tuple(
+        Charge(int(rng.integers(problem.n_options)), float(rng.normal()), menu)
+        for menu in rng.choice([None, *range(menus)], rng.integers(3))
+    )
 
 
 def shared(seed: int) -> Problem:
@@ -204,7 +216,9 @@ def test_whatever_is_changed_with_several_resources_nothing_false_is_proved():
             at = int(rng.integers(len(tree)))
             weights = tuple(rng.exponential(size=problem.n_resources).tolist())
             case = Branch(0, int(rng.integers(problem.n_options)), int(rng.integers(size)))
-            leaf = Leaf(None, weights=weights) if rng.random() < 0.3 else Leaf(0)
+            leaf = Leaf(None, weights=weights) if rng.random() < 0.3 else Leaf(0, random_charges(problem, rng))
+            if rng.random() < 0.4:
+                case = replace(case, index=None, menu=0, most=0)
             tree[at : at + 1] = [case, tree[at], leaf] if rng.random() < 0.5 else [leaf]
         prices = tuple(tuple((np.array(p) * np.exp(rng.normal(size=len(p)))).tolist()) for p in proof.prices)
         try:
@@ -309,7 +323,7 @@ def test_too_large_a_proof_is_given_up_for_the_best_price():
 def test_no_number_of_a_proof_made_in_python_overflows_either(number):
     problem = random_problem(np.random.default_rng(0), 3, 3)[0]
     with pytest.raises(Unproved, match="1e\\+100"):
-        check_proof(problem, Proof("", 0.0, ((1.0,),), (Leaf(0, ((0, number),)),)))
+        check_proof(problem, Proof("", 0.0, ((1.0,),), (Leaf(0, (Charge(0, number),)),)))
     with pytest.raises(Unproved, match="1e\\+100"):
         check_proof(problem, Proof("", 0.0, ((number,),), (Leaf(0),)))
 
@@ -318,5 +332,7 @@ def test_numbers_at_the_ends_of_their_range_are_checked_without_a_warning():
     problem = random_problem(np.random.default_rng(0), 3, 3)[0]
     for charge in (-1e100, 1e100, 5e-324):
         for price in (0.0, 5e-324, 1e-100, 1e100):
-            bound = check_proof(problem, Proof("", 0.0, ((price,),), (Leaf(0, ((0, charge), (1, -charge))),)))
+            bound = check_proof(
+                problem, Proof("", 0.0, ((price,),), (Leaf(0, (Charge(0, charge), Charge(1, -charge))),))
+            )
             assert bound < 1e101

@@ -10,8 +10,13 @@ from dmcjia_opt import Stop, check_proof, compile_problem, generate, solve
 from dmcjia_opt.bounds.certificate import best_lower_bound
 from dmcjia_opt.bounds.proof.checking import Unproved
 from dmcjia_opt.bounds.proof.counting import by_counts
-from dmcjia_opt.bounds.proof.document import Leaf, Proof, load_proof
+from dmcjia_opt.bounds.proof.document import Branch, Leaf, Proof, load_proof
 from dmcjia_opt.bounds.proof.making import prove_bound
+from dmcjia_opt.methods.allocators.waterfilling import WaterFilling
+
+
+def prices_of(problem):
+    return lambda plan: WaterFilling().allocate(problem, plan[None]).prices[0]
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +29,7 @@ def alike():
 @pytest.fixture(scope="module")
 def proof(alike):
     scenario, problem, best = alike
-    return prove_bound(problem, scenario.sha256(), best * (1 - 1e-9))
+    return prove_bound(problem, scenario.sha256(), best * (1 - 1e-9), prices_of=prices_of(problem))
 
 
 def test_a_few_dozen_cases_prove_the_optimum(alike, proof, tmp_path):
@@ -39,7 +44,7 @@ def test_a_few_dozen_cases_prove_the_optimum(alike, proof, tmp_path):
 def test_no_tree_proves_more_than_the_optimum(alike):
     scenario, problem, best = alike
     prices = tuple(best_lower_bound(problem)[1].tolist())
-    found = by_counts(problem, best * (1 + 1e-6), prices, 5)
+    found = by_counts(problem, best * (1 + 1e-6), prices, prices_of(problem), 5)
     assert found is None or check_proof(problem, Proof(scenario.sha256(), 0.0, *found)) <= best
 
 
@@ -56,7 +61,23 @@ def test_a_leaf_without_its_charges_proves_less(alike, proof):
     assert check_proof(problem, replace(proof, tree=tree)) < best * (1 - 1e-6)
 
 
+def test_groups_with_links_of_their_own_are_counted_apart():
+    """Nodes of two links: cases and charges are about the nodes of one menu, and prove the optimum together."""
+    scenario = generate("hard", nodes=10, seed=1, links=2)
+    problem, plan = compile_problem(scenario), solve(scenario, stop=Stop(gap=1e-9))
+    proof = prove_bound(problem, scenario.sha256(), plan.objective * (1 - 1e-9), prices_of=prices_of(problem))
+    assert {node.menu for node in proof.tree if isinstance(node, Branch)} == {0, 1}
+    assert plan.objective * (1 - 1e-9) <= check_proof(problem, proof) <= plan.objective
+    elsewhere = tuple(
+        replace(node, charges=tuple(charge._replace(menu=1 - charge.menu) for charge in node.charges))
+        if isinstance(node, Leaf)
+        else node
+        for node in proof.tree
+    )
+    assert check_proof(problem, replace(proof, tree=elsewhere)) < plan.objective * (1 - 1e-9)
+
+
 def test_nodes_that_differ_are_not_counted():
     problem = compile_problem(generate("mixed", nodes=20, seed=1))
     bound, prices = best_lower_bound(problem)
-    assert by_counts(problem, bound * (1 + 1e-3), tuple(prices.tolist()), 100) is None
+    assert by_counts(problem, bound * (1 + 1e-3), tuple(prices.tolist()), prices_of(problem), 100) is None

@@ -6,17 +6,20 @@ import pytest
 
 from dmcjia_opt.base.errors import InputError
 from dmcjia_opt.base.limits import FILES
-from dmcjia_opt.bounds.proof.document import Branch, Leaf, Proof, load_proof
+from dmcjia_opt.bounds.proof.document import Branch, Charge, Leaf, Proof, load_proof
 
 PROOF = Proof(
     "abc",
     0.1 + 0.2,
     ((1 / 3,), (5e-324,)),
-    (Branch(0, 2, 1), Leaf(0), Branch(None, 0, 0), Leaf(None), Leaf(1, ((3, -0.5),))),
+    (Branch(0, 2, 1), Leaf(0), Branch(None, 0, 0), Leaf(None), Leaf(1, (Charge(3, -0.5),))),
 )
 
 
 SEVERAL = Proof("abc", 0.5, ((1 / 3, 0.0),), (Branch(0, 1, 0), Leaf(0), Leaf(None, weights=(1.0, 1 / 3))))
+MENUS = Proof(
+    "abc", 0.5, ((1.0, 2.0),), (Branch(None, 3, 1, 1), Leaf(0, (Charge(3, 0.5, 1), Charge(2, -1.0))), Leaf(0))
+)
 
 
 def test_read_is_what_was_written(tmp_path):
@@ -25,6 +28,8 @@ def test_read_is_what_was_written(tmp_path):
     assert PROOF.leaves == 3
     SEVERAL.save(tmp_path / "several.json")
     assert load_proof(tmp_path / "several.json") == SEVERAL
+    MENUS.save(tmp_path / "menus.json")
+    assert load_proof(tmp_path / "menus.json") == MENUS
     assert '{"overload": true}' in (tmp_path / "proof.json").read_text()
     assert '{"overload": [1.0, ' in (tmp_path / "several.json").read_text()
 

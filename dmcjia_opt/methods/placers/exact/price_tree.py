@@ -111,7 +111,7 @@ class _Tree:
         inside = replace(self.columns, local=np.where(allowed, self.columns.local, np.inf))
 
         def ask(prices: FloatArray) -> DualPoint:
-            return point_of([inside], np.clip(prices, LEAST_PRICE, MOST_PRICE), self.problem.n_nodes)
+            return point_of([inside], np.clip(prices, LEAST_PRICE, MOST_PRICE), self.problem.n_nodes, elastic=False)
 
         known = [ask(prices) for prices in case.prices]
         top = max(known, key=lambda point: point.value)
