@@ -172,8 +172,9 @@ _ROWS = (
             Block(
                 kind="placer",
                 instances=(
-                    *("paper-n5-s1", "paper-n20-s1", "paper-n50-s1", "scarce-n5-s1", "scarce-n20-s1"),
-                    *("homogeneous-n5-s0", "homogeneous-n10-s0", "mixed-n10-s1", "near-n10-s1", "measured-n20-s1"),
+                    *("paper-n5-s1", "paper-n20-s1", "paper-n200-s1", "scarce-n5-s1", "scarce-n20-s1", "scarce-n100-s1"),
+                    *("homogeneous-n5-s0", "homogeneous-n10-s0", "homogeneous-n50-s0", "mixed-n10-s1", "mixed-n200-s1"),
+                    *("near-n10-s1", "near-n50-s1", "measured-n5-s1", "measured-n40-s1"),
                     *("hard-cloud20-n20-s1", "hard-knapsack-n20-s1"),
                 ),
                 methods=(*_OWN, *_SOLVERS, *_TUNED, EVERY),
@@ -184,9 +185,8 @@ _ROWS = (
             Block(
                 kind="placer",
                 instances=(
-                    *("paper-n100-s1", "paper-n200-s1", "scarce-n50-s1", "scarce-n100-s1", "scarce-n200-s1"),
-                    *("homogeneous-n20-s0", "homogeneous-n50-s0", "homogeneous-n200-s0"),
-                    *("near-n20-s1", "near-n50-s1", "near-epsilon0.01-cloud20-n40-s1", "mixed-n50-s1", "mixed-n200-s1"),
+                    *("paper-n50-s1", "paper-n100-s1", "scarce-n50-s1", "scarce-n200-s1", "mixed-n50-s1"),
+                    *("homogeneous-n20-s0", "homogeneous-n200-s0", "near-n20-s1", "near-epsilon0.01-cloud20-n40-s1"),
                     *("hard-epsilon0.0001-cloud40-n40-s1", "hard-n100-s1", "hard-n200-s1", "hard-n500-s1"),
                     *("hard-knapsack-n60-s1", "hard-knapsack-n100-s1", "hard-cells-n200-s1"),
                 ),
@@ -203,23 +203,30 @@ _ROWS = (
             Block(
                 kind="placer",
                 instances=(
-                    *("links-n5-s1", "links-n20-s1", "near-links1-n20-s1", "servers-n5-s1", "tiers-n5-s1"),
-                    *("hosts-n5-s1", "measured-servers1-n10-s1", "hard-links1-n40-s1"),
+                    *("links-n5-s1", "links-n20-s1", "links-n100-s1", "near-links1-n20-s1", "servers-n5-s1"),
+                    *("servers-n10-s1", "tiers-n5-s1", "tiers-n10-s1", "hosts-n5-s1", "measured-servers1-n10-s1"),
+                    *("measured-servers2-n20-s1", "hard-links1-n40-s1"),
                 ),
-                methods=("exact", "benders", "memetic", "genetic", *_SOLVERS, *_TUNED),
+                methods=("exact", "benders", *_SOLVERS, *_TUNED),
                 stop=Stop(seconds=20.0, gap=1e-9),
                 seconds_a_run=12.0,
             ),
             Block(
                 kind="placer",
                 instances=(
-                    *("links-n50-s1", "links-n100-s1", "servers-n10-s1", "servers-n20-s1", "tiers-n10-s1"),
-                    *("tiers-n20-s1", "tiers-n50-s1", "hosts-n20-s1", "measured-servers2-n20-s1"),
+                    *("links-n50-s1", "servers-n20-s1", "tiers-n20-s1", "tiers-n50-s1", "hosts-n20-s1"),
                     *("hard-links2-n40-s1", "hard-cells-links5-n100-s1"),
                 ),
                 methods=("exact", "benders"),
                 stop=Stop(seconds=20.0, gap=1e-9),
                 seconds_a_run=4.0,
+            ),
+            Block(
+                kind="placer",
+                instances=("links-n20-s1", "near-links1-n20-s1", "servers-n10-s1", "tiers-n10-s1", "hosts-n5-s1"),
+                methods=("memetic", "genetic"),
+                stop=Stop(seconds=10.0, gap=1e-9),
+                seconds_a_run=10.0,
             ),
         ),
     ),
