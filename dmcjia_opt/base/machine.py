@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dmcjia_opt.base.limits import memory_bytes
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PACKAGE = Path(__file__).parents[1]
 #: Every variable by which a numerical library is told how many threads to use.

@@ -172,10 +172,10 @@ _ROWS = (
             Block(
                 kind="placer",
                 instances=(
-                    *("paper-n5-s1", "paper-n20-s1", "paper-n200-s1", "scarce-n5-s1", "scarce-n20-s1", "scarce-n100-s1"),
-                    *("homogeneous-n5-s0", "homogeneous-n10-s0", "homogeneous-n50-s0", "mixed-n10-s1", "mixed-n200-s1"),
-                    *("near-n10-s1", "near-n50-s1", "measured-n5-s1", "measured-n40-s1"),
-                    *("hard-cloud20-n20-s1", "hard-knapsack-n20-s1"),
+                    *("paper-n5-s1", "paper-n20-s1", "paper-n200-s1", "scarce-n5-s1", "scarce-n20-s1"),
+                    *("scarce-n100-s1", "homogeneous-n5-s0", "homogeneous-n10-s0", "homogeneous-n50-s0"),
+                    *("mixed-n10-s1", "mixed-n200-s1", "near-n10-s1", "near-n50-s1", "measured-n5-s1"),
+                    *("measured-n40-s1", "hard-cloud20-n20-s1", "hard-knapsack-n20-s1"),
                 ),
                 methods=(*_OWN, *_SOLVERS, *_TUNED, EVERY),
                 exact=True,

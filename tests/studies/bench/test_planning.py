@@ -165,6 +165,6 @@ def test_runs_of_two_blocks_that_are_the_same_are_made_once():
 
 
 def test_the_revision_is_that_of_the_source():
-    assert machine.revision().startswith("0.1.0-")
+    assert machine.revision().startswith("0.2.0-")
     assert versions()["highspy"]
     assert "cores" in machine.machine()
