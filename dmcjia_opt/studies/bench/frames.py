@@ -148,7 +148,7 @@ def claims(frame: pd.DataFrame, optimal: float = CLOSE) -> pd.DataFrame:
     for method, runs in frame.groupby("method", sort=False):
         checked = runs["correct"].dropna()
         held = proportion(int((checked == True).sum()), len(checked))  # noqa: E712 - an object column
-        said = runs["claimed_status"].fillna("").str.lower().isin(["optimal", "within"])
+        said = _said_optimal(runs)
         own = (runs["objective_s"] - runs["own_bound_s"]) / runs["objective_s"]
         difference = ((runs["claimed_objective_s"] - runs["objective_s"]) / runs["objective_s"]).abs()
         rows.append(
@@ -167,6 +167,27 @@ def claims(frame: pd.DataFrame, optimal: float = CLOSE) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def proofs(frame: pd.DataFrame, target: float) -> pd.DataFrame:
+    """Return, for each family and method, how long it took to call a plan optimal, and be right.
+
+    ``runs``; ``proved``: those that called a plan optimal that is, within `target`, and claimed nothing false;
+    ``seconds``: the shifted geometric mean of their time in whole, with that limit for every other run.
+    """
+    right = _said_optimal(frame) & (frame["error"] <= target) & (frame["correct"] != False)  # noqa: E712 - objects
+    time = frame["spent"].where(right, frame["limit"])
+    rows = [
+        {
+            "family": family,
+            "method": method,
+            "runs": len(runs),
+            "proved": int(right[runs.index].sum()),
+            "seconds": shifted_geometric_mean(time[runs.index]),
+        }
+        for (family, method), runs in frame.groupby(["family", "method"], sort=False)
+    ]
+    return pd.DataFrame(rows, columns=["family", "method", "runs", "proved", "seconds"])
 
 
 def outcomes(frame: pd.DataFrame) -> pd.DataFrame:
@@ -243,6 +264,10 @@ def detail(frame: pd.DataFrame, target: float) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def _said_optimal(frame: pd.DataFrame) -> pd.Series[bool]:
+    return frame["claimed_status"].fillna("").str.lower().isin(["optimal", "within"])
 
 
 def _costs(time: FloatArray, limit: FloatArray) -> dict[str, float]:

@@ -89,6 +89,16 @@ def test_defaults_beside_options():
     assert frames.variants(rows, 1e-2).empty
 
 
+def test_proofs_are_those_who_said_so_and_were_right():
+    found = frames.proofs(frame(), 1e-2)
+    right, wrong = of(found, GOOD, "runs", "proved", "seconds"), of(found, BAD, "runs", "proved", "seconds")
+    assert right[:2] == [2, 2]
+    assert right[2] < LIMIT
+    assert wrong == pytest.approx([2, 0, LIMIT])
+    humble = frame().assign(claimed_status="feasible")
+    assert (frames.proofs(humble, 1e-2)["proved"] == 0).all()
+
+
 def test_targets_that_nobody_was_asked_for_are_left_out():
     assert asked(frame()) == TARGETS == (1e-2, 1e-4, 1e-6, 1e-9)
     assert asked(frame().assign(limit_gap=[1e-9, 1e-6, math.nan, 1e-6])) == TARGETS[:3]

@@ -19,6 +19,7 @@ _NO_ANSWER = (178, 58, 28)
 Record = Mapping[Hashable, Any]
 
 nothing = Cell("–", math.nan, "muted")
+untried = Cell("not run", math.nan, "muted")
 
 
 def count(number: Any) -> Cell:  # noqa: ANN401 - an integer of pandas or of ours
@@ -68,6 +69,13 @@ def times(row: Record) -> Cell:
     return Cell(f"{_span(row['seconds_low'])} to {_span(row['seconds_high'])}", row["seconds_high"])
 
 
+def proved(row: Record) -> Cell:
+    """Return a time to proofs, and of how many runs where some had none."""
+    some, runs = row["proved"], row["runs"]
+    text = _span(row["seconds"]) + (f", {some} of {runs}" if some < runs else "")
+    return Cell(text, row["seconds"], "bad" if not some else "")
+
+
 def plans(number: float) -> Cell:
     """Return a number of plans, with a part of one."""
     return Cell("never" if math.isinf(number) else "–" if math.isnan(number) else f"{number:,.1f}", number)
@@ -88,7 +96,7 @@ def factor(value: float) -> Cell:
 def heat(runs: pd.DataFrame, measure: str) -> Cell:
     """Return the median gap of some runs, coloured, with what went wrong in words."""
     if runs.empty:
-        return Cell("not run", math.nan, "muted")
+        return untried
     ends = ways_of(runs)
     answers = int(runs["answered"].sum())
     if not answers:

@@ -178,6 +178,20 @@ class _Part:
             rows.append([label, cells.count(int(runs["n_nodes"].iloc[0])), *found])
         return ["instance" if single else "instances", "nodes", *names], rows
 
+    @cached_property
+    def proofs(self) -> tuple[list[str], list[list[Cell | str]]]:
+        """Return heading and rows of families against methods that called some plan optimal, and were right."""
+        found = frames.proofs(self.compared, min(asked(self.compared)))
+        found = found[found.groupby("method")["proved"].transform("sum") > 0]
+        names = methods(found)
+        rows: list[list[Cell | str]] = []
+        for family, each in found.groupby("family", sort=False):
+            by = {str(row["method"]): row for row in each.to_dict("records")}
+            instances = self.compared.loc[self.compared["family"] == family, "instance"].nunique()
+            told = [cells.proved(by[name]) if name in by else cells.untried for name in names]
+            rows.append([str(family), cells.count(instances), *told])
+        return ["family", "instances", *names], rows
+
     @property
     def n_common(self) -> int:
         return int(common(self.compared)["instance"].nunique())
