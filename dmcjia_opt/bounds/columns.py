@@ -167,6 +167,9 @@ class Columns:
         """Return what `at` does, given what options cost and the shares of each use."""
         xp = namespace(cost)
         choice = cost.argmin(axis=1)[:, None]
+        if xp is NUMPY:  # three times as fast as what JAX has too
+            index = np.arange(len(cost)), choice[:, 0]
+            return cost[index], [share[index] for share in shares], choice
         used = [xp.take_along_axis(share, choice, 1)[:, 0] for share in shares]
         return xp.take_along_axis(cost, choice, 1)[:, 0], used, choice
 
@@ -284,7 +287,7 @@ def _at(table: FloatArray, index: tuple[IntArray, IntArray], shape: tuple[int, .
 def _by_resource(use: _Use, choice: IntArray, values: FloatArray, n_resources: int) -> FloatArray:
     if use.resource is None:
         return np.array([float(values.sum())])
-    chosen = np.take_along_axis(use.resource, choice, 1)[:, 0]
+    chosen = use.resource[np.arange(len(choice)), choice[:, 0]]
     total: FloatArray = np.bincount(chosen, values, n_resources).astype(np.float64, copy=False)
     return total
 

@@ -21,6 +21,7 @@ from dmcjia_opt.bounds.dual import DualPoint, PriceTally, Sums, point_of, sums_o
 from dmcjia_opt.model.scenario.as_columns import Fleet
 
 _ENTRIES = 1 << 17  # table entries that are priced at a time
+_SMALL = 200  # nodes, for which leaving options out takes longer than pricing them
 _KEPT = 1 << 21  # entries of what is left that are kept from pass to pass
 
 
@@ -47,7 +48,9 @@ class Tables:
         return point_of(self.groups(), prices, self.n, self.capacity)
 
     def between(self, low: FloatArray, high: FloatArray) -> Tables:
-        """Return the crowd with what may be chosen between two vectors of prices."""
+        """Return the crowd with what may be chosen between two vectors of prices; a small one as it is, to save time."""
+        if self.n <= _SMALL:
+            return self
         left = [g for group in self.groups() for g in (group.inside(low, high) if group.open else [group])]
         return replace(self, groups=left.__iter__)
 

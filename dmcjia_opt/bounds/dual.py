@@ -154,7 +154,7 @@ def sums_of(
         found = group.at(prices)
         tally.add(group, *found)
         if options is not None:
-            options[group.rows] = np.take_along_axis(group.option, found[2], 1)[:, 0]
+            options[group.rows] = group.option[np.arange(len(group.rows)), found[2][:, 0]]
     return tally.sums()
 
 
