@@ -51,7 +51,9 @@ def check(folders: list[Path]) -> bool:
 
 def factors(folder: Path) -> None:
     """Print, for each family, how much longer the best general solver takes than `exact` to a plan proved optimal."""
-    print(f"{'suite':<12}{'family':<14}{'runs':>5}  {'exact':>10}  {'best other':<20}{'':>10}{'proved':>8}{'factor':>8}")
+    print(
+        f"{'suite':<12}{'family':<14}{'runs':>5}  {'exact':>10}  {'best other':<20}{'':>10}{'proved':>8}{'factor':>8}"
+    )
     for suite, results in load_submission(folder).suites.items():
         rows, _ = short_names(results.rows[results.rows["kind"] == "placer"])
         if rows.empty:
@@ -79,7 +81,9 @@ def _claims_only(method: str) -> bool:
 def _tried(rows: pd.DataFrame, family: str, methods: Iterable[str]) -> set[str]:
     """Return the instances of a family that `exact` and some of the methods were run on."""
     mine = rows[rows["family"] == family]
-    return set(mine.loc[mine["method"].isin(list(methods)), "instance"]) & set(mine.loc[mine["method"] == "exact", "instance"])
+    return set(mine.loc[mine["method"].isin(list(methods)), "instance"]) & set(
+        mine.loc[mine["method"] == "exact", "instance"]
+    )
 
 
 def false_claims(folder: Path) -> None:
@@ -89,14 +93,20 @@ def false_claims(folder: Path) -> None:
         for row in rows[rows["correct"] == False].to_dict("records"):  # noqa: E712 - an object column
             off = row["claimed_lower_bound_s"] / row["objective_s"] - 1.0
             print(
-                f"{suite:<12}{row['instance']:<28}{row['method']:<18}said {row['claimed_status']}, gap {row['gap']:.1e}, "
-                f"bound {off:+.1e} of its plan; {_version(row)}"
+                f"{suite:<12}{row['instance']:<28}{row['method']:<18}said {row['claimed_status']}, "
+                f"gap {row['gap']:.1e}, bound {off:+.1e} of its plan; {_version(row)}"
             )
 
 
 def _version(row: Mapping[str, Any]) -> str:
     """Return the solver behind a row, with its version."""
-    known = {"scip": "pyscipopt", "cvxpy:SCIP": "pyscipopt", "cvxpy:ECOS_BB": "ecos", "bonmin": "casadi", "mindtpy": "pyomo"}
+    known = {
+        "scip": "pyscipopt",
+        "cvxpy:SCIP": "pyscipopt",
+        "cvxpy:ECOS_BB": "ecos",
+        "bonmin": "casadi",
+        "mindtpy": "pyomo",
+    }
     name = next((package for start, package in known.items() if row["method"].startswith(start)), "")
     version = {key.lower(): value for key, value in row["versions"].items()}.get(name)
     return f"{name} {version}" if version else "this package"

@@ -11,7 +11,7 @@ from dmcjia_opt.base.arrays import EPS, FloatArray
 from dmcjia_opt.base.showing import required
 from dmcjia_opt.bounds.dual import DualPoint, dual_point, rounding_slack
 from dmcjia_opt.bounds.loads import least_load
-from dmcjia_opt.bounds.maximise import between, several
+from dmcjia_opt.bounds.maximise import between, polished, several
 from dmcjia_opt.bounds.promises import Level, best_level
 from dmcjia_opt.model.problem import Problem
 
@@ -71,9 +71,16 @@ class BestPrice:
         if self._impossible:
             return (dual_point(self._relaxed, np.zeros(self.problem.n_resources)),)
         if self.problem.n_resources > 1:
-            return tuple(several(self._relaxed, near=self._near))
+            return tuple(polished(self._relaxed, self.rough))
         low, high = between(self._relaxed, near=None if self._near is None else float(self._near[0]))
         return (low,) if low is high else (high, low) if high.value > low.value else (low, high)
+
+    @cached_property
+    def rough(self) -> tuple[DualPoint, ...]:
+        """Points that are about the best, the best first; with several resources they take a part of the time."""
+        if self._impossible or self.problem.n_resources == 1:
+            return self.points
+        return tuple(several(self._relaxed, near=self._near))
 
     @property
     def low(self) -> DualPoint:

@@ -48,7 +48,7 @@ class Tables:
         return point_of(self.groups(), prices, self.n, self.capacity)
 
     def between(self, low: FloatArray, high: FloatArray) -> Tables:
-        """Return the crowd with what may be chosen between two vectors of prices; a small one as it is, to save time."""
+        """Return the crowd with what may be chosen between two vectors of prices; a small one as it is, to be quick."""
         if self.n <= _SMALL:
             return self
         left = [g for group in self.groups() for g in (group.inside(low, high) if group.open else [group])]

@@ -30,7 +30,7 @@ _SAMPLED, _LOOKS = 1.1, 6  # factor within which a sample tells a price, and how
 _MAX_PASSES = 300
 _LITTLE, _STALLED = 1e-8, 3  # relative gain that counts as little, and after how many of those passes end
 _FARTHEST_MOVE, _FLAT = 1.6, -0.05
-_TOLD, _NOTHING = 0.1, 1e-15
+_TOLD, _NOTHING, _ABOUT = 0.1, 1e-15, 1e-5
 _LARGE, _SETTLED, _ROOM = 1 << 18, 0.1, 8.0  # when options are ruled out: table entries, last move, times that
 _MOST_POLISHED, _MOST_NODES_POLISHED = 64, 5000
 _KEPT = 16
@@ -40,10 +40,8 @@ C = TypeVar("C", Tables, PartedCrowd)
 _NEAR, _CLOSE = 1.05, 1.001  # factors: within which a price that is near is looked for, and to cross where it is
 
 
-def several(
-    problem: Problem, *, near: FloatArray | None = None, passes: int = 40, polish: int = 120
-) -> list[DualPoint]:
-    """Maximise the dual of several resources; return the best points met, the best first.
+def several(problem: Problem, *, near: FloatArray | None = None, passes: int = 40) -> list[DualPoint]:
+    """Maximise the dual of several resources about; return the best points met, the best first.
 
     Parameters
     ----------
@@ -53,17 +51,12 @@ def several(
         (n_resources,) prices that are not far off, where some are known.
     passes
         Passes in which all prices move at once.
-    polish
-        Calls of the dual by cutting planes after that, where there are no more than 64 resources.
     """
     n = problem.n_nodes
     whole = Tables(partial(all_columns, problem), n)
     prices = guesses(all_columns(problem), problem.n_resources) if near is None else near
     points = all_at_once(whole, prices, narrow=n * problem.n_options > _LARGE, passes=passes)[1]
-    few = problem.n_resources <= _MOST_POLISHED and n <= _MOST_NODES_POLISHED
-    if few and _left(points[0]) > _NOTHING * abs(points[0].value):
-        points = _polished(problem, points, polish)
-    return points[:_KEPT]
+    return polished(problem, points, tolerance=_ABOUT)
 
 
 def all_at_once(crowd: C, prices: FloatArray, *, narrow: bool, passes: int = 40) -> tuple[C, list[DualPoint]]:
@@ -120,15 +113,32 @@ def _left(point: DualPoint) -> float:
     return float((point.prices * off) @ np.minimum(2.0 * off, 1.0))
 
 
-def _polished(problem: Problem, points: list[DualPoint], calls: int) -> list[DualPoint]:
-    """Return points nearer to the maximum, found by cutting planes from the best one."""
+def polished(
+    problem: Problem, points: Sequence[DualPoint], *, tolerance: float = 1e-13, calls: int = 120
+) -> list[DualPoint]:
+    """Return points nearer to the maximum of the dual of several resources, the best first.
+
+    They are found by cutting planes from the best one, where that is at a kink and there are no more than 64 resources.
+
+    Parameters
+    ----------
+    problem, points
+        What `several` got and returned.
+    tolerance
+        What may be left to gain, relative to the dual.
+    calls
+        How often the dual is asked for at most.
+    """
+    few = problem.n_resources <= _MOST_POLISHED and problem.n_nodes <= _MOST_NODES_POLISHED
+    if not few or _left(points[0]) <= _NOTHING * abs(points[0].value):
+        return list(points[:_KEPT])
     start, whole = points[0].prices, list(all_columns(problem))
 
     def ask(prices: FloatArray) -> DualPoint:
         return point_of(whole, np.clip(prices, LEAST_PRICE, MOST_PRICE), problem.n_nodes, elastic=False)
 
-    summit = climb(ask, points, 0.05 * start, np.zeros_like(start), steps=calls)
-    return sorted(summit.points, key=lambda point: -point.value)
+    summit = climb(ask, points, 0.05 * start, np.zeros_like(start), tolerance=tolerance, steps=calls)
+    return sorted(summit.points, key=lambda point: -point.value)[:_KEPT]
 
 
 def guesses(whole: Iterable[Columns], n_resources: int) -> FloatArray:

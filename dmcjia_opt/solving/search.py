@@ -251,10 +251,10 @@ class Search:
                 self._rejected = plan, shares
             return value
 
-    def raise_bound(self, prices: FloatArray | float) -> None:
+    def raise_bound(self, prices: FloatArray | float, *, seek: bool = True) -> None:
         """Raise the lower bound to what prices (n_resources,) prove, whoever says them (weak duality).
 
-        A number will do where there is one resource.
+        A number will do where there is one resource. Unless told not to `seek` them, the best prices are known after.
         """
         with self._working():
             given = np.atleast_1d(np.asarray(prices, dtype=object)).tolist()
@@ -263,7 +263,8 @@ class Search:
                 raise BackendFailed(f"{self.who} raises the bound by what is no price: {prices!r}")
             at = np.array(given, dtype=np.float64)
             bound = self.dual.known_at(at) or lower_bound(self.problem, at)
-            if bound >= self._by_price() and bound > -np.inf:
+            known = self._by_price() if seek or self._sure is not None else -np.inf
+            if bound >= known and bound > -np.inf:
                 self._sure, self._sure_at = bound, at
 
     def prove(self, bound: float, source: str) -> None:

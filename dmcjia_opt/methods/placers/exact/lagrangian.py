@@ -7,6 +7,7 @@ cost exceeds incumbent − L(ν*) is in no better plan. On heterogeneous fleets 
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from typing import ClassVar
 import numpy as np
 
 from dmcjia_opt.base.arrays import FloatArray, IntArray, blocks
+from dmcjia_opt.bounds.certificate import options_lower_bound
 from dmcjia_opt.bounds.dual import DualPoint, dual_point, priced, rounding_slack
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.solving.contract import Status, of_shares
@@ -26,6 +28,7 @@ from dmcjia_opt.solving.search import Search
 _BLOCK = 1 << 16
 _BATCH_ENTRIES = 1 << 18
 _FEW = 256  # so many plans are better searched than improved on
+_AT_ONCE = 256  # so many plans are evaluated at once
 _MAX_MOVES = 2048
 _REPAIRS = 60
 
@@ -120,6 +123,27 @@ def recover(search: Search) -> None:
     improve(search, pairs=False)
 
 
+def _closed_at_once(search: Search) -> bool:
+    """Close a search around prices that are about the best, where few plans are left; return whether it did."""
+    problem, rough = search.problem, search.dual.rough
+    search.raise_bound(rough[0].prices, seek=False)
+    around = np.stack([point.options for point in rough])
+    search.solve_in_budget(around[np.sort(np.unique(around, axis=0, return_index=True)[1])])
+    if search.options is None or search.closed:
+        return search.options is not None
+    room = search.objective
+    left = survivors(problem, rough[0], room)
+    if left.plans > _AT_ONCE:
+        return False
+    plans = np.repeat(left.cheapest[None, :], round(left.plans), axis=0)
+    plans[:, left.nodes] = list(itertools.product(*left.options))
+    _, prices = search.solve_in_budget(plans)
+    able = problem.overload(plans) == 0
+    least = float(options_lower_bound(problem, plans[able], prices[able]).min(initial=room))
+    search.prove(least - rounding_slack(problem.n_nodes, 2 * rough[0].magnitude), "branch-and-bound")
+    return True
+
+
 def repair(search: Search) -> None:
     """Look for a plan where those around the best prices overload something: ever dearer where they do."""
     problem = search.problem
@@ -204,13 +228,20 @@ class LagrangianPlacer(ABC):
 
     def search(self, search: Search, rng: np.random.Generator) -> None:
         """Search around the best price, then close what is left open."""
-        search.raise_bound(search.dual.point.prices)
         if search.dual.load >= 1.0:
+            search.raise_bound(search.dual.point.prices)
             search.claim(Status.INFEASIBLE)
             return  # no plan exists, and the bound says so, but for rounding
+        if self.searches and search.problem.n_resources > 1 and _closed_at_once(search):
+            search.claim(search.proved(Status.ROUNDED))
+            return
+        search.raise_bound(search.dual.point.prices)
         recover(search)
         left = Status.FEASIBLE if search.closed else self.close(search)
         search.claim(search.proved(left))
+
+    #: Whether it searches, so that plans need not be where prices are the best.
+    searches: ClassVar[bool] = True
 
     @abstractmethod
     def close(self, search: Search) -> Status:
@@ -228,6 +259,7 @@ class Lagrangian(LagrangianPlacer):
     """
 
     backend: Backend = "numpy"
+    searches: ClassVar[bool] = False
 
     def close(self, search: Search) -> Status:
         """Exchange the options of one node or two."""
