@@ -21,9 +21,13 @@ def _about(name: str) -> bool:
 
 
 PROVED = [name for name in NAMES if LIBRARY.index[name].family not in LUMPY and _about(name)]
+#: What takes hundreds of cases.
+LONG = ("hard-links2-n40-s1",)
 
 
-@pytest.mark.parametrize("name", PROVED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in PROVED]
+)
 def test_the_best_known_plan_is_proved(tmp_path, name):
     assert prove_one(LIBRARY, name, tmp_path) <= 1e-9
 
