@@ -4,8 +4,9 @@ For one resource the maximum is where the shares that the nodes choose cross 1. 
 price is bracketed: inside a bracket most options of most nodes can be ruled out, and later passes touch only what is
 left.
 
-For several, shares fall about as the square root of their price, so that every price moves by the square of its use;
-where that overshoots, the move is damped. A few prices are then polished by cutting planes (`bundle`).
+For several, every price moves at once, by Newton's method or, where no slope is known, by the square of its use, as if
+shares fell as the square root of their price; where that overshoots, the move is damped. A few prices are then polished
+by cutting planes (`bundle`).
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ SAMPLE = 2048  # nodes from which the price of a larger fleet is guessed
 _SAMPLED, _LOOKS = 1.1, 6  # factor within which a sample tells a price, and how often it is looked for farther away
 _MAX_PASSES = 300
 _LITTLE, _STALLED = 1e-8, 3  # relative gain that counts as little, and after how many of those passes end
-_FARTHEST_MOVE, _FLAT = 1.6, -0.05
-_TOLD, _NOTHING, _ABOUT = 0.1, 1e-15, 1e-5
+_FARTHEST_MOVE, _FLAT = 1.6, -0.05  # on log axes: how far a price moves at once, and the least slope to believe
+_TOLD = 0.1  # of a move: how near to what it was to do it came, for the next to be longer
+_NOTHING, _ABOUT = 1e-15, 1e-5  # of the dual: what is nothing to gain, and what is left where prices are about the best
 _LARGE, _SETTLED, _ROOM = 1 << 18, 0.1, 8.0  # when options are ruled out: table entries, last move, times that
 _MOST_POLISHED, _MOST_NODES_POLISHED = 64, 5000
 _KEPT = 16
