@@ -2,8 +2,7 @@
 
     python benchmarks/archive.py check FOLDER [FOLDER ...]    say what is wrong with a submission
     python benchmarks/archive.py page --out archive.html      one page over benchmarks/results
-    python benchmarks/archive.py factors FOLDER               `exact` beside the best general solver of each family
-    python benchmarks/archive.py false FOLDER                 every claim that does not hold, with the solver's version
+    python benchmarks/archive.py tables FOLDER                `exact` beside general solvers by family, and false claims
 
 A submission is a folder with ``submission.toml`` (name, who, date, machine, about) and a folder a suite as
 ``dmcjia bench SUITE --out FOLDER/SUITE`` writes it. Exit code 1 if one of them is not to be added.
@@ -13,9 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -27,9 +24,17 @@ from dmcjia_opt.studies.bench.archive import complaints, load_submission, submis
 from dmcjia_opt.studies.bench.library import find_library
 from dmcjia_opt.studies.bench.page.archive_page import archive_page
 from dmcjia_opt.studies.bench.page.findings import short_names
-from dmcjia_opt.studies.bench.results import asked, entrants
+from dmcjia_opt.studies.bench.results import asked
 
 RESULTS = Path(__file__).parent / "results"
+#: What brings the solver of a method, by how its name begins.
+_PACKAGES = {
+    "scip": "pyscipopt",
+    "cvxpy:scip": "pyscipopt",
+    "cvxpy:ecos": "ecos",
+    "bonmin": "casadi",
+    "mindtpy": "pyomo",
+}
 
 
 def check(folders: list[Path]) -> bool:
@@ -49,67 +54,65 @@ def check(folders: list[Path]) -> bool:
     return wrong == 0
 
 
-def factors(folder: Path) -> None:
-    """Print, for each family, how much longer the best general solver takes than `exact` to a plan proved optimal."""
-    print(
-        f"{'suite':<12}{'family':<14}{'runs':>5}  {'exact':>10}  {'best other':<20}{'':>10}{'proved':>8}{'factor':>8}"
-    )
-    for suite, results in load_submission(folder).suites.items():
-        rows, _ = short_names(results.rows[results.rows["kind"] == "placer"])
-        if rows.empty:
-            continue
-        found = frames.proofs(entrants(rows), min(asked(rows)))
-        others = found[found["method"].map(_claims_only) & (found["proved"] > 0)]
-        for family, each in others.groupby("family", sort=False):
-            both = rows[(rows["family"] == family) & rows["instance"].isin(_tried(rows, family, each["method"]))]
-            costs = frames.proofs(both, min(asked(rows))).set_index("method")
-            best = costs.loc[each["method"], "seconds"].idxmin()
-            ours, theirs = costs.loc["exact"], costs.loc[best]
-            print(
-                f"{suite:<12}{family:<14}{ours['runs']:>5}  {ours['seconds']:>8.4f} s  {best:<20}"
-                f"{theirs['seconds']:>8.4f} s{theirs['proved']:>5} of{theirs['runs']:>3}"
-                f"{theirs['seconds'] / ours['seconds']:>8.0f}"
-            )
+def tables(folder: Path) -> None:
+    """Print `exact` beside the best general solver of every family, and false claims, as tables in Markdown."""
+    suites = load_submission(folder).suites
+    every = {suite: short_names(results.rows[results.rows["kind"] == "placer"])[0] for suite, results in suites.items()}
+    print("| suite | family | nodes | `exact` | best general solver | | proved | times as long |\n" + 8 * "|---" + "|")
+    for suite, rows in every.items():
+        for family, mine in rows.groupby("family", sort=False):
+            if line := _beside(mine, min(asked(rows))):
+                print(f"| {suite} | {family} | {line} |")
+    print("\n| method | version | false | of | for instance | |\n" + 6 * "|---" + "|")
+    together = pd.concat([rows for rows in every.values() if not rows.empty], ignore_index=True)
+    together = together[together["method"].map(_only_claims)]
+    for method, runs in together.groupby("method", sort=False):
+        print(f"| `{method}` | {_solver(runs)} | {' | '.join(_false(runs))} |")
 
 
-def _claims_only(method: str) -> bool:
+def _only_claims(method: str) -> bool:
     """Return whether a method means to end with the optimum, and its bound is not this package's own."""
     spec = METHODS.get(("placer", method.partition(":")[0]))
     return spec is not None and spec.exact and not spec.proves
 
 
-def _tried(rows: pd.DataFrame, family: str, methods: Iterable[str]) -> set[str]:
-    """Return the instances of a family that `exact` and some of the methods were run on."""
-    mine = rows[rows["family"] == family]
-    return set(mine.loc[mine["method"].isin(list(methods)), "instance"]) & set(
-        mine.loc[mine["method"] == "exact", "instance"]
-    )
+def _beside(rows: pd.DataFrame, target: float) -> str:
+    """Return a line on the instances of a family that general solvers were given; empty where there are none."""
+    solvers = rows["method"].map(_only_claims) & (rows["outcome"] != "refused")
+    given = rows[rows["instance"].isin(rows.loc[solvers, "instance"])]
+    costs = frames.proofs(given, target).set_index("method")
+    others = costs[costs.index.map(_only_claims) & (costs["proved"] > 0)] if len(costs) else costs
+    if others.empty:
+        return ""
+    best = str(others["seconds"].idxmin())
+    ours, theirs = costs.loc["exact"], others.loc[best]
+    sizes = ", ".join(f"{nodes}" for nodes in sorted(set(given["n_nodes"])))
+    times = f"{theirs['seconds'] / ours['seconds']:.0f}"
+    spans = f"{1e3 * ours['seconds']:.1f} ms | `{best}` | {1e3 * theirs['seconds']:,.0f} ms"
+    return f"{sizes} | {spans} | {theirs['proved']} of {theirs['runs']} | {times}"
 
 
-def false_claims(folder: Path) -> None:
-    """Print every claim that does not hold: of a plan that is not optimal, or a bound above a plan that exists."""
-    for suite, results in load_submission(folder).suites.items():
-        rows, _ = short_names(results.rows)
-        for row in rows[rows["correct"] == False].to_dict("records"):  # noqa: E712 - an object column
-            off = row["claimed_lower_bound_s"] / row["objective_s"] - 1.0
-            print(
-                f"{suite:<12}{row['instance']:<28}{row['method']:<18}said {row['claimed_status']}, "
-                f"gap {row['gap']:.1e}, bound {off:+.1e} of its plan; {_version(row)}"
-            )
+def _false(runs: pd.DataFrame) -> list[str]:
+    """Return how many claims do not hold of how many, and the worst of them."""
+    wrong = runs[runs["correct"] == False]  # noqa: E712 - an object column
+    counts = [f"{len(wrong)}", f"{runs['correct'].notna().sum()}"]
+    if wrong.empty:
+        return [*counts, "–", "–"]
+    above = wrong["claimed_lower_bound_s"] / wrong["lower_bound_s"] - 1.0
+    off = wrong["gap"].where(wrong["claimed_status"].str.lower() == "optimal", 0.0)
+    worst = pd.concat([off, above], axis=1).max(axis=1).idxmax()
+    where = f"`{wrong.loc[worst, 'instance']}`"
+    if above[worst] > off[worst]:
+        return [*counts, where, f"a bound {above[worst]:.1e} above the optimum"]
+    return [*counts, where, f"“optimal”, and {off[worst]:.1e} above it"]
 
 
-def _version(row: Mapping[str, Any]) -> str:
-    """Return the solver behind a row, with its version."""
-    known = {
-        "scip": "pyscipopt",
-        "cvxpy:SCIP": "pyscipopt",
-        "cvxpy:ECOS_BB": "ecos",
-        "bonmin": "casadi",
-        "mindtpy": "pyomo",
-    }
-    name = next((package for start, package in known.items() if row["method"].startswith(start)), "")
-    version = {key.lower(): value for key, value in row["versions"].items()}.get(name)
-    return f"{name} {version}" if version else "this package"
+def _solver(runs: pd.DataFrame) -> str:
+    """Return the package whose solver it is, with its version."""
+    method = str(runs["method"].iloc[0])
+    package = next(package for start, package in _PACKAGES.items() if method.lower().startswith(start))
+    versions = {key.lower(): version for key, version in runs["versions"].iloc[-1].items()}
+    return f"{package} {versions.get(package, '–')}"
 
 
 def main() -> int:
@@ -121,14 +124,14 @@ def main() -> int:
     paging = commands.add_parser("page", help="write the page over all submissions")
     paging.add_argument("--archive", type=Path, default=RESULTS)
     paging.add_argument("--out", type=Path, required=True, metavar="FILE.html")
-    for name, said in (("factors", "how much faster exact is"), ("false", "list claims that do not hold")):
-        commands.add_parser(name, help=said).add_argument("folder", type=Path)
+    telling = commands.add_parser("tables", help="exact beside general solvers by family, and false claims")
+    telling.add_argument("folder", metavar="FOLDER", type=Path)
     options = parser.parse_args()
     try:
         if options.command == "check":
             return 0 if check(options.folders) else 1
-        if options.command in ("factors", "false"):
-            (factors if options.command == "factors" else false_claims)(options.folder)
+        if options.command == "tables":
+            tables(options.folder)
             return 0
         found = submissions(options.archive)
         write_text(options.out, archive_page(found))

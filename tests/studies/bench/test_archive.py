@@ -184,3 +184,14 @@ def test_the_command(mine, tmp_path, monkeypatch, capsys):
 def test_the_archive_of_this_checkout_is_true(library):
     for submission in submissions(ROOT / "benchmarks" / "results"):
         assert complaints(submission, library) == []
+
+
+def test_the_tables_of_the_docs_are_those_of_the_archive(monkeypatch, capsys):
+    main = runpy.run_path(str(ROOT / "benchmarks" / "archive.py"))["main"]
+    monkeypatch.setattr(sys, "argv", ["archive.py", "tables", str(ROOT / "benchmarks" / "results" / "dmcjia-0.2.0")])
+    assert main() == 0
+    tables = capsys.readouterr().out
+    assert tables.count("\n") > 20
+    docs = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    for table in tables.strip().split("\n\n"):
+        assert table in docs
