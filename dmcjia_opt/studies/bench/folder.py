@@ -181,4 +181,4 @@ def parse_rows(content: bytes, path: Path) -> tuple[list[Row], int]:
 
 def _same_run(row: Row) -> tuple[object, ...]:
     limits = (row.limit_seconds, row.limit_evaluations, row.limit_gap, row.plans)
-    return (row.instance_sha256, row.kind, row.method, row.seed, *limits)
+    return (row.instance, row.instance_sha256, row.kind, row.method, row.seed, *limits)  # a policy's names its trace

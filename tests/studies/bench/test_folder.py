@@ -142,6 +142,15 @@ def test_the_table_has_the_newest_of_each_run_in_order(tmp_path):
     assert json.loads(table["versions"][0]) == {"numpy": "2"}
 
 
+def test_runs_along_two_traces_are_two(tmp_path):
+    """A policy's instance is a fleet along a trace: the same fleet along another one is not the same run."""
+    with open_folder(tmp_path, "s", resume=False) as folder:
+        for key, trace in (("1", "markov:9"), ("2", "onoff:9")):
+            folder.append(replace(row(key), kind="policy", instance=f"paper-n5-s1 {trace}"))
+        folder.finish(["1", "2"])
+    assert pandas.read_parquet(tmp_path / "rows.parquet")["key"].tolist() == ["1", "2"]
+
+
 def test_rows_are_the_same_from_the_log_and_from_the_table(tmp_path):
     """Counts that some runs lack come back as counts, though a table holds them as floats."""
     rows = [replace(row("1"), evaluations=7, limit_evaluations=30), replace(row("2", seed=1), plans=4)]

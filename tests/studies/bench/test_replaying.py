@@ -94,3 +94,10 @@ def test_the_trace_and_its_seed_are_part_of_the_key():
         return [run.key for run in plan_runs(suite, (), {NAME: "1" * 64})]
 
     assert len({*keys("markov:12", 2), *keys("markov:13"), *keys("onoff:12")}) == 4
+
+
+def test_a_policy_that_cannot_plan_for_a_fleet_refuses_it(tmp_path):
+    suite = small_suite("robust", kind="policy", instances=("links-n5-s1",), trace="onoff:9")
+    (row,) = run_suite(suite, tmp_path / "out", workers=1)
+    assert row.outcome == Outcome.REFUSED
+    assert "one plan for all speeds" in row.message

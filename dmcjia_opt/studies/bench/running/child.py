@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from dmcjia_opt.base.errors import BackendMissing, in_one_line
+from dmcjia_opt.base.errors import BackendMissing, InputError, in_one_line
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.scenario.compiling import compile_problem
 from dmcjia_opt.model.scenario.scenario import Scenario
@@ -99,7 +99,10 @@ def _measured(task: Task, scenario: Scenario) -> Reply:
         with _timed(setup):
             links = links_of(task.trace, scenario, task.seed)
         with _timed(solve):
-            reply = replayed(task, scenario, links)
+            try:
+                reply = replayed(task, scenario, links)
+            except InputError as error:  # a policy says so of what it cannot plan for
+                raise _Refusal(str(error)) from None
         peak = max(0.0, _peak_mb() - before)
         return replace(reply, setup_seconds=setup.wall, cpu_seconds=solve.cpu, peak_mb=peak)
     with _timed(setup):
