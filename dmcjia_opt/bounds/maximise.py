@@ -4,9 +4,9 @@ For one resource the maximum is where the shares that the nodes choose cross 1. 
 price is bracketed: inside a bracket most options of most nodes can be ruled out, and later passes touch only what is
 left.
 
-For several, every price moves at once, by Newton's method or, where no slope is known, by the square of its use, as if
-shares fell as the square root of their price; where that overshoots, the move is damped. A few prices are then polished
-by cutting planes (`bundle`).
+For several, every price moves at once, by the square of its use, as if shares fell as the square root of their price;
+where that overshoots, the move is damped. Once no options change, Newton's method takes over. A few prices are then
+polished by cutting planes (`bundle`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SAMPLED, _LOOKS = 1.1, 6  # factor within which a sample tells a price, and how
 _MAX_PASSES = 300
 _LITTLE, _STALLED = 1e-8, 3  # relative gain that counts as little, and after how many of those passes end
 _FARTHEST_MOVE, _FLAT = 1.6, -0.05  # on log axes: how far a price moves at once, and the least slope to believe
-_TOLD = 0.1  # of a move: how near to what it was to do it came, for the next to be longer
+_TOLD = 0.1  # of a move: how near to what it was to do it came, if no options changed
 _NOTHING, _ABOUT = 1e-15, 1e-5  # of the dual: what is nothing to gain, and what is left where prices are about the best
 _LARGE, _SETTLED, _ROOM = 1 << 18, 0.1, 8.0  # when options are ruled out: table entries, last move, times that
 _MOST_POLISHED, _MOST_NODES_POLISHED = 64, 5000
@@ -79,7 +79,8 @@ def all_at_once(crowd: C, prices: FloatArray, *, narrow: bool, passes: int = 40)
     """
     whole, left = crowd, crowd
     prices = np.clip(prices, LEAST_PRICE, MOST_PRICE)
-    damp, last, asked = np.ones_like(prices), np.zeros_like(prices), np.zeros_like(prices)
+    damp, last, went = np.ones_like(prices), np.zeros_like(prices), np.zeros_like(prices)
+    expected = np.full_like(prices, np.inf)
     points: list[DualPoint] = []
     best, stalled = -math.inf, 0
     for step in range(passes):
@@ -90,13 +91,14 @@ def all_at_once(crowd: C, prices: FloatArray, *, narrow: bool, passes: int = 40)
         best = max(best, point.value)
         if stalled >= _STALLED or _left(point) <= _NOTHING * abs(point.value):
             break
-        steep = np.where(point.elasticity < _FLAT, -1.0 / np.minimum(point.elasticity, _FLAT), 2.0)
         off = np.log(np.maximum(point.use, 1e-9))
-        move = np.clip(steep * off, -_FARTHEST_MOVE, _FARTHEST_MOVE)
-        told = np.abs(off - (1.0 - damp) * asked) <= _TOLD * damp * np.abs(asked)  # the last move did what it should
-        damp = np.where(told, 2.0 * damp, np.where(move * last < 0.0, 0.5 * damp, 1.1 * damp))
+        slope = np.where(point.elasticity < _FLAT, np.minimum(point.elasticity, _FLAT), -0.5)
+        told = bool((np.abs(off - expected) <= _TOLD * went).all())  # no options changed that matter
+        move = np.clip((-1.0 / slope if told else 2.0) * off, -_FARTHEST_MOVE, _FARTHEST_MOVE)
+        damp = 2.0 * damp if told else np.where(move * last < 0.0, 0.5 * damp, 1.1 * damp)
         damp = np.minimum(damp, 1.0)
-        last, asked = move, off
+        last, went = move, np.abs(slope * move * damp)
+        expected = off + slope * move * damp
         prices = np.clip(prices * np.exp(move * damp), LEAST_PRICE, MOST_PRICE)
         moved = float(np.abs(move * damp).max())
         if left is whole and narrow and step > 4 and moved < _SETTLED:
