@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from dmcjia_opt.bounds.best import BestPrice
 from dmcjia_opt.bounds.dual import dual_point, fixed_dual, option_costs, priced
 from dmcjia_opt.bounds.loads import least_load
-from dmcjia_opt.bounds.maximise import between
+from dmcjia_opt.bounds.maximise import between, polished, several
 from dmcjia_opt.model.problem import Problem
 from dmcjia_opt.model.queues import MM1
 from dmcjia_opt.model.scenario.compiling import compile_problem
@@ -207,3 +208,20 @@ def test_least_load_counts_floors():
 def test_least_load_is_infinite_where_a_node_has_no_split():
     problem = Problem([[np.inf, np.inf], [0.1, 0.1]], [[0.1, 0.0]] * 2, [1.0, 1.0], [0.5, 0.5])
     assert least_load(problem) == np.inf
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_several_prices_are_found_to_the_last_digit_where_no_options_change(seed):
+    problem = compile_problem(generate("links", nodes=20, seed=1, links=seed))
+    best, *_ = several(problem)
+    away = polished(problem, [dual_point(problem, 0.7 * best.prices)])[0]
+    assert away.value == pytest.approx(best.value, rel=2e-12)
+    assert best.value >= away.value * (1 - 1e-14)
+
+
+def test_prices_that_are_about_the_best_prove_nearly_as_much():
+    for family in ("links", "servers", "tiers"):
+        dual = BestPrice(compile_problem(generate(family, nodes=10, seed=1)))
+        about = dual.rough[0].value
+        assert "points" not in vars(dual)
+        assert about <= dual.point.value <= about * (1 + 1.1e-5)

@@ -70,6 +70,16 @@ def test_anybody_raises_the_bound_by_a_price(problem):
     assert weak.placement().lower_bound == lower_bound(problem, 2.0 * prices)
 
 
+def test_a_price_is_bound_enough_where_no_better_one_is_to_be_sought(problem):
+    search = Search(problem, WaterFilling(), Stop())
+    low = 2.0 * BestPrice(problem).point.prices
+    search.raise_bound(low, seek=False)
+    assert "points" not in vars(search.dual)
+    assert search.lower_bound == lower_bound(problem, low)
+    search.raise_bound(search.dual.point.prices)
+    assert search.lower_bound == search.dual.bound > lower_bound(problem, low)
+
+
 @pytest.mark.parametrize("proves", [True, False])
 def test_a_derived_bound_is_a_claim_unless_the_registry_says_otherwise(problem, proves):
     search = Search(problem, WaterFilling(), Stop(), proves=proves)

@@ -197,6 +197,18 @@ def test_an_interrupt_returns_incumbent_and_bound():
     assert 0 < float(bound) < float(objective)
 
 
+def test_few_plans_around_prices_that_are_about_the_best_are_all_evaluated():
+    for links in (1, 2):
+        problem = compile_problem(generate("links", nodes=3, seed=1, links=links))
+        search = Search(problem, WaterFilling(), Stop(gap=1e-9), proves=True)
+        Exact().search(search, np.random.default_rng(0))
+        assert "points" not in vars(search.dual)
+        found = search.placement()
+        assert found.status == Status.OPTIMAL
+        assert found.lower_bound <= search.objective <= found.lower_bound * (1 + 1e-12)
+        assert search.objective == pytest.approx(place(Exhaustive(), problem).trace[-1].objective, rel=1e-12)
+
+
 def test_a_looser_gap_is_enough_when_asked_for():
     problem = compile_problem(generate("near", nodes=20, seed=1, epsilon=1e-3, cloud_gflops=50.0))
     loose, objective = search(Exact(), problem, gap=1e-2)
