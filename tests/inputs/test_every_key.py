@@ -54,6 +54,7 @@ from tests.inputs.looks_at_files import (
 from tests.inputs.made import toml
 from tests.inputs.manifest_keys import MANIFEST_KEYS, manifest
 from tests.inputs.mutations import changed
+from tests.inputs.proof_keys import PROOF_KEYS
 from tests.model.networks.onnx_models import flattened, residual_block
 from tests.studies.deploy.manifests import MANIFEST
 from tests.waiting import Clock
@@ -279,21 +280,7 @@ EXAMPLES: dict[str, tuple[Look, dict[str, object], dict[str, object]]] = {
             "trace": [],
         }.items()
     },
-    "document._ProofFile.format": (proof, {}, {"format": "another"}),
-    "document._ProofFile.scenario_sha256": (proof, {}, {"scenario_sha256": "ab" * 32}),
-    "document._ProofFile.bound_s": (proof, {}, {"bound_s": 7.0}),
-    "document._ProofFile.prices_s": (proof, {}, {"prices_s": [0.06, 0.1]}),
-    "document._ProofFile.tree": (proof, {}, {"tree": [{"price": 0}]}),
-    "document._BranchFile.class": (proof, {}, {"tree.0.class": 7}),
-    "document._BranchFile.split": (proof, {}, {"tree.0.split": 77}),
-    "document._BranchFile.most": (proof, {}, {"tree.0.most": 7}),
-    "document._RangeFile.up_to": (proof, {}, {"tree.2.up_to": 77}),
-    "document._RangeFile.most": (proof, {}, {"tree.2.most": 7}),
-    "document._RangeFile.menu": (proof, {}, {"tree.2.menu": 7}),
-    "document._PriceFile.price": (proof, {}, {"tree.1.price": 1, "tree.3.price": 1, "tree.4.price": 1}),
-    "document._PriceFile.charges_s": (proof, {}, {"tree.1.charges_s": [[1, 0.01]]}),
-    "document._OverloadFile.overload": (proof, {}, {"tree.1": {"overload": True}}),
-    "document._WeightsFile.overload": (proof, {"tree.1": {"overload": [1.0]}}, {"tree.1": {"overload": [1.0, 2.0]}}),
+    **PROOF_KEYS,
     "arrivals.columns.time_s": (trace, {}, {"0.time_s": 0.5}),
     "arrivals.columns.node": (trace, {}, {"0.node": "b"}),
     **{
