@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -49,6 +50,12 @@ def node_classes(problem: Problem) -> tuple[IntArray, IntArray]:
     return np.array(first, dtype=np.int64), np.array(size, dtype=np.int64)
 
 
+def menu_numbers(problem: Problem, nodes: Iterable[int]) -> list[int]:
+    """Return the number of each node's menu; menus are numbered by the first of the nodes that has one."""
+    numbers: dict[bytes, int] = {}
+    return [numbers.setdefault(problem.menu(d), len(numbers)) for d in nodes]
+
+
 def price_bound(problem: Problem, prices: Prices) -> float:
     """Return a lower bound on the mean delay of every feasible plan, s, from prices alone (weak duality)."""
     least: list[float] = []
@@ -84,10 +91,8 @@ class CostTables:
     _known: dict[Prices, tuple[FloatArray, IntArray]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Give menus numbers, by their first node."""
-        numbers: dict[bytes, int] = {}
-        menus = [numbers.setdefault(self.problem.menu(d), len(numbers)) for d in self.first.tolist()]
-        self.menus = np.array(menus, dtype=np.int64)
+        """Give menus their numbers, for which the first node of each class is enough."""
+        self.menus = np.array(menu_numbers(self.problem, self.first.tolist()), dtype=np.int64)
 
     def at(self, prices: Prices) -> tuple[FloatArray, IntArray]:
         """Return (n_classes, n_options) bounds and the order of each row, cheapest first."""

@@ -14,6 +14,7 @@ import numpy as np
 from dmcjia_opt.base.arrays import FloatArray, IntArray, blocks
 from dmcjia_opt.bounds.count_tree import CountedCase, CountTree
 from dmcjia_opt.bounds.dual import dual_point, priced
+from dmcjia_opt.bounds.proof.checking import menu_numbers
 from dmcjia_opt.bounds.proof.document import Branch, Charge, Leaf, Prices
 from dmcjia_opt.bounds.similar import apart, groups_of
 from dmcjia_opt.model.problem import Problem
@@ -147,7 +148,5 @@ def _menus(tree: CountTree) -> list[int | None]:
     """Return the menu of each group, as a proof numbers them; None where all nodes are one group."""
     if len(tree.groups) == 1:
         return [None]
-    numbers: dict[bytes, int] = {}
-    for d in range(tree.problem.n_nodes):
-        numbers.setdefault(tree.problem.menu(d), len(numbers))
-    return [numbers[tree.problem.menu(int(group.nodes[0]))] for group in tree.groups]
+    numbers = menu_numbers(tree.problem, range(tree.problem.n_nodes))
+    return [numbers[int(group.nodes[0])] for group in tree.groups]
