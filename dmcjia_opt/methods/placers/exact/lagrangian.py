@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -109,9 +109,7 @@ def moderate(prices: FloatArray, middle: FloatArray) -> bool:
 def recover(search: Search) -> None:
     """Try the plans around the best prices, those between two of them, and exchanges of one node's option."""
     if search.problem.n_resources > 1:
-        around = np.stack([point.options for point in search.dual.points])
-        first = np.sort(np.unique(around, axis=0, return_index=True)[1])
-        search.solve_in_budget(around[first])
+        _try_around(search, search.dual.points)
         if search.options is None:
             repair(search)
     else:
@@ -123,12 +121,18 @@ def recover(search: Search) -> None:
     improve(search, pairs=False)
 
 
+def _try_around(search: Search, points: Sequence[DualPoint]) -> None:
+    """Try the plans of some points, each once, those of the first points first."""
+    around = np.stack([point.options for point in points])
+    first = np.sort(np.unique(around, axis=0, return_index=True)[1])
+    search.solve_in_budget(around[first])
+
+
 def _closed_at_once(search: Search) -> bool:
     """Close a search around prices that are about the best, where few plans are left; return whether it did."""
     problem, rough = search.problem, search.dual.rough
     search.raise_bound(rough[0].prices, seek=False)
-    around = np.stack([point.options for point in rough])
-    search.solve_in_budget(around[np.sort(np.unique(around, axis=0, return_index=True)[1])])
+    _try_around(search, rough)
     if search.options is None or search.closed:
         return search.options is not None
     room = search.objective
@@ -220,6 +224,8 @@ class LagrangianPlacer(ABC):
     __slots__ = ()
     #: Large fleets are planned by their prices alone, from columns (see `solving.fleets`).
     by_prices: ClassVar[bool] = True
+    #: Whether it searches, so that plans need not be where prices are the best.
+    searches: ClassVar[bool] = True
 
     def supports(self, problem: Problem) -> str | None:
         """Return that the worst node is none of its business, where that is what counts, nor what has no price."""
@@ -228,20 +234,17 @@ class LagrangianPlacer(ABC):
 
     def search(self, search: Search, rng: np.random.Generator) -> None:
         """Search around the best price, then close what is left open."""
-        if search.dual.load >= 1.0:
-            search.raise_bound(search.dual.point.prices)
-            search.claim(Status.INFEASIBLE)
-            return  # no plan exists, and the bound says so, but for rounding
-        if self.searches and search.problem.n_resources > 1 and _closed_at_once(search):
+        full = search.dual.load >= 1.0
+        if not full and self.searches and search.problem.n_resources > 1 and _closed_at_once(search):
             search.claim(search.proved(Status.ROUNDED))
             return
         search.raise_bound(search.dual.point.prices)
+        if full:
+            search.claim(Status.INFEASIBLE)
+            return  # no plan exists, and the bound says so, but for rounding
         recover(search)
         left = Status.FEASIBLE if search.closed else self.close(search)
         search.claim(search.proved(left))
-
-    #: Whether it searches, so that plans need not be where prices are the best.
-    searches: ClassVar[bool] = True
 
     @abstractmethod
     def close(self, search: Search) -> Status:
