@@ -166,12 +166,9 @@ class Columns:
     def cheapest(self, cost: FloatArray, shares: list[FloatArray]) -> tuple[FloatArray, list[FloatArray], IntArray]:
         """Return what `at` does, given what options cost and the shares of each use."""
         xp = namespace(cost)
-        choice = cost.argmin(axis=1)[:, None]
-        if xp is NUMPY:  # three times as fast as what JAX has too
-            index = np.arange(len(cost)), choice[:, 0]
-            return cost[index], [share[index] for share in shares], choice
-        used = [xp.take_along_axis(share, choice, 1)[:, 0] for share in shares]
-        return xp.take_along_axis(cost, choice, 1)[:, 0], used, choice
+        choice = cost.argmin(axis=1)
+        index = xp.arange(len(cost)), choice  # three times as fast as take_along_axis where there are few
+        return cost[index], [xp.asarray(share)[index] for share in shares], choice[:, None]
 
     def response(self, prices: FloatArray, choice: IntArray) -> FloatArray:
         """Return Σ −∂δ/∂ν (n_resources,) of the chosen options at prices > 0; 0 where uses are tied together."""
